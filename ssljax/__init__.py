@@ -1,0 +1,1 @@
+"""ssljax: image classifiers from few labels and many unlabelled images, in JAX and Flax."""
