@@ -1,0 +1,53 @@
+"""Backbones by name. `build` makes one; calling it gives every named layer's activation."""
+import difflib
+
+from ssljax.models import layers
+from ssljax.models.alexnet import alexnet
+from ssljax.models.cnn import cnn
+from ssljax.models.mobilenet import mobilenet
+from ssljax.models.nin import nin
+from ssljax.models.resnet import resnet18, resnet34, resnet50
+
+BACKBONES = {
+    'cnn': cnn,
+    'nin': nin,
+    'alexnet': alexnet,
+    'resnet18': resnet18,
+    'resnet34': resnet34,
+    'resnet50': resnet50,
+    'mobilenet': mobilenet,
+}
+
+
+def build(config, upto: str = '') -> layers.Backbone:
+    """The backbone of config.backbone, whole or up to and including the layer `upto`.
+
+    Args:
+        config: config.backbone with name, blocks (nin), stem, dtype, conv.
+        upto: a layer's name; the layers after it are not made and have no parameters. '' makes all.
+
+    Returns:
+        A linen module; `module.apply(variables, x, train)` maps x [B, H, W, C] float32 to an ordered
+        {layer name: activation [B, h, w, c] or [B, d]}. The last layer is the default feature layer.
+
+    Raises:
+        ValueError: an unknown backbone, layer, stem, dtype, convolution mode or number of blocks.
+    """
+    backbone = _find(config.name, BACKBONES, 'backbone')(config)
+    if not upto:
+        return backbone
+    names = [name for name, _ in backbone.layers]
+    _find(upto, dict(backbone.layers), f'layer of backbone {config.name!r}')
+    return backbone.clone(layers=backbone.layers[:names.index(upto) + 1])
+
+
+def layer_names(config) -> tuple[str, ...]:
+    """The names of the layers of config.backbone, in order. Raises ValueError as `build`."""
+    return tuple(name for name, _ in build(config).layers)
+
+
+def _find(name: str, table: dict, kind: str):
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(str(name), table, n=1, cutoff=0.0)[0]
+    raise ValueError(f'unknown {kind} {name!r}: did you mean {near!r}? Known are {", ".join(table)}')

@@ -1,0 +1,62 @@
+"""Heads that turn an activation into logits, and the pooling that turns it into a feature vector."""
+import re
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssljax.models.layers import BatchNorm
+
+
+def pool_features(activation: jax.Array, pool: str) -> jax.Array:
+    """One feature vector an image.
+
+    Args:
+        activation: [B, h, w, c], or [B, d], which is returned as it is.
+        pool: 'avg' (-> [B, c]), 'flatten' (-> [B, h * w * c]) or 'gridN' (-> [B, N * N * c]: adaptive average
+            pooling to N x N cells with PyTorch's cell borders, then flatten).
+
+    Raises:
+        ValueError: unknown `pool`.
+    """
+    grid = re.fullmatch(r'grid([1-9]\d*)', pool)
+    if not grid and pool not in ('avg', 'flatten'):
+        raise ValueError(f"pool={pool!r} is unknown: use 'avg', 'flatten' or 'gridN' with N cells a side, "
+                         "e.g. 'grid3'")
+    if activation.ndim == 2:
+        return activation
+    if pool == 'avg':
+        return jnp.mean(activation, axis=(1, 2))
+    if grid:
+        rows, cols = (_cells(side, int(grid[1])).astype(activation.dtype) for side in activation.shape[1:3])
+        activation = jnp.einsum('nh,mw,bhwc->bnmc', rows, cols, activation)
+    return activation.reshape(activation.shape[0], -1)
+
+
+def _cells(side: int, cells: int) -> np.ndarray:
+    """[cells, side] averaging matrix of adaptive pooling: cell i covers floor(i*s/n) .. ceil((i+1)*s/n)."""
+    matrix = np.zeros((cells, side), np.float32)
+    for i in range(cells):
+        start, stop = i * side // cells, -(-(i + 1) * side // cells)
+        matrix[i, start:stop] = 1 / (stop - start)
+    return matrix
+
+
+class Head(nn.Module):
+    """Logits [B, num_classes] float32 from an activation [B, h, w, c] or [B, d].
+
+    `hidden=()` is a linear head. With widths given, each is a dense layer without bias, BatchNorm and ReLU before
+    the last one; two widths make RotNet's non-linear classifier (Gidaris et al. 2018). `pool` as in `pool_features`.
+    """
+    num_classes: int
+    hidden: tuple[int, ...] = ()
+    pool: str = 'avg'
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        x = pool_features(x.astype(jnp.float32), self.pool)
+        for i, width in enumerate(self.hidden, 1):
+            x = nn.Dense(width, use_bias=False, kernel_init=nn.initializers.he_normal(), name=f'dense{i}')(x)
+            x = nn.relu(BatchNorm(train, name=f'norm{i}')(x))
+        return nn.Dense(self.num_classes, name='logits')(x)

@@ -1,0 +1,141 @@
+"""The layers every backbone is made of. How a convolution is computed is `conv.py`'s business, not a model's."""
+import collections
+import functools
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ssljax.models import conv as conv_ops
+
+fan_out_normal = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')  # normal(0, sqrt(2 / (k * k * out)))
+
+
+class Conv(nn.Module):
+    """2-D convolution, [B, H, W, C] -> [B, h, w, features], square kernel, symmetric zero padding.
+
+    `padding=None` pads by `kernel // 2`. `groups` equal to C makes it depthwise. Parameters are float32;
+    the product is computed in `dtype`. `mode`: 'auto' | 'xla' | 'fast', see `conv.is_fast`.
+    """
+    features: int
+    kernel: int
+    stride: int = 1
+    padding: int | None = None
+    groups: int = 1
+    use_bias: bool = False
+    dtype: jnp.dtype = jnp.float32
+    mode: str = 'auto'
+    kernel_init: Callable = fan_out_normal
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.kernel, self.kernel, x.shape[-1] // self.groups, self.features)
+        kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+        padding = self.kernel // 2 if self.padding is None else self.padding
+        y = conv_ops.conv2d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding,
+                            groups=self.groups, mode=self.mode)
+        if self.use_bias:
+            y += self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32).astype(self.dtype)
+        return y
+
+
+def BatchNorm(train: bool, **fields) -> nn.Module:
+    """Batch normalisation over all axes but the last; the statistics are float32 and, under a mesh, global.
+
+    momentum 0.9 (PyTorch's 0.1), epsilon 1e-5. `train=False` uses the running statistics.
+    """
+    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, **fields)
+
+
+class ConvBlock(nn.Module):
+    """Convolution, BatchNorm, ReLU: [B, H, W, C] -> [B, h, w, features]. `activate=False` drops the ReLU."""
+    features: int
+    kernel: int
+    stride: int = 1
+    padding: int | None = None
+    groups: int = 1
+    use_bias: bool = False
+    activate: bool = True
+    scale_init: Callable = nn.initializers.ones
+    dtype: jnp.dtype = jnp.float32
+    mode: str = 'auto'
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        x = Conv(self.features, self.kernel, self.stride, self.padding, self.groups, self.use_bias,
+                 self.dtype, self.mode, name='conv')(x)
+        x = BatchNorm(train, scale_init=self.scale_init, dtype=self.dtype, name='norm')(x)
+        return nn.relu(x) if self.activate else x
+
+
+class MaxPool(nn.Module):
+    """Max pooling as a named layer; the window never exceeds the map, so the result is never empty."""
+    window: int
+    stride: int
+    padding: int = 0
+    mode: str = 'auto'
+
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        window = min(self.window, x.shape[1] + 2 * self.padding, x.shape[2] + 2 * self.padding)
+        return conv_ops.max_pool(x, window, self.stride, self.padding, mode=self.mode)
+
+
+class GlobalPool(nn.Module):
+    """Global average pooling, [B, H, W, C] -> [B, C]."""
+
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        return jnp.mean(x, axis=(1, 2))
+
+
+class Backbone(nn.Module):
+    """Layers applied one after the other; returns every activation by the layer's name, in order.
+
+    Args:
+        family: name of the backbone, for messages.
+        layers: (name, make) pairs; `make(name=name)` is a module called with (x, train).
+        min_size: smallest image side that leaves a map to work on.
+
+    `module.apply(variables, x, train)` takes x [B, H, W, C] float32 and returns {name: [B, h, w, c] or [B, d]}
+    in the compute dtype. Raises ValueError if x is not 4-D or is smaller than `min_size`.
+    """
+    family: str
+    layers: tuple[tuple[str, Callable], ...]
+    min_size: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> dict[str, jax.Array]:
+        if x.ndim != 4:
+            raise ValueError(f'backbone {self.family!r} takes images [B, H, W, C], not an array of shape {x.shape}: '
+                             'add the missing axis or drop the extra one')
+        if min(x.shape[1:3]) < self.min_size:
+            raise ValueError(f'images of {x.shape[1]}x{x.shape[2]} are too small for backbone {self.family!r}, which '
+                             f'needs {self.min_size} pixels a side: set data.image_size or choose another backbone')
+        activations = collections.OrderedDict()  # unlike a dict's, its order survives jit
+        for name, make in self.layers:
+            x = activations[name] = make(name=name)(x, train)
+        return activations
+
+
+def common(config) -> dict:
+    """The fields every layer with a convolution takes from config.backbone: compute dtype and convolution mode."""
+    if config.dtype not in ('float32', 'bfloat16'):
+        raise ValueError(f"backbone.dtype={config.dtype!r} is unknown: use 'float32' or 'bfloat16'")
+    if config.conv not in conv_ops.MODES:
+        raise ValueError(f'backbone.conv={config.conv!r} is unknown: use one of {", ".join(conv_ops.MODES)}')
+    return {'dtype': jnp.dtype(config.dtype), 'mode': config.conv}
+
+
+def check_stem(config) -> str:
+    """config.stem if it is a known one; ValueError otherwise."""
+    if config.stem not in ('auto', 'cifar', 'imagenet'):
+        raise ValueError(f"backbone.stem={config.stem!r} is unknown: use 'auto', 'cifar' or 'imagenet'")
+    return config.stem
+
+
+def sequence(blocks: list[Callable], x: jax.Array, train: bool) -> jax.Array:
+    """Applies blocks (x, train) -> x one after the other."""
+    return functools.reduce(lambda y, block: block(y, train), blocks, x)
+
+
+max_pool, avg_pool = conv_ops.max_pool, conv_ops.avg_pool

@@ -1,0 +1,44 @@
+"""Network in Network as RotNet uses it on CIFAR-10 (Lin et al. 2013; Gidaris et al. 2018, section 3.1)."""
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ssljax.models import layers
+
+
+class Block(nn.Module):
+    """A k x k and two 1x1 convolutions, each with BatchNorm and ReLU, then 3x3 stride-2 pooling or none.
+
+    [B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), widths[-1]], or H x W without pooling.
+    """
+    kernel: int
+    widths: tuple[int, int, int]
+    pool: str
+    dtype: jnp.dtype
+    mode: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        for i, (width, kernel) in enumerate(zip(self.widths, (self.kernel, 1, 1)), 1):
+            x = layers.ConvBlock(width, kernel, dtype=self.dtype, mode=self.mode, name=f'layer{i}')(x, train)
+        if self.pool == 'max':
+            return layers.max_pool(x, 3, 2, 1, mode=self.mode)
+        if self.pool == 'avg':
+            return layers.avg_pool(x, 3, 2, 1, mode=self.mode)
+        return x
+
+
+def nin(config) -> layers.Backbone:
+    """conv1 .. convN for config.blocks = N in 3..5; convolutions without bias, normal(0, sqrt(2 / (k k out))).
+
+    The third block has no pooling (`use_avg_on_conv3=False`, the paper's four- and five-block CIFAR-10 setting).
+    Raises ValueError for another number of blocks.
+    """
+    if config.blocks not in (3, 4, 5):
+        raise ValueError(f'backbone.blocks={config.blocks!r} is not possible: nin has 3, 4 or 5 blocks')
+    block = functools.partial(Block, **layers.common(config))
+    blocks = [functools.partial(block, 5, (192, 160, 96), 'max'), functools.partial(block, 5, (192, 192, 192), 'avg')]
+    blocks += [functools.partial(block, 3, (192, 192, 192), 'none')] * (config.blocks - 2)
+    return layers.Backbone('nin', tuple((f'conv{i}', b) for i, b in enumerate(blocks, 1)), min_size=4)
