@@ -1,0 +1,1 @@
+"""Data: sources, label budgets, batches and augmentation."""

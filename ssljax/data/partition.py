@@ -1,0 +1,188 @@
+"""Label budgets: which training rows are labelled, unlabelled and for validation."""
+
+import hashlib
+import io
+import json
+import os
+import re
+from typing import NamedTuple
+
+from absl import logging
+import numpy as np
+
+from ssljax.files import write_atomically
+
+
+# First part of the key of each seeded order, so that no two uses share one.
+_LABELS, _VAL, _TEST = 1, 2, 3
+
+
+class Partition(NamedTuple):
+    """Three disjoint sets of rows that together are the whole training split; each int64 [n], sorted."""
+
+    labeled: np.ndarray
+    unlabeled: np.ndarray
+    val: np.ndarray
+
+
+def permutation(n, *key):
+    """Seeded order of 0..n-1, int64 [n]; the same under every version of NumPy.
+
+    Only the raw bits of Philox are promised to stay as they are between versions, so it sorts those.
+    """
+    return np.argsort(np.random.Philox(np.random.SeedSequence(key)).random_raw(n), kind='stable')
+
+
+def partition(labels, num_classes, *, budget, val, seed, classes=()):
+    """Splits training rows into labelled, unlabelled and validation rows.
+
+    Both amounts are written '1000' (images in total), '10/class', '1%' (of the rows that have a label) or
+    'all'; `val` may also be '0' or '' for none, and cannot be 'all'. Validation is taken first, in an order of its own
+    that does not depend on the budget, and it leaves every class at least one image. A total is stratified: item i
+    of class c in a seeded order has rank i / n_c, and a budget is a prefix of the rows sorted by rank. So
+    a larger budget contains a smaller one, classes keep their shares, and every class is there as soon as
+    the budget is no smaller than the number of classes.
+
+    Args:
+      labels: int32 [N] in [-1, num_classes); rows with -1 are always unlabelled.
+      num_classes: number of classes.
+      budget: amount of labelled rows; 'all' is all that validation leaves.
+      val: amount of validation rows.
+      seed: non-negative int.
+      classes: names of the classes, used in messages.
+
+    Returns:
+      Partition. The unlabelled rows do not contain the labelled ones: a method that wants both joins them.
+
+    Raises:
+      ValueError: an amount is misspelt, smaller than one image, or larger than what is there.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or (len(labels) and not -1 <= labels.min() <= labels.max() < num_classes):
+        raise ValueError(f'labels must be [N] with values from -1 to {num_classes - 1}, got shape {labels.shape}'
+                         + (f' with values {labels.min()} to {labels.max()}.' if labels.size else '.'))
+    if seed < 0:
+        raise ValueError(f'The seed must not be negative, got {seed}.')
+    known = np.flatnonzero(labels >= 0)
+    val_rows = choose(labels, known, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True)
+    rest = np.setdiff1d(known, val_rows, assume_unique=True)
+    labeled = choose(labels, rest, budget, name='config.data.labels', key=(seed, _LABELS), classes=classes,
+                     of=len(known))
+    unlabeled = np.setdiff1d(np.arange(len(labels)), np.concatenate([val_rows, labeled]))
+    missing = num_classes - len(np.unique(labels[labeled]))
+    if missing:
+        logging.warning('The %d labelled images of config.data.labels=%r lack %d of the %d classes.',
+                        len(labeled), budget, missing, num_classes)
+    return Partition(labeled, unlabeled, val_rows)
+
+
+def carve_test(labels, amount, classes=()):
+    """Rows of a test split for a source that has none: stratified, with a fixed seed; int64 [n], sorted."""
+    labels = np.asarray(labels)
+    return choose(labels, np.flatnonzero(labels >= 0), amount, name='config.data.test', key=(0, _TEST),
+                  classes=classes, leave=1)
+
+
+def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=False, leave=None):
+    """Chooses `amount` of `rows`, stratified by label.
+
+    Args:
+      labels: int32 [N].
+      rows: int64 [n], the rows to choose from; all have a label.
+      amount: '1000', '10/class', '1%' or 'all'.
+      name: the config field that gave `amount`, for messages.
+      key: ints that seed the order.
+      classes: names of the classes, for messages.
+      of: what a percentage is taken of; the number of rows where it is not given.
+      optional: whether '0' and '' mean none, and 'all' is refused.
+      leave: images that every class keeps; 1 where `optional`, else 0.
+
+    Returns:
+      int64 [m], sorted.
+
+    Raises:
+      ValueError: as `partition`.
+    """
+    leave = int(optional) if leave is None else leave
+    amount = str(amount).strip()
+    if optional and amount in ('', '0'):
+        return np.zeros(0, np.int64)
+    if amount == 'all' and not leave:
+        return np.sort(rows)
+    kind = re.fullmatch(r'(\d+(?:\.\d+)?)%|(\d+)/class|(\d+)', amount)
+    if not kind:
+        allowed = "'1000' (images), '10/class' or '1%'" + (", or '0' for none" if optional else '')
+        raise ValueError(f'{name}={amount!r} is not an amount: write it as {allowed}'
+                         + ('.' if leave else ", or 'all'."))
+    percent, per_class, total = kind.groups()
+    each = [rows[labels[rows] == c] for c in range(labels[rows].max(initial=-1) + 1)]
+    each = [r[permutation(len(r), *key, c)] for c, r in enumerate(each)]
+
+    if per_class:
+        if int(per_class) < 1:
+            raise ValueError(f'{name}={amount!r} asks for no image: ask for at least 1/class.')
+        if not rows.size:
+            raise ValueError(f'{name}={amount!r}, but there is no image with a label to choose from.')
+        for c, r in enumerate(each):
+            if len(r) - leave < int(per_class):
+                title = repr(classes[c]) if c < len(classes) else c
+                raise ValueError(f'{name}={amount!r}, but class {title} has {len(r)} images to choose from'
+                                 + (f' and must keep {leave}' if leave else '') + ': ask for fewer.')
+        return np.sort(np.concatenate([r[:int(per_class)] for r in each]))
+
+    whole = len(rows) if of is None else of
+    count = int(total) if total else int(float(percent) / 100 * whole + 0.5)
+    if count < 1:
+        raise ValueError(f'{name}={amount!r}' + (f' of {whole} images' if percent else '')
+                         + ' is less than one image: ask for at least 1.')
+    rank = np.concatenate([np.arange(len(r)) / max(len(r), 1) for r in each] or [[]])
+    owner = np.repeat(np.arange(len(each)), [len(r) for r in each])
+    tie = permutation(len(each), *key, len(each), 0)
+    order = np.lexsort((tie[owner], rank))
+    if leave:
+        last = np.concatenate([np.arange(len(r)) >= len(r) - leave for r in each] or [np.zeros(0, bool)])
+        order = order[~last[order]]
+    if count > len(order):
+        asked = f' ({count} images)' if percent else ''
+        rest = "ask for fewer" if leave else "ask for fewer, or for 'all'"
+        raise ValueError(f'{name}={amount!r}{asked}, but only {len(order)} images with a label are left '
+                         f'to choose from: {rest}.')
+    return np.sort(np.concatenate(each)[order[:count]])
+
+
+def digest(indices):
+    """Hex SHA-256 of an index array, as little-endian int64."""
+    return hashlib.sha256(np.ascontiguousarray(indices, '<i8').tobytes()).hexdigest()
+
+
+def save(path, parts, **meta):
+    """Writes a partition with the hash of each of its sets to an .npz file, in one step or not at all.
+
+    Args:
+      path: file to write; its folder is made if need be.
+      parts: Partition.
+      **meta: more to keep, such as the source's name and its digest; must be JSON.
+    """
+    meta = {**meta, 'sha256': {name: digest(rows) for name, rows in parts._asdict().items()},
+            'size': {name: len(rows) for name, rows in parts._asdict().items()}}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, meta=np.array(json.dumps(meta, sort_keys=True)), **parts._asdict())
+    write_atomically(path, buffer.getvalue())
+
+
+def load(path):
+    """Reads what `save` wrote: (Partition, meta).
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: the indices do not match their hashes.
+    """
+    if not os.path.exists(path):
+        raise FileNotFoundError(f'There is no partition file {path!r}.')
+    with np.load(path, allow_pickle=False) as f:
+        meta = json.loads(str(f['meta']))
+        parts = Partition(*(f[name] for name in Partition._fields))
+    for name, rows in parts._asdict().items():
+        if digest(rows) != meta['sha256'][name]:
+            raise ValueError(f'The {name} indices in {path!r} do not match their hash: the file was changed.')
+    return parts, meta

@@ -1,0 +1,204 @@
+"""A set of labelled images, in memory or decoded when it is read."""
+
+import hashlib
+import os
+
+import numpy as np
+
+
+class ArrayImages:
+    """Images that lie in memory: uint8 [N, H, W, C]. Never written to: device arrays may share the memory."""
+
+    def __init__(self, array):
+        if array.ndim != 4 or array.dtype != np.uint8 or not 1 <= array.shape[3] <= 4:
+            raise ValueError(f'Images must be uint8 [N, H, W, C] with 1 to 4 channels, '
+                             f'got {array.dtype} {list(array.shape)}.')
+        self.shape = array.shape[1:]
+        self.on_device = {}
+        self._array = array
+
+    def __len__(self):
+        return len(self._array)
+
+    def read(self, rows):
+        """uint8 [n, H, W, C]."""
+        return self._array[rows]
+
+    def array(self):
+        """All images, uint8 [N, H, W, C]."""
+        return self._array
+
+    def move(self, target):
+        """Makes `target`, uint8 [N, H, W, C], the place where the images lie."""
+        target[...] = self._array
+        self._array = target
+
+    def in_memory(self):
+        return True
+
+    def stamps(self, rows):
+        """A few bytes for each of `rows` that change with the content: SHA-256 of the pixels."""
+        return [hashlib.sha256(np.ascontiguousarray(self._array[row])).digest() for row in rows]
+
+
+class JoinedImages:
+    """Several sets one after the other. Once in memory, the parts share the memory of the whole."""
+
+    def __init__(self, parts):
+        self.shape = parts[0].shape
+        self.on_device = {}
+        self._parts = parts
+        self._starts = np.cumsum([0] + [len(part) for part in parts])
+        self._array = None
+
+    def __len__(self):
+        return int(self._starts[-1])
+
+    def _by_part(self, rows):
+        rows = np.asarray(rows)
+        for part, start, stop in zip(self._parts, self._starts, self._starts[1:]):
+            inside = np.flatnonzero((rows >= start) & (rows < stop))
+            if len(inside):
+                yield part, inside, rows[inside] - start
+
+    def read(self, rows):
+        images = np.empty((len(rows), *self.shape), np.uint8)
+        for part, inside, local in self._by_part(rows):
+            images[inside] = part.read(local)
+        return images
+
+    def array(self):
+        if self._array is None:
+            self.move(empty_images(len(self), self.shape))
+        return self._array
+
+    def move(self, target):
+        for part, start, stop in zip(self._parts, self._starts, self._starts[1:]):
+            part.move(target[start:stop])
+        self._array = target
+
+    def in_memory(self):
+        return self._array is not None
+
+    def stamps(self, rows):
+        stamps = np.empty(len(rows), object)
+        for part, inside, local in self._by_part(rows):
+            stamps[inside] = part.stamps(local)
+        return list(stamps)
+
+
+class Split:
+    """N images with their labels. Splits made by `take` and `hide` share the images of the first one.
+
+    Attributes:
+      images: the set the rows belong to: ArrayImages, JoinedImages or folder.FileImages.
+      rows: int64 [N], rows of `images`.
+      labels: int32 [N], -1 where unknown.
+    """
+
+    def __init__(self, images, labels, rows=None):
+        self.images = images
+        self.rows = np.arange(len(images)) if rows is None else np.asarray(rows, np.int64)
+        self.labels = np.asarray(labels, np.int32)
+        self._compact = None
+        if self.labels.shape != self.rows.shape:
+            raise ValueError(f'There must be one label per image, got labels of shape {list(self.labels.shape)} '
+                             f'for {len(self.rows)} images.')
+
+    def __len__(self):
+        return len(self.rows)
+
+    @property
+    def shape(self):
+        """(H, W, C) of one image."""
+        return tuple(self.images.shape)
+
+    @property
+    def nbytes(self):
+        """Size of the decoded uint8 set."""
+        return len(self) * int(np.prod(self.shape))
+
+    def read(self, indices):
+        """Decoded images, uint8 [n, H, W, C]; `indices` count within this split.
+
+        Raises:
+          ValueError: an image is corrupt and config.data.corrupt is 'refuse', or has another size than the rest.
+        """
+        return self.images.read(self.rows[indices])
+
+    def take(self, indices):
+        """The Split of the given rows; `indices` count within this split."""
+        return Split(self.images, self.labels[indices], self.rows[indices])
+
+    def hide(self):
+        """The same images with every label -1."""
+        return Split(self.images, np.full(len(self), -1, np.int32), self.rows)
+
+    def compact(self):
+        """A Split in memory that holds the images of this one alone; decoded once."""
+        if self._compact is None:
+            array = empty_images(len(self), self.shape)
+            for start in range(0, len(self), 1024):
+                array[start:start + 1024] = self.images.read(self.rows[start:start + 1024])
+            self._compact = Split(ArrayImages(array), self.labels)
+        return self._compact
+
+    def digest(self):
+        """Hex SHA-256 of the content, the labels and their order.
+
+        Arrays enter by their pixels; files by name, size and CRC-32 (see folder.FileImages.stamps).
+        """
+        sha = hashlib.sha256(repr(self.shape).encode())
+        sha.update(np.ascontiguousarray(self.labels, '<i4').tobytes())
+        for stamp in self.images.stamps(self.rows):
+            sha.update(stamp)
+        return sha.hexdigest()
+
+
+def concat(splits):
+    """One Split of several, in the order given. Each call over differing sets makes a set of its own,
+
+    so join before `take` where the device copy should be shared.
+
+    Raises:
+      ValueError: there is nothing to join, or the images differ in shape.
+    """
+    splits = list(splits)
+    shapes = sorted({split.shape for split in splits})
+    if len(shapes) != 1:
+        raise ValueError(f'Only splits of one image shape can be joined, got {shapes}: '
+                         'set config.data.image_size and config.data.channels.')
+    sets = list({id(split.images): split.images for split in splits}.values())
+    starts = np.cumsum([0] + [len(images) for images in sets])
+    joined = sets[0] if len(sets) == 1 else JoinedImages(sets)
+    start_of = {id(images): start for images, start in zip(sets, starts)}
+    rows = np.concatenate([split.rows + start_of[id(split.images)] for split in splits])
+    return Split(joined, np.concatenate([split.labels for split in splits]), rows)
+
+
+def empty_images(n, shape):
+    """Uninitialised uint8 [n, *shape] at a multiple of 64 bytes, which JAX's CPU device can use without a copy."""
+    size = n * int(np.prod(shape))
+    buffer = np.empty(size + 64, np.uint8)
+    start = -buffer.ctypes.data % 64
+    return buffer[start:start + size].reshape(n, *shape)
+
+
+def available_memory():
+    """Bytes of host memory that are free now, within the limits of a container; None where unknown."""
+    found = []
+    try:
+        with open('/proc/meminfo') as f:
+            found += [int(line.split()[1]) * 1024 for line in f if line.startswith('MemAvailable')]
+        with open('/sys/fs/cgroup/memory.max') as limit, open('/sys/fs/cgroup/memory.current') as used:
+            found.append(max(int(limit.read()) - int(used.read()), 0))
+    except (OSError, ValueError):
+        pass
+    if not found and hasattr(os, 'sysconf') and 'SC_AVPHYS_PAGES' in os.sysconf_names:
+        found.append(os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'))
+    return min(found, default=None)
+
+
+def cores():
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
