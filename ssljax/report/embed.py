@@ -1,0 +1,101 @@
+"""The 2-D map of test features."""
+
+import hashlib
+import warnings
+import zipfile
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from ssljax.report.draw import CLASS_COLORS, MARKERS, as_img, new_figure, shorten
+
+MOST = 2000
+FEWEST_FOR_UMAP = 30
+
+
+def embed(features, seed=0):
+    """Two coordinates for each row, and the words that say how.
+
+    UMAP (McInnes et al., arXiv:1802.03426) on the first 50 principal components; the first two principal
+    components where umap-learn cannot be imported or there are fewer than 30 rows.
+
+    Args:
+      features: [N, D] float32, finite, N >= 1.
+
+    Returns:
+      (xy [N, 2] float32, str).
+    """
+    n, width = features.shape
+    if n < FEWEST_FOR_UMAP:
+        return principal(features, 2, seed), f'PCA, for UMAP wants at least {FEWEST_FOR_UMAP} images'
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            import umap  # takes seconds, and its numba code about 20 more to compile
+    except ImportError:
+        return principal(features, 2, seed), 'PCA, for umap-learn is not installed'
+    reduced = principal(features, 50, seed) if width > 50 else features
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        xy = umap.UMAP(random_state=seed, n_neighbors=15, min_dist=0.1).fit_transform(reduced)
+    how = 'UMAP (15 neighbours, min_dist 0.1' + (', first 50 principal components)' if width > 50 else ')')
+    return np.asarray(xy, np.float32), how
+
+
+def principal(features, components, seed):
+    """The first principal components, filled with zeros where the data has fewer."""
+    kept = min(components, *features.shape)
+    with np.errstate(all='ignore'):
+        found = PCA(kept, random_state=seed, svd_solver='randomized').fit_transform(features)
+    return np.pad(found, ((0, 0), (0, max(0, min(components, 2) - kept)))).astype(np.float32)
+
+
+def sample(features, labels, seed=0):
+    """At most MOST rows with finite features, in a fixed random choice."""
+    rows = np.flatnonzero(np.isfinite(features).all(1))
+    if len(rows) > MOST:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST, replace=False))
+    return features[rows], labels[rows]
+
+
+def cached_embed(features, path):
+    """embed(features), kept in the file `path` so that writing the page again is quick."""
+    digest = hashlib.sha256(
+        np.ascontiguousarray(features).tobytes() + str(features.shape).encode()
+    ).hexdigest()
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file['digest']) == digest:
+                return file['xy'], str(file['how'])
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        pass  # not there, or of an interrupted write
+    xy, how = embed(features)
+    if how.startswith('UMAP'):
+        np.savez(path, xy=xy, how=how, digest=digest)
+    return xy, how
+
+
+def plot_map(xy, labels, names):
+    """Points coloured by class (label -1: gray), names at the medians; numbers above 20 classes."""
+    k = len(names)
+    figure, axes = new_figure(6.6, 5.6 if k > 20 else 5.6 + 0.16 * -(-k // 3))
+    for label in np.unique(labels):
+        points = xy[labels == label]
+        color = CLASS_COLORS[label % 10] if label >= 0 else '#cccccc'
+        marker = MARKERS[(label // 10) % 10] if label >= 0 else '.'
+        name = shorten(names[label], 26) if 0 <= label < k else f'class {label}'
+        axes.scatter(
+            points[:, 0], points[:, 1], s=9, c=color, marker=marker, alpha=0.75, linewidths=0, label=name
+        )
+    for label in np.unique(labels[labels >= 0]):
+        x, y = np.median(xy[labels == label], 0)
+        text = shorten(names[label], 14) if k <= 20 and label < k else str(label)
+        box = {'boxstyle': 'round,pad=0.15', 'fc': 'white', 'ec': 'none', 'alpha': 0.78}
+        axes.text(x, y, text, fontsize=7.5, ha='center', va='center', color='#111111', bbox=box)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in ('left', 'bottom'):
+        axes.spines[side].set_visible(False)
+    if k <= 20:
+        figure.legend(loc='outside lower center', ncols=3 if k > 2 else 2, markerscale=2.2, handletextpad=0.2)
+    return as_img(figure, f'Map of test features in two dimensions, coloured by {k} classes', 'png')

@@ -1,0 +1,143 @@
+"""Sections that look inside: errors by class, the map of features, filters, neighbours."""
+
+import numpy as np
+
+from ssljax.report.compare import best_way, pick, seeds_of, ways_of
+from ssljax.report.embed import cached_embed, plot_map, sample
+from ssljax.report.markup import beside, figure, folded, grid, section, text
+from ssljax.report.pictures import as_png, filter_sheet
+from ssljax.report.plots import confusion_of, plot_confusion, plot_per_class
+from ssljax.report.words import count_of, is_number, way_title
+
+
+def class_names(result, at_least=0):
+    """The class names; numbers stand in where the result has none."""
+    names = [str(name) for name in pick(result, 'data', 'classes') or []]
+    return names + [str(i) for i in range(len(names), at_least)]
+
+
+def per_class_of(result, way):
+    """[seeds, K] accuracy by class (NaN where it has no test image), or None."""
+    rows = [pick(seed, 'ways', way, 'test', 'per_class') for seed in seeds_of(result)]
+    rows = [[value if is_number(value) else np.nan for value in row] for row in rows if row]
+    return np.asarray(rows, float) if rows and len({len(row) for row in rows}) == 1 else None
+
+
+def errors(run):
+    result = run.result
+    way = best_way(result) or next(iter(ways_of(result)), None)
+    per_class, confusion = per_class_of(result, way), confusion_of(result, way)
+    parts, tables = [], []
+    whose = f'{way_title(way)} (the best way by validation)' if best_way(result) else way_title(way)
+    if per_class is not None:
+        names = class_names(result, per_class.shape[1])
+        seeds = ' Bars: mean over seeds; points: seeds.' if len(per_class) > 1 else ''
+        parts.append(figure(plot_per_class(per_class, names), f'Test accuracy by class, {whose}.{seeds}'))
+        tables.append(folded('Accuracy of every class', class_table(per_class, names)))
+    if confusion is not None:
+        names = class_names(result, len(confusion))
+        total = ' Summed over seeds.' if len(seeds_of(result)) > 1 else ''
+        caption = f'Confusion matrix, {whose}: rows are true classes, columns predictions.{total}'
+        parts.append(figure(plot_confusion(confusion, names), caption))
+        tables.insert(0, confused_pairs(confusion, names))
+    return section('Errors by class', beside(*parts), *tables)
+
+
+def class_table(per_class, names):
+    counted = ~np.isnan(per_class)
+    means = np.where(counted.any(0), np.nansum(per_class, 0) / np.maximum(counted.sum(0), 1), np.nan)
+    order = sorted(range(len(means)), key=lambda i: (np.isnan(means[i]), means[i]))
+    rows = [[names[i], str(i), '–' if np.isnan(means[i]) else f'{100 * means[i]:.1f}'] for i in order]
+    return grid(['Class', 'Number', 'Test accuracy %'], rows, 'Accuracy by class, worst first.')
+
+
+def confused_pairs(counts, names, most=8):
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    totals = counts.sum(1)
+    order = np.argsort(-wrong, axis=None, kind='stable')[:most]
+    pairs = [(i, j) for i, j in zip(*np.unravel_index(order, wrong.shape)) if wrong[i, j] > 0]
+    rows = [
+        [names[i], names[j], f'{wrong[i, j]:,.0f}', f'{100 * wrong[i, j] / totals[i]:.1f}'] for i, j in pairs
+    ]
+    return grid(
+        ['True class', 'Taken for', 'Images', '% of the true class'],
+        rows,
+        'The most frequent errors.',
+        wide=(1,),
+    )
+
+
+def feature_map(run):
+    features, labels = run.figures.get('features'), run.figures.get('features_labels')
+    if features is None or labels is None or features.ndim != 2 or len(features) != len(labels):
+        return ''
+    features, labels = sample(np.asarray(features, np.float32), np.asarray(labels, int))
+    if len(features) < 2 or features.shape[1] < 1:
+        return ''
+    names = class_names(run.result, int(labels.max()) + 1)
+    xy, how = cached_embed(features, run.figures_from.parent / 'map.npz')
+    model = str(run.figures['features_of']) if 'features_of' in run.figures else ''
+    model = f' of the model "{way_title(model)}"' if model else ''
+    where = f', {run.figures_from.parent.name}' if len(seeds_of(run.result)) > 1 else ''
+    caption = f'Features of {len(features):,} test images{model}{where}, in two dimensions by {how}.'
+    legend = ''
+    if len(names) > 20:
+        caption += ' Numbers stand at the median of their class.'
+        items = ''.join(f'<div>{i} {text(name)}</div>' for i, name in enumerate(names))
+        legend = folded('Class numbers and names', f'<div class="names">{items}</div>')
+    return section('Map of test features', figure(plot_map(xy, labels, names), caption), legend)
+
+
+def filters(run):
+    weights = run.figures.get('filters')
+    if weights is None or weights.ndim != 4 or not weights.size:
+        return ''
+    sheet, shown = filter_sheet(weights)
+    kh, kw, channels, count = weights.shape
+    image = as_png(sheet, 'First-layer filters', longest=4096).replace('style=""', 'class="pixels"')
+    kind = {1: 'gray', 3: 'colour'}.get(
+        channels, f'one gray row for each of {min(channels, 16)} input channels'
+    )
+    most = '' if shown == count else f' The first {shown} are shown.'
+    caption = (
+        f'{count} first-layer filters, {kh} x {kw} pixels, {count_of(channels, "input channel")} ({kind}), '
+        f'each scaled to its own range.{most}'
+    )
+    return section('First-layer filters', figure(image, caption))
+
+
+def neighbors(run):
+    arrays = [
+        run.figures.get(name)
+        for name in ('query_images', 'query_labels', 'neighbor_images', 'neighbor_labels')
+    ]
+    if any(array is None for array in arrays) or not len(arrays[0]):
+        return ''
+    images, labels, near, near_labels = arrays
+    known = int(max(labels.max(), near_labels.max())) + 1
+    names = class_names(run.result, known)
+    rows = []
+    for q in range(min(len(images), 12)):
+        tiles = [tile(images[q], name_of(names, labels[q]), 'query', 'test image')]
+        for k in range(min(near.shape[1], 10)):
+            same = near_labels[q, k] == labels[q]
+            name = name_of(names, near_labels[q, k])
+            tiles.append(
+                tile(near[q, k], ('✓ ' if same else '✗ ') + name, 'right' if same else 'wrong', 'neighbour')
+            )
+        rows.append(f'<div class="strip row">{"".join(tiles)}</div>')
+    caption = (
+        'Test images (black frame) and their nearest neighbours in feature space, nearest first. '
+        'Blue frame and ✓: same class; dashed orange frame and ✗: another class.'
+    )
+    return section('Nearest neighbours', figure(''.join(rows), caption))
+
+
+def name_of(names, label):
+    return names[label] if label >= 0 else 'no label'
+
+
+def tile(image, name, kind='', what=''):
+    """One small captioned image."""
+    return f'<div class="tile {kind}">{as_png(image, f"{what} {name}".strip())}{text(name)}</div>'

@@ -1,0 +1,84 @@
+"""The report of a run: one HTML file with everything inside it."""
+
+import os
+
+from ssljax.report import insight, results, setup
+from ssljax.report.compare import headline, pick, seeds_of
+from ssljax.report.draw import style
+from ssljax.report.markup import CSS, text
+from ssljax.report.read import read
+from ssljax.report.words import count_of, duration, is_number
+
+SECTIONS = (
+    results.main_results,
+    results.pretraining,
+    results.transfer_curves,
+    results.probe,
+    results.nearest_vote,
+    insight.errors,
+    insight.feature_map,
+    insight.filters,
+    insight.neighbors,
+    setup.data,
+    setup.label_sets,
+    setup.reproduce,
+)
+
+
+def write(workdir):
+    """Writes report.html in a run's folder from the files there, and returns its path.
+
+    Reads result.json, and as far as they exist seed*/STAGE/metrics.jsonl and seed*/figures.npz. Own accuracies
+    are shares in [0, 1]; `published` values are percentages. The coordinates of the UMAP map are kept in
+    seed*/map.npz. The file is replaced in one move, so a reader never sees half a page.
+
+    Raises:
+      FileNotFoundError: no result.json in workdir.
+      ValueError: result.json is damaged.
+    """
+    run = read(workdir)
+    path = run.workdir / 'report.html'
+    partial = run.workdir / f'.report.html.{os.getpid()}'
+    partial.write_text(render(run), encoding='utf-8')
+    os.replace(partial, path)
+    return path
+
+
+def render(run):
+    """The page of a Run as a string."""
+    with style():
+        parts = [part for part in (make(run) for make in SECTIONS) if part]
+    result = run.result
+    name = result.get('name') or run.workdir.resolve().name
+    about = [count_of(len(seeds_of(result)), 'seed')]
+    method = next(
+        (pick(seed, 'pretrain', 'method') for seed in seeds_of(result) if seed.get('pretrain')), None
+    )
+    about.insert(0, f'{method} pretraining' if method else 'no pretraining')
+    labeled = pick(result, 'data', 'counts', 'labeled')
+    if is_number(labeled):
+        about.append(count_of(labeled, 'label'))
+    about += [
+        str(entry) for entry in (pick(result, 'data', 'source'), pick(result, 'hardware', 'device')) if entry
+    ]
+    if result.get('started'):
+        about.append(f'started {result["started"]}')
+    if is_number(result.get('seconds')):
+        about.append(duration(result['seconds']))
+    links = ''.join(contents(part) for part in parts)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{text(name)}</title><style>{CSS}</style></head><body>\n'
+        f'<h1>{text(name)}</h1><p class="meta">{text(" · ".join(about))}</p>'
+        f'{results.headline_html(headline(result))}<nav>{links}</nav>\n'
+        + '\n'.join(parts)
+        + '\n</body></html>\n'
+    )
+
+
+def contents(part):
+    """The link to a section, taken from its own heading."""
+    target = part.split('id="', 1)[1].split('"', 1)[0]
+    title = part.split('<h2>', 1)[1].split('</h2>', 1)[0]
+    return f'<a href="#{target}">{title}</a>'

@@ -1,0 +1,213 @@
+"""The plots of the page; each returns an <img> string, or '' where there is nothing to draw."""
+
+import numpy as np
+
+from ssljax.report.compare import of_way, pick, seeds_of, ways_of
+from ssljax.report.draw import COLORS, as_img, new_figure, shorten, way_color
+from ssljax.report.words import WORDS, is_number, is_share, way_title
+
+
+def plot_ways(result):
+    """Test top-1 of every way: seeds as points, mean with standard deviation, published as diamonds."""
+    ways = [way for way in ways_of(result) if of_way(result, way, 'test', 'top1')]
+    if not ways:
+        return ''
+    figure, axes = new_figure(6.4, 0.9 + 0.48 * len(ways))
+    for row, way in enumerate(ways):
+        stats, color = of_way(result, way, 'test', 'top1'), way_color(way, row)
+        values = 100 * np.asarray(stats['values'], float)
+        shifts = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
+        mean, std = 100 * stats['mean'], 100 * (stats.get('std') or 0)
+        axes.errorbar(mean, row, xerr=std or None, fmt='|', ms=17, mew=2.2, color=color, capsize=4, lw=1.6)
+        axes.plot(values, row + shifts, 'o', ms=5, color=color, alpha=0.55, mec='white', mew=0.5)
+        axes.annotate(
+            f'{mean:.1f}', (mean, row - 0.27), ha='center', va='bottom', fontsize=8, color='#222222'
+        )
+    published = [entry for entry in result.get('published') or [] if entry.get('what') in ways]
+    for entry in published:
+        if is_number(entry.get('value')):
+            axes.plot(
+                entry['value'], ways.index(entry['what']), 'D', ms=7, mfc='none', mec='#222222', mew=1.2
+            )
+    axes.set_yticks(range(len(ways)), [shorten(way_title(way), 26) for way in ways])
+    axes.set_ylim(len(ways) - 0.5, -0.65)
+    axes.grid(axis='y', visible=False)
+    axes.margins(x=0.08)
+    axes.set_xlabel('Test top-1 accuracy (%)')
+    return as_img(figure, 'Test top-1 accuracy of each way with one point a seed')
+
+
+def plot_curves(series, ylabel, *, colors=None, scale=1.0, xlabel='Step', styles=None):
+    """Lines over steps: each seed light, their mean (at the steps all seeds share) bold.
+
+    Args:
+      series: {label: [(steps, values) of one seed, ...]}.
+      scale: factor on the values (100 for shares shown in percent).
+    """
+    series = {label: [run for run in runs if len(run[0])] for label, runs in series.items()}
+    series = {label: runs for label, runs in series.items() if runs}
+    if not series:
+        return ''
+    figure, axes = new_figure(4.7, 3.1)
+    for index, (label, runs) in enumerate(series.items()):
+        color = colors[label] if colors else COLORS[index % len(COLORS)]
+        line = styles[label] if styles else '-'
+        marker = '.' if max(len(steps) for steps, _ in runs) <= 30 else ''
+        if len(runs) > 1:
+            for steps, values in runs:
+                axes.plot(steps, scale * np.asarray(values), line, color=color, lw=0.8, alpha=0.35)
+        steps, mean = mean_curve(runs)
+        axes.plot(steps, scale * mean, line, color=color, lw=1.9, marker=marker, ms=5, label=label)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    if len(series) > 1:
+        axes.legend()
+    return as_img(figure, f'{ylabel} over steps: {", ".join(series)}')
+
+
+def mean_curve(runs):
+    """(steps, mean values) over the steps that every run has."""
+    shared = sorted(set.intersection(*(set(steps) for steps, _ in runs)))
+    tables = [dict(zip(steps, values)) for steps, values in runs]
+    return shared, np.asarray([np.mean([table[step] for table in tables]) for step in shared])
+
+
+def column(rows, key):
+    """(steps, values) of the rows that hold a finite number under key."""
+    found = [(row['step'], row[key]) for row in rows if is_number(row.get(key))]
+    return [step for step, _ in found], [value for _, value in found]
+
+
+def plot_stage(stage_metrics):
+    """A list of <img>, one a metric of a stage ('loss', 'top1', ...), training and validation together."""
+    keys = sorted({key for rows in stage_metrics.values() for row in rows for key in row if '/' in key})
+    groups = {}
+    for key in keys:
+        groups.setdefault(key.split('/', 1)[1], []).append(key)
+    order = sorted(groups, key=lambda name: (name != 'loss', name != 'top1', name))
+    images = []
+    for name in order[:8]:
+        titles = {'train': 'training', 'val': 'validation'}
+        series = {
+            titles.get(key.split('/')[0], key.split('/')[0]): [
+                column(rows, key) for rows in stage_metrics.values()
+            ]
+            for key in groups[name]
+        }
+        share = is_share(name)
+        label = WORDS.get(name, name) + (' (%)' if share else '')
+        images.append(plot_curves(series, label, scale=100.0 if share else 1.0))
+    return [image for image in images if image]
+
+
+def plot_transfer(metrics, ways, key):
+    """One metric of every way over steps, as validation ('val/top1') or training ('train/loss') logged it."""
+    series = {way_title(way): [column(rows, key) for rows in metrics.get(way, {}).values()] for way in ways}
+    colors = {way_title(way): way_color(way, index) for index, way in enumerate(ways)}
+    split, name = key.split('/')
+    label = {'train': 'Training', 'val': 'Validation'}[split] + ' ' + WORDS.get(name, name).lower()
+    share = is_share(key)
+    return plot_curves(
+        series, label + (' (%)' if share else ''), colors=colors, scale=100.0 if share else 1.0
+    )
+
+
+def plot_probe(layers, marked):
+    """Linear probe accuracy by layer.
+
+    Args:
+      layers: {'pretrained' | 'random' | ...: {layer: {'val': spread, 'test': spread}}}.
+      marked: {'pretrained': layer chosen on validation, ...}.
+    """
+    names = list(dict.fromkeys(layer for found in layers.values() for layer in found))
+    if not names:
+        return ''
+    figure, axes = new_figure(4.7, 3.4)
+    for index, (what, found) in enumerate(layers.items()):
+        color = {'pretrained': COLORS[0], 'random': '#7f7f7f'}.get(what, COLORS[(index + 2) % len(COLORS)])
+        kept = [name for name in names if found.get(name, {}).get('test')]
+        at = [names.index(name) for name in kept]
+        means = np.asarray([100 * found[name]['test']['mean'] for name in kept])
+        stds = [100 * (found[name]['test'].get('std') or 0) for name in kept]
+        axes.errorbar(
+            at, means, yerr=stds, color=color, marker='o', ms=4.5, lw=1.7, capsize=3, label=f'{what}, test'
+        )
+        val = [found[name].get('val') for name in kept]
+        if all(val) and val:
+            axes.plot(
+                at, [100 * v['mean'] for v in val], ':', color=color, lw=1.3, label=f'{what}, validation'
+            )
+        if marked.get(what) in kept:
+            spot = names.index(marked[what])
+            axes.plot(spot, means[kept.index(marked[what])], 'o', ms=13, mfc='none', mec=color, mew=1.8)
+    slanted = max(len(name) for name in names) * len(names) > 34
+    labels = [shorten(name, 16) for name in names]
+    axes.set_xticks(
+        range(len(names)), labels, rotation=45 if slanted else 0, ha='right' if slanted else 'center'
+    )
+    axes.set_ylabel('Top-1 accuracy (%)')
+    axes.legend()
+    return as_img(figure, 'Linear probe accuracy by layer, pretrained against random weights')
+
+
+def confusion_of(result, way):
+    """The confusion counts [K, K] of a way summed over seeds (rows: true class), or None."""
+    tables = [pick(seed, 'ways', way, 'test', 'confusion') for seed in seeds_of(result)]
+    tables = [np.asarray(table, float) for table in tables if table]
+    tables = [table for table in tables if table.ndim == 2 and table.shape[0] == table.shape[1]]
+    return sum(tables) if tables and len({table.shape for table in tables}) == 1 else None
+
+
+def plot_confusion(counts, names):
+    """counts [K, K]: the share of each true class (row) given each predicted class (column)."""
+    share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    k = len(share)
+    size = 5.0 if k <= 12 else 6.2
+    figure, axes = new_figure(size, size * 0.96)
+    image = axes.imshow(share, cmap='Blues', vmin=0, vmax=100)
+    axes.grid(False)
+    if k <= 12:
+        for i, j in np.ndindex(k, k):
+            if share[i, j] >= 0.5:
+                color = 'white' if share[i, j] > 55 else '#222222'
+                axes.text(j, i, f'{share[i, j]:.0f}', ha='center', va='center', fontsize=7.5, color=color)
+    if k <= 40:
+        labels = [shorten(name, 16) for name in names]
+        font = 8 if k <= 20 else 6
+        axes.set_xticks(range(k), labels, rotation=90 if k > 3 else 0, fontsize=font)
+        axes.set_yticks(range(k), labels, fontsize=font)
+    axes.set_xlabel('Predicted class' + (' (number)' if k > 40 else ''))
+    axes.set_ylabel('True class' + (' (number)' if k > 40 else ''))
+    figure.colorbar(image, ax=axes, shrink=0.75, label='% of the true class')
+    return as_img(figure, f'Confusion matrix of {k} classes')
+
+
+def plot_per_class(values, names):
+    """Accuracy by class, sorted: one point a seed, a bar to the mean.
+
+    Args:
+      values: [seeds, K] shares in [0, 1]; NaN where a class has no test image.
+    """
+    values = 100 * np.asarray(values, float)
+    mean = np.nanmean(np.where(np.isnan(values).all(0), 0.0, values), 0)
+    order = np.argsort(-mean, kind='stable')
+    k = len(order)
+    if k <= 40:
+        figure, axes = new_figure(4.9, 0.8 + max(0.25 if k <= 12 else 0.17, 0.1) * k)
+        axes.barh(range(k), mean[order], color='#bcd7ea', height=0.72)
+        for row in values:
+            axes.plot(row[order], range(k), 'o', ms=3.5, color=COLORS[0], alpha=0.7, mew=0)
+        axes.set_yticks(range(k), [shorten(names[i], 20) for i in order], fontsize=8 if k <= 20 else 6.5)
+        axes.set_ylim(k - 0.4, -0.6)
+        axes.set_xlim(0, 101)
+        axes.grid(axis='y', visible=False)
+        axes.set_xlabel('Test accuracy (%)')
+    else:
+        figure, axes = new_figure(6.2, 3.0)
+        axes.bar(range(k), mean[order], color='#bcd7ea', width=1.0)
+        for row in values:
+            axes.plot(range(k), row[order], 'o', ms=2, color=COLORS[0], alpha=0.7, mew=0)
+        axes.set_ylim(0, 101)
+        axes.set_xlabel('Classes, sorted by accuracy')
+        axes.set_ylabel('Test accuracy (%)')
+    return as_img(figure, 'Test accuracy by class')

@@ -1,0 +1,81 @@
+"""What a run left on disk: result.json, seed*/STAGE/metrics.jsonl and seed*/figures.npz."""
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Run(NamedTuple):
+    """A result, the logged rows as {stage: {seed: [row, ...]}}, and the arrays of the first seed."""
+
+    workdir: Path
+    result: dict
+    metrics: dict
+    figures: dict
+    figures_from: Path | None
+
+
+def read(workdir):
+    """Reads a run's files into a Run; every file but result.json may be missing.
+
+    Raises:
+      FileNotFoundError: workdir has no result.json.
+      ValueError: result.json is not a JSON object.
+    """
+    workdir = Path(workdir)
+    path = workdir / 'result.json'
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path} does not exist: give the workdir of a run that has finished a stage.'
+        )
+    try:
+        result = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(
+            f'{path} is not valid JSON ({error}): run the experiment again to rewrite it.'
+        ) from error
+    if not isinstance(result, dict):
+        raise ValueError(f'{path} holds a {type(result).__name__}, not an object: run the experiment again.')
+    figures, source = read_figures(workdir)
+    return Run(workdir, result, read_metrics(workdir), figures, source)
+
+
+def seed_folders(workdir):
+    """The seed* folders in the order of their numbers."""
+    folders = [path for path in Path(workdir).glob('seed*') if path.is_dir()]
+    return sorted(folders, key=lambda path: [int(n) for n in re.findall(r'\d+', path.name)] + [path.name])
+
+
+def read_metrics(workdir):
+    """{stage: {seed folder: [row, ...]}}, rows in the order of their steps."""
+    metrics = {}
+    for folder in seed_folders(workdir):
+        for path in sorted(folder.glob('*/metrics.jsonl')):
+            metrics.setdefault(path.parent.name, {})[folder.name] = read_rows(path)
+    return metrics
+
+
+def read_rows(path):
+    """One row a step; what a resumed run logged again replaces what stood there before."""
+    rows = {}
+    for line in path.read_text(encoding='utf-8').splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue  # a killed run leaves half a line
+        if isinstance(row, dict) and 'step' in row:
+            rows.setdefault(row['step'], {}).update(row)
+    return [rows[step] for step in sorted(rows)]
+
+
+def read_figures(workdir):
+    """The arrays of the first seed that saved any, and the file they came from."""
+    for folder in seed_folders(workdir):
+        path = folder / 'figures.npz'
+        if path.is_file():
+            with np.load(path, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}, path
+    return {}, None

@@ -1,0 +1,187 @@
+"""Sections on what came out: the ways, the pretraining, the curves, the probe, the neighbours' vote."""
+
+from ssljax.report.compare import across, best_way, of_way, pick, seeds_of, ways_of
+from ssljax.report.markup import beside, figure, folded, grid, paragraph, section, text
+from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways
+from ssljax.report.table import way_rows
+from ssljax.report.words import count_of, duration, is_number, number, percent, spread, way_title
+
+
+def main_results(run):
+    result = run.result
+    ways, best = ways_of(result), best_way(result)
+    header, rows = way_rows(result)
+    n = len(seeds_of(result))
+    spreads = f'mean ± sample standard deviation over {n} seeds' if n > 1 else 'one seed, so no spread'
+    mark = f' Highlighted: {way_title(best)}, the best by validation.' if best else ''
+    caption = (
+        f'Accuracy of each way, {spreads}. "Against scratch" is the difference in test top-1, in points, '
+        f'paired per seed. Time is that of the way itself, without the pretraining, mean per seed.{mark}'
+    )
+    dots = (
+        'Test top-1 accuracy. Points: seeds. Vertical line and whiskers: mean and sample standard deviation. '
+        if n > 1
+        else 'Test top-1 accuracy of the one seed. '
+    )
+    image = plot_ways(result)
+    if any(entry.get('what') in ways for entry in result.get('published') or []):
+        dots += (
+            'Hollow diamonds: published values, whose setting may differ (see the table of published values).'
+        )
+    by_seed = grid(
+        ['Way'] + [f'Seed {seed.get("seed", i)}' for i, seed in enumerate(seeds_of(result))],
+        [
+            [way_title(way)]
+            + [percent(spread([pick(seed, 'ways', way, 'test', 'top1')])) for seed in seeds_of(result)]
+            for way in ways
+        ],
+        'Test top-1 (%) of every seed.',
+    )
+    best_rows = [ways.index(best)] if best else []
+    protocol = f'<h3>Protocol</h3>{paragraph(result["protocol"])}' if result.get('protocol') else ''
+    return section(
+        'Results',
+        grid(header, rows, caption, best=best_rows),
+        figure(image, dots),
+        folded('Every seed', by_seed) if n > 1 else '',
+        published(result),
+        protocol,
+    )
+
+
+def published(result):
+    rows = []
+    for entry in result.get('published') or []:
+        value = entry.get('value')
+        ours = percent(of_way(result, entry.get('what'), 'test', 'top1'))
+        value = f'{value:g}' if is_number(value) else '–' if value is None else str(value)
+        rows.append(
+            [way_title(entry.get('what', '')), value, ours, entry.get('setting', ''), entry.get('source', '')]
+        )
+    caption = 'Published values beside ours. Their setting is not ours unless it says so.'
+    return grid(['What', 'Published %', 'Ours %', 'Published setting', 'Source'], rows, caption, wide=(3, 4))
+
+
+def pretraining(run):
+    result = run.result
+    rows = []
+    for index, seed in enumerate(seeds_of(result)):
+        entry = seed.get('pretrain')
+        if not entry:
+            continue
+        val = entry.get('val') or {}
+        rows.append(
+            [
+                f'{seed.get("seed", index)}',
+                entry.get('method', '–'),
+                number(entry.get('steps')),
+                number(entry.get('epochs')),
+                percent(spread([val.get('top1')])),
+                number(val.get('loss')),
+                duration(entry.get('seconds')),
+                number(entry.get('images_per_second')),
+            ]
+        )
+    header = [
+        'Seed',
+        'Method',
+        'Steps',
+        'Epochs',
+        'Validation accuracy %',
+        'Validation loss',
+        'Time',
+        'Images/s',
+    ]
+    if rows and all(row[4] == '–' for row in rows):
+        header, rows = (
+            [[cell for i, cell in enumerate(row) if i != 4] for row in [header, *rows]][0],
+            [[cell for i, cell in enumerate(row) if i != 4] for row in rows],
+        )
+    count = pick(result, 'data', 'counts', 'unlabeled')
+    images = (
+        f'The pretext task sees {count_of(count, "unlabelled image")}.' if rows and is_number(count) else ''
+    )
+    known = set(ways_of(result))
+    plots = []
+    for stage in sorted(run.metrics, key=lambda name: (name != 'pretrain', name)):
+        if stage not in known:
+            for image in plot_stage(run.metrics[stage]):
+                plots.append(figure(image, f'Stage "{stage}". {_seed_lines(run.metrics[stage])}'))
+    table = grid(header, rows, 'Pretraining, by seed. Accuracy and loss are those of the pretext task.')
+    return section('Pretraining', paragraph(images), table, beside(*plots))
+
+
+def _seed_lines(stage_metrics):
+    return 'Light lines: seeds; bold: their mean.' if len(stage_metrics) > 1 else 'One seed.'
+
+
+def transfer_curves(run):
+    ways = [way for way in ways_of(run.result) if way in run.metrics]
+    parts = []
+    for key, what in (
+        ('val/top1', 'Validation accuracy'),
+        ('val/loss', 'Validation loss'),
+        ('train/loss', 'Training loss'),
+    ):
+        image = plot_transfer(run.metrics, ways, key)
+        seeds = max((len(run.metrics[way]) for way in ways), default=1)
+        note = ' Light lines: seeds; bold: their mean.' if seeds > 1 else ''
+        parts.append(figure(image, f'{what} of each way while it trains.{note}'))
+    return section('Learning curves', beside(*parts))
+
+
+def probe(run):
+    result = run.result
+    layers, marked, chosen = {}, {}, {}
+    for what in dict.fromkeys(what for seed in seeds_of(result) for what in seed.get('probe') or {}):
+        names = dict.fromkeys(
+            name for seed in seeds_of(result) for name in pick(seed, 'probe', what, 'layers') or {}
+        )
+        layers[what] = {
+            name: {split: across(result, 'probe', what, 'layers', name, split) for split in ('val', 'test')}
+            for name in names
+        }
+        picks = [pick(seed, 'probe', what, 'best') for seed in seeds_of(result)]
+        chosen[what] = [name for name in picks if name]
+        scored = [(found['val']['mean'], name) for name, found in layers[what].items() if found['val']]
+        if scored:
+            marked[what] = max(scored, key=lambda pair: pair[0])[1]
+    rows, best = [], []
+    for what, found in layers.items():
+        for name, stats in found.items():
+            if marked.get(what) == name:
+                best.append(len(rows))
+            values = {
+                key: {pick(seed, 'probe', what, 'layers', name, key) for seed in seeds_of(result)} - {None}
+                for key in ('dim', 'l2')
+            }
+            dim, l2 = (
+                ', '.join(number(value, 2) for value in sorted(values[key])) or '–' for key in ('dim', 'l2')
+            )
+            votes = f'{chosen[what].count(name)} of {len(chosen[what])}' if chosen[what] else '–'
+            rows.append([what, name, dim, l2, percent(stats['val']), percent(stats['test']), votes])
+    header = ['Weights', 'Layer', 'Features', 'L2', 'Validation %', 'Test %', 'Chosen on seeds']
+    table = grid(
+        header, rows, 'Linear probe of every layer. Highlighted: best mean validation accuracy.', best=best
+    )
+    caption = (
+        'Linear probe by layer. Solid: test; dotted: validation; ring: the layer that validation chooses.'
+    )
+    return section('Linear probe', beside(figure(plot_probe(layers, marked), caption), table))
+
+
+def nearest_vote(run):
+    result = run.result
+    rows = []
+    for what in dict.fromkeys(what for seed in seeds_of(result) for what in seed.get('knn') or {}):
+        k = across(result, 'knn', what, 'k')
+        val, test = (across(result, 'knn', what, split, 'top1') for split in ('val', 'test'))
+        rows.append([what, number(k['mean']) if k else '–', percent(val), percent(test)])
+    caption = 'k-nearest-neighbour vote on frozen features; the labelled images vote.'
+    return section(
+        'Nearest-neighbour accuracy', grid(['Weights', 'k', 'Validation %', 'Test %'], rows, caption)
+    )
+
+
+def headline_html(sentence):
+    return f'<p class="lede"><strong>{text(sentence)}</strong></p>'

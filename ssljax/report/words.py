@@ -1,0 +1,71 @@
+"""Plain words and numbers: names of ways, mean ± std, percentages, durations."""
+
+import math
+import statistics
+
+WAYS = {
+    'random_frozen': 'Random features, frozen',
+    'scratch': 'From scratch',
+    'frozen': 'Frozen features',
+    'finetune': 'Fine-tuned',
+    'two_stage': 'Two-stage',
+}
+NOT_PRETRAINED = ('random_frozen', 'scratch')
+WORDS = {'loss': 'Loss', 'top1': 'Top-1 accuracy', 'top5': 'Top-5 accuracy', 'accuracy': 'Accuracy'}
+
+
+def way_title(way):
+    """A way's name in plain words; a way not known here keeps its own name."""
+    return WAYS.get(way, way)
+
+
+def is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_share(metric):
+    """Whether a metric's name says it is a share in [0, 1] to be shown in percent."""
+    return metric.rsplit('/', 1)[-1] in ('top1', 'top5', 'accuracy')
+
+
+def spread(values):
+    """{'mean', 'std', 'values'} of the numbers among `values`; std is the sample's, None for one value."""
+    values = [float(value) for value in values if is_number(value)]
+    if not values:
+        return None
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return {'mean': statistics.fmean(values), 'std': std, 'values': values}
+
+
+def percent(stats, *, sign=False, digits=2):
+    """A spread of shares as '86.12 ± 0.43', in percent."""
+    if not stats or not is_number(stats.get('mean')):
+        return '–'
+    text = f'{100 * stats["mean"]:{"+" if sign else ""}.{digits}f}'.replace('-', '−')
+    return text + (f' ± {100 * stats["std"]:.{digits}f}' if is_number(stats.get('std')) else '')
+
+
+def number(value, digits=4):
+    """A number for reading: 53,000, 0.0512, 1e-04."""
+    if not is_number(value):
+        return '–' if value is None else str(value)
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f'{int(value):,}'
+    return f'{value:,.0f}' if abs(value) >= 1000 else f'{value:.{digits}g}'
+
+
+def duration(seconds):
+    """Seconds as '12.3 s', '13 min 32 s' or '2 h 5 min'."""
+    if not is_number(seconds):
+        return '–'
+    if seconds < 99.95:
+        return f'{seconds:.1f} s'
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f'{minutes} min {rest} s'
+    return f'{minutes // 60} h {minutes % 60} min'
+
+
+def count_of(number_of, one, many=None):
+    """'1 seed', '3 seeds'."""
+    return f'{number_of:,} {one if number_of == 1 else many or one + "s"}'
