@@ -1,0 +1,27 @@
+"""Fashion-MNIST with 1,000 labels and some 54,000 unlabelled images; two convolutions of 16 features; three seeds.
+
+python -m ssljax.main --config=configs/fashion_mnist.py --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
+"""
+
+from ssljax.config import base
+
+
+def get_config():
+    c = base()
+    c.name = 'fashion_mnist'
+    c.seeds = (0, 1, 2)
+    c.data.source = 'tfds:fashion_mnist'
+    c.data.labels = '1000'
+    c.data.val = '5000'
+    c.backbone.name = 'cnn'
+    c.pretrain.epochs = 10.0
+    c.pretrain.batch_size = 128
+    c.transfer.batch_size = 50
+    c.transfer.frozen.epochs = 50.0
+    c.transfer.second.epochs = 50.0
+    c.published = (
+        ('scratch', 60.0, 'a published walk-through, same network and labels'),
+        ('frozen', 40.0, 'the same walk-through'),
+        ('finetune', 75.0, 'the same walk-through'),
+    )
+    return c

@@ -1,0 +1,25 @@
+"""The main job on scikit-learn's digits (8x8, embedded, no download): what 50 labels give with and without pretraining.
+
+python -m ssljax.main --config=configs/quickstart.py
+"""
+
+from ssljax.config import base
+
+
+def get_config():
+    c = base()
+    c.name = 'quickstart'
+    c.seeds = (0, 1, 2)
+    c.data.source = 'digits'
+    c.data.labels = '50'
+    c.data.val = '200'
+    c.backbone.name = 'cnn'
+    c.pretrain.epochs = 60.0
+    c.pretrain.batch_size = 64
+    c.pretrain.augment = 'crop(1)'
+    c.transfer.augment = 'crop(1)'
+    c.transfer.batch_size = 50
+    c.transfer.pool = 'flatten'
+    c.transfer.frozen.epochs = 100.0
+    c.transfer.second.epochs = 100.0
+    return c

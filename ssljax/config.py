@@ -1,0 +1,176 @@
+"""Every field that a run can have, with its default. A config file imports `base` and overrides."""
+
+import difflib
+import json
+
+from ml_collections import ConfigDict
+
+
+def base() -> ConfigDict:
+    """The complete config of a run: data -> pretrain -> transfer -> evaluate. Amounts of images are strings:
+    '1000' (a count), '10/class', '2.5%' or 'all'."""
+    return ConfigDict(
+        dict(
+            name='run',
+            seeds=(0,),  # each seed has its own label set, initial weights and batch order
+            data=dict(
+                source='digits',  # digits | tfds:NAME | folder:PATH | npz:PATH | synthetic:HxWxC:K
+                data_dir='',  # where TensorFlow Datasets keeps prepared data
+                manual_dir='',  # where TensorFlow Datasets finds what was downloaded by hand
+                image_size=0,  # 0: as stored
+                channels=0,  # 0: as stored; 1, 3 or 4 converts
+                labels='all',  # the label budget
+                val='10%',  # carved from the training labels, unless the source brings its own
+                test='20%',  # only where the source has no test split
+                unlabeled='',  # a further folder: or npz: path of unlabelled images
+                corrupt='skip',  # skip | refuse
+                path='auto',  # auto | resident | stream
+            ),
+            backbone=dict(
+                name='cnn',
+                blocks=4,  # nin: 3 to 5
+                stem='auto',  # auto | cifar | imagenet
+                dtype='float32',  # of the computation: float32 | bfloat16
+                conv='auto',  # auto | xla | fast
+            ),
+            pretrain=dict(
+                stage(epochs=10.0),
+                method='rotation',
+                augment='',
+                batch_size=128,
+                rotations=4,  # rotation: 2, 4 or 8
+                views='all',  # rotation: all rotations of an image in the batch, or one at random
+            ),
+            transfer=dict(
+                ways=('random_frozen', 'scratch', 'frozen', 'finetune', 'two_stage'),
+                checkpoint='',  # a workdir or stage of another run; '' is this run's own pretraining
+                layer='',  # the named layer that the head is put on; '' is the last
+                hidden=(),  # () is a linear head; (200, 200) an mlp of three dense layers
+                pool='avg',  # avg | flatten | gridN, of the tapped layer
+                augment='',
+                batch_size=64,
+                frozen=stage(epochs=20.0),  # head only
+                full=stage(),  # scratch and finetune; no duration: as long as frozen and second together
+                second=stage(epochs=20.0, lr=0.01),  # two_stage: all weights, after frozen
+            ),
+            evaluate=dict(
+                batch_size=500,
+                knn=20,  # neighbours; 0: none
+                probe=True,  # a linear probe for every named layer
+                probe_pool='grid4',
+                probe_l2=(1e-4, 1e-3, 1e-2, 1e-1),
+                figures=True,
+            ),
+            log_every=50,  # steps
+            save_every=60.0,  # seconds between checkpoints inside a stage
+            steps_per_call=0,  # 0: 1 on a CPU, 10 on an accelerator
+            published=(),  # (what, top-1 in percent, setting and source) to print beside the results
+        )
+    )
+
+
+def stage(epochs=0.0, lr=0.05) -> ConfigDict:
+    """How long and with which optimiser one stage trains. One of epochs, steps and examples is set."""
+    return ConfigDict(
+        dict(
+            epochs=epochs,
+            steps=0,
+            examples=0,
+            evals=20,  # evaluations on validation, evenly spaced
+            patience=0,  # evaluations without a better one before the stage ends; 0: never
+            label_smoothing=0.0,
+            optim=dict(
+                name='sgd',  # sgd | adamw
+                lr=lr,
+                momentum=0.9,
+                nesterov=True,
+                b1=0.9,
+                b2=0.999,
+                weight_decay=5e-4,
+                decay='.*kernel=1; .*=0',  # regex=factor of the weight decay; first full match wins
+                rules='.*=1',  # regex=factor of the learning rate; 0 freezes
+                schedule='cosine',  # cosine | constant | multistep
+                warmup=0.0,  # share of the steps
+                milestones=(0.3, 0.6, 0.8),  # multistep: shares of the steps
+                gamma=0.2,  # multistep: factor at each milestone
+                clip=0.0,  # global norm of the gradient; 0: none
+            ),
+        )
+    )
+
+
+def check(config) -> None:
+    """Raises ValueError for what can be seen to be wrong before any data is read."""
+    b = base()
+    _one_of(config.data, 'data.corrupt', ('skip', 'refuse'))
+    _one_of(config.data, 'data.path', ('auto', 'resident', 'stream'))
+    _one_of(config.pretrain, 'pretrain.views', ('all', 'one'))
+    if config.pretrain.method not in ('', 'none'):
+        _duration('pretrain', config.pretrain)
+    if set(config.transfer.ways) & {'frozen', 'random_frozen', 'two_stage'}:
+        _duration('transfer.frozen', config.transfer.frozen)
+    if 'two_stage' in config.transfer.ways:
+        _duration('transfer.second', config.transfer.second)
+    for way in config.transfer.ways:
+        if way not in b.transfer.ways:
+            raise ValueError(f'transfer.ways has {way!r}; known are {", ".join(b.transfer.ways)}.')
+    if 'two_stage' in config.transfer.ways and 'frozen' not in config.transfer.ways:
+        raise ValueError('transfer.ways has two_stage without frozen, its first stage: add frozen.')
+    if not config.seeds:
+        raise ValueError('seeds is empty: give at least one, for example --config.seeds="(0,1,2)".')
+    if len(set(config.seeds)) != len(config.seeds):
+        raise ValueError(f'seeds are {tuple(config.seeds)}: each may stand once.')
+
+
+def _one_of(node, name, allowed):
+    value = node[name.rsplit('.', 1)[-1]]
+    if value not in allowed:
+        raise ValueError(f'{name} is {value!r}; it can be {", ".join(allowed)}.')
+
+
+def _duration(name, node):
+    given = [k for k in ('epochs', 'steps', 'examples') if node[k]]
+    if len(given) != 1 or node[given[0]] < 0:
+        said = ', '.join(f'{k}={node[k]}' for k in ('epochs', 'steps', 'examples'))
+        raise ValueError(
+            f'{name} has {said}: exactly one of them gives the duration. '
+            f'Set the others to 0, for example --config.{name}.epochs=0 --config.{name}.steps=1000.'
+        )
+
+
+def total_steps(node, *, images: int, batch_size: int) -> int:
+    """Optimiser steps of a stage over `images` images; 0 where it has no duration."""
+    if node.steps:
+        return int(node.steps)
+    return round((node.examples or node.epochs * images) / batch_size)
+
+
+def nearest(name: str, known) -> str:
+    """'; did you mean x?' or '' for a misspelt name."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f'; did you mean {close[0]}?' if close else ''
+
+
+def field_names(config, prefix='') -> list[str]:
+    """Dotted names of all leaves: ['data.source', ...]."""
+    names = []
+    for key, value in config.items():
+        names += field_names(value, f'{prefix}{key}.') if isinstance(value, ConfigDict) else [prefix + key]
+    return names
+
+
+def to_dict(config) -> dict:
+    """Plain JSON-able dict, equal after a round trip through JSON."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def differences(old: dict, new: dict, prefix='') -> list[str]:
+    """Lines 'field: old -> new' for every leaf in which two plain dicts differ."""
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            lines += differences(a, b, f'{prefix}{key}.')
+        elif a != b:
+            lines.append(f'{prefix}{key}: {a!r} -> {b!r}')
+    return lines

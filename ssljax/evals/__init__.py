@@ -1,0 +1,1 @@
+"""Evaluators: small modules over features and predictions."""

@@ -1,0 +1,113 @@
+"""What is measured of a trained seed, on validation and, once, on the test split."""
+
+import collections
+import functools
+
+import numpy as np
+
+from ssljax import models
+from ssljax.core import split
+from ssljax.evals import classify, embed, knn, probe
+from ssljax.methods import network
+from ssljax.models.heads import pool_features
+
+MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE = 2000, 8, 7, 40
+
+
+def evaluate(config, mesh, method, trained) -> tuple[dict, dict]:
+    """Measures one seed.
+
+    Args:
+      config: the run's config.
+      mesh: the devices.
+      method: the supervised Method; its `predict` serves every way.
+      trained: the experiment's Seed.
+
+    Returns:
+      (record for result.json: 'ways' and, as the config asks, 'knn' and 'probe'; arrays for figures.npz).
+    """
+    cfg, splits, record = config.evaluate, trained.splits, {'ways': {}}
+    see = functools.partial(embed.outputs, batch_size=cfg.batch_size, mesh=mesh)
+    predict = embed.compiled(lambda v, images: method.predict(*split(v), images))
+    for way, stage in trained.ways.items():
+        logits = see(predict, stage.variables, splits['test'])
+        record['ways'][way] = stage.record | {'test': classify.scores(logits, splits['test'].labels)}
+    backbones = {'pretrained': trained.pretrained, 'random': trained.random}
+    backbones = {n: v for n, v in backbones.items() if v is not None}
+    layers, features = pooled_layers(trained.backbone, cfg.probe_pool), {}
+    if cfg.knn or cfg.probe:
+        features = {n: {s: see(layers, v, splits[s]) for s in splits} for n, v in backbones.items()}
+    labels = {s: np.asarray(splits[s].labels) for s in splits}
+    if cfg.knn:
+        record['knn'] = {n: knn_accuracy(f, labels, trained, cfg.knn) for n, f in features.items()}
+    if cfg.probe:
+        record['probe'] = {n: probes(f, labels, trained, cfg.probe_l2) for n, f in features.items()}
+    return record, figure_arrays(config, see, trained, labels) if cfg.figures else {}
+
+
+def pooled_layers(backbone, pool: str):
+    """Compiled (variables, images uint8) -> {layer: [B, D] float32}, in the order of the layers."""
+
+    def features(variables, images):
+        named = network.layers(network.Network(backbone, None, ''), variables, images)
+        return collections.OrderedDict((n, pool_features(a, pool).astype('float32')) for n, a in named.items())
+
+    return embed.compiled(features)
+
+
+def knn_accuracy(features, labels, trained, k: int) -> dict:
+    """k-nearest-neighbour accuracy with the labelled images as neighbours, on the layer that transfer taps."""
+    known = features['labeled'][trained.layer]
+    out = {'k': k, 'layer': trained.layer}
+    for s in ('val', 'test'):
+        scores, _ = knn.predict(
+            known, labels['labeled'], features[s][trained.layer], k=k, classes=len(trained.classes)
+        )
+        out[s] = {'top1': float((scores.argmax(1) == labels[s]).mean())}
+    return out
+
+
+def probes(features, labels, trained, l2s) -> dict:
+    """A linear probe for every layer; the best is chosen on validation."""
+    layers = {}
+    for layer in features['labeled']:
+        parts = [(features[s][layer], labels[s]) for s in ('labeled', 'val', 'test')]
+        layers[layer] = probe.probe(*parts, classes=len(trained.classes), l2s=tuple(l2s))
+    return {'best': max(layers, key=lambda n: layers[n]['val']), 'layers': layers}
+
+
+def figure_arrays(config, see, trained, labels) -> dict:
+    """What the report draws of one seed: a map of test features, neighbours, filters and the label set's images."""
+    way = next((w for w in ('finetune', 'scratch') if w in trained.ways), next(iter(trained.ways)))
+    variables, splits = trained.ways[way].variables, trained.splits
+    tapped = models.build(config.backbone, trained.layer)
+    pooled = pooled_layers(tapped, 'avg')
+    some = np.linspace(0, len(splits['test']) - 1, min(MAP_POINTS, len(splits['test']))).astype(int)
+    test = splits['test'].take(some)
+    known, shown = (see(pooled, variables, s)[trained.layer] for s in (splits['labeled'], test))
+    queries = np.linspace(0, len(some) - 1, min(QUERIES, len(some))).astype(int)
+    _, nearest = knn.predict(known, labels['labeled'], shown[queries], k=NEIGHBORS, classes=len(trained.classes))
+    sample = np.linspace(0, len(splits['labeled']) - 1, min(SAMPLE, len(splits['labeled']))).astype(int)
+    sample = sample[np.argsort(labels['labeled'][sample], kind='stable')]
+    neighbors = splits['labeled'].read(nearest.ravel())
+    arrays = {
+        'features': shown,
+        'features_labels': test.labels,
+        'features_of': np.array(way),
+        'query_images': test.read(queries),
+        'query_labels': test.labels[queries],
+        'neighbor_images': neighbors.reshape(*nearest.shape, *neighbors.shape[1:]),
+        'neighbor_labels': labels['labeled'][nearest],
+        'labeled_images': splits['labeled'].read(sample),
+        'labeled_labels': labels['labeled'][sample],
+    }
+    filters = first_filters((trained.pretrained or variables)['params']['backbone'], tapped)
+    return arrays | ({'filters': filters} if filters is not None else {})
+
+
+def first_filters(params, backbone):
+    """The kernel [h, w, C, F] of the first convolution, or None."""
+    first = next((params[n] for n, _ in backbone.layers if n in params), {})
+    while isinstance(first, dict) and first:
+        first = first['kernel'] if 'kernel' in first else next(iter(first.values()))
+    return np.asarray(first) if np.ndim(first) == 4 else None

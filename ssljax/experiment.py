@@ -1,0 +1,330 @@
+"""One run: pretrain -> transfer -> evaluate -> report, for every seed; each stage is resumable."""
+
+import datetime
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from ssljax import checkpoint, evaluate, files, methods, models, optim, preempt, provenance, report, train
+from ssljax import config as configs
+from ssljax.core import Method
+from ssljax.data import feed as feeds
+from ssljax.data import partition as partitions
+from ssljax.data import sources
+from ssljax.data.split import concat
+from ssljax.methods import network, supervised
+from ssljax.sharding import check_batch, make_mesh
+from ssljax.transfer import held_layers, take_backbone
+
+PRETRAINED = ('frozen', 'finetune', 'two_stage')  # the ways that start from a pretrained backbone
+
+
+class Run(NamedTuple):
+    """What all seeds of a run share. `programs` holds each stage's compiled program once it was needed."""
+
+    config: object
+    workdir: Path
+    source: object
+    mesh: jax.sharding.Mesh
+    meta: dict
+    programs: dict
+    methods: dict
+
+
+def run(config, workdir) -> dict:
+    """Does the whole run, or what is left of it, in `workdir`; returns the content of result.json.
+
+    Raises:
+      ValueError, OSError: something the user can mend; the message says what and how.
+      preempt.Preempted: SIGTERM came; the same command goes on from here.
+    """
+    began, workdir = time.time(), Path(workdir)
+    configs.check(config)
+    _claim(config, workdir)
+    source = sources.load(config.data)
+    state = _prepare(config, workdir, source)
+    for seed in config.seeds:
+        train_seed(state, seed)
+    preempt.check()
+    seeds = [evaluate_seed(state, seed) for seed in config.seeds]
+    result = _result(state, seeds, began)
+    files.write_json(workdir / 'result.json', result)
+    print(report.table(result))
+    print(f'\nReport: {report.write(workdir)}')
+    return result
+
+
+def _claim(config, workdir: Path) -> None:
+    """Stores the config in a new workdir; refuses one in which another config has begun."""
+    new, old = configs.to_dict(config), files.read_json(workdir / 'config.json')
+    if old is not None and (changed := configs.differences(old, new)):
+        raise ValueError(
+            f'{workdir} holds a run of another config ({"; ".join(changed[:8])}). '
+            'Give another --workdir, or the same config to go on with it.'
+        )
+    if old is None:
+        files.write_json(workdir / 'config.json', new)
+
+
+def _prepare(config, workdir, source) -> Run:
+    mesh = make_mesh()
+    for batch_size in (config.pretrain.batch_size, config.transfer.batch_size, config.evaluate.batch_size):
+        check_batch(batch_size, mesh)
+    meta = {
+        'config': configs.to_dict(config),
+        'data': {'shape': list(source.shape), 'train': source.train.digest()},
+        'versions': provenance.versions(),
+    }
+    old = files.read_json(workdir / 'data.json')
+    if old is not None and old != meta['data']:
+        raise ValueError(
+            f'the training images of {config.data.source} are not those that {workdir} was begun with '
+            f'(sha256 {meta["data"]["train"][:12]}, was {old["train"][:12]}): restore them or give another --workdir.'
+        )
+    files.write_json(workdir / 'data.json', meta['data'])
+    known = {}
+    if uses_pretraining(config):
+        known['pretrain'] = methods.pretext(config, source.shape)
+    for stage in ('frozen', 'full', 'second'):
+        known[stage] = supervised.make(
+            config,
+            len(source.classes),
+            frozen=stage == 'frozen',
+            smoothing=config.transfer[stage].label_smoothing,
+        )
+    return Run(config, workdir, source, mesh, meta, {}, known)
+
+
+def uses_pretraining(config) -> bool:
+    """Whether the run trains a backbone without labels itself.
+
+    Raises:
+      ValueError: ways that need a pretrained backbone, and none is trained or given.
+    """
+    if config.transfer.checkpoint:
+        return False
+    if config.pretrain.method not in ('', 'none'):
+        return True
+    if wanted := [w for w in config.transfer.ways if w in PRETRAINED]:
+        raise ValueError(
+            f'transfer.ways has {", ".join(wanted)}, which start from a pretrained backbone, but pretrain.method is '
+            'none and transfer.checkpoint is empty: set one of them, or leave those ways out.'
+        )
+    return False
+
+
+class Seed(NamedTuple):
+    """The outcome of training with one seed.
+
+    ways: {way: Stage}. pretrained, random: variables with params['backbone'], for `backbone`, which is whole or,
+    from a checkpoint that lacks the upper layers, ends at `layer`, the layer that transfer taps.
+    splits: the Splits 'labeled', 'val' and 'test'.
+    """
+
+    partition: object
+    splits: dict
+    classes: tuple
+    ways: dict
+    layer: str
+    backbone: object
+    pretrained: dict | None
+    pretrain_record: dict | None
+    random: dict
+
+
+def train_seed(run: Run, seed: int) -> Seed:
+    """Every stage of one seed, in order; finished ones are read from disk."""
+    config, source = run.config, run.source
+    directory = run.workdir / f'seed{seed}'
+    rows = partitions.partition(
+        source.train.labels, len(source.classes), budget=config.data.labels,
+        val='0' if source.val is not None else config.data.val, seed=seed, classes=source.classes,
+    )  # fmt: skip
+    partitions.save(directory / 'partition.npz', rows, train=source.train.digest(), seed=seed)
+    labeled, val = source.train.take(rows.labeled), validation(source, rows)
+    key = jax.random.key(seed)
+
+    pretrained, record = None, None
+    if 'pretrain' in run.methods:
+        images = unlabeled_images(source, rows)
+        stage = _stage(run, 'pretrain', 'pretrain', seed, images, val, _init(run.methods['pretrain'], key, source))
+        pretrained, record = stage.variables, stage.record | {'method': config.pretrain.method}
+    elif config.transfer.checkpoint:
+        pretrained, meta = checkpoint.load_variables(config.transfer.checkpoint)
+        record = {'checkpoint': config.transfer.checkpoint, 'method': meta['config']['pretrain']['method']}
+
+    start = _init(run.methods['full'], key, source)
+    where = config.transfer.checkpoint or str(directory / 'pretrain')
+    taken = take_backbone(pretrained, start, where) if pretrained else None
+    ways = {}
+    for way in config.transfer.ways:
+        kind, first = {
+            'random_frozen': ('frozen', start),
+            'scratch': ('full', start),
+            'frozen': ('frozen', taken),
+            'finetune': ('full', taken),
+            'two_stage': ('second', ways['frozen'].variables if 'frozen' in ways else None),
+        }[way]
+        ways[way] = _stage(run, kind, way, seed, labeled, val, first)
+    layer = config.transfer.layer or models.layer_names(config.backbone)[-1]
+    backbone = held_layers(config.backbone, source.shape, pretrained['params']['backbone'] if pretrained else None)
+    random = network.init(network.Network(backbone, None, ''), jax.random.fold_in(key, 0), _one_image(source))
+    splits = {'labeled': labeled, 'val': val, 'test': source.test}
+    return Seed(rows, splits, source.classes, ways, layer, backbone, pretrained, record, random)
+
+
+def _init(method: Method, key, source) -> dict:
+    return jax.jit(lambda k: method.init(k, {'image': _one_image(source)}))(jax.random.fold_in(key, 0))
+
+
+def _one_image(source):
+    return np.zeros((1, *source.shape), np.uint8)
+
+
+def validation(source, rows):
+    """The validation Split: the source's own, or the rows carved from the training labels."""
+    return source.val if source.val is not None else source.train.take(rows.val)
+
+
+def unlabeled_images(source, rows):
+    """All training images but validation, and the unlabelled folder's; no labels."""
+    train = source.train.take(np.sort(np.concatenate([rows.labeled, rows.unlabeled])))
+    return (concat([train, source.unlabeled]) if source.unlabeled is not None else train).hide()
+
+
+def _stage(run: Run, kind: str, name: str, seed: int, images, val, variables) -> train.Stage:
+    """Trains `name`, a stage of the kind 'pretrain', 'frozen', 'full' or 'second', with the kind's program."""
+    preempt.check()
+    config = run.config
+    cfg = config.pretrain if kind == 'pretrain' else config.transfer[kind]
+    batch_size = config.pretrain.batch_size if kind == 'pretrain' else config.transfer.batch_size
+    feed = feeds.make_feed(images, batch_size=batch_size, seed=seed, mesh=run.mesh, path=config.data.path)
+    if kind not in run.programs:
+        steps = _steps(config, kind, len(images))
+        run.programs[kind] = train.make_program(
+            run.methods[kind], cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=config.steps_per_call
+        )
+        optim.log_rules(cfg.optim, variables['params'])
+    return train.fit(
+        run.programs[kind],
+        variables,
+        feed=feed,
+        val=val,
+        cfg=cfg,
+        key=jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode())),
+        mesh=run.mesh,
+        directory=run.workdir / f'seed{seed}' / name,
+        title=f'seed {seed} · {name}',
+        meta=run.meta | {'stage': name, 'seed': seed},
+        select='last' if kind == 'pretrain' else 'best',
+        log_every=config.log_every,
+        save_every=config.save_every,
+        eval_batch=config.evaluate.batch_size,
+    )
+
+
+def _steps(config, kind: str, images: int) -> int:
+    """Optimiser steps of a stage. 'full' without a duration is as long as 'frozen' and 'second' together, so that
+    every way that trains all weights takes the same number of steps."""
+    if kind == 'pretrain':
+        return configs.total_steps(config.pretrain, images=images, batch_size=config.pretrain.batch_size)
+    t = config.transfer
+    steps = {k: configs.total_steps(t[k], images=images, batch_size=t.batch_size) for k in ('frozen', 'full', 'second')}
+    return max(steps[kind] or steps['frozen'] + steps['second'] * ('two_stage' in t.ways), 1)
+
+
+def evaluate_seed(run: Run, seed: int) -> dict:
+    """The record of one seed for result.json. A seed that has one is not measured again: the test split is read
+    once."""
+    directory = run.workdir / f'seed{seed}'
+    if record := files.read_json(directory / 'evaluation.json'):
+        return record
+    trained = train_seed(run, seed)
+    print(f'seed {seed} · evaluation', file=sys.stderr)
+    record, arrays = evaluate.evaluate(run.config, run.mesh, run.methods['full'], trained)
+    if arrays:
+        files.write_npz(directory / 'figures.npz', arrays)
+    rows = _sets(trained.partition, run.source)
+    record = {'seed': seed, 'partition': rows, 'pretrain': trained.pretrain_record} | record
+    files.write_json(directory / 'evaluation.json', record)
+    return record
+
+
+def _sets(partition, source) -> dict:
+    """{set: count, hash of the indices, images per class (of those with a known label)}."""
+    out = {}
+    for name, rows in partition._asdict().items():
+        labels = source.train.labels[rows]
+        per_class = np.bincount(labels[labels >= 0], minlength=len(source.classes))
+        out[name] = {'count': len(rows), 'hash': partitions.digest(rows), 'per_class': per_class.tolist()}
+    return out
+
+
+def _result(run: Run, seeds: list[dict], began: float) -> dict:
+    config, source = run.config, run.source
+    first = seeds[0]['partition']
+    counts = {'train': len(source.train), 'test': len(source.test)}
+    counts |= {k: first[k]['count'] for k in ('labeled', 'val', 'unlabeled')}
+    if source.val is not None:
+        counts['val'] = len(source.val)
+    hashes = {'train': source.train.digest(), 'test': source.test.digest()}
+    result = {
+        'name': config.name,
+        'command': provenance.command(),
+        'config': configs.to_dict(config),
+        'started': datetime.datetime.fromtimestamp(began, datetime.UTC).isoformat(timespec='seconds'),
+        'seconds': time.time() - began,
+        'versions': provenance.versions(),
+        'hardware': provenance.hardware(),
+        'data': {
+            'source': config.data.source,
+            'shape': list(source.shape),
+            'classes': list(source.classes),
+            'counts': counts,
+            'hashes': hashes,
+        },
+        'protocol': _protocol(run, counts),
+        'published': [dict(zip(('what', 'value', 'setting'), p)) for p in config.published],
+        'seeds': seeds,
+    }
+    return result | summarise(seeds)
+
+
+def _protocol(run: Run, counts) -> str:
+    config, n = run.config, counts['labeled']
+    steps = {k: _steps(config, k, n) for k in ('frozen', 'full', 'second')}
+    text = (
+        f'{n} labelled images ({config.data.labels!r}) and {counts["val"]} validation images per seed, drawn anew for '
+        f'each seed. Weights, layer and regularisation are chosen on validation; the test split of {counts["test"]} '
+        f'images was read once, after all training. A head alone trains for {steps["frozen"]} steps of '
+        f'{config.transfer.batch_size} images, all weights (from scratch or fine-tuned) for {steps["full"]}'
+    )
+    if 'two_stage' in config.transfer.ways:
+        text += f'; two-stage is the frozen run followed by {steps["second"]} steps on all weights'
+    return text + '.'
+
+
+def summarise(seeds: list[dict]) -> dict:
+    """Mean, sample standard deviation and values over seeds of each way's test accuracy, and of its paired
+    difference to the same seed's training from scratch."""
+    ways = seeds[0]['ways']
+    summary = {
+        w: {m: _spread([s['ways'][w]['test'][m] for s in seeds]) for m in ('top1', 'top5') if m in ways[w]['test']}
+        for w in ways
+    }
+    versus = {}
+    if 'scratch' in ways:
+        for w in ways.keys() - {'scratch'}:
+            pairs = [(s['ways'][w]['test']['top1'], s['ways']['scratch']['test']['top1']) for s in seeds]
+            versus[w] = _spread([a - b for a, b in pairs])
+    return {'summary': summary, 'versus_scratch': {w: versus[w] for w in ways if w in versus}}
+
+
+def _spread(values: list[float]) -> dict:
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {'mean': float(np.mean(values)), 'std': std, 'values': values}

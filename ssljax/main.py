@@ -1,0 +1,72 @@
+"""python -m ssljax.main --config=configs/rotnet.py [--workdir=DIR] [--config.FIELD=VALUE ...]"""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import jax  # noqa: E402
+from absl import app, flags, logging  # noqa: E402
+from ml_collections import config_flags  # noqa: E402
+
+from ssljax import config as configs  # noqa: E402
+from ssljax import experiment, platform, preempt  # noqa: E402
+
+_CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe, a file under configs/.', lock_config=True)
+_WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default runs/NAME.')
+
+
+def main(_) -> int:
+    """Runs, or goes on with, one experiment; returns the exit code."""
+    logging.set_verbosity(logging.WARNING)
+    config = _CONFIG.value
+    if config is None:
+        print('error: give a recipe, for example --config=configs/quickstart.py', file=sys.stderr)
+        return 2
+    platform.tune_malloc()
+    preempt.install()
+    if 'JAX_COORDINATOR_ADDRESS' in os.environ:
+        jax.distributed.initialize()
+    try:
+        experiment.run(config, _WORKDIR.value or Path('runs') / config.name)
+    except preempt.Preempted:
+        print('stopped by SIGTERM; all is saved: the same command goes on from here', file=sys.stderr)
+        return preempt.RESUME
+    except (ValueError, OSError, ImportError) as e:
+        if not raised_by_us(e):
+            raise
+        print(f'\nerror: {e}', file=sys.stderr)
+        return 1
+    return 0
+
+
+def raised_by_us(error: BaseException) -> bool:
+    """Whether this package raised the error itself: a message for the user, who needs no traceback."""
+    frame = error.__traceback__
+    while frame.tb_next:
+        frame = frame.tb_next
+    return Path(frame.tb_frame.f_code.co_filename).is_relative_to(Path(__file__).parent)
+
+
+def parse(argv):
+    """absl's parser, with an error that names the nearest field of the config."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as e:
+        name = e.flagname.removeprefix('config.')
+        hint = configs.nearest(name, configs.field_names(configs.base())) if e.flagname != name else ''
+        _exit(f'unknown flag --{e.flagname}{hint}')
+    except AttributeError as e:
+        _exit(str(e))
+    except (flags.Error, ValueError, FileNotFoundError, OSError) as e:
+        _exit(str(e))
+
+
+def _exit(message):
+    print(f'error: {message}', file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == '__main__':
+    app.run(main, flags_parser=parse)

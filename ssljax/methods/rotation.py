@@ -1,0 +1,74 @@
+"""RotNet: which rotation was applied? Gidaris, Singh & Komodakis, ICLR 2018 (arXiv:1803.07728).
+
+Published on CIFAR-10 (all labels, NIN with 4 blocks, 200 epochs): three dense layers on block 2 reach 89.06%,
+on the last block 69.6 to 75%; the supervised network 92.80%.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from ssljax import models
+from ssljax.core import Method
+from ssljax.data import augment
+from ssljax.losses import cross_entropy
+from ssljax.methods import network
+from ssljax.models.heads import Head
+
+
+def make(config, shape) -> Method:
+    """Predicts one of `pretrain.rotations` rotations from the last layer of the backbone.
+
+    With pretrain.views='all' each step sees every rotation of each image of the batch, as the paper does
+    (section 3, "Implementation details"), with 'one' a random one.
+
+    Raises:
+      ValueError: images that are not square, or a number of rotations other than 2, 4 or 8.
+    """
+    cfg = config.pretrain
+    count = cfg.rotations
+    if count not in (2, 4, 8):
+        raise ValueError(f'pretrain.rotations is {count}; it can be 2, 4 or 8.')
+    if shape[0] != shape[1]:
+        raise ValueError(
+            f'rotation needs square images; these are {shape[0]}x{shape[1]}: set data.image_size, for example '
+            f'--config.data.image_size={min(shape[:2])}.'
+        )
+    net = network.Network(models.build(config.backbone), Head(count), models.layer_names(config.backbone)[-1])
+    distort = augment.parse(cfg.augment)
+
+    def loss(params, state, ema, batch, key):
+        k_aug, k_rot = jax.random.split(key)
+        x = distort(k_aug, augment.to_float(batch['image']))
+        if cfg.views == 'all':
+            x, labels = all_rotations(x, count)
+        else:
+            x, labels = one_rotation(k_rot, x, count)
+        logits, state = network.apply(net, params, state, augment.normalize(x), train=True)
+        losses = cross_entropy(logits, labels, smoothing=cfg.label_smoothing)
+        return losses.mean(), (state, network.classification_metrics(logits, labels, losses))
+
+    def evaluate(params, state, batch):
+        x, labels = all_rotations(augment.to_float(batch['image']), count)
+        logits, _ = network.apply(net, params, state, augment.normalize(x), train=False)
+        losses = cross_entropy(logits, labels)
+        return network.classification_metrics(logits, labels, losses, jnp.tile(batch['mask'], count))
+
+    return Method(
+        init=lambda key, batch: network.init(net, key, batch['image']),
+        loss=loss,
+        evaluate=evaluate,
+        views=count if cfg.views == 'all' else 1,
+    )
+
+
+def all_rotations(x, count: int):
+    """[B, H, W, C] -> images [count * B, H, W, C], rotation-major, and their labels [count * B] int32."""
+    y = augment.rotations(x, count)
+    return y.reshape(-1, *x.shape[1:]), jnp.repeat(jnp.arange(count), len(x))
+
+
+def one_rotation(key, x, count: int):
+    """[B, H, W, C] -> each image under one random rotation, and its label [B] int32."""
+    labels = jax.random.randint(key, (len(x),), 0, count)
+    y = augment.rotations(x, count)
+    return y[labels, jnp.arange(len(x))], labels

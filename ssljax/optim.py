@@ -1,0 +1,98 @@
+"""Schedules and regex rules (learning rate, weight decay, freezing) to an optax transformation."""
+
+import re
+
+import jax
+import optax
+from absl import logging
+
+
+def schedule(cfg, steps: int) -> optax.Schedule:
+    """Learning rate by step. `multistep` multiplies by gamma at each milestone, a share of the steps."""
+    warmup = round(cfg.warmup * steps)
+    if cfg.schedule == 'cosine':
+        body = optax.cosine_decay_schedule(cfg.lr, max(steps - warmup, 1))
+    elif cfg.schedule == 'constant':
+        body = optax.constant_schedule(cfg.lr)
+    elif cfg.schedule == 'multistep':
+        at = {max(round(m * steps) - warmup, 0): cfg.gamma for m in cfg.milestones}
+        body = optax.piecewise_constant_schedule(cfg.lr, at)
+    else:
+        raise ValueError(f'optim.schedule is {cfg.schedule!r}; it can be cosine, constant or multistep.')
+    if not warmup:
+        return body
+    return optax.join_schedules([optax.linear_schedule(0.0, cfg.lr, warmup), body], [warmup])
+
+
+def factors(rules: str, params) -> dict:
+    """A tree like `params` with the factor that the first full-matching rule gives to each parameter.
+
+    Args:
+      rules: 'regex=factor; regex=factor', matched against names such as 'backbone/conv1/kernel'.
+      params: the parameter tree.
+
+    Raises:
+      ValueError: a rule that cannot be read, one that matches nothing before a later rule does, or a parameter
+        that none covers.
+    """
+    table = []
+    for rule in filter(None, (r.strip() for r in rules.split(';'))):
+        pattern, _, value = rule.rpartition('=')
+        try:
+            table.append((re.compile(pattern), float(value)))
+        except (re.error, ValueError) as e:
+            raise ValueError(f'optimiser rule {rule!r} is not of the form regex=number ({e}).') from None
+
+    def factor(path, leaf):
+        name = path_name(path)
+        for pattern, value in table:
+            if pattern.fullmatch(name):
+                return value
+        raise ValueError(f'no optimiser rule of {rules!r} matches the parameter {name}: end with ".*=1".')
+
+    return jax.tree_util.tree_map_with_path(factor, params)
+
+
+def path_name(path) -> str:
+    """'backbone/conv1/kernel' of a jax key path."""
+    return '/'.join(str(getattr(k, 'key', getattr(k, 'name', getattr(k, 'idx', k)))) for k in path)
+
+
+def make(cfg, steps: int) -> tuple[optax.GradientTransformation, optax.Schedule]:
+    """The optimiser of a stage and its schedule. Weight decay is L2 in the gradient for sgd (as in the sources of
+    the field) and decoupled for adamw; a parameter whose learning-rate factor is 0 is frozen and has no state."""
+    rate = schedule(cfg, steps)
+    if cfg.name not in ('sgd', 'adamw'):
+        raise ValueError(f'optim.name is {cfg.name!r}; it can be sgd or adamw.')
+
+    def mask(params):
+        return jax.tree.map(lambda f: f > 0, factors(cfg.decay, params))
+
+    if cfg.name == 'sgd':
+        core = optax.chain(
+            optax.add_decayed_weights(cfg.weight_decay, mask), optax.trace(cfg.momentum, cfg.nesterov)
+        )
+    else:
+        core = optax.chain(
+            optax.scale_by_adam(cfg.b1, cfg.b2), optax.add_decayed_weights(cfg.weight_decay, mask)
+        )
+    clip = optax.clip_by_global_norm(cfg.clip) if cfg.clip else optax.identity()
+    trained = optax.chain(clip, core, optax.scale_by_learning_rate(rate))
+
+    def labels(params):
+        return jax.tree.map(lambda f: f'{f:g}', factors(cfg.rules, params))
+
+    def transform(label):
+        if float(label) == 0:
+            return optax.set_to_zero()
+        return trained if float(label) == 1 else optax.chain(trained, optax.scale(float(label)))
+
+    names = {'1'} | {f'{float(r.rpartition("=")[2]):g}' for r in cfg.rules.split(';') if r.strip()}
+    return optax.partition({n: transform(n) for n in names}, labels), rate
+
+
+def log_rules(cfg, params) -> None:
+    """Logs which parameters are trained, frozen and decayed."""
+    rate, decay = factors(cfg.rules, params), factors(cfg.decay, params)
+    for (path, lr), wd in zip(jax.tree_util.tree_leaves_with_path(rate), jax.tree.leaves(decay)):
+        logging.debug('%s: learning rate x %g, weight decay x %g', path_name(path), lr, wd)

@@ -1,0 +1,296 @@
+"""The loop: build, resume, step, log, evaluate, save. The only loop over training steps."""
+
+import functools
+import math
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ssljax import checkpoint, files, optim, preempt
+from ssljax.core import Method, TrainState, init_state, train_step
+from ssljax.data import feed as feeds
+from ssljax.log import MetricLog
+from ssljax.platform import compiler_options
+from ssljax.sharding import replicated
+
+
+class Program(NamedTuple):
+    """What is compiled once for a stage and used again by every seed.
+
+    run:      (train state, totals, arrays, payload of k steps, key) -> (train state, totals)
+    evaluate: (params, state, batch) -> metrics
+    """
+
+    method: Method
+    tx: optax.GradientTransformation
+    rate: optax.Schedule
+    steps: int
+    steps_per_call: int
+    run: Callable
+    evaluate: Callable
+
+
+def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_per_call: int = 0) -> Program:
+    """Compiles nothing yet: shapes come with the first call.
+
+    Args:
+      method: the method to train.
+      cfg: the stage's config (duration, optim, evals, patience).
+      steps: optimiser steps in all.
+      get: a feed's `get`, from its arrays and one payload to a batch.
+      mesh: the devices.
+      steps_per_call: steps compiled into one call; 0 is 1 on a CPU and 10 elsewhere.
+    """
+    tx, rate = optim.make(cfg.optim, steps)
+    per_call = steps_per_call or (1 if mesh.devices.flat[0].platform == 'cpu' else 10)
+    run = jax.jit(
+        functools.partial(run_steps, method, tx, get),
+        donate_argnums=(0, 1),
+        out_shardings=replicated(mesh),
+        compiler_options=compiler_options(),
+    )
+    evaluate = jax.jit(method.evaluate, out_shardings=replicated(mesh), compiler_options=compiler_options())
+    return Program(method, tx, rate, steps, min(per_call, max(steps, 1)), run, evaluate)
+
+
+def run_steps(method, tx, get, ts: TrainState, totals: dict, arrays, payload, key):
+    """k training steps; k is the leading axis of the payload. Metrics are added to `totals`."""
+
+    def one(carry, item):
+        ts, totals = carry
+        ts, metrics = train_step(method, tx, ts, get(arrays, item), key)
+        return (ts, jax.tree.map(jnp.add, totals, metrics)), None
+
+    if jax.tree.leaves(payload)[0].shape[0] == 1:
+        return one((ts, totals), jax.tree.map(lambda a: a[0], payload))[0]
+    return jax.lax.scan(one, (ts, totals), payload)[0]
+
+
+class Stage(NamedTuple):
+    """A finished stage: the variables it chose, and its record for result.json."""
+
+    variables: dict
+    record: dict
+
+
+def fit(
+    program: Program,
+    variables: dict,
+    *,
+    feed,
+    val,
+    cfg,
+    key,
+    mesh,
+    directory,
+    title: str,
+    meta: dict,
+    select: str,
+    log_every: int,
+    save_every: float,
+    eval_batch: int,
+) -> Stage:
+    """Trains one stage, or goes on with it, or returns it where it has ended before.
+
+    Args:
+      program: from `make_program`.
+      variables: the initial variables; they are copied.
+      feed: the batches, a pure function of the step.
+      val: the validation Split.
+      cfg: the stage's config.
+      key: the run's key for this stage; step t uses fold_in(key, t).
+      mesh: the devices.
+      directory: where metrics and checkpoints go.
+      title: what the line of progress calls it.
+      meta: stored with each checkpoint.
+      select: 'best' keeps the weights with the highest validation top-1 (the earliest of equals), 'last' the last.
+      log_every, save_every: steps between log lines, seconds between checkpoints.
+      eval_batch: batch size of the evaluation.
+
+    Raises:
+      preempt.Preempted: SIGTERM came; all is saved.
+      ValueError: the loss is not finite.
+      OSError: the disk is full.
+    """
+    directory = Path(directory)
+    done = files.read_json(directory / 'done.json')
+    if done:
+        return Stage(checkpoint.load_variables(directory / 'model')[0], done)
+    manager = checkpoint.open_manager(directory / 'checkpoints')
+    run = _begin(program, variables, feed, key, mesh, select)
+    if manager.latest_step() is not None:
+        run = checkpoint.restore(manager, manager.latest_step(), run)
+    step = int(run['progress']['step'])
+    log = MetricLog(directory, title, program.steps, step)
+    eval_at, per_call = _eval_steps(program, cfg.evals), program.steps_per_call
+    log_every = max(per_call, log_every // per_call * per_call)
+    progress = run['progress']
+    ts = TrainState(progress['step'], run['params'], run['state'], run['ema'], run['opt'])
+    timer, saved = Timer(progress), time.time()
+
+    def save():
+        checkpoint.save(manager, step, _items(ts, progress | timer.state(), run['best']), meta)
+
+    for payload in feed.payloads(step, program.steps, per_call):
+        ts, progress['totals'] = program.run(ts, progress['totals'], feed.arrays, payload, key)
+        step += jax.tree.leaves(payload)[0].shape[0]
+        at_eval, at_log = step in eval_at, step % log_every == 0 or step == program.steps
+        if at_log:
+            means = _means(progress['totals'])
+            timer.lap(step)
+            _check_finite(means, step, title)
+            rate = float(program.rate(step - 1))
+            epoch = step * feed.batch_size / feed.n
+            log.write(step, {'epoch': epoch, 'lr': rate} | {f'train/{k}': v for k, v in means.items()})
+            progress['totals'] = jax.tree.map(jnp.zeros_like, progress['totals'])
+        if at_eval:
+            jax.block_until_ready(ts)
+            timer.lap(step)
+            metrics = evaluate(program.evaluate, ts.params, ts.state, val, eval_batch, mesh)
+            log.write(step, {f'val/{k}': v for k, v in metrics.items()})
+            better = metrics['top1'] > float(progress['best_value'])
+            if better or select == 'last':
+                progress |= _scalars(best_value=metrics['top1'], best_step=step, worse=0)
+                run['best'] = _copy((ts.params, ts.state)) if select == 'best' else run['best']
+            else:
+                progress |= _scalars(worse=int(progress['worse']) + 1)
+            timer.start(step)
+        if step == program.steps or (cfg.patience and int(progress['worse']) >= cfg.patience):
+            break
+        if preempt.asked():
+            save()
+            log.close(step)
+            raise preempt.Preempted
+        if time.time() - saved > save_every:
+            jax.block_until_ready(ts)
+            timer.lap(step)
+            save()
+            saved = time.time()
+            timer.start(step)
+    log.close(step)
+    manager.close()
+    return _finish(directory, ts, progress, run['best'], timer, feed, program, step, select, meta)
+
+
+def _begin(program, variables, feed, key, mesh, select) -> dict:
+    ts = init_state(program.method, program.tx, _copy(variables))
+    item = next(iter(feed.payloads(0, 1, 1)))
+    shapes = jax.eval_shape(
+        functools.partial(train_step, program.method, program.tx),
+        ts,
+        jax.eval_shape(lambda a, p: program_batch(feed, a, p), feed.arrays, item),
+        key,
+    )[1]
+    totals = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    progress = _scalars(best_value=-1.0, best_step=0, worse=0, seconds=0.0, timed_seconds=0.0, timed_steps=0)
+    best = _copy((ts.params, ts.state)) if select == 'best' else ()
+    items = _items(ts, progress | {'totals': totals}, best)
+    return jax.device_put(items, replicated(mesh))
+
+
+def program_batch(feed, arrays, payload) -> dict:
+    """The first batch of a payload; for its shape."""
+    return feed.get(arrays, jax.tree.map(lambda a: a[0], payload))
+
+
+def _items(ts: TrainState, progress: dict, best) -> dict:
+    trees = ts._asdict()
+    step = trees.pop('step')
+    return trees | {'progress': progress | {'step': step}, 'best': best}
+
+
+def _finish(directory, ts, progress, best, timer, feed, program, step, select, meta) -> Stage:
+    params, state = best if select == 'best' else (ts.params, ts.state)
+    jax.block_until_ready(ts)
+    record = {
+        'steps': step,
+        'best_step': int(progress['best_step']) if select == 'best' else step,
+        'epochs': step * feed.batch_size / feed.n,
+        'images': feed.n,
+        'val': {'top1': float(progress['best_value'])},
+        'seconds': timer.seconds,
+        'images_per_second': timer.rate() * feed.batch_size,
+        'views_per_second': timer.rate() * feed.batch_size * program.method.views,
+        'path': feed.path,
+    }
+    shutil.rmtree(directory / 'model', ignore_errors=True)  # of a run killed between the next lines
+    manager = checkpoint.open_manager(directory / 'model')
+    checkpoint.save(manager, 0, {'params': params, 'state': state}, meta)
+    manager.close()
+    files.write_json(directory / 'done.json', record)
+    shutil.rmtree(directory / 'checkpoints', ignore_errors=True)
+    return Stage({'params': params, **state}, record)
+
+
+def evaluate(evaluate_batch: Callable, params, state, split, batch_size: int, mesh) -> dict[str, float]:
+    """Means of the metrics over a split, in one fixed batch shape."""
+    totals = None
+    for batch in feeds.eval_batches(split, batch_size=batch_size, mesh=mesh):
+        metrics = evaluate_batch(params, state, batch)
+        totals = metrics if totals is None else jax.tree.map(jnp.add, totals, metrics)
+    return _means(totals)
+
+
+class Timer:
+    """Seconds of training without compilation, evaluation and saving: the first lap after a start is not counted
+    towards the rate."""
+
+    def __init__(self, progress: dict):
+        self.seconds, self.timed = float(progress['seconds']), float(progress['timed_seconds'])
+        self.steps = int(progress['timed_steps'])
+        self.mark = self.at = None
+        self.begun = time.time()
+
+    def start(self, step: int) -> None:
+        """Work other than training ended."""
+        self.mark, self.at = time.time(), step
+
+    def lap(self, step: int) -> None:
+        """The device has finished `step`."""
+        now = time.time()
+        if self.mark is not None and step > self.at:
+            self.timed += now - self.mark
+            self.steps += step - self.at
+        self.seconds += now - self.begun
+        self.mark, self.at, self.begun = now, step, now
+
+    def rate(self) -> float:
+        """Steps per second."""
+        return self.steps / self.timed if self.timed else 0.0
+
+    def state(self) -> dict:
+        """For a checkpoint."""
+        return _scalars(seconds=self.seconds, timed_seconds=self.timed, timed_steps=self.steps)
+
+
+def _eval_steps(program: Program, evals: int) -> set[int]:
+    k = program.steps_per_call
+    steps = {math.ceil(i * program.steps / max(evals, 1) / k) * k for i in range(1, max(evals, 1))}
+    return {s for s in steps if s < program.steps} | {program.steps}
+
+
+def _means(totals: dict) -> dict[str, float]:
+    host = jax.device_get(totals)
+    return {k: float(s) / max(float(n), 1e-12) for k, (s, n) in host.items()}
+
+
+def _scalars(**values) -> dict:
+    return {k: jnp.asarray(v, jnp.int32 if isinstance(v, int) else jnp.float32) for k, v in values.items()}
+
+
+def _copy(tree):
+    return jax.tree.map(lambda a: jnp.array(a, copy=True), tree)
+
+
+def _check_finite(means: dict[str, Any], step: int, title: str) -> None:
+    if not math.isfinite(means['loss']):
+        raise ValueError(
+            f'the loss is {means["loss"]} in {title} by step {step} (gradient norm {means["grad_norm"]:.3g}): '
+            'lower optim.lr, or set optim.clip or optim.warmup.'
+        )
