@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 from sklearn.decomposition import PCA
 
+from ssljax import files
 from ssljax.report.draw import CLASS_COLORS, MARKERS, as_img, new_figure, shorten
 
 MOST = 2000
@@ -71,7 +72,7 @@ def cached_embed(features, path):
         pass  # not there, or of an interrupted write
     xy, how = embed(features)
     if how.startswith('UMAP'):
-        np.savez(path, xy=xy, how=how, digest=digest)
+        files.write_npz(path, {'xy': xy, 'how': how, 'digest': digest})
     return xy, how
 
 

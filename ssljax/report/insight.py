@@ -64,7 +64,6 @@ def confused_pairs(counts, names, most=8):
         ['True class', 'Taken for', 'Images', '% of the true class'],
         rows,
         'The most frequent errors.',
-        wide=(1,),
     )
 
 
@@ -128,7 +127,7 @@ def neighbors(run):
             )
         rows.append(f'<div class="strip row">{"".join(tiles)}</div>')
     caption = (
-        'Test images (black frame) and their nearest neighbours in feature space, nearest first. '
+        'Test images (black frame) and the labelled images nearest to them in feature space, nearest first. '
         'Blue frame and ✓: same class; dashed orange frame and ✗: another class.'
     )
     return section('Nearest neighbours', figure(''.join(rows), caption))

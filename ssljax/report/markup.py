@@ -15,18 +15,16 @@ a { color: #00558b; }
 nav { font-size: .88rem; margin: 1rem 0; } nav a { margin-right: .9rem; white-space: nowrap; }
 .meta { color: #555; font-size: .9rem; }
 .lede { font-size: 1.13rem; border-left: 4px solid #0072b2; padding: .3rem 0 .3rem .9rem; margin: 1rem 0; }
-.scroll { overflow-x: auto; margin: .9rem 0; }
+.scroll { overflow-x: auto; margin: .4rem 0; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; line-height: 1.35; }
-caption { caption-side: top; text-align: left; padding-bottom: .4rem; color: #333; }
-caption::before { counter-increment: table; content: "Table " counter(table) ". "; font-weight: 600; }
 body { counter-reset: table figure; }
 thead th { border-top: 1.5px solid #222; border-bottom: 1px solid #222; vertical-align: bottom; }
 tbody tr:last-child > * { border-bottom: 1.5px solid #222; }
-th, td { padding: .25rem .7rem .25rem 0; text-align: right; font-weight: 400; white-space: nowrap; }
+th, td { padding: .25rem .6rem; text-align: right; font-weight: 400; white-space: nowrap; }
 th:first-child, td:first-child, .left { text-align: left; }
-th:last-child, td:last-child { padding-right: .2rem; }
+th:first-child, td:first-child { padding-left: .2rem; }
 thead th { font-weight: 600; white-space: normal; }
-td.wide { white-space: normal; text-align: left; min-width: 13rem; overflow-wrap: anywhere; }
+td.wide { white-space: normal; min-width: 9rem; max-width: 34rem; overflow-wrap: anywhere; }
 tr.best > * { font-weight: 650; background: #eef5fa; }
 .figures { display: flex; flex-wrap: wrap; gap: .6rem 1.6rem; align-items: flex-start; }
 figure { margin: .8rem 0; max-width: 100%; break-inside: avoid; }
@@ -35,6 +33,9 @@ figure > img { max-width: 100%; height: auto; display: block; }
 figcaption { font-size: .86rem; color: #333; margin-top: .35rem; max-width: 44rem; }
 .figures figcaption { max-width: 29rem; }
 figcaption::before { counter-increment: figure; content: "Figure " counter(figure) ". "; font-weight: 600; }
+.grid figcaption { margin: 0; max-width: 46rem; }
+.grid figcaption::before { counter-increment: table; content: "Table " counter(table) ". "; }
+details figcaption::before { counter-increment: none !important; content: none !important; }
 .strip { display: flex; flex-wrap: wrap; gap: .35rem; align-items: flex-start; margin: .25rem 0; }
 .tile { width: 74px; font-size: .68rem; line-height: 1.15; text-align: center; color: #333;
   overflow-wrap: anywhere; }
@@ -58,24 +59,31 @@ def text(value):
 
 
 def grid(header, rows, caption='', *, best=(), wide=()):
-    """An HTML table of plain strings; rows whose index is in `best` stand out, columns in `wide` may wrap."""
+    """An HTML table of plain strings; rows whose index is in `best` stand out, columns in `wide` may wrap.
+
+    Columns of numbers stand on the right, columns with any other word on the left. A column without an entry is
+    left out.
+    """
     if not rows:
         return ''
-    head = ''.join(
-        f'<th scope="col"{" class=left" if i in wide else ""}>{text(cell)}</th>'
-        for i, cell in enumerate(header)
-    )
+    kept = [i for i in range(len(header)) if i == 0 or any(row[i] not in ('', '–') for row in rows)]
+    header, rows = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    wide = {index for index, i in enumerate(kept) if i in wide}
+    words = {i for i in range(len(header)) if i in wide or not all(numeric(row[i]) for row in rows)}
+    classes = [f' class="{"left" * (i in words)}{" wide" * (i in wide)}"' for i in range(len(header))]
+    head = ''.join(f'<th scope="col"{kind}>{text(cell)}</th>' for cell, kind in zip(header, classes))
     lines = []
     for index, row in enumerate(rows):
-        cells = ''.join(
-            f'<td{" class=wide" if i in wide else ""}>{text(cell)}</td>' for i, cell in enumerate(row)
-        )
+        cells = ''.join(f'<td{kind}>{text(cell)}</td>' for cell, kind in zip(row, classes))
         lines.append(f'<tr{" class=best" if index in best else ""}>{cells}</tr>')
-    body = ''.join(lines)
-    title = f'<caption>{text(caption)}</caption>' if caption else ''
-    return (
-        f'<div class="scroll"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    title = f'<figcaption>{text(caption)}</figcaption>' if caption else ''
+    inside = f'<thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
+    return f'<figure class="grid">{title}<div class="scroll"><table>{inside}</table></div></figure>'
+
+
+def numeric(cell):
+    """Whether a cell reads as a number: its first sign is a digit, a plus, a minus or the dash of a gap."""
+    return cell[:1].isdigit() or cell[:1] in ('+', '−', '–')
 
 
 def figure(image, caption):

@@ -1,7 +1,6 @@
 """The report of a run: one HTML file with everything inside it."""
 
-import os
-
+from ssljax import files
 from ssljax.report import insight, results, setup
 from ssljax.report.compare import headline, pick, seeds_of
 from ssljax.report.draw import style
@@ -28,7 +27,7 @@ SECTIONS = (
 def write(workdir):
     """Writes report.html in a run's folder from the files there, and returns its path.
 
-    Reads result.json, and as far as they exist seed*/STAGE/metrics.jsonl and seed*/figures.npz. Own accuracies
+    Reads result.json and, where they exist, seed*/STAGE/metrics.jsonl and seed*/figures.npz. Own accuracies
     are shares in [0, 1]; `published` values are percentages. The coordinates of the UMAP map are kept in
     seed*/map.npz. The file is replaced in one move, so a reader never sees half a page.
 
@@ -38,9 +37,7 @@ def write(workdir):
     """
     run = read(workdir)
     path = run.workdir / 'report.html'
-    partial = run.workdir / f'.report.html.{os.getpid()}'
-    partial.write_text(render(run), encoding='utf-8')
-    os.replace(partial, path)
+    files.write_atomically(path, render(run))
     return path
 
 
@@ -65,7 +62,7 @@ def render(run):
         about.append(f'started {result["started"]}')
     if is_number(result.get('seconds')):
         about.append(duration(result['seconds']))
-    links = ''.join(contents(part) for part in parts)
+    links = ' '.join(contents(part) for part in parts)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -43,16 +43,14 @@ def filter_sheet(filters, most=256):
     kh, kw, channels, count = filters.shape
     peak = np.abs(filters).max((0, 1, 2), keepdims=True)
     tiles = np.uint8(np.clip(127.5 + 127.5 * filters / np.maximum(peak, 1e-12), 0, 255)).transpose(3, 0, 1, 2)
-    if channels not in (1, 3):  # a column of gray tiles
-        tiles = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=255)
-        tiles = tiles[..., : min(channels, 16)].transpose(0, 3, 1, 2)
-        tiles = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 0)), constant_values=200)
-        tiles = tiles.reshape(count, -1, kw + 1)[:, :-1, :-1, None]
     zoom = max(1, 48 // kw)
     tiles = tiles.repeat(zoom, 1).repeat(zoom, 2)
+    if channels not in (1, 3):  # a column of gray tiles
+        tiles = np.pad(tiles[..., :16], ((0, 0), (0, 1), (0, 0), (0, 0)), constant_values=255)
+        tiles = tiles.transpose(0, 3, 1, 2).reshape(count, -1, kw * zoom, 1)
     across = min(count, 16)
     down = -(-count // across)
-    gap = 4
+    gap = 4 if channels in (1, 3) else 8
     height, width = tiles.shape[1] + gap, tiles.shape[2] + gap
     sheet = np.full((down * height + gap, across * width + gap, tiles.shape[-1]), 255, np.uint8)
     for index, tile in enumerate(tiles):

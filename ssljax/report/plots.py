@@ -1,6 +1,7 @@
 """The plots of the page; each returns an <img> string, or '' where there is nothing to draw."""
 
 import numpy as np
+from matplotlib.colors import PowerNorm
 
 from ssljax.report.compare import of_way, pick, seeds_of, ways_of
 from ssljax.report.draw import COLORS, as_img, new_figure, shorten, way_color
@@ -12,17 +13,17 @@ def plot_ways(result):
     ways = [way for way in ways_of(result) if of_way(result, way, 'test', 'top1')]
     if not ways:
         return ''
-    figure, axes = new_figure(6.4, 0.9 + 0.48 * len(ways))
+    figure, axes = new_figure(6.4, 0.9 + 0.5 * len(ways))
     for row, way in enumerate(ways):
         stats, color = of_way(result, way, 'test', 'top1'), way_color(way, row)
         values = 100 * np.asarray(stats['values'], float)
-        shifts = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(1)
         mean, std = 100 * stats['mean'], 100 * (stats.get('std') or 0)
-        axes.errorbar(mean, row, xerr=std or None, fmt='|', ms=17, mew=2.2, color=color, capsize=4, lw=1.6)
-        axes.plot(values, row + shifts, 'o', ms=5, color=color, alpha=0.55, mec='white', mew=0.5)
-        axes.annotate(
-            f'{mean:.1f}', (mean, row - 0.27), ha='center', va='bottom', fontsize=8, color='#222222'
-        )
+        if len(values) > 1:
+            axes.errorbar(mean, row, xerr=std, fmt='|', ms=12, mew=2.2, color=color, capsize=4, lw=1.6)
+            axes.plot(values, np.full(len(values), row + 0.27), 'o', ms=4.5, color=color, alpha=0.6, mew=0)
+        else:
+            axes.plot(mean, row, 'o', ms=7, color=color)
+        axes.text(mean, row - 0.22, f'{mean:.1f}', ha='center', va='bottom', fontsize=8, color='#222222')
     published = [entry for entry in result.get('published') or [] if entry.get('what') in ways]
     for entry in published:
         if is_number(entry.get('value')):
@@ -30,7 +31,7 @@ def plot_ways(result):
                 entry['value'], ways.index(entry['what']), 'D', ms=7, mfc='none', mec='#222222', mew=1.2
             )
     axes.set_yticks(range(len(ways)), [shorten(way_title(way), 26) for way in ways])
-    axes.set_ylim(len(ways) - 0.5, -0.65)
+    axes.set_ylim(len(ways) - 0.45, -0.7)
     axes.grid(axis='y', visible=False)
     axes.margins(x=0.08)
     axes.set_xlabel('Test top-1 accuracy (%)')
@@ -79,7 +80,7 @@ def column(rows, key):
 
 
 def plot_stage(stage_metrics):
-    """A list of <img>, one a metric of a stage ('loss', 'top1', ...), training and validation together."""
+    """[(metric in words, <img>), ...] of a stage, training and validation together."""
     keys = sorted({key for rows in stage_metrics.values() for row in rows for key in row if '/' in key})
     groups = {}
     for key in keys:
@@ -96,8 +97,8 @@ def plot_stage(stage_metrics):
         }
         share = is_share(name)
         label = WORDS.get(name, name) + (' (%)' if share else '')
-        images.append(plot_curves(series, label, scale=100.0 if share else 1.0))
-    return [image for image in images if image]
+        images.append((WORDS.get(name, name), plot_curves(series, label, scale=100.0 if share else 1.0)))
+    return [(title, image) for title, image in images if image]
 
 
 def plot_transfer(metrics, ways, key):
@@ -146,7 +147,7 @@ def plot_probe(layers, marked):
         range(len(names)), labels, rotation=45 if slanted else 0, ha='right' if slanted else 'center'
     )
     axes.set_ylabel('Top-1 accuracy (%)')
-    axes.legend()
+    figure.legend(loc='outside upper center', ncols=2)
     return as_img(figure, 'Linear probe accuracy by layer, pretrained against random weights')
 
 
@@ -162,9 +163,10 @@ def plot_confusion(counts, names):
     """counts [K, K]: the share of each true class (row) given each predicted class (column)."""
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     k = len(share)
-    size = 5.0 if k <= 12 else 6.2
-    figure, axes = new_figure(size, size * 0.96)
-    image = axes.imshow(share, cmap='Blues', vmin=0, vmax=100)
+    size = 3.8 if k <= 3 else 5.0 if k <= 12 else 6.2
+    figure, axes = new_figure(size, size * 0.87)
+    norm = PowerNorm(1.0 if k <= 12 else 0.5, vmin=0, vmax=100)  # the root lets rare errors be seen
+    image = axes.imshow(share, cmap='Blues', norm=norm)
     axes.grid(False)
     if k <= 12:
         for i, j in np.ndindex(k, k):
@@ -178,7 +180,13 @@ def plot_confusion(counts, names):
         axes.set_yticks(range(k), labels, fontsize=font)
     axes.set_xlabel('Predicted class' + (' (number)' if k > 40 else ''))
     axes.set_ylabel('True class' + (' (number)' if k > 40 else ''))
-    figure.colorbar(image, ax=axes, shrink=0.75, label='% of the true class')
+    figure.colorbar(
+        image,
+        ax=axes,
+        shrink=0.75,
+        label='% of the true class',
+        ticks=[0, 5, 20, 50, 100] if k > 12 else None,
+    )
     return as_img(figure, f'Confusion matrix of {k} classes')
 
 
@@ -204,7 +212,7 @@ def plot_per_class(values, names):
         axes.set_xlabel('Test accuracy (%)')
     else:
         figure, axes = new_figure(6.2, 3.0)
-        axes.bar(range(k), mean[order], color='#bcd7ea', width=1.0)
+        axes.fill_between(range(k), mean[order], step='mid', color='#bcd7ea', lw=0)
         for row in values:
             axes.plot(range(k), row[order], 'o', ms=2, color=COLORS[0], alpha=0.7, mew=0)
         axes.set_ylim(0, 101)

@@ -4,7 +4,7 @@ from ssljax.report.compare import across, best_way, of_way, pick, seeds_of, ways
 from ssljax.report.markup import beside, figure, folded, grid, paragraph, section, text
 from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways
 from ssljax.report.table import way_rows
-from ssljax.report.words import count_of, duration, is_number, number, percent, spread, way_title
+from ssljax.report.words import duration, is_number, number, percent, spread, way_title
 
 
 def main_results(run):
@@ -16,7 +16,8 @@ def main_results(run):
     mark = f' Highlighted: {way_title(best)}, the best by validation.' if best else ''
     caption = (
         f'Accuracy of each way, {spreads}. "Against scratch" is the difference in test top-1, in points, '
-        f'paired per seed. Time is that of the way itself, without the pretraining, mean per seed.{mark}'
+        f'paired per seed. Best step is where validation was best; time is that of the way itself, without the '
+        f'pretraining; both are means over seeds.{mark}'
     )
     dots = (
         'Test top-1 accuracy. Points: seeds. Vertical line and whiskers: mean and sample standard deviation. '
@@ -92,26 +93,17 @@ def pretraining(run):
         'Time',
         'Images/s',
     ]
-    if rows and all(row[4] == '–' for row in rows):
-        header, rows = (
-            [[cell for i, cell in enumerate(row) if i != 4] for row in [header, *rows]][0],
-            [[cell for i, cell in enumerate(row) if i != 4] for row in rows],
-        )
-    count = pick(result, 'data', 'counts', 'unlabeled')
-    images = (
-        f'The pretext task sees {count_of(count, "unlabelled image")}.' if rows and is_number(count) else ''
-    )
     known = set(ways_of(result))
     plots = []
     for stage in sorted(run.metrics, key=lambda name: (name != 'pretrain', name)):
         if stage not in known:
-            for image in plot_stage(run.metrics[stage]):
-                plots.append(figure(image, f'Stage "{stage}". {_seed_lines(run.metrics[stage])}'))
+            for metric, image in plot_stage(run.metrics[stage]):
+                plots.append(figure(image, f'{metric}, stage "{stage}". {seed_lines(run.metrics[stage])}'))
     table = grid(header, rows, 'Pretraining, by seed. Accuracy and loss are those of the pretext task.')
-    return section('Pretraining', paragraph(images), table, beside(*plots))
+    return section('Pretraining', table, beside(*plots))
 
 
-def _seed_lines(stage_metrics):
+def seed_lines(stage_metrics):
     return 'Light lines: seeds; bold: their mean.' if len(stage_metrics) > 1 else 'One seed.'
 
 
@@ -124,9 +116,8 @@ def transfer_curves(run):
         ('train/loss', 'Training loss'),
     ):
         image = plot_transfer(run.metrics, ways, key)
-        seeds = max((len(run.metrics[way]) for way in ways), default=1)
-        note = ' Light lines: seeds; bold: their mean.' if seeds > 1 else ''
-        parts.append(figure(image, f'{what} of each way while it trains.{note}'))
+        note = seed_lines(max((run.metrics[way] for way in ways), key=len, default=()))
+        parts.append(figure(image, f'{what} of each way while it trains. {note}'))
     return section('Learning curves', beside(*parts))
 
 
@@ -176,11 +167,15 @@ def nearest_vote(run):
     for what in dict.fromkeys(what for seed in seeds_of(result) for what in seed.get('knn') or {}):
         k = across(result, 'knn', what, 'k')
         val, test = (across(result, 'knn', what, split, 'top1') for split in ('val', 'test'))
-        rows.append([what, number(k['mean']) if k else '–', percent(val), percent(test)])
-    caption = 'k-nearest-neighbour vote on frozen features; the labelled images vote.'
-    return section(
-        'Nearest-neighbour accuracy', grid(['Weights', 'k', 'Validation %', 'Test %'], rows, caption)
+        layers = {pick(seed, 'knn', what, 'layer') for seed in seeds_of(result)} - {None}
+        rows.append(
+            [what, ', '.join(sorted(layers)), number(k['mean']) if k else '–', percent(val), percent(test)]
+        )
+    caption = (
+        'Vote of the k nearest labelled images on frozen features; random: the network before any training.'
     )
+    header = ['Weights', 'Layer', 'k', 'Validation %', 'Test %']
+    return section('Nearest-neighbour accuracy', grid(header, rows, caption))
 
 
 def headline_html(sentence):
