@@ -147,18 +147,16 @@ def train_seed(run: Run, seed: int) -> Seed:
     )  # fmt: skip
     partitions.save(directory / 'partition.npz', rows, train=source.train.digest(), seed=seed)
     labeled, val = source.train.take(rows.labeled), validation(source, rows)
-    key = jax.random.key(seed)
-
     pretrained, record = None, None
     if 'pretrain' in run.methods:
         images = unlabeled_images(source, rows)
-        stage = _stage(run, 'pretrain', 'pretrain', seed, images, val, _init(run.methods['pretrain'], key, source))
+        stage = _stage(run, 'pretrain', 'pretrain', seed, images, val, _init(run, 'pretrain', seed))
         pretrained, record = stage.variables, stage.record | {'method': config.pretrain.method}
     elif config.transfer.checkpoint:
         pretrained, meta = checkpoint.load_variables(config.transfer.checkpoint)
         record = {'checkpoint': config.transfer.checkpoint, 'method': meta['config']['pretrain']['method']}
 
-    start = _init(run.methods['full'], key, source)
+    start = _init(run, 'full', seed)
     where = config.transfer.checkpoint or str(directory / 'pretrain')
     taken = take_backbone(pretrained, start, where) if pretrained else None
     ways = {}
@@ -173,13 +171,19 @@ def train_seed(run: Run, seed: int) -> Seed:
         ways[way] = _stage(run, kind, way, seed, labeled, val, first)
     layer = config.transfer.layer or models.layer_names(config.backbone)[-1]
     backbone = held_layers(config.backbone, source.shape, pretrained['params']['backbone'] if pretrained else None)
-    random = network.init(network.Network(backbone, None, ''), jax.random.fold_in(key, 0), _one_image(source))
+    bare = network.Network(backbone, None, '')
+    random = _init(run, 'backbone', seed, lambda key, batch: network.init(bare, key, batch['image']))
     splits = {'labeled': labeled, 'val': val, 'test': source.test}
     return Seed(rows, splits, source.classes, ways, layer, backbone, pretrained, record, random)
 
 
-def _init(method: Method, key, source) -> dict:
-    return jax.jit(lambda k: method.init(k, {'image': _one_image(source)}))(jax.random.fold_in(key, 0))
+def _init(run: Run, kind: str, seed: int, init=None) -> dict:
+    """The initial variables of a kind of stage; `init`, by default its method's, is compiled once for all seeds."""
+    name = f'{kind} init'
+    if name not in run.programs:
+        init = init or run.methods[kind].init
+        run.programs[name] = jax.jit(lambda key: init(key, {'image': _one_image(run.source)}))
+    return run.programs[name](jax.random.fold_in(jax.random.key(seed), 0))
 
 
 def _one_image(source):

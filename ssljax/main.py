@@ -25,6 +25,7 @@ def main(_) -> int:
         print('error: give a recipe, for example --config=configs/quickstart.py', file=sys.stderr)
         return 2
     platform.tune_malloc()
+    platform.keep_compiled()
     preempt.install()
     if 'JAX_COORDINATOR_ADDRESS' in os.environ:
         jax.distributed.initialize()

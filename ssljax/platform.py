@@ -2,7 +2,9 @@
 
 import ctypes
 import functools
+import os
 import sys
+from pathlib import Path
 
 import jax
 
@@ -43,3 +45,15 @@ def tune_malloc() -> bool:
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
     settings = ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 64 * 2**20))
     return all([libc.mallopt(name, value) for name, value in settings])
+
+
+def keep_compiled() -> None:
+    """Keeps compiled programs on disk, so that a run that goes on, or the next one, does not compile them again.
+
+    They lie in JAX_COMPILATION_CACHE_DIR, or else in ~/.cache/ssljax; an empty variable turns this off.
+    """
+    place = os.environ.get('JAX_COMPILATION_CACHE_DIR', str(Path.home() / '.cache/ssljax'))
+    if place:
+        jax.config.update('jax_compilation_cache_dir', place)
+        jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+        jax.config.update('jax_persistent_cache_min_entry_size_bytes', 0)
