@@ -28,7 +28,8 @@ def errors(run):
     way = best_way(result) or next(iter(ways_of(result)), None)
     per_class, confusion = per_class_of(result, way), confusion_of(result, way)
     parts, tables = [], []
-    whose = f'{way_title(way)} (the best way by validation)' if best_way(result) else way_title(way)
+    chosen = best_way(result) and len(ways_of(result)) > 1
+    whose = way_title(way) + (' (the best way by validation)' if chosen else '')
     if per_class is not None:
         names = class_names(result, per_class.shape[1])
         seeds = ' Bars: mean over seeds; points: seeds.' if len(per_class) > 1 else ''

@@ -61,8 +61,7 @@ def text(value):
 def grid(header, rows, caption='', *, best=(), wide=()):
     """An HTML table of plain strings; rows whose index is in `best` stand out, columns in `wide` may wrap.
 
-    Columns of numbers stand on the right, columns with any other word on the left. A column without an entry is
-    left out.
+    Columns of numbers stand on the right, columns with any other word on the left. An empty column is left out.
     """
     if not rows:
         return ''

@@ -46,7 +46,7 @@ def filter_sheet(filters, most=256):
     zoom = max(1, 48 // kw)
     tiles = tiles.repeat(zoom, 1).repeat(zoom, 2)
     if channels not in (1, 3):  # a column of gray tiles
-        tiles = np.pad(tiles[..., :16], ((0, 0), (0, 1), (0, 0), (0, 0)), constant_values=255)
+        tiles = np.pad(tiles[..., :16], ((0, 0), (0, 3), (0, 0), (0, 0)), constant_values=255)
         tiles = tiles.transpose(0, 3, 1, 2).reshape(count, -1, kw * zoom, 1)
     across = min(count, 16)
     down = -(-count // across)

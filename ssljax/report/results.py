@@ -13,11 +13,15 @@ def main_results(run):
     header, rows = way_rows(result)
     n = len(seeds_of(result))
     spreads = f'mean ± sample standard deviation over {n} seeds' if n > 1 else 'one seed, so no spread'
-    mark = f' Highlighted: {way_title(best)}, the best by validation.' if best else ''
-    caption = (
-        f'Accuracy of each way, {spreads}. "Against scratch" is the difference in test top-1, in points, '
-        f'paired per seed. Best step is where validation was best; time is that of the way itself, without the '
-        f'pretraining; both are means over seeds.{mark}'
+    caption = [f'Accuracy of each way, {spreads}.']
+    if len(ways) > 1 and 'scratch' in ways:
+        caption.append('"Against scratch": the difference in test top-1, in points, paired per seed.')
+    caption.append(
+        'Best step: where validation was best. Time: that of the way itself, without the pretraining.'
+    )
+    caption.append('Steps, time and images/s are means over seeds.' if n > 1 else '')
+    caption.append(
+        f'Highlighted: {way_title(best)}, the best by validation.' if best and len(ways) > 1 else ''
     )
     dots = (
         'Test top-1 accuracy. Points: seeds. Vertical line and whiskers: mean and sample standard deviation. '
@@ -42,7 +46,7 @@ def main_results(run):
     protocol = f'<h3>Protocol</h3>{paragraph(result["protocol"])}' if result.get('protocol') else ''
     return section(
         'Results',
-        grid(header, rows, caption, best=best_rows),
+        grid(header, rows, ' '.join(filter(None, caption)), best=best_rows),
         figure(image, dots),
         folded('Every seed', by_seed) if n > 1 else '',
         published(result),
