@@ -25,7 +25,7 @@ def per_class_of(result, way):
 
 def errors(run):
     result = run.result
-    way = best_way(result) or next(iter(ways_of(result)), None)
+    way = best_way(result) or next(iter(ways_of(result)), '')
     per_class, confusion = per_class_of(result, way), confusion_of(result, way)
     parts, tables = [], []
     chosen = best_way(result) and len(ways_of(result)) > 1

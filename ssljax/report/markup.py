@@ -50,7 +50,8 @@ pre { font-size: .8rem; line-height: 1.4; background: #f6f6f6; padding: .7rem; o
 pre.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
 .names { columns: 12rem; font-size: .8rem; }
 @media print { body { max-width: none; padding: 0; font-size: 10.5pt; } nav { display: none; }
-  .scroll { overflow: visible; } details::details-content { content-visibility: visible; display: block; } }
+  h2, h3, .grid figcaption { break-after: avoid; } h2 { margin-top: 1.4rem; }
+  .figures > figure { max-width: 48%; } .scroll { overflow: visible; } details::details-content { content-visibility: visible; display: block; } }
 """
 
 
@@ -59,9 +60,9 @@ def text(value):
 
 
 def grid(header, rows, caption='', *, best=(), wide=()):
-    """An HTML table of plain strings; rows whose index is in `best` stand out, columns in `wide` may wrap.
+    """An HTML table of plain strings; rows listed in `best` stand out, columns in `wide` may wrap.
 
-    Columns of numbers stand on the right, columns with any other word on the left. An empty column is left out.
+    Columns of numbers stand on the right, columns with words on the left. An empty column is left out.
     """
     if not rows:
         return ''
