@@ -51,7 +51,7 @@ pre.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
 .names { columns: 12rem; font-size: .8rem; }
 @media print { body { max-width: none; padding: 0; font-size: 10.5pt; } nav { display: none; }
   h2, h3, .grid figcaption { break-after: avoid; } h2 { margin-top: 1.4rem; }
-  .figures > figure { max-width: 48%; } .scroll { overflow: visible; }
+  .figures > figure:not(.grid) { max-width: 48%; } .scroll { overflow: visible; }
   details::details-content { content-visibility: visible; display: block; } }
 """
 
