@@ -211,17 +211,12 @@ def test_page_holds_the_numbers(tmp_path):
         assert expected in words, expected
     assert 'config.optim.note = &quot;&lt;b&gt;&amp;&quot;' in page and '<b>' not in page
     assert not list(tmp_path.glob('.report*'))
-
-
-def test_writing_again_gives_the_same_page(tmp_path):
-    make_run(tmp_path, seeds=2)
-    assert read_page(tmp_path) == read_page(tmp_path)
+    assert read_page(tmp_path) == page, 'writing again gives the same page'
 
 
 def test_missing_parts(tmp_path):
     make_run(tmp_path, seeds=1)
     result = json.loads((tmp_path / 'result.json').read_text())
-    full = read_page(tmp_path)
     for seed in result['seeds']:
         for part in ('pretrain', 'knn', 'probe', 'partition'):
             del seed[part]
@@ -243,7 +238,7 @@ def test_missing_parts(tmp_path):
     (tmp_path / 'result.json').write_text(json.dumps(result))
     (tmp_path / 'seed0' / 'figures.npz').unlink()
     page = read_page(tmp_path)
-    assert len(page) < len(full) and 'Top-5' not in plain(page) and 'not known' in plain(page)
+    assert 'Top-5' not in plain(page) and 'not known' in plain(page)
     (tmp_path / 'result.json').write_text('{}')
     assert 'no test accuracy yet' in plain(read_page(tmp_path))
 
@@ -292,7 +287,7 @@ def test_table():
 
 
 def test_command_line(tmp_path, capsys):
-    make_run(tmp_path, seeds=1)
+    (tmp_path / 'result.json').write_text('{}')
     assert main([str(tmp_path)]) == 0 and 'report.html' in capsys.readouterr().out
     assert main([str(tmp_path / 'nothing')]) == 1 and 'does not exist' in capsys.readouterr().err
     assert main([]) == 2
