@@ -1,8 +1,9 @@
 """Batches on the device: from an array that lies there (resident), or read ahead by tf.data (stream).
 
-The batches are one infinite concatenation of the permutations of each epoch, each from (seed, epoch); step t takes the
-places [t * B, (t + 1) * B) of it. So a batch depends on (seed, step) alone: not on the path, the number of devices
-or processes, or where a run was interrupted; and a set smaller than a batch needs no special case.
+The batches are one infinite concatenation of the permutations of each epoch, each from (seed, epoch); step t
+takes the places [t * B, (t + 1) * B) of it. So a batch depends on (seed, step) alone: not on the path, the
+number of devices or processes, or where a run was interrupted; and a set smaller than a batch needs no
+special case.
 """
 
 import collections
@@ -10,17 +11,15 @@ import concurrent.futures
 import functools
 import time
 
-from absl import logging
 import jax
-import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
 import numpy as np
+from absl import logging
+from jax.sharding import NamedSharding, PartitionSpec
 
+from ssljax.data import stream
+from ssljax.data.memory import cores, fits
 from ssljax.data.partition import permutation
-from ssljax.data.split import available_memory, cores
-from ssljax.data.sources import fits
 from ssljax.sharding import check_batch, replicated
-
 
 _AHEAD = 2  # batches on the device beyond the one in use
 
@@ -29,10 +28,11 @@ class Feed:
     """Batches of one split, forever.
 
     Attributes:
-      arrays: pytree of device arrays, replicated, that `get` wants. Resident: 'image', uint8 [M, H, W, C], the whole
-        set the split belongs to, shared by all feeds over it; 'row', int32 [n], places in it; 'label', int32 [n].
-        Stream: {}.
-      get: pure function (arrays, payload without its first axis) -> {'image': uint8 [B, H, W, C], 'label': int32 [B]}.
+      arrays: pytree of device arrays, replicated, that `get` wants. Resident: 'image', uint8 [M, H, W, C],
+        the whole set the split belongs to, shared by all feeds over it; 'row', int32 [n], places in it;
+        'label', int32 [n]. Stream: {}.
+      get: pure function (arrays, payload without its first axis) -> {'image': uint8 [B, H, W, C], 'label':
+        int32 [B]}.
       path: 'resident' or 'stream'.
       n: images in the split.
       batch_size: B, over all devices.
@@ -50,14 +50,21 @@ class Feed:
     def payloads(self, start_step, stop_step, k=1):
         """Iterator over what `get` wants for steps start_step to stop_step - 1, k steps an item.
 
-        Each item has axes [k, B, ...], sharded over the mesh axis 'data' on B; the last may be shorter than k.
-        Resident: int32 [k, B], counted within the split. Stream: {'image', 'label'}.
+        Each item has axes [k, B, ...], sharded over the mesh axis 'data' on B; the last may be shorter than
+        k. Resident: int32 [k, B], counted within the split. Stream: {'image', 'label'}.
         """
         if k < 1:
             raise ValueError(f'An item of a feed must hold at least one step, got k={k}.')
         make = _resident_items if self.path == 'resident' else _stream_items
-        items = make(self._split, self.batch_size, self._seed, local_places(self._mesh, self.batch_size),
-                     start_step, stop_step, k)
+        items = make(
+            self._split,
+            self.batch_size,
+            self._seed,
+            local_places(self._mesh, self.batch_size),
+            start_step,
+            stop_step,
+            k,
+        )
         sharding = NamedSharding(self._mesh, PartitionSpec(None, 'data'))
         queue = collections.deque()
         try:
@@ -87,12 +94,13 @@ def make_feed(split, *, batch_size, seed, mesh, path='auto'):
       batch_size: images a step, over all devices; a multiple of the mesh's size.
       seed: non-negative int.
       mesh: mesh with an axis 'data'.
-      path: 'resident', 'stream' or 'auto': resident where the set fits a quarter of what is free on the host and on
-        each device. Where the set the split belongs to does not fit but the split does, the split gets a copy of its
-        own.
+      path: 'resident', 'stream' or 'auto': resident where the set fits a quarter of what is free on the host
+        and on each device ('resident' allows 0.8). Where the set the split belongs to does not fit but the
+        split does, the split gets a copy of its own.
 
     Raises:
-      ValueError: the split is empty, the batch does not divide, or the set does not fit and `path` is 'resident'.
+      ValueError: the split is empty, the batch does not divide, or the set does not fit and `path` is
+        'resident'.
       ImportError: a stream is needed and TensorFlow is missing.
     """
     if path not in ('auto', 'resident', 'stream'):
@@ -106,18 +114,21 @@ def make_feed(split, *, batch_size, seed, mesh, path='auto'):
     check_batch(batch_size, mesh)
     if path != 'stream':
         whole = len(split.images) * int(np.prod(split.shape))
-        if mesh in split.images.on_device or _fits(whole, mesh, split.images.in_memory()):
+        share = 0.8 if path == 'resident' else 0.25
+        if mesh in split.images.on_device or _fits(whole, mesh, split.images.in_memory(), share):
             path = 'resident'
-        elif _fits(split.nbytes, mesh, False):
+        elif _fits(split.nbytes, mesh, False, share):
             split, path = split.compact(), 'resident'
         elif path == 'resident':
-            raise ValueError(f"config.data.path='resident', but the {len(split)} images take "
-                             f"{split.nbytes / 2**30:.3g} GiB, more than a quarter of the free memory: use 'stream', "
-                             'or a smaller config.data.image_size.')
+            raise ValueError(
+                f"config.data.path='resident', but the {len(split)} images take "
+                f"{split.nbytes / 2**30:.3g} GiB, more than 0.8 of the free memory: use 'stream', "
+                'or a smaller config.data.image_size.'
+            )
         else:
             path = 'stream'
     if path == 'stream':
-        _tensorflow()
+        stream.import_tensorflow()
     logging.info('Feed: %d images of shape %s, path %s.', len(split), split.shape, path)
     return Feed(split, batch_size=batch_size, seed=seed, mesh=mesh, path=path)
 
@@ -125,8 +136,10 @@ def make_feed(split, *, batch_size, seed, mesh, path='auto'):
 def get_resident(arrays, payload):
     """Gathers a batch; payload: int32 [B]."""
     rows = arrays['row'].at[payload].get(mode='promise_in_bounds')
-    return {'image': arrays['image'].at[rows].get(mode='promise_in_bounds'),
-            'label': arrays['label'].at[payload].get(mode='promise_in_bounds')}
+    return {
+        'image': arrays['image'].at[rows].get(mode='promise_in_bounds'),
+        'label': arrays['label'].at[payload].get(mode='promise_in_bounds'),
+    }
 
 
 def get_stream(arrays, payload):
@@ -139,14 +152,16 @@ def eval_batches(split, *, batch_size, mesh):
     """Iterates once over a split, in order.
 
     Yields:
-      {'image': uint8 [B, H, W, C], 'label': int32 [B], 'mask': float32 [B]} on the device, sharded over 'data'. The
-      last batch is filled up with rows of mask 0, label -1 and image 0. A set that already lies on the device is
-      gathered there; any other is read and decoded ahead.
+      {'image': uint8 [B, H, W, C], 'label': int32 [B], 'mask': float32 [B]} on the device, sharded over
+      'data'. The last batch is filled up with rows of mask 0, label -1 and image 0. A set that already lies
+      on the device is gathered there; any other is read and decoded ahead.
 
     Raises:
       ValueError: the batch does not divide over the devices.
     """
     check_batch(batch_size, mesh)
+    if len(split) and not split.images.in_memory() and _fits(split.nbytes, mesh, False, 0.25):
+        split = split.compact()  # read many times in a run, so decoded once
     sharding = NamedSharding(mesh, PartitionSpec('data'))
     places = local_places(mesh, batch_size)
     on_device = split.images.on_device.get(mesh)
@@ -155,7 +170,10 @@ def eval_batches(split, *, batch_size, mesh):
         mine = start + places
         real = mine < len(split)
         inside = np.minimum(mine, len(split) - 1)
-        batch = {'label': np.where(real, split.labels[inside], -1).astype(np.int32), 'mask': real.astype(np.float32)}
+        batch = {
+            'label': np.where(real, split.labels[inside], -1).astype(np.int32),
+            'mask': real.astype(np.float32),
+        }
         if on_device is None:
             batch['image'] = np.zeros((len(mine), *split.shape), np.uint8)
             batch['image'][real] = split.read(mine[real])
@@ -206,8 +224,11 @@ def _resident_arrays(split, mesh):
     images = split.images
     if mesh not in images.on_device:
         images.on_device[mesh] = _replicate(images.array(), mesh)
-    return {'image': images.on_device[mesh], 'row': _replicate(split.rows.astype(np.int32), mesh),
-            'label': _replicate(split.labels, mesh)}
+    return {
+        'image': images.on_device[mesh],
+        'row': _replicate(split.rows.astype(np.int32), mesh),
+        'label': _replicate(split.labels, mesh),
+    }
 
 
 def _replicate(array, mesh):
@@ -222,36 +243,11 @@ def _resident_items(split, batch_size, seed, places, start, stop, k):
 
 
 def _stream_items(split, batch_size, seed, places, start, stop, k):
-    """numpy {'image': [k, b, H, W, C], 'label': [k, b]} of this process's part of each batch, read in parallel."""
-    tf = _tensorflow()
-    shape = (len(places), *split.shape)
-
     def read(step):
-        rows = batch_indices(len(split), batch_size, seed, int(step), int(step) + 1)[0, places]
+        rows = batch_indices(len(split), batch_size, seed, step, step + 1)[0, places]
         return split.read(rows), split.labels[rows]
 
-    def load(step):
-        image, label = tf.numpy_function(read, [step], (tf.uint8, tf.int32))
-        return {'image': tf.ensure_shape(image, shape), 'label': tf.ensure_shape(label, shape[:1])}
-
-    # The range holds the steps still to do, so a resumed run decodes nothing of what lies before.
-    steps = tf.data.Dataset.range(start, stop)
-    data = steps.map(load, num_parallel_calls=cores(), deterministic=True).batch(k).prefetch(_AHEAD)
-    try:
-        yield from data.as_numpy_iterator()
-    except tf.errors.OpError as e:
-        raise ValueError(f'Reading a batch failed: {e.message.strip().splitlines()[0]}') from e
-
-
-def _tensorflow():
-    try:
-        import tensorflow as tf  # only where a stream is asked for: it takes seconds
-    except ImportError as e:
-        raise ImportError(f'A set that is not resident is read by TensorFlow, which is missing ({e}): pip install '
-                          "tensorflow, or make it fit with config.data.path='resident', a smaller "
-                          'config.data.image_size or a larger machine.') from e
-    tf.config.set_visible_devices([], 'GPU')
-    return tf
+    return stream.batches(read, start, stop, k, (len(places), *split.shape), _AHEAD)
 
 
 def local_places(mesh, batch_size):
@@ -266,17 +262,16 @@ def _place(tree, sharding, axis, batch_size):
         return jax.device_put(tree, sharding)
 
     def put(x):
-        shape = (*x.shape[:axis], batch_size, *x.shape[axis + 1:])
+        shape = (*x.shape[:axis], batch_size, *x.shape[axis + 1 :])
         return jax.make_array_from_process_local_data(sharding, x, shape)
 
     return jax.tree.map(put, tree)
 
 
-def _fits(nbytes, mesh, in_memory):
+def _fits(nbytes, mesh, in_memory, share):
     """Whether a set of that size may lie on the host (if it does not yet) and on each device of the mesh."""
-    free = [stats['bytes_limit'] - stats['bytes_in_use'] for stats in
-            (device.memory_stats() for device in mesh.local_devices) if stats and 'bytes_limit' in stats]
-    need = 0 if in_memory else nbytes
-    if free and nbytes > min(free) / 4:
-        need = np.inf
-    return fits(need)
+    stats = [device.memory_stats() or {} for device in mesh.local_devices]
+    free = [s['bytes_limit'] - s['bytes_in_use'] for s in stats if 'bytes_limit' in s]
+    on_device = nbytes <= min(free, default=np.inf) * share
+    # Asked in any case: it is where several processes agree.
+    return fits((0 if in_memory else nbytes) if on_device else np.inf, share)

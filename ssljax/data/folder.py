@@ -1,21 +1,20 @@
 """Image files: folders and archives of them, and their decoding."""
 
-import concurrent.futures
 import io
 import mmap
 import os
 import struct
 import tarfile
-from typing import Callable, NamedTuple, Sequence
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from absl import logging
 import numpy as np
+from absl import logging
 from PIL import Image, ImageOps
 
-from ssljax.data.split import cores, empty_images
-
+from ssljax.data.memory import empty_images, parallel
 
 _EXTENSIONS = frozenset('.jpg .jpeg .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .jfif'.split())
 _SPLITS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
@@ -45,9 +44,9 @@ class Files(NamedTuple):
 class FileImages:
     """Images that are decoded when they are read, or once and for all by `array` or `decode_all`.
 
-    A corrupt image that was not dropped by `decode_all` (a set that is streamed is not decoded in advance) is replaced
-    by the next image with the same label when `corrupt` is 'skip': the batch keeps its shape and each label stays
-    right, at the price of one image that appears twice. Each is named in a warning, once.
+    A corrupt image that was not dropped by `decode_all` (a set that is streamed is not decoded in advance)
+    is replaced by the next image with the same label when `corrupt` is 'skip': the batch keeps its shape and
+    each label stays right, at the price of one image that appears twice. Each is named in a warning, once.
 
     Args:
       files: Files.
@@ -61,7 +60,7 @@ class FileImages:
 
     def __init__(self, files, order, labels, *, shape, size, channels, corrupt, like):
         self.shape = tuple(shape)
-        self.on_device = {}
+        self.on_device, self.joined = {}, {}
         self._files, self._order, self._labels = files, np.asarray(order, np.int64), np.asarray(labels)
         self._fit = size, channels
         self._corrupt, self._like = corrupt, like
@@ -90,8 +89,10 @@ class FileImages:
     def _refused(self, row, error):
         name = self._files.names[self._order[row]]
         if self._corrupt == 'refuse':
-            return ValueError(f'The image {name!r} cannot be decoded ({error}): mend or remove it, or set '
-                              "config.data.corrupt='skip'.")
+            return ValueError(
+                f'The image {name!r} cannot be decoded ({error}): mend or remove it, or set '
+                "config.data.corrupt='skip'."
+            )
         if row not in self._named:
             self._named.add(row)
             logging.warning('Skipped the image %r, which cannot be decoded (%s).', name, error)
@@ -108,7 +109,9 @@ class FileImages:
             replacement = self._decode(other)
             if not isinstance(replacement, Exception):
                 return replacement
-        raise ValueError(f'No image with the label of {self._files.names[self._order[row]]!r} can be decoded.')
+        raise ValueError(
+            f'No image with the label of {self._files.names[self._order[row]]!r} can be decoded.'
+        )
 
     def read(self, rows):
         """uint8 [n, H, W, C]."""
@@ -123,13 +126,14 @@ class FileImages:
         """Decodes everything into memory, in parallel; returns the good rows, int64 [n], sorted.
 
         Raises:
-          ValueError: an image is corrupt and `corrupt` is 'refuse', all are, or one has another size or channels.
+          ValueError: an image is corrupt and `corrupt` is 'refuse', all are, or one has another size or
+            channels.
         """
         array = empty_images(len(self), self.shape)
         bad = {}
 
-        def run(start):
-            for row in range(start, min(start + 64, len(self))):
+        def run(start, stop):
+            for row in range(start, stop):
                 image = self._decode(row)
                 if isinstance(image, Exception):
                     bad[row] = image
@@ -137,15 +141,15 @@ class FileImages:
                 else:
                     array[row] = image
 
-        with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
-            for _ in pool.map(run, range(0, len(self), 64)):
-                pass
+        parallel(run, len(self), 64)
         for row in sorted(bad):
             if error := self._refused(row, bad[row]):
                 raise error
         if len(bad) == len(self) and bad:
-            raise ValueError(f'None of the {len(self)} images can be decoded; the first is '
-                             f'{self._files.names[self._order[0]]!r} ({bad[0]}).')
+            raise ValueError(
+                f'None of the {len(self)} images can be decoded; the first is '
+                f'{self._files.names[self._order[0]]!r} ({bad[0]}).'
+            )
         self._array = array
         return np.setdiff1d(np.arange(len(self)), list(bad))
 
@@ -160,12 +164,11 @@ class FileImages:
         if self._array is not None:
             target[...] = self._array
         else:
-            def run(start):
-                target[start:start + 64] = self.read(range(start, min(start + 64, len(self))))
 
-            with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
-                for _ in pool.map(run, range(0, len(self), 64)):
-                    pass
+            def run(start, stop):
+                target[start:stop] = self.read(range(start, stop))
+
+            parallel(run, len(self), 64)
         self._array = target
 
     def in_memory(self):
@@ -207,7 +210,7 @@ def decode(data, size=0, channels=0):
     image = Image.open(io.BytesIO(data))
     if size and image.format == 'JPEG':
         scale = size / min(image.size)
-        # The decoder halves for free what the resize would throw away, and never goes below the size asked for.
+        # Decodes at 1/2, 1/4 or 1/8 what the resize would throw away; never below the size asked for.
         image.draft(None, (int(np.ceil(image.width * scale)), int(np.ceil(image.height * scale))))
     return fit(image, size, channels)
 
@@ -218,7 +221,8 @@ def fit(image, size=0, channels=0):
     Args:
       image: Pillow image; its EXIF orientation is applied. Palettes become RGB, or RGBA where transparent;
         16-bit grey keeps its upper 8 bits; CMYK and the like become RGB.
-      size: the shorter side is resized to it with antialiasing and the centre square is kept; 0 keeps the size.
+      size: the shorter side is resized to it with antialiasing and the centre square is kept; 0 keeps the
+        size.
       channels: 1, 3 or 4; 0 keeps the channels.
 
     Returns:
@@ -233,15 +237,16 @@ def fit(image, size=0, channels=0):
     if size and image.size != (size, size):
         side = min(image.size)
         left, top = (image.width - side) / 2, (image.height - side) / 2
-        image = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+        image = image.resize(
+            (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+        )
     array = np.asarray(image)
     return array[..., None] if array.ndim == 2 else array
 
 
 def _plain(image):
     if image.mode.startswith('I'):
-        values = np.asarray(image)
-        return Image.fromarray((values >> 8 if values.max() > 255 else values).astype(np.uint8))
+        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
     if image.mode in ('1', 'F'):
         return image.convert('L')
     if image.mode == 'La':
@@ -253,10 +258,15 @@ def _plain(image):
 
 def _mixed(first, shape, second, other):
     if shape[2] != other[2]:
-        return (f'The images have different numbers of channels: {first!r} has {shape[2]}, {second!r} has {other[2]}; '
-                'config.data.channels=1 or 3 converts them all.')
-    return (f'The images have different sizes: {first!r} is {shape[0]}x{shape[1]}, {second!r} is '
-            f'{other[0]}x{other[1]}; set config.data.image_size to resize and crop them all.')
+        return (
+            f'The images have different numbers of channels: {first!r} has {shape[2]}, '
+            f'{second!r} has {other[2]}; '
+            'config.data.channels=1 or 3 converts them all.'
+        )
+    return (
+        f'The images have different sizes: {first!r} is {shape[0]}x{shape[1]}, {second!r} is '
+        f'{other[0]}x{other[1]}; set config.data.image_size to resize and crop them all.'
+    )
 
 
 def probe(files, order, size, channels):
@@ -273,66 +283,86 @@ def probe(files, order, size, channels):
             raise
         except Exception as e:
             error = error or e
-    raise ValueError(f'None of the {len(order)} images can be decoded; the first is '
-                     f'{files.names[order[0]]!r} ({error}).')
+    raise ValueError(
+        f'None of the {len(order)} images can be decoded; the first is {files.names[order[0]]!r} ({error}).'
+    )
 
 
 def layout(files, path):
     """Reads splits and classes from folder names.
 
     Returns:
-      classes, tuple of str, sorted; and {'train' | 'val' | 'test' | 'unlabeled': (files int64 [n], labels int32 [n])}.
-      Where there are only 'train' and 'val', 'val' is returned as 'test'. One folder around everything is ignored.
+      classes, tuple of str, sorted; and {'train' | 'val' | 'test' | 'unlabeled': (files int64 [n], labels
+      int32 [n])}. Where there are only 'train' and 'val', 'val' is returned as 'test'. One folder around
+      everything is ignored.
 
     Raises:
       ValueError: an image lies in no class folder, a class folder holds no image, and the like.
     """
     if not files.names:
-        raise ValueError(f'There is no image in {path!r}; known are files that end in {" ".join(sorted(_EXTENSIONS))}.')
+        raise ValueError(
+            f'There is no image in {path!r}; known are files that end in {" ".join(sorted(_EXTENSIONS))}.'
+        )
     names = [tuple(name.split('/')) for name in files.names]
     folders = {tuple(folder.split('/')) for folder in files.folders}
     folders |= {name[:i] for name in names for i in range(1, len(name))}
     top = {name[0] for name in names if len(name) > 1} | {folder[0] for folder in folders}
-    if len(top) == 1 and _kind(*top) is None and all(len(name) > 2 for name in names):
+    if len(top) == 1 and split_kind(*top) is None and all(len(name) > 2 for name in names):
         names = [name[1:] for name in names]
         folders = {folder[1:] for folder in folders if len(folder) > 1}
         top = {folder[0] for folder in folders}
 
-    strange = sorted(folder for folder in top if _kind(folder) is None)
-    train = [folder for folder in top if _kind(folder) == 'train']
+    strange = sorted(folder for folder in top if split_kind(folder) is None)
+    train = [folder for folder in top if split_kind(folder) == 'train']
     if train and not strange:
         where = {}
         for folder in sorted(top):
-            if _kind(folder) in where:
-                raise ValueError(f'The folders {where[_kind(folder)]!r} and {folder!r} in {path!r} are the same split: '
-                                 'keep one.')
-            where[_kind(folder)] = folder
+            if split_kind(folder) in where:
+                raise ValueError(
+                    f'The folders {where[split_kind(folder)]!r} and {folder!r} in {path!r} are the same '
+                    'split: keep one.'
+                )
+            where[split_kind(folder)] = folder
     elif train and not any(len(name) == 2 and name[0] in train for name in names):
-        raise ValueError(f'Beside the split folder {train[0]!r} in {path!r} there is {strange[0]!r}, which is no '
-                         "split: allowed are train, val, test and unlabeled.")
+        raise ValueError(
+            f'Beside the split folder {train[0]!r} in {path!r} there is {strange[0]!r}, which is no '
+            'split: allowed are train, val, test and unlabeled.'
+        )
     elif top and not strange:
-        raise ValueError(f'The folders {sorted(top)} in {path!r} have no train folder and no classes beside them: '
-                         'put one folder per class inside a folder called train.')
+        raise ValueError(
+            f'The folders {sorted(top)} in {path!r} have no train folder and no classes beside them: '
+            'put one folder per class inside a folder called train.'
+        )
     else:
         where = {'train': ''}
 
     found = {'unlabeled': []}
     for number, name in enumerate(names):
-        split = 'train' if where == {'train': ''} else _kind(name[0])
+        split = 'train' if where == {'train': ''} else split_kind(name[0])
         inner = name if where == {'train': ''} else name[1:]
-        if split == 'unlabeled' or (split == 'train' and len(inner) > 1 and _kind(inner[0]) == 'unlabeled'):
+        if split == 'unlabeled' or (
+            split == 'train' and len(inner) > 1 and split_kind(inner[0]) == 'unlabeled'
+        ):
             found['unlabeled'].append((number, None))
         elif len(inner) < 2 or len(name) < 2:
-            raise ValueError(f'The image {files.names[number]!r} in {path!r} lies in no class folder: put it into a '
-                             "folder named after its class, or into one called 'unlabeled'.")
+            raise ValueError(
+                f'The image {files.names[number]!r} in {path!r} lies in no class folder: put it into a '
+                "folder named after its class, or into one called 'unlabeled'."
+            )
         else:
             found.setdefault(split, []).append((number, inner[0]))
 
     depth = 1 if where == {'train': ''} else 2
     full = {name[:depth] for name in names}
     for folder in sorted(folders):
-        if len(folder) == depth and folder not in full and not any(_kind(f) == 'unlabeled' for f in folder):
-            raise ValueError(f'The class folder {"/".join(folder)!r} in {path!r} holds no image: fill or remove it.')
+        if (
+            len(folder) == depth
+            and folder not in full
+            and not any(split_kind(f) == 'unlabeled' for f in folder)
+        ):
+            raise ValueError(
+                f'The class folder {"/".join(folder)!r} in {path!r} holds no image: fill or remove it.'
+            )
     for split in where:
         if split != 'unlabeled' and not found.get(split):
             raise ValueError(f'The split folder {where[split]!r} in {path!r} holds no labelled image.')
@@ -342,15 +372,20 @@ def layout(files, path):
     for split, items in found.items():
         unknown = sorted({label for _, label in items} - set(number_of))
         if unknown:
-            raise ValueError(f'The class {unknown[0]!r} of the {split} split in {path!r} has no training images.')
-        splits[split] = (np.array([n for n, _ in items], np.int64),
-                         np.array([number_of[label] for _, label in items], np.int32))
+            raise ValueError(
+                f'The class {unknown[0]!r} of the {split} split in {path!r} has no training images.'
+            )
+        splits[split] = (
+            np.array([n for n, _ in items], np.int64),
+            np.array([number_of[label] for _, label in items], np.int32),
+        )
     if 'val' in splits and 'test' not in splits:
         splits['test'] = splits.pop('val')
     return classes, splits
 
 
-def _kind(folder):
+def split_kind(folder):
+    """'train', 'val', 'test' or 'unlabeled' for a name of such a split, else None."""
     folder = folder.lower()
     return 'unlabeled' if folder in _UNLABELED else _SPLITS.get(folder)
 
@@ -382,8 +417,13 @@ def listing(path):
     entries = [e for e in entries if not _junk(e[0]) and os.path.splitext(e[0])[1].lower() in _EXTENSIONS]
     folders = [f.replace('\\', '/').removeprefix('./').strip('/') for f in folders]
     keys = [e[3] for e in entries]
-    return Files(names=[e[0] for e in entries], sizes=[e[1] for e in entries], crcs=[e[2] for e in entries],
-                 read=lambda number: read(keys[number]), folders=[f for f in folders if f and not _junk(f)])
+    return Files(
+        names=[e[0] for e in entries],
+        sizes=[e[1] for e in entries],
+        crcs=[e[2] for e in entries],
+        read=lambda number: read(keys[number]),
+        folders=[f for f in folders if f and not _junk(f)],
+    )
 
 
 def _junk(name):
@@ -409,7 +449,8 @@ def _folder(path):
 
 
 def _zip(path):
-    """`ZipFile.read` costs more than the decoding of a small image; the stored and deflated files are cut out here."""
+    """`ZipFile.read` costs more than the decoding of a small image; the stored and deflated files are cut
+    out here."""
     archive = zipfile.ZipFile(path)
     with open(path, 'rb') as f:
         content = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
@@ -427,7 +468,7 @@ def _zip(path):
             return archive.read(i)
         magic, name, extra = struct.unpack_from('<4s22xHH', content, i.header_offset)
         start = i.header_offset + 30 + name + extra
-        data = content[start:start + i.compress_size]
+        data = content[start : start + i.compress_size]
         data = zlib.decompress(data, -15) if i.compress_type == zipfile.ZIP_DEFLATED else data
         if magic != b'PK\3\4' or zlib.crc32(data) != i.CRC:
             raise ValueError('its bytes do not match its CRC')

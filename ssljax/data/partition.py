@@ -1,17 +1,15 @@
 """Label budgets: which training rows are labelled, unlabelled and for validation."""
 
 import hashlib
-import io
 import json
 import os
 import re
 from typing import NamedTuple
 
-from absl import logging
 import numpy as np
+from absl import logging
 
-from ssljax.files import write_atomically
-
+from ssljax.files import write_npz
 
 # First part of the key of each seeded order, so that no two uses share one.
 _LABELS, _VAL, _TEST = 1, 2, 3
@@ -37,11 +35,11 @@ def partition(labels, num_classes, *, budget, val, seed, classes=()):
     """Splits training rows into labelled, unlabelled and validation rows.
 
     Both amounts are written '1000' (images in total), '10/class', '1%' (of the rows that have a label) or
-    'all'; `val` may also be '0' or '' for none, and cannot be 'all'. Validation is taken first, in an order of its own
-    that does not depend on the budget, and it leaves every class at least one image. A total is stratified: item i
-    of class c in a seeded order has rank i / n_c, and a budget is a prefix of the rows sorted by rank. So
-    a larger budget contains a smaller one, classes keep their shares, and every class is there as soon as
-    the budget is no smaller than the number of classes.
+    'all'; `val` may also be '0' or '' for none, and cannot be 'all'. Validation is taken first, in an order
+    of its own that does not depend on the budget, and it leaves every class at least one image. A total is
+    stratified: item i of class c in a seeded order has rank i / n_c, and a budget is a prefix of the rows
+    sorted by rank. So a larger budget contains a smaller one, classes keep their shares, and every class is
+    there as soon as the budget is no smaller than the number of classes.
 
     Args:
       labels: int32 [N] in [-1, num_classes); rows with -1 are always unlabelled.
@@ -59,28 +57,45 @@ def partition(labels, num_classes, *, budget, val, seed, classes=()):
     """
     labels = np.asarray(labels)
     if labels.ndim != 1 or (len(labels) and not -1 <= labels.min() <= labels.max() < num_classes):
-        raise ValueError(f'labels must be [N] with values from -1 to {num_classes - 1}, got shape {labels.shape}'
-                         + (f' with values {labels.min()} to {labels.max()}.' if labels.size else '.'))
+        raise ValueError(
+            f'labels must be [N] with values from -1 to {num_classes - 1}, got shape {labels.shape}'
+            + (f' with values {labels.min()} to {labels.max()}.' if labels.size else '.')
+        )
     if seed < 0:
         raise ValueError(f'The seed must not be negative, got {seed}.')
     known = np.flatnonzero(labels >= 0)
-    val_rows = choose(labels, known, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True)
+    val_rows = choose(
+        labels, known, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True
+    )
     rest = np.setdiff1d(known, val_rows, assume_unique=True)
-    labeled = choose(labels, rest, budget, name='config.data.labels', key=(seed, _LABELS), classes=classes,
-                     of=len(known))
+    labeled = choose(
+        labels, rest, budget, name='config.data.labels', key=(seed, _LABELS), classes=classes, of=len(known)
+    )
     unlabeled = np.setdiff1d(np.arange(len(labels)), np.concatenate([val_rows, labeled]))
     missing = num_classes - len(np.unique(labels[labeled]))
     if missing:
-        logging.warning('The %d labelled images of config.data.labels=%r lack %d of the %d classes.',
-                        len(labeled), budget, missing, num_classes)
+        logging.warning(
+            'The %d labelled images of config.data.labels=%r lack %d of the %d classes.',
+            len(labeled),
+            budget,
+            missing,
+            num_classes,
+        )
     return Partition(labeled, unlabeled, val_rows)
 
 
 def carve_test(labels, amount, classes=()):
     """Rows of a test split for a source that has none: stratified, with a fixed seed; int64 [n], sorted."""
     labels = np.asarray(labels)
-    return choose(labels, np.flatnonzero(labels >= 0), amount, name='config.data.test', key=(0, _TEST),
-                  classes=classes, leave=1)
+    return choose(
+        labels,
+        np.flatnonzero(labels >= 0),
+        amount,
+        name='config.data.test',
+        key=(0, _TEST),
+        classes=classes,
+        leave=1,
+    )
 
 
 def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=False, leave=None):
@@ -112,8 +127,9 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
     kind = re.fullmatch(r'(\d+(?:\.\d+)?)%|(\d+)/class|(\d+)', amount)
     if not kind:
         allowed = "'1000' (images), '10/class' or '1%'" + (", or '0' for none" if optional else '')
-        raise ValueError(f'{name}={amount!r} is not an amount: write it as {allowed}'
-                         + ('.' if leave else ", or 'all'."))
+        raise ValueError(
+            f'{name}={amount!r} is not an amount: write it as {allowed}' + ('.' if leave else ", or 'all'.")
+        )
     percent, per_class, total = kind.groups()
     each = [rows[labels[rows] == c] for c in range(labels[rows].max(initial=-1) + 1)]
     each = [r[permutation(len(r), *key, c)] for c, r in enumerate(each)]
@@ -126,15 +142,21 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
         for c, r in enumerate(each):
             if len(r) - leave < int(per_class):
                 title = repr(classes[c]) if c < len(classes) else c
-                raise ValueError(f'{name}={amount!r}, but class {title} has {len(r)} images to choose from'
-                                 + (f' and must keep {leave}' if leave else '') + ': ask for fewer.')
-        return np.sort(np.concatenate([r[:int(per_class)] for r in each]))
+                raise ValueError(
+                    f'{name}={amount!r}, but class {title} has {len(r)} images to choose from'
+                    + (f' and must keep {leave}' if leave else '')
+                    + ': ask for fewer.'
+                )
+        return np.sort(np.concatenate([r[: int(per_class)] for r in each]))
 
     whole = len(rows) if of is None else of
     count = int(total) if total else int(float(percent) / 100 * whole + 0.5)
     if count < 1:
-        raise ValueError(f'{name}={amount!r}' + (f' of {whole} images' if percent else '')
-                         + ' is less than one image: ask for at least 1.')
+        raise ValueError(
+            f'{name}={amount!r}'
+            + (f' of {whole} images' if percent else '')
+            + ' is less than one image: ask for at least 1.'
+        )
     rank = np.concatenate([np.arange(len(r)) / max(len(r), 1) for r in each] or [[]])
     owner = np.repeat(np.arange(len(each)), [len(r) for r in each])
     tie = permutation(len(each), *key, len(each), 0)
@@ -144,9 +166,11 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
         order = order[~last[order]]
     if count > len(order):
         asked = f' ({count} images)' if percent else ''
-        rest = "ask for fewer" if leave else "ask for fewer, or for 'all'"
-        raise ValueError(f'{name}={amount!r}{asked}, but only {len(order)} images with a label are left '
-                         f'to choose from: {rest}.')
+        rest = 'ask for fewer' if leave else "ask for fewer, or for 'all'"
+        raise ValueError(
+            f'{name}={amount!r}{asked}, but only {len(order)} images with a label are left '
+            f'to choose from: {rest}.'
+        )
     return np.sort(np.concatenate(each)[order[:count]])
 
 
@@ -163,11 +187,12 @@ def save(path, parts, **meta):
       parts: Partition.
       **meta: more to keep, such as the source's name and its digest; must be JSON.
     """
-    meta = {**meta, 'sha256': {name: digest(rows) for name, rows in parts._asdict().items()},
-            'size': {name: len(rows) for name, rows in parts._asdict().items()}}
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, meta=np.array(json.dumps(meta, sort_keys=True)), **parts._asdict())
-    write_atomically(path, buffer.getvalue())
+    meta = {
+        **meta,
+        'sha256': {name: digest(rows) for name, rows in parts._asdict().items()},
+        'size': {name: len(rows) for name, rows in parts._asdict().items()},
+    }
+    write_npz(path, {'meta': np.array(json.dumps(meta, sort_keys=True)), **parts._asdict()})
 
 
 def load(path):

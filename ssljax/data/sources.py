@@ -1,19 +1,20 @@
 """Where images come from: one function a kind of source, each returning a Source."""
 
-import concurrent.futures
 import difflib
 import os
 import re
-from typing import NamedTuple
 import zipfile
+from typing import NamedTuple
 
-from absl import logging
 import numpy as np
+from absl import logging
 from PIL import Image
 
 from ssljax.data import folder
+from ssljax.data.memory import empty_images, fits, parallel
 from ssljax.data.partition import carve_test
-from ssljax.data.split import ArrayImages, available_memory, concat, cores, empty_images, Split
+from ssljax.data.split import ArrayImages, Split, concat
+from ssljax.data.stream import import_tensorflow
 
 
 class Source(NamedTuple):
@@ -43,16 +44,16 @@ def load(config):
 
     'digits'                scikit-learn's 1,797 digits, 8x8x1
     'tfds:NAME'             a builder of TensorFlow Datasets with `image` and `label`; needs TensorFlow
-    'folder:PATH'           a folder, .zip or .tar of images in class folders, with or without train, val, test above
-    'npz:PATH'              arrays train_images, train_labels, val_*, test_*, unlabeled_images (the layout of MedMNIST)
-    'synthetic:HxWxC:K'     patterns made on the spot, for tests: 'synthetic:32x32x3:10'
+    'folder:PATH'           a folder, .zip or .tar of class folders, with or without train, val and test above
+    'npz:PATH'              MedMNIST's layout: train_images, train_labels, val_*, test_*, unlabeled_images
+    'synthetic:HxWxC:K'     patterns made on the spot, for tests, such as 'synthetic:32x32x3:10'
 
     A split called unlabeled, unlabelled or unsupervised is the unlabelled set, and config.data.unlabeled, a
-    'folder:PATH' or 'npz:PATH' of images whose labels are ignored, adds to it. Where there is no test split, the
-    validation split is it; where there is neither, config.data.test says how much of the training split is, chosen
-    with a fixed seed. Image files are decoded here, in parallel, when config.data.path is not 'stream' and they fit a
-    quarter of the free memory; otherwise when they are read. Corrupt ones are dropped in the first case and
-    replaced by another of their label in the second (folder.FileImages).
+    'folder:PATH' or 'npz:PATH' of images whose labels are ignored, adds to it. Where there is no test split,
+    the validation split is it; where there is neither, config.data.test says how much of the training split
+    is, chosen with a fixed seed. Image files are decoded here, in parallel, when config.data.path is not
+    'stream' and they fit a quarter of the free memory; otherwise when they are read. Corrupt ones are
+    dropped in the first case and replaced by another of their label in the second (folder.FileImages).
 
     Args:
       config: config.data.
@@ -65,18 +66,26 @@ def load(config):
       ValueError: the source is not known, or its content is not as it should be.
       ImportError: a 'tfds:' source without TensorFlow.
     """
-    for field, allowed in (('channels', (0, 1, 3, 4)), ('corrupt', ('skip', 'refuse')),
-                           ('path', ('auto', 'resident', 'stream'))):
+    for field, allowed in (
+        ('channels', (0, 1, 3, 4)),
+        ('corrupt', ('skip', 'refuse')),
+        ('path', ('auto', 'resident', 'stream')),
+    ):
         if config[field] not in allowed:
             raise ValueError(f'config.data.{field}={config[field]!r} is not one of {allowed}.')
     if config.image_size < 0:
-        raise ValueError(f'config.data.image_size={config.image_size} must be a number of pixels, or 0 to keep sizes.')
+        raise ValueError(
+            f'config.data.image_size={config.image_size} must be a number of pixels, or 0 to keep sizes.'
+        )
     kind, _, rest = config.source.partition(':')
     if kind not in _SOURCES or (kind != 'digits' and not rest):
         known = "'digits', 'tfds:NAME', 'folder:PATH', 'npz:PATH' or 'synthetic:HxWxC:K'"
         near = difflib.get_close_matches(kind, _SOURCES, 1)
-        raise ValueError(f'config.data.source={config.source!r} is not known'
-                         + (f' (did you mean {near[0]!r}?)' if near and near[0] != kind else '') + f': use {known}.')
+        raise ValueError(
+            f'config.data.source={config.source!r} is not known'
+            + (f' (did you mean {near[0]!r}?)' if near and near[0] != kind else '')
+            + f': use {known}.'
+        )
     classes, splits = _SOURCES[kind](rest, config)
     if not len(splits['train']):
         raise ValueError(f'config.data.source={config.source!r} has no training images.')
@@ -90,10 +99,19 @@ def load(config):
     shape = splits['train'].shape
     for name, split in splits.items():
         if split.shape != shape:
-            raise ValueError(f'The {name} images are {_by(split.shape)}, the training images {_by(shape)}: set '
-                             'config.data.image_size and config.data.channels to make them equal.')
-    return Source(config.source, tuple(classes), shape, splits['train'], splits.get('val'), splits['test'],
-                  splits.get('unlabeled'))
+            raise ValueError(
+                f'The {name} images are {_by(split.shape)}, the training images {_by(shape)}: set '
+                'config.data.image_size and config.data.channels to make them equal.'
+            )
+    return Source(
+        config.source,
+        tuple(classes),
+        shape,
+        splits['train'],
+        splits.get('val'),
+        splits['test'],
+        splits.get('unlabeled'),
+    )
 
 
 def _by(shape):
@@ -102,6 +120,7 @@ def _by(shape):
 
 def _digits(rest, config):
     from sklearn.datasets import load_digits  # it takes a second to import
+
     if rest:
         raise ValueError(f"config.data.source={config.source!r}: 'digits' takes no argument.")
     images, labels = load_digits(return_X_y=True)
@@ -113,14 +132,22 @@ def _synthetic(rest, config):
     """Each class is a smooth random pattern, shifted by up to an eighth, of varying contrast, under noise."""
     form = re.fullmatch(r'(\d+)x(\d+)x([1-4]):(\d+)', rest)
     if not form or min(map(int, form.groups())) < 1 or int(form[4]) < 2:
-        raise ValueError(f"config.data.source={config.source!r} is not of the form 'synthetic:HxWxC:K' with 1 to 4 "
-                         "channels and at least 2 classes, such as 'synthetic:32x32x3:10'.")
+        raise ValueError(
+            f"config.data.source={config.source!r} is not of the form 'synthetic:HxWxC:K' with 1 to 4 "
+            "channels and at least 2 classes, such as 'synthetic:32x32x3:10'."
+        )
     h, w, c, k = map(int, form.groups())
     random = np.random.Generator(np.random.Philox(np.random.SeedSequence((h, w, c, k))))
     y, x = np.mgrid[:h, :w] / np.array([h, w])[:, None, None]
     waves, phases = random.integers(-2, 3, (2, k, c, 4)), random.uniform(0, 2 * np.pi, (k, c, 4))
-    patterns = np.sin(2 * np.pi * (waves[0][..., None, None] * y + waves[1][..., None, None] * x)
-                      + phases[..., None, None]).mean(2).transpose(0, 2, 3, 1)
+    patterns = (
+        np.sin(
+            2 * np.pi * (waves[0][..., None, None] * y + waves[1][..., None, None] * x)
+            + phases[..., None, None]
+        )
+        .mean(2)
+        .transpose(0, 2, 3, 1)
+    )
     patterns /= np.abs(patterns).max((1, 2, 3), keepdims=True)
 
     def draw(n):
@@ -140,8 +167,10 @@ def _npz(path, config):
     content = _read_npz(path, config.source)
     for name in ('train_images', 'train_labels'):
         if name not in content:
-            raise ValueError(f'{path!r} has no array {name!r}, only {sorted(content)}: it needs train_images and '
-                             'train_labels, and may have val_*, test_* and unlabeled_images.')
+            raise ValueError(
+                f'{path!r} has no array {name!r}, only {sorted(content)}: it needs train_images and '
+                'train_labels, and may have val_*, test_* and unlabeled_images.'
+            )
     splits = {}
     for split in ('train', 'val', 'test'):
         if f'{split}_images' in content:
@@ -151,9 +180,13 @@ def _npz(path, config):
             if labels.ndim == 2 and labels.shape[1] == 1:
                 labels = labels[:, 0]
             if labels.ndim != 1 or labels.dtype.kind not in 'iub' or (labels.size and labels.min() < -1):
-                raise ValueError(f'{split}_labels in {path!r} must be integers [N] or [N, 1], -1 where unknown, got '
-                                 f'{labels.dtype} {list(labels.shape)}: several labels an image are not supported.')
-            splits[split] = _in_memory(_nhwc(content[f'{split}_images'], f'{split}_images', path), labels, config)
+                raise ValueError(
+                    f'{split}_labels in {path!r} must be integers [N] or [N, 1], -1 where unknown, got '
+                    f'{labels.dtype} {list(labels.shape)}: several labels an image are not supported.'
+                )
+            splits[split] = _in_memory(
+                _nhwc(content[f'{split}_images'], f'{split}_images', path), labels, config
+            )
     if 'val' in splits and 'test' not in splits:
         splits['test'] = splits.pop('val')
     if 'unlabeled_images' in content:
@@ -162,8 +195,10 @@ def _npz(path, config):
     count = 1 + splits['train'].labels.max(initial=-1)
     for split in ('val', 'test'):
         if split in splits and splits[split].labels.max(initial=-1) >= count:
-            raise ValueError(f'{split}_labels in {path!r} go up to {splits[split].labels.max()}, but train_labels only '
-                             f'to {count - 1}.')
+            raise ValueError(
+                f'{split}_labels in {path!r} go up to {splits[split].labels.max()}, but train_labels only '
+                f'to {count - 1}.'
+            )
     return tuple(map(str, range(count))), splits
 
 
@@ -181,8 +216,10 @@ def _read_npz(path, given):
 def _nhwc(images, name, path):
     images = images[..., None] if images.ndim == 3 else images
     if images.dtype != np.uint8 or images.ndim != 4 or not 1 <= images.shape[3] <= 4:
-        raise ValueError(f'{name} in {path!r} must be uint8 [N, H, W] or [N, H, W, C] with 1 to 4 channels, got '
-                         f'{images.dtype} {list(images.shape)}.')
+        raise ValueError(
+            f'{name} in {path!r} must be uint8 [N, H, W] or [N, H, W, C] with 1 to 4 channels, got '
+            f'{images.dtype} {list(images.shape)}.'
+        )
     return images
 
 
@@ -193,15 +230,13 @@ def _in_memory(images, labels, config):
     changed = (size and (h, w) != (size, size)) or (channels and c != channels)
     target = empty_images(len(images), (size or h, size or w, channels or c))
 
-    def run(start):
-        for i in range(start, min(start + 256, len(images))):
+    def run(start, stop):
+        for i in range(start, stop):
             image = images[i]
             target[i] = folder.fit(Image.fromarray(image[..., 0] if c == 1 else image), size, channels)
 
     if changed:
-        with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
-            for _ in pool.map(run, range(0, len(images), 256)):
-                pass
+        parallel(run, len(images), 256)
     else:
         target[...] = images
     return Split(ArrayImages(target), labels)
@@ -215,32 +250,34 @@ def _folder(path, config):
 
 
 def _encoded(splits, config):
-    """Splits of encoded images: from {name: (Files, numbers int64 [n], labels int32 [n])} to {name: Split}."""
+    """Splits of encoded images: from {name: (Files, numbers int64 [n], labels int32 [n])} to {name:
+    Split}."""
     files, numbers, _ = splits['train'] if 'train' in splits else splits['unlabeled']
     shape, like = folder.probe(files, numbers, config.image_size, config.channels)
     result = {}
     for name, (files, numbers, labels) in splits.items():
-        images = folder.FileImages(files, numbers, labels, shape=shape, size=config.image_size, like=like,
-                                   channels=config.channels, corrupt=config.corrupt)
+        images = folder.FileImages(
+            files,
+            numbers,
+            labels,
+            shape=shape,
+            size=config.image_size,
+            like=like,
+            channels=config.channels,
+            corrupt=config.corrupt,
+        )
         result[name] = Split(images, labels)
-        if config.path != 'stream' and fits(result[name].nbytes):
+        if config.path != 'stream' and fits(result[name].nbytes, 0.8 if config.path == 'resident' else 0.25):
             good = images.decode_all()
             if len(good) < len(labels):
-                logging.warning('%d of %d %s images were corrupt and are left out.', len(labels) - len(good),
-                                len(labels), name)
+                logging.warning(
+                    '%d of %d %s images were corrupt and are left out.',
+                    len(labels) - len(good),
+                    len(labels),
+                    name,
+                )
                 result[name] = result[name].take(good)
     return result
-
-
-def fits(nbytes):
-    """Whether that much may be taken of the host's memory: a quarter of what is free. All processes agree."""
-    free = available_memory()
-    answer = free is None or nbytes <= free / 4
-    import jax  # reading a source needs it for this question alone
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-        answer = bool(np.all(multihost_utils.process_allgather(np.array(answer))))
-    return answer
 
 
 def _extra(config):
@@ -257,45 +294,59 @@ def _extra(config):
         content = _read_npz(path, config.unlabeled)
         name = 'unlabeled_images' if 'unlabeled_images' in content else 'train_images'
         if name not in content:
-            raise ValueError(f'{path!r} has neither unlabeled_images nor train_images, only {sorted(content)}.')
+            raise ValueError(
+                f'{path!r} has neither unlabeled_images nor train_images, only {sorted(content)}.'
+            )
         images = _nhwc(content[name], name, path)
         return _in_memory(images, np.full(len(images), -1), config)
     raise ValueError(f"config.data.unlabeled={config.unlabeled!r} must be 'folder:PATH', 'npz:PATH' or ''.")
 
 
 def _tfds(name, config):
-    """A builder of TensorFlow Datasets. Its encoded images go the way of image files: read by number, decoded
+    """A builder of TensorFlow Datasets, whose encoded images go the way of image files.
 
-    by folder.py. Data prepared here is written as ArrayRecord, which has random access; data that was prepared as
+    Data prepared here is written as ArrayRecord, which has random access. Data that was prepared earlier as
     TFRecord has none, so its encoded images are held in memory.
     """
     try:
-        import tensorflow as tf  # only here: it takes seconds, and a machine without it runs every other source
+        import_tensorflow()
         import tensorflow_datasets as tfds
     except ImportError as e:
-        raise ImportError(f"config.data.source='tfds:{name}' needs TensorFlow and TensorFlow Datasets ({e}): pip "
-                          "install tensorflow tensorflow-datasets importlib_resources, or use a 'folder:' or 'npz:' "
-                          'source.') from e
-    tf.config.set_visible_devices([], 'GPU')
+        raise ImportError(
+            f"config.data.source='tfds:{name}' needs TensorFlow and TensorFlow Datasets ({e}): pip "
+            "install tensorflow tensorflow-datasets importlib_resources, or use a 'folder:' or 'npz:' "
+            'source.'
+        ) from e
     try:
         builder = tfds.builder(name, data_dir=config.data_dir or None)
     except (tfds.core.DatasetNotFoundError, AssertionError) as e:
         near = difflib.get_close_matches(name.split('/')[0], tfds.list_builders(), 1)
-        raise ValueError(f'TensorFlow Datasets has no builder {name!r}'
-                         + (f'; did you mean {near[0]!r}?' if near else f': {str(e).splitlines()[0]}')) from e
+        raise ValueError(
+            f'TensorFlow Datasets has no builder {name!r}'
+            + (f'; did you mean {near[0]!r}?' if near else f': {str(e).splitlines()[0]}')
+        ) from e
     features = builder.info.features
     kinds = tfds.features.Image, tfds.features.ClassLabel
     if not all(k in features and isinstance(features[k], t) for k, t in zip(('image', 'label'), kinds)):
-        raise ValueError(f"The builder {name!r} needs the features 'image' (Image) and 'label' (ClassLabel), but has "
-                         f'{dict(features.items())}.')
+        raise ValueError(
+            f"The builder {name!r} needs the features 'image' (Image) and 'label' (ClassLabel), but has "
+            f'{dict(features.items())}.'
+        )
     if np.dtype(features['image'].np_dtype) != np.uint8:
         raise ValueError(f'The images of the builder {name!r} are {features["image"].np_dtype}, not uint8.')
     manual = os.path.expanduser(config.manual_dir) or None
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual),
-                                 file_format='array_record')
+    try:
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=manual), file_format='array_record'
+        )
+    except (OSError, AssertionError) as e:
+        raise ValueError(
+            f'TensorFlow Datasets could not prepare {name!r} in {builder.data_dir!r} ({e}): give '
+            'config.data.data_dir with prepared data, or config.data.manual_dir with its original files.'
+        ) from e
     have = {}
     for split in builder.info.splits:
-        kind = 'unlabeled' if split == 'unsupervised' else folder._kind(split)
+        kind = 'unlabeled' if split == 'unsupervised' else folder.split_kind(split)
         if kind:
             have[kind] = _tfds_split(tfds, builder, split)
     if 'train' not in have:
@@ -327,7 +378,9 @@ def _tfds_split(tfds, builder, split):
             held.append(item['image'])
     n = len(labels)
     read = held.__getitem__ if data is None else lambda number: data[int(number)]['image']
-    files = folder.Files([f'{builder.info.full_name} {split}[{i}]' for i in range(n)], sizes, [None] * n, read)
+    files = folder.Files(
+        [f'{builder.info.full_name} {split}[{i}]' for i in range(n)], sizes, [None] * n, read
+    )
     return files, np.arange(n), np.array(labels, np.int32)
 
 

@@ -1,9 +1,10 @@
 """A set of labelled images, in memory or decoded when it is read."""
 
 import hashlib
-import os
 
 import numpy as np
+
+from ssljax.data.memory import empty_images, parallel
 
 
 class ArrayImages:
@@ -11,10 +12,12 @@ class ArrayImages:
 
     def __init__(self, array):
         if array.ndim != 4 or array.dtype != np.uint8 or not 1 <= array.shape[3] <= 4:
-            raise ValueError(f'Images must be uint8 [N, H, W, C] with 1 to 4 channels, '
-                             f'got {array.dtype} {list(array.shape)}.')
+            raise ValueError(
+                f'Images must be uint8 [N, H, W, C] with 1 to 4 channels, '
+                f'got {array.dtype} {list(array.shape)}.'
+            )
         self.shape = array.shape[1:]
-        self.on_device = {}
+        self.on_device, self.joined = {}, {}
         self._array = array
 
     def __len__(self):
@@ -46,7 +49,7 @@ class JoinedImages:
 
     def __init__(self, parts):
         self.shape = parts[0].shape
-        self.on_device = {}
+        self.on_device, self.joined = {}, {}
         self._parts = parts
         self._starts = np.cumsum([0] + [len(part) for part in parts])
         self._array = None
@@ -102,8 +105,10 @@ class Split:
         self.labels = np.asarray(labels, np.int32)
         self._compact = None
         if self.labels.shape != self.rows.shape:
-            raise ValueError(f'There must be one label per image, got labels of shape {list(self.labels.shape)} '
-                             f'for {len(self.rows)} images.')
+            raise ValueError(
+                f'There must be one label per image, got labels of shape {list(self.labels.shape)} '
+                f'for {len(self.rows)} images.'
+            )
 
     def __len__(self):
         return len(self.rows)
@@ -122,7 +127,8 @@ class Split:
         """Decoded images, uint8 [n, H, W, C]; `indices` count within this split.
 
         Raises:
-          ValueError: an image is corrupt and config.data.corrupt is 'refuse', or has another size than the rest.
+          ValueError: an image is corrupt and config.data.corrupt is 'refuse', or has another size than the
+            rest.
         """
         return self.images.read(self.rows[indices])
 
@@ -138,8 +144,11 @@ class Split:
         """A Split in memory that holds the images of this one alone; decoded once."""
         if self._compact is None:
             array = empty_images(len(self), self.shape)
-            for start in range(0, len(self), 1024):
-                array[start:start + 1024] = self.images.read(self.rows[start:start + 1024])
+
+            def run(start, stop):
+                array[start:stop] = self.images.read(self.rows[start:stop])
+
+            parallel(run, len(self), 64)
             self._compact = Split(ArrayImages(array), self.labels)
         return self._compact
 
@@ -156,9 +165,7 @@ class Split:
 
 
 def concat(splits):
-    """One Split of several, in the order given. Each call over differing sets makes a set of its own,
-
-    so join before `take` where the device copy should be shared.
+    """One Split of several, in the order given. Joining the same sets again gives the same joined set.
 
     Raises:
       ValueError: there is nothing to join, or the images differ in shape.
@@ -166,39 +173,15 @@ def concat(splits):
     splits = list(splits)
     shapes = sorted({split.shape for split in splits})
     if len(shapes) != 1:
-        raise ValueError(f'Only splits of one image shape can be joined, got {shapes}: '
-                         'set config.data.image_size and config.data.channels.')
+        raise ValueError(
+            f'Only splits of one image shape can be joined, got {shapes}: '
+            'set config.data.image_size and config.data.channels.'
+        )
     sets = list({id(split.images): split.images for split in splits}.values())
     starts = np.cumsum([0] + [len(images) for images in sets])
-    joined = sets[0] if len(sets) == 1 else JoinedImages(sets)
+    joined = sets[0]
+    if len(sets) > 1:
+        joined = sets[0].joined.setdefault(tuple(sets[1:]), JoinedImages(sets))
     start_of = {id(images): start for images, start in zip(sets, starts)}
     rows = np.concatenate([split.rows + start_of[id(split.images)] for split in splits])
     return Split(joined, np.concatenate([split.labels for split in splits]), rows)
-
-
-def empty_images(n, shape):
-    """Uninitialised uint8 [n, *shape] at a multiple of 64 bytes, which JAX's CPU device can use without a copy."""
-    size = n * int(np.prod(shape))
-    buffer = np.empty(size + 64, np.uint8)
-    start = -buffer.ctypes.data % 64
-    return buffer[start:start + size].reshape(n, *shape)
-
-
-def available_memory():
-    """Bytes of host memory that are free now, within the limits of a container; None where unknown."""
-    found = []
-    try:
-        with open('/proc/meminfo') as f:
-            found += [int(line.split()[1]) * 1024 for line in f if line.startswith('MemAvailable')]
-        with open('/sys/fs/cgroup/memory.max') as limit, open('/sys/fs/cgroup/memory.current') as used:
-            found.append(max(int(limit.read()) - int(used.read()), 0))
-    except (OSError, ValueError):
-        pass
-    if not found and hasattr(os, 'sysconf') and 'SC_AVPHYS_PAGES' in os.sysconf_names:
-        found.append(os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'))
-    return min(found, default=None)
-
-
-def cores():
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

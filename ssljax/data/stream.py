@@ -1,0 +1,61 @@
+"""Batches read ahead on the host by tf.data. TensorFlow is imported only where one is asked for."""
+
+from ssljax.data.memory import cores
+
+
+def import_tensorflow():
+    """The module, kept off the accelerators.
+
+    Raises:
+      ImportError: it is not installed.
+    """
+    try:
+        import tensorflow as tf
+    except ImportError as e:
+        raise ImportError(
+            f'TensorFlow is missing ({e}), and a set that does not fit the memory is streamed by it: pip '
+            "install tensorflow, or make it fit with config.data.path='resident' or a smaller "
+            'config.data.image_size.'
+        ) from e
+    try:
+        tf.config.set_visible_devices([], 'GPU')
+    except RuntimeError:  # too late: the caller has used TensorFlow before
+        pass
+    return tf
+
+
+def batches(read, start, stop, k, shape, ahead):
+    """Reads steps start to stop - 1, several at a time, in order.
+
+    Args:
+      read: step -> (images uint8 [B, H, W, C], labels int32 [B]), called from several threads.
+      start, stop: steps; nothing before `start` is read.
+      k: steps an item.
+      shape: (B, H, W, C).
+      ahead: items to hold ready.
+
+    Yields:
+      numpy {'image': uint8 [k, B, H, W, C], 'label': int32 [k, B]}; the last may be shorter than k.
+
+    Raises:
+      what `read` raises.
+    """
+    tf = import_tensorflow()
+    failed = []
+
+    def attempt(step):
+        try:
+            return read(int(step))
+        except Exception as e:
+            failed.append(e)
+            raise
+
+    def load(step):
+        image, label = tf.numpy_function(attempt, [step], (tf.uint8, tf.int32))
+        return {'image': tf.ensure_shape(image, shape), 'label': tf.ensure_shape(label, shape[:1])}
+
+    data = tf.data.Dataset.range(start, stop).map(load, num_parallel_calls=cores(), deterministic=True)
+    try:
+        yield from data.batch(k).prefetch(ahead).as_numpy_iterator()
+    except tf.errors.OpError as e:
+        raise failed[0] if failed else e from None
