@@ -28,9 +28,10 @@ def get_config():
     c.transfer.batch_size = 128
     c.transfer.frozen.epochs = 50.0
     c.transfer.frozen.optim = _sgd(c.transfer.frozen.optim, milestones=(0.4, 0.8, 0.9))
+    paper = 'Gidaris et al. 2018'
     c.published = (
-        ('frozen', 89.06, 'RotNet, 4 blocks, 3 dense layers on block 2, 50,000 labels, 200 epochs (Gidaris et al. 2018, table 1)'),
-        ('random_frozen', 72.50, 'random features, conv classifier on block 2 (Gidaris et al. 2018, table 3)'),
+        ('frozen', 89.06, 'RotNet with 4 blocks, 200 epochs, 3 dense layers on block 2, 50,000 labels', paper),
+        ('random_frozen', 72.50, 'random weights, a convolutional block on block 2, 50,000 labels', paper),
     )
     return c
 

@@ -38,6 +38,8 @@ def base() -> ConfigDict:
                 method='rotation',
                 augment='',
                 batch_size=128,
+                hidden=(),  # widths of dense layers under the pretext task's own logits
+                pool='avg',  # avg | flatten | gridN, of the last layer
                 rotations=4,  # rotation: 2, 4 or 8
                 views='all',  # rotation: all rotations of an image in the batch, or one at random
             ),
@@ -49,7 +51,7 @@ def base() -> ConfigDict:
                 pool='avg',  # avg | flatten | gridN, of the tapped layer
                 augment='',
                 batch_size=64,
-                frozen=stage(epochs=20.0),  # head only
+                frozen=stage(epochs=20.0, rules='backbone/.*=0; .*=1'),  # head only
                 full=stage(),  # scratch and finetune; no duration: as long as frozen and second together
                 second=stage(epochs=20.0, lr=0.01),  # two_stage: all weights, after frozen
             ),
@@ -64,12 +66,12 @@ def base() -> ConfigDict:
             log_every=50,  # steps
             save_every=60.0,  # seconds between checkpoints inside a stage
             steps_per_call=0,  # 0: 1 on a CPU, 10 on an accelerator
-            published=(),  # (what, top-1 in percent, setting and source) to print beside the results
+            published=(),  # (way, top-1 in percent, setting, source) to print beside the results
         )
     )
 
 
-def stage(epochs=0.0, lr=0.05) -> ConfigDict:
+def stage(epochs=0.0, lr=0.05, rules='.*=1') -> ConfigDict:
     """How long and with which optimiser one stage trains. One of epochs, steps and examples is set."""
     return ConfigDict(
         dict(
@@ -87,8 +89,8 @@ def stage(epochs=0.0, lr=0.05) -> ConfigDict:
                 b1=0.9,
                 b2=0.999,
                 weight_decay=5e-4,
-                decay='.*kernel=1; .*=0',  # regex=factor of the weight decay; first full match wins
-                rules='.*=1',  # regex=factor of the learning rate; 0 freezes
+                decay='.*kernel=1; .*=0',  # regex=1 or 0: whether a weight decays; the first full match wins
+                rules=rules,  # regex=factor of the learning rate; 0 freezes
                 schedule='cosine',  # cosine | constant | multistep
                 warmup=0.0,  # share of the steps
                 milestones=(0.3, 0.6, 0.8),  # multistep: shares of the steps

@@ -81,7 +81,7 @@ def figure_arrays(config, see, trained, labels) -> dict:
     way = next((w for w in ('finetune', 'scratch') if w in trained.ways), next(iter(trained.ways)))
     variables, splits = trained.ways[way].variables, trained.splits
     tapped = models.build(config.backbone, trained.layer)
-    pooled = pooled_layers(tapped, 'avg')
+    pooled = pooled_layers(tapped, config.transfer.pool)
     some = np.linspace(0, len(splits['test']) - 1, min(MAP_POINTS, len(splits['test']))).astype(int)
     test = splits['test'].take(some)
     known, shown = (see(pooled, variables, s)[trained.layer] for s in (splits['labeled'], test))

@@ -293,7 +293,7 @@ def _result(run: Run, seeds: list[dict], began: float) -> dict:
             'hashes': hashes,
         },
         'protocol': _protocol(run, counts),
-        'published': [dict(zip(('what', 'value', 'setting'), p)) for p in config.published],
+        'published': [dict(zip(('what', 'value', 'setting', 'source'), p)) for p in config.published],
         'seeds': seeds,
     }
     return result | summarise(seeds)

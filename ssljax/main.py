@@ -51,16 +51,16 @@ def raised_by_us(error: BaseException) -> bool:
 
 
 def parse(argv):
-    """absl's parser, with an error that names the nearest field of the config."""
+    """absl's parser, with errors that name the nearest field of the config."""
+    fields = configs.field_names(configs.base())
+    for arg in argv[1:]:
+        name = arg.lstrip('-').split('=')[0]
+        if arg.startswith('-') and name.startswith('config.') and name.removeprefix('config.') not in fields:
+            field = name.removeprefix('config.')
+            _exit(f'the config has no field {field}{configs.nearest(field, fields)}')
     try:
         return flags.FLAGS(argv)
-    except flags.UnrecognizedFlagError as e:
-        name = e.flagname.removeprefix('config.')
-        hint = configs.nearest(name, configs.field_names(configs.base())) if e.flagname != name else ''
-        _exit(f'unknown flag --{e.flagname}{hint}')
-    except AttributeError as e:
-        _exit(str(e))
-    except (flags.Error, ValueError, FileNotFoundError, OSError) as e:
+    except (flags.Error, ValueError, TypeError, KeyError, OSError) as e:
         _exit(str(e))
 
 

@@ -33,7 +33,8 @@ def make(config, shape) -> Method:
             f'rotation needs square images; these are {shape[0]}x{shape[1]}: set data.image_size, for example '
             f'--config.data.image_size={min(shape[:2])}.'
         )
-    net = network.Network(models.build(config.backbone), Head(count), models.layer_names(config.backbone)[-1])
+    head = Head(count, tuple(cfg.hidden), cfg.pool)
+    net = network.Network(models.build(config.backbone), head, models.layer_names(config.backbone)[-1])
     distort = augment.parse(cfg.augment)
 
     def loss(params, state, ema, batch, key):

@@ -1,0 +1,50 @@
+"""Fixtures that several tests share."""
+
+from pathlib import Path
+
+import jax
+import pytest
+
+from ssljax.config import base
+from ssljax.sharding import make_mesh
+
+SHARED = Path(__file__).resolve().parent.parent.parent / 'shared/data'
+
+
+@pytest.fixture(scope='session')
+def mesh():
+    return make_mesh()
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(0)
+
+
+@pytest.fixture
+def config():
+    """A whole run that takes seconds: synthetic 8x8 images, a handful of steps."""
+    c = base()
+    c.name = 'tiny'
+    c.data.source = 'synthetic:8x8x1:3'
+    c.data.labels = '10/class'
+    c.data.val = '60'
+    c.pretrain.update(epochs=0.0, steps=12, evals=2, batch_size=16)
+    c.transfer.batch_size = 16
+    c.transfer.frozen.update(epochs=0.0, steps=6, evals=3)
+    c.transfer.second.update(epochs=0.0, steps=6, evals=2)
+    c.evaluate.update(batch_size=100, figures=False)
+    c.log_every = 4
+    return c
+
+
+@pytest.fixture(scope='session')
+def shared_data():
+    """The folder of real images; a test that wants one of its files skips where it is missing."""
+
+    def find(name):
+        if not (SHARED / name).exists():
+            pytest.skip(f'{name} is not in ../shared/data')
+        return SHARED / name
+
+    return find

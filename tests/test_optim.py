@@ -1,0 +1,78 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ssljax import config as configs
+from ssljax import optim
+
+PARAMS = {'backbone': {'conv1': {'kernel': jnp.ones(2), 'bias': jnp.ones(1)}}, 'head': {'kernel': jnp.ones(3)}}
+
+
+def cfg(**kw):
+    c = configs.stage(epochs=1.0).optim
+    c.update(kw)
+    return c
+
+
+def step(c, grads=None, steps=1):
+    tx, _ = optim.make(c, 10)
+    params, state = PARAMS, tx.init(PARAMS)
+    for _ in range(steps):
+        g = grads or jax.tree.map(jnp.ones_like, params)
+        updates, state = tx.update(g, state, params)
+        params = optax.apply_updates(params, updates)
+    return params
+
+
+def test_sgd_with_nesterov_and_l2_by_hand():
+    c = cfg(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.5, schedule='constant', decay='.*=1')
+    got = step(c, steps=2)['head']['kernel']
+    p, v = 1.0, 0.0
+    for _ in range(2):
+        g = 1.0 + 0.5 * p
+        v = 0.9 * v + g
+        p -= 0.1 * (g + 0.9 * v)
+    np.testing.assert_allclose(got, p, rtol=1e-6)
+
+
+def test_adamw_first_step_is_the_learning_rate():
+    c = cfg(name='adamw', lr=0.1, weight_decay=0.0, schedule='constant')
+    np.testing.assert_allclose(step(c)['head']['kernel'], 0.9, rtol=1e-4)
+
+
+def test_rules_freeze_and_scale():
+    c = cfg(lr=0.1, momentum=0.0, weight_decay=0.0, schedule='constant', rules='backbone/.*=0; head/.*=0.5')
+    got = step(c)
+    np.testing.assert_array_equal(got['backbone']['conv1']['kernel'], 1.0)
+    np.testing.assert_allclose(got['head']['kernel'], 0.95, rtol=1e-6)
+
+
+def test_decay_spares_what_its_rules_say():
+    c = cfg(lr=0.1, momentum=0.0, weight_decay=1.0, schedule='constant')
+    zero = jax.tree.map(jnp.zeros_like, PARAMS)
+    got = step(c, grads=zero)
+    np.testing.assert_array_equal(got['backbone']['conv1']['bias'], 1.0)
+    np.testing.assert_allclose(got['head']['kernel'], 0.9, rtol=1e-6)
+
+
+def test_schedules():
+    multistep = optim.schedule(cfg(lr=1.0, schedule='multistep', milestones=(0.5, 0.75), gamma=0.1), 100)
+    np.testing.assert_allclose([multistep(s) for s in (0, 49, 50, 75)], [1, 1, 0.1, 0.01], rtol=1e-5)
+    cosine = optim.schedule(cfg(lr=1.0, schedule='cosine', warmup=0.1), 100)
+    np.testing.assert_allclose([cosine(s) for s in (0, 5, 10, 55, 100)], [0, 0.5, 1, 0.5, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'change, said',
+    [
+        ({'rules': 'head/.*=1'}, 'no optimiser rule'),
+        ({'rules': 'head/(.*=1'}, 'not of the form'),
+        ({'name': 'lion'}, 'sgd or adamw'),
+        ({'schedule': 'linear'}, 'cosine, constant or multistep'),
+    ],
+)
+def test_errors(change, said):
+    with pytest.raises(ValueError, match=said):
+        step(cfg(**change))

@@ -1,0 +1,42 @@
+import jax
+import numpy as np
+import pytest
+
+from ssljax import config as configs
+from ssljax import transfer
+from ssljax.methods import rotation, supervised
+
+
+def variables(key, backbone='nin', channels=3, layer='', method='rotation', blocks=3):
+    c = configs.base()
+    c.backbone.update(name=backbone, blocks=blocks)
+    c.transfer.layer = layer
+    batch = {'image': np.zeros((1, 16, 16, channels), np.uint8)}
+    make = rotation.make(c, (16, 16, channels)) if method == 'rotation' else supervised.make(c, 5)
+    return make.init(key, batch)
+
+
+def test_takes_weights_and_statistics_and_leaves_the_upper_layers(key):
+    source = jax.tree.map(lambda a: a + 1.0, variables(key))
+    target = variables(key, layer='conv2', method='supervised')
+    got = transfer.take_backbone(source, target, 'here')
+    assert set(got['params']['backbone']) == {'conv1', 'conv2'}
+    for collection in ('params', 'batch_stats'):
+        for layer in ('conv1', 'conv2'):
+            mine, theirs = got[collection]['backbone'][layer], source[collection]['backbone'][layer]
+            jax.tree.map(np.testing.assert_array_equal, mine, theirs)
+    jax.tree.map(np.testing.assert_array_equal, got['params']['head'], target['params']['head'])
+
+
+@pytest.mark.parametrize('kw', [{'channels': 1}, {'backbone': 'resnet18'}])
+def test_another_architecture_is_refused_with_the_difference(key, kw):
+    with pytest.raises(ValueError, match='another architecture: .*params/'):
+        transfer.take_backbone(variables(key, **kw), variables(key, method='supervised'), 'here')
+
+
+def test_held_layers(key):
+    c = configs.base()
+    c.backbone.update(name='nin', blocks=3)
+    params = variables(key, layer='conv2', method='supervised')['params']['backbone']
+    assert [n for n, _ in transfer.held_layers(c.backbone, (16, 16, 3), params).layers] == ['conv1', 'conv2']
+    assert len(transfer.held_layers(c.backbone, (16, 16, 3), None).layers) == 3
