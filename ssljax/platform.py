@@ -8,8 +8,9 @@ from pathlib import Path
 
 import jax
 
-# XLA's default list less INDIVIDUAL_CONVOLUTION: convolutions then run in Eigen, up to four times faster. It equals
-# XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type=-individual_convolution, which aborts where it is not known.
+# XLA's default list less INDIVIDUAL_CONVOLUTION: convolutions then run in Eigen, up to four times faster. It
+# equals XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type=-individual_convolution, which aborts the process
+# where it is not known.
 _CPU_OPTIONS = {
     'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE'
 }
@@ -17,7 +18,7 @@ _CPU_OPTIONS = {
 
 @functools.cache
 def compiler_options() -> dict[str, str]:
-    """Options for `jax.jit(f, compiler_options=...)`: {} off the CPU and where the installed jaxlib lacks them.
+    """Options for `jax.jit(f, compiler_options=...)`; {} off the CPU and where jaxlib lacks them.
 
     Starts the backend at the first call, to compile a trivial program as a probe.
     """

@@ -1,4 +1,5 @@
 """Backbones by name. `build` makes one; calling it gives every named layer's activation."""
+
 import difflib
 
 from ssljax.models import layers
@@ -38,7 +39,7 @@ def build(config, upto: str = '') -> layers.Backbone:
         return backbone
     names = [name for name, _ in backbone.layers]
     _find(upto, dict(backbone.layers), f'layer of backbone {config.name!r}')
-    return backbone.clone(layers=backbone.layers[:names.index(upto) + 1])
+    return backbone.clone(layers=backbone.layers[: names.index(upto) + 1])
 
 
 def layer_names(config) -> tuple[str, ...]:

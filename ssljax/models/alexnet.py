@@ -1,4 +1,5 @@
 """AlexNet with BatchNorm as RotNet uses it on ImageNet (Krizhevsky et al. 2012; Gidaris et al. 2018)."""
+
 import functools
 
 import flax.linen as nn
@@ -11,9 +12,10 @@ from ssljax.models import layers
 class Stem(nn.Module):
     """11x11 convolution to 64 features, padding 2; its stride is the image's size's or the one asked for.
 
-    'imagenet' strides 4 and 'cifar' 1; 'auto' strides 4 from 128 pixels, 2 from 64 and 1 below. The parameters
-    do not depend on it.
+    'imagenet' strides 4 and 'cifar' 1; 'auto' strides 4 from 128 pixels, 2 from 64 and 1 below. The
+    parameters do not depend on it.
     """
+
     stem: str
     dtype: jnp.dtype
     mode: str
@@ -23,20 +25,24 @@ class Stem(nn.Module):
         size = min(x.shape[1:3])
         auto = 4 if size >= 128 else 2 if size >= 64 else 1
         stride = {'imagenet': 4, 'cifar': 1, 'auto': auto}[self.stem]
-        block = layers.ConvBlock(64, 11, stride, 2, use_bias=True, dtype=self.dtype, mode=self.mode, name='block')
+        block = layers.ConvBlock(
+            64, 11, stride, 2, use_bias=True, dtype=self.dtype, mode=self.mode, name='block'
+        )
         return block(x, train)
 
 
 class FullyConnected(nn.Module):
     """Flatten, then twice: dense 4096 without bias, BatchNorm, ReLU. [B, h, w, c] -> [B, 4096]."""
+
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         x = x.reshape(x.shape[0], -1)
         for i in (1, 2):
-            x = nn.Dense(4096, use_bias=False, kernel_init=layers.fan_out_normal, dtype=self.dtype,
-                         name=f'dense{i}')(x)
+            x = nn.Dense(
+                4096, use_bias=False, kernel_init=layers.fan_out_normal, dtype=self.dtype, name=f'dense{i}'
+            )(x)
             x = nn.relu(layers.BatchNorm(train, dtype=self.dtype, name=f'norm{i}')(x))
         return x
 
@@ -44,16 +50,24 @@ class FullyConnected(nn.Module):
 def alexnet(config) -> layers.Backbone:
     """conv1, pool1, conv2, pool2, conv3, conv4, conv5, pool5, fc_block; images of 16 pixels and more.
 
-    At 224 pixels this is RotNet's network (pool5 is 6 x 6 x 256). On small maps a pool's window shrinks to the map.
-    The size of fc_block's first layer follows the image size.
+    At 224 pixels this is RotNet's network (pool5 is 6 x 6 x 256). On small maps a pool's window shrinks to
+    the map. The size of fc_block's first layer follows the image size.
     """
     kw = layers.common(config)
     block = functools.partial(layers.ConvBlock, use_bias=True, **kw)
     pool = functools.partial(layers.MaxPool, 3, 2, mode=config.conv)
-    return layers.Backbone('alexnet', (
-        ('conv1', functools.partial(Stem, layers.check_stem(config), **kw)), ('pool1', pool),
-        ('conv2', functools.partial(block, 192, 5)), ('pool2', pool),
-        ('conv3', functools.partial(block, 384, 3)),
-        ('conv4', functools.partial(block, 256, 3)),
-        ('conv5', functools.partial(block, 256, 3)), ('pool5', pool),
-        ('fc_block', functools.partial(FullyConnected, kw['dtype']))), min_size=16)
+    return layers.Backbone(
+        'alexnet',
+        (
+            ('conv1', functools.partial(Stem, layers.check_stem(config), **kw)),
+            ('pool1', pool),
+            ('conv2', functools.partial(block, 192, 5)),
+            ('pool2', pool),
+            ('conv3', functools.partial(block, 384, 3)),
+            ('conv4', functools.partial(block, 256, 3)),
+            ('conv5', functools.partial(block, 256, 3)),
+            ('pool5', pool),
+            ('fc_block', functools.partial(FullyConnected, kw['dtype'])),
+        ),
+        min_size=16,
+    )

@@ -1,4 +1,5 @@
 """The two-convolution network with 16 features a layer, for images from 8 x 8 and for quick tests."""
+
 import functools
 
 import flax.linen as nn
@@ -10,6 +11,7 @@ from ssljax.models import layers
 
 class Block(nn.Module):
     """3x3 convolution to 16 features, ReLU, 2x2 max pooling: [B, H, W, C] -> [B, H // 2, W // 2, 16]."""
+
     dtype: jnp.dtype
     mode: str
 

@@ -1,4 +1,5 @@
 """Heads that turn an activation into logits, and the pooling that turns it into a feature vector."""
+
 import re
 
 import flax.linen as nn
@@ -22,8 +23,9 @@ def pool_features(activation: jax.Array, pool: str) -> jax.Array:
     """
     grid = re.fullmatch(r'grid([1-9]\d*)', pool)
     if not grid and pool not in ('avg', 'flatten'):
-        raise ValueError(f"pool={pool!r} is unknown: use 'avg', 'flatten' or 'gridN' with N cells a side, "
-                         "e.g. 'grid3'")
+        raise ValueError(
+            f"pool={pool!r} is unknown: use 'avg', 'flatten' or 'gridN' with N cells a side, e.g. 'grid3'"
+        )
     if activation.ndim == 2:
         return activation
     if pool == 'avg':
@@ -46,9 +48,11 @@ def _cells(side: int, cells: int) -> np.ndarray:
 class Head(nn.Module):
     """Logits [B, num_classes] float32 from an activation [B, h, w, c] or [B, d].
 
-    `hidden=()` is a linear head. With widths given, each is a dense layer without bias, BatchNorm and ReLU before
-    the last one; two widths make RotNet's non-linear classifier (Gidaris et al. 2018). `pool` as in `pool_features`.
+    `hidden=()` is a linear head. With widths given, each is a dense layer without bias, BatchNorm and ReLU
+    before the last one; two widths make RotNet's non-linear classifier (Gidaris et al. 2018). `pool` as in
+    `pool_features`.
     """
+
     num_classes: int
     hidden: tuple[int, ...] = ()
     pool: str = 'avg'

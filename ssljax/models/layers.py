@@ -1,4 +1,5 @@
-"""The layers every backbone is made of. How a convolution is computed is `conv.py`'s business, not a model's."""
+"""The layers that backbones are made of. How a convolution is computed is `conv.py`'s business."""
+
 import collections
 import functools
 from collections.abc import Callable
@@ -9,7 +10,9 @@ import jax.numpy as jnp
 
 from ssljax.models import conv as conv_ops
 
-fan_out_normal = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')  # normal(0, sqrt(2 / (k * k * out)))
+fan_out_normal = nn.initializers.variance_scaling(
+    2.0, 'fan_out', 'normal'
+)  # normal(0, sqrt(2 / (k * k * out)))
 
 
 class Conv(nn.Module):
@@ -18,6 +21,7 @@ class Conv(nn.Module):
     `padding=None` pads by `kernel // 2`. `groups` equal to C makes it depthwise. Parameters are float32;
     the product is computed in `dtype`. `mode`: 'auto' | 'xla' | 'fast', see `conv.is_fast`.
     """
+
     features: int
     kernel: int
     stride: int = 1
@@ -33,8 +37,14 @@ class Conv(nn.Module):
         shape = (self.kernel, self.kernel, x.shape[-1] // self.groups, self.features)
         kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
         padding = self.kernel // 2 if self.padding is None else self.padding
-        y = conv_ops.conv2d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding,
-                            groups=self.groups, mode=self.mode)
+        y = conv_ops.conv2d(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            self.stride,
+            padding,
+            groups=self.groups,
+            mode=self.mode,
+        )
         if self.use_bias:
             y += self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32).astype(self.dtype)
         return y
@@ -50,6 +60,7 @@ def BatchNorm(train: bool, **fields) -> nn.Module:
 
 class ConvBlock(nn.Module):
     """Convolution, BatchNorm, ReLU: [B, H, W, C] -> [B, h, w, features]. `activate=False` drops the ReLU."""
+
     features: int
     kernel: int
     stride: int = 1
@@ -63,14 +74,24 @@ class ConvBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        x = Conv(self.features, self.kernel, self.stride, self.padding, self.groups, self.use_bias,
-                 self.dtype, self.mode, name='conv')(x)
+        x = Conv(
+            self.features,
+            self.kernel,
+            self.stride,
+            self.padding,
+            self.groups,
+            self.use_bias,
+            self.dtype,
+            self.mode,
+            name='conv',
+        )(x)
         x = BatchNorm(train, scale_init=self.scale_init, dtype=self.dtype, name='norm')(x)
         return nn.relu(x) if self.activate else x
 
 
 class MaxPool(nn.Module):
     """Max pooling as a named layer; the window never exceeds the map, so the result is never empty."""
+
     window: int
     stride: int
     padding: int = 0
@@ -96,9 +117,10 @@ class Backbone(nn.Module):
         layers: (name, make) pairs; `make(name=name)` is a module called with (x, train).
         min_size: smallest image side that leaves a map to work on.
 
-    `module.apply(variables, x, train)` takes x [B, H, W, C] float32 and returns {name: [B, h, w, c] or [B, d]}
-    in the compute dtype. Raises ValueError if x is not 4-D or is smaller than `min_size`.
+    `module.apply(variables, x, train)` takes x [B, H, W, C] float32 and returns {name: [B, h, w, c] or [B,
+    d]} in the compute dtype. Raises ValueError if x is not 4-D or is smaller than `min_size`.
     """
+
     family: str
     layers: tuple[tuple[str, Callable], ...]
     min_size: int
@@ -106,11 +128,15 @@ class Backbone(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> dict[str, jax.Array]:
         if x.ndim != 4:
-            raise ValueError(f'backbone {self.family!r} takes images [B, H, W, C], not an array of shape {x.shape}: '
-                             'add the missing axis or drop the extra one')
+            raise ValueError(
+                f'backbone {self.family!r} takes images [B, H, W, C], not an array of shape {x.shape}: '
+                'add the missing axis or drop the extra one'
+            )
         if min(x.shape[1:3]) < self.min_size:
-            raise ValueError(f'images of {x.shape[1]}x{x.shape[2]} are too small for backbone {self.family!r}, which '
-                             f'needs {self.min_size} pixels a side: set data.image_size or choose another backbone')
+            raise ValueError(
+                f'images of {x.shape[1]}x{x.shape[2]} are too small for backbone {self.family!r}, which '
+                f'needs {self.min_size} pixels a side: set data.image_size or choose another backbone'
+            )
         activations = collections.OrderedDict()  # unlike a dict's, its order survives jit
         for name, make in self.layers:
             x = activations[name] = make(name=name)(x, train)
@@ -118,7 +144,7 @@ class Backbone(nn.Module):
 
 
 def common(config) -> dict:
-    """The fields every layer with a convolution takes from config.backbone: compute dtype and convolution mode."""
+    """What every layer with a convolution takes from config.backbone: compute dtype and mode."""
     if config.dtype not in ('float32', 'bfloat16'):
         raise ValueError(f"backbone.dtype={config.dtype!r} is unknown: use 'float32' or 'bfloat16'")
     if config.conv not in conv_ops.MODES:

@@ -1,4 +1,5 @@
 """Network in Network as RotNet uses it on CIFAR-10 (Lin et al. 2013; Gidaris et al. 2018, section 3.1)."""
+
 import functools
 
 import flax.linen as nn
@@ -13,6 +14,7 @@ class Block(nn.Module):
 
     [B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), widths[-1]], or H x W without pooling.
     """
+
     kernel: int
     widths: tuple[int, int, int]
     pool: str
@@ -31,14 +33,17 @@ class Block(nn.Module):
 
 
 def nin(config) -> layers.Backbone:
-    """conv1 .. convN for config.blocks = N in 3..5; convolutions without bias, normal(0, sqrt(2 / (k k out))).
+    """conv1 .. convN for config.blocks = N in 3..5; no biases; kernels normal(0, sqrt(2 / (k k out))).
 
-    The third block has no pooling (`use_avg_on_conv3=False`, the paper's four- and five-block CIFAR-10 setting).
-    Raises ValueError for another number of blocks.
+    The third block has no pooling (`use_avg_on_conv3=False`, the paper's four- and five-block CIFAR-10
+    setting). Raises ValueError for another number of blocks.
     """
     if config.blocks not in (3, 4, 5):
         raise ValueError(f'backbone.blocks={config.blocks!r} is not possible: nin has 3, 4 or 5 blocks')
     block = functools.partial(Block, **layers.common(config))
-    blocks = [functools.partial(block, 5, (192, 160, 96), 'max'), functools.partial(block, 5, (192, 192, 192), 'avg')]
+    blocks = [
+        functools.partial(block, 5, (192, 160, 96), 'max'),
+        functools.partial(block, 5, (192, 192, 192), 'avg'),
+    ]
     blocks += [functools.partial(block, 3, (192, 192, 192), 'none')] * (config.blocks - 2)
     return layers.Backbone('nin', tuple((f'conv{i}', b) for i, b in enumerate(blocks, 1)), min_size=4)

@@ -1,4 +1,5 @@
 """ResNet-18, -34 and -50 (He et al. 2015), the last with the stride in the 3x3 convolution ("v1.5")."""
+
 import functools
 
 import flax.linen as nn
@@ -9,11 +10,12 @@ from ssljax.models import layers
 
 
 class Stem(nn.Module):
-    """'imagenet': 7x7 stride 2 and 3x3 stride-2 max pooling; 'cifar': 3x3 stride 1 (He et al. 2015, section 4.2).
+    """'imagenet': 7x7 stride 2, then 3x3 stride-2 max pooling; 'cifar': 3x3 stride 1 (section 4.2).
 
-    'auto' is 'cifar' below 64 pixels. The two have kernels of different sizes, so name the stem where a backbone is
-    to be carried over between image sizes.
+    'auto' is 'cifar' below 64 pixels. The two have kernels of different sizes, so name the stem where a
+    backbone is to be carried over between image sizes.
     """
+
     stem: str
     dtype: jnp.dtype
     mode: str
@@ -29,8 +31,10 @@ class Stem(nn.Module):
 class Residual(nn.Module):
     """Two 3x3 convolutions, or with `bottleneck` 1x1, 3x3, 1x1 to four times the width, plus the shortcut.
 
-    The last BatchNorm's scale starts at zero, so a new block is the identity (Goyal et al. 2017, section 5.1).
+    The last BatchNorm's scale starts at zero, so a new block is the identity (Goyal et al. 2017, section
+    5.1).
     """
+
     width: int
     stride: int
     bottleneck: bool
@@ -42,8 +46,11 @@ class Residual(nn.Module):
         block = functools.partial(layers.ConvBlock, dtype=self.dtype, mode=self.mode)
         last = functools.partial(block, activate=False, scale_init=nn.initializers.zeros)
         if self.bottleneck:
-            branch = [block(self.width, 1, name='block1'), block(self.width, 3, self.stride, name='block2'),
-                      last(4 * self.width, 1, name='block3')]
+            branch = [
+                block(self.width, 1, name='block1'),
+                block(self.width, 3, self.stride, name='block2'),
+                last(4 * self.width, 1, name='block3'),
+            ]
         else:
             branch = [block(self.width, 3, self.stride, name='block1'), last(self.width, 3, name='block2')]
         y = layers.sequence(branch, x, train)
@@ -53,7 +60,8 @@ class Residual(nn.Module):
 
 
 class Stage(nn.Module):
-    """`depth` residual units, the first with the stride: [B, H, W, C] -> [B, H / stride, W / stride, width (x 4)]."""
+    """`depth` residual units, the first with the stride -> [B, H / stride, W / stride, width (x 4)]."""
+
     depth: int
     width: int
     stride: int
@@ -63,7 +71,9 @@ class Stage(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        unit = functools.partial(Residual, self.width, bottleneck=self.bottleneck, dtype=self.dtype, mode=self.mode)
+        unit = functools.partial(
+            Residual, self.width, bottleneck=self.bottleneck, dtype=self.dtype, mode=self.mode
+        )
         units = [unit(stride=self.stride if i == 1 else 1, name=f'unit{i}') for i in range(1, self.depth + 1)]
         return layers.sequence(units, x, train)
 
@@ -71,8 +81,10 @@ class Stage(nn.Module):
 def resnet(family: str, depths: tuple[int, ...], bottleneck: bool, config) -> layers.Backbone:
     """stem, block1 .. block4, pool [B, 512] ([B, 2048] with bottlenecks); images of 8 pixels and more."""
     kw = layers.common(config)
-    stages = [(f'block{i + 1}', functools.partial(Stage, depth, 64 * 2 ** i, 1 if i == 0 else 2, bottleneck, **kw))
-              for i, depth in enumerate(depths)]
+    stages = [
+        (f'block{i + 1}', functools.partial(Stage, depth, 64 * 2**i, 1 if i == 0 else 2, bottleneck, **kw))
+        for i, depth in enumerate(depths)
+    ]
     stem = functools.partial(Stem, layers.check_stem(config), **kw)
     return layers.Backbone(family, (('stem', stem), *stages, ('pool', layers.GlobalPool)), min_size=8)
 

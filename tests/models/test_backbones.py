@@ -1,0 +1,123 @@
+import jax
+import jax.numpy as jnp
+import pytest
+from ml_collections import ConfigDict
+
+from ssljax import models
+
+KEY = jax.random.key(0)
+LAST = {'alexnet': 4096, 'resnet18': 512, 'resnet34': 512, 'resnet50': 2048, 'mobilenet': 1024}
+
+
+def config(name, **fields):
+    return ConfigDict(dict(name=name, blocks=4, stem='auto', dtype='float32', conv='auto') | fields)
+
+
+def shapes(cfg, size, channels=3, upto=''):
+    module = models.build(cfg, upto)
+    images = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
+    return jax.eval_shape(lambda x: module.init_with_output(KEY, x, True), images)
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize('name', models.BACKBONES)
+def test_layers_at_every_size(name):
+    cfg = config(name)
+    for size, channels in ((8, 1), (28, 1), (32, 4), (64, 2), (224, 3)):
+        if name == 'alexnet' and size == 8:
+            continue
+        activations = shapes(cfg, size, channels)[0]
+        assert tuple(activations) == models.layer_names(cfg)
+        assert all(0 not in a.shape for a in activations.values())
+        if name in LAST:
+            assert activations[models.layer_names(cfg)[-1]].shape == (2, LAST[name])
+
+
+@pytest.mark.parametrize(
+    'name, size, published',
+    [
+        ('resnet18', 224, 11_689_512),
+        ('resnet34', 224, 21_797_672),
+        ('resnet50', 224, 25_557_032),
+        ('mobilenet', 224, 4_231_976),
+        # torchvision's AlexNet less two biases of 4096, plus the BatchNorm of 1152 and 2 x 4096 channels
+        ('alexnet', 224, 61_100_840 - 2 * 4096 + 2 * (1152 + 8192)),
+    ],
+)
+def test_parameter_counts_are_the_published_ones(name, size, published):
+    classifier = (LAST[name] + 1) * 1000
+    assert count(shapes(config(name), size)[1]['params']) + classifier == published
+
+
+def test_known_shapes():
+    nin = shapes(config('nin'), 32)[0]
+    assert [a.shape[1:] for a in nin.values()] == [(16, 16, 96), (8, 8, 192), (8, 8, 192), (8, 8, 192)]
+    alexnet = shapes(config('alexnet'), 224)[0]
+    assert alexnet['conv1'].shape[1:] == (55, 55, 64) and alexnet['pool5'].shape[1:] == (6, 6, 256)
+    assert shapes(config('alexnet', stem='imagenet'), 32)[0]['pool5'].shape[1:] == (1, 1, 256)
+    assert shapes(config('resnet50'), 224)[0]['block4'].shape[1:] == (7, 7, 2048)
+    assert shapes(config('resnet18', stem='cifar'), 64)[0]['block1'].shape[1:] == (64, 64, 64)
+    assert shapes(config('resnet18', stem='imagenet'), 32)[0]['block1'].shape[1:] == (8, 8, 64)
+    assert shapes(config('mobilenet'), 224)[0]['conv14'].shape[1:] == (7, 7, 1024)
+    assert [models.layer_names(config('nin', blocks=n))[-1] for n in (3, 4, 5)] == ['conv3', 'conv4', 'conv5']
+
+
+def test_upto_makes_no_later_parameters():
+    activations, variables = shapes(config('resnet18'), 32, upto='block2')
+    assert list(activations) == ['stem', 'block1', 'block2']
+    assert set(variables['params']) == set(variables['batch_stats']) == {'stem', 'block1', 'block2'}
+
+
+def test_bfloat16_activations_float32_parameters():
+    for name in ('nin', 'mobilenet', 'alexnet', 'resnet50', 'cnn'):
+        activations, variables = shapes(config(name, dtype='bfloat16'), 32)
+        assert {a.dtype for a in activations.values()} == {jnp.dtype('bfloat16')}
+        assert {v.dtype for v in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
+
+
+def test_evaluation_uses_running_statistics_and_training_updates_them():
+    module = models.build(config('nin'), 'conv1')
+    x = jax.random.normal(KEY, (4, 8, 8, 3))
+    variables = jax.jit(module.init)(KEY, x)
+    whole, half = (module.apply(variables, x[:n], False)['conv1'] for n in (4, 2))
+    assert jnp.allclose(whole[:2], half, atol=1e-5)
+    trained, update = module.apply(variables, x, True, mutable=['batch_stats'])
+    assert not jnp.allclose(trained['conv1'], whole, atol=1e-2)
+    mean = update['batch_stats']['conv1']['layer1']['norm']['mean']
+    assert jnp.abs(mean).max() > 0
+
+
+def test_fast_and_xla_backbones_agree():
+    x = jax.random.normal(KEY, (2, 16, 16, 3))
+    for name, upto in (('nin', 'conv2'), ('resnet18', 'block1'), ('mobilenet', 'conv3')):
+        fast, plain = (models.build(config(name, conv=mode), upto) for mode in ('fast', 'xla'))
+        variables = jax.jit(plain.init)(KEY, x)
+        outs = [jax.jit(lambda v, m=m: m.apply(v, x)[upto])(variables) for m in (fast, plain)]
+        assert jnp.allclose(*outs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    'fields, words',
+    [
+        ({'name': 'resnt18'}, "did you mean 'resnet18'"),
+        ({'name': 'nin', 'blocks': 2}, '3, 4 or 5'),
+        ({'name': 'resnet18', 'stem': 'big'}, 'imagenet'),
+        ({'name': 'cnn', 'dtype': 'float16'}, 'bfloat16'),
+        ({'name': 'cnn', 'conv': 'slow'}, 'xla'),
+    ],
+)
+def test_wrong_settings_are_named(fields, words):
+    with pytest.raises(ValueError, match=words):
+        models.build(config(**fields))
+
+
+def test_wrong_layers_and_images_are_named():
+    with pytest.raises(ValueError, match="did you mean 'block1'.*stem, block1"):
+        models.build(config('resnet18'), 'blok1')
+    with pytest.raises(ValueError, match='too small'):
+        shapes(config('alexnet'), 8)
+    with pytest.raises(ValueError, match='B, H, W, C'):
+        models.build(config('cnn')).init(KEY, jnp.zeros((8, 8, 3)))
