@@ -12,7 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
-from ssljax.files import disk_errors
+from ssljax.files import check_space, disk_errors
 
 ITEMS = ('params', 'state', 'ema', 'opt', 'progress', 'best')
 
@@ -31,10 +31,11 @@ def save(manager, step: int, items: dict, meta: dict) -> None:
     """Writes the non-empty trees of `items` and `meta` under `step`. The one before stays until this is complete.
 
     Raises:
-      OSError: the disk refused; what was there before is untouched.
+      OSError: no space is left; what was there before is untouched.
     """
     if manager.latest_step() == step:
         return
+    check_space(manager.directory, 2**20 + sum(a.nbytes for a in jax.tree.leaves(items)))
     trees = {k: ocp.args.StandardSave(v) for k, v in items.items() if jax.tree.leaves(v)}
     with quiet(), disk_errors(manager.directory):
         manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **trees), force=True)

@@ -1,12 +1,16 @@
 """Small files, written whole or not at all."""
 
 import contextlib
+import errno
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_json(path, value) -> None:
@@ -43,6 +47,21 @@ def read_json(path):
     return json.loads(path.read_text()) if path.exists() else None
 
 
+def check_space(directory, needed: int) -> None:
+    """Raises the OSError of a full disk before anything is begun, where `needed` bytes do not fit."""
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise OSError(errno.ENOSPC, full(directory, f'{needed / 2**20:.1f} MiB are needed, {free / 2**20:.1f} are free'))
+
+
+def full(directory, detail: str) -> str:
+    """What a user is told of a full disk."""
+    return (
+        f'no space left for {directory} ({detail}). Free some and run the same command again: it goes on from the '
+        'last complete checkpoint, which is intact'
+    )
+
+
 @contextlib.contextmanager
 def disk_errors(directory):
     """Turns a full disk into one clear OSError."""
@@ -50,9 +69,6 @@ def disk_errors(directory):
         yield
     except (OSError, ValueError) as e:
         text = str(e)
-        if getattr(e, 'errno', None) == 28 or 'No space left' in text or 'RESOURCE_EXHAUSTED' in text:
-            raise OSError(
-                28, f'no space left for {directory}: free some and run the same command again; '
-                'the last complete checkpoint is intact'
-            ) from e
+        if getattr(e, 'errno', None) in FULL or 'No space left' in text or 'RESOURCE_EXHAUSTED' in text:
+            raise OSError(errno.ENOSPC, full(directory, 'the disk, a quota or a limit')) from e
         raise
