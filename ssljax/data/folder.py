@@ -293,8 +293,7 @@ def layout(files, path):
 
     Returns:
       classes, tuple of str, sorted; and {'train' | 'val' | 'test' | 'unlabeled': (files int64 [n], labels
-      int32 [n])}. Where there are only 'train' and 'val', 'val' is returned as 'test'. One folder around
-      everything is ignored.
+      int32 [n])}. Where there are only 'train' and 'val', 'val' is returned as 'test'.
 
     Raises:
       ValueError: an image lies in no class folder, a class folder holds no image, and the like.
@@ -307,10 +306,6 @@ def layout(files, path):
     folders = {tuple(folder.split('/')) for folder in files.folders}
     folders |= {name[:i] for name in names for i in range(1, len(name))}
     top = {name[0] for name in names if len(name) > 1} | {folder[0] for folder in folders}
-    if len(top) == 1 and split_kind(*top) is None and all(len(name) > 2 for name in names):
-        names = [name[1:] for name in names]
-        folders = {folder[1:] for folder in folders if len(folder) > 1}
-        top = {folder[0] for folder in folders}
 
     strange = sorted(folder for folder in top if split_kind(folder) is None)
     train = [folder for folder in top if split_kind(folder) == 'train']
@@ -393,6 +388,8 @@ def split_kind(folder):
 def listing(path):
     """Lists the images of a folder, a .zip or a .tar (.tar.gz, .tgz and so on), sorted by name.
 
+    One folder around everything is left out of the names.
+
     A compressed tar has no random access, so its files are held in memory as they are, encoded.
 
     Raises:
@@ -417,12 +414,18 @@ def listing(path):
     entries = [e for e in entries if not _junk(e[0]) and os.path.splitext(e[0])[1].lower() in _EXTENSIONS]
     folders = [f.replace('\\', '/').removeprefix('./').strip('/') for f in folders]
     keys = [e[3] for e in entries]
+    folders = [f for f in folders if f and not _junk(f)]
+    names = [e[0] for e in entries]
+    top = {name.split('/')[0] for name in names + folders}
+    if len(top) == 1 and split_kind(*top) is None and all(name.count('/') > 1 for name in names):
+        names = [name.split('/', 1)[1] for name in names]
+        folders = [f.split('/', 1)[1] for f in folders if '/' in f]
     return Files(
-        names=[e[0] for e in entries],
+        names=names,
         sizes=[e[1] for e in entries],
         crcs=[e[2] for e in entries],
         read=lambda number: read(keys[number]),
-        folders=[f for f in folders if f and not _junk(f)],
+        folders=folders,
     )
 
 

@@ -1,0 +1,522 @@
+import gzip
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssljax.config import base
+from ssljax.data import folder, sources
+from ssljax.data import split as splits
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load(source, **fields):
+    config = base().data
+    config.update(source=str(source), **fields)
+    return sources.load(config)
+
+
+def draw(seed, shape=(6, 5, 3)):
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def write(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(path, **options)
+    return path
+
+
+def tree(root, names, shape=(6, 5, 3)):
+    for seed, name in enumerate(names):
+        write(root / name, draw(seed, shape))
+    return root
+
+
+SPLITS = [f'{s}/{c}/{i}.png' for s in ('train', 'val', 'test') for c in ('cat', 'dog') for i in range(3)]
+SPLITS += ['unlabeled/x.png', 'train/unlabelled/y.png']
+FLAT = [f'{c}/{i:02}.png' for c in ('cat', 'dog') for i in range(10)]
+
+
+def archives(root):
+    """The folder and the same in a .zip, a deflated .zip, a .tar and a .tar.gz, with Mac litter and a folder around."""
+    found = [root]
+    for name, method in (('stored.zip', zipfile.ZIP_STORED), ('deflated.zip', zipfile.ZIP_DEFLATED)):
+        with zipfile.ZipFile(root.parent / name, 'w', method) as f:
+            for path in sorted(root.rglob('*'), reverse=True):
+                f.write(path, f'top/{path.relative_to(root)}')
+            f.writestr('__MACOSX/top/cat/._0.png', b'x')
+            f.writestr('top/.DS_Store', b'x')
+            f.writestr('top/README.md', b'x')
+        found.append(root.parent / name)
+    for name, mode in (('plain.tar', 'w'), ('packed.tar.gz', 'w:gz')):
+        with tarfile.open(root.parent / name, mode) as f:
+            f.add(root, './top')
+        found.append(root.parent / name)
+    return found
+
+
+def same(a, b):
+    assert a.classes == b.classes and a.shape == b.shape
+    for name in ('train', 'val', 'test', 'unlabeled'):
+        x, y = getattr(a, name), getattr(b, name)
+        assert (x is None) == (y is None)
+        if x is not None:
+            assert np.array_equal(x.labels, y.labels)
+            assert np.array_equal(x.read(np.arange(len(x))), y.read(np.arange(len(y))))
+            assert x.digest() == y.digest()
+
+
+def test_digits():
+    s = load('digits')
+    assert s.shape == (8, 8, 1) and len(s.classes) == 10 and s.val is None and s.unlabeled is None
+    assert len(s.train) + len(s.test) == 1797 and len(s.test) == 359
+    images = s.train.read(np.arange(50))
+    assert images.dtype == np.uint8 and images.max() == 255
+    assert s.test.digest() == load('digits').test.digest() != load('digits', test='10%').test.digest()
+    with pytest.raises(ValueError, match='takes no argument'):
+        load('digits:8')
+
+
+def test_synthetic_is_learnable():
+    s = load('synthetic:8x8x3:4')
+    assert s.shape == (8, 8, 3) and (len(s.train), len(s.test)) == (2000, 500)
+    assert s.train.digest() == load('synthetic:8x8x3:4').train.digest()
+    x, y = (a.read(np.arange(len(a))).reshape(len(a), -1).astype(float) for a in (s.train, s.test))
+    means = np.stack([x[s.train.labels == c].mean(0) for c in range(4)])
+    nearest = ((y[:, None] - means) ** 2).sum(2).argmin(1)
+    assert np.mean(nearest == s.test.labels) > 0.5
+    for wrong in ('synthetic:8x8x5:4', 'synthetic:8x8:4', 'synthetic:8x8x3:1', 'synthetic:0x8x3:4'):
+        with pytest.raises(ValueError, match="'synthetic:HxWxC:K'"):
+            load(wrong)
+
+
+@pytest.mark.parametrize('names', [SPLITS, FLAT, [f'train/{name}' for name in FLAT]])
+def test_folder_zip_and_tar_are_equal(tmp_path, names):
+    paths = archives(tree(tmp_path / 'images', names))
+    first = load(f'folder:{paths[0]}')
+    for path in paths[1:]:
+        same(first, load(f'folder:{path}'))
+        same(first, load(f'folder:{path}', path='stream'))
+
+
+def test_splits_of_folders(tmp_path):
+    s = load(f'folder:{tree(tmp_path / "a", SPLITS)}')
+    assert s.classes == ('cat', 'dog') and s.shape == (6, 5, 3)
+    assert s.train.labels.tolist() == [0, 0, 0, 1, 1, 1] == s.val.labels.tolist() == s.test.labels.tolist()
+    assert s.unlabeled.labels.tolist() == [-1, -1]
+    assert np.array_equal(s.train.read([4]), draw(4)[None])
+
+    s = load(f'folder:{tree(tmp_path / "b", [n for n in SPLITS if "test" not in n])}')
+    assert s.val is None and np.array_equal(s.test.read([0]), draw(6)[None])
+
+    names = [n.replace('val', 'Validation') for n in SPLITS]
+    assert len(load(f'folder:{tree(tmp_path / "c", names)}').val) == 6
+
+    s = load(f'folder:{tree(tmp_path / "d", FLAT + ["unlabeled/a/b.png"])}')
+    assert np.bincount(s.test.labels).tolist() == [2, 2] and len(s.train) == 16 and len(s.unlabeled) == 1
+
+    s = load(f'folder:{tree(tmp_path / "e", [n.replace("cat", "train") for n in FLAT])}')
+    assert s.classes == ('dog', 'train')
+
+
+@pytest.mark.parametrize(
+    ('names', 'folders', 'message'),
+    [
+        ([], [], 'There is no image in .*.jpg'),
+        (['a.png'], [], "'a.png' .* lies in no class folder"),
+        (['train/a.png', 'test/cat/a.png'], [], "'train/a.png' .* lies in no class folder"),
+        (FLAT, ['bird'], "class folder 'bird' .* holds no image"),
+        (SPLITS, ['train/bird'], "class folder 'train/bird' .* holds no image"),
+        (SPLITS, ['test/bird'], "class folder 'test/bird' .* holds no image"),
+        ([*SPLITS, 'test/bird/a.png'], [], "class 'bird' of the test split .* no training images"),
+        ([*SPLITS, 'valid/cat/a.png'], [], "'val' and 'valid' .* same split"),
+        ([*SPLITS, 'extra/cat/a.png'], [], "Beside the split folder 'train' .* 'extra'"),
+        (['test/cat/a.png', 'val/cat/a.png'], [], 'no train folder'),
+        (['train/unlabeled/a.png', 'test/cat/a.png'], [], "split folder 'train' .* no labelled image"),
+    ],
+)
+def test_folder_errors(tmp_path, names, folders, message):
+    (tmp_path / 'images').mkdir()
+    tree(tmp_path / 'images', names)
+    for name in folders:
+        (tmp_path / 'images' / name).mkdir(parents=True)
+    with pytest.raises(ValueError, match=message):
+        load(f'folder:{tmp_path / "images"}')
+
+
+def test_path_errors(tmp_path):
+    for kind in ('folder', 'npz'):
+        with pytest.raises(FileNotFoundError, match='nowhere'):
+            load(f'{kind}:{tmp_path}/nowhere')
+        (tmp_path / 'x').write_bytes(b'no archive')
+        with pytest.raises(ValueError, match='cannot be read as'):
+            load(f'{kind}:{tmp_path}/x')
+    archives(tree(tmp_path / 'images', FLAT))
+    for name in ('stored.zip', 'packed.tar.gz'):
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(data[: len(data) // 2])
+        with pytest.raises(ValueError, match='cannot be read as a folder, .zip or .tar'):
+            load(f'folder:{tmp_path / name}')
+
+
+@pytest.mark.parametrize(
+    ('fields', 'message'),
+    [
+        (dict(source='digit'), "'digit' is not known .*'digits'.*'tfds:NAME'"),
+        (dict(source='folder:'), 'is not known'),
+        (dict(source=''), 'is not known'),
+        (dict(source='digits', channels=2), r'channels=2 is not one of \(0, 1, 3, 4\)'),
+        (dict(source='digits', corrupt='x'), "corrupt='x' is not one of"),
+        (dict(source='digits', path='x'), "path='x' is not one of"),
+        (dict(source='digits', image_size=-1), 'image_size=-1'),
+        (dict(source='digits', unlabeled='x'), "unlabeled='x' must be 'folder:PATH'"),
+        (dict(source='digits', test='x'), "data.test='x' is not an amount"),
+    ],
+)
+def test_config_errors(fields, message):
+    with pytest.raises(ValueError, match=message):
+        load(**fields)
+
+
+@pytest.mark.parametrize('channels', [1, 2, 3, 4])
+def test_native_channels(tmp_path, channels):
+    s = load(f'folder:{tree(tmp_path, FLAT, (6, 5, channels))}')
+    assert s.shape == (6, 5, channels)
+    assert np.array_equal(s.train.images.read([3]), draw(3, (6, 5, channels))[None])
+    for wanted in (1, 3, 4):
+        assert load(f'folder:{tmp_path}', channels=wanted).shape == (6, 5, wanted)
+
+
+@pytest.mark.parametrize('path', ['auto', 'stream'])
+def test_mixed_images(tmp_path, path):
+    tree(tmp_path, FLAT)
+    write(tmp_path / 'dog/05.png', draw(0, (6, 5, 1)))
+    with pytest.raises(
+        ValueError, match="'cat/00.png' has 3, .*'dog/05.png' has 1; config.data.channels=1 or 3"
+    ):
+        s = load(f'folder:{tmp_path}', path=path)
+        s.train.images.read(np.arange(20))
+    assert load(f'folder:{tmp_path}', channels=3).shape == (6, 5, 3)
+    write(tmp_path / 'dog/05.png', draw(0, (7, 5, 3)))
+    with pytest.raises(
+        ValueError, match="'cat/00.png' is 6x5, 'dog/05.png' is 7x5; set config.data.image_size"
+    ):
+        s = load(f'folder:{tmp_path}', path=path)
+        s.train.images.read(np.arange(20))
+    assert load(f'folder:{tmp_path}', image_size=4).shape == (4, 4, 3)
+
+
+def encode(image, kind='PNG', **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def test_decoding():
+    colour = Image.fromarray(draw(0, (20, 30, 3)))
+    palette = colour.quantize(8)
+    assert folder.decode(encode(palette)).shape == (20, 30, 3)
+    assert folder.decode(encode(palette, transparency=0)).shape == (20, 30, 4)
+    assert folder.decode(encode(colour.convert('CMYK'), 'JPEG')).shape == (20, 30, 3)
+    assert set(np.unique(folder.decode(encode(colour.convert('1'))))) == {0, 255}
+    deep = np.array([[0, 255, 256, 65535]], np.uint16)
+    assert folder.decode(encode(Image.fromarray(deep)))[..., 0].tolist() == [[0, 0, 1, 255]]
+
+
+@pytest.mark.parametrize('size', [0, 8])
+def test_exif_orientation(size):
+    array = np.zeros((16, 24, 3), np.uint8)
+    array[:8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: what is up is to the right
+    for kind in ('PNG', 'JPEG'):
+        decoded = folder.decode(encode(Image.fromarray(array), kind, exif=exif), size)
+        assert decoded.shape == ((8, 8, 3) if size else (24, 16, 3))
+        assert decoded[:, -2:].min() > 200 and decoded[:, :2].max() < 50
+
+
+def test_resizing_keeps_the_centre_square():
+    array = np.zeros((40, 80, 3), np.uint8)
+    array[:, 20:60] = (np.indices((40, 40)).sum(0) % 2 * 255)[
+        ..., None
+    ]  # every other pixel: 127 if antialiased
+    for kind in ('PNG', 'JPEG'):
+        decoded = folder.decode(
+            encode(Image.fromarray(array), kind, **({} if kind == 'PNG' else {'quality': 98})), 10
+        )
+        assert decoded.shape == (10, 10, 3) and abs(decoded[1:-1, 1:-1].astype(int) - 127).max() < 6
+
+
+def test_jpeg_decoded_at_a_fraction_is_near_the_full_decode():
+    smooth = Image.fromarray(draw(0, (5, 6, 3))).resize((600, 500), Image.Resampling.BICUBIC)
+    data = encode(smooth, 'JPEG')
+    full = folder.fit(Image.open(io.BytesIO(data)), 32).astype(int)
+    difference = abs(folder.decode(data, 32) - full)
+    assert difference.max() < 16 and difference.mean() < 2
+
+
+def spoil(root):
+    (root / 'cat/03.png').write_bytes(b'')
+    data = (root / 'dog/00.png').read_bytes()
+    (root / 'dog/00.png').write_bytes(data[: len(data) // 2])
+    (root / 'dog/09.png').write_bytes(b'not an image')
+    return root
+
+
+def test_corrupt_images_are_dropped(tmp_path, caplog):
+    root = spoil(tree(tmp_path, FLAT, (20, 20, 3)))
+    with caplog.at_level('WARNING', logger='absl'):
+        s = load(f'folder:{root}', test='1/class')
+    for name in ('cat/03.png', 'dog/00.png', 'dog/09.png'):
+        assert caplog.text.count(f"'{name}'") == 1
+    both = splits.concat([s.train, s.test])
+    assert np.bincount(both.labels).tolist() == [9, 8]
+    kept = {i: draw(i, (20, 20, 3)) for i in range(20) if i not in (3, 10, 19)}
+    assert sorted(map(bytes, both.read(np.arange(17)))) == sorted(map(bytes, kept.values()))
+
+
+def test_corrupt_images_of_a_stream_are_replaced_by_their_class(tmp_path, caplog):
+    root = spoil(tree(tmp_path, FLAT, (20, 20, 3)))
+    with caplog.at_level('WARNING', logger='absl'):
+        images = load(f'folder:{root}', path='stream').train.images
+        read = images.read(np.arange(20))
+        again = images.read([19, 3])
+    assert caplog.text.count("'dog/09.png'") == 1
+    for row, other in ((3, 4), (10, 11), (19, 11), (5, 5)):
+        assert np.array_equal(read[row], draw(other, (20, 20, 3)))
+    assert np.array_equal(again, read[[19, 3]]) and np.array_equal(images.array(), read)
+
+
+@pytest.mark.parametrize('path', ['auto', 'stream'])
+def test_corrupt_images_are_refused(tmp_path, path):
+    root = spoil(tree(tmp_path, FLAT, (20, 20, 3)))
+    with pytest.raises(ValueError, match="'cat/03.png' cannot be decoded .*config.data.corrupt='skip'"):
+        load(f'folder:{root}', path=path, corrupt='refuse').train.images.read([0, 3])
+
+
+def test_a_damaged_zip_member_is_corrupt(tmp_path):
+    path = archives(tree(tmp_path / 'images', FLAT))[1]
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as f:
+        info = f.getinfo('top/cat/04.png')
+        data[info.header_offset + 30 + len(info.filename) + info.file_size - 20] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="'top/cat/04.png' cannot be decoded .*CRC"):
+        load(f'folder:{path}', corrupt='refuse')
+
+
+def test_nothing_can_be_decoded(tmp_path):
+    for name in FLAT:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b'x')
+    with pytest.raises(ValueError, match='None of the 20 images can be decoded'):
+        load(f'folder:{tmp_path}')
+
+
+def medmnist(path, *, shape=(5, 5), labels=lambda n: np.arange(n)[:, None] % 3, **more):
+    arrays = {}
+    for i, (name, n) in enumerate((('train', 30), ('val', 6), ('test', 9))):
+        arrays |= {f'{name}_images': draw(i, (n, *shape)), f'{name}_labels': labels(n)}
+    arrays |= more
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    return f'npz:{path}'
+
+
+def test_npz(tmp_path):
+    s = load(medmnist(tmp_path / 'a.npz'))
+    assert s.shape == (5, 5, 1) and s.classes == ('0', '1', '2')
+    assert (len(s.train), len(s.val), len(s.test), s.unlabeled) == (30, 6, 9, None)
+    assert s.train.labels.dtype == np.int32 and s.train.labels[:4].tolist() == [0, 1, 2, 0]
+    extra = draw(9, (4, 5, 5, 3))
+    s = load(
+        medmnist(
+            tmp_path / 'b.npz', shape=(5, 5, 3), labels=lambda n: np.arange(n) % 2, unlabeled_images=extra
+        )
+    )
+    assert s.shape == (5, 5, 3) and np.array_equal(s.unlabeled.read(np.arange(4)), extra)
+    s = load(medmnist(tmp_path / 'c.npz', test_images=None))
+    assert s.val is None and len(s.test) == 6
+    s = load(medmnist(tmp_path / 'd.npz', test_images=None, val_images=None), image_size=4, channels=3)
+    assert s.shape == (4, 4, 3) and len(s.test) == 6 and len(s.train) == 24
+
+
+@pytest.mark.parametrize(
+    ('fields', 'message'),
+    [
+        (dict(train_images=None), "no array 'train_images'"),
+        (dict(train_labels=None), "no array 'train_labels'"),
+        (dict(test_labels=None), 'test_images but no test_labels'),
+        (dict(shape=(28, 28, 28)), 'uint8 .* 1 to 4 channels'),
+        (dict(train_images=np.zeros((30, 5, 5))), 'must be uint8 .* got float64'),
+        (dict(labels=lambda n: np.zeros((n, 14), int)), 'several labels an image'),
+        (dict(train_labels=np.zeros(29, int)), 'one label per image'),
+        (dict(test_labels=np.full(9, 7)), 'go up to 7'),
+        (dict(train_labels=np.array([{}] * 30)), 'cannot be read as an .npz of plain arrays'),
+    ],
+)
+def test_npz_errors(tmp_path, fields, message):
+    with pytest.raises(ValueError, match=message):
+        load(medmnist(tmp_path / 'a.npz', **fields))
+
+
+def test_extra_unlabelled_images(tmp_path):
+    source = medmnist(tmp_path / 'a.npz', shape=(6, 5, 3), unlabeled_images=draw(0, (2, 6, 5, 3)))
+    tree(tmp_path / 'extra', ['a.png', 'deep/b.png'])
+    s = load(source, unlabeled=f'folder:{tmp_path / "extra"}')
+    assert s.unlabeled.labels.tolist() == [-1] * 4
+    assert np.array_equal(s.unlabeled.read([2, 3]), np.stack([draw(0), draw(1)]))
+    assert len(load(source, unlabeled=source).unlabeled) == 4
+    with pytest.raises(ValueError, match='unlabeled images are .*6x5x3.* 8x8x1'):
+        load('digits', unlabeled=source)
+    assert load('digits', unlabeled=source, image_size=8, channels=1).unlabeled.shape == (8, 8, 1)
+    (tmp_path / 'none').mkdir()
+    with pytest.raises(ValueError, match='holds no image'):
+        load('digits', unlabeled=f'folder:{tmp_path / "none"}')
+
+
+def test_splits(tmp_path):
+    a = splits.Split(splits.ArrayImages(draw(0, (6, 4, 4, 3))), np.arange(6))
+    b = splits.Split(splits.ArrayImages(draw(1, (3, 4, 4, 3))), np.arange(3))
+    assert a.nbytes == 6 * 48 and a.take([4, 2]).take([1]).labels.tolist() == [2]
+    assert np.array_equal(a.take([4, 2]).read([1]), a.read([2]))
+    assert splits.concat([a.take([1]), a.take([0])]).images is a.images
+    joined = splits.concat([a.take([5, 1]), b.hide()])
+    assert joined.labels.tolist() == [5, 1, -1, -1, -1]
+    expected = np.concatenate([a.read([5, 1]), b.read([0, 1, 2])])
+    before = joined.digest()
+    assert np.array_equal(joined.read(np.arange(5)), expected)
+    assert joined.images is splits.concat([a, b]).images and not joined.images.in_memory()
+    whole = joined.images.array()
+    assert np.array_equal(joined.read(np.arange(5)), expected) and joined.digest() == before
+    assert np.shares_memory(a.images.array(), whole) and np.shares_memory(b.images.array(), whole)
+    assert np.array_equal(joined.compact().read(np.arange(5)), expected)
+    assert len({s.digest() for s in (a, a.hide(), a.take([1, 0, 2, 3, 4, 5]), b, joined)}) == 5
+    with pytest.raises(ValueError, match='one image shape'):
+        splits.concat([a, splits.Split(splits.ArrayImages(draw(0, (1, 4, 5, 3))), [0])])
+
+
+def test_digest_follows_the_bytes(tmp_path):
+    s = load(f'folder:{tree(tmp_path, SPLITS)}').train
+    write(tmp_path / SPLITS[0], draw(99))
+    assert load(f'folder:{tmp_path}').train.digest() != s.digest()
+
+
+def test_real_images(shared_data):
+    s = load(f'folder:{shared_data("imagenette.zip")}', path='stream', image_size=32)
+    assert s.shape == (32, 32, 3) and (len(s.train), len(s.test), len(s.classes)) == (9469, 3925, 10)
+    assert s.val is None and 20 < s.train.read(np.arange(0, 9000, 300)).std() < 110
+
+
+@pytest.fixture(scope='module')
+def fashion_mnist(shared_data, tmp_path_factory):
+    """config.data fields for the real builder over its real files, cut to their first images: all take 20 s."""
+    pytest.importorskip('tensorflow_datasets')
+    from tensorflow_datasets.image_classification import mnist
+
+    fields = dict(data_dir=str(tmp_path_factory.mktemp('tfds')), manual_dir=str(shared_data('fashion_mnist')))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mnist, '_TRAIN_EXAMPLES', 600)
+        patch.setattr(mnist, '_TEST_EXAMPLES', 100)
+        load('tfds:fashion_mnist', **fields)
+    return fields
+
+
+def test_tensorflow_datasets(fashion_mnist):
+    s = load('tfds:fashion_mnist', **fashion_mnist)
+    assert s.shape == (28, 28, 1) and s.classes[0] == 'T-shirt/top' and len(s.classes) == 10
+    assert (len(s.train), s.val, len(s.test), s.unlabeled) == (600, None, 100, None)
+    # Straight from the original files; the builder shuffles, so as sets.
+    folder_ = fashion_mnist['manual_dir']
+    with (
+        gzip.open(f'{folder_}/train-images-idx3-ubyte.gz') as f,
+        gzip.open(f'{folder_}/train-labels-idx1-ubyte.gz') as g,
+    ):
+        images, labels = f.read(16 + 600 * 784)[16:], g.read(8 + 600)[8:]
+    expected = sorted((images[i * 784 : (i + 1) * 784], labels[i]) for i in range(600))
+    assert sorted((x.tobytes(), y) for x, y in zip(s.train.read(np.arange(600)), s.train.labels)) == expected
+    streamed = load('tfds:fashion_mnist', **fashion_mnist, path='stream').train
+    assert not streamed.images.in_memory() and streamed.digest() == s.train.digest()
+    assert np.array_equal(streamed.read([5, 3]), s.train.read([5, 3]))
+
+
+def test_tensorflow_datasets_prepared_as_tfrecord(fashion_mnist, tmp_path):
+    """Held in memory as encoded; the splits have their roles by name."""
+    tfds = pytest.importorskip('tensorflow_datasets')
+
+    class Pets(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version('1.0.0')
+
+        def _info(self):
+            features = dict(image=tfds.features.Image(), label=tfds.features.ClassLabel(names=['cat', 'dog']))
+            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {
+                'train': self._examples(8),
+                'validation': self._examples(4),
+                'unlabelled': self._examples(6),
+            }
+
+        def _generate_examples(self):
+            raise NotImplementedError
+
+        def _examples(self, n):
+            for i in range(n):
+                yield i, {'image': draw(i, (6 + i, 9, 3)), 'label': i % 2}
+
+    Pets(data_dir=tmp_path).download_and_prepare(file_format='tfrecord')
+    s = load('tfds:pets', data_dir=str(tmp_path), image_size=6)
+    assert s.shape == (6, 6, 3) and s.classes == ('cat', 'dog') and s.val is None
+    assert (len(s.train), len(s.test)) == (8, 4) and s.unlabeled.labels.tolist() == [-1] * 6
+
+
+def test_tensorflow_datasets_errors(tmp_path):
+    pytest.importorskip('tensorflow_datasets')
+    with pytest.raises(ValueError, match="no builder 'fashon_mnist'; did you mean 'fashion_mnist'"):
+        load('tfds:fashon_mnist', data_dir=str(tmp_path))
+    with pytest.raises(ValueError, match="'wider_face' needs the features 'image'"):
+        load('tfds:wider_face', data_dir=str(tmp_path))
+
+
+def test_sources_without_tensorflow(tmp_path):
+    tree(tmp_path / 'images', FLAT)
+    medmnist(tmp_path / 'a.npz')
+    code = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in ('tensorflow', 'tensorflow_datasets'):
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+sys.meta_path.insert(0, Block())
+import jax
+from ssljax.config import base
+from ssljax.data import feed, sources
+from ssljax.sharding import make_mesh
+config = base().data
+for source in ('folder:images', 'npz:a.npz', 'digits', 'synthetic:8x8x1:3'):
+    config.source = source
+    split = sources.load(config).train
+    f = feed.make_feed(split, batch_size=8, seed=0, mesh=make_mesh())
+    assert f.path == 'resident' and next(f.payloads(0, 1)).shape == (1, 8)
+    next(feed.eval_batches(split, batch_size=8, mesh=make_mesh()))
+for run in (lambda: feed.make_feed(split, batch_size=8, seed=0, mesh=make_mesh(), path='stream'),
+            lambda: sources.load(config)):
+    config.source = 'tfds:mnist'
+    try:
+        run()
+    except ImportError as e:
+        assert 'pip install' in str(e), e
+    else:
+        raise AssertionError
+"""
+    subprocess.run(
+        [sys.executable, '-c', code], cwd=tmp_path, check=True, env=os.environ | {'PYTHONPATH': str(ROOT)}
+    )
