@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from absl import logging
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssljax.data.memory import empty_images, parallel
 
@@ -88,6 +88,8 @@ class FileImages:
 
     def _refused(self, row, error):
         name = self._files.names[self._order[row]]
+        if isinstance(error, UnidentifiedImageError):
+            error = 'it is no image of a known format'
         if self._corrupt == 'refuse':
             return ValueError(
                 f'The image {name!r} cannot be decoded ({error}): mend or remove it, or set '

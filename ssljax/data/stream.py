@@ -1,5 +1,7 @@
 """Batches read ahead on the host by tf.data. TensorFlow is imported only where one is asked for."""
 
+import numpy as np
+
 from ssljax.data.memory import cores
 
 
@@ -46,16 +48,16 @@ def batches(read, start, stop, k, shape, ahead):
     def attempt(step):
         try:
             return read(int(step))
-        except Exception as e:
+        except Exception as e:  # kept for the consumer: TensorFlow would print it and lose its type
             failed.append(e)
-            raise
+            return np.zeros(shape, np.uint8), np.zeros(shape[:1], np.int32)
 
     def load(step):
         image, label = tf.numpy_function(attempt, [step], (tf.uint8, tf.int32))
         return {'image': tf.ensure_shape(image, shape), 'label': tf.ensure_shape(label, shape[:1])}
 
     data = tf.data.Dataset.range(start, stop).map(load, num_parallel_calls=cores(), deterministic=True)
-    try:
-        yield from data.batch(k).prefetch(ahead).as_numpy_iterator()
-    except tf.errors.OpError as e:
-        raise failed[0] if failed else e from None
+    for item in data.batch(k).prefetch(ahead).as_numpy_iterator():
+        if failed:
+            raise failed[0]
+        yield item
