@@ -13,14 +13,20 @@ from ssljax.config import base
 from ssljax.data import feed as feeds
 from ssljax.data import sources
 from ssljax.data import split as splits
+from ssljax.sharding import make_mesh
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope='module')
-def split():
+def numbered():
+    """37 random images, each labelled with its number."""
     images = np.random.default_rng(0).integers(0, 256, (37, 5, 4, 3), np.uint8)
     return splits.Split(splits.ArrayImages(images), np.arange(37))
+
+
+@pytest.fixture(scope='module')
+def split():
+    return numbered()
 
 
 def folder_split(root, n=12, path='stream'):
@@ -116,14 +122,14 @@ def test_files_are_decoded_once(tmp_path, mesh, monkeypatch):
     split = folder_split(tmp_path)
     streamed = batches(feeds.make_feed(split, batch_size=4, seed=1, mesh=mesh, path='stream'), 0, 6, 2)
     decoded = []
-    whole, decode = split.images, type(split.images)._decode
-    monkeypatch.setattr(type(whole), '_decode', lambda self, row: decoded.append(row) or decode(self, row))
+    images, decode = split.images, type(split.images)._decode
+    monkeypatch.setattr(type(images), '_decode', lambda self, row: decoded.append(row) or decode(self, row))
     for _ in range(2):
         feed = feeds.make_feed(split, batch_size=4, seed=1, mesh=mesh, path='resident')
         assert equal(batches(feed, 0, 6, 2), streamed)
         feeds.make_feed(split.take([1, 2]), batch_size=4, seed=1, mesh=mesh, path='auto')
         list(feeds.eval_batches(split, batch_size=4, mesh=mesh))
-    assert sorted(decoded) == list(range(len(whole)))
+    assert sorted(decoded) == list(range(len(images)))
 
 
 def test_too_large_a_set(tmp_path, mesh, monkeypatch):
@@ -179,43 +185,37 @@ def test_eval_batches(split, mesh, on_device):
     assert list(feeds.eval_batches(split.take([]), batch_size=8, mesh=mesh)) == []
 
 
-_CODE = """
-import os, sys
-import jax, numpy as np
-if len(sys.argv) > 2:
-    jax.distributed.initialize(f'localhost:{sys.argv[2]}', 2, int(sys.argv[3]))
-from ssljax.data import feed as feeds, split as splits
-from ssljax.sharding import make_mesh
-mesh = make_mesh()
-images = np.random.default_rng(0).integers(0, 256, (37, 5, 4, 3), np.uint8)
-split = splits.Split(splits.ArrayImages(images), np.arange(37)).take(np.arange(0, 37, 2))
-out = {}
-def put(name, array):  # the rows this process holds, by their place in the batch
-    for shard in array.addressable_shards:
-        out[f'{name}/{shard.index[0].start or 0}'] = np.asarray(shard.data)
-for path in ('resident', 'stream'):
-    feed = feeds.make_feed(split, batch_size=8, seed=3, mesh=mesh, path=path)
-    get = jax.jit(feed.get)
-    for n, item in enumerate(feed.payloads(2, 7, 2)):
-        for leaf in jax.tree.leaves(item):
-            assert leaf.sharding.spec == jax.sharding.PartitionSpec(None, 'data')
-            assert leaf.addressable_shards[0].data.shape[1] == 8 // jax.device_count()
-        for i in range(jax.tree.leaves(item)[0].shape[0]):
-            batch = get(feed.arrays, jax.tree.map(lambda x: x[i], item))
-            for k, x in batch.items():
-                put(f'{path}/{n}.{i}/{k}', x)
-    for n, batch in enumerate(feeds.eval_batches(split, batch_size=8, mesh=mesh)):
-        for k, x in batch.items():
-            put(f'{path}/eval{n}/{k}', x)
-np.savez(sys.argv[1], **out)
-if len(sys.argv) <= 2 and jax.device_count() == 4:
-    try:
-        feeds.make_feed(split, batch_size=6, seed=3, mesh=mesh)
-    except ValueError as e:
-        assert 'does not divide over 4 devices' in str(e)
-    else:
-        raise AssertionError
-"""
+def collect(split, mesh):
+    """{'name/first row': the rows a device of this process holds}, of some batches of each kind."""
+    out = {}
+    split = split.take(np.arange(0, 37, 2))
+
+    def put(name, batch):
+        for key, array in batch.items():
+            for shard in array.addressable_shards:
+                out[f'{name}/{key}/{shard.index[0].start or 0}'] = np.asarray(shard.data)
+
+    for path in ('resident', 'stream'):
+        feed = feeds.make_feed(split, batch_size=8, seed=3, mesh=mesh, path=path)
+        get = jax.jit(feed.get)
+        for n, item in enumerate(feed.payloads(2, 7, 2)):
+            for leaf in jax.tree.leaves(item):
+                assert leaf.addressable_shards[0].data.shape[1] == 8 // jax.device_count()
+            for i in range(jax.tree.leaves(item)[0].shape[0]):
+                put(f'{path}/{n}.{i}', get(feed.arrays, jax.tree.map(lambda x: x[i], item)))
+        for n, batch in enumerate(feeds.eval_batches(split, batch_size=8, mesh=mesh)):
+            put(f'{path}/eval{n}', batch)
+    return out
+
+
+def whole(*parts):
+    """{name: whole array} of what the processes collected."""
+    shards = {}
+    for part in parts:
+        for key, array in part.items():
+            name, begin = key.rsplit('/', 1)
+            shards.setdefault(name, {})[int(begin)] = array
+    return {name: np.concatenate([rows[i] for i in sorted(rows)]) for name, rows in shards.items()}
 
 
 def start(path, devices, *arguments):
@@ -224,34 +224,40 @@ def start(path, devices, *arguments):
         'JAX_PLATFORMS': 'cpu',
         'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
     }
-    return subprocess.Popen([sys.executable, '-c', _CODE, path, *map(str, arguments)], env=env)
+    return subprocess.Popen([sys.executable, __file__, path, *map(str, arguments)], env=env)
 
 
-def gather(*paths):
-    """{name: whole array} of what the processes saved."""
-    shards = {}
-    for path in paths:
-        with np.load(path) as f:
-            for key in f.files:
-                name, begin = key.rsplit('/', 1)
-                shards.setdefault(name, {})[int(begin)] = f[key]
-    return {name: np.concatenate([parts[i] for i in sorted(parts)]) for name, parts in shards.items()}
-
-
-def test_one_device_equals_four_and_two_processes(tmp_path):
+def test_other_devices_and_processes_see_the_same_batches(split, mesh, tmp_path):
     with socket.socket() as s:
         s.bind(('localhost', 0))
         port = s.getsockname()[1]
-    one, four, a, b = (str(tmp_path / f'{name}.npz') for name in ('one', 'four', 'a', 'b'))
-    processes = [start(one, 1), start(four, 4), start(a, 2, port, 0), start(b, 2, port, 1)]
+    four, a, b = (str(tmp_path / f'{name}.npz') for name in ('four', 'a', 'b'))
+    processes = [start(four, 4), start(a, 2, port, 0), start(b, 2, port, 1)]
+    expected = whole(collect(split, mesh))
     try:
-        assert [process.wait(120) for process in processes] == [0] * 4
+        assert [process.wait(120) for process in processes] == [0] * 3
     finally:
         for process in processes:
             process.kill()
-    expected = gather(one)
     assert len(expected) == 2 * (5 * 2 + 3 * 3)
-    for found in (gather(four), gather(a, b)):
+    for paths in ((four,), (a, b)):
+        found = whole(*(dict(np.load(path)) for path in paths))
         assert found.keys() == expected.keys()
         for name, array in expected.items():
             assert np.array_equal(found[name], array), name
+
+
+def main(path, *process):
+    """One of the processes that the test above starts."""
+    if process:
+        jax.distributed.initialize(f'localhost:{process[0]}', 2, int(process[1]))
+    mesh = make_mesh()
+    assert (jax.device_count(), jax.process_count()) == (4, 2 if process else 1)
+    split = numbered()
+    np.savez(path, **collect(split, mesh))
+    with pytest.raises(ValueError, match='does not divide over 4 devices'):
+        feeds.make_feed(split, batch_size=6, seed=3, mesh=mesh)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

@@ -46,7 +46,7 @@ FLAT = [f'{c}/{i:02}.png' for c in ('cat', 'dog') for i in range(10)]
 
 
 def archives(root):
-    """The folder and the same in a .zip, a deflated .zip, a .tar and a .tar.gz, with litter and a folder around."""
+    """The folder and the same in a .zip, a deflated .zip, a .tar and a .tar.gz, with litter."""
     found = [root]
     for name, method in (('stored.zip', zipfile.ZIP_STORED), ('deflated.zip', zipfile.ZIP_DEFLATED)):
         with zipfile.ZipFile(root.parent / name, 'w', method) as f:
