@@ -361,27 +361,31 @@ def _tfds(name, config):
 
 
 def _tfds_split(tfds, builder, split):
-    """(Files, numbers, labels) of one split."""
+    """(Files, numbers, labels) of one split. Reading the labels keeps the encoded images, up to 1 GiB."""
     skip = {'image': tfds.decode.SkipDecoding()}
     try:
         data = builder.as_data_source(split=split, decoders=skip)
+        starts = range(0, len(data), 1024)
+        items = (item for i in starts for item in data.__getitems__(range(i, min(i + 1024, len(data)))))
     except NotImplementedError:  # the data was prepared earlier, as TFRecord
         data = None
-        items = list(builder.as_dataset(split=split, decoders=skip).as_numpy_iterator())
-    else:
-        items = (data[i] for i in range(len(data)))
-    labels, sizes, held = [], [], []
+        rows = builder.as_dataset(split=split, decoders=skip)
+        rows = rows.map(lambda item: {'image': item['image'], 'label': item['label']}).batch(1024)
+        items = (dict(zip(b, row)) for b in rows.as_numpy_iterator() for row in zip(*b.values()))
+    labels, sizes, held, total = [], [], [], 0
     for item in items:
         labels.append(int(item['label']))
         sizes.append(len(item['image']))
-        if data is None:
+        total += sizes[-1]
+        if data is None or total <= 2**30:
             held.append(item['image'])
     n = len(labels)
-    read = held.__getitem__ if data is None else lambda number: data[int(number)]['image']
-    files = folder.Files(
-        [f'{builder.info.full_name} {split}[{i}]' for i in range(n)], sizes, [None] * n, read
-    )
-    return files, np.arange(n), np.array(labels, np.int32)
+
+    def read(number):
+        return held[number] if number < len(held) else data[int(number)]['image']
+
+    names = [f'{builder.info.full_name} {split}[{i}]' for i in range(n)]
+    return folder.Files(names, sizes, [None] * n, read), np.arange(n), np.array(labels, np.int32)
 
 
 _SOURCES = {'digits': _digits, 'tfds': _tfds, 'folder': _folder, 'npz': _npz, 'synthetic': _synthetic}
