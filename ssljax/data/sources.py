@@ -313,7 +313,7 @@ def _tfds(name, config):
         import tensorflow_datasets as tfds
     except ImportError as e:
         raise ImportError(
-            f"config.data.source='tfds:{name}' needs TensorFlow and TensorFlow Datasets ({e}): pip "
+            f"config.data.source='tfds:{name}' needs TensorFlow and its Datasets ({e.__cause__ or e}): pip "
             "install tensorflow tensorflow-datasets importlib_resources, or use a 'folder:' or 'npz:' "
             'source.'
         ) from e
