@@ -30,7 +30,12 @@ def get_config():
     c.transfer.frozen.optim = _sgd(c.transfer.frozen.optim, milestones=(0.4, 0.8, 0.9))
     paper = 'Gidaris et al. 2018'
     c.published = (
-        ('frozen', 89.06, 'RotNet with 4 blocks, 200 epochs, 3 dense layers on block 2, 50,000 labels', paper),
+        (
+            'frozen',
+            89.06,
+            'RotNet with 4 blocks, 200 epochs, 3 dense layers on block 2, 50,000 labels',
+            paper,
+        ),
         ('random_frozen', 72.50, 'random weights, a convolutional block on block 2, 50,000 labels', paper),
     )
     return c

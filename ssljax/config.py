@@ -52,7 +52,8 @@ def base() -> ConfigDict:
                 augment='',
                 batch_size=64,
                 frozen=stage(epochs=20.0, rules='backbone/.*=0; .*=1'),  # head only
-                full=stage(),  # scratch and finetune; no duration: as long as frozen and second together
+                scratch=stage(),  # no duration: as long as frozen and second together
+                finetune=stage(lr=0.01),  # likewise
                 second=stage(epochs=20.0, lr=0.01),  # two_stage: all weights, after frozen
             ),
             evaluate=dict(
@@ -145,6 +146,16 @@ def total_steps(node, *, images: int, batch_size: int) -> int:
     if node.steps:
         return int(node.steps)
     return round((node.examples or node.epochs * images) / batch_size)
+
+
+def stage_steps(config, kind: str, images: int) -> int:
+    """Optimiser steps of a stage. 'scratch' and 'finetune' without a duration are as long as 'frozen' and 'second'
+    together, so that every way that trains all weights takes the same number of steps."""
+    if kind == 'pretrain':
+        return total_steps(config.pretrain, images=images, batch_size=config.pretrain.batch_size)
+    t = config.transfer
+    steps = {k: total_steps(t[k], images=images, batch_size=t.batch_size) for k in (kind, 'frozen', 'second')}
+    return max(steps[kind] or steps['frozen'] + steps['second'] * ('two_stage' in t.ways), 1)
 
 
 def nearest(name: str, known) -> str:

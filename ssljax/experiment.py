@@ -1,6 +1,5 @@
 """One run: pretrain -> transfer -> evaluate -> report, for every seed; each stage is resumable."""
 
-import datetime
 import sys
 import time
 import zlib
@@ -10,9 +9,20 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from ssljax import checkpoint, evaluate, files, methods, models, optim, preempt, provenance, report, train
+from ssljax import (
+    checkpoint,
+    evaluate,
+    files,
+    methods,
+    models,
+    optim,
+    preempt,
+    provenance,
+    report,
+    result,
+    train,
+)
 from ssljax import config as configs
-from ssljax.core import Method
 from ssljax.data import feed as feeds
 from ssljax.data import partition as partitions
 from ssljax.data import sources
@@ -45,6 +55,11 @@ def run(config, workdir) -> dict:
     """
     began, workdir = time.time(), Path(workdir)
     configs.check(config)
+    with files.lock(workdir):
+        return _run(config, workdir, began)
+
+
+def _run(config, workdir: Path, began: float) -> dict:
     _claim(config, workdir)
     source = sources.load(config.data)
     state = _prepare(config, workdir, source)
@@ -52,11 +67,11 @@ def run(config, workdir) -> dict:
         train_seed(state, seed)
     preempt.check()
     seeds = [evaluate_seed(state, seed) for seed in config.seeds]
-    result = _result(state, seeds, began)
-    files.write_json(workdir / 'result.json', result)
-    print(report.table(result))
+    outcome = result.assemble(config, source, seeds, began)
+    files.write_json(workdir / 'result.json', outcome)
+    print(report.table(outcome))
     print(f'\nReport: {report.write(workdir)}')
-    return result
+    return outcome
 
 
 def _claim(config, workdir: Path) -> None:
@@ -90,7 +105,7 @@ def _prepare(config, workdir, source) -> Run:
     known = {}
     if uses_pretraining(config):
         known['pretrain'] = methods.pretext(config, source.shape)
-    for stage in ('frozen', 'full', 'second'):
+    for stage in ('frozen', 'scratch', 'finetune', 'second'):
         known[stage] = supervised.make(
             config,
             len(source.classes),
@@ -156,16 +171,16 @@ def train_seed(run: Run, seed: int) -> Seed:
         pretrained, meta = checkpoint.load_variables(config.transfer.checkpoint)
         record = {'checkpoint': config.transfer.checkpoint, 'method': meta['config']['pretrain']['method']}
 
-    start = _init(run, 'full', seed)
+    start = _init(run, 'scratch', seed)
     where = config.transfer.checkpoint or str(directory / 'pretrain')
     taken = take_backbone(pretrained, start, where) if pretrained else None
     ways = {}
     for way in config.transfer.ways:
         kind, first = {
             'random_frozen': ('frozen', start),
-            'scratch': ('full', start),
+            'scratch': ('scratch', start),
             'frozen': ('frozen', taken),
-            'finetune': ('full', taken),
+            'finetune': ('finetune', taken),
             'two_stage': ('second', ways['frozen'].variables if 'frozen' in ways else None),
         }[way]
         ways[way] = _stage(run, kind, way, seed, labeled, val, first)
@@ -202,16 +217,21 @@ def unlabeled_images(source, rows):
 
 
 def _stage(run: Run, kind: str, name: str, seed: int, images, val, variables) -> train.Stage:
-    """Trains `name`, a stage of the kind 'pretrain', 'frozen', 'full' or 'second', with the kind's program."""
+    """Trains the stage `name` with the program of its kind: pretrain, frozen, scratch, finetune or second."""
     preempt.check()
     config = run.config
     cfg = config.pretrain if kind == 'pretrain' else config.transfer[kind]
     batch_size = config.pretrain.batch_size if kind == 'pretrain' else config.transfer.batch_size
     feed = feeds.make_feed(images, batch_size=batch_size, seed=seed, mesh=run.mesh, path=config.data.path)
     if kind not in run.programs:
-        steps = _steps(config, kind, len(images))
+        steps = configs.stage_steps(config, kind, len(images))
         run.programs[kind] = train.make_program(
-            run.methods[kind], cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=config.steps_per_call
+            run.methods[kind],
+            cfg,
+            steps=steps,
+            get=feed.get,
+            mesh=run.mesh,
+            steps_per_call=config.steps_per_call,
         )
         optim.log_rules(cfg.optim, variables['params'])
     return train.fit(
@@ -232,16 +252,6 @@ def _stage(run: Run, kind: str, name: str, seed: int, images, val, variables) ->
     )
 
 
-def _steps(config, kind: str, images: int) -> int:
-    """Optimiser steps of a stage. 'full' without a duration is as long as 'frozen' and 'second' together, so that
-    every way that trains all weights takes the same number of steps."""
-    if kind == 'pretrain':
-        return configs.total_steps(config.pretrain, images=images, batch_size=config.pretrain.batch_size)
-    t = config.transfer
-    steps = {k: configs.total_steps(t[k], images=images, batch_size=t.batch_size) for k in ('frozen', 'full', 'second')}
-    return max(steps[kind] or steps['frozen'] + steps['second'] * ('two_stage' in t.ways), 1)
-
-
 def evaluate_seed(run: Run, seed: int) -> dict:
     """The record of one seed for result.json. A seed that has one is not measured again: the test split is read
     once."""
@@ -250,85 +260,10 @@ def evaluate_seed(run: Run, seed: int) -> dict:
         return record
     trained = train_seed(run, seed)
     print(f'seed {seed} · evaluation', file=sys.stderr)
-    record, arrays = evaluate.evaluate(run.config, run.mesh, run.methods['full'], trained)
+    record, arrays = evaluate.evaluate(run.config, run.mesh, run.methods['scratch'], trained)
     if arrays:
         files.write_npz(directory / 'figures.npz', arrays)
-    rows = _sets(trained.partition, run.source)
+    rows = result.sets(trained.partition, run.source)
     record = {'seed': seed, 'partition': rows, 'pretrain': trained.pretrain_record} | record
     files.write_json(directory / 'evaluation.json', record)
     return record
-
-
-def _sets(partition, source) -> dict:
-    """{set: count, hash of the indices, images per class (of those with a known label)}."""
-    out = {}
-    for name, rows in partition._asdict().items():
-        labels = source.train.labels[rows]
-        per_class = np.bincount(labels[labels >= 0], minlength=len(source.classes))
-        out[name] = {'count': len(rows), 'hash': partitions.digest(rows), 'per_class': per_class.tolist()}
-    return out
-
-
-def _result(run: Run, seeds: list[dict], began: float) -> dict:
-    config, source = run.config, run.source
-    first = seeds[0]['partition']
-    counts = {'train': len(source.train), 'test': len(source.test)}
-    counts |= {k: first[k]['count'] for k in ('labeled', 'val', 'unlabeled')}
-    if source.val is not None:
-        counts['val'] = len(source.val)
-    hashes = {'train': source.train.digest(), 'test': source.test.digest()}
-    result = {
-        'name': config.name,
-        'command': provenance.command(),
-        'config': configs.to_dict(config),
-        'started': datetime.datetime.fromtimestamp(began, datetime.UTC).isoformat(timespec='seconds'),
-        'seconds': time.time() - began,
-        'versions': provenance.versions(),
-        'hardware': provenance.hardware(),
-        'data': {
-            'source': config.data.source,
-            'shape': list(source.shape),
-            'classes': list(source.classes),
-            'counts': counts,
-            'hashes': hashes,
-        },
-        'protocol': _protocol(run, counts),
-        'published': [dict(zip(('what', 'value', 'setting', 'source'), p)) for p in config.published],
-        'seeds': seeds,
-    }
-    return result | summarise(seeds)
-
-
-def _protocol(run: Run, counts) -> str:
-    config, n = run.config, counts['labeled']
-    steps = {k: _steps(config, k, n) for k in ('frozen', 'full', 'second')}
-    text = (
-        f'{n} labelled images ({config.data.labels!r}) and {counts["val"]} validation images per seed, drawn anew for '
-        f'each seed. Weights, layer and regularisation are chosen on validation; the test split of {counts["test"]} '
-        f'images was read once, after all training. A head alone trains for {steps["frozen"]} steps of '
-        f'{config.transfer.batch_size} images, all weights (from scratch or fine-tuned) for {steps["full"]}'
-    )
-    if 'two_stage' in config.transfer.ways:
-        text += f'; two-stage is the frozen run followed by {steps["second"]} steps on all weights'
-    return text + '.'
-
-
-def summarise(seeds: list[dict]) -> dict:
-    """Mean, sample standard deviation and values over seeds of each way's test accuracy, and of its paired
-    difference to the same seed's training from scratch."""
-    ways = seeds[0]['ways']
-    summary = {
-        w: {m: _spread([s['ways'][w]['test'][m] for s in seeds]) for m in ('top1', 'top5') if m in ways[w]['test']}
-        for w in ways
-    }
-    versus = {}
-    if 'scratch' in ways:
-        for w in ways.keys() - {'scratch'}:
-            pairs = [(s['ways'][w]['test']['top1'], s['ways']['scratch']['test']['top1']) for s in seeds]
-            versus[w] = _spread([a - b for a, b in pairs])
-    return {'summary': summary, 'versus_scratch': {w: versus[w] for w in ways if w in versus}}
-
-
-def _spread(values: list[float]) -> dict:
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {'mean': float(np.mean(values)), 'std': std, 'values': values}

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import io
 import json
 import os
@@ -47,11 +48,33 @@ def read_json(path):
     return json.loads(path.read_text()) if path.exists() else None
 
 
+@contextlib.contextmanager
+def lock(directory):
+    """Holds a directory for this process; the system lets go of it however the process ends.
+
+    Raises:
+      ValueError: another process holds it.
+    """
+    directory = Path(directory)
+    with disk_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / '.lock', 'w') as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f'another run is at work in {directory}: wait for it, or give another --workdir.'
+            ) from None
+        yield
+
+
 def check_space(directory, needed: int) -> None:
     """Raises the OSError of a full disk before anything is begun, where `needed` bytes do not fit."""
     free = shutil.disk_usage(directory).free
     if free < needed:
-        raise OSError(errno.ENOSPC, full(directory, f'{needed / 2**20:.1f} MiB are needed, {free / 2**20:.1f} are free'))
+        raise OSError(
+            errno.ENOSPC, full(directory, f'{needed / 2**20:.1f} MiB are needed, {free / 2**20:.1f} are free')
+        )
 
 
 def full(directory, detail: str) -> str:

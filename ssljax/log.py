@@ -44,7 +44,12 @@ class MetricLog:
         wanted = ('train/loss', 'train/top1', 'val/top1')
         shown = [_short(k, self.last[k]) for k in wanted if k in self.last]
         text = ' · '.join([f'{self.title:<28} {step:>6}/{self.total}', *shown, left])
-        print('\r\x1b[K' + text if tty else text, end='\n' if end or not tty else '', file=sys.stderr, flush=True)
+        print(
+            '\r\x1b[K' + text if tty else text,
+            end='\n' if end or not tty else '',
+            file=sys.stderr,
+            flush=True,
+        )
 
     def close(self, step: int) -> None:
         """Ends the line of progress and the event file."""

@@ -69,13 +69,9 @@ def make(cfg, steps: int) -> tuple[optax.GradientTransformation, optax.Schedule]
         return jax.tree.map(lambda f: f > 0, factors(cfg.decay, params))
 
     if cfg.name == 'sgd':
-        core = optax.chain(
-            optax.add_decayed_weights(cfg.weight_decay, mask), optax.trace(cfg.momentum, cfg.nesterov)
-        )
+        core = optax.chain(optax.add_decayed_weights(cfg.weight_decay, mask), optax.trace(cfg.momentum, cfg.nesterov))
     else:
-        core = optax.chain(
-            optax.scale_by_adam(cfg.b1, cfg.b2), optax.add_decayed_weights(cfg.weight_decay, mask)
-        )
+        core = optax.chain(optax.scale_by_adam(cfg.b1, cfg.b2), optax.add_decayed_weights(cfg.weight_decay, mask))
     clip = optax.clip_by_global_norm(cfg.clip) if cfg.clip else optax.identity()
     trained = optax.chain(clip, core, optax.scale_by_learning_rate(rate))
 

@@ -11,9 +11,7 @@ import jax
 # XLA's default list less INDIVIDUAL_CONVOLUTION: convolutions then run in Eigen, up to four times faster. It
 # equals XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type=-individual_convolution, which aborts the process
 # where it is not known.
-_CPU_OPTIONS = {
-    'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE'
-}
+_CPU_OPTIONS = {'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE'}
 
 
 @functools.cache

@@ -21,9 +21,16 @@ def versions() -> dict:
         except importlib.metadata.PackageNotFoundError:
             continue
     root = Path(__file__).resolve().parent.parent
-    git = subprocess.run(
-        ['git', '-C', str(root), 'describe', '--always', '--dirty'], capture_output=True, text=True, check=False
-    ) if (root / '.git').exists() else None
+    git = (
+        subprocess.run(
+            ['git', '-C', str(root), 'describe', '--always', '--dirty'],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if (root / '.git').exists()
+        else None
+    )
     if git and git.returncode == 0:
         out['ssljax'] = git.stdout.strip()
     return out

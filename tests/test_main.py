@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, preempt
+from ssljax import checkpoint, files, preempt
 from ssljax.log import read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,12 +26,26 @@ TINY = (
 
 
 def command(workdir, *flags):
-    return [sys.executable, '-m', 'ssljax.main', '--config=configs/quickstart.py', f'--workdir={workdir}', *TINY, *flags]
+    return [
+        sys.executable,
+        '-m',
+        'ssljax.main',
+        '--config=configs/quickstart.py',
+        f'--workdir={workdir}',
+        *TINY,
+        *flags,
+    ]
 
 
 def run(workdir, *flags, **kw):
     return subprocess.run(
-        command(workdir, *flags), cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300, **kw
+        command(workdir, *flags),
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **kw,
     )
 
 
@@ -44,9 +58,7 @@ def outcome(workdir):
     metrics = {str(p.relative_to(workdir)): read(p) for p in sorted(Path(workdir).glob('seed*/*/metrics.jsonl'))}
     result = json.loads((Path(workdir) / 'result.json').read_text())
     tests = {w: r['test'] for w, r in result['seeds'][0]['ways'].items()}
-    weights = {
-        p.parent.name: checkpoint.load_variables(p)[0] for p in sorted(Path(workdir).glob('seed*/*/model'))
-    }
+    weights = {p.parent.name: checkpoint.load_variables(p)[0] for p in sorted(Path(workdir).glob('seed*/*/model'))}
     return metrics, tests, weights
 
 
@@ -100,6 +112,12 @@ def test_a_killed_run_ends_as_one_that_was_not(finished, tmp_path, sign):
     assert not (tmp_path / 'seed0/pretrain/done.json').exists()
     assert run(tmp_path, *flags).returncode == 0
     same(outcome(finished[0]), outcome(tmp_path))
+
+
+def test_two_runs_do_not_share_a_workdir(tmp_path):
+    with files.lock(tmp_path):
+        done = run(tmp_path)
+    assert done.returncode == 1 and 'another run is at work' in done.stderr
 
 
 def test_another_config_is_refused_with_the_difference(finished):

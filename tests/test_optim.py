@@ -7,7 +7,10 @@ import pytest
 from ssljax import config as configs
 from ssljax import optim
 
-PARAMS = {'backbone': {'conv1': {'kernel': jnp.ones(2), 'bias': jnp.ones(1)}}, 'head': {'kernel': jnp.ones(3)}}
+PARAMS = {
+    'backbone': {'conv1': {'kernel': jnp.ones(2), 'bias': jnp.ones(1)}},
+    'head': {'kernel': jnp.ones(3)},
+}
 
 
 def cfg(**kw):

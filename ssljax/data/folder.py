@@ -92,8 +92,7 @@ class FileImages:
             error = 'it is no image of a known format'
         if self._corrupt == 'refuse':
             return ValueError(
-                f'The image {name!r} cannot be decoded ({error}): mend or remove it, or set '
-                "config.data.corrupt='skip'."
+                f"The image {name!r} cannot be decoded ({error}): mend or remove it, or set config.data.corrupt='skip'."
             )
         if row not in self._named:
             self._named.add(row)
@@ -111,9 +110,7 @@ class FileImages:
             replacement = self._decode(other)
             if not isinstance(replacement, Exception):
                 return replacement
-        raise ValueError(
-            f'No image with the label of {self._files.names[self._order[row]]!r} can be decoded.'
-        )
+        raise ValueError(f'No image with the label of {self._files.names[self._order[row]]!r} can be decoded.')
 
     def read(self, rows):
         """uint8 [n, H, W, C]."""
@@ -239,9 +236,7 @@ def fit(image, size=0, channels=0):
     if size and image.size != (size, size):
         side = min(image.size)
         left, top = (image.width - side) / 2, (image.height - side) / 2
-        image = image.resize(
-            (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
-        )
+        image = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
     array = np.asarray(image)
     return array[..., None] if array.ndim == 2 else array
 
@@ -301,9 +296,7 @@ def layout(files, path):
       ValueError: an image lies in no class folder, a class folder holds no image, and the like.
     """
     if not files.names:
-        raise ValueError(
-            f'There is no image in {path!r}; known are files that end in {" ".join(sorted(_EXTENSIONS))}.'
-        )
+        raise ValueError(f'There is no image in {path!r}; known are files that end in {" ".join(sorted(_EXTENSIONS))}.')
     names = [tuple(name.split('/')) for name in files.names]
     folders = {tuple(folder.split('/')) for folder in files.folders}
     folders |= {name[:i] for name in names for i in range(1, len(name))}
@@ -337,9 +330,7 @@ def layout(files, path):
     for number, name in enumerate(names):
         split = 'train' if where == {'train': ''} else split_kind(name[0])
         inner = name if where == {'train': ''} else name[1:]
-        if split == 'unlabeled' or (
-            split == 'train' and len(inner) > 1 and split_kind(inner[0]) == 'unlabeled'
-        ):
+        if split == 'unlabeled' or (split == 'train' and len(inner) > 1 and split_kind(inner[0]) == 'unlabeled'):
             found['unlabeled'].append((number, None))
         elif len(inner) < 2 or len(name) < 2:
             raise ValueError(
@@ -352,14 +343,8 @@ def layout(files, path):
     depth = 1 if where == {'train': ''} else 2
     full = {name[:depth] for name in names}
     for folder in sorted(folders):
-        if (
-            len(folder) == depth
-            and folder not in full
-            and not any(split_kind(f) == 'unlabeled' for f in folder)
-        ):
-            raise ValueError(
-                f'The class folder {"/".join(folder)!r} in {path!r} holds no image: fill or remove it.'
-            )
+        if len(folder) == depth and folder not in full and not any(split_kind(f) == 'unlabeled' for f in folder):
+            raise ValueError(f'The class folder {"/".join(folder)!r} in {path!r} holds no image: fill or remove it.')
     for split in where:
         if split != 'unlabeled' and not found.get(split):
             raise ValueError(f'The split folder {where[split]!r} in {path!r} holds no labelled image.')
@@ -369,9 +354,7 @@ def layout(files, path):
     for split, items in found.items():
         unknown = sorted({label for _, label in items} - set(number_of))
         if unknown:
-            raise ValueError(
-                f'The class {unknown[0]!r} of the {split} split in {path!r} has no training images.'
-            )
+            raise ValueError(f'The class {unknown[0]!r} of the {split} split in {path!r} has no training images.')
         splits[split] = (
             np.array([n for n, _ in items], np.int64),
             np.array([number_of[label] for _, label in items], np.int32),

@@ -64,9 +64,7 @@ def partition(labels, num_classes, *, budget, val, seed, classes=()):
     if seed < 0:
         raise ValueError(f'The seed must not be negative, got {seed}.')
     known = np.flatnonzero(labels >= 0)
-    val_rows = choose(
-        labels, known, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True
-    )
+    val_rows = choose(labels, known, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True)
     rest = np.setdiff1d(known, val_rows, assume_unique=True)
     labeled = choose(
         labels, rest, budget, name='config.data.labels', key=(seed, _LABELS), classes=classes, of=len(known)
@@ -168,8 +166,7 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
         asked = f' ({count} images)' if percent else ''
         rest = 'ask for fewer' if leave else "ask for fewer, or for 'all'"
         raise ValueError(
-            f'{name}={amount!r}{asked}, but only {len(order)} images with a label are left '
-            f'to choose from: {rest}.'
+            f'{name}={amount!r}{asked}, but only {len(order)} images with a label are left to choose from: {rest}.'
         )
     return np.sort(np.concatenate(each)[order[:count]])
 

@@ -74,9 +74,7 @@ def load(config):
         if config[field] not in allowed:
             raise ValueError(f'config.data.{field}={config[field]!r} is not one of {allowed}.')
     if config.image_size < 0:
-        raise ValueError(
-            f'config.data.image_size={config.image_size} must be a number of pixels, or 0 to keep sizes.'
-        )
+        raise ValueError(f'config.data.image_size={config.image_size} must be a number of pixels, or 0 to keep sizes.')
     kind, _, rest = config.source.partition(':')
     if kind not in _SOURCES or (kind != 'digits' and not rest):
         known = "'digits', 'tfds:NAME', 'folder:PATH', 'npz:PATH' or 'synthetic:HxWxC:K'"
@@ -141,10 +139,7 @@ def _synthetic(rest, config):
     y, x = np.mgrid[:h, :w] / np.array([h, w])[:, None, None]
     waves, phases = random.integers(-2, 3, (2, k, c, 4)), random.uniform(0, 2 * np.pi, (k, c, 4))
     patterns = (
-        np.sin(
-            2 * np.pi * (waves[0][..., None, None] * y + waves[1][..., None, None] * x)
-            + phases[..., None, None]
-        )
+        np.sin(2 * np.pi * (waves[0][..., None, None] * y + waves[1][..., None, None] * x) + phases[..., None, None])
         .mean(2)
         .transpose(0, 2, 3, 1)
     )
@@ -184,9 +179,7 @@ def _npz(path, config):
                     f'{split}_labels in {path!r} must be integers [N] or [N, 1], -1 where unknown, got '
                     f'{labels.dtype} {list(labels.shape)}: several labels an image are not supported.'
                 )
-            splits[split] = _in_memory(
-                _nhwc(content[f'{split}_images'], f'{split}_images', path), labels, config
-            )
+            splits[split] = _in_memory(_nhwc(content[f'{split}_images'], f'{split}_images', path), labels, config)
     if 'val' in splits and 'test' not in splits:
         splits['test'] = splits.pop('val')
     if 'unlabeled_images' in content:
@@ -294,9 +287,7 @@ def _extra(config):
         content = _read_npz(path, config.unlabeled)
         name = 'unlabeled_images' if 'unlabeled_images' in content else 'train_images'
         if name not in content:
-            raise ValueError(
-                f'{path!r} has neither unlabeled_images nor train_images, only {sorted(content)}.'
-            )
+            raise ValueError(f'{path!r} has neither unlabeled_images nor train_images, only {sorted(content)}.')
         images = _nhwc(content[name], name, path)
         return _in_memory(images, np.full(len(images), -1), config)
     raise ValueError(f"config.data.unlabeled={config.unlabeled!r} must be 'folder:PATH', 'npz:PATH' or ''.")

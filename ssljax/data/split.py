@@ -13,8 +13,7 @@ class ArrayImages:
     def __init__(self, array):
         if array.ndim != 4 or array.dtype != np.uint8 or not 1 <= array.shape[3] <= 4:
             raise ValueError(
-                f'Images must be uint8 [N, H, W, C] with 1 to 4 channels, '
-                f'got {array.dtype} {list(array.shape)}.'
+                f'Images must be uint8 [N, H, W, C] with 1 to 4 channels, got {array.dtype} {list(array.shape)}.'
             )
         self.shape = array.shape[1:]
         self.on_device, self.joined = {}, {}

@@ -67,7 +67,10 @@ def classification_metrics(logits, labels, losses, mask=None) -> dict:
     """{'loss', 'top1', and 'top5' from six classes on}: (sum, count) over the rows with mask 1."""
     mask = jnp.ones(labels.shape, jnp.float32) if mask is None else mask
     count = mask.sum()
-    metrics = {'loss': (jnp.sum(losses * mask), count), 'top1': (jnp.sum(top_k(logits, labels, 1) * mask), count)}
+    metrics = {
+        'loss': (jnp.sum(losses * mask), count),
+        'top1': (jnp.sum(top_k(logits, labels, 1) * mask), count),
+    }
     if logits.shape[1] > 5:
         metrics['top5'] = (jnp.sum(top_k(logits, labels, 5) * mask), count)
     return metrics

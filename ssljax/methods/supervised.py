@@ -1,4 +1,4 @@
-"""Cross-entropy on labelled images: the control, and with `init_from` and frozen weights every kind of transfer."""
+"""Cross-entropy on labelled images: the control, and from pretrained or frozen weights, every kind of transfer."""
 
 from ssljax import models
 from ssljax.core import Method

@@ -25,9 +25,7 @@ class Stem(nn.Module):
         size = min(x.shape[1:3])
         auto = 4 if size >= 128 else 2 if size >= 64 else 1
         stride = {'imagenet': 4, 'cifar': 1, 'auto': auto}[self.stem]
-        block = layers.ConvBlock(
-            64, 11, stride, 2, use_bias=True, dtype=self.dtype, mode=self.mode, name='block'
-        )
+        block = layers.ConvBlock(64, 11, stride, 2, use_bias=True, dtype=self.dtype, mode=self.mode, name='block')
         return block(x, train)
 
 
@@ -40,9 +38,7 @@ class FullyConnected(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         x = x.reshape(x.shape[0], -1)
         for i in (1, 2):
-            x = nn.Dense(
-                4096, use_bias=False, kernel_init=layers.fan_out_normal, dtype=self.dtype, name=f'dense{i}'
-            )(x)
+            x = nn.Dense(4096, use_bias=False, kernel_init=layers.fan_out_normal, dtype=self.dtype, name=f'dense{i}')(x)
             x = nn.relu(layers.BatchNorm(train, dtype=self.dtype, name=f'norm{i}')(x))
         return x
 

@@ -113,9 +113,7 @@ def _large_conv_forward(x, w, stride, pads):
 
 def _large_conv_backward(stride, pads, residuals, g):
     x, w = residuals
-    return _input_gradient(g, w, stride, pads, x.shape[1:3]), _filter_gradient(
-        x, g, w.shape[:2], stride, pads
-    )
+    return _input_gradient(g, w, stride, pads, x.shape[1:3]), _filter_gradient(x, g, w.shape[:2], stride, pads)
 
 
 _large_conv.defvjp(_large_conv_forward, _large_conv_backward)
@@ -128,8 +126,7 @@ def _filter_gradient(x, g, kernel, stride, pads):
     folding the transpositions back into the convolution.
     """
     pads = [
-        (low, k + (o - 1) * stride - n - low)
-        for (low, _), k, o, n in zip(pads, kernel, g.shape[1:3], x.shape[1:3])
+        (low, k + (o - 1) * stride - n - low) for (low, _), k, o, n in zip(pads, kernel, g.shape[1:3], x.shape[1:3])
     ]
     rows, cols = (n + min(high, 0) for n, (_, high) in zip(x.shape[1:3], pads))
     x, g = lax.optimization_barrier((x[:, :rows, :cols].transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3)))
@@ -145,9 +142,7 @@ def _input_gradient(g, w, stride, pads, size):
         if not all(taps):
             return jnp.zeros((g.shape[0], *sizes, w.shape[2]), g.dtype)
         part = flipped[tuple(slice(k - 1 - t[-1], k - t[0], stride) for k, t in zip(w.shape[:2], taps))]
-        reach = [
-            (len(t) - 1 - s, n - 1 + s - (o - 1)) for t, s, n, o in zip(taps, shifts, sizes, g.shape[1:3])
-        ]
+        reach = [(len(t) - 1 - s, n - 1 + s - (o - 1)) for t, s, n, o in zip(taps, shifts, sizes, g.shape[1:3])]
         return _conv(g, part, 1, tuple(reach))
 
     return _interleave(phase, w.shape[:2], stride, [low for low, _ in pads], size)
@@ -205,9 +200,7 @@ def _untap(taps, window, stride, padding, size):
             for m, i in enumerate(reached[0])
             for n, j in enumerate(reached[1])
         ]
-        return (
-            sum(parts) if parts else jnp.zeros((taps[0].shape[0], *sizes, taps[0].shape[-1]), taps[0].dtype)
-        )
+        return sum(parts) if parts else jnp.zeros((taps[0].shape[0], *sizes, taps[0].shape[-1]), taps[0].dtype)
 
     return _interleave(phase, (window, window), stride, (padding, padding), size)
 

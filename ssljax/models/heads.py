@@ -23,9 +23,7 @@ def pool_features(activation: jax.Array, pool: str) -> jax.Array:
     """
     grid = re.fullmatch(r'grid([1-9]\d*)', pool)
     if not grid and pool not in ('avg', 'flatten'):
-        raise ValueError(
-            f"pool={pool!r} is unknown: use 'avg', 'flatten' or 'gridN' with N cells a side, e.g. 'grid3'"
-        )
+        raise ValueError(f"pool={pool!r} is unknown: use 'avg', 'flatten' or 'gridN' with N cells a side, e.g. 'grid3'")
     if activation.ndim == 2:
         return activation
     if pool == 'avg':

@@ -10,9 +10,7 @@ import jax.numpy as jnp
 
 from ssljax.models import conv as conv_ops
 
-fan_out_normal = nn.initializers.variance_scaling(
-    2.0, 'fan_out', 'normal'
-)  # normal(0, sqrt(2 / (k * k * out)))
+fan_out_normal = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')  # normal(0, sqrt(2 / (k * k * out)))
 
 
 class Conv(nn.Module):

@@ -32,9 +32,7 @@ class Stem(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         small = self.stem == 'cifar' or (self.stem == 'auto' and min(x.shape[1:3]) < 64)
-        return layers.ConvBlock(32, 3, 1 if small else 2, dtype=self.dtype, mode=self.mode, name='block')(
-            x, train
-        )
+        return layers.ConvBlock(32, 3, 1 if small else 2, dtype=self.dtype, mode=self.mode, name='block')(x, train)
 
 
 class Separable(nn.Module):
@@ -60,6 +58,4 @@ def mobilenet(config) -> layers.Backbone:
         for i, (features, stride) in enumerate(_SEPARABLE, 2)
     ]
     stem = functools.partial(Stem, layers.check_stem(config), **kw)
-    return layers.Backbone(
-        'mobilenet', (('conv1', stem), *separable, ('pool', layers.GlobalPool)), min_size=8
-    )
+    return layers.Backbone('mobilenet', (('conv1', stem), *separable, ('pool', layers.GlobalPool)), min_size=8)

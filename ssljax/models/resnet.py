@@ -71,9 +71,7 @@ class Stage(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        unit = functools.partial(
-            Residual, self.width, bottleneck=self.bottleneck, dtype=self.dtype, mode=self.mode
-        )
+        unit = functools.partial(Residual, self.width, bottleneck=self.bottleneck, dtype=self.dtype, mode=self.mode)
         units = [unit(stride=self.stride if i == 1 else 1, name=f'unit{i}') for i in range(1, self.depth + 1)]
         return layers.sequence(units, x, train)
 

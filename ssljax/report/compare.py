@@ -49,9 +49,7 @@ def versus_scratch(result, way):
 
 def best_way(result, among=None):
     """The way with the highest mean validation top-1; None where no way has any."""
-    scored = [
-        (way, of_way(result, way, 'val', 'top1')) for way in (ways_of(result) if among is None else among)
-    ]
+    scored = [(way, of_way(result, way, 'val', 'top1')) for way in (ways_of(result) if among is None else among)]
     scored = [(stats['mean'], way) for way, stats in scored if stats]
     return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
@@ -73,8 +71,7 @@ def headline(result):
         return f'{way_title(way)} reached {percent(ours)} % top-1 on the test set{budget}, over {seeds}.'
     scratch = percent(of_way(result, 'scratch', 'test', 'top1'))
     return (
-        f'{way_title(way)} {verdict(difference)}: {percent(ours)} % against {scratch} % top-1 '
-        f'on the test set{budget}.'
+        f'{way_title(way)} {verdict(difference)}: {percent(ours)} % against {scratch} % top-1 on the test set{budget}.'
     )
 
 

@@ -61,9 +61,7 @@ def sample(features, labels, seed=0):
 
 def cached_embed(features, path):
     """embed(features), kept in the file `path` so that writing the page again is quick."""
-    digest = hashlib.sha256(
-        np.ascontiguousarray(features).tobytes() + str(features.shape).encode()
-    ).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(features).tobytes() + str(features.shape).encode()).hexdigest()
     try:
         with np.load(path, allow_pickle=False) as file:
             if str(file['digest']) == digest:
@@ -85,9 +83,7 @@ def plot_map(xy, labels, names):
         color = CLASS_COLORS[label % 10] if label >= 0 else '#cccccc'
         marker = MARKERS[(label // 10) % 10] if label >= 0 else '.'
         name = shorten(names[label], 26) if 0 <= label < k else f'class {label}'
-        axes.scatter(
-            points[:, 0], points[:, 1], s=9, c=color, marker=marker, alpha=0.75, linewidths=0, label=name
-        )
+        axes.scatter(points[:, 0], points[:, 1], s=9, c=color, marker=marker, alpha=0.75, linewidths=0, label=name)
     for label in np.unique(labels[labels >= 0]):
         x, y = np.median(xy[labels == label], 0)
         text = shorten(names[label], 14) if k <= 20 and label < k else str(label)

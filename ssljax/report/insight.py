@@ -58,9 +58,7 @@ def confused_pairs(counts, names, most=8):
     totals = counts.sum(1)
     order = np.argsort(-wrong, axis=None, kind='stable')[:most]
     pairs = [(i, j) for i, j in zip(*np.unravel_index(order, wrong.shape)) if wrong[i, j] > 0]
-    rows = [
-        [names[i], names[j], f'{wrong[i, j]:,.0f}', f'{100 * wrong[i, j] / totals[i]:.1f}'] for i, j in pairs
-    ]
+    rows = [[names[i], names[j], f'{wrong[i, j]:,.0f}', f'{100 * wrong[i, j] / totals[i]:.1f}'] for i, j in pairs]
     return grid(
         ['True class', 'Taken for', 'Images', '% of the true class'],
         rows,
@@ -96,9 +94,7 @@ def filters(run):
     sheet, shown = filter_sheet(weights)
     kh, kw, channels, count = weights.shape
     image = as_png(sheet, 'First-layer filters', longest=4096).replace('style=""', 'class="pixels"')
-    kind = {1: 'gray', 3: 'colour'}.get(
-        channels, f'one gray row for each of {min(channels, 16)} input channels'
-    )
+    kind = {1: 'gray', 3: 'colour'}.get(channels, f'one gray row for each of {min(channels, 16)} input channels')
     most = '' if shown == count else f' The first {shown} are shown.'
     caption = (
         f'{count} first-layer filters, {kh} x {kw} pixels, {count_of(channels, "input channel")} ({kind}), '
@@ -108,10 +104,7 @@ def filters(run):
 
 
 def neighbors(run):
-    arrays = [
-        run.figures.get(name)
-        for name in ('query_images', 'query_labels', 'neighbor_images', 'neighbor_labels')
-    ]
+    arrays = [run.figures.get(name) for name in ('query_images', 'query_labels', 'neighbor_images', 'neighbor_labels')]
     if any(array is None for array in arrays) or not len(arrays[0]):
         return ''
     images, labels, near, near_labels = arrays
@@ -123,9 +116,7 @@ def neighbors(run):
         for k in range(min(near.shape[1], 10)):
             same = near_labels[q, k] == labels[q]
             name = name_of(names, near_labels[q, k])
-            tiles.append(
-                tile(near[q, k], ('✓ ' if same else '✗ ') + name, 'right' if same else 'wrong', 'neighbour')
-            )
+            tiles.append(tile(near[q, k], ('✓ ' if same else '✗ ') + name, 'right' if same else 'wrong', 'neighbour'))
         rows.append(f'<div class="strip row">{"".join(tiles)}</div>')
     caption = (
         'Test images (black frame) and the labelled images nearest to them in feature space, nearest first. '

@@ -48,16 +48,12 @@ def render(run):
     result = run.result
     name = result.get('name') or run.workdir.resolve().name
     about = [count_of(len(seeds_of(result)), 'seed')]
-    method = next(
-        (pick(seed, 'pretrain', 'method') for seed in seeds_of(result) if seed.get('pretrain')), None
-    )
+    method = next((pick(seed, 'pretrain', 'method') for seed in seeds_of(result) if seed.get('pretrain')), None)
     about.insert(0, f'{method} pretraining' if method else 'no pretraining')
     labeled = pick(result, 'data', 'counts', 'labeled')
     if is_number(labeled):
         about.append(count_of(labeled, 'label'))
-    about += [
-        str(entry) for entry in (pick(result, 'data', 'source'), pick(result, 'hardware', 'device')) if entry
-    ]
+    about += [str(entry) for entry in (pick(result, 'data', 'source'), pick(result, 'hardware', 'device')) if entry]
     if result.get('started'):
         about.append(f'started {result["started"]}')
     if is_number(result.get('seconds')):
@@ -68,9 +64,7 @@ def render(run):
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{text(name)}</title><style>{CSS}</style></head><body>\n'
         f'<h1>{text(name)}</h1><p class="meta">{text(" · ".join(about))}</p>'
-        f'{results.headline_html(headline(result))}<nav>{links}</nav>\n'
-        + '\n'.join(parts)
-        + '\n</body></html>\n'
+        f'{results.headline_html(headline(result))}<nav>{links}</nav>\n' + '\n'.join(parts) + '\n</body></html>\n'
     )
 
 

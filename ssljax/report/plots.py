@@ -27,9 +27,7 @@ def plot_ways(result):
     published = [entry for entry in result.get('published') or [] if entry.get('what') in ways]
     for entry in published:
         if is_number(entry.get('value')):
-            axes.plot(
-                entry['value'], ways.index(entry['what']), 'D', ms=7, mfc='none', mec='#222222', mew=1.2
-            )
+            axes.plot(entry['value'], ways.index(entry['what']), 'D', ms=7, mfc='none', mec='#222222', mew=1.2)
     axes.set_yticks(range(len(ways)), [shorten(way_title(way), 26) for way in ways])
     axes.set_ylim(len(ways) - 0.45, -0.7)
     axes.grid(axis='y', visible=False)
@@ -90,9 +88,7 @@ def plot_stage(stage_metrics):
     for name in order[:8]:
         titles = {'train': 'training', 'val': 'validation'}
         series = {
-            titles.get(key.split('/')[0], key.split('/')[0]): [
-                column(rows, key) for rows in stage_metrics.values()
-            ]
+            titles.get(key.split('/')[0], key.split('/')[0]): [column(rows, key) for rows in stage_metrics.values()]
             for key in groups[name]
         }
         share = is_share(name)
@@ -108,9 +104,7 @@ def plot_transfer(metrics, ways, key):
     split, name = key.split('/')
     label = {'train': 'Training', 'val': 'Validation'}[split] + ' ' + WORDS.get(name, name).lower()
     share = is_share(key)
-    return plot_curves(
-        series, label + (' (%)' if share else ''), colors=colors, scale=100.0 if share else 1.0
-    )
+    return plot_curves(series, label + (' (%)' if share else ''), colors=colors, scale=100.0 if share else 1.0)
 
 
 def plot_probe(layers, marked):
@@ -130,22 +124,16 @@ def plot_probe(layers, marked):
         at = [names.index(name) for name in kept]
         means = np.asarray([100 * found[name]['test']['mean'] for name in kept])
         stds = [100 * (found[name]['test'].get('std') or 0) for name in kept]
-        axes.errorbar(
-            at, means, yerr=stds, color=color, marker='o', ms=4.5, lw=1.7, capsize=3, label=f'{what}, test'
-        )
+        axes.errorbar(at, means, yerr=stds, color=color, marker='o', ms=4.5, lw=1.7, capsize=3, label=f'{what}, test')
         val = [found[name].get('val') for name in kept]
         if all(val) and val:
-            axes.plot(
-                at, [100 * v['mean'] for v in val], ':', color=color, lw=1.3, label=f'{what}, validation'
-            )
+            axes.plot(at, [100 * v['mean'] for v in val], ':', color=color, lw=1.3, label=f'{what}, validation')
         if marked.get(what) in kept:
             spot = names.index(marked[what])
             axes.plot(spot, means[kept.index(marked[what])], 'o', ms=13, mfc='none', mec=color, mew=1.8)
     slanted = max(len(name) for name in names) * len(names) > 34
     labels = [shorten(name, 16) for name in names]
-    axes.set_xticks(
-        range(len(names)), labels, rotation=45 if slanted else 0, ha='right' if slanted else 'center'
-    )
+    axes.set_xticks(range(len(names)), labels, rotation=45 if slanted else 0, ha='right' if slanted else 'center')
     axes.set_ylabel('Top-1 accuracy (%)')
     figure.legend(loc='outside upper center', ncols=2)
     return as_img(figure, 'Linear probe accuracy by layer, pretrained against random weights')

@@ -28,15 +28,11 @@ def read(workdir):
     workdir = Path(workdir)
     path = workdir / 'result.json'
     if not path.is_file():
-        raise FileNotFoundError(
-            f'{path} does not exist: give the workdir of a run that has finished a stage.'
-        )
+        raise FileNotFoundError(f'{path} does not exist: give the workdir of a run that has finished a stage.')
     try:
         result = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise ValueError(
-            f'{path} is not valid JSON ({error}): run the experiment again to rewrite it.'
-        ) from error
+        raise ValueError(f'{path} is not valid JSON ({error}): run the experiment again to rewrite it.') from error
     if not isinstance(result, dict):
         raise ValueError(f'{path} holds a {type(result).__name__}, not an object: run the experiment again.')
     figures, source = read_figures(workdir)

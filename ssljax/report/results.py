@@ -16,13 +16,9 @@ def main_results(run):
     caption = [f'Accuracy of each way, {spreads}.']
     if len(ways) > 1 and 'scratch' in ways:
         caption.append('"Against scratch": the difference in test top-1, in points, paired per seed.')
-    caption.append(
-        'Best step: where validation was best. Time: that of the way itself, without the pretraining.'
-    )
+    caption.append('Best step: where validation was best. Time: that of the way itself, without the pretraining.')
     caption.append('Steps, time and images/s are means over seeds.' if n > 1 else '')
-    caption.append(
-        f'Highlighted: {way_title(best)}, the best by validation.' if best and len(ways) > 1 else ''
-    )
+    caption.append(f'Highlighted: {way_title(best)}, the best by validation.' if best and len(ways) > 1 else '')
     dots = (
         'Test top-1 accuracy. Points: seeds. Vertical line and whiskers: mean and sample standard deviation. '
         if n > 1
@@ -30,14 +26,11 @@ def main_results(run):
     )
     image = plot_ways(result)
     if any(entry.get('what') in ways for entry in result.get('published') or []):
-        dots += (
-            'Hollow diamonds: published values, whose setting may differ (see the table of published values).'
-        )
+        dots += 'Hollow diamonds: published values, whose setting may differ (see the table of published values).'
     by_seed = grid(
         ['Way'] + [f'Seed {seed.get("seed", i)}' for i, seed in enumerate(seeds_of(result))],
         [
-            [way_title(way)]
-            + [percent(spread([pick(seed, 'ways', way, 'test', 'top1')])) for seed in seeds_of(result)]
+            [way_title(way)] + [percent(spread([pick(seed, 'ways', way, 'test', 'top1')])) for seed in seeds_of(result)]
             for way in ways
         ],
         'Test top-1 (%) of every seed.',
@@ -60,9 +53,7 @@ def published(result):
         value = entry.get('value')
         ours = percent(of_way(result, entry.get('what'), 'test', 'top1'))
         value = f'{value:g}' if is_number(value) else '–' if value is None else str(value)
-        rows.append(
-            [way_title(entry.get('what', '')), value, ours, entry.get('setting', ''), entry.get('source', '')]
-        )
+        rows.append([way_title(entry.get('what', '')), value, ours, entry.get('setting', ''), entry.get('source', '')])
     caption = 'Published values beside ours. Their setting is not ours unless it says so.'
     return grid(['What', 'Published %', 'Ours %', 'Published setting', 'Source'], rows, caption, wide=(3, 4))
 
@@ -129,9 +120,7 @@ def probe(run):
     result = run.result
     layers, marked, chosen = {}, {}, {}
     for what in dict.fromkeys(what for seed in seeds_of(result) for what in seed.get('probe') or {}):
-        names = dict.fromkeys(
-            name for seed in seeds_of(result) for name in pick(seed, 'probe', what, 'layers') or {}
-        )
+        names = dict.fromkeys(name for seed in seeds_of(result) for name in pick(seed, 'probe', what, 'layers') or {})
         layers[what] = {
             name: {split: across(result, 'probe', what, 'layers', name, split) for split in ('val', 'test')}
             for name in names
@@ -150,18 +139,12 @@ def probe(run):
                 key: {pick(seed, 'probe', what, 'layers', name, key) for seed in seeds_of(result)} - {None}
                 for key in ('dim', 'l2')
             }
-            dim, l2 = (
-                ', '.join(number(value, 2) for value in sorted(values[key])) or '–' for key in ('dim', 'l2')
-            )
+            dim, l2 = (', '.join(number(value, 2) for value in sorted(values[key])) or '–' for key in ('dim', 'l2'))
             votes = f'{chosen[what].count(name)} of {len(chosen[what])}' if chosen[what] else '–'
             rows.append([what, name, dim, l2, percent(stats['val']), percent(stats['test']), votes])
     header = ['Weights', 'Layer', 'Features', 'L2', 'Validation %', 'Test %', 'Chosen on seeds']
-    table = grid(
-        header, rows, 'Linear probe of every layer. Highlighted: best mean validation accuracy.', best=best
-    )
-    caption = (
-        'Linear probe by layer. Solid: test; dotted: validation; ring: the layer that validation chooses.'
-    )
+    table = grid(header, rows, 'Linear probe of every layer. Highlighted: best mean validation accuracy.', best=best)
+    caption = 'Linear probe by layer. Solid: test; dotted: validation; ring: the layer that validation chooses.'
     return section('Linear probe', beside(figure(plot_probe(layers, marked), caption), table))
 
 
@@ -172,12 +155,8 @@ def nearest_vote(run):
         k = across(result, 'knn', what, 'k')
         val, test = (across(result, 'knn', what, split, 'top1') for split in ('val', 'test'))
         layers = {pick(seed, 'knn', what, 'layer') for seed in seeds_of(result)} - {None}
-        rows.append(
-            [what, ', '.join(sorted(layers)), number(k['mean']) if k else '–', percent(val), percent(test)]
-        )
-    caption = (
-        'Vote of the k nearest labelled images on frozen features; random: the network before any training.'
-    )
+        rows.append([what, ', '.join(sorted(layers)), number(k['mean']) if k else '–', percent(val), percent(test)])
+    caption = 'Vote of the k nearest labelled images on frozen features; random: the network before any training.'
     header = ['Weights', 'Layer', 'k', 'Validation %', 'Test %']
     return section('Nearest-neighbour accuracy', grid(header, rows, caption))
 

@@ -21,9 +21,7 @@ def data(run):
         rows.append([f'Classes ({len(names)})', shown])
     rows += [[f'Images, {split}', number(count)] for split, count in (found.get('counts') or {}).items()]
     rows += [[f'Hash, {split}', digest] for split, digest in (found.get('hashes') or {}).items()]
-    every = (
-        '<div class="names">' + ''.join(f'<div>{i} {text(n)}</div>' for i, n in enumerate(names)) + '</div>'
-    )
+    every = '<div class="names">' + ''.join(f'<div>{i} {text(n)}</div>' for i, n in enumerate(names)) + '</div>'
     more = folded('All class names', every) if len(names) > 20 else ''
     return section('Data', grid(['Property', 'Value'], rows, 'The data.', wide=(1,)) if found else '', more)
 
@@ -50,9 +48,7 @@ def label_sets(run):
     by_class = ''
     if counts:
         names = class_names(run.result, max(len(per_class) for _, per_class in counts))
-        body = [
-            [name] + [number(c[i]) if i < len(c) else '–' for _, c in counts] for i, name in enumerate(names)
-        ]
+        body = [[name] + [number(c[i]) if i < len(c) else '–' for _, c in counts] for i, name in enumerate(names)]
         by_class = folded(
             'Labelled images of every class',
             grid(['Class'] + [s for s, _ in counts], body, 'Labels by class.'),
@@ -76,8 +72,7 @@ def label_sample(run, most=60):
     order = spread_over_classes(labels)[:most]
     names = class_names(run.result, int(labels.max()) + 1)
     tiles = ''.join(
-        tile(images[i], name_of(names, labels[i]), '', 'labelled image')
-        for i in sorted(order, key=lambda i: labels[i])
+        tile(images[i], name_of(names, labels[i]), '', 'labelled image') for i in sorted(order, key=lambda i: labels[i])
     )
     where = f', {run.figures_from.parent.name}' if len(seeds_of(run.result)) > 1 else ''
     return figure(f'<div class="strip">{tiles}</div>', f'A sample of the labelled images{where}.')
@@ -115,12 +110,8 @@ def cost(run):
 
 def reproduce(run):
     result = run.result
-    command = (
-        f'<h3>Command</h3><pre class="wrap">{text(result["command"])}</pre>' if result.get('command') else ''
-    )
-    rows = [
-        [name.replace('_', ' ').capitalize(), number(v)] for name, v in (result.get('hardware') or {}).items()
-    ]
+    command = f'<h3>Command</h3><pre class="wrap">{text(result["command"])}</pre>' if result.get('command') else ''
+    rows = [[name.replace('_', ' ').capitalize(), number(v)] for name, v in (result.get('hardware') or {}).items()]
     if result.get('started'):
         rows.append(['Started', result['started']])
     if is_number(result.get('seconds')):

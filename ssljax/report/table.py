@@ -41,8 +41,7 @@ def table(result):
         widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
         for row in cells:
             text = [
-                cell.ljust(width) if i == 0 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths))
+                cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))
             ]
             lines.append('  '.join(text))
             if row is header:

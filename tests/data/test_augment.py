@@ -10,9 +10,21 @@ from PIL import Image
 from ssljax.data import augment
 
 KEY = jax.random.key(0)
-SPECS = ['', 'crop(2)', "crop(3, 'zeros')", 'flip', 'rotate(20)', 'scale((0.7, 1.4))', 'random_resized_crop',
-         "affine(10, 0.1, (0.8, 1.2), 5, mode='zeros')", 'color_jitter(0.4, 0.4, 0.4, 0.2, p=0.8)',
-         'grayscale(1.0)', 'solarize(p=1.0)', 'blur(p=1.0)', 'cutout(4)']
+SPECS = [
+    '',
+    'crop(2)',
+    "crop(3, 'zeros')",
+    'flip',
+    'rotate(20)',
+    'scale((0.7, 1.4))',
+    'random_resized_crop',
+    "affine(10, 0.1, (0.8, 1.2), 5, mode='zeros')",
+    'color_jitter(0.4, 0.4, 0.4, 0.2, p=0.8)',
+    'grayscale(1.0)',
+    'solarize(p=1.0)',
+    'blur(p=1.0)',
+    'cutout(4)',
+]
 
 
 def some_images(batch=6, height=12, width=10, channels=3, seed=0):
@@ -96,7 +108,7 @@ def test_flip_by_hand():
 def test_crop_gives_every_window_of_the_padded_image_and_nothing_else(mode):
     image = np.arange(1, 13, dtype=np.float32).reshape(3, 4) / 12
     padded = np.pad(image, 1, mode='reflect' if mode == 'reflect' else 'constant')
-    windows = {padded[i:i + 3, j:j + 4].tobytes() for i in range(3) for j in range(3)}
+    windows = {padded[i : i + 3, j : j + 4].tobytes() for i in range(3) for j in range(3)}
     images = np.tile(image[None, :, :, None], (200, 1, 1, 1))
     out = compiled(functools.partial(augment.crop, padding=1, mode=mode))(KEY, images)
     assert {window.tobytes() for window in np.asarray(out)[..., 0]} == windows
@@ -115,7 +127,7 @@ def test_eight_rotations(size):
     images = np.asarray(some_images(height=size, width=size))
     out = np.asarray(compiled(lambda images: augment.rotations(images, 8))(images))
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
-    disc = (y ** 2 + x ** 2 <= ((size - 1) / 2) ** 2)
+    disc = y**2 + x**2 <= ((size - 1) / 2) ** 2
     for r in range(4):
         turned = np.where(disc[None, :, :, None], np.rot90(images, r, axes=(1, 2)), 0.5)
         np.testing.assert_array_equal(out[2 * r], turned)
@@ -247,7 +259,7 @@ def test_blur_against_a_direct_sum():
     taps = np.exp(-0.5 * (np.arange(-2, 3) / 1.5) ** 2)
     taps = np.outer(taps, taps) / taps.sum() ** 2
     padded = np.pad(images, [(0, 0), (2, 2), (2, 2), (0, 0)], mode='reflect')
-    expected = sum(taps[i, j] * padded[:, i:i + 9, j:j + 7] for i in range(5) for j in range(5))
+    expected = sum(taps[i, j] * padded[:, i : i + 9, j : j + 7] for i in range(5) for j in range(5))
     np.testing.assert_allclose(out, expected, atol=1e-6)
     out = compiled(augment.parse('blur(p=1.0)'))(KEY, jnp.full((2, 64, 64, 1), 0.3))
     np.testing.assert_allclose(out, 0.3, atol=1e-6)
@@ -285,26 +297,29 @@ def test_parse_applies_in_order_with_a_key_for_each_place():
     np.testing.assert_array_equal(longer(KEY, images), third)
 
 
-@pytest.mark.parametrize('spec, message', [
-    ('crop(4)|flipp', "'flipp', the nearest is 'flip'; known are affine, blur"),
-    ('crop', r"does not fit crop\(padding, mode='reflect'\): missing a required argument: 'padding'"),
-    ('crop(4, pad=2)', r'does not fit crop\(padding'),
-    ('crop(-1)', 'padding is -1'),
-    ("crop('four')", r'does not fit crop\(padding'),
-    ("crop(4, 'wrap')", "'reflect' or 'zeros'"),
-    ('flip(1.5)', r'p is 1.5; it must be in \[0, 1\]'),
-    ('cutout(x)', r'does not fit cutout\(size'),
-    ('cutout(0)', 'size is 0'),
-    ('blur(kernel=4)', 'odd'),
-    ('blur(kernel=3.5)', 'odd'),
-    ('random_resized_crop((0.5, 2.0))', r'up to 1'),
-    ('color_jitter(hue=0.7)', 'hue is 0.7'),
-    ('rotate(-5)', 'degrees is -5'),
-    ('crop(4)|', 'cannot be read'),
-    ('crop(4)+flip', 'is no operation'),
-    ('crop(4)|3', 'is no operation'),
-    ('__import__("os")', 'unknown operation'),
-])
+@pytest.mark.parametrize(
+    'spec, message',
+    [
+        ('crop(4)|flipp', "'flipp', the nearest is 'flip'; known are affine, blur"),
+        ('crop', r"does not fit crop\(padding, mode='reflect'\): missing a required argument: 'padding'"),
+        ('crop(4, pad=2)', r'does not fit crop\(padding'),
+        ('crop(-1)', 'padding is -1'),
+        ("crop('four')", r'does not fit crop\(padding'),
+        ("crop(4, 'wrap')", "'reflect' or 'zeros'"),
+        ('flip(1.5)', r'p is 1.5; it must be in \[0, 1\]'),
+        ('cutout(x)', r'does not fit cutout\(size'),
+        ('cutout(0)', 'size is 0'),
+        ('blur(kernel=4)', 'odd'),
+        ('blur(kernel=3.5)', 'odd'),
+        ('random_resized_crop((0.5, 2.0))', r'up to 1'),
+        ('color_jitter(hue=0.7)', 'hue is 0.7'),
+        ('rotate(-5)', 'degrees is -5'),
+        ('crop(4)|', 'cannot be read'),
+        ('crop(4)+flip', 'is no operation'),
+        ('crop(4)|3', 'is no operation'),
+        ('__import__("os")', 'unknown operation'),
+    ],
+)
 def test_parse_errors_teach(spec, message):
     with pytest.raises(ValueError, match=message):
         augment.parse(spec)

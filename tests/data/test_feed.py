@@ -55,8 +55,7 @@ def batches(feed, start, stop, k=1):
 
 def equal(a, b):
     return len(a) == len(b) and all(
-        np.array_equal(x['image'], y['image']) and np.array_equal(x['label'], y['label'])
-        for x, y in zip(a, b)
+        np.array_equal(x['image'], y['image']) and np.array_equal(x['label'], y['label']) for x, y in zip(a, b)
     )
 
 
@@ -76,9 +75,7 @@ def test_each_epoch_is_a_permutation(split, mesh, path):
 
 def test_paths_and_chunks_agree_and_a_resumed_feed_continues(split, mesh):
     part = split.take(np.arange(3, 30, 2))
-    kinds = {
-        p: feeds.make_feed(part, batch_size=4, seed=5, mesh=mesh, path=p) for p in ('resident', 'stream')
-    }
+    kinds = {p: feeds.make_feed(part, batch_size=4, seed=5, mesh=mesh, path=p) for p in ('resident', 'stream')}
     whole = batches(kinds['resident'], 0, 11)
     for feed in kinds.values():
         for k in (1, 3, 20):
@@ -171,9 +168,7 @@ def test_errors(split, mesh, tmp_path):
 
 @pytest.mark.parametrize('on_device', [False, True])
 def test_eval_batches(split, mesh, on_device):
-    split = splits.Split(splits.ArrayImages(split.read(np.arange(37))), np.arange(37)).take(
-        np.arange(36, 0, -2)
-    )
+    split = splits.Split(splits.ArrayImages(split.read(np.arange(37))), np.arange(37)).take(np.arange(36, 0, -2))
     if on_device:
         feeds.make_feed(split, batch_size=2, seed=0, mesh=mesh)
     found = list(feeds.eval_batches(split, batch_size=8, mesh=mesh))

@@ -36,9 +36,7 @@ def test_a_total_is_stratified():
     assert len(split('all').labeled) == 260
 
 
-@pytest.mark.parametrize(
-    'budgets', [('1', '4', '5', '26', '100', '50%', 'all'), ('1/class', '2/class', '9/class')]
-)
+@pytest.mark.parametrize('budgets', [('1', '4', '5', '26', '100', '50%', 'all'), ('1/class', '2/class', '9/class')])
 def test_budgets_are_nested_and_validation_does_not_depend_on_them(budgets):
     parts = [split(budget, '10%') for budget in budgets[:-1]] + [split(budgets[-1], '10%')]
     for small, large in zip(parts, parts[1:]):

@@ -199,16 +199,12 @@ def test_native_channels(tmp_path, channels):
 def test_mixed_images(tmp_path, path):
     tree(tmp_path, FLAT)
     write(tmp_path / 'dog/05.png', draw(0, (6, 5, 1)))
-    with pytest.raises(
-        ValueError, match="'cat/00.png' has 3, .*'dog/05.png' has 1; config.data.channels=1 or 3"
-    ):
+    with pytest.raises(ValueError, match="'cat/00.png' has 3, .*'dog/05.png' has 1; config.data.channels=1 or 3"):
         s = load(f'folder:{tmp_path}', path=path)
         s.train.images.read(np.arange(20))
     assert load(f'folder:{tmp_path}', channels=3).shape == (6, 5, 3)
     write(tmp_path / 'dog/05.png', draw(0, (7, 5, 3)))
-    with pytest.raises(
-        ValueError, match="'cat/00.png' is 6x5, 'dog/05.png' is 7x5; set config.data.image_size"
-    ):
+    with pytest.raises(ValueError, match="'cat/00.png' is 6x5, 'dog/05.png' is 7x5; set config.data.image_size"):
         s = load(f'folder:{tmp_path}', path=path)
         s.train.images.read(np.arange(20))
     assert load(f'folder:{tmp_path}', image_size=4).shape == (4, 4, 3)
@@ -247,9 +243,7 @@ def test_resizing_keeps_the_centre_square():
     array = np.zeros((40, 80, 3), np.uint8)
     array[:, 20:60] = (np.indices((40, 40)).sum(0) % 2 * 255)[..., None]  # 127 where antialiased
     for kind in ('PNG', 'JPEG'):
-        decoded = folder.decode(
-            encode(Image.fromarray(array), kind, **({} if kind == 'PNG' else {'quality': 98})), 10
-        )
+        decoded = folder.decode(encode(Image.fromarray(array), kind, **({} if kind == 'PNG' else {'quality': 98})), 10)
         assert decoded.shape == (10, 10, 3) and abs(decoded[1:-1, 1:-1].astype(int) - 127).max() < 6
 
 
@@ -334,11 +328,7 @@ def test_npz(tmp_path):
     assert (len(s.train), len(s.val), len(s.test), s.unlabeled) == (30, 6, 9, None)
     assert s.train.labels.dtype == np.int32 and s.train.labels[:4].tolist() == [0, 1, 2, 0]
     extra = draw(9, (4, 5, 5, 3))
-    s = load(
-        medmnist(
-            tmp_path / 'b.npz', shape=(5, 5, 3), labels=lambda n: np.arange(n) % 2, unlabeled_images=extra
-        )
-    )
+    s = load(medmnist(tmp_path / 'b.npz', shape=(5, 5, 3), labels=lambda n: np.arange(n) % 2, unlabeled_images=extra))
     assert s.shape == (5, 5, 3) and np.array_equal(s.unlabeled.read(np.arange(4)), extra)
     s = load(medmnist(tmp_path / 'c.npz', test_images=None))
     assert s.val is None and len(s.test) == 6
@@ -515,6 +505,4 @@ for run in (lambda: feed.make_feed(split, batch_size=8, seed=0, mesh=make_mesh()
     else:
         raise AssertionError
 """
-    subprocess.run(
-        [sys.executable, '-c', code], cwd=tmp_path, check=True, env=os.environ | {'PYTHONPATH': str(ROOT)}
-    )
+    subprocess.run([sys.executable, '-c', code], cwd=tmp_path, check=True, env=os.environ | {'PYTHONPATH': str(ROOT)})

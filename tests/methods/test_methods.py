@@ -20,7 +20,11 @@ def batch(n=32, seed=0):
     ramp = np.linspace(0, 200, 16)
     base = np.stack([np.rot90(np.tile(ramp, (16, 1)), k) for k in range(4)])[labels]
     images = base[..., None] + rng.integers(0, 50, (n, *SHAPE))
-    return {'image': images.astype(np.uint8), 'label': labels.astype(np.int32), 'mask': np.ones(n, np.float32)}
+    return {
+        'image': images.astype(np.uint8),
+        'label': labels.astype(np.int32),
+        'mask': np.ones(n, np.float32),
+    }
 
 
 def make(config, name):
@@ -95,7 +99,10 @@ def test_training_moves_statistics_and_evaluation_uses_them(config, key):
     method = supervised.make(config, CLASSES)
     params, state = split(method.init(key, batch()))
     _, (new, _) = method.loss(params, state, None, batch(), key)
-    before, after = method.predict(params, state, batch()['image']), method.predict(params, new, batch()['image'])
+    before, after = (
+        method.predict(params, state, batch()['image']),
+        method.predict(params, new, batch()['image']),
+    )
     assert not np.allclose(before, after)
 
 

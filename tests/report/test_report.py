@@ -19,9 +19,7 @@ WAYS = {'random_frozen': 0.62, 'scratch': 0.80, 'frozen': 0.78, 'finetune': 0.83
 def scores(rng, top1, k):
     """A test entry whose numbers belong together: confusion counts, and what follows from them."""
     each = 1000
-    confusion = np.stack(
-        [rng.multinomial(each, (1 - top1) / k + top1 * (np.arange(k) == i)) for i in range(k)]
-    )
+    confusion = np.stack([rng.multinomial(each, (1 - top1) / k + top1 * (np.arange(k) == i)) for i in range(k)])
     right = np.diag(confusion)
     entry = {'top1': float(right.sum() / confusion.sum()), 'loss': float(2 * (1 - top1))}
     if k > 5:
@@ -109,9 +107,7 @@ def make_result(k=10, seeds=3, pretrain=True, names=None, gain=0.0):
             {'what': 'scratch', 'value': 60.0, 'setting': 'LeNet, 1,000 labels', 'source': 'A paper, Table 2'}
         ],
     }
-    result['summary'] = {
-        way: {'top1': stats([seed['ways'][way]['test']['top1'] for seed in found])} for way in ways
-    }
+    result['summary'] = {way: {'top1': stats([seed['ways'][way]['test']['top1'] for seed in found])} for way in ways}
     return result
 
 
@@ -138,9 +134,7 @@ def make_run(folder, *, k=10, n=25, channels=1, side=12, images=None, labels=Non
             rows = []
             for step in range(50, 601, 50):
                 top1 = final * (1 - np.exp(-step / 120)) + rng.normal(0, 0.006)
-                rows.append(
-                    {'step': step, 'epoch': step / 200, 'train/loss': 2.3 * (1 - top1), 'train/top1': top1}
-                )
+                rows.append({'step': step, 'epoch': step / 200, 'train/loss': 2.3 * (1 - top1), 'train/top1': top1})
                 if step % 100 == 0:
                     rows.append({'step': step, 'val/loss': 2.4 * (1 - top1), 'val/top1': top1 - 0.01})
             path.write_text('\n'.join(json.dumps(row) for row in rows) + '\n{"step": 650, "tra')
@@ -298,9 +292,7 @@ def test_command_line(tmp_path, capsys):
 
 def test_resumed_rows_replace_earlier_ones(tmp_path):
     path = tmp_path / 'metrics.jsonl'
-    path.write_text(
-        '{"step": 2, "train/loss": 3}\n{"step": 1, "train/loss": 4}\n{"step": 2, "train/loss": 1}\n{"st'
-    )
+    path.write_text('{"step": 2, "train/loss": 3}\n{"step": 1, "train/loss": 4}\n{"step": 2, "train/loss": 1}\n{"st')
     assert read_rows(path) == [{'step': 1, 'train/loss': 4}, {'step': 2, 'train/loss': 1}]
 
 

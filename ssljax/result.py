@@ -1,0 +1,93 @@
+"""From the records of the seeds to result.json: what was done, on what, and the spread over seeds."""
+
+import datetime
+import time
+
+import numpy as np
+
+from ssljax import provenance
+from ssljax.config import stage_steps, to_dict
+from ssljax.data import partition as partitions
+
+
+def sets(partition, source) -> dict:
+    """{set: count, hash of the indices, images per class (of those with a known label)}."""
+    out = {}
+    for name, rows in partition._asdict().items():
+        labels = source.train.labels[rows]
+        per_class = np.bincount(labels[labels >= 0], minlength=len(source.classes))
+        out[name] = {'count': len(rows), 'hash': partitions.digest(rows), 'per_class': per_class.tolist()}
+    return out
+
+
+def assemble(config, source, seeds: list[dict], began: float) -> dict:
+    """The whole of result.json.
+
+    Args:
+      config: the run's config.
+      source: the data.
+      seeds: each seed's record.
+      began: time.time() at the start of this process.
+    """
+    first = seeds[0]['partition']
+    counts = {'train': len(source.train), 'test': len(source.test)}
+    counts |= {k: first[k]['count'] for k in ('labeled', 'val', 'unlabeled')}
+    if source.val is not None:
+        counts['val'] = len(source.val)
+    hashes = {'train': source.train.digest(), 'test': source.test.digest()}
+    outcome = {
+        'name': config.name,
+        'command': provenance.command(),
+        'config': to_dict(config),
+        'started': datetime.datetime.fromtimestamp(began, datetime.UTC).isoformat(timespec='seconds'),
+        'seconds': time.time() - began,
+        'versions': provenance.versions(),
+        'hardware': provenance.hardware(),
+        'data': {
+            'source': config.data.source,
+            'shape': list(source.shape),
+            'classes': list(source.classes),
+            'counts': counts,
+            'hashes': hashes,
+        },
+        'protocol': _protocol(config, counts),
+        'published': [dict(zip(('what', 'value', 'setting', 'source'), p)) for p in config.published],
+        'seeds': seeds,
+    }
+    return outcome | summarise(seeds)
+
+
+def _protocol(config, counts) -> str:
+    n = counts['labeled']
+    steps = {k: stage_steps(config, k, n) for k in ('frozen', 'scratch', 'finetune', 'second')}
+    text = (
+        f'{n} labelled images ({config.data.labels!r}) and {counts["val"]} validation images per seed, drawn anew for '
+        f'each seed. Weights, layer and regularisation are chosen on validation; the test split of {counts["test"]} '
+        f'images was read once, after all training. A head alone trains for {steps["frozen"]} steps of '
+        f'{config.transfer.batch_size} images, all weights for {steps["scratch"]} from '
+        f'scratch and {steps["finetune"]} in fine-tuning'
+    )
+    if 'two_stage' in config.transfer.ways:
+        text += f'; two-stage is the frozen run followed by {steps["second"]} steps on all weights'
+    return text + '.'
+
+
+def summarise(seeds: list[dict]) -> dict:
+    """Mean, sample standard deviation and values over seeds of each way's test accuracy, and of its paired
+    difference to the same seed's training from scratch."""
+    ways = seeds[0]['ways']
+    summary = {
+        w: {m: _spread([s['ways'][w]['test'][m] for s in seeds]) for m in ('top1', 'top5') if m in ways[w]['test']}
+        for w in ways
+    }
+    versus = {}
+    if 'scratch' in ways:
+        for w in ways.keys() - {'scratch'}:
+            pairs = [(s['ways'][w]['test']['top1'], s['ways']['scratch']['test']['top1']) for s in seeds]
+            versus[w] = _spread([a - b for a, b in pairs])
+    return {'summary': summary, 'versus_scratch': {w: versus[w] for w in ways if w in versus}}
+
+
+def _spread(values: list[float]) -> dict:
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {'mean': float(np.mean(values)), 'std': std, 'values': values}
