@@ -1,0 +1,144 @@
+"""The loop: what it selects, when it stops, and that devices and interruptions change nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from ssljax import config as configs
+from ssljax import experiment, preempt, train
+from ssljax.log import read
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def quiet_run(config, workdir):
+    return experiment.run(config, workdir)
+
+
+@pytest.fixture
+def tiny(config):
+    config.transfer.ways = ('frozen', 'finetune')
+    config.evaluate.update(knn=0, probe=False)
+    return config
+
+
+def test_validation_chooses_the_weights_and_patience_ends_the_stage(tiny, tmp_path):
+    tiny.transfer.ways = ('scratch',)
+    tiny.pretrain.method = 'none'
+    tiny.transfer.scratch.update(steps=400, evals=40, patience=3)
+    tiny.transfer.scratch.optim.lr = 0.2
+    record = quiet_run(tiny, tmp_path)['seeds'][0]['ways']['scratch']
+    values = {r['step']: r['val/top1'] for r in read(tmp_path / 'seed0/scratch/metrics.jsonl') if 'val/top1' in r}
+    assert record['steps'] == max(values) < 400
+    assert record['best_step'] == max(values, key=lambda s: (values[s], -s))
+    assert record['val']['top1'] == max(values.values())
+    later = [s for s in values if s > record['best_step']]
+    assert len(later) == 3
+
+
+def test_several_steps_a_call_are_the_same_steps(tiny, tmp_path):
+    one = quiet_run(tiny, tmp_path / 'one')
+    tiny.steps_per_call = 4
+    tiny.pretrain.evals = 1  # evaluations fall on calls: 12 steps are three of them
+    four = quiet_run(tiny, tmp_path / 'four')
+    for way in tiny.transfer.ways:
+        a, b = (r['seeds'][0]['ways'][way]['test']['loss'] for r in (one, four))
+        assert a == pytest.approx(b, rel=1e-3)
+
+
+def test_a_signal_between_stages_stops_the_run_and_it_goes_on(tiny, tmp_path, monkeypatch):
+    whole = quiet_run(tiny, tmp_path / 'whole')
+    asked = iter([False] * 9 + [True] * 1000)
+    monkeypatch.setattr(preempt, 'asked', lambda: next(asked))
+    with pytest.raises(preempt.Preempted):
+        quiet_run(tiny, tmp_path / 'cut')
+    monkeypatch.undo()
+    again = quiet_run(tiny, tmp_path / 'cut')
+    assert again['summary'] == whole['summary']
+
+
+def test_a_loss_that_is_not_finite_is_explained(tiny, tmp_path):
+    tiny.pretrain.optim.update(lr=1e20, momentum=0.0)
+    with pytest.raises(ValueError, match='the loss is .* lower optim.lr'):
+        quiet_run(tiny, tmp_path)
+
+
+def test_evaluations_are_even_and_the_last_is_at_the_end(tiny):
+    program = train.Program(None, None, None, steps=100, steps_per_call=8, run=None, evaluate=None)
+    assert sorted(train._eval_steps(program, 4)) == [32, 56, 80, 100]
+
+
+def test_summary_is_paired_by_seed():
+    from ssljax.result import summarise
+
+    seeds = [
+        {'ways': {'scratch': {'test': {'top1': a}}, 'finetune': {'test': {'top1': b}}}}
+        for a, b in ((0.5, 0.6), (0.7, 0.9))
+    ]
+    got = summarise(seeds)
+    assert got['summary']['scratch']['top1']['mean'] == pytest.approx(0.6)
+    assert got['summary']['scratch']['top1']['std'] == pytest.approx(0.1 * 2**0.5)
+    assert got['versus_scratch']['finetune']['values'] == pytest.approx([0.1, 0.2])
+
+
+CHILD = """
+import json, sys, jax
+from tests.test_train import child_config
+from ssljax import experiment
+result = experiment.run(child_config(), sys.argv[1])
+print(json.dumps([jax.device_count(), result['seeds'][0]['ways']['finetune']['test']]))
+"""
+
+
+def child_config():
+    c = configs.base()
+    c.data.update(source='synthetic:8x8x1:3', labels='10/class', val='60')
+    c.backbone.update(name='nin', blocks=3)  # BatchNorm: its statistics are those of the whole batch
+    c.pretrain.update(epochs=0.0, steps=5, evals=1, batch_size=16)
+    c.transfer.update(ways=('finetune',), batch_size=16)
+    c.transfer.finetune.update(steps=5, evals=1)
+    c.evaluate.update(batch_size=100, figures=False, knn=0, probe=False)
+    return c
+
+
+def test_one_device_and_four_devices_agree(tmp_path):
+    outcomes = []
+    for n in (1, 4):
+        env = os.environ | {'JAX_PLATFORMS': 'cpu', 'PYTHONPATH': str(ROOT)}
+        env['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={n}'
+        command = [sys.executable, '-c', CHILD, str(tmp_path / str(n))]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+        outcomes.append(json.loads(done.stdout.strip().splitlines()[-1]))
+    assert [o[0] for o in outcomes] == [1, 4]
+    assert outcomes[0][1]['loss'] == pytest.approx(outcomes[1][1]['loss'], rel=1e-4)
+    logs = [read(tmp_path / f'{n}/seed0/pretrain/metrics.jsonl')[0] for n in (1, 4)]
+    np.testing.assert_allclose(logs[0]['train/loss'], logs[1]['train/loss'], rtol=1e-4)
+
+
+def test_streamed_training_equals_resident_training(tiny, tmp_path):
+    pytest.importorskip('tensorflow')
+    resident = quiet_run(tiny, tmp_path / 'resident')
+    tiny.data.path = 'stream'
+    stream = quiet_run(tiny, tmp_path / 'stream')
+    assert stream['seeds'][0]['pretrain']['path'] == 'stream'
+    assert resident['summary'] == stream['summary']
+
+
+def test_the_mesh_refuses_a_batch_that_does_not_divide(mesh):
+    from ssljax.sharding import check_batch
+
+    with pytest.raises(ValueError, match='does not divide'):
+        check_batch(mesh.size + 1 if mesh.size > 1 else 3, mesh if mesh.size > 1 else _Mesh(2))
+    assert jax.device_count() == mesh.size
+
+
+class _Mesh:
+    def __init__(self, size):
+        self.size = size
