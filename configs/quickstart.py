@@ -1,4 +1,4 @@
-"""The main job on scikit-learn's digits (8x8, embedded, no download): what 50 labels give with and without pretraining.
+"""The main job on scikit-learn's digits (8x8, no download): what 50 labels give with and without pretraining.
 
 python -m ssljax.main --config=configs/quickstart.py
 """
@@ -17,9 +17,12 @@ def get_config():
     c.pretrain.epochs = 60.0
     c.pretrain.batch_size = 64
     c.pretrain.augment = 'crop(1)'
+    c.pretrain.pool = 'flatten'
     c.transfer.augment = 'crop(1)'
     c.transfer.batch_size = 50
     c.transfer.pool = 'flatten'
     c.transfer.frozen.epochs = 100.0
     c.transfer.second.epochs = 100.0
+    c.transfer.second.optim.lr = 0.02
+    c.transfer.finetune.optim.lr = 0.02
     return c

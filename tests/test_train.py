@@ -43,9 +43,10 @@ def test_validation_chooses_the_weights_and_patience_ends_the_stage(tiny, tmp_pa
 
 
 def test_several_steps_a_call_are_the_same_steps(tiny, tmp_path):
+    for stage in (tiny.pretrain, tiny.transfer.frozen, tiny.transfer.finetune):
+        stage.update(steps=8, evals=1)
     one = quiet_run(tiny, tmp_path / 'one')
     tiny.steps_per_call = 4
-    tiny.pretrain.evals = 1  # evaluations fall on calls: 12 steps are three of them
     four = quiet_run(tiny, tmp_path / 'four')
     for way in tiny.transfer.ways:
         a, b = (r['seeds'][0]['ways'][way]['test']['loss'] for r in (one, four))
@@ -97,12 +98,13 @@ print(json.dumps([jax.device_count(), result['seeds'][0]['ways']['finetune']['te
 
 
 def child_config():
+    """The cnn has BatchNorm: its statistics are those of the whole batch, over all devices."""
     c = configs.base()
     c.data.update(source='synthetic:8x8x1:3', labels='10/class', val='60')
-    c.backbone.update(name='nin', blocks=3)  # BatchNorm: its statistics are those of the whole batch
     c.pretrain.update(epochs=0.0, steps=5, evals=1, batch_size=16)
     c.transfer.update(ways=('finetune',), batch_size=16)
     c.transfer.finetune.update(steps=5, evals=1)
+    c.pretrain.optim.lr = c.transfer.finetune.optim.lr = 0.01
     c.evaluate.update(batch_size=100, figures=False, knn=0, probe=False)
     return c
 
