@@ -46,7 +46,7 @@ def take_backbone(source: dict, target: dict, where: str) -> dict:
 
 def _flat(variables) -> dict:
     out = {}
-    for collection, tree in variables.items():
+    for collection, tree in sorted(variables.items(), key=lambda item: item[0] != 'params'):  # weights first
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree.get('backbone', {})):
             out[f'{collection}/{path_name(path)}'] = leaf
     return out
