@@ -36,7 +36,6 @@ def get_config():
             'RotNet with 4 blocks, 200 epochs, 3 dense layers on block 2, 50,000 labels',
             paper,
         ),
-        ('random_frozen', 72.50, 'random weights, a convolutional block on block 2, 50,000 labels', paper),
     )
     return c
 
