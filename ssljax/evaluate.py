@@ -42,7 +42,7 @@ def evaluate(config, mesh, method, trained) -> tuple[dict, dict]:
         record['knn'] = {n: knn_accuracy(f, labels, trained, cfg.knn) for n, f in features.items()}
     if cfg.probe:
         record['probe'] = {n: probes(f, labels, trained, cfg.probe_l2) for n, f in features.items()}
-    return record, figure_arrays(config, see, trained, labels) if cfg.figures else {}
+    return record, figure_arrays(config, see, trained, labels) if cfg.figures and trained.ways else {}
 
 
 def pooled_layers(backbone, pool: str):

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ssljax import log
+
 
 class Run(NamedTuple):
     """A result, the logged rows as {stage: {seed: [row, ...]}}, and the arrays of the first seed."""
@@ -57,11 +59,7 @@ def read_metrics(workdir):
 def read_rows(path):
     """One row a step; what a resumed run logged again replaces what stood there before."""
     rows = {}
-    for line in path.read_text(encoding='utf-8').splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue  # a killed run leaves half a line
+    for row in log.read(path):
         if isinstance(row, dict) and 'step' in row:
             rows.setdefault(row['step'], {}).update(row)
     return [rows[step] for step in sorted(rows)]
