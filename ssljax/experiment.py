@@ -162,6 +162,8 @@ def train_seed(run: Run, seed: int) -> Seed:
     )  # fmt: skip
     partitions.save(directory / 'partition.npz', rows, train=source.train.digest(), seed=seed)
     labeled, val = source.train.take(rows.labeled), validation(source, rows)
+    if not len(val):
+        raise ValueError(f'data.val is {config.data.val!r}: validation chooses the weights, so it needs some images.')
     pretrained, record = None, None
     if 'pretrain' in run.methods:
         images = unlabeled_images(source, rows)
