@@ -32,7 +32,7 @@ class Feed:
         the whole set the split belongs to, shared by all feeds over it; 'row', int32 [n], places in it;
         'label', int32 [n]. Stream: {}.
       get: pure function (arrays, payload without its first axis) -> {'image': uint8 [B, H, W, C], 'label':
-        int32 [B]}.
+        int32 [B], 'index': int32 [B], the places in the split}.
       path: 'resident' or 'stream'.
       n: images in the split.
       batch_size: B, over all devices.
@@ -51,7 +51,7 @@ class Feed:
         """Iterator over what `get` wants for steps start_step to stop_step - 1, k steps an item.
 
         Each item has axes [k, B, ...], sharded over the mesh axis 'data' on B; the last may be shorter than
-        k. Resident: int32 [k, B], counted within the split. Stream: {'image', 'label'}.
+        k. Resident: int32 [k, B], counted within the split. Stream: {'image', 'label', 'index'}.
         """
         if k < 1:
             raise ValueError(f'An item of a feed must hold at least one step, got k={k}.')
@@ -139,6 +139,7 @@ def get_resident(arrays, payload):
     return {
         'image': arrays['image'].at[rows].get(mode='promise_in_bounds'),
         'label': arrays['label'].at[payload].get(mode='promise_in_bounds'),
+        'index': payload,
     }
 
 
@@ -245,7 +246,7 @@ def _resident_items(split, batch_size, seed, places, start, stop, k):
 def _stream_items(split, batch_size, seed, places, start, stop, k):
     def read(step):
         rows = batch_indices(len(split), batch_size, seed, step, step + 1)[0, places]
-        return split.read(rows), split.labels[rows]
+        return split.read(rows), split.labels[rows], rows
 
     return stream.batches(read, start, stop, k, (len(places), *split.shape), _AHEAD)
 

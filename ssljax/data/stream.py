@@ -30,14 +30,15 @@ def batches(read, start, stop, k, shape, ahead):
     """Reads steps start to stop - 1, several at a time, in order.
 
     Args:
-      read: step -> (images uint8 [B, H, W, C], labels int32 [B]), called from several threads.
+      read: step -> (images uint8 [B, H, W, C], labels int32 [B], indices int32 [B]), called from several threads.
       start, stop: steps; nothing before `start` is read.
       k: steps an item.
       shape: (B, H, W, C).
       ahead: items to hold ready.
 
     Yields:
-      numpy {'image': uint8 [k, B, H, W, C], 'label': int32 [k, B]}; the last may be shorter than k.
+      numpy {'image': uint8 [k, B, H, W, C], 'label': int32 [k, B], 'index': int32
+      [k, B]}; the last may be shorter than k.
 
     Raises:
       what `read` raises.
@@ -50,11 +51,12 @@ def batches(read, start, stop, k, shape, ahead):
             return read(int(step))
         except Exception as e:  # kept for the consumer: TensorFlow would print it and lose its type
             failed.append(e)
-            return np.zeros(shape, np.uint8), np.zeros(shape[:1], np.int32)
+            return np.zeros(shape, np.uint8), *np.zeros((2, *shape[:1]), np.int32)
 
     def load(step):
-        image, label = tf.numpy_function(attempt, [step], (tf.uint8, tf.int32))
-        return {'image': tf.ensure_shape(image, shape), 'label': tf.ensure_shape(label, shape[:1])}
+        image, *rows = tf.numpy_function(attempt, [step], (tf.uint8, tf.int32, tf.int32))
+        label, index = (tf.ensure_shape(row, shape[:1]) for row in rows)
+        return {'image': tf.ensure_shape(image, shape), 'label': label, 'index': index}
 
     data = tf.data.Dataset.range(start, stop).map(load, num_parallel_calls=cores(), deterministic=True)
     for item in data.batch(k).prefetch(ahead).as_numpy_iterator():

@@ -234,7 +234,7 @@ def test_other_devices_and_processes_see_the_same_batches(split, mesh, tmp_path)
     finally:
         for process in processes:
             process.kill()
-    assert len(expected) == 2 * (5 * 2 + 3 * 3)
+    assert len(expected) == 2 * (5 * 3 + 3 * 3)  # image, label and index; image, label and mask
     for paths in ((four,), (a, b)):
         found = whole(*(dict(np.load(path)) for path in paths))
         assert found.keys() == expected.keys()
