@@ -1,5 +1,7 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from ssljax import losses
@@ -25,3 +27,153 @@ def test_top_k(k, right):
 
 def test_a_collapsed_network_has_no_accuracy():
     assert losses.top_k(jnp.zeros((4, 3)), jnp.array([0, 1, 2, 0]), 1).sum() == 0
+
+
+def test_soft_cross_entropy_hand_worked():
+    logits = jnp.log(jnp.array([[0.5, 0.25, 0.25]]))
+    got = losses.soft_cross_entropy(logits, jnp.array([[0.5, 0.0, 0.5]]))
+    np.testing.assert_allclose(got, [0.5 * np.log(2) + 0.5 * np.log(4)], rtol=1e-6)
+
+
+def pair(n=6, d=5):
+    rng = np.random.default_rng(0)
+    return tuple(jnp.asarray(rng.normal(size=(n, d)), jnp.float32) for _ in range(2))
+
+
+def test_nt_xent_hand_worked():
+    """Two images whose views agree and are orthogonal to each other: one positive of cosine 1, two negatives of 0."""
+    a = jnp.array([[3.0, 0.0], [0.0, 0.5]])
+    got, right = losses.nt_xent(a, 2 * a, 0.5)
+    np.testing.assert_allclose(got, [np.log(np.exp(2) + 2) - 2] * 4, rtol=1e-6)
+    np.testing.assert_array_equal(right, np.ones(4))
+
+
+def test_nt_xent_is_that_of_optax():
+    a, b = pair()
+    rows = jnp.stack([a, b], 1).reshape(-1, a.shape[1])
+    theirs = optax.losses.ntxent(rows, jnp.repeat(jnp.arange(len(a)), 2), temperature=0.3)
+    np.testing.assert_allclose(losses.nt_xent(a, b, 0.3)[0].mean(), theirs, rtol=1e-5)
+
+
+def test_info_nce_hand_worked():
+    query, key = jnp.array([[2.0, 0.0], [0.0, 1.0]]), jnp.array([[1.0, 0.0], [1.0, 1.0]])
+    got, right = losses.info_nce(query, key, 1.0)
+    near = np.sqrt(0.5)
+    expected = [np.log(np.e + np.exp(near)) - 1, np.log(1 + np.exp(near)) - near]
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    np.testing.assert_array_equal(right, [1, 1])
+    assert losses.info_nce(query, key[::-1], 1.0)[1].sum() == 0
+
+
+def test_contrastive_losses_of_equal_embeddings():
+    """All alike: the loss is the logarithm of the candidates, and nothing is right."""
+    same = jnp.ones((4, 3))
+    for (got, right), candidates in ((losses.nt_xent(same, same, 0.1), 7), (losses.info_nce(same, same, 0.1), 4)):
+        np.testing.assert_allclose(got, np.full(len(got), np.log(candidates)), rtol=1e-5)
+        assert right.sum() == 0
+
+
+def test_cosines_hand_worked():
+    prediction, target = jnp.array([[3.0, 4.0], [1.0, 0.0]]), jnp.array([[5.0, 0.0], [-2.0, 0.0]])
+    np.testing.assert_allclose(losses.negative_cosine(prediction, target), [-0.6, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(losses.byol(prediction, target), [0.8, 4.0], rtol=1e-6)
+
+
+def test_byol_is_a_squared_distance():
+    a, b = pair()
+    u, v = (np.asarray(x) / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    np.testing.assert_allclose(losses.byol(a, b), ((u - v) ** 2).sum(1), rtol=1e-5)
+
+
+def test_unit_of_zeros_has_a_finite_gradient():
+    assert np.isfinite(jax.grad(lambda x: losses.unit(x).sum())(jnp.zeros((2, 3)))).all()
+
+
+def test_barlow_twins_hand_worked():
+    """First dimension: correlation 1; second: -1; across: 0, and 0 on the diagonal costs (1 - -1)^2."""
+    a = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]) * 100
+    b = a * jnp.array([1.0, -1.0])
+    np.testing.assert_allclose(losses.barlow_twins(a, b, 0.1), 4.0, atol=1e-4)
+    mixed = jnp.stack([a[:, 0], a[:, 0]], 1)  # both dimensions alike: off the diagonal 1, twice
+    np.testing.assert_allclose(losses.barlow_twins(mixed, mixed, 0.1), 0.2, atol=1e-4)
+
+
+def test_barlow_twins_against_corrcoef():
+    a, b = pair(50, 4)
+    c = np.corrcoef(a, b, rowvar=False)[:4, 4:]
+    off = c - np.diag(np.diag(c))
+    expected = ((1 - np.diag(c)) ** 2).sum() + 0.01 * (off**2).sum()
+    np.testing.assert_allclose(losses.barlow_twins(a, b, 0.01), expected, rtol=1e-3)
+
+
+def test_vicreg_hand_worked():
+    a = jnp.array([[0.5, 0.5], [-0.5, -0.5]])  # variances 1/2, covariance 1/2
+    b = a + jnp.array([1.0, 0.0])
+    invariance, variance, covariance = losses.vicreg(a, b)
+    np.testing.assert_allclose(invariance, 0.5, rtol=1e-6)
+    np.testing.assert_allclose(variance, 1 - np.sqrt(0.5 + 1e-4), rtol=1e-5)
+    np.testing.assert_allclose(covariance, 2 * (2 * 0.25) / 2, rtol=1e-6)
+
+
+def test_vicreg_against_cov():
+    a, b = pair(50, 4)
+    covariances = [np.cov(x, rowvar=False) for x in (0.3 * a, b)]
+    _, variance, covariance = losses.vicreg(0.3 * a, b)
+    np.testing.assert_allclose(
+        covariance, sum((c[~np.eye(4, dtype=bool)] ** 2).sum() / 4 for c in covariances), rtol=1e-4
+    )
+    hinges = [np.maximum(0, 1 - np.sqrt(np.diag(c) + 1e-4)).mean() for c in covariances]
+    np.testing.assert_allclose(variance, np.mean(hinges), rtol=1e-4)
+
+
+def test_vicreg_of_a_collapsed_embedding():
+    """The variance term is what a constant costs."""
+    invariance, variance, covariance = losses.vicreg(jnp.ones((4, 3)), jnp.ones((4, 3)))
+    np.testing.assert_allclose([invariance, variance, covariance], [0, 0.99, 0], atol=1e-6)
+
+
+def test_dino_hand_worked():
+    teacher, centre = jnp.log(jnp.array([[0.9, 0.1]])) + 3, jnp.log(jnp.array([0.9, 0.1]))
+    student = 2 * jnp.log(jnp.array([[0.25, 0.75]]))
+    got = losses.dino(student, teacher, centre, student_temperature=2.0, teacher_temperature=0.5)
+    np.testing.assert_allclose(got, [0.5 * np.log(4) + 0.5 * np.log(4 / 3)], rtol=1e-5)  # centred: uniform targets
+    got = losses.dino(student, teacher, jnp.zeros(2), student_temperature=2.0, teacher_temperature=0.5)
+    np.testing.assert_allclose(got, [(0.81 * np.log(4) + 0.01 * np.log(4 / 3)) / 0.82], rtol=1e-5)
+
+
+def test_swav_hand_worked():
+    scores = 0.1 * jnp.log(jnp.array([[0.25, 0.75]]))
+    np.testing.assert_allclose(losses.swav(scores, jnp.array([[1.0, 0.0]]), 0.1), [np.log(4)], rtol=1e-6)
+
+
+def test_no_gradient_reaches_the_targets_of_dino_and_swav():
+    a, b = pair()
+    to_teacher = jax.grad(lambda t: losses.dino(a, t, 0.0, student_temperature=0.1, teacher_temperature=0.1).sum())(b)
+    to_codes = jax.grad(lambda c: losses.swav(a, c, 0.1).sum())(b)
+    assert not to_teacher.any() and not to_codes.any()
+
+
+def test_sinkhorn_hand_worked():
+    """A doubly stochastic 2 x 2 matrix has one unknown, which the cross ratio of exp(scores / epsilon) fixes."""
+    scores, epsilon = np.array([[0.3, 0.1], [0.6, 0.2]]), 0.1
+    ratio = np.exp((0.3 + 0.2 - 0.1 - 0.6) / epsilon / 2)
+    p = ratio / (1 + ratio)
+    got = losses.sinkhorn(jnp.asarray(scores, jnp.float32), epsilon=epsilon, iterations=100)
+    np.testing.assert_allclose(got, [[p, 1 - p], [1 - p, p]], rtol=1e-4)
+
+
+def test_sinkhorn_is_the_optimal_transport():
+    """Of the couplings with these marginals one alone has log q - scores / epsilon = u_i + v_j: the optimum."""
+    scores = pair(12, 4)[0]
+    q = losses.sinkhorn(scores, epsilon=0.5, iterations=200)
+    np.testing.assert_allclose(q.sum(1), np.ones(12), rtol=1e-4)
+    np.testing.assert_allclose(q.sum(0), np.full(4, 3.0), rtol=1e-4)
+    rest = np.asarray(jnp.log(q) - scores / 0.5)
+    np.testing.assert_allclose(rest - rest[:1] - rest[:, :1] + rest[0, 0], 0, atol=1e-4)
+
+
+def test_sinkhorn_with_a_small_epsilon():
+    scores = jnp.asarray(pair(8, 3)[0], jnp.bfloat16)
+    q = losses.sinkhorn(scores, epsilon=1e-3, iterations=3)
+    assert q.dtype == jnp.float32 and np.isfinite(q).all()
+    np.testing.assert_allclose(q.sum(1), np.ones(8), rtol=1e-4)

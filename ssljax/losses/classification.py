@@ -1,4 +1,4 @@
-"""Losses: pure functions with their source."""
+"""Losses of logits against labels or against a distribution, and their accuracy."""
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,12 @@ def cross_entropy(logits, labels, *, smoothing: float = 0.0):
     logp = jax.nn.log_softmax(logits)
     hard = -jnp.take_along_axis(logp, labels[:, None], axis=1)[:, 0]
     return (1 - smoothing) * hard - smoothing * logp.mean(axis=1) if smoothing else hard
+
+
+def soft_cross_entropy(logits, targets):
+    """-sum_k targets_k log softmax(logits)_k, per row. logits: [B, K] float32; targets: [B, K] float32, each row a
+    distribution; returns [B] float32."""
+    return -jnp.sum(targets * jax.nn.log_softmax(logits), axis=1)
 
 
 def top_k(logits, labels, k: int):

@@ -1,0 +1,26 @@
+"""Losses: pure functions with their source."""
+
+from ssljax.losses.classification import cross_entropy, soft_cross_entropy, top_k
+from ssljax.losses.clustering import dino, sinkhorn, swav
+from ssljax.losses.contrastive import info_nce, nt_xent
+from ssljax.losses.metric import squared_distances, triplet
+from ssljax.losses.redundancy import barlow_twins, vicreg
+from ssljax.losses.regression import byol, negative_cosine, unit
+
+__all__ = [
+    'barlow_twins',
+    'byol',
+    'cross_entropy',
+    'dino',
+    'info_nce',
+    'negative_cosine',
+    'nt_xent',
+    'sinkhorn',
+    'soft_cross_entropy',
+    'squared_distances',
+    'swav',
+    'top_k',
+    'triplet',
+    'unit',
+    'vicreg',
+]
