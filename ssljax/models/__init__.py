@@ -8,6 +8,7 @@ from ssljax.models.cnn import cnn
 from ssljax.models.mobilenet import mobilenet
 from ssljax.models.nin import nin
 from ssljax.models.resnet import resnet18, resnet34, resnet50
+from ssljax.models.vit import vit
 
 BACKBONES = {
     'cnn': cnn,
@@ -17,6 +18,7 @@ BACKBONES = {
     'resnet34': resnet34,
     'resnet50': resnet50,
     'mobilenet': mobilenet,
+    'vit': vit,
 }
 
 
@@ -24,7 +26,8 @@ def build(config, upto: str = '') -> layers.Backbone:
     """The backbone of config.backbone, whole or up to and including the layer `upto`.
 
     Args:
-        config: config.backbone with name, blocks (nin), stem, dtype, conv.
+        config: config.backbone with name, stem, dtype, conv, blocks (nin), width and depth (cnn, vit), heads and patch
+            (vit).
         upto: a layer's name; the layers after it are not made and have no parameters. '' makes all.
 
     Returns:
@@ -40,6 +43,14 @@ def build(config, upto: str = '') -> layers.Backbone:
     names = [name for name, _ in backbone.layers]
     _find(upto, dict(backbone.layers), f'layer of backbone {config.name!r}')
     return backbone.clone(layers=backbone.layers[: names.index(upto) + 1])
+
+
+def stem_for(config, shape) -> str:
+    """The stem that 'auto' stands for with images of `shape` (H, W, C). AlexNet's 'auto' has three levels with the
+    same weights and stays as it is."""
+    if config.stem != 'auto' or config.name == 'alexnet':
+        return config.stem
+    return 'cifar' if min(shape[:2]) < 64 else 'imagenet'
 
 
 def layer_names(config) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The two-convolution network with 16 features a layer, for images from 8 x 8 and for quick tests."""
+"""A few convolutions, 16 features a layer by default, for images from 8 x 8 and for quick tests."""
 
 import functools
 
@@ -10,25 +10,30 @@ from ssljax.models import layers
 
 
 class Block(nn.Module):
-    """3x3 convolution to 16 features, 2x2 max pooling, BatchNorm, ReLU: [B, H, W, C] -> [B, H // 2, W // 2, 16].
+    """3x3 convolution, 2x2 max pooling, BatchNorm, ReLU: [B, H, W, C] -> [B, H // 2, W // 2, width].
 
     Pooling comes first because BatchNorm and ReLU then work on a quarter of the pixels; the scale starts positive.
     """
 
+    width: int
     dtype: jnp.dtype
     mode: str
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        x = layers.Conv(16, 3, dtype=self.dtype, mode=self.mode, name='conv')(x)
+        x = layers.Conv(self.width, 3, dtype=self.dtype, mode=self.mode, name='conv')(x)
         x = layers.max_pool(x, 2, 2, mode=self.mode)
         return nn.relu(layers.BatchNorm(train, dtype=self.dtype, name='norm')(x))
 
 
 def cnn(config) -> layers.Backbone:
-    """conv1 [B, H/2, W/2, 16], conv2 [B, H/4, W/4, 16].
+    """conv1 [B, H/2, W/2, width], conv2 [B, H/4, W/4, width], ... for config.depth (0: 2) and config.width (0: 16).
 
-    With BatchNorm rotation on Fashion-MNIST reached 97.6% in two epochs, without it 97.3% in three.
+    With BatchNorm rotation on Fashion-MNIST reached 97.6% in two epochs, without it 97.3% in three. Raises ValueError
+    for a width or depth below 0.
     """
-    block = functools.partial(Block, **layers.common(config))
-    return layers.Backbone('cnn', (('conv1', block), ('conv2', block)), min_size=4)
+    width, depth = config.width or 16, config.depth or 2
+    if width < 0 or depth < 0:
+        raise ValueError(f'backbone.width={width} and backbone.depth={depth}: both must be 0 (the default) or more')
+    block = functools.partial(Block, width, **layers.common(config))
+    return layers.Backbone('cnn', tuple((f'conv{i}', block) for i in range(1, depth + 1)), min_size=2**depth)

@@ -38,6 +38,20 @@ def conv2d(x, w, stride: int = 1, padding: int = 0, *, groups: int = 1, mode: st
     return _lax_conv(x, w, stride, ((padding, padding), (padding, padding)), groups)
 
 
+def conv_transpose2d(x, w, stride: int = 1, padding: int = 0, *, mode: str = 'auto') -> jax.Array:
+    """The transpose of `conv2d`: x [B, h, w, C] with w [k, k, D, C] -> [B, H, W, D].
+
+    H = (h - 1) stride + k - 2 padding. The fast form is one ordinary convolution for each of the stride^2 phases of the
+    output's pixels.
+    """
+    pads = ((padding, padding), (padding, padding))
+    if is_fast(mode):
+        size = [(n - 1) * stride + k - 2 * padding for n, k in zip(x.shape[1:3], w.shape[:2])]
+        return _input_gradient(x, w, stride, pads, size)
+    edges = [(k - 1 - padding, k - 1 - padding) for k in w.shape[:2]]
+    return lax.conv_transpose(x, w, (stride, stride), edges, dimension_numbers=_LAYOUT, transpose_kernel=True)
+
+
 def max_pool(x, window: int, stride: int, padding: int = 0, *, mode: str = 'auto') -> jax.Array:
     """Max pooling of x [B, H, W, C] -> [B, h, w, C]; the padding is never the maximum."""
     if is_fast(mode):

@@ -1,4 +1,4 @@
-"""Heads that turn an activation into logits, and the pooling that turns it into a feature vector."""
+"""Heads that turn an activation into logits or an embedding, and the pooling that makes it a feature vector."""
 
 import re
 
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ssljax.losses import unit
 from ssljax.models.layers import BatchNorm
 
 
@@ -57,8 +58,44 @@ class Head(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        x = pool_features(x.astype(jnp.float32), self.pool)
-        for i, width in enumerate(self.hidden, 1):
-            x = nn.Dense(width, use_bias=False, kernel_init=nn.initializers.he_normal(), name=f'dense{i}')(x)
-            x = nn.relu(BatchNorm(train, name=f'norm{i}')(x))
+        x = _hidden(pool_features(x.astype(jnp.float32), self.pool), self.hidden, train)
         return nn.Dense(self.num_classes, name='logits')(x)
+
+
+class Projector(nn.Module):
+    """Embedding [B, widths[-1]] float32 of an activation [B, h, w, c] or [B, d]: the MLP that joint-embedding methods
+    use as projector and as predictor.
+
+    Each width but the last is a dense layer without bias, BatchNorm and ReLU; the last is a dense layer without bias,
+    followed by a BatchNorm without scale and shift where `last_norm` is set. `pool` as in `pool_features`.
+    """
+
+    widths: tuple[int, ...]
+    pool: str = 'avg'
+    last_norm: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        x = _hidden(pool_features(x.astype(jnp.float32), self.pool), self.widths[:-1], train)
+        x = nn.Dense(self.widths[-1], use_bias=False, name='embedding')(x)
+        return BatchNorm(train, use_scale=False, use_bias=False, name='norm')(x) if self.last_norm else x
+
+
+class Prototypes(nn.Module):
+    """Cosines [B, count] float32 in [-1, 1] of x [B, D] with `count` learnt directions. Both are normalised in the
+    forward pass: the length of a direction means nothing."""
+
+    count: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        kernel = self.param('kernel', nn.initializers.normal(1.0), (x.shape[-1], self.count), jnp.float32)
+        return unit(x) @ unit(kernel.T).T
+
+
+def _hidden(x, widths, train):
+    """Dense layers without bias, each with BatchNorm and ReLU, as submodules of the caller."""
+    for i, width in enumerate(widths, 1):
+        x = nn.Dense(width, use_bias=False, kernel_init=nn.initializers.he_normal(), name=f'dense{i}')(x)
+        x = nn.relu(BatchNorm(train, name=f'norm{i}')(x))
+    return x

@@ -48,6 +48,29 @@ class Conv(nn.Module):
         return y
 
 
+class ConvTranspose(nn.Module):
+    """Transposed 2-D convolution, [B, h, w, C] -> [B, (h - 1) stride + kernel - 2 padding, ..., features]."""
+
+    features: int
+    kernel: int = 4
+    stride: int = 2
+    padding: int = 1
+    use_bias: bool = False
+    dtype: jnp.dtype = jnp.float32
+    mode: str = 'auto'
+    kernel_init: Callable = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.kernel, self.kernel, self.features, x.shape[-1])
+        kernel = self.param('kernel', self.kernel_init, shape, jnp.float32)
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        y = conv_ops.conv_transpose2d(x, kernel, self.stride, self.padding, mode=self.mode)
+        if self.use_bias:
+            y += self.param('bias', nn.initializers.zeros, (self.features,), jnp.float32).astype(self.dtype)
+        return y
+
+
 def BatchNorm(train: bool, **fields) -> nn.Module:
     """Batch normalisation over all axes but the last; the statistics are float32 and, under a mesh, global.
 

@@ -10,7 +10,8 @@ LAST = {'alexnet': 4096, 'resnet18': 512, 'resnet34': 512, 'resnet50': 2048, 'mo
 
 
 def config(name, **fields):
-    return ConfigDict(dict(name=name, blocks=4, stem='auto', dtype='float32', conv='auto') | fields)
+    common = dict(name=name, blocks=4, stem='auto', dtype='float32', conv='auto')
+    return ConfigDict(common | dict(width=0, depth=0, heads=4, patch=4) | fields)
 
 
 def shapes(cfg, size, channels=3, upto=''):

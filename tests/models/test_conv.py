@@ -67,6 +67,18 @@ def test_depthwise_equals_xla(stride, side):
     agree(function, normal(3, side, side + 1, 4), normal(3, 3, 1, 4))
 
 
+@pytest.mark.parametrize(
+    'kernel, stride, padding, side', [(4, 2, 1, 7), (3, 2, 1, 4), (5, 2, 2, 3), (4, 4, 0, 2), (3, 1, 1, 5)]
+)
+def test_transposed_convolution_equals_xla_and_the_gradient(kernel, stride, padding, side):
+    function = lambda x, w, mode: conv.conv_transpose2d(x, w, stride, padding, mode=mode)
+    x, w = normal(3, side, side + 1, 4), normal(kernel, kernel, 5, 4)
+    agree(function, x, w)
+    y = function(x, w, 'fast')
+    down = lambda y: conv.conv2d(y, w, stride, padding, mode='xla')
+    np.testing.assert_allclose(y, jax.vjp(down, jnp.zeros_like(y))[1](x)[0], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize('pool', [conv.max_pool, conv.avg_pool])
 @pytest.mark.parametrize('window, stride, padding, side', POOLS)
 def test_pool_equals_xla_also_at_ties(pool, window, stride, padding, side):

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax.models.heads import Head, pool_features
+from ssljax.models.heads import Head, Projector, Prototypes, pool_features
 
 X = jnp.arange(2 * 5 * 5 * 3, dtype=jnp.float32).reshape(2, 5, 5, 3)
 
@@ -30,3 +30,25 @@ def test_heads():
     assert set(variables['params']) == {'dense1', 'norm1', 'dense2', 'norm2', 'logits'}
     logits, _ = mlp.apply(variables, X.astype(jnp.bfloat16), True, mutable=['batch_stats'])
     assert logits.shape == (2, 7) and logits.dtype == jnp.float32
+
+
+def test_projector():
+    variables = Projector((8, 4), 'flatten', last_norm=True).init(jax.random.key(0), X)
+    assert jax.tree.map(jnp.shape, variables['params']) == {
+        'dense1': {'kernel': (75, 8)},
+        'norm1': {'scale': (8,), 'bias': (8,)},
+        'embedding': {'kernel': (8, 4)},
+    }
+    assert set(Projector((4,)).init(jax.random.key(0), X)['params']) == {'embedding'}
+    x = jax.random.normal(jax.random.key(1), (64, 5))
+    mlp = Projector((8, 4), last_norm=True)
+    z, _ = mlp.apply(mlp.init(jax.random.key(0), x), x.astype(jnp.bfloat16), True, mutable=['batch_stats'])
+    assert z.shape == (64, 4) and z.dtype == jnp.float32
+    np.testing.assert_allclose(z.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(z.std(0), 1, atol=1e-3)
+
+
+def test_prototypes_are_cosines():
+    x = jnp.array([[3.0, 4.0], [0.0, 0.0]])
+    cosines = Prototypes(3).apply({'params': {'kernel': jnp.array([[2.0, 0.0, -3.0], [0.0, 0.1, -4.0]])}}, x)
+    np.testing.assert_allclose(cosines, [[0.6, 0.8, -1], [0, 0, 0]], atol=1e-6)

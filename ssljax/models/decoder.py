@@ -1,0 +1,106 @@
+"""Convolutional decoders: from an activation, a code or noise back to an image, after DCGAN's generator (Radford et
+al. 2016, arXiv:1511.06434, section 3 and figure 1)."""
+
+import functools
+import math
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ssljax.models import layers
+from ssljax.models.heads import pool_features
+
+_VECTOR_SIDE = 7  # a vector is first spread over a map of at most so many pixels on its shorter side
+
+
+def grids(size: tuple[int, int], start: tuple[int, int] | None) -> list[tuple[int, int]]:
+    """Sizes of the maps up to the image `size`, each the half of the next, rounded up.
+
+    The first is the one nearest to the map that is there, `start`, in the number of doublings, or for a vector
+    (None) the first of at most 7 pixels on its shorter side.
+    """
+    if start is None:
+        steps = next(n for n in range(32) if -(-min(size) // 2**n) <= _VECTOR_SIDE)
+    else:
+        steps = max(0, round(math.log2(math.sqrt(math.prod(size) / math.prod(start)))))
+    return [tuple(-(-side // 2**n) for side in size) for n in range(steps, -1, -1)]
+
+
+class Decoder(nn.Module):
+    """[B, h, w, c] or [B, d] -> an image [B, *shape] float32.
+
+    Every doubling is a transposed 4x4 convolution of stride 2 with BatchNorm and ReLU, the last one without them;
+    a map one pixel too large is cut, and one of another size (odd pooling) is resized before the first. A
+    vector is first spread over a small map by a dense layer; so is a map that is pooled, as `pool` other than
+    'flatten' says, or that a linear code of `bottleneck` features follows.
+
+    Args:
+        shape: (H, W, C) of the image, of any size.
+        width: features of the last hidden map; each map before it has twice as many as the next.
+        pool: as in `heads.pool_features`; 'flatten' leaves a map as it is.
+        bottleneck: features of the code; 0: no code.
+        final: what the output goes through, such as jnp.tanh; None: nothing.
+        kernel_init: of the convolutions and the dense layer before them.
+    """
+
+    shape: tuple[int, int, int]
+    width: int = 32
+    pool: str = 'flatten'
+    bottleneck: int = 0
+    final: Callable | None = None
+    dtype: jnp.dtype = jnp.float32
+    mode: str = 'auto'
+    kernel_init: Callable = layers.fan_out_normal
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        sides = grids(self.shape[:2], x.shape[1:3] if x.ndim == 4 else None)
+        widths = [self.width * 2**i for i in range(max(len(sides) - 2, 0), -1, -1)]
+        common = dict(dtype=self.dtype, mode=self.mode, kernel_init=self.kernel_init)
+        norm = lambda x, name: nn.relu(layers.BatchNorm(train, dtype=self.dtype, name=f'{name}_norm')(x))
+        dense = functools.partial(nn.Dense, dtype=self.dtype)
+        if self.pool != 'flatten' or self.bottleneck:
+            x = pool_features(x, self.pool)
+        if self.bottleneck:
+            x = dense(self.bottleneck, name='code')(x)
+        if x.ndim == 2:
+            x = dense(math.prod(sides[0]) * widths[0], False, kernel_init=self.kernel_init, name='spread')(x)
+            x = norm(x.reshape(-1, *sides[0], widths[0]), 'spread')
+        elif x.shape[1:3] != sides[0]:
+            x = jax.image.resize(x, (x.shape[0], *sides[0], x.shape[3]), 'linear')
+        for i, (h, w) in enumerate(sides[1:-1], 1):
+            x = layers.ConvTranspose(widths[i], **common, name=f'up{i}')(x)
+            x = norm(x[:, :h, :w], f'up{i}')
+        last = layers.ConvTranspose if len(sides) > 1 else functools.partial(layers.Conv, kernel=3)
+        x = last(self.shape[2], use_bias=True, **common, name='pixels')(x)
+        x = x[:, : self.shape[0], : self.shape[1]].astype(jnp.float32)
+        return self.final(x) if self.final else x
+
+
+def generator(shape: tuple[int, int, int], width: int, dtype=jnp.float32, mode: str = 'auto') -> Decoder:
+    """DCGAN's generator: noise [B, z] -> images [B, *shape] in [-1, 1]; kernels normal(0, 0.02)."""
+    return Decoder(shape, width, final=jnp.tanh, dtype=dtype, mode=mode, kernel_init=nn.initializers.normal(0.02))
+
+
+class Channelwise(nn.Module):
+    """Every channel's own dense layer over its pixels, then a 1x1 convolution: [B, h, w, c] -> the same; a vector is
+    returned as it is.
+
+    It carries what the context says into a hole that no receptive field spans with c (h w)^2 instead of
+    (c h w)^2 weights (Pathak et al. 2016, section 3.1).
+    """
+
+    dtype: jnp.dtype = jnp.float32
+    mode: str = 'auto'
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        if x.ndim == 2:
+            return x
+        b, h, w, c = x.shape
+        near_he = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal', in_axis=1, out_axis=2, batch_axis=0)
+        kernel = self.param('kernel', near_he, (c, h * w, h * w)).astype(self.dtype)
+        y = jnp.einsum('bpc,cpq->bqc', x.reshape(b, h * w, c).astype(self.dtype), kernel).reshape(b, h, w, c)
+        return layers.ConvBlock(c, 1, dtype=self.dtype, mode=self.mode, name='mix')(y, train)

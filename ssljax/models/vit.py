@@ -1,0 +1,164 @@
+"""Vision Transformer (Dosovitskiy et al. 2021, arXiv:2010.11929), without a class token: the features are the map of
+patches, as in the pooled variant of MAE (He et al. 2022, arXiv:2111.06377, appendix A.1)."""
+
+import collections
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssljax.models import layers
+
+_dense = functools.partial(nn.Dense, kernel_init=nn.initializers.xavier_uniform())
+
+
+def patches(images: jax.Array, side: int) -> jax.Array:
+    """[B, H, W, C] -> [B, (H / side) (W / side), side * side * C], in reading order; side divides H and W."""
+    b, h, w, c = images.shape
+    x = images.reshape(b, h // side, side, w // side, side, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, (h // side) * (w // side), side * side * c)
+
+
+def unpatches(x: jax.Array, shape: tuple[int, int, int], side: int) -> jax.Array:
+    """The inverse of `patches`: [B, N, side * side * C] -> [B, *shape]."""
+    h, w, c = shape
+    x = x.reshape(-1, h // side, w // side, side, side, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(-1, h, w, c)
+
+
+def positions(rows: int, cols: int, width: int) -> np.ndarray:
+    """[rows * cols, width] float32: one half of the features encodes the row, the other the column, each as sines,
+    then cosines, of frequencies 10000^(-4 i / width), i < width / 4. Raises ValueError unless 4 divides `width`."""
+    if width % 4:
+        raise ValueError(f'backbone.width={width} is not possible: sine-cosine positions need a multiple of 4')
+    angle = np.arange(max(rows, cols))[:, None] / 10000 ** (np.arange(width // 4) / (width // 4))
+    code = np.concatenate([np.sin(angle), np.cos(angle)], 1).astype(np.float32)
+    return np.concatenate([np.repeat(code[:rows], cols, 0), np.tile(code[:cols], (rows, 1))], 1)
+
+
+def pick(x: jax.Array, keep: jax.Array) -> jax.Array:
+    """Rows `keep` [B, n] int32 of x [N, d] or [B, N, d] -> [B, n, d]."""
+    return x[keep] if x.ndim == 2 else jnp.take_along_axis(x, keep[:, :, None], axis=1)
+
+
+class Embed(nn.Module):
+    """Images [B, H, W, C] -> [B, N, width], or [B, n, width] of the patches `keep` [B, n]: a linear map of each patch
+    and its position. The other patches are never read."""
+
+    width: int
+    side: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False, keep: jax.Array | None = None) -> jax.Array:
+        rows, cols, c = x.shape[1] // self.side, x.shape[2] // self.side, x.shape[3]
+        matrix = lambda key, shape: nn.initializers.xavier_uniform()(key, (np.prod(shape[:3]), shape[3])).reshape(shape)
+        kernel = self.param('kernel', matrix, (self.side, self.side, c, self.width))
+        bias = self.param('bias', nn.initializers.zeros, (self.width,))
+        x, place = patches(x, self.side), positions(rows, cols, self.width)
+        if keep is not None:
+            x, place = pick(x, keep), pick(jnp.asarray(place), keep)
+        y = x.astype(self.dtype) @ kernel.reshape(-1, self.width).astype(self.dtype)
+        return y + (bias + place).astype(self.dtype)
+
+
+class Block(nn.Module):
+    """Attention and a dense layer of four times the width, each on the normalised input and added to it (pre-norm):
+    [B, n, width] -> the same. The last block is `normalised` once more, as its output is what others read."""
+
+    heads: int
+    dtype: jnp.dtype
+    normalised: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        norm, width = functools.partial(nn.LayerNorm, epsilon=1e-6, dtype=self.dtype), x.shape[-1]
+        attention = nn.MultiHeadDotProductAttention(
+            self.heads, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform(), name='attention'
+        )
+        x = x + attention(norm(name='norm1')(x))
+        y = nn.gelu(_dense(4 * width, dtype=self.dtype, name='dense1')(norm(name='norm2')(x)))
+        x = x + _dense(width, dtype=self.dtype, name='dense2')(y)
+        return norm(name='norm')(x) if self.normalised else x
+
+
+class Vit(layers.Backbone):
+    """`layers.Backbone` over patches.
+
+    `module.apply(variables, x, train, keep)` gives maps [B, H / side, W / side, width]; with `keep` [B, n] int32 only
+    these patches, counted in reading order, are encoded, and the activations are [B, n, width]. Raises ValueError for
+    images that cannot be cut into patches; `min_size` is their side.
+    """
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False, keep: jax.Array | None = None) -> dict[str, jax.Array]:
+        side = self.min_size
+        if x.ndim != 4 or x.shape[1] % side or x.shape[2] % side:
+            raise ValueError(
+                f'images of shape {x.shape} cannot be cut into patches of {side}x{side}: they must be [B, H, W, C], '
+                f'H and W multiples of {side}; set data.image_size to one, or backbone.patch to a divisor'
+            )
+        rows, cols = x.shape[1] // side, x.shape[2] // side
+        activations = collections.OrderedDict()
+        for i, (name, make) in enumerate(self.layers):
+            x = make(name=name)(x, train) if i else make(name=name)(x, train, keep)
+            activations[name] = x.reshape(-1, rows, cols, x.shape[-1]) if keep is None else x
+        return activations
+
+
+class PatchDecoder(nn.Module):
+    """MAE's decoder: patches' pixels from the encoding of some of them.
+
+    x [B, n, c] of the patches `keep` [B, n] int32, or the map [B, h, w, c] of all, is mapped to `width`; a learnt
+    token stands in for every other patch; after positions and `depth` blocks a linear layer gives [B, N, pixels]
+    float32, N = grid[0] * grid[1].
+    """
+
+    grid: tuple[int, int]
+    pixels: int
+    width: int
+    depth: int
+    heads: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, keep: jax.Array | None = None, train: bool = False) -> jax.Array:
+        x = _dense(self.width, dtype=self.dtype, name='embed')(x.reshape(x.shape[0], -1, x.shape[-1]))
+        token = self.param('token', nn.initializers.normal(0.02), (self.width,)).astype(self.dtype)
+        if keep is not None:
+            x = unpick(x, keep, self.grid[0] * self.grid[1], token)
+        x += positions(*self.grid, self.width).astype(self.dtype)
+        for i in range(1, self.depth + 1):
+            x = Block(self.heads, self.dtype, i == self.depth, name=f'block{i}')(x, train)
+        return _dense(self.pixels, name='pixels')(x.astype(jnp.float32))
+
+
+def unpick(x: jax.Array, keep: jax.Array, count: int, fill: jax.Array) -> jax.Array:
+    """The inverse of `pick`: [B, n, d] -> [B, count, d], the rows `keep` [B, n] from x and `fill` [d] elsewhere."""
+    whole = jnp.broadcast_to(fill, (count, x.shape[2]))
+    return jax.vmap(lambda x, keep: whole.at[keep].set(x, mode='promise_in_bounds', unique_indices=True))(x, keep)
+
+
+def vit(config) -> Vit:
+    """embed, block1 .. blockN for config.depth = N (0: 4); `width` (0: 64) features, `heads` heads, patches of `patch`
+    pixels.
+
+    Every layer is a map [B, H / patch, W / patch, width]; the last is normalised. Weights are Xavier uniform, as in
+    MAE. Raises ValueError for a depth or patch below 1 and a width that `heads` or 4 does not divide.
+    """
+    width, depth = config.width or 64, config.depth or 4
+    if depth < 1 or config.patch < 1:
+        raise ValueError(f'backbone.depth={depth} and backbone.patch={config.patch}: both must be 1 or more')
+    if config.heads < 1 or width % config.heads or width % 4:
+        raise ValueError(
+            f'backbone.width={width} with backbone.heads={config.heads} is not possible: the width must be a '
+            'multiple of the heads and of 4, for example width=64, heads=4'
+        )
+    dtype = layers.common(config)['dtype']
+    block = functools.partial(Block, config.heads, dtype)
+    blocks = [functools.partial(block, normalised=i == depth) for i in range(1, depth + 1)]
+    named = [('embed', functools.partial(Embed, width, config.patch, dtype))]
+    named += [(f'block{i}', make) for i, make in enumerate(blocks, 1)]
+    return Vit('vit', tuple(named), min_size=config.patch)
