@@ -7,20 +7,22 @@ import numpy as np
 
 from ssljax import models
 from ssljax.core import split
+from ssljax.data.augment import to_uint8
 from ssljax.evals import classify, embed, knn, probe
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
 
-MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE = 2000, 8, 7, 40
+MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE, SHOWN = 2000, 8, 7, 40, 8
 
 
-def evaluate(config, mesh, method, trained) -> tuple[dict, dict]:
+def evaluate(config, mesh, method, pretext, trained) -> tuple[dict, dict]:
     """Measures one seed.
 
     Args:
       config: the run's config.
       mesh: the devices.
       method: the supervised Method; its `predict` serves every way.
+      pretext: the Method that pretrained, or None.
       trained: the experiment's Seed.
 
     Returns:
@@ -32,7 +34,7 @@ def evaluate(config, mesh, method, trained) -> tuple[dict, dict]:
     for way, stage in trained.ways.items():
         logits = see(predict, stage.variables, splits['test'])
         record['ways'][way] = stage.record | {'test': classify.scores(logits, splits['test'].labels)}
-    backbones = {'pretrained': trained.pretrained, 'random': trained.random}
+    backbones = {'pretrained': trained.pretrained, 'random': trained.random if cfg.random else None}
     backbones = {n: v for n, v in backbones.items() if v is not None}
     layers, features = pooled_layers(trained.backbone, cfg.probe_pool), {}
     if cfg.knn or cfg.probe:
@@ -42,14 +44,28 @@ def evaluate(config, mesh, method, trained) -> tuple[dict, dict]:
         record['knn'] = {n: knn_accuracy(f, labels, trained, cfg.knn) for n, f in features.items()}
     if cfg.probe:
         record['probe'] = {n: probes(f, labels, trained, cfg.probe_l2) for n, f in features.items()}
-    return record, figure_arrays(config, see, trained, labels) if cfg.figures and trained.ways else {}
+    arrays = {}
+    if cfg.figures and trained.ways:
+        arrays = figure_arrays(config, see, trained, labels)
+    if cfg.figures and pretext and pretext.show:
+        arrays |= pretext_pictures(pretext, trained)
+    return record, arrays
+
+
+def pretext_pictures(pretext, trained) -> dict:
+    """{'pretext_<place>_<column title>': [SHOWN, h, w, C] uint8} of validation images."""
+    val = trained.splits['val']
+    some = np.linspace(0, len(val) - 1, min(SHOWN, len(val))).astype(int)
+    show = embed.compiled(lambda v, images: collections.OrderedDict(pretext.show(*split(v), images)))
+    columns = show(trained.pretrained, val.read(some))
+    return {f'pretext_{i}_{name}': np.asarray(to_uint8(x)) for i, (name, x) in enumerate(columns.items())}
 
 
 def pooled_layers(backbone, pool: str):
     """Compiled (variables, images uint8) -> {layer: [B, D] float32}, in the order of the layers."""
 
     def features(variables, images):
-        named = network.layers(network.Network(backbone, None, ''), variables, images)
+        named = network.layers(network.Network(backbone, ''), variables, images)
         return collections.OrderedDict((n, pool_features(a, pool).astype('float32')) for n, a in named.items())
 
     return embed.compiled(features)
@@ -82,9 +98,13 @@ def figure_arrays(config, see, trained, labels) -> dict:
     pooled = pooled_layers(tapped, config.transfer.pool)
     some = np.linspace(0, len(splits['test']) - 1, min(MAP_POINTS, len(splits['test']))).astype(int)
     test = splits['test'].take(some)
-    known, shown = (see(pooled, variables, s)[trained.layer] for s in (splits['labeled'], test))
+    shown = see(pooled, variables, test)[trained.layer]
+    before = trained.pretrained or variables
+    if trained.pretrained:
+        pooled = pooled_layers(trained.backbone, config.transfer.pool)
+    known, asked = (see(pooled, before, s)[trained.layer] for s in (splits['labeled'], test))
     queries = np.linspace(0, len(some) - 1, min(QUERIES, len(some))).astype(int)
-    _, nearest = knn.predict(known, labels['labeled'], shown[queries], k=NEIGHBORS, classes=len(trained.classes))
+    _, nearest = knn.predict(known, labels['labeled'], asked[queries], k=NEIGHBORS, classes=len(trained.classes))
     sample = np.linspace(0, len(splits['labeled']) - 1, min(SAMPLE, len(splits['labeled']))).astype(int)
     sample = sample[np.argsort(labels['labeled'][sample], kind='stable')]
     neighbors = splits['labeled'].read(nearest.ravel())
@@ -93,6 +113,7 @@ def figure_arrays(config, see, trained, labels) -> dict:
         'features_labels': test.labels,
         'features_of': np.array(way),
         'query_images': test.read(queries),
+        'neighbors_of': np.array('pretrained' if trained.pretrained else way),
         'query_labels': test.labels[queries],
         'neighbor_images': neighbors.reshape(*nearest.shape, *neighbors.shape[1:]),
         'neighbor_labels': labels['labeled'][nearest],

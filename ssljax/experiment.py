@@ -1,5 +1,6 @@
 """One run: pretrain -> transfer -> evaluate -> report, for every seed; each stage is resumable."""
 
+import functools
 import sys
 import time
 import zlib
@@ -27,6 +28,7 @@ from ssljax.data import feed as feeds
 from ssljax.data import partition as partitions
 from ssljax.data import sources
 from ssljax.data.split import concat
+from ssljax.evals import watch
 from ssljax.methods import network, supervised
 from ssljax.sharding import check_batch, make_mesh
 from ssljax.transfer import held_layers, take_backbone
@@ -104,6 +106,7 @@ def _prepare(config, workdir, source) -> Run:
     files.write_json(workdir / 'data.json', meta['data'])
     known = {}
     if uses_pretraining(config):
+        check_layers(config)
         known['pretrain'] = methods.pretext(config, source.shape)
     for stage in ('frozen', 'scratch', 'finetune', 'second'):
         known[stage] = supervised.make(
@@ -131,6 +134,19 @@ def uses_pretraining(config) -> bool:
             'none and transfer.checkpoint is empty: set one of them, or leave those ways out.'
         )
     return False
+
+
+def check_layers(config) -> None:
+    """Raises ValueError where transfer taps a layer that pretraining does not reach, or one that is unknown."""
+    names = models.layer_names(config.backbone)
+    for field in ('pretrain', 'transfer'):
+        models.build(config.backbone, config[field].layer)
+    trained, tapped = (config[field].layer or names[-1] for field in ('pretrain', 'transfer'))
+    if names.index(trained) < names.index(tapped):
+        raise ValueError(
+            f'pretrain.layer={trained} leaves the layers above it untrained, but transfer takes {tapped}: set '
+            f'--config.transfer.layer={trained} or one below it.'
+        )
 
 
 class Seed(NamedTuple):
@@ -166,8 +182,9 @@ def train_seed(run: Run, seed: int) -> Seed:
         raise ValueError(f'data.val is {config.data.val!r}: validation chooses the weights, so it needs some images.')
     pretrained, record = None, None
     if 'pretrain' in run.methods:
-        images = unlabeled_images(source, rows)
-        stage = _stage(run, 'pretrain', 'pretrain', seed, images, val, _init(run, 'pretrain', seed))
+        images = some(unlabeled_images(source, rows), run.methods['pretrain'].images, seed)
+        eye = _watch(run, labeled, val, seed)
+        stage = _stage(run, 'pretrain', 'pretrain', seed, images, val, _init(run, 'pretrain', seed), eye)
         pretrained, record = stage.variables, stage.record | {'method': config.pretrain.method}
     elif config.transfer.checkpoint:
         pretrained, meta = checkpoint.load_variables(config.transfer.checkpoint)
@@ -188,7 +205,7 @@ def train_seed(run: Run, seed: int) -> Seed:
         ways[way] = _stage(run, kind, way, seed, labeled, val, first)
     layer = config.transfer.layer or models.layer_names(config.backbone)[-1]
     backbone = held_layers(config.backbone, source.shape, pretrained['params']['backbone'] if pretrained else None)
-    bare = network.Network(backbone, None, '')
+    bare = network.Network(backbone, '')
     random = _init(run, 'backbone', seed, lambda key, batch: network.init(bare, key, batch['image']))
     splits = {'labeled': labeled, 'val': val, 'test': source.test}
     return Seed(rows, splits, source.classes, ways, layer, backbone, pretrained, record, random)
@@ -218,7 +235,28 @@ def unlabeled_images(source, rows):
     return (concat([train, source.unlabeled]) if source.unlabeled is not None else train).hide()
 
 
-def _stage(run: Run, kind: str, name: str, seed: int, images, val, variables) -> train.Stage:
+def some(images, count: int, seed: int):
+    """`count` images of a Split at random, or all where it is 0 or more than there are."""
+    if not count or count >= len(images):
+        return images
+    return images.take(np.sort(partitions.permutation(len(images), seed, 0)[:count]))
+
+
+def _watch(run: Run, labeled, val, seed: int):
+    """variables -> nearest-neighbour accuracy and spread on some validation images; None where it is switched off."""
+    config = run.config
+    if not config.pretrain.watch:
+        return None
+    if 'watch' not in run.programs:
+        run.programs['watch'] = watch.compiled(config, run.methods['pretrain'], run.source.shape)
+    known, shown = (some(images, config.pretrain.watch, seed) for images in (labeled, val))
+    return functools.partial(
+        watch.look, run.programs['watch'], labeled=known, val=shown, k=config.evaluate.knn,
+        classes=len(run.source.classes), batch_size=config.evaluate.batch_size, mesh=run.mesh,
+    )  # fmt: skip
+
+
+def _stage(run: Run, kind: str, name: str, seed: int, images, val, variables, eye=None) -> train.Stage:
     """Trains the stage `name` with the program of its kind: pretrain, frozen, scratch, finetune or second."""
     preempt.check()
     config = run.config
@@ -251,6 +289,7 @@ def _stage(run: Run, kind: str, name: str, seed: int, images, val, variables) ->
         log_every=config.log_every,
         save_every=config.save_every,
         eval_batch=config.evaluate.batch_size,
+        watch=eye,
     )
 
 
@@ -262,7 +301,9 @@ def evaluate_seed(run: Run, seed: int) -> dict:
         return record
     trained = train_seed(run, seed)
     print(f'seed {seed} · evaluation', file=sys.stderr)
-    record, arrays = evaluate.evaluate(run.config, run.mesh, run.methods['scratch'], trained)
+    record, arrays = evaluate.evaluate(
+        run.config, run.mesh, run.methods['scratch'], run.methods.get('pretrain'), trained
+    )
     if arrays:
         files.write_npz(directory / 'figures.npz', arrays)
     rows = result.sets(trained.partition, run.source)

@@ -53,6 +53,11 @@ def factors(rules: str, params) -> dict:
     return jax.tree_util.tree_map_with_path(factor, params)
 
 
+def trained_parts(cfg, params) -> set[str]:
+    """The top-level parts of `params` of which the rules leave something to train."""
+    return {part for part, tree in factors(cfg.rules, params).items() if any(jax.tree.leaves(tree))}
+
+
 def path_name(path) -> str:
     """'backbone/conv1/kernel' of a jax key path."""
     return '/'.join(str(getattr(k, 'key', getattr(k, 'name', getattr(k, 'idx', k)))) for k in path)

@@ -6,13 +6,13 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from ssljax import checkpoint, files, optim, preempt
+from ssljax import checkpoint, files, guard, optim, preempt
 from ssljax.core import Method, TrainState, init_state, train_step
 from ssljax.data import feed as feeds
 from ssljax.log import MetricLog
@@ -50,7 +50,7 @@ def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_
     tx, rate = optim.make(cfg.optim, steps)
     per_call = steps_per_call or (1 if mesh.devices.flat[0].platform == 'cpu' else 10)
     run = jax.jit(
-        functools.partial(run_steps, method, tx, get),
+        functools.partial(run_steps, method, tx, get, steps),
         donate_argnums=(0, 1),
         out_shardings=replicated(mesh),
         compiler_options=compiler_options(),
@@ -59,13 +59,15 @@ def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_
     return Program(method, tx, rate, steps, min(per_call, max(steps, 1)), run, evaluate)
 
 
-def run_steps(method, tx, get, ts: TrainState, totals: dict, arrays, payload, key):
-    """k training steps; k is the leading axis of the payload. Metrics are added to `totals`."""
+def run_steps(method, tx, get, steps: int, ts: TrainState, totals: dict, arrays, payload, key):
+    """k of the `steps` training steps; k is the leading axis of the payload. Metrics are added to `totals`."""
 
     def one(carry, item):
         ts, totals = carry
-        ts, metrics = train_step(method, tx, ts, get(arrays, item), key)
-        return (ts, jax.tree.map(jnp.add, totals, metrics)), None
+        bad, step = totals['bad'], ts.step
+        ts, metrics = train_step(method, tx, ts, get(arrays, item), key, steps)
+        sums = jax.tree.map(jnp.add, totals['sums'], metrics)
+        return (ts, {'sums': sums, 'bad': guard.first_bad(bad, step, metrics)}), None
 
     if jax.tree.leaves(payload)[0].shape[0] == 1:
         return one((ts, totals), jax.tree.map(lambda a: a[0], payload))[0]
@@ -95,6 +97,7 @@ def fit(
     log_every: int,
     save_every: float,
     eval_batch: int,
+    watch: Callable | None = None,
 ) -> Stage:
     """Trains one stage, or goes on with it, or returns it where it has ended before.
 
@@ -112,10 +115,11 @@ def fit(
       select: 'best' keeps the weights with the highest validation top-1 (the earliest of equals), 'last' the last.
       log_every, save_every: steps between log lines, seconds between checkpoints.
       eval_batch: batch size of the evaluation.
+      watch: (variables) -> further metrics of an evaluation, such as the spread of the features.
 
     Raises:
       preempt.Preempted: SIGTERM came; all is saved.
-      ValueError: the loss is not finite.
+      guard.Stopped: the loss is not finite, parameters do not move, or the features collapsed.
       OSError: the disk is full.
     """
     directory = Path(directory)
@@ -132,31 +136,44 @@ def fit(
     log_every = max(per_call, log_every // per_call * per_call)
     progress = run['progress']
     ts = TrainState(progress['step'], run['params'], run['state'], run['ema'], run['opt'])
-    timer, saved = Timer(progress), time.time()
+    timer, saved, metrics = Timer(progress), time.time(), None
+    trained = optim.trained_parts(cfg.optim, ts.params)
+
+    def measure():
+        found = evaluate(program.evaluate, ts.params, ts.state, val, eval_batch, mesh)
+        return found | (watch({'params': ts.params, **ts.state}) if watch else {})
 
     def save():
+        heed(guard.not_finite(_means(progress['totals']['sums']), int(progress['totals']['bad'])))
         checkpoint.save(manager, step, _items(ts, progress | timer.state(), run['best']), meta)
+
+    def heed(diagnosis):
+        if diagnosis:
+            at = min(int(progress['totals']['bad']), step - 1)
+            log.close(step)
+            guard.stop(directory, batch_of(feed, at), at, title, diagnosis)
 
     for payload in feed.payloads(step, program.steps, per_call):
         ts, progress['totals'] = program.run(ts, progress['totals'], feed.arrays, payload, key)
         step += jax.tree.leaves(payload)[0].shape[0]
         at_eval, at_log = step in eval_at, step % log_every == 0 or step == program.steps
         if at_log:
-            means = _means(progress['totals'])
+            means, rate = _means(progress['totals']['sums']), float(program.rate(step - 1))
             timer.lap(step)
-            _check_finite(means, step, title)
-            rate = float(program.rate(step - 1))
+            heed(guard.not_finite(means, int(progress['totals']['bad'])))
+            heed(guard.not_moving(means, trained, rate, early=step < program.steps // 4))
             epoch = step * feed.batch_size / feed.n
             log.write(step, {'epoch': epoch, 'lr': rate} | {f'train/{k}': v for k, v in means.items()})
-            progress['totals'] = jax.tree.map(jnp.zeros_like, progress['totals'])
+            progress['totals'] = _nothing(progress['totals']['sums'])
         if at_eval:
             jax.block_until_ready(ts)
             timer.lap(step)
-            metrics = evaluate(program.evaluate, ts.params, ts.state, val, eval_batch, mesh)
+            metrics = measure()
             log.write(step, {f'val/{k}': v for k, v in metrics.items()})
-            better = metrics['top1'] > float(progress['best_value'])
-            if better or select == 'last':
-                progress |= _scalars(best_value=metrics['top1'], best_step=step, worse=0)
+            heed(guard.collapsed(metrics, cfg.get('collapse', 0)))
+            value = metrics.get('top1', -metrics['loss'])
+            if value > float(progress['best_value']) or select == 'last':
+                progress |= _scalars(best_value=value, best_step=step, worse=0)
                 run['best'] = _copy((ts.params, ts.state)) if select == 'best' else run['best']
             else:
                 progress |= _scalars(worse=int(progress['worse']) + 1)
@@ -175,28 +192,30 @@ def fit(
             timer.start(step)
     log.close(step)
     manager.close()
-    return _finish(directory, ts, progress, run['best'], timer, feed, program, step, select, meta)
+    val_metrics = {'top1': float(progress['best_value'])} if select == 'best' else metrics or measure()
+    return _finish(directory, ts, progress, run['best'], timer, feed, program, step, select, meta, val_metrics)
 
 
 def _begin(program, variables, feed, key, mesh, select) -> dict:
     ts = init_state(program.method, program.tx, _copy(variables))
-    item = next(iter(feed.payloads(0, 1, 1)))
-    shapes = jax.eval_shape(
-        functools.partial(train_step, program.method, program.tx),
-        ts,
-        jax.eval_shape(lambda a, p: program_batch(feed, a, p), feed.arrays, item),
-        key,
-    )[1]
-    totals = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    progress = _scalars(best_value=-1.0, best_step=0, worse=0, seconds=0.0, timed_seconds=0.0, timed_steps=0)
+    step = functools.partial(train_step, program.method, program.tx, steps=program.steps)
+    totals = _nothing(jax.eval_shape(step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), key)[1])
+    progress = _scalars(best_value=-math.inf, best_step=0, worse=0, seconds=0.0, timed_seconds=0.0, timed_steps=0)
     best = _copy((ts.params, ts.state)) if select == 'best' else ()
     items = _items(ts, progress | {'totals': totals}, best)
     return jax.device_put(items, replicated(mesh))
 
 
-def program_batch(feed, arrays, payload) -> dict:
-    """The first batch of a payload; for its shape."""
-    return feed.get(arrays, jax.tree.map(lambda a: a[0], payload))
+def batch_of(feed, step: int) -> dict:
+    """The batch of one step."""
+    payload = next(iter(feed.payloads(step, step + 1, 1)))
+    return feed.get(feed.arrays, jax.tree.map(lambda a: a[0], payload))
+
+
+def _nothing(metrics) -> dict:
+    """The totals before any step, for metrics of these shapes."""
+    sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), metrics)
+    return {'sums': sums, 'bad': jnp.asarray(guard.NEVER, jnp.int32)}
 
 
 def _items(ts: TrainState, progress: dict, best) -> dict:
@@ -205,7 +224,7 @@ def _items(ts: TrainState, progress: dict, best) -> dict:
     return trees | {'progress': progress | {'step': step}, 'best': best}
 
 
-def _finish(directory, ts, progress, best, timer, feed, program, step, select, meta) -> Stage:
+def _finish(directory, ts, progress, best, timer, feed, program, step, select, meta, val) -> Stage:
     params, state = best if select == 'best' else (ts.params, ts.state)
     jax.block_until_ready(ts)
     record = {
@@ -213,7 +232,7 @@ def _finish(directory, ts, progress, best, timer, feed, program, step, select, m
         'best_step': int(progress['best_step']) if select == 'best' else step,
         'epochs': step * feed.batch_size / feed.n,
         'images': feed.n,
-        'val': {'top1': float(progress['best_value'])},
+        'val': val,
         'seconds': timer.seconds,
         'images_per_second': timer.rate() * feed.batch_size,
         'views_per_second': timer.rate() * feed.batch_size * program.method.views,
@@ -286,11 +305,3 @@ def _scalars(**values) -> dict:
 
 def _copy(tree):
     return jax.tree.map(lambda a: jnp.array(a, copy=True), tree)
-
-
-def _check_finite(means: dict[str, Any], step: int, title: str) -> None:
-    if not math.isfinite(means['loss']):
-        raise ValueError(
-            f'the loss is {means["loss"]} in {title} by step {step} (gradient norm {means["grad_norm"]:.3g}): '
-            'lower optim.lr, or set optim.clip or optim.warmup.'
-        )

@@ -66,7 +66,7 @@ def test_a_signal_between_stages_stops_the_run_and_it_goes_on(tiny, tmp_path, mo
 
 def test_a_loss_that_is_not_finite_is_explained(tiny, tmp_path):
     tiny.pretrain.optim.update(lr=1e20, momentum=0.0)
-    with pytest.raises(ValueError, match='the loss is .* lower optim.lr'):
+    with pytest.raises(ValueError, match='step 2: the loss .* not finite: lower optim.lr'):
         quiet_run(tiny, tmp_path)
 
 

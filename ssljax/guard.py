@@ -1,0 +1,101 @@
+"""Guards against silent failure: a run that cannot end well stops with a diagnosis and the batch at which it showed."""
+
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssljax import files
+
+NEVER = np.iinfo(np.int32).max
+
+
+class Stopped(ValueError):
+    """A guard stopped the run; the message says why, what helps, and where the batch is."""
+
+
+def first_bad(bad, step, metrics: dict):
+    """The first step whose loss or gradient is not finite, int32, NEVER while there is none.
+
+    Args:
+      bad: that of the steps before.
+      step: this step.
+      metrics: of this step, {name: (sum, count)} with 'loss' and 'grad_norm'.
+    """
+    fine = jnp.isfinite(metrics['loss'][0]) & jnp.isfinite(metrics['grad_norm'][0])
+    return jnp.where(fine, bad, jnp.minimum(bad, step))
+
+
+def not_finite(means: dict, bad: int) -> str:
+    """A diagnosis, or '' where every loss since the last look was finite."""
+    if bad == NEVER and math.isfinite(means['loss']):
+        return ''
+    return 'the loss or its gradient is not finite: lower optim.lr, or set optim.clip or optim.warmup'
+
+
+def not_moving(means: dict, trained: set, rate: float, early: bool) -> str:
+    """A diagnosis where parameters that should train had no gradient or no update in any step since the last look.
+
+    Args:
+      means: with 'grad/<part>' and 'update/<part>' of each part of the parameters.
+      trained: the parts that the optimiser's rules do not freeze.
+      rate: the learning rate of the last step.
+      early: only the backbone is looked at; a method may hold other parts back at first.
+    """
+    for part in sorted(trained):
+        if early and part != 'backbone':
+            continue
+        if means[f'grad/{part}'] == 0:
+            return f'no gradient reaches the parameters of {part!r}: is the loss constant, or the part not used?'
+        if rate > 0 and means[f'update/{part}'] == 0:
+            return f'the parameters of {part!r} do not move: look at optim.lr, optim.rules and the clipping'
+    return ''
+
+
+def collapsed(metrics: dict, least: float) -> str:
+    """A diagnosis where features or embeddings of all images are nearly the same vector, or lie on a line.
+
+    Args:
+      metrics: with '<name>_std' and '<name>_rank' as `spread` gives them.
+      least: the smallest accepted std; 0 accepts all.
+    """
+    for name in ('embedding', 'features'):
+        std, rank = metrics.get(f'{name}_std'), metrics.get(f'{name}_rank')
+        if std is not None and least and (std < least or rank < 1.05):
+            return (
+                f'the {name} collapsed: over validation images its relative standard deviation is {std:.2g} (1 is '
+                f'spread evenly, 0 constant; the least accepted is pretrain.collapse={least:g}) and its effective '
+                f'rank {rank:.2f}: lower optim.lr, raise the batch size, or look at what keeps this method from the '
+                'constant solution (negatives, predictor and stop-gradient, variance or centring)'
+            )
+    return ''
+
+
+def spread(features) -> dict[str, float]:
+    """How far apart features are.
+
+    Args:
+      features: [N, D] float32.
+
+    Returns:
+      {'std': of the unit-length features, averaged over dimensions and times sqrt(D): 0 for a constant, 1 for even
+      spread over the sphere (Chen & He 2021, section 4.1); 'rank': the effective rank of the centred features,
+      exp(entropy of the normalised singular values) (Roy & Vetterli 2007; Garrido et al. 2023)}.
+    """
+    x = np.asarray(features, np.float64)
+    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    std = float(x.std(0).mean() * math.sqrt(x.shape[1]))
+    x = x - x.mean(0)
+    gram = x @ x.T if len(x) < x.shape[1] else x.T @ x
+    values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))
+    p = values / max(values.sum(), 1e-12)
+    return {'std': std, 'rank': float(np.exp(-np.sum(p * np.log(p + 1e-12))))}
+
+
+def stop(directory, batch: dict, step: int, title: str, diagnosis: str):
+    """Saves the batch of a step as offending_batch.npz and raises Stopped."""
+    path = Path(directory) / 'offending_batch.npz'
+    files.write_npz(path, {**jax.device_get(batch), 'step': np.asarray(step)})
+    raise Stopped(f'{title}, step {step + 1}: {diagnosis}. The batch is in {path}.')
