@@ -8,7 +8,10 @@ from ml_collections import ConfigDict
 
 def base() -> ConfigDict:
     """The complete config of a run: data -> pretrain -> transfer -> evaluate. Amounts of images are strings:
-    '1000' (a count), '10/class', '2.5%' or 'all'."""
+    '1000' (a count), '10/class', '2.5%' or 'all'. Each pretext task's own options are the sub-dict
+    `pretrain.<method>`, declared beside the task."""
+    from ssljax import methods  # not at the top: methods read configs, and import flax
+
     return ConfigDict(
         dict(
             name='run',
@@ -32,16 +35,22 @@ def base() -> ConfigDict:
                 stem='auto',  # auto | cifar | imagenet
                 dtype='float32',  # of the computation: float32 | bfloat16
                 conv='auto',  # auto | xla | fast
+                width=0,  # features of a layer; cnn: 0 is 16, vit: 0 is 64
+                depth=0,  # blocks; cnn: 0 is 2, vit: 0 is 4
+                heads=4,  # vit: of the attention; a divisor of the width
+                patch=4,  # vit: pixels a side of a patch; a divisor of the image's
             ),
             pretrain=dict(
                 stage(epochs=10.0),
                 method='rotation',
                 augment='',
                 batch_size=128,
+                layer='',  # the named layer that the task's heads sit on; '' is the last
                 hidden=(),  # widths of dense layers under the pretext task's own logits
-                pool='avg',  # avg | flatten | gridN, of the last layer
-                rotations=4,  # rotation: 2, 4 or 8
-                views='all',  # rotation: all rotations of an image in the batch, or one at random
+                pool='avg',  # avg | flatten | gridN, of that layer
+                watch=1000,  # images of validation for nearest neighbours and spread at each evaluation; 0: none
+                collapse=0.01,  # the spread of features or embeddings under which the run stops; 0: never
+                **methods.options(),
             ),
             transfer=dict(
                 ways=('random_frozen', 'scratch', 'frozen', 'finetune', 'two_stage'),
@@ -60,6 +69,7 @@ def base() -> ConfigDict:
                 batch_size=500,
                 knn=20,  # neighbours; 0: none
                 probe=True,  # a linear probe for every named layer
+                random=True,  # neighbours and probe of the backbone before any training, too
                 probe_pool='grid4',
                 probe_l2=(1e-4, 1e-3, 1e-2, 1e-1),
                 figures=True,
@@ -107,7 +117,6 @@ def check(config) -> None:
     b = base()
     _one_of(config.data, 'data.corrupt', ('skip', 'refuse'))
     _one_of(config.data, 'data.path', ('auto', 'resident', 'stream'))
-    _one_of(config.pretrain, 'pretrain.views', ('all', 'one'))
     if config.pretrain.method not in ('', 'none'):
         _duration('pretrain', config.pretrain)
     if set(config.transfer.ways) & {'frozen', 'random_frozen', 'two_stage'}:

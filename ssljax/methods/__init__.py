@@ -1,21 +1,92 @@
-"""Training methods, by name: a literal table of factories `(config, shape) -> Method`."""
+"""Pretext tasks, by name: a literal table of modules with `OPTIONS` and `make(config, shape) -> Method`."""
+
+import re
 
 from ssljax.config import nearest
-from ssljax.methods import rotation
+from ssljax.methods import (
+    autoencoder,
+    barlow_twins,
+    byol,
+    colorization,
+    context_encoder,
+    dino,
+    exemplar,
+    gan,
+    jigsaw,
+    jigsaw_grid,
+    mae,
+    moco,
+    relative_position,
+    rotation,
+    simclr,
+    simsiam,
+    swav,
+    together,
+    triplet,
+    vicreg,
+)
 
 PRETEXT = {
-    'rotation': rotation.make,
+    'rotation': rotation,
+    'simclr': simclr,
+    'moco': moco,
+    'byol': byol,
+    'simsiam': simsiam,
+    'barlow_twins': barlow_twins,
+    'vicreg': vicreg,
+    'dino': dino,
+    'swav': swav,
+    'autoencoder': autoencoder,
+    'context_encoder': context_encoder,
+    'mae': mae,
+    'gan': gan,
+    'jigsaw': jigsaw,
+    'jigsaw_grid': jigsaw_grid,
+    'relative_position': relative_position,
+    'colorization': colorization,
+    'triplet': triplet,
+    'exemplar': exemplar,
 }
 
 
+def options() -> dict:
+    """{method: {option: default}}, the methods' own fields of config.pretrain. `augment`, '' for that of all methods,
+    is one of each."""
+    return {name: {'augment': ''} | module.OPTIONS for name, module in PRETEXT.items()}
+
+
 def pretext(config, shape):
-    """The pretext task `config.pretrain.method` for images of `shape` (H, W, C).
+    """The pretext task `config.pretrain.method` for images of `shape` (H, W, C): a name, or a weighted sum such as
+    'rotation + 0.5*simclr'.
 
     Raises:
       ValueError: an unknown name, or a task that cannot work on such images.
     """
-    name = config.pretrain.method
-    if name not in PRETEXT:
-        known = ', '.join(PRETEXT)
-        raise ValueError(f'pretrain.method is {name!r}{nearest(name, PRETEXT)} (known: {known}, or none)')
-    return PRETEXT[name](config, shape)
+    weights = terms(config.pretrain.method)
+    parts = {name: (weight, PRETEXT[name].make(config, shape)) for name, weight in weights.items()}
+    (_, only), *others = parts.values()
+    return together.make(parts) if others else only
+
+
+def terms(text: str) -> dict[str, float]:
+    """{method: weight} of 'rotation' or 'rotation + 0.5*simclr'.
+
+    Raises:
+      ValueError: a name that is unknown or stands twice, or a weight that is no number above 0.
+    """
+    weights = {}
+    for term in text.split('+'):
+        weight, _, name = term.strip().rpartition('*')
+        name = name.strip()
+        if name not in PRETEXT:
+            known = ', '.join(PRETEXT)
+            raise ValueError(
+                f'pretrain.method is {text!r}, with {name!r}{nearest(name, PRETEXT)} (known: {known}; none; or a sum '
+                'such as rotation + 0.5*simclr)'
+            )
+        if not re.fullmatch(r'(\d+\.?\d*|\.\d+)(e-?\d+)?', weight.strip() or '1') or float(weight or 1) <= 0:
+            raise ValueError(f'pretrain.method is {text!r}: {weight!r} is no weight; it must be a number above 0.')
+        if name in weights:
+            raise ValueError(f'pretrain.method is {text!r}: {name} stands twice; give it one weight.')
+        weights[name] = float(weight or 1)
+    return weights

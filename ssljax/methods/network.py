@@ -1,4 +1,4 @@
-"""A backbone with a head: what the methods share of initialisation and application."""
+"""A backbone with heads: what the methods share of initialisation and application."""
 
 from typing import NamedTuple
 
@@ -6,61 +6,106 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ssljax import models
 from ssljax.core import split
 from ssljax.data import augment
 from ssljax.losses import top_k
 
 
 class Network(NamedTuple):
-    """`backbone` gives named layers; `head` sits on the layer `layer`, or there is none."""
+    """`backbone` gives named layers. `heads` are (name, module): the first sits on the layer `layer`, each further
+    one on the output of the one before."""
 
     backbone: nn.Module
-    head: nn.Module | None
     layer: str
+    heads: tuple[tuple[str, nn.Module], ...] = ()
+
+
+def build(config, shape, *heads) -> Network:
+    """A network on the layer `pretrain.layer` (by default the last) of config.backbone for images of `shape` (H, W, C).
+
+    The stem 'auto' is decided here, by the whole image, so that a network that is trained on tiles has the weights
+    that whole images need.
+    """
+    backbone = config.backbone.copy_and_resolve_references()
+    backbone.stem = models.stem_for(backbone, shape)
+    layer = config.pretrain.layer or models.layer_names(backbone)[-1]
+    return Network(models.build(backbone, layer), layer, heads)
+
+
+def augmentation(config, name: str):
+    """(key, images [B, H, W, C] float32 in [0, 1]) -> the same: `pretrain.<name>.augment`, or `pretrain.augment`."""
+    return augment.parse(config.pretrain[name].augment or config.pretrain.augment)
 
 
 def init(net: Network, key, images) -> dict:
-    """Variables {'params': {'backbone', 'head'}, ...} for images [B, H, W, C] uint8 (only the shape counts)."""
+    """Variables {'params': {'backbone', and each head}, ...} for images [B, H, W, C] (only the shape counts)."""
     x = jnp.zeros((1, *images.shape[1:]), jnp.float32)
-    kb, kh = jax.random.split(key)
-    backbone = net.backbone.init(kb, x, train=False)
-    layers = net.backbone.apply(backbone, x, train=False)
-    head = net.head.init(kh, layers[net.layer], train=False) if net.head else {}
-    collections = {'params'} | backbone.keys() | head.keys()
-    return {c: {'backbone': backbone.get(c, {}), 'head': head.get(c, {})} for c in collections}
+    keys = jax.random.split(key, 1 + len(net.heads))
+    variables = add_part({}, 'backbone', net.backbone, keys[0], x)
+    if net.heads:
+        y = part(net.backbone, 'backbone', *split(variables), x, train=False)[0][net.layer]
+    for (name, module), k in zip(net.heads, keys[1:]):
+        variables = add_part(variables, name, module, k, y)
+        y = part(module, name, *split(variables), y, train=False)[0]
+    return variables
+
+
+def add_part(variables: dict, name: str, module, key, *args) -> dict:
+    """Variables with a further module, initialised on `args`, as the part `name` of every collection."""
+    own = module.init(key, *args, train=False)
+    return {
+        c: variables.get(c, dict.fromkeys(variables.get('params', {}), {})) | {name: own.get(c, {})}
+        for c in {'params'} | variables.keys() | own.keys()
+    }
 
 
 def apply(net: Network, params, state, x, *, train: bool, frozen: bool = False):
-    """Logits [B, K] float32 and the new state, for x [B, H, W, C] float32 in [-1, 1].
+    """Outputs {'backbone': activation of the layer, and each head's} and the new state, for x [B, H, W, C] float32 in
+    [-1, 1].
 
     A frozen backbone runs in evaluation mode: its BatchNorm uses the running statistics and keeps them, and no
     gradient reaches it.
     """
-    layers, backbone = part(net.backbone, 'backbone', params, state, x, train=train and not frozen)
-    tapped = jax.lax.stop_gradient(layers[net.layer]) if frozen else layers[net.layer]
-    logits, head = part(net.head, 'head', params, state, tapped, train=train)
-    return logits, {c: {'backbone': backbone[c], 'head': head[c]} for c in state}
+    layers, own = part(net.backbone, 'backbone', params, state, x, train=train and not frozen)
+    y = jax.lax.stop_gradient(layers[net.layer]) if frozen else layers[net.layer]
+    outputs, state = {'backbone': y}, put(state, 'backbone', own)
+    for name, module in net.heads:
+        y, own = part(module, name, params, state, y, train=train)
+        outputs[name], state = y, put(state, name, own)
+    return outputs, state
 
 
-def part(module, name, params, state, x, *, train: bool):
-    """Applies one module with its own sub-tree of params and state; returns (output, its new state)."""
-    own = {c: v[name] for c, v in state.items()}
-    variables = {'params': params[name], **{c: v for c, v in own.items() if v}}
-    if not train:
-        return module.apply(variables, x, train=False), own
-    y, new = module.apply(variables, x, train=True, mutable=list(own))
+def part(module, name, params, state, *args, train: bool):
+    """Applies one module with its own sub-tree of params and state; returns (output, {collection: its new state})."""
+    own = {c: v[name] for c, v in state.items() if v.get(name)}
+    variables = {'params': params[name], **own}
+    if not train or not own:
+        return module.apply(variables, *args, train=train), own
+    y, new = module.apply(variables, *args, train=train, mutable=list(own))
     return y, own | new
+
+
+def put(state, name: str, own: dict):
+    """The state with the part `name` replaced by what `part` returned."""
+    return {c: v | {name: own[c]} if c in own else v for c, v in state.items()}
 
 
 def layers(net: Network, variables, images) -> dict:
     """{layer name: activation} of the backbone for images [B, H, W, C] uint8; evaluation mode."""
-    params, state = split(variables)
-    return part(net.backbone, 'backbone', params, state, to_input(images), train=False)[0]
+    return part(net.backbone, 'backbone', *split(variables), to_input(images), train=False)[0]
 
 
 def to_input(images):
     """uint8 [B, H, W, C] to float32 in [-1, 1]."""
     return augment.normalize(augment.to_float(images))
+
+
+def means(rows: dict, mask=None) -> dict:
+    """{metric: (sum, count)} of {metric: [B] float32} over the rows with mask 1; a scalar counts once for
+    each of them."""
+    mask = jnp.ones(next(iter(rows.values())).shape) if mask is None else mask
+    return {k: (jnp.sum(v * mask), jnp.sum(mask)) for k, v in rows.items()}
 
 
 def classification_metrics(logits, labels, losses, mask=None) -> dict:

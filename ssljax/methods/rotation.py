@@ -6,50 +6,55 @@ Published on CIFAR-10 (all labels, NIN with 4 blocks, 200 epochs): three dense l
 import jax
 import jax.numpy as jnp
 
-from ssljax import models
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.losses import cross_entropy
 from ssljax.methods import network
 from ssljax.models.heads import Head
 
+OPTIONS = dict(
+    count=4,  # rotations: 2, 4 or 8
+    views='all',  # all rotations of an image in the batch, or 'one' at random
+)
+
 
 def make(config, shape) -> Method:
-    """Predicts one of `pretrain.rotations` rotations from the last layer of the backbone.
+    """Predicts one of `count` rotations from the last layer of the backbone.
 
-    With pretrain.views='all' each step sees every rotation of each image of the batch, as the paper does
+    With views='all' each step sees every rotation of each image of the batch, as the paper does
     (section 3, "Implementation details"), with 'one' a random one.
 
     Raises:
-      ValueError: images that are not square, or a number of rotations other than 2, 4 or 8.
+      ValueError: images that are not square, or an option out of range.
     """
-    cfg = config.pretrain
-    count = cfg.rotations
+    cfg, options = config.pretrain, config.pretrain.rotation
+    count = options.count
     if count not in (2, 4, 8):
-        raise ValueError(f'pretrain.rotations is {count}; it can be 2, 4 or 8.')
+        raise ValueError(f'pretrain.rotation.count is {count}; it can be 2, 4 or 8.')
+    if options.views not in ('all', 'one'):
+        raise ValueError(f"pretrain.rotation.views is {options.views!r}; it can be 'all' or 'one'.")
     if shape[0] != shape[1]:
         raise ValueError(
             f'rotation needs square images; these are {shape[0]}x{shape[1]}: set data.image_size, for example '
             f'--config.data.image_size={min(shape[:2])}.'
         )
-    head = Head(count, tuple(cfg.hidden), cfg.pool)
-    net = network.Network(models.build(config.backbone), head, models.layer_names(config.backbone)[-1])
-    distort = augment.parse(cfg.augment)
+    net = network.build(config, shape, ('head', Head(count, tuple(cfg.hidden), cfg.pool)))
+    distort = network.augmentation(config, 'rotation')
 
     def loss(params, state, ema, batch, key):
         k_aug, k_rot = jax.random.split(key)
         x = distort(k_aug, augment.to_float(batch['image']))
-        if cfg.views == 'all':
+        if options.views == 'all':
             x, labels = all_rotations(x, count)
         else:
             x, labels = one_rotation(k_rot, x, count)
-        logits, state = network.apply(net, params, state, augment.normalize(x), train=True)
-        losses = cross_entropy(logits, labels, smoothing=cfg.label_smoothing)
-        return losses.mean(), (state, network.classification_metrics(logits, labels, losses))
+        outputs, state = network.apply(net, params, state, augment.normalize(x), train=True)
+        losses = cross_entropy(outputs['head'], labels, smoothing=cfg.label_smoothing)
+        return losses.mean(), (state, network.classification_metrics(outputs['head'], labels, losses))
 
     def evaluate(params, state, batch):
         x, labels = all_rotations(augment.to_float(batch['image']), count)
-        logits, _ = network.apply(net, params, state, augment.normalize(x), train=False)
+        logits = network.apply(net, params, state, augment.normalize(x), train=False)[0]['head']
         losses = cross_entropy(logits, labels)
         return network.classification_metrics(logits, labels, losses, jnp.tile(batch['mask'], count))
 
@@ -57,7 +62,7 @@ def make(config, shape) -> Method:
         init=lambda key, batch: network.init(net, key, batch['image']),
         loss=loss,
         evaluate=evaluate,
-        views=count if cfg.views == 'all' else 1,
+        views=count if options.views == 'all' else 1,
     )
 
 

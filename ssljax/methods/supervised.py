@@ -20,14 +20,14 @@ def make(config, num_classes: int, *, frozen: bool = False, smoothing: float = 0
     cfg = config.transfer
     layer = cfg.layer or models.layer_names(config.backbone)[-1]
     backbone = models.build(config.backbone, upto=layer)
-    net = network.Network(backbone, Head(num_classes, tuple(cfg.hidden), cfg.pool), layer)
+    net = network.Network(backbone, layer, (('head', Head(num_classes, tuple(cfg.hidden), cfg.pool)),))
     distort = augment.parse(cfg.augment)
 
     def loss(params, state, ema, batch, key):
         x = augment.normalize(distort(key, augment.to_float(batch['image'])))
-        logits, state = network.apply(net, params, state, x, train=True, frozen=frozen)
-        losses = cross_entropy(logits, batch['label'], smoothing=smoothing)
-        return losses.mean(), (state, network.classification_metrics(logits, batch['label'], losses))
+        outputs, state = network.apply(net, params, state, x, train=True, frozen=frozen)
+        losses = cross_entropy(outputs['head'], batch['label'], smoothing=smoothing)
+        return losses.mean(), (state, network.classification_metrics(outputs['head'], batch['label'], losses))
 
     def evaluate(params, state, batch):
         logits, labels = predict(params, state, batch['image']), batch['label'].clip(0)
@@ -35,7 +35,7 @@ def make(config, num_classes: int, *, frozen: bool = False, smoothing: float = 0
         return network.classification_metrics(logits, labels, losses, batch['mask'])
 
     def predict(params, state, images):
-        return network.apply(net, params, state, network.to_input(images), train=False)[0]
+        return network.apply(net, params, state, network.to_input(images), train=False)[0]['head']
 
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']),

@@ -1,0 +1,171 @@
+"""What the joint-embedding methods share: two augmented views, projectors, a momentum teacher, evaluation."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ssljax.core import Method
+from ssljax.data import augment
+from ssljax.losses import unit
+from ssljax.methods import network
+
+
+def make(config, name, shape, compare, *heads, watch='projector', tau=None, held=None, memory=None) -> Method:
+    """A method that compares the embeddings of several views of each image.
+
+    The two views of all images pass the network as one batch, so BatchNorm's statistics are those of both together;
+    the papers' codes pass them one after the other. In evaluation the views are drawn with a fixed key, the network is
+    its own teacher, and padding rows are replaced by real ones (`fill`), for the loss depends on the whole batch: its
+    values compare only for equal evaluate.batch_size.
+
+    Args:
+      config: the run's config; config.pretrain.<name> has the method's options. `augment2`, of one that has it, is the
+        pipeline of the second views, '' for that of the first ones; with `local_views` above 0, that many further
+        views of `local_augment` pass the student only (multi-crop).
+      name: the method's name.
+      shape: (H, W, C) of the images.
+      compare: (student, teacher, state, progress) -> (rows, state). student and teacher are {head: [V, B, D] float32}
+        by view; the teacher has the first two views alone and, with `tau`, no gradient; without `tau` it is the
+        student. rows are {metric: scalar or [B] float32} with 'loss'.
+      heads: (name, module) pairs on the backbone, see network.Network.
+      watch: the head that `embed` returns and whose spread is the training metric 'embedding_std'.
+      tau: progress -> decay of the teacher's weights; None is no teacher.
+      held: {head: share}: its parameters have no gradient before that share of the steps is done.
+      memory: further collections of the state, {collection: tree of arrays}, that `compare` keeps.
+
+    Raises:
+      ValueError: no augmentation, so that both views would be equal, or an option out of range.
+    """
+    net = network.build(config, shape, *heads)
+    views = pipelines(config, name)
+
+    def loss(params, state, ema, batch, key):
+        progress = batch['progress']
+        params = params | {
+            head: jax.tree.map(lambda w: jnp.where(progress < share, jax.lax.stop_gradient(w), w), params[head])
+            for head, share in (held or {}).items()
+        }
+        x, local = views.draw(key, batch['image'])
+        student, new = embed_views(net, params, state, x, local, train=True)
+        teacher = jax.lax.stop_gradient(embed_views(net, ema, state, x, None, train=True)[0]) if tau else student
+        rows, new = compare(student, teacher, new, progress)
+        ones = jnp.ones(len(batch['image']), jnp.float32)
+        std = embedding_std(student[watch][0]), jnp.ones(())
+        return jnp.mean(rows['loss']), (new, network.means(rows, ones) | {'embedding_std': std})
+
+    def evaluate(params, state, batch):
+        x, local = views.draw(jax.random.key(0), fill(batch['image'], batch['mask']))
+        student, _ = embed_views(net, params, state, x, local, train=False)
+        return network.means(compare(student, student, state, jnp.ones(()))[0], batch['mask'])
+
+    def embed(params, state, images):
+        return network.apply(net, params, state, network.to_input(images), train=False)[0][watch]
+
+    def show(params, state, images):
+        x, local = views.draw(jax.random.key(0), images)
+        columns = {'original': augment.to_float(images), 'view 1': x[: len(images)], 'view 2': x[len(images) :]}
+        return columns | ({'local view': local[: len(images)]} if views.count > 2 else {})
+
+    return Method(
+        init=lambda key, batch: network.init(net, key, batch['image']) | (memory or {}),
+        loss=loss,
+        evaluate=evaluate,
+        ema_decay=tau,
+        embed=embed,
+        show=show,
+        views=views.count,
+    )
+
+
+class Views(NamedTuple):
+    """draw: (key, images [B, H, W, C] uint8) -> (both views [2B, H, W, C], all first views before all second ones;
+    local views [L * B, h, w, C], or None), float32 in [0, 1]. count: views of an image, 2 + L."""
+
+    draw: Callable
+    count: int
+
+
+def pipelines(config, name: str) -> Views:
+    """The views that config.pretrain and config.pretrain.<name> ask for; raises ValueError as `make`."""
+    cfg, options = config.pretrain, config.pretrain[name]
+    if not (options.augment or cfg.augment or options.get('augment2', '')):
+        raise ValueError(
+            f'{name} compares two augmented views of an image, but pretrain.augment is empty, so that they would be '
+            "equal: set it, for example --config.pretrain.augment='random_resized_crop((0.2, 1.0))|flip|"
+            "color_jitter(0.4, 0.4, 0.2, 0.1)'."
+        )
+    count = options.get('local_views', 0)
+    if count and cfg.pool == 'flatten':
+        raise ValueError(
+            f'pretrain.{name}.local_views is {count}, but pretrain.pool=flatten gives smaller views a feature vector '
+            'of another length: set pretrain.pool to avg or gridN.'
+        )
+    first = network.augmentation(config, name)
+    second = augment.parse(options.get('augment2', ''))
+    local = augment.parse(options.get('local_augment', ''))
+
+    def draw(key, images):
+        keys = jax.random.split(key, 3)
+        x = augment.to_float(images)
+        if options.get('augment2', ''):
+            both = jnp.concatenate([first(keys[0], x), second(keys[1], x)])
+        else:
+            both = first(keys[0], jnp.concatenate([x, x]))
+        return both, local(keys[2], jnp.tile(x, (count, 1, 1, 1))) if count else None
+
+    return Views(draw, 2 + count)
+
+
+def embed_views(net, params, state, x, local, *, train: bool):
+    """({head: [V, B, D] float32}, the new state) of both views x [2B, H, W, C] and the local ones [L * B, h, w, C] or
+    None, float32 in [0, 1]; V is 2 + L."""
+    rows = len(x) // 2
+    outputs = []
+    for part in (x,) if local is None else (x, local):
+        out, state = network.apply(net, params, state, augment.normalize(part), train=train)
+        outputs.append({k: v.reshape(-1, rows, v.shape[-1]) for k, v in out.items() if k != 'backbone'})
+    return jax.tree.map(lambda *v: jnp.concatenate(v), *outputs), state
+
+
+def momentum(name: str, base: float):
+    """progress -> tau = 1 - (1 - base) (cos(pi progress) + 1) / 2, from base to 1 (BYOL, arXiv:2006.07733, 3.3).
+
+    Raises:
+      ValueError: base is not in [0, 1).
+    """
+    if not 0 <= base < 1:
+        raise ValueError(f'pretrain.{name}.momentum is {base}; it must be in [0, 1), for example 0.99.')
+    return lambda progress: 1 - (1 - base) * (jnp.cos(math.pi * progress) + 1) / 2
+
+
+def widths(config, name: str, field: str) -> tuple[int, ...]:
+    """The option `field` as layer widths; ValueError unless there is at least one and all are positive."""
+    given = tuple(config.pretrain[name][field])
+    if not given or min(given) < 1:
+        raise ValueError(f'pretrain.{name}.{field} is {given}; it must be widths of layers, for example (256, 64).')
+    return given
+
+
+def positive(config, name: str, *fields: str) -> None:
+    """ValueError unless each of these options is above 0."""
+    for field in fields:
+        value = config.pretrain[name][field]
+        if not value > 0:
+            raise ValueError(f'pretrain.{name}.{field} is {value}; it must be above 0.')
+
+
+def fill(images, mask):
+    """Images [B, ...] with each row of mask 0 replaced by a row of mask 1, these taken in turn; mask: [B] float32."""
+    rows = jnp.arange(len(images))
+    real = jnp.argsort(mask == 0, stable=True)[rows % jnp.maximum(jnp.sum(mask > 0), 1)]
+    return images[jnp.where(mask > 0, rows, real)]
+
+
+def embedding_std(z):
+    """Standard deviation of the unit-length rows of z [B, D], averaged over dimensions and times sqrt(D): 0 for a
+    constant, 1 for even spread over the sphere (Chen & He 2021, arXiv:2011.10566, section 4.1). Float32 scalar."""
+    z = jax.lax.stop_gradient(unit(z))
+    return jnp.mean(jnp.std(z, axis=0)) * math.sqrt(z.shape[1])

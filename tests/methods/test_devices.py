@@ -1,0 +1,66 @@
+"""Negatives, BatchNorm, Sinkhorn, centres and priors are those of the whole batch, however many devices share it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssljax.methods import PRETEXT
+
+FLAGS = (  # quick to compile
+    '--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 '
+    '--xla_llvm_disable_expensive_passes=true'
+)
+SCRIPT = """
+import functools, json, sys
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from ssljax import methods, optim
+from ssljax.config import base
+from ssljax.core import init_state, train_step
+
+def run(task, devices):
+    c = base()
+    c.pretrain.update(method=task, augment='crop(2)|flip')
+    c.pretrain.exemplar.classes = 16
+    c.pretrain.optim.update(lr=0.01)
+    c.pretrain.gan.width = 4
+    c.backbone.update(width=8, depth=1, conv='xla')  # quick to compile
+    if task == 'mae':
+        c.backbone.update(name='vit', width=16)
+    method = methods.pretext(c, (16, 16, 3))
+    tx, _ = optim.make(c.pretrain.optim, 3)
+    mesh = jax.make_mesh((devices,), ('data',), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
+    put = lambda tree, *spec: jax.device_put(tree, NamedSharding(mesh, PartitionSpec(*spec)))
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3)).astype(np.uint8)
+    batch = put({'image': image, 'label': np.full(16, -1), 'index': np.arange(16)}, 'data')
+    ts = put(init_state(method, tx, method.init(jax.random.key(0), batch)))
+    step = jax.jit(functools.partial(train_step, method, tx, steps=3))
+    losses = []
+    for _ in range(3):
+        ts, metrics = step(ts, batch, jax.random.key(1))
+        losses.append(float(metrics['loss'][0] / metrics['loss'][1]))
+    return losses + [float(optax_norm(ts.params['backbone']))]
+
+def optax_norm(tree):
+    return jnp.sqrt(sum(jnp.sum(x ** 2) for x in jax.tree.leaves(tree)))
+
+assert jax.device_count() == 4
+print(json.dumps({task: [run(task, n) for n in (1, 4)] for task in sys.argv[1:]}))
+"""
+
+
+@pytest.mark.parametrize('part', range(4))
+def test_one_device_and_four_agree(part):
+    tasks = [*PRETEXT, 'rotation + 0.5*simclr'][part::4]
+    env = os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': FLAGS}
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, '-c', SCRIPT, *tasks], env=env, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert set(found) == set(tasks)
+    for task, (one, four) in found.items():
+        assert one == pytest.approx(four, rel=2e-3, abs=1e-4), task

@@ -1,0 +1,53 @@
+"""Every task of the recipes builds and its step fits the images, without compiling anything."""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from ssljax import config as configs
+from ssljax import methods
+from ssljax.core import split
+
+SHAPES = {'pretext_fashion_mnist': (28, 28, 1), 'pretext_cifar10': (32, 32, 3)}
+
+
+def recipe(name):
+    path = Path(__file__).parents[2] / 'configs' / f'{name}.py'
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize('name, task', [(name, task) for name in SHAPES for task in recipe(name).TASKS])
+def test_a_task_builds_and_steps(name, task):
+    config, shape = recipe(name).get_config(task), SHAPES[name]
+    configs.check(config)
+    method = methods.pretext(config, shape)
+    image = jax.ShapeDtypeStruct((8, *shape), jnp.uint8)
+    row = jax.ShapeDtypeStruct((8,), jnp.int32)
+    batch = {'image': image, 'label': row, 'index': row, 'progress': jax.ShapeDtypeStruct((), jnp.float32)}
+    variables = jax.eval_shape(method.init, jax.random.key(0), batch)
+    params, state = split(variables)
+    loss, (new, metrics) = jax.eval_shape(method.loss, params, state, params, batch, jax.random.key(1))
+    assert loss.shape == () and 'loss' in metrics
+    same = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+    assert same(new) == same(state)
+    if method.show:
+        columns = jax.eval_shape(method.show, params, state, image)
+        assert all(x.shape[0] == 8 and x.ndim == 4 for x in columns.values())
+
+
+def test_every_task_has_a_recipe():
+    gray = {'colorization'}
+    assert set(recipe('pretext_cifar10').TASKS) >= set(methods.PRETEXT)
+    assert set(recipe('pretext_fashion_mnist').TASKS) >= set(methods.PRETEXT) - gray
+
+
+@pytest.mark.parametrize('name', SHAPES)
+def test_an_unknown_task_names_the_nearest(name):
+    with pytest.raises(ValueError, match='did you mean simclr'):
+        recipe(name).get_config('simclar')
