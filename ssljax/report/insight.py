@@ -87,6 +87,31 @@ def feature_map(run):
     return section('Map of test features', figure(plot_map(xy, labels, names), caption), legend)
 
 
+def pretext(run):
+    """What the pretext task showed the network and got from it, a row each; one alone is a sheet of pictures."""
+    columns = sorted(
+        (key.split('_', 2)[1:], images) for key, images in run.figures.items() if key.startswith('pretext_')
+    )
+    columns = [(title, images) for (_, title), images in sorted(columns, key=lambda c: int(c[0][0]))]
+    if not columns:
+        return ''
+    method = pick(seeds_of(run.result)[0], 'pretrain', 'method')
+    caption = f'{method}: validation images, after pretraining.'
+    if len(columns) == 1:
+        title, images = columns[0]
+        tiles = ''.join(as_png(image, title, longest=256, smallest=64) for image in images)
+        return section(
+            'The pretext task in pictures', figure(f'<div class="strip sheet">{tiles}</div>', f'{caption} {title}.')
+        )
+    rows = ''.join(
+        f'<tr><th>{text(title)}</th>'
+        + ''.join(f'<td>{as_png(image, title, longest=256, smallest=64)}</td>' for image in images)
+        + '</tr>'
+        for title, images in columns
+    )
+    return section('The pretext task in pictures', figure(f'<table class="pictures">{rows}</table>', caption))
+
+
 def filters(run):
     weights = run.figures.get('filters')
     if weights is None or weights.ndim != 4 or not weights.size:
@@ -118,8 +143,14 @@ def neighbors(run):
             name = name_of(names, near_labels[q, k])
             tiles.append(tile(near[q, k], ('✓ ' if same else '✗ ') + name, 'right' if same else 'wrong', 'neighbour'))
         rows.append(f'<div class="strip row">{"".join(tiles)}</div>')
+    of = str(run.figures.get('neighbors_of', ''))
+    of = (
+        'of the pretrained backbone, before any label was used'
+        if of == 'pretrained'
+        else f'of "{way_title(of)}"' * bool(of)
+    )
     caption = (
-        'Test images (black frame) and the labelled images nearest to them in feature space, nearest first. '
+        f'Test images (black frame) and the labelled images nearest to them in the features {of}, nearest first. '
         'Blue frame and ✓: same class; dashed orange frame and ✗: another class.'
     )
     return section('Nearest neighbours', figure(''.join(rows), caption))

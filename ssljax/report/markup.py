@@ -44,6 +44,10 @@ details figcaption::before { counter-increment: none !important; content: none !
 .tile.right img { border: 3px solid #0072b2; } .tile.wrong img { border: 3px dashed #d55e00; }
 .tile.query img { border: 3px solid #222; }
 .row { padding: .3rem 0; border-bottom: 1px solid #eee; break-inside: avoid; }
+table.pictures th { text-align: left; max-width: 8rem; white-space: normal; font-weight: 600; }
+table.pictures td { padding: .15rem .25rem; border: 0; }
+table.pictures img, .sheet img { width: 88px; height: 88px; object-fit: contain; display: block; margin: auto;
+  image-rendering: pixelated; border: 1px solid #ccc; }
 .pixels { image-rendering: pixelated; max-width: 100%; }
 details { margin: .7rem 0; } summary { cursor: pointer; color: #00558b; }
 pre { font-size: .8rem; line-height: 1.4; background: #f6f6f6; padding: .7rem; overflow-x: auto; }

@@ -11,6 +11,7 @@ from ssljax.report.words import count_of, duration, is_number
 SECTIONS = (
     results.main_results,
     results.pretraining,
+    insight.pretext,
     results.transfer_curves,
     results.probe,
     results.nearest_vote,

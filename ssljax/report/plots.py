@@ -83,9 +83,10 @@ def plot_stage(stage_metrics):
     groups = {}
     for key in keys:
         groups.setdefault(key.split('/', 1)[1], []).append(key)
-    order = sorted(groups, key=lambda name: (name != 'loss', name != 'top1', name))
+    known = list(WORDS)
+    order = sorted(groups, key=lambda name: (known.index(name) if name in known else len(known), name))
     images = []
-    for name in order[:8]:
+    for name in [n for n in order if not n.startswith(('grad', 'update'))][:12]:
         titles = {'train': 'training', 'val': 'validation'}
         series = {
             titles.get(key.split('/')[0], key.split('/')[0]): [column(rows, key) for rows in stage_metrics.values()]

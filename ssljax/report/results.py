@@ -74,6 +74,8 @@ def pretraining(run):
                 number(entry.get('epochs')),
                 percent(spread([val.get('top1')])),
                 number(val.get('loss')),
+                percent(spread([val.get('knn')])),
+                f'{number(val.get("features_std"), 2)}, {number(val.get("features_rank"), 3)}',
                 duration(entry.get('seconds')),
                 number(entry.get('images_per_second')),
             ]
@@ -85,6 +87,8 @@ def pretraining(run):
         'Epochs',
         'Validation accuracy %',
         'Validation loss',
+        'Neighbours %',
+        'Spread, rank',
         'Time',
         'Images/s',
     ]
@@ -94,7 +98,12 @@ def pretraining(run):
         if stage not in known:
             for metric, image in plot_stage(run.metrics[stage]):
                 plots.append(figure(image, f'{metric}, stage "{stage}". {seed_lines(run.metrics[stage])}'))
-    table = grid(header, rows, 'Pretraining, by seed. Accuracy and loss are those of the pretext task.')
+    caption = (
+        'Pretraining, by seed. Accuracy and loss are those of the pretext task on validation images; "Neighbours": '
+        'validation accuracy of the vote of the nearest labelled images; "Spread, rank": relative standard deviation '
+        '(0: constant, 1: even) and effective rank of the features of validation images.'
+    )
+    table = grid(header, rows, caption)
     return section('Pretraining', table, beside(*plots))
 
 

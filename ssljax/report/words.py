@@ -11,7 +11,17 @@ WAYS = {
     'two_stage': 'Two-stage',
 }
 NOT_PRETRAINED = ('random_frozen', 'scratch')
-WORDS = {'loss': 'Loss', 'top1': 'Top-1 accuracy', 'top5': 'Top-5 accuracy', 'accuracy': 'Accuracy'}
+WORDS = {
+    'loss': 'Loss',
+    'top1': 'Top-1 accuracy',
+    'knn': 'Nearest-neighbour accuracy',
+    'features_std': 'Spread of the features',
+    'features_rank': 'Effective rank of the features',
+    'embedding_std': 'Spread of the embedding',
+    'embedding_rank': 'Effective rank of the embedding',
+    'top5': 'Top-5 accuracy',
+    'accuracy': 'Accuracy',
+}
 
 
 def way_title(way):
@@ -25,7 +35,7 @@ def is_number(value):
 
 def is_share(metric):
     """Whether a metric's name says it is a share in [0, 1] to be shown in percent."""
-    return metric.rsplit('/', 1)[-1] in ('top1', 'top5', 'accuracy')
+    return metric.rsplit('/', 1)[-1] in ('top1', 'top5', 'accuracy', 'knn')
 
 
 def spread(values):

@@ -318,3 +318,39 @@ def test_map_falls_back_to_pca_and_is_kept(tmp_path, monkeypatch):
     again, how = embed.cached_embed(features, tmp_path / 'map.npz')
     np.testing.assert_array_equal(again, xy + 1)
     assert how == 'UMAP'
+
+
+def make_compared(folder, method, probe, knn, finetune, controls):
+    """A run of two seeds; only one with controls measured the random weights and training from scratch."""
+    seeds = []
+    for i in range(2):
+        ways = {'finetune': {'test': {'top1': finetune[i]}}} | (
+            {'scratch': {'test': {'top1': 0.5}}} if controls else {}
+        )
+        layers = {'a': {'test': 0.1, 'val': 0.2}, 'b': {'test': probe[i], 'val': 0.3}}
+        seed = {'seed': i, 'pretrain': {'method': method, 'seconds': 60.0, 'images_per_second': 1500.0}, 'ways': ways}
+        seed |= {
+            'knn': {'pretrained': {'test': {'top1': knn[i]}}},
+            'probe': {'pretrained': {'best': 'b', 'layers': layers}},
+        }
+        if controls:
+            seed['knn']['random'] = {'test': {'top1': 0.4}}
+            seed['probe']['random'] = {'best': 'a', 'layers': {'a': {'test': 0.3 + 0.1 * i, 'val': 0.3}}}
+        seeds.append(seed)
+    folder.mkdir()
+    result = {'config': {'data': {'labels': '10'}, 'backbone': {'name': 'cnn'}}, 'seeds': seeds}
+    (folder / 'result.json').write_text(json.dumps(result))
+    return str(folder)
+
+
+def test_runs_are_compared_with_the_controls_of_any(tmp_path, capsys):
+    one = make_compared(tmp_path / 'one', 'rotation', (0.5, 0.7), (0.5, 0.5), (0.6, 0.6), True)
+    two = make_compared(tmp_path / 'two', 'simclr', (0.8, 0.8), (0.6, 0.6), (0.4, 0.6), False)
+    assert main([one, two]) == 0
+    lines = [re.split(r'\s*\|\s*', line.strip('| ')) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ['Pretraining', 'Neighbours', 'Linear probe', 'Fine-tuned', 'Pretraining s', 'Images/s']
+    assert lines[2][:3] == ['simclr', '60.00 ± 0.00 (+20.00 ± 0.00)', '80.00 ± 0.00 (+45.00 ± 7.07)']
+    assert lines[2][3:] == ['50.00 ± 14.14 (+0.00 ± 14.14)', '60', '1,500']
+    assert lines[3][2] == '60.00 ± 14.14 (+25.00 ± 7.07)'
+    assert lines[4][:3] == ['random weights', '40.00 ± 0.00', '35.00 ± 7.07']
+    assert lines[5][:4] == ['from scratch', '–', '–', '50.00 ± 0.00']
