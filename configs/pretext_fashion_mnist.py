@@ -1,0 +1,68 @@
+"""Every pretext task on Fashion-MNIST with 1,000 labels, at equal wall time; name the task after a colon:
+
+python -m ssljax.main --config=configs/pretext_fashion_mnist.py:simclr --workdir=runs/simclr \
+  --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
+
+The numbers it gave are in docs/results.md. Colourisation is not here: the images are gray.
+"""
+
+from ssljax.config import base, nearest
+
+CROP = 'random_resized_crop((0.3, 1.0))|flip|color_jitter(0.4, 0.4)'
+SGD = {'optim.lr': 0.2}
+ADAMW = {'optim.name': 'adamw', 'optim.lr': 0.003}
+
+# Steps of about 40 seconds on one core (`taskset -c 0 python -m benchmarks.pretext configs/pretext_fashion_mnist.py`),
+# then each task's own fields, chosen among a few on validation images (of seed 0, or of another split of the training
+# images).
+TASKS = {
+    'rotation': (600, {'optim.lr': 0.05, 'batch_size': 64}),
+    'jigsaw': (2600, ADAMW),
+    'jigsaw_grid': (900, ADAMW | {'pool': 'grid4', 'hidden': (128,)}),
+    'relative_position': (8000, ADAMW),
+    'autoencoder': (600, ADAMW | {'pool': 'grid4'}),
+    'context_encoder': (850, ADAMW),
+    'mae': (1950, ADAMW | {'optim.lr': 0.002, 'optim.b2': 0.95, 'optim.warmup': 0.1, 'optim.weight_decay': 0.05}),
+    'gan': (
+        1200,
+        ADAMW | {'optim.lr': 0.001, 'optim.b1': 0.5, 'gan.width': 8, 'batch_size': 64, 'label_smoothing': 0.1},
+    ),
+    'triplet': (
+        760,
+        SGD | {'augment': CROP, 'triplet.margin': 1.0, 'triplet.augment2': f'{CROP}|affine(30, 0.1, (0.8, 1.2), 15)'},
+    ),
+    'exemplar': (1400, ADAMW | {'augment': CROP, 'pool': 'grid2', 'hidden': (128,), 'exemplar.classes': 1000}),
+    'simclr': (760, SGD | {'augment': CROP}),
+    'moco': (500, SGD | {'augment': CROP, 'optim.lr': 0.3, 'moco.momentum': 0.9, 'moco.temperature': 0.3}),
+    'byol': (520, SGD | {'augment': CROP, 'optim.lr': 0.3, 'byol.momentum': 0.9}),
+    'simsiam': (720, SGD | {'augment': CROP, 'optim.lr': 0.1}),
+    'barlow_twins': (720, SGD | {'augment': CROP, 'optim.lr': 0.1}),
+    'vicreg': (720, SGD | {'augment': CROP, 'optim.lr': 0.1}),
+    'dino': (450, SGD | {'augment': CROP, 'dino.momentum': 0.95, 'dino.prototypes': 256}),
+    'swav': (660, SGD | {'augment': CROP}),
+    'rotation + simclr': (400, SGD | {'augment': CROP, 'optim.lr': 0.1, 'batch_size': 64}),
+}
+
+
+def get_config(task='rotation'):
+    if task not in TASKS:
+        raise ValueError(f'no recipe for the task {task!r}{nearest(task, TASKS)} (known: {", ".join(TASKS)})')
+    steps, own = TASKS[task]
+    c = base()
+    c.name = f'pretext_fashion_mnist_{task.replace(" ", "")}'
+    c.seeds = (0, 1, 2)
+    c.data.source = 'tfds:fashion_mnist'
+    c.data.labels = '1000'
+    c.data.val = '5000'
+    if task == 'mae':
+        c.backbone.update(name='vit', width=64, depth=2, patch=7)
+    c.pretrain.update(method=task, steps=steps, epochs=0.0, evals=4, pool='flatten')
+    c.pretrain.update_from_flattened_dict(own)
+    c.transfer.ways = ('scratch', 'finetune')
+    c.transfer.batch_size = 50
+    c.transfer.pool = 'flatten'
+    c.transfer.augment = 'crop(2)|flip'
+    for way, rate in (('scratch', 0.05), ('finetune', 0.03)):
+        c.transfer[way].update(epochs=0.0, steps=1000)
+        c.transfer[way].optim.update(lr=rate, weight_decay=3e-3)
+    return c
