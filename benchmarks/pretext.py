@@ -6,7 +6,7 @@ Prints one line a task, with the steps that fit into 60 seconds. Run it alone on
 """
 
 import functools
-import importlib.util
+import runpy
 import statistics
 import sys
 import time
@@ -44,12 +44,10 @@ def measure(config) -> tuple[float, int]:
 
 
 def main(path, *tasks):
-    spec = importlib.util.spec_from_file_location('recipe', path)
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
+    recipe = runpy.run_path(path)
     print(f'{"task":<18} {"step ms":>9} {"views/s":>9} {"steps in 60 s":>14}')
-    for task in tasks or recipe.TASKS:
-        seconds, views = measure(recipe.get_config(task))
+    for task in tasks or recipe['TASKS']:
+        seconds, views = measure(recipe['get_config'](task))
         print(f'{task:<18} {1000 * seconds:>9.1f} {views / seconds:>9,.0f} {60 / seconds:>14,.0f}', flush=True)
 
 

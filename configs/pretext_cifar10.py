@@ -9,7 +9,7 @@ epochs, SimCLR 84.7, BYOL 86.9 (lightly's benchmark); linear classifier on all l
 BYOL 92.6 (solo-learn).
 """
 
-from ssljax.config import base, nearest
+from ssljax.config import of_task
 
 CROP = 'random_resized_crop((0.2, 1.0))|flip|color_jitter(0.4, 0.4, 0.2, 0.1, p=0.8)|grayscale(0.2)'
 FLIP = {'augment': 'crop(4)|flip', 'optim.lr': 0.05}
@@ -46,19 +46,13 @@ TASKS = {
 
 
 def get_config(task='rotation'):
-    if task not in TASKS:
-        raise ValueError(f'no recipe for the task {task!r}{nearest(task, TASKS)} (known: {", ".join(TASKS)})')
-    steps, own = TASKS[task]
-    c = base()
-    c.name = f'pretext_cifar10_{task.replace(" ", "")}'
+    c = of_task(TASKS, task, 'pretext_cifar10')
     c.data.source = 'tfds:cifar10'
     c.data.labels = '1000'
     c.data.val = '2000'
     c.backbone.update(name='resnet18', stem='imagenet')
     if task == 'mae':
         c.backbone.update(name='vit', width=128, depth=4, patch=4)
-    c.pretrain.update(method=task, steps=steps, epochs=0.0, evals=4)
-    c.pretrain.update_from_flattened_dict(own)
     c.transfer.ways = ('scratch', 'finetune')
     c.transfer.batch_size = 50
     c.transfer.layer = c.pretrain.layer

@@ -6,7 +6,7 @@ python -m ssljax.main --config=configs/pretext_fashion_mnist.py:simclr --workdir
 The numbers it gave are in docs/results.md. Colourisation is not here: the images are gray.
 """
 
-from ssljax.config import base, nearest
+from ssljax.config import of_task
 
 CROP = 'random_resized_crop((0.3, 1.0))|flip|color_jitter(0.4, 0.4)'
 SGD = {'optim.lr': 0.2}
@@ -45,19 +45,13 @@ TASKS = {
 
 
 def get_config(task='rotation'):
-    if task not in TASKS:
-        raise ValueError(f'no recipe for the task {task!r}{nearest(task, TASKS)} (known: {", ".join(TASKS)})')
-    steps, own = TASKS[task]
-    c = base()
-    c.name = f'pretext_fashion_mnist_{task.replace(" ", "")}'
+    c = of_task(TASKS, task, 'pretext_fashion_mnist', pool='flatten')
     c.seeds = (0, 1, 2)
     c.data.source = 'tfds:fashion_mnist'
     c.data.labels = '1000'
     c.data.val = '5000'
     if task == 'mae':
         c.backbone.update(name='vit', width=64, depth=2, patch=7)
-    c.pretrain.update(method=task, steps=steps, epochs=0.0, evals=4, pool='flatten')
-    c.pretrain.update_from_flattened_dict(own)
     c.transfer.ways = ('scratch', 'finetune')
     c.transfer.batch_size = 50
     c.transfer.pool = 'flatten'

@@ -112,6 +112,28 @@ def stage(epochs=0.0, lr=0.05, rules='.*=1') -> ConfigDict:
     )
 
 
+def of_task(tasks: dict, task: str, name: str, **fields) -> ConfigDict:
+    """`base` with the pretraining of one task of a recipe's table.
+
+    Args:
+      tasks: {task: (steps, {field of config.pretrain: value})}.
+      task: one of them.
+      name: the recipe's; the run is called <name>_<task>.
+      **fields: of config.pretrain, for every task; its own go before them.
+
+    Raises:
+      ValueError: the table has no such task.
+    """
+    if task not in tasks:
+        raise ValueError(f'no recipe for the task {task!r}{nearest(task, tasks)} (known: {", ".join(tasks)})')
+    steps, own = tasks[task]
+    c = base()
+    c.name = f'{name}_{task.replace(" ", "")}'
+    c.pretrain.update(method=task, steps=steps, epochs=0.0, evals=4, **fields)
+    c.pretrain.update_from_flattened_dict(own)
+    return c
+
+
 def check(config) -> None:
     """Raises ValueError for what can be seen to be wrong before any data is read."""
     b = base()

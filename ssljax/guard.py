@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import files
+from ssljax.losses import relative_std, unit
 
 NEVER = np.iinfo(np.int32).max
 
@@ -80,18 +81,15 @@ def spread(features) -> dict[str, float]:
       features: [N, D] float32.
 
     Returns:
-      {'std': of the unit-length features, averaged over dimensions and times sqrt(D): 0 for a constant, 1 for even
-      spread over the sphere (Chen & He 2021, section 4.1); 'rank': the effective rank of the centred features,
-      exp(entropy of the normalised singular values) (Roy & Vetterli 2007; Garrido et al. 2023)}.
+      {'std': `losses.relative_std`; 'rank': the effective rank of the centred unit-length features, exp(entropy of
+      the normalised singular values) (Roy & Vetterli 2007; Garrido et al. 2023)}.
     """
-    x = np.asarray(features, np.float64)
-    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    std = float(x.std(0).mean() * math.sqrt(x.shape[1]))
+    x = np.asarray(unit(jnp.asarray(features)), np.float64)
     x = x - x.mean(0)
     gram = x @ x.T if len(x) < x.shape[1] else x.T @ x
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))
     p = values / max(values.sum(), 1e-12)
-    return {'std': std, 'rank': float(np.exp(-np.sum(p * np.log(p + 1e-12))))}
+    return {'std': float(relative_std(jnp.asarray(features))), 'rank': float(np.exp(-np.sum(p * np.log(p + 1e-12))))}
 
 
 def stop(directory, batch: dict, step: int, title: str, diagnosis: str):

@@ -177,3 +177,9 @@ def test_sinkhorn_with_a_small_epsilon():
     q = losses.sinkhorn(scores, epsilon=1e-3, iterations=3)
     assert q.dtype == jnp.float32 and np.isfinite(q).all()
     np.testing.assert_allclose(q.sum(1), np.ones(8), rtol=1e-4)
+
+
+def test_relative_std():
+    z = jnp.array([[3.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -7.0]])
+    np.testing.assert_allclose(losses.relative_std(z), 1.0, rtol=1e-6)
+    np.testing.assert_allclose(losses.relative_std(jnp.ones((4, 3))), 0.0, atol=1e-3)

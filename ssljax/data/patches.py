@@ -85,6 +85,11 @@ def places(key, batch: int, shape, grid: Grid):
     return start + cells * (grid.tile + grid.gap) + moved
 
 
+def scatter(key, images, grid: Grid):
+    """Tiles [B, N * N, tile, tile, C] of images [B, H, W, C] at random `places`."""
+    return cut(images, places(key, len(images), images.shape[1:], grid), grid.tile)
+
+
 def cut(images, places, tile: int):
     """Tiles [B, T, tile, tile, C] of images [B, H, W, C] whose top left corners are `places` [B, T, 2] int32.
 

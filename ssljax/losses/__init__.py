@@ -5,7 +5,7 @@ from ssljax.losses.clustering import dino, sinkhorn, swav
 from ssljax.losses.contrastive import info_nce, nt_xent
 from ssljax.losses.metric import squared_distances, triplet
 from ssljax.losses.redundancy import barlow_twins, vicreg
-from ssljax.losses.regression import byol, negative_cosine, unit
+from ssljax.losses.regression import byol, negative_cosine, relative_std, unit
 
 __all__ = [
     'barlow_twins',
@@ -15,6 +15,7 @@ __all__ = [
     'info_nce',
     'negative_cosine',
     'nt_xent',
+    'relative_std',
     'sinkhorn',
     'soft_cross_entropy',
     'squared_distances',

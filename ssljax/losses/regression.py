@@ -1,5 +1,7 @@
 """Losses that pull one embedding towards another, without negatives."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -7,6 +9,12 @@ import jax.numpy as jnp
 def unit(x):
     """Rows of length 1, x / |x|. x: [..., D] float32; a row of zeros stays zeros."""
     return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(x * x, axis=-1, keepdims=True), 1e-12))
+
+
+def relative_std(x):
+    """Standard deviation of the unit-length rows of x [N, D], averaged over dimensions and times sqrt(D): 0 for a
+    constant, 1 for even spread over the sphere (Chen & He 2021, arXiv:2011.10566, section 4.1). Float32 scalar."""
+    return jnp.mean(jnp.std(unit(x), axis=0)) * math.sqrt(x.shape[1])
 
 
 def negative_cosine(prediction, target):

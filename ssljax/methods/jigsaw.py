@@ -86,7 +86,7 @@ def puzzle(key, images, grid: patches.Grid, orders):
     Place s shows tile orders[label, s], so that argsort(orders[label]) puts the tiles back.
     """
     k_place, k_order = jax.random.split(key)
-    tiles = patches.cut(images, patches.places(k_place, len(images), images.shape[1:], grid), grid.tile)
+    tiles = patches.scatter(k_place, images, grid)
     labels = jax.random.randint(k_order, (len(images),), 0, len(orders))
     return patches.take(tiles, orders[labels]), labels
 

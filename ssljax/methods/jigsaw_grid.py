@@ -84,6 +84,6 @@ def make(config, shape) -> Method:
 def puzzle(key, images, grid: patches.Grid):
     """Shuffled tiles [B, T, t, t, C] of images [B, H, W, C], and which tile each place shows, [B, T] int32."""
     k_place, k_order = jax.random.split(key)
-    tiles = patches.cut(images, patches.places(k_place, len(images), images.shape[1:], grid), grid.tile)
+    tiles = patches.scatter(k_place, images, grid)
     order = jnp.argsort(jax.random.uniform(k_order, tiles.shape[:2]), axis=1)
     return patches.take(tiles, order), order

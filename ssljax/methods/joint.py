@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.losses import unit
+from ssljax.losses import relative_std
 from ssljax.methods import network
 
 
@@ -53,7 +53,7 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
         teacher = jax.lax.stop_gradient(embed_views(net, ema, state, x, None, train=True)[0]) if tau else student
         rows, new = compare(student, teacher, new, progress)
         ones = jnp.ones(len(batch['image']), jnp.float32)
-        std = embedding_std(student[watch][0]), jnp.ones(())
+        std = relative_std(jax.lax.stop_gradient(student[watch][0])), jnp.ones(())
         return jnp.mean(rows['loss']), (new, network.means(rows, ones) | {'embedding_std': std})
 
     def evaluate(params, state, batch):
@@ -162,10 +162,3 @@ def fill(images, mask):
     rows = jnp.arange(len(images))
     real = jnp.argsort(mask == 0, stable=True)[rows % jnp.maximum(jnp.sum(mask > 0), 1)]
     return images[jnp.where(mask > 0, rows, real)]
-
-
-def embedding_std(z):
-    """Standard deviation of the unit-length rows of z [B, D], averaged over dimensions and times sqrt(D): 0 for a
-    constant, 1 for even spread over the sphere (Chen & He 2021, arXiv:2011.10566, section 4.1). Float32 scalar."""
-    z = jax.lax.stop_gradient(unit(z))
-    return jnp.mean(jnp.std(z, axis=0)) * math.sqrt(z.shape[1])

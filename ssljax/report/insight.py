@@ -89,10 +89,9 @@ def feature_map(run):
 
 def pretext(run):
     """What the pretext task showed the network and got from it, a row each; one alone is a sheet of pictures."""
-    columns = sorted(
-        (key.split('_', 2)[1:], images) for key, images in run.figures.items() if key.startswith('pretext_')
-    )
-    columns = [(title, images) for (_, title), images in sorted(columns, key=lambda c: int(c[0][0]))]
+    names = [name.split('_', 2) for name in run.figures if name.startswith('pretext_')]  # 'pretext_<place>_<title>'
+    names = sorted(names, key=lambda parts: int(parts[1]))
+    columns = [(parts[2], run.figures['_'.join(parts)]) for parts in names]
     if not columns:
         return ''
     method = pick(seeds_of(run.result)[0], 'pretrain', 'method')

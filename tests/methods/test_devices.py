@@ -16,7 +16,7 @@ FLAGS = (  # quick to compile
 )
 SCRIPT = """
 import functools, json, sys
-import jax, jax.numpy as jnp, numpy as np
+import jax, numpy as np, optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ssljax import methods, optim
 from ssljax.config import base
@@ -43,10 +43,7 @@ def run(task, devices):
     for _ in range(3):
         ts, metrics = step(ts, batch, jax.random.key(1))
         losses.append(float(metrics['loss'][0] / metrics['loss'][1]))
-    return losses + [float(optax_norm(ts.params['backbone']))]
-
-def optax_norm(tree):
-    return jnp.sqrt(sum(jnp.sum(x ** 2) for x in jax.tree.leaves(tree)))
+    return losses + [float(optax.tree.norm(ts.params['backbone']))]
 
 assert jax.device_count() == 4
 print(json.dumps({task: [run(task, n) for n in (1, 4)] for task in sys.argv[1:]}))

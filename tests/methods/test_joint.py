@@ -219,12 +219,6 @@ def test_local_views(name):
     assert jax.eval_shape(method.show, params, state, data['image'])['local view'].shape == (8, 8, 8, 1)
 
 
-def test_embedding_std():
-    z = jnp.array([[3.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -7.0]])
-    np.testing.assert_allclose(joint.embedding_std(z), 1.0, rtol=1e-6)
-    np.testing.assert_allclose(joint.embedding_std(jnp.ones((4, 3))), 0.0, atol=1e-3)
-
-
 @pytest.mark.parametrize(
     'name, options, said',
     [

@@ -1,7 +1,6 @@
 """Every task of the recipes builds and its step fits the images, without compiling anything."""
 
-import importlib.util
-from pathlib import Path
+import importlib
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +14,7 @@ SHAPES = {'pretext_fashion_mnist': (28, 28, 1), 'pretext_cifar10': (32, 32, 3)}
 
 
 def recipe(name):
-    path = Path(__file__).parents[2] / 'configs' / f'{name}.py'
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module(f'configs.{name}')
 
 
 @pytest.mark.parametrize('name, task', [(name, task) for name in SHAPES for task in recipe(name).TASKS])
