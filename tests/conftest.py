@@ -1,12 +1,18 @@
 """Fixtures that several tests share."""
 
+import os
 from pathlib import Path
 
 import jax
 import pytest
 
+from ssljax import platform
 from ssljax.config import base
 from ssljax.sharding import make_mesh
+
+# What one test has compiled, the others, in this process or another, do not compile again.
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(Path(__file__).parents[1] / '.pytest_cache/compiled'))
+platform.keep_compiled()
 
 SHARED = Path(__file__).resolve().parent.parent.parent / 'shared/data'
 
