@@ -21,11 +21,13 @@ TASKS = {
     'jigsaw_grid': (900, ADAMW | {'pool': 'grid4', 'hidden': (128,)}),
     'relative_position': (8000, ADAMW),
     'autoencoder': (600, ADAMW | {'pool': 'grid4'}),
-    'context_encoder': (850, ADAMW),
+    'context_encoder': (850, ADAMW | {'context_encoder.size': 0.7}),
     'mae': (1950, ADAMW | {'optim.lr': 0.002, 'optim.b2': 0.95, 'optim.warmup': 0.1, 'optim.weight_decay': 0.05}),
     'gan': (
         1200,
-        ADAMW | {'optim.lr': 0.001, 'optim.b1': 0.5, 'gan.width': 8, 'batch_size': 64, 'label_smoothing': 0.1},
+        ADAMW
+        | {'augment': 'crop(3)|flip', 'optim.lr': 0.001, 'optim.b1': 0.5, 'label_smoothing': 0.1}
+        | {'gan.width': 8, 'batch_size': 64},
     ),
     'triplet': (
         760,
@@ -35,12 +37,12 @@ TASKS = {
     'simclr': (760, SGD | {'augment': CROP}),
     'moco': (500, SGD | {'augment': CROP, 'optim.lr': 0.3, 'moco.momentum': 0.9, 'moco.temperature': 0.3}),
     'byol': (520, SGD | {'augment': CROP, 'optim.lr': 0.3, 'byol.momentum': 0.9}),
-    'simsiam': (720, SGD | {'augment': CROP, 'optim.lr': 0.1}),
-    'barlow_twins': (720, SGD | {'augment': CROP, 'optim.lr': 0.1}),
+    'simsiam': (720, SGD | {'augment': CROP, 'optim.lr': 0.3}),
+    'barlow_twins': (720, SGD | {'augment': CROP, 'optim.lr': 0.1, 'barlow_twins.off_diagonal': 0.02}),
     'vicreg': (720, SGD | {'augment': CROP, 'optim.lr': 0.1}),
     'dino': (450, SGD | {'augment': CROP, 'dino.momentum': 0.95, 'dino.prototypes': 256}),
     'swav': (660, SGD | {'augment': CROP}),
-    'rotation + simclr': (400, SGD | {'augment': CROP, 'optim.lr': 0.1, 'batch_size': 64}),
+    'rotation + simclr': (400, SGD | {'augment': CROP, 'optim.lr': 0.05, 'batch_size': 64}),
 }
 
 
