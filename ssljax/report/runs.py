@@ -41,7 +41,10 @@ def compare_runs(workdirs) -> str:
         rows.append((probe['mean'] if probe else -1.0, [name, *cells]))
     lines = [cells for _, cells in sorted(rows, key=lambda row: -row[0])]
     for setting, found in controls.items():
-        where = f' ({json.loads(setting)["backbone"]["name"]})' if len(controls) > 1 else ''
+        same = json.loads(setting)
+        where = (
+            f' ({" to ".join(filter(None, [same["backbone"]["name"], same["layer"]]))})' if len(controls) > 1 else ''
+        )
         random, scratch = found.get('random', {}), found.get('scratch', {}).get('scratch', {})
         lines.append([f'random weights{where}', *(_cell(random.get(m, {}), {}) for m in MEASURES)])
         lines[-1] += ['–'] * (len(header) - len(lines[-1]))
@@ -53,7 +56,9 @@ def compare_runs(workdirs) -> str:
 
 def _setting(result) -> str:
     """What has to be equal for a control to serve two runs."""
-    parts = {'labels': pick(result, 'config', 'data'), 'backbone': pick(result, 'config', 'backbone')}
+    parts = {name: pick(result, 'config', name) for name in ('data', 'backbone')}
+    parts |= {name: pick(result, 'config', 'transfer', name) for name in ('layer', 'pool', 'hidden', 'augment')}
+    parts['probe_pool'] = pick(result, 'config', 'evaluate', 'probe_pool')
     return json.dumps(parts, sort_keys=True)
 
 
