@@ -26,7 +26,7 @@ TASKS = {
     'gan': (
         1200,
         ADAMW
-        | {'augment': 'crop(3)|flip', 'optim.lr': 0.001, 'optim.b1': 0.5, 'label_smoothing': 0.1}
+        | {'augment': 'crop(3)|flip', 'pool': 'avg', 'optim.lr': 0.001, 'optim.b1': 0.5, 'label_smoothing': 0.1}
         | {'gan.width': 8, 'batch_size': 64},
     ),
     'triplet': (
