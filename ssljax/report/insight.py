@@ -95,13 +95,12 @@ def pretext(run):
     if not columns:
         return ''
     method = pick(seeds_of(run.result)[0], 'pretrain', 'method')
-    caption = f'{method}: validation images, after pretraining.'
     if len(columns) == 1:
         title, images = columns[0]
         tiles = ''.join(as_png(image, title, longest=256, smallest=64) for image in images)
-        return section(
-            'The pretext task in pictures', figure(f'<div class="strip sheet">{tiles}</div>', f'{caption} {title}.')
-        )
+        caption = f'{method}: {title} images, after pretraining.'
+        return section('The pretext task in pictures', figure(f'<div class="strip sheet">{tiles}</div>', caption))
+    caption = f'{method}: validation images, after pretraining.'
     rows = ''.join(
         f'<tr><th>{text(title)}</th>'
         + ''.join(f'<td>{as_png(image, title, longest=256, smallest=64)}</td>' for image in images)
