@@ -20,11 +20,15 @@ class Method(NamedTuple):
     predict:   (params, state, images) -> class logits [B, K], of a method that classifies; deterministic
     embed:     (params, state, images) -> [B, D] float32 that the loss compares, watched for collapse; deterministic
     show:      (params, state, images) -> {column: [B, h, w, C] float32 in [0, 1]}, pictures of the task for the report
+    turns:     ((parts, loss), ...), of players that move one after the other: each loss, like `loss`, is minimised in
+               the parameters under those top-level names alone, and sees what the turns before it did in this step. ():
+               one turn of `loss`, over all parameters
     views:     images that the network sees for one image of the batch
     images:    trains on so many images only; 0: on all
 
     A batch is {'image': [B, H, W, C] uint8, 'label': [B] int32, -1 where unknown} and, in training, 'index' [B] int32,
-    the image's place in the split, and 'progress', the share of the steps that is done, float32 in [0, 1).
+    the image's place in the split, 'progress', the share of the steps that is done, float32 in [0, 1), and, where a
+    stage trains on labelled and unlabelled images at once, 'unlabeled' [U, H, W, C] uint8.
     Metrics are {name: (sum, count)}, float32 scalars. `state` holds every collection but 'params'.
     """
 
@@ -35,6 +39,7 @@ class Method(NamedTuple):
     predict: Callable | None = None
     embed: Callable | None = None
     show: Callable | None = None
+    turns: tuple = ()
     views: int = 1
     images: int = 0
 
@@ -53,7 +58,14 @@ def init_state(method: Method, tx: optax.GradientTransformation, variables: dict
     """The state before the first step."""
     params, state = split(variables)
     ema = jax.tree.map(jnp.copy, params) if method.ema_decay else None
-    return TrainState(jnp.zeros((), jnp.int32), params, state, ema, tx.init(params))
+    opt = tuple(tx.init(own) for own, _, _ in moves(method, params))
+    return TrainState(jnp.zeros((), jnp.int32), params, state, ema, opt)
+
+
+def moves(method: Method, params) -> list[tuple[PyTree, PyTree, Callable]]:
+    """[(parameters that a turn trains, the others, its loss), ...] for the turns of a method."""
+    turns = method.turns or ((tuple(params), method.loss),)
+    return [({k: params[k] for k in own}, {k: v for k, v in params.items() if k not in own}, f) for own, f in turns]
 
 
 def split(variables: dict) -> tuple[PyTree, PyTree]:
@@ -65,16 +77,23 @@ def train_step(method: Method, tx, ts: TrainState, batch: dict, key: jax.Array, 
     """One update of `steps`. Returns the new state and the metrics of the batch, {name: (sum, count)}; among them the
     norms of the gradient, whole and of each part, and 'update/<part>', the update's relative to the parameters'."""
     key, progress = jax.random.fold_in(key, ts.step), ts.step / steps
-    grad = jax.value_and_grad(method.loss, has_aux=True)
-    (_, (state, metrics)), grads = grad(ts.params, ts.state, ts.ema, batch | {'progress': progress}, key)
-    updates, opt = tx.update(grads, ts.opt, ts.params)
-    params = optax.apply_updates(ts.params, updates)
+    batch = batch | {'progress': progress}
+    params, state, opt, metrics, squares = ts.params, ts.state, [], {}, []
+    one, norm = jnp.ones(()), optax.tree.norm
+    for i in range(len(ts.opt)):
+        own, others, loss = moves(method, params)[i]
+        turn_key = jax.random.fold_in(key, i) if method.turns else key
+        grad = jax.value_and_grad(lambda p: loss(others | p, state, ts.ema, batch, turn_key), has_aux=True)
+        (_, (state, found)), grads = grad(own)
+        updates, new = tx.update(grads, ts.opt[i], own)
+        params, opt = params | optax.apply_updates(own, updates), [*opt, new]
+        metrics |= found
+        squares.append(norm(grads, squared=True))
+        metrics |= {f'grad/{k}': (norm(grads[k]), one) for k in grads}
+        metrics |= {f'update/{k}': (norm(updates[k]) / (norm(own[k]) + 1e-12), one) for k in grads}
     ema = ts.ema
     if method.ema_decay:
         tau = method.ema_decay(progress)
         ema = jax.tree.map(lambda e, p: tau * e + (1 - tau) * p, ema, params)
-    one, norm = jnp.ones(()), optax.tree.norm
-    metrics |= {'grad_norm': (norm(grads), one)}
-    metrics |= {f'grad/{k}': (norm(grads[k]), one) for k in grads}
-    metrics |= {f'update/{k}': (norm(updates[k]) / (norm(ts.params[k]) + 1e-12), one) for k in grads}
-    return TrainState(ts.step + 1, params, state, ema, opt), metrics
+    metrics['grad_norm'] = jnp.sqrt(sum(squares)), one
+    return TrainState(ts.step + 1, params, state, ema, tuple(opt)), metrics
