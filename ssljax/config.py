@@ -12,7 +12,7 @@ def base() -> ConfigDict:
     `pretrain.<method>`, declared beside the task."""
     from ssljax import methods  # not at the top: methods read configs, and import flax
 
-    return ConfigDict(
+    config = ConfigDict(
         dict(
             name='run',
             seeds=(0,),  # each seed has its own label set, initial weights and batch order
@@ -52,6 +52,13 @@ def base() -> ConfigDict:
                 collapse=0.01,  # the spread of features or embeddings under which the run stops; 0: never
                 **methods.options(),
             ),
+            semi=dict(  # a way that is the name of a semi-supervised method: labelled and unlabelled images at once
+                stage(epochs=10.0),
+                augment='',  # of unlabelled images; '': as transfer.augment, which labelled ones have
+                batch_size=64,  # unlabelled images a step, and generated ones
+                labeled_batch_size=0,  # 0: all labelled images where they are no more than batch_size, else batch_size
+                **methods.semi_options(),
+            ),
             transfer=dict(
                 ways=('random_frozen', 'scratch', 'frozen', 'finetune', 'two_stage'),
                 checkpoint='',  # a workdir or stage of another run; '' is this run's own pretraining
@@ -80,6 +87,8 @@ def base() -> ConfigDict:
             published=(),  # (way, top-1 in percent, setting, source) to print beside the results
         )
     )
+    config.semi.optim.update(name='adamw', lr=3e-4, b1=0.5, weight_decay=0.0)  # DCGAN's Adam
+    return config
 
 
 def stage(epochs=0.0, lr=0.05, rules='.*=1') -> ConfigDict:
@@ -136,6 +145,8 @@ def of_task(tasks: dict, task: str, name: str, **fields) -> ConfigDict:
 
 def check(config) -> None:
     """Raises ValueError for what can be seen to be wrong before any data is read."""
+    from ssljax import methods  # see base
+
     b = base()
     _one_of(config.data, 'data.corrupt', ('skip', 'refuse'))
     _one_of(config.data, 'data.path', ('auto', 'resident', 'stream'))
@@ -145,9 +156,12 @@ def check(config) -> None:
         _duration('transfer.frozen', config.transfer.frozen)
     if 'two_stage' in config.transfer.ways:
         _duration('transfer.second', config.transfer.second)
+    known = (*b.transfer.ways, *methods.SEMI)
     for way in config.transfer.ways:
-        if way not in b.transfer.ways:
-            raise ValueError(f'transfer.ways has {way!r}; known are {", ".join(b.transfer.ways)}.')
+        if way not in known:
+            raise ValueError(f'transfer.ways has {way!r}{nearest(way, known)} (known: {", ".join(known)})')
+    if set(config.transfer.ways) & methods.SEMI.keys():
+        _duration('semi', config.semi)
     if 'two_stage' in config.transfer.ways and 'frozen' not in config.transfer.ways:
         raise ValueError('transfer.ways has two_stage without frozen, its first stage: add frozen.')
     if not config.seeds:
@@ -182,8 +196,8 @@ def total_steps(node, *, images: int, batch_size: int) -> int:
 def stage_steps(config, kind: str, images: int) -> int:
     """Optimiser steps of a stage. 'scratch' and 'finetune' without a duration are as long as 'frozen' and 'second'
     together, so that every way that trains all weights takes the same number of steps."""
-    if kind == 'pretrain':
-        return total_steps(config.pretrain, images=images, batch_size=config.pretrain.batch_size)
+    if kind in ('pretrain', 'semi'):
+        return total_steps(config[kind], images=images, batch_size=config[kind].batch_size)
     t = config.transfer
     steps = {k: total_steps(t[k], images=images, batch_size=t.batch_size) for k in (kind, 'frozen', 'second')}
     return max(steps[kind] or steps['frozen'] + steps['second'] * ('two_stage' in t.ways), 1)

@@ -20,6 +20,7 @@ class Method(NamedTuple):
     predict:   (params, state, images) -> class logits [B, K], of a method that classifies; deterministic
     embed:     (params, state, images) -> [B, D] float32 that the loss compares, watched for collapse; deterministic
     show:      (params, state, images) -> {column: [B, h, w, C] float32 in [0, 1]}, pictures of the task for the report
+    sample:    (params, state) -> [N, H, W, C] float32 in [0, 1], from the same noise at each call; deterministic
     turns:     ((parts, loss), ...), of players that move one after the other: each loss, like `loss`, is minimised in
                the parameters under those top-level names alone, and sees what the turns before it did in this step. ():
                one turn of `loss`, over all parameters
@@ -39,6 +40,7 @@ class Method(NamedTuple):
     predict: Callable | None = None
     embed: Callable | None = None
     show: Callable | None = None
+    sample: Callable | None = None
     turns: tuple = ()
     views: int = 1
     images: int = 0

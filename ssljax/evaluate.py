@@ -2,37 +2,39 @@
 
 import collections
 import functools
+from pathlib import Path
 
+import jax
 import numpy as np
 
 from ssljax import models
 from ssljax.core import split
 from ssljax.data.augment import to_uint8
-from ssljax.evals import classify, embed, knn, probe
+from ssljax.evals import classify, embed, gallery, knn, probe
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
 
 MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE, SHOWN = 2000, 8, 7, 40, 8
 
 
-def evaluate(config, mesh, method, pretext, trained) -> tuple[dict, dict]:
+def evaluate(config, mesh, methods, trained, directory) -> tuple[dict, dict]:
     """Measures one seed.
 
     Args:
       config: the run's config.
       mesh: the devices.
-      method: the supervised Method; its `predict` serves every way.
-      pretext: the Method that pretrained, or None.
+      methods: {kind of stage: Method}; the `predict` of 'scratch' serves every way that has no method of its own.
       trained: the experiment's Seed.
+      directory: the seed's folder.
 
     Returns:
       (record for result.json: 'ways' and, as the config asks, 'knn' and 'probe'; arrays for figures.npz).
     """
     cfg, splits, record = config.evaluate, trained.splits, {'ways': {}}
     see = functools.partial(embed.outputs, batch_size=cfg.batch_size, mesh=mesh)
-    predict = embed.compiled(lambda v, images: method.predict(*split(v), images))
+    predict = {k: embed.compiled(lambda v, x, m=m: m.predict(*split(v), x)) for k, m in methods.items() if m.predict}
     for way, stage in trained.ways.items():
-        logits = see(predict, stage.variables, splits['test'])
+        logits = see(predict.get(way, predict['scratch']), stage.variables, splits['test'])
         record['ways'][way] = stage.record | {'test': classify.scores(logits, splits['test'].labels)}
     backbones = {'pretrained': trained.pretrained, 'random': trained.random if cfg.random else None}
     backbones = {n: v for n, v in backbones.items() if v is not None}
@@ -46,7 +48,8 @@ def evaluate(config, mesh, method, pretext, trained) -> tuple[dict, dict]:
         record['probe'] = {n: probes(f, labels, trained, cfg.probe_l2) for n, f in features.items()}
     arrays = {}
     if cfg.figures and trained.ways:
-        arrays = figure_arrays(config, see, trained, labels)
+        arrays = figure_arrays(config, see, trained, labels) | plane_arrays(methods, trained, labels, directory)
+    pretext = methods.get('pretrain')
     if cfg.figures and pretext and pretext.show:
         arrays |= pretext_pictures(pretext, trained)
     return record, arrays
@@ -122,6 +125,23 @@ def figure_arrays(config, see, trained, labels) -> dict:
     }
     filters = first_filters((trained.pretrained or variables)['params']['backbone'], tapped)
     return arrays | ({'filters': filters} if filters is not None else {})
+
+
+def plane_arrays(methods, trained, labels, directory) -> dict:
+    """What each way's gallery holds; for points in the plane also the points, and every way's map of the plane."""
+    arrays, shape = {}, trained.splits['test'].shape
+    for way, stage in trained.ways.items():
+        kept = gallery.collect(Path(directory) / way)
+        if not kept and gallery.is_plane(shape):
+            kept = jax.device_get(gallery.compiled(methods.get(way, methods['scratch']), shape)(stage.variables))
+            kept = {'boundary': kept['boundary'][None]}
+        names = {'steps': 'samples_steps', 'samples': 'samples', 'boundary': 'boundary'}
+        arrays |= {f'{names[k]}_{way}': v for k, v in kept.items()}
+    if gallery.is_plane(shape):
+        for name, key in (('test', 'points'), ('labeled', 'labeled_points')):
+            images = trained.splits[name]
+            arrays |= {key: images.read(np.arange(len(images))).reshape(-1, 2), f'{key}_labels': labels[name]}
+    return arrays
 
 
 def first_filters(params, backbone):

@@ -28,7 +28,7 @@ from ssljax.data import feed as feeds
 from ssljax.data import partition as partitions
 from ssljax.data import sources
 from ssljax.data.split import concat
-from ssljax.evals import watch
+from ssljax.evals import gallery, watch
 from ssljax.methods import network, supervised
 from ssljax.sharding import check_batch, make_mesh
 from ssljax.transfer import held_layers, take_backbone
@@ -90,7 +90,7 @@ def _claim(config, workdir: Path) -> None:
 
 def _prepare(config, workdir, source) -> Run:
     mesh = make_mesh()
-    for batch_size in (config.pretrain.batch_size, config.transfer.batch_size, config.evaluate.batch_size):
+    for batch_size in (config[k].batch_size for k in ('pretrain', 'semi', 'transfer', 'evaluate')):
         check_batch(batch_size, mesh)
     meta = {
         'config': configs.to_dict(config),
@@ -115,6 +115,8 @@ def _prepare(config, workdir, source) -> Run:
             frozen=stage == 'frozen',
             smoothing=config.transfer[stage].label_smoothing,
         )
+    for way in methods.SEMI.keys() & set(config.transfer.ways):
+        known[way] = methods.semi(way, config, source.shape, len(source.classes))
     return Run(config, workdir, source, mesh, meta, {}, known)
 
 
@@ -180,9 +182,9 @@ def train_seed(run: Run, seed: int) -> Seed:
     labeled, val = source.train.take(rows.labeled), validation(source, rows)
     if not len(val):
         raise ValueError(f'data.val is {config.data.val!r}: validation chooses the weights, so it needs some images.')
-    pretrained, record = None, None
+    unlabeled, pretrained, record = unlabeled_images(source, rows), None, None
     if 'pretrain' in run.methods:
-        images = some(unlabeled_images(source, rows), run.methods['pretrain'].images, seed)
+        images = some(unlabeled, run.methods['pretrain'].images, seed)
         eye = _watch(run, labeled, val, seed)
         stage = _stage(run, 'pretrain', 'pretrain', seed, images, val, _init(run, 'pretrain', seed), eye)
         pretrained, record = stage.variables, stage.record | {'method': config.pretrain.method}
@@ -195,6 +197,10 @@ def train_seed(run: Run, seed: int) -> Seed:
     taken = take_backbone(pretrained, start, where) if pretrained else None
     ways = {}
     for way in config.transfer.ways:
+        if way in methods.SEMI:
+            eye = functools.partial(gallery.keep, _gallery(run, way), directory / way)
+            ways[way] = _stage(run, way, way, seed, (labeled, unlabeled), val, _init(run, way, seed), eye)
+            continue
         kind, first = {
             'random_frozen': ('frozen', start),
             'scratch': ('scratch', start),
@@ -243,28 +249,43 @@ def some(images, count: int, seed: int):
 
 
 def _watch(run: Run, labeled, val, seed: int):
-    """variables -> nearest-neighbour accuracy and spread on some validation images; None where it is switched off."""
+    """(step, variables) -> nearest-neighbour accuracy and spread on some validation images; None where it is off."""
     config = run.config
     if not config.pretrain.watch:
         return None
     if 'watch' not in run.programs:
         run.programs['watch'] = watch.compiled(config, run.methods['pretrain'], run.source.shape)
     known, shown = (some(images, config.pretrain.watch, seed) for images in (labeled, val))
-    return functools.partial(
+    look = functools.partial(
         watch.look, run.programs['watch'], labeled=known, val=shown, k=config.evaluate.knn,
         classes=len(run.source.classes), batch_size=config.evaluate.batch_size, mesh=run.mesh,
     )  # fmt: skip
+    return lambda step, variables: look(variables)
+
+
+def _gallery(run: Run, way: str):
+    name = f'{way} gallery'
+    if name not in run.programs:
+        run.programs[name] = gallery.compiled(run.methods[way], run.source.shape)
+    return run.programs[name]
 
 
 def _stage(run: Run, kind: str, name: str, seed: int, images, val, variables, eye=None) -> train.Stage:
-    """Trains the stage `name` with the program of its kind: pretrain, frozen, scratch, finetune or second."""
+    """Trains the stage `name` with the program of its kind: pretrain, frozen, scratch, finetune, second, or the name of
+    a semi-supervised method, whose images are a pair of Splits, labelled and unlabelled."""
     preempt.check()
     config = run.config
-    cfg = config.pretrain if kind == 'pretrain' else config.transfer[kind]
-    batch_size = config.pretrain.batch_size if kind == 'pretrain' else config.transfer.batch_size
-    feed = feeds.make_feed(images, batch_size=batch_size, seed=seed, mesh=run.mesh, path=config.data.path)
+    section = {'pretrain': 'pretrain'}.get(kind, 'semi' if kind in methods.SEMI else 'transfer')
+    cfg = config[section][kind] if section == 'transfer' else config[section]
+    if section == 'semi':
+        feed = feeds.JointFeed(
+            _feed(run, images[0], labeled_batch(config, len(images[0]), run.mesh), seed),
+            _feed(run, images[1], cfg.batch_size, seed),
+        )
+    else:
+        feed = _feed(run, images, config[section].batch_size, seed)
     if kind not in run.programs:
-        steps = configs.stage_steps(config, kind, len(images))
+        steps = configs.stage_steps(config, 'semi' if section == 'semi' else kind, feed.n)
         run.programs[kind] = train.make_program(
             run.methods[kind],
             cfg,
@@ -293,6 +314,18 @@ def _stage(run: Run, kind: str, name: str, seed: int, images, val, variables, ey
     )
 
 
+def _feed(run: Run, images, batch_size: int, seed: int) -> feeds.Feed:
+    return feeds.make_feed(images, batch_size=batch_size, seed=seed, mesh=run.mesh, path=run.config.data.path)
+
+
+def labeled_batch(config, images: int, mesh) -> int:
+    """Labelled images a step of a semi-supervised method: what config.semi says, by default all of few, filled up to a
+    multiple of the devices."""
+    if config.semi.labeled_batch_size:
+        return config.semi.labeled_batch_size
+    return min(-(-images // mesh.size) * mesh.size, config.semi.batch_size)
+
+
 def evaluate_seed(run: Run, seed: int) -> dict:
     """The record of one seed for result.json. A seed that has one is not measured again: the test split is read
     once."""
@@ -301,9 +334,7 @@ def evaluate_seed(run: Run, seed: int) -> dict:
         return record
     trained = train_seed(run, seed)
     print(f'seed {seed} · evaluation', file=sys.stderr)
-    record, arrays = evaluate.evaluate(
-        run.config, run.mesh, run.methods['scratch'], run.methods.get('pretrain'), trained
-    )
+    record, arrays = evaluate.evaluate(run.config, run.mesh, run.methods, trained, directory)
     if arrays:
         files.write_npz(directory / 'figures.npz', arrays)
     rows = result.sets(trained.partition, run.source)

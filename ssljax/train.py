@@ -115,7 +115,7 @@ def fit(
       select: 'best' keeps the weights with the highest validation top-1 (the earliest of equals), 'last' the last.
       log_every, save_every: steps between log lines, seconds between checkpoints.
       eval_batch: batch size of the evaluation.
-      watch: (variables) -> further metrics of an evaluation, such as the spread of the features.
+      watch: (step, variables) -> further metrics of an evaluation, such as the spread of the features.
 
     Raises:
       preempt.Preempted: SIGTERM came; all is saved.
@@ -141,7 +141,7 @@ def fit(
 
     def measure():
         found = evaluate(program.evaluate, ts.params, ts.state, val, eval_batch, mesh)
-        return found | (watch({'params': ts.params, **ts.state}) if watch else {})
+        return found | (watch(step, {'params': ts.params, **ts.state}) if watch else {})
 
     def save():
         heed(guard.not_finite(_means(progress['totals']['sums']), int(progress['totals']['bad'])))

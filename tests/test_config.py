@@ -32,7 +32,7 @@ def test_durations():
         ('pretrain.steps', 5, 'exactly one of them'),
         ('pretrain.epochs', 0.0, 'exactly one of them'),
         ('transfer.ways', ('two_stage',), 'add frozen'),
-        ('transfer.ways', ('frozn',), "'frozn'; known are"),
+        ('transfer.ways', ('frozn',), "'frozn'; did you mean frozen"),
         ('seeds', (), 'at least one'),
         ('seeds', (1, 1), 'each may stand once'),
         ('data.path', 'fast', 'auto, resident, stream'),

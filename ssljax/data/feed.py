@@ -86,6 +86,29 @@ class Feed:
         return self._waited
 
 
+class JointFeed:
+    """Batches of a labelled feed with, as 'unlabeled' uint8 [U, H, W, C], the images of an unlabelled one.
+
+    What counts, for epochs and images per second, is the unlabelled feed.
+    """
+
+    def __init__(self, labeled: Feed, unlabeled: Feed):
+        self.arrays = {'labeled': labeled.arrays, 'unlabeled': unlabeled.arrays}
+        self.get = functools.partial(get_joint, labeled.get, unlabeled.get)
+        self.path, self.n, self.batch_size = unlabeled.path, unlabeled.n, unlabeled.batch_size
+        self._feeds = {'labeled': labeled, 'unlabeled': unlabeled}
+
+    def payloads(self, start_step, stop_step, k=1):
+        """As those of a Feed; an item is {'labeled': one of that feed, 'unlabeled': one of that}."""
+        feeds = {name: feed.payloads(start_step, stop_step, k) for name, feed in self._feeds.items()}
+        try:
+            for items in zip(*feeds.values(), strict=True):
+                yield dict(zip(feeds, items))
+        finally:
+            for payloads in feeds.values():
+                payloads.close()
+
+
 def make_feed(split, *, batch_size, seed, mesh, path='auto'):
     """Makes the Feed of a split.
 
@@ -141,6 +164,12 @@ def get_resident(arrays, payload):
         'label': arrays['label'].at[payload].get(mode='promise_in_bounds'),
         'index': payload,
     }
+
+
+def get_joint(get_labeled, get_unlabeled, arrays, payload):
+    """The labelled batch, and the images of the unlabelled one."""
+    unlabeled = get_unlabeled(arrays['unlabeled'], payload['unlabeled'])['image']
+    return get_labeled(arrays['labeled'], payload['labeled']) | {'unlabeled': unlabeled}
 
 
 def get_stream(arrays, payload):

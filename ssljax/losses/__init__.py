@@ -1,5 +1,6 @@
 """Losses: pure functions with their source."""
 
+from ssljax.losses.adversarial import entropy, fake_loss, feature_matching, pull_away, real_loss
 from ssljax.losses.classification import cross_entropy, soft_cross_entropy, top_k
 from ssljax.losses.clustering import dino, sinkhorn, swav
 from ssljax.losses.contrastive import info_nce, nt_xent
@@ -12,9 +13,14 @@ __all__ = [
     'byol',
     'cross_entropy',
     'dino',
+    'entropy',
+    'fake_loss',
+    'feature_matching',
     'info_nce',
     'negative_cosine',
     'nt_xent',
+    'pull_away',
+    'real_loss',
     'relative_std',
     'sinkhorn',
     'soft_cross_entropy',

@@ -1,10 +1,12 @@
-"""Pretext tasks, by name: a literal table of modules with `OPTIONS` and `make(config, shape) -> Method`."""
+"""Methods by name, in literal tables of modules: pretext tasks with `OPTIONS` and `make(config, shape) -> Method`, and
+those that train on labelled and unlabelled images at once, with `OPTIONS` and `make(config, shape, classes)`."""
 
 import re
 
 from ssljax.config import nearest
 from ssljax.methods import (
     autoencoder,
+    badgan,
     barlow_twins,
     byol,
     colorization,
@@ -18,6 +20,8 @@ from ssljax.methods import (
     moco,
     relative_position,
     rotation,
+    sgan,
+    sgan_explicit,
     simclr,
     simsiam,
     swav,
@@ -48,11 +52,22 @@ PRETEXT = {
     'exemplar': exemplar,
 }
 
+SEMI = {
+    'sgan': sgan,
+    'sgan_explicit': sgan_explicit,
+    'badgan': badgan,
+}
+
 
 def options() -> dict:
-    """{method: {option: default}}, the methods' own fields of config.pretrain. `augment`, '' for that of all methods,
-    is one of each."""
+    """{method: {option: default}}, the pretext tasks' own fields of config.pretrain. `augment`, '' for that of all
+    methods, is one of each."""
     return {name: {'augment': ''} | module.OPTIONS for name, module in PRETEXT.items()}
+
+
+def semi_options() -> dict:
+    """{method: {option: default}}, the semi-supervised methods' own fields of config.semi."""
+    return {name: dict(module.OPTIONS) for name, module in SEMI.items()}
 
 
 def pretext(config, shape):
@@ -66,6 +81,11 @@ def pretext(config, shape):
     parts = {name: (weight, PRETEXT[name].make(config, shape)) for name, weight in weights.items()}
     (_, only), *others = parts.values()
     return together.make(parts) if others else only
+
+
+def semi(name: str, config, shape, classes: int):
+    """The semi-supervised method `name` for images of `shape` (H, W, C); raises ValueError as its `make`."""
+    return SEMI[name].make(config, shape, classes)
 
 
 def terms(text: str) -> dict[str, float]:

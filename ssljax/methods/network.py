@@ -60,14 +60,14 @@ def add_part(variables: dict, name: str, module, key, *args) -> dict:
     }
 
 
-def apply(net: Network, params, state, x, *, train: bool, frozen: bool = False):
+def apply(net: Network, params, state, x, *, train: bool, frozen: bool = False, key=None):
     """Outputs {'backbone': activation of the layer, and each head's} and the new state, for x [B, H, W, C] float32 in
     [-1, 1].
 
     A frozen backbone runs in evaluation mode: its BatchNorm uses the running statistics and keeps them, and no
-    gradient reaches it.
+    gradient reaches it. Without a `key` there is no dropout.
     """
-    layers, own = part(net.backbone, 'backbone', params, state, x, train=train and not frozen)
+    layers, own = part(net.backbone, 'backbone', params, state, x, train=train and not frozen, key=key)
     y = jax.lax.stop_gradient(layers[net.layer]) if frozen else layers[net.layer]
     outputs, state = {'backbone': y}, put(state, 'backbone', own)
     for name, module in net.heads:
@@ -76,13 +76,15 @@ def apply(net: Network, params, state, x, *, train: bool, frozen: bool = False):
     return outputs, state
 
 
-def part(module, name, params, state, *args, train: bool):
-    """Applies one module with its own sub-tree of params and state; returns (output, {collection: its new state})."""
+def part(module, name, params, state, *args, train: bool, key=None):
+    """Applies one module with its own sub-tree of params and state; returns (output, {collection: its new state}). With
+    a `key`, modules that drop out do."""
     own = {c: v[name] for c, v in state.items() if v.get(name)}
     variables = {'params': params[name], **own}
+    rngs = {} if key is None else {'dropout': key}
     if not train or not own:
-        return module.apply(variables, *args, train=train), own
-    y, new = module.apply(variables, *args, train=train, mutable=list(own))
+        return module.apply(variables, *args, train=train, rngs=rngs), own
+    y, new = module.apply(variables, *args, train=train, rngs=rngs, mutable=list(own))
     return y, own | new
 
 

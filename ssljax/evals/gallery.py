@@ -1,0 +1,53 @@
+"""What a generator makes at each evaluation, from the same noise, and where a classifier of points in the plane then
+draws its boundary."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssljax import files
+from ssljax.core import split
+from ssljax.data.augment import to_uint8
+from ssljax.platform import compiler_options
+
+GRID = 64  # points a side of the map of the plane
+
+
+def is_plane(shape) -> bool:
+    """Whether images of this shape (H, W, C) are points in the plane: one pixel of two channels."""
+    return tuple(shape) == (1, 1, 2)
+
+
+def compiled(method, shape):
+    """Compiles variables -> {'samples': [N, H, W, C] uint8, of a method that generates; 'boundary': [GRID, GRID, K]
+    float32, class probabilities over the plane (rows: second coordinate), of points}."""
+    axis = np.linspace(0, 255, GRID)
+    plane = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 1, 1, 2)
+
+    def look(variables):
+        out = {'samples': to_uint8(method.sample(*split(variables)))} if method.sample else {}
+        if is_plane(shape):
+            logits = method.predict(*split(variables), jnp.asarray(plane, jnp.float32))
+            out['boundary'] = jax.nn.softmax(logits).reshape(GRID, GRID, -1)
+        return out
+
+    return jax.jit(look, compiler_options=compiler_options())
+
+
+def keep(look, directory, step: int, variables) -> dict:
+    """Stores what `look` sees under the step; returns no further metrics."""
+    files.write_npz(Path(directory) / 'gallery' / f'{step:08d}.npz', jax.device_get(look(variables)))
+    return {}
+
+
+def collect(directory) -> dict:
+    """{'steps': [T] int, and what was kept: [T, ...]}; {} where nothing was."""
+    paths = sorted(Path(directory).glob('gallery/*.npz'))
+    if not paths:
+        return {}
+    kept = [np.load(path) for path in paths]
+    return {'steps': np.array([int(path.stem) for path in paths])} | {
+        name: np.stack([k[name] for k in kept]) for name in kept[-1].files
+    }

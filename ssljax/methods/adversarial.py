@@ -1,0 +1,149 @@
+"""What the semi-supervised GANs share: a classifier that is the discriminator, and a generator, moving in turns."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from ssljax import models
+from ssljax.core import Method
+from ssljax.data import augment
+from ssljax.losses import cross_entropy, feature_matching
+from ssljax.methods import network
+from ssljax.models import layers
+from ssljax.models.decoder import generator
+from ssljax.models.heads import Head, pool_features
+
+OPTIONS = dict(
+    noise=100,  # dimensions of the generator's input, uniform in [-1, 1]
+    width=64,  # features of the generator's last hidden map
+    weight_norm=False,  # of the generator's last layer
+    minibatch=0,  # kernels of minibatch features in the classifier's head; 0: none
+    apart=True,  # BatchNorm sees real and generated images as batches of their own
+    input_noise=0.0,  # standard deviation of noise on all images that the classifier sees, which lie in [-1, 1]
+)
+SAMPLES = 16  # generated images that the report shows at each evaluation; points in the plane: 256
+
+
+def make(
+    config, name: str, shape, classes: int, *, judge: Callable, fool: Callable, real: Callable, fake_class: bool = False
+) -> Method:
+    """The classifier's turn, then the generator's against the updated classifier.
+
+    The classifier is the backbone up to `transfer.layer` under a head of `transfer.hidden` layers. Its running
+    statistics, which evaluation needs, are those of real images (with `apart=False`, of the mixed batch).
+
+    Args:
+      config: the run's config; config.semi.<name> has the method's options, `OPTIONS` among them.
+      name: the method's name.
+      shape: (H, W, C) of the images.
+      classes: K.
+      judge: (logits of labelled images [L, K'], labels [L], of unlabelled [U, K'], of generated [G, K']) ->
+        {term: scalar}; the classifier minimises their sum. Among them are 'supervised' and 'discriminator'.
+      fool: (logits of generated images [G, K'], their features [G, D], logits of unlabelled [U, K'], their features
+        [U, D], progress) -> {term: scalar}; the generator minimises their sum. The unlabelled have no gradient.
+      real: logits [B, K'] -> D(x), the probability of being real, [B].
+      fake_class: K' is K + 1, the last class that of generated images; else K' is K.
+
+    Raises:
+      ValueError: noise or a width below 1, or a negative amount.
+    """
+    cfg, options = config.transfer, config.semi[name]
+    if min(options.noise, options.width) < 1 or min(options.minibatch, options.input_noise) < 0:
+        raise ValueError(
+            f'semi.{name} has noise={options.noise}, width={options.width}, minibatch={options.minibatch}, '
+            f'input_noise={options.input_noise}: the first two must be 1 or more, the others 0 or more.'
+        )
+    backbone = models.build(config.backbone, cfg.layer)
+    layer = cfg.layer or models.layer_names(config.backbone)[-1]
+    head = Head(classes + fake_class, tuple(cfg.hidden), cfg.pool, minibatch=options.minibatch)
+    net = network.Network(backbone, layer, (('head', head),))
+    make_images = generator(
+        tuple(shape), options.width, weight_norm=options.weight_norm, **layers.common(config.backbone)
+    )
+    labeled_views, views = augment.parse(cfg.augment), augment.parse(config.semi.augment or cfg.augment)
+    points = min(shape[:2]) == 1
+
+    def noise(key, count):
+        return jax.random.uniform(key, (count, options.noise), minval=-1.0)
+
+    def see(params, state, key, *batches):
+        """([(logits [B, K'], features [B, D]) of each batch, passed as one through the classifier], its new state)."""
+        k_noise, k_drop = jax.random.split(key)
+        x = jnp.concatenate(batches)
+        x += options.input_noise * jax.random.normal(k_noise, x.shape)
+        outputs, state = network.apply(net, params, state, x, train=True, key=k_drop)
+        ends = [sum(len(b) for b in batches[: i + 1]) for i in range(len(batches) - 1)]
+        parts = (jnp.split(y, ends) for y in (outputs['head'], pool_features(outputs['backbone'], cfg.pool)))
+        return list(zip(*parts)), state
+
+    def see_all(params, state, key, seen, made):
+        """As `see` for some batches of real images and, last, the generated ones."""
+        if not options.apart:
+            return see(params, state, key, *seen, made)
+        k_real, k_made = jax.random.split(key)
+        found, state_of_real = see(params, state, k_real, *seen)
+        return found + see(params, state, k_made, made)[0], state_of_real
+
+    def classifier_turn(params, state, ema, batch, key):
+        k_labeled, k_views, k_noise, k_see = jax.random.split(key, 4)
+        labeled = augment.normalize(labeled_views(k_labeled, augment.to_float(batch['image'])))
+        x = augment.normalize(views(k_views, augment.to_float(batch['unlabeled'])))
+        made = network.part(make_images, 'generator', params, state, noise(k_noise, len(x)), train=True)[0]
+        ((on_labeled, _), (on_real, _), (on_made, _)), state = see_all(params, state, k_see, (labeled, x), made)
+        terms = judge(on_labeled, batch['label'], on_real, on_made)
+        loss, one = sum(terms.values()), jnp.ones(())
+        metrics = network.classification_metrics(on_labeled[:, :classes], batch['label'], jnp.zeros(len(labeled)))
+        metrics |= network.means({'d_real': real(on_real)}) | network.means({'d_fake': real(on_made)})
+        return loss, (state, metrics | {k: (v, one) for k, v in terms.items()} | {'loss': (loss, one)})
+
+    def generator_turn(params, state, ema, batch, key):
+        k_views, k_noise, k_see = jax.random.split(key, 3)
+        x = augment.normalize(views(k_views, augment.to_float(batch['unlabeled'])))
+        made, own = network.part(make_images, 'generator', params, state, noise(k_noise, len(x)), train=True)
+        ((on_real, real_features), (on_made, made_features)), _ = see_all(params, state, k_see, (x,), made)
+        hold = jax.lax.stop_gradient
+        terms = fool(on_made, made_features, hold(on_real), hold(real_features), batch['progress'])
+        loss = sum(terms.values())
+        metrics = {k: (v, jnp.ones(())) for k, v in (terms | {'generator': loss}).items()}
+        return loss, (network.put(state, 'generator', own), metrics)
+
+    def logits(params, state, images):
+        return network.apply(net, params, state, network.to_input(images), train=False)[0]['head']
+
+    def evaluate(params, state, batch):
+        out, labels = logits(params, state, batch['image']), batch['label'].clip(0)
+        rows = network.means({'d_heldout': real(out)}, batch['mask'])
+        out = out[:, :classes]
+        return rows | network.classification_metrics(out, labels, cross_entropy(out, labels), batch['mask'])
+
+    def sample(params, state):
+        z = noise(jax.random.key(0), 256 if points else SAMPLES)
+        return (network.part(make_images, 'generator', params, state, z, train=False)[0] + 1) / 2
+
+    def init(key, batch):
+        k_net, k_made = jax.random.split(key)
+        return network.add_part(
+            network.init(net, k_net, batch['image']), 'generator', make_images, k_made, noise(key, 1)
+        )
+
+    return Method(
+        init=init,
+        loss=classifier_turn,
+        evaluate=evaluate,
+        predict=lambda params, state, images: logits(params, state, images)[:, :classes],
+        sample=sample,
+        turns=((('backbone', 'head'), classifier_turn), (('generator',), generator_turn)),
+    )
+
+
+def generator_loss(kind: str, name: str, real_logit: Callable) -> Callable:
+    """`fool` of `make` for an option 'logit' (be taken for real: -log D, the non-saturating loss of Goodfellow et al.
+    2014) or 'feature_matching' (Salimans et al. 2016, section 3.1).
+
+    real_logit: logits [B, K'] -> the logit of D(x), [B]. Raises ValueError for another option."""
+    if kind == 'logit':
+        return lambda made, f_made, seen, f_seen, progress: {'fooling': jax.nn.softplus(-real_logit(made)).mean()}
+    if kind == 'feature_matching':
+        return lambda made, f_made, seen, f_seen, progress: {'matching': feature_matching(f_made, f_seen)}
+    raise ValueError(f'semi.{name}.generator is {kind!r}; it can be logit or feature_matching.')

@@ -1,0 +1,45 @@
+"""Semi-supervised GAN with an explicit class of fakes: K + 1 logits. Odena 2016 (arXiv:1606.01583); Salimans et al.
+2016 (arXiv:1606.03498), section 5, before the fake logit is fixed.
+
+For comparison with `sgan`, which it is reported not to reach with few labels.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from ssljax.core import Method
+from ssljax.losses import cross_entropy
+from ssljax.methods import adversarial
+
+OPTIONS = adversarial.OPTIONS | dict(
+    generator='logit',  # logit | feature_matching: what the generator minimises
+    unlabeled=1.0,  # weight of the unsupervised loss
+)
+
+
+def make(config, shape, classes: int) -> Method:
+    """Cross-entropy on labelled images over all K + 1 classes, plus half of -log(1 - p(fake)) on unlabelled and half of
+    -log p(fake) on generated images; predictions are the first K logits.
+
+    Raises:
+      ValueError: an unknown loss of the generator, or an option out of range.
+    """
+    options = config.semi.sgan_explicit
+
+    def judge(labeled, labels, unlabeled, made):
+        unsupervised = jax.nn.softplus(-real_logit(unlabeled)).mean() + jax.nn.softplus(real_logit(made)).mean()
+        return {
+            'supervised': cross_entropy(labeled, labels).mean(),
+            'discriminator': options.unlabeled * unsupervised / 2,
+        }
+
+    fool = adversarial.generator_loss(options.generator, 'sgan_explicit', real_logit)
+    return adversarial.make(
+        config, 'sgan_explicit', shape, classes, judge=judge, fool=fool,
+        real=lambda logits: jax.nn.sigmoid(real_logit(logits)), fake_class=True,
+    )  # fmt: skip
+
+
+def real_logit(logits):
+    """log(p(real) / p(fake)) of logits [B, K + 1], [B]."""
+    return jax.nn.logsumexp(logits[:, :-1], axis=1) - jnp.asarray(logits[:, -1])
