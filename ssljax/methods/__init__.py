@@ -14,6 +14,7 @@ from ssljax.methods import (
     dino,
     exemplar,
     gan,
+    good_gan,
     jigsaw,
     jigsaw_grid,
     mae,
@@ -56,6 +57,7 @@ SEMI = {
     'sgan': sgan,
     'sgan_explicit': sgan_explicit,
     'badgan': badgan,
+    'good_gan': good_gan,
 }
 
 

@@ -22,7 +22,7 @@ OPTIONS = dict(
     apart=True,  # BatchNorm sees real and generated images as batches of their own
     input_noise=0.0,  # standard deviation of noise on all images that the classifier sees, which lie in [-1, 1]
 )
-SAMPLES = 16  # generated images that the report shows at each evaluation; points in the plane: 256
+SAMPLES = 16  # generated images that the report shows at each evaluation; 16 times as many points
 
 
 def make(
@@ -49,23 +49,13 @@ def make(
       ValueError: noise or a width below 1, or a negative amount.
     """
     cfg, options = config.transfer, config.semi[name]
-    if min(options.noise, options.width) < 1 or min(options.minibatch, options.input_noise) < 0:
+    if min(options.minibatch, options.input_noise) < 0:
         raise ValueError(
-            f'semi.{name} has noise={options.noise}, width={options.width}, minibatch={options.minibatch}, '
-            f'input_noise={options.input_noise}: the first two must be 1 or more, the others 0 or more.'
+            f'semi.{name} has minibatch={options.minibatch}, input_noise={options.input_noise}: both must be 0 or more.'
         )
-    backbone = models.build(config.backbone, cfg.layer)
-    layer = cfg.layer or models.layer_names(config.backbone)[-1]
-    head = Head(classes + fake_class, tuple(cfg.hidden), cfg.pool, minibatch=options.minibatch)
-    net = network.Network(backbone, layer, (('head', head),))
-    make_images = generator(
-        tuple(shape), options.width, weight_norm=options.weight_norm, **layers.common(config.backbone)
-    )
+    net = classifier(config, Head(classes + fake_class, tuple(cfg.hidden), cfg.pool, minibatch=options.minibatch))
+    make_images, noise = generator_of(config, name, shape, weight_norm=options.weight_norm)
     labeled_views, views = augment.parse(cfg.augment), augment.parse(config.semi.augment or cfg.augment)
-    points = min(shape[:2]) == 1
-
-    def noise(key, count):
-        return jax.random.uniform(key, (count, options.noise), minval=-1.0)
 
     def see(params, state, key, *batches):
         """([(logits [B, K'], features [B, D]) of each batch, passed as one through the classifier], its new state)."""
@@ -117,10 +107,6 @@ def make(
         out = out[:, :classes]
         return rows | network.classification_metrics(out, labels, cross_entropy(out, labels), batch['mask'])
 
-    def sample(params, state):
-        z = noise(jax.random.key(0), 256 if points else SAMPLES)
-        return (network.part(make_images, 'generator', params, state, z, train=False)[0] + 1) / 2
-
     def init(key, batch):
         k_net, k_made = jax.random.split(key)
         return network.add_part(
@@ -132,9 +118,35 @@ def make(
         loss=classifier_turn,
         evaluate=evaluate,
         predict=lambda params, state, images: logits(params, state, images)[:, :classes],
-        sample=sample,
+        sample=sampler(make_images, noise, shape),
         turns=((('backbone', 'head'), classifier_turn), (('generator',), generator_turn)),
     )
+
+
+def classifier(config, head) -> network.Network:
+    """The backbone up to `transfer.layer` under a head."""
+    layer = config.transfer.layer or models.layer_names(config.backbone)[-1]
+    return network.Network(models.build(config.backbone, layer), layer, (('head', head),))
+
+
+def generator_of(config, name: str, shape, **fields):
+    """(the generator of config.semi.<name>; (key, count) -> its input [count, noise]). Raises ValueError for noise or a
+    width below 1."""
+    options = config.semi[name]
+    if min(options.noise, options.width) < 1:
+        raise ValueError(f'semi.{name} has noise={options.noise}, width={options.width}: both must be 1 or more.')
+    module = generator(tuple(shape), options.width, **fields, **layers.common(config.backbone))
+    return module, lambda key, count: jax.random.uniform(key, (count, options.noise), minval=-1.0)
+
+
+def sampler(make_images, noise, shape):
+    """`sample` of a Method."""
+
+    def sample(params, state):
+        z = noise(jax.random.key(0), SAMPLES if min(shape[:2]) > 1 else 16 * SAMPLES)
+        return (network.part(make_images, 'generator', params, state, z, train=False)[0] + 1) / 2
+
+    return sample
 
 
 def generator_loss(kind: str, name: str, real_logit: Callable) -> Callable:

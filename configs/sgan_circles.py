@@ -1,0 +1,31 @@
+"""Two rings in the plane with four labels each: the supervised network beside semi-supervised GANs.
+
+    python -m ssljax.main --config=configs/sgan_circles.py --workdir=runs/sgan_circles
+
+`sgan` with a complement generator puts its points between the rings, and there the boundary goes. `good_gan` has a
+generator that puts them on the rings; labelled by the nearest of the eight labels, they only repeat its mistakes.
+"""
+
+from ssljax.config import base
+
+
+def get_config():
+    c = base()
+    c.name = 'sgan_circles'
+    c.seeds = (0, 1, 2, 3, 4)
+    c.data.source = 'circles'
+    c.data.labels = '4/class'
+    c.data.val = '200'
+    c.backbone.update(name='mlp', norm='none')
+    c.pretrain.method = 'none'
+    c.transfer.ways = ('scratch', 'sgan', 'good_gan')
+    c.transfer.batch_size = 8
+    c.transfer.pool = 'flatten'
+    c.transfer.scratch.update(steps=1000, evals=10)
+    c.transfer.scratch.optim.update(name='adamw', lr=1e-3, weight_decay=0.0)
+    c.semi.update(epochs=0.0, steps=1500, evals=30, batch_size=128)
+    c.semi.optim.update(lr=1e-3)
+    for method in ('sgan', 'good_gan'):
+        c.semi[method].update(noise=8, width=32)
+    c.evaluate.update(knn=0, probe=False)
+    return c
