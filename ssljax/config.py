@@ -35,8 +35,10 @@ def base() -> ConfigDict:
                 stem='auto',  # auto | cifar | imagenet
                 dtype='float32',  # of the computation: float32 | bfloat16
                 conv='auto',  # auto | xla | fast
-                width=0,  # features of a layer; cnn: 0 is 16, vit: 0 is 64
-                depth=0,  # blocks; cnn: 0 is 2, vit: 0 is 4
+                norm='batch',  # conv9, mlp: batch | weight | none; the others have what their papers have
+                dropout=True,  # conv9: whether features are dropped in training; the others drop none
+                width=0,  # features of a layer; cnn: 0 is 16, vit: 0 is 64, conv9: 0 is 96, mlp: 0 is 128
+                depth=0,  # blocks; cnn: 0 is 2, vit: 0 is 4, mlp: 0 is 3
                 heads=4,  # vit: of the attention; a divisor of the width
                 patch=4,  # vit: pixels a side of a patch; a divisor of the image's
             ),

@@ -5,6 +5,8 @@ import difflib
 from ssljax.models import layers
 from ssljax.models.alexnet import alexnet
 from ssljax.models.cnn import cnn
+from ssljax.models.conv9 import conv9
+from ssljax.models.mlp import mlp
 from ssljax.models.mobilenet import mobilenet
 from ssljax.models.nin import nin
 from ssljax.models.resnet import resnet18, resnet34, resnet50
@@ -19,15 +21,18 @@ BACKBONES = {
     'resnet50': resnet50,
     'mobilenet': mobilenet,
     'vit': vit,
+    'conv9': conv9,
+    'mlp': mlp,
 }
+_NORM_IS_A_CHOICE = ('conv9', 'mlp')
 
 
 def build(config, upto: str = '') -> layers.Backbone:
     """The backbone of config.backbone, whole or up to and including the layer `upto`.
 
     Args:
-        config: config.backbone with name, stem, dtype, conv, blocks (nin), width and depth (cnn, vit), heads and patch
-            (vit).
+        config: config.backbone with name, stem, dtype, conv, blocks (nin), width (cnn, vit, conv9, mlp), depth (cnn,
+            vit, mlp), heads and patch (vit), norm (conv9, mlp), dropout (conv9).
         upto: a layer's name; the layers after it are not made and have no parameters. '' makes all.
 
     Returns:
@@ -35,9 +40,15 @@ def build(config, upto: str = '') -> layers.Backbone:
         {layer name: activation [B, h, w, c] or [B, d]}. The last layer is the default feature layer.
 
     Raises:
-        ValueError: an unknown backbone, layer, stem, dtype, convolution mode or number of blocks.
+        ValueError: an unknown backbone, layer, stem, dtype, normalisation, convolution mode or number of blocks.
     """
-    backbone = _find(config.name, BACKBONES, 'backbone')(config)
+    make = _find(config.name, BACKBONES, 'backbone')
+    if config.norm != 'batch' and config.name not in _NORM_IS_A_CHOICE:
+        raise ValueError(
+            f'backbone.norm={config.norm!r} is not possible with backbone {config.name!r}, whose normalisation is '
+            f"fixed: set it to 'batch', or choose {' or '.join(_NORM_IS_A_CHOICE)}"
+        )
+    backbone = make(config)
     if not upto:
         return backbone
     names = [name for name, _ in backbone.layers]

@@ -10,6 +10,9 @@ import jax.numpy as jnp
 
 from ssljax.models import conv as conv_ops
 
+NORMS = ('batch', 'weight', 'none')
+SLOPE = 0.2  # of leaky ReLU below zero (Radford et al. 2016, section 3)
+
 fan_out_normal = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')  # normal(0, sqrt(2 / (k * k * out)))
 
 
@@ -110,6 +113,29 @@ class ConvBlock(nn.Module):
         return nn.relu(x) if self.activate else x
 
 
+def normalized(make: Callable, x: jax.Array, norm: str, train: bool, dtype: jnp.dtype) -> jax.Array:
+    """leaky_relu(layer(x)), the layer normalised as `norm` says; its parts are submodules of the caller.
+
+    Args:
+        make: `make(use_bias=..., kernel_init=..., dtype=...)` is a convolution or dense layer with a name.
+        x: the layer's input, float32 or bfloat16.
+        norm: 'batch' (BatchNorm, which has the bias), 'weight' (each output's kernel is a learnt length times a
+            direction, Salimans & Kingma 2016, equation 2) or 'none'.
+
+    The kernels are He normal for leaky ReLU. So is the initial length, sqrt(2 / (1 + slope^2)), in place of the paper's
+    section 3, which would make it depend on a first batch.
+    """
+    gain = 2 / (1 + SLOPE**2)
+    init = nn.initializers.variance_scaling(gain, 'fan_in', 'normal')
+    layer = make(use_bias=norm != 'batch', kernel_init=init, dtype=dtype)
+    if norm == 'weight':
+        layer = nn.WeightNorm(layer, scale_init=nn.initializers.constant(gain**0.5), name='norm')
+    x = layer(x)
+    if norm == 'batch':
+        x = BatchNorm(train, dtype=dtype, name='norm')(x)
+    return nn.leaky_relu(x, SLOPE)
+
+
 class MaxPool(nn.Module):
     """Max pooling as a named layer; the window never exceeds the map, so the result is never empty."""
 
@@ -178,6 +204,13 @@ def check_stem(config) -> str:
     if config.stem not in ('auto', 'cifar', 'imagenet'):
         raise ValueError(f"backbone.stem={config.stem!r} is unknown: use 'auto', 'cifar' or 'imagenet'")
     return config.stem
+
+
+def check_norm(config) -> str:
+    """config.norm if it is a known one; ValueError otherwise."""
+    if config.norm not in NORMS:
+        raise ValueError(f'backbone.norm={config.norm!r} is unknown: use one of {", ".join(NORMS)}')
+    return config.norm
 
 
 def sequence(blocks: list[Callable], x: jax.Array, train: bool) -> jax.Array:

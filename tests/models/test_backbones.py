@@ -11,7 +11,7 @@ LAST = {'alexnet': 4096, 'resnet18': 512, 'resnet34': 512, 'resnet50': 2048, 'mo
 
 def config(name, **fields):
     common = dict(name=name, blocks=4, stem='auto', dtype='float32', conv='auto')
-    return ConfigDict(common | dict(width=0, depth=0, heads=4, patch=4) | fields)
+    return ConfigDict(common | dict(width=0, depth=0, heads=4, patch=4, norm='batch', dropout=True) | fields)
 
 
 def shapes(cfg, size, channels=3, upto=''):
@@ -28,7 +28,7 @@ def count(tree):
 def test_layers_at_every_size(name):
     cfg = config(name)
     for size, channels in ((8, 1), (28, 1), (32, 4), (64, 2), (224, 3)):
-        if name == 'alexnet' and size == 8:
+        if name in ('alexnet', 'conv9') and size == 8:
             continue
         activations = shapes(cfg, size, channels)[0]
         assert tuple(activations) == models.layer_names(cfg)
@@ -73,7 +73,7 @@ def test_upto_makes_no_later_parameters():
 
 
 def test_bfloat16_activations_float32_parameters():
-    for name in ('nin', 'mobilenet', 'alexnet', 'resnet50', 'cnn'):
+    for name in ('nin', 'mobilenet', 'alexnet', 'resnet50', 'cnn', 'conv9', 'mlp'):
         activations, variables = shapes(config(name, dtype='bfloat16'), 32)
         assert {a.dtype for a in activations.values()} == {jnp.dtype('bfloat16')}
         assert {v.dtype for v in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
@@ -108,6 +108,12 @@ def test_fast_and_xla_backbones_agree():
         ({'name': 'resnet18', 'stem': 'big'}, 'imagenet'),
         ({'name': 'cnn', 'dtype': 'float16'}, 'bfloat16'),
         ({'name': 'cnn', 'conv': 'slow'}, 'xla'),
+        ({'name': 'resnet18', 'norm': 'weight'}, "'resnet18', whose normalisation is fixed.*conv9 or mlp"),
+        ({'name': 'vit', 'norm': 'none'}, "set it to 'batch'"),
+        ({'name': 'conv9', 'norm': 'layer'}, 'batch, weight, none'),
+        ({'name': 'conv9', 'width': -1}, '0 .* or more'),
+        ({'name': 'mlp', 'norm': ''}, 'batch, weight, none'),
+        ({'name': 'mlp', 'depth': -1}, '0 .* or more'),
     ],
 )
 def test_wrong_settings_are_named(fields, words):
@@ -120,5 +126,7 @@ def test_wrong_layers_and_images_are_named():
         models.build(config('resnet18'), 'blok1')
     with pytest.raises(ValueError, match='too small'):
         shapes(config('alexnet'), 8)
+    with pytest.raises(ValueError, match='too small.*needs 9'):
+        shapes(config('conv9'), 8)
     with pytest.raises(ValueError, match='B, H, W, C'):
         models.build(config('cnn')).init(KEY, jnp.zeros((8, 8, 3)))
