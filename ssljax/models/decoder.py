@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.models import layers
-from ssljax.models.heads import pool_features
+from ssljax.models.heads import dense_layers, pool_features
 
+_DENSE_BELOW = 4  # pixels a side of the image, under which a generator has no convolutions
 _VECTOR_SIDE = 7  # a vector is first spread over a map of at most so many pixels on its shorter side
 
 
@@ -43,6 +44,7 @@ class Decoder(nn.Module):
         bottleneck: features of the code; 0: no code.
         final: what the output goes through, such as jnp.tanh; None: nothing.
         kernel_init: of the convolutions and the dense layer before them.
+        weight_norm: weight normalisation of the last convolution; its outputs begin with a deviation of about 0.1.
     """
 
     shape: tuple[int, int, int]
@@ -53,6 +55,7 @@ class Decoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
     mode: str = 'auto'
     kernel_init: Callable = layers.fan_out_normal
+    weight_norm: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -74,14 +77,51 @@ class Decoder(nn.Module):
             x = layers.ConvTranspose(widths[i], **common, name=f'up{i}')(x)
             x = norm(x[:, :h, :w], f'up{i}')
         last = layers.ConvTranspose if len(sides) > 1 else functools.partial(layers.Conv, kernel=3)
-        x = last(self.shape[2], use_bias=True, **common, name='pixels')(x)
+        last = last(self.shape[2], use_bias=True, **common, name='pixels')
+        if self.weight_norm:  # an output of a transposed convolution of stride 2 sees a quarter of its kernel
+            axis, length = (-2, 0.1 * 8**0.5) if len(sides) > 1 else (-1, 0.1 * 2**0.5)
+            last = _weight_norm(last, length, axis)
+        x = last(x)
         x = x[:, : self.shape[0], : self.shape[1]].astype(jnp.float32)
         return self.final(x) if self.final else x
 
 
-def generator(shape: tuple[int, int, int], width: int, dtype=jnp.float32, mode: str = 'auto') -> Decoder:
-    """DCGAN's generator: noise [B, z] -> images [B, *shape] in [-1, 1]; kernels normal(0, 0.02)."""
-    return Decoder(shape, width, final=jnp.tanh, dtype=dtype, mode=mode, kernel_init=nn.initializers.normal(0.02))
+class DenseGenerator(nn.Module):
+    """Noise [B, z] -> images [B, *shape] float32 in [-1, 1]: two dense layers of `width` features with BatchNorm and
+    ReLU, and one with tanh, all He normal. `weight_norm` normalises the last one's weights."""
+
+    shape: tuple[int, int, int]
+    width: int
+    weight_norm: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        x = dense_layers(x.astype(jnp.float32), (self.width, self.width), train)
+        last = nn.Dense(math.prod(self.shape), kernel_init=nn.initializers.he_normal(), name='pixels')
+        if self.weight_norm:
+            last = _weight_norm(last, 2**0.5)
+        return jnp.tanh(last(x)).reshape(-1, *self.shape)
+
+
+def generator(
+    shape: tuple[int, int, int], width: int, dtype=jnp.float32, mode: str = 'auto', weight_norm: bool = False
+) -> nn.Module:
+    """A generator of images of `shape` (H, W, C): noise [B, z] -> [B, *shape] float32 in [-1, 1].
+
+    From 4 pixels a side it is DCGAN's, with kernels normal(0, 0.02) and `width` features in the last hidden map; below,
+    as for points in the plane, a `DenseGenerator` of 4 `width` features, always computed in float32. `weight_norm`
+    normalises the last layer's weights, as in the CIFAR-10 generator of Salimans et al. 2016 (arXiv:1606.03498).
+    """
+    if min(shape[:2]) < _DENSE_BELOW:
+        return DenseGenerator(shape, 4 * width, weight_norm)
+    init = nn.initializers.normal(0.02)
+    return Decoder(shape, width, final=jnp.tanh, dtype=dtype, mode=mode, kernel_init=init, weight_norm=weight_norm)
+
+
+def _weight_norm(layer: nn.Module, length: float, axis: int = -1) -> nn.Module:
+    """`layer` with every output's kernel, along `axis`, a learnt length, at first `length`, times a direction."""
+    init = nn.initializers.constant(length)
+    return nn.WeightNorm(layer, scale_init=init, feature_axes=axis, name='pixels_norm')
 
 
 class Channelwise(nn.Module):

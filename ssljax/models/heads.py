@@ -49,16 +49,21 @@ class Head(nn.Module):
 
     `hidden=()` is a linear head. With widths given, each is a dense layer without bias, BatchNorm and ReLU
     before the last one; two widths make RotNet's non-linear classifier (Gidaris et al. 2018). `pool` as in
-    `pool_features`.
+    `pool_features`. `minibatch` is a number of kernels of `MinibatchFeatures`, which the pooled features get before
+    the hidden layers; the logits of an image then depend on the batch it is in. 0: none.
     """
 
     num_classes: int
     hidden: tuple[int, ...] = ()
     pool: str = 'avg'
+    minibatch: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        x = _hidden(pool_features(x.astype(jnp.float32), self.pool), self.hidden, train)
+        x = pool_features(x.astype(jnp.float32), self.pool)
+        if self.minibatch:
+            x = MinibatchFeatures(self.minibatch, name='minibatch')(x)
+        x = dense_layers(x, self.hidden, train)
         return nn.Dense(self.num_classes, name='logits')(x)
 
 
@@ -76,7 +81,7 @@ class Projector(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        x = _hidden(pool_features(x.astype(jnp.float32), self.pool), self.widths[:-1], train)
+        x = dense_layers(pool_features(x.astype(jnp.float32), self.pool), self.widths[:-1], train)
         x = nn.Dense(self.widths[-1], use_bias=False, name='embedding')(x)
         return BatchNorm(train, use_scale=False, use_bias=False, name='norm')(x) if self.last_norm else x
 
@@ -93,8 +98,31 @@ class Prototypes(nn.Module):
         return unit(x) @ unit(kernel.T).T
 
 
-def _hidden(x, widths, train):
-    """Dense layers without bias, each with BatchNorm and ReLU, as submodules of the caller."""
+class MinibatchFeatures(nn.Module):
+    """x [B, D] float32 -> [B, D + kernels]: how near each example is to the others of its batch, for a discriminator
+    that is to notice a generator which makes the same image again and again (Salimans et al. 2016, arXiv:1606.03498,
+    section 3.2, minibatch discrimination).
+
+    Kernel b of example i is the mean over the other examples j of exp(-|M_ib - M_jb|_1), in [0, 1], where M = x T with
+    the learnt T [D, kernels, dims]; an example alone has 0. The paper has the sum, over j = i too: the mean does not
+    grow with the batch, so batches of another size can be evaluated. Takes B * B * kernels * dims operations. Raises
+    ValueError for less than one kernel or dimension.
+    """
+
+    kernels: int
+    dims: int = 5
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        if self.kernels < 1 or self.dims < 1:
+            raise ValueError(f'minibatch features: kernels={self.kernels}, dims={self.dims}; both must be 1 or more')
+        m = nn.Dense(self.kernels * self.dims, use_bias=False, name='tensor')(x).reshape(-1, self.kernels, self.dims)
+        near = jnp.exp(-jnp.abs(m[:, None] - m[None]).sum(-1))  # [B, B, kernels], 1 where an example meets itself
+        return jnp.concatenate([x, (near.sum(1) - 1) / max(len(x) - 1, 1)], axis=1)
+
+
+def dense_layers(x: jax.Array, widths, train: bool) -> jax.Array:
+    """Dense layers without bias, each with BatchNorm and ReLU, as submodules of the caller; x [B, D]."""
     for i, width in enumerate(widths, 1):
         x = nn.Dense(width, use_bias=False, kernel_init=nn.initializers.he_normal(), name=f'dense{i}')(x)
         x = nn.relu(BatchNorm(train, name=f'norm{i}')(x))

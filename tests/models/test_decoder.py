@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax.models.decoder import Channelwise, Decoder, generator, grids
+from ssljax.models.decoder import Channelwise, Decoder, DenseGenerator, generator, grids
 
 KEY = jax.random.key(0)
 
@@ -64,6 +64,53 @@ def test_generated_values_are_in_range():
     module = generator((12, 12, 1), 4)
     images = jax.jit(module.apply)(init(module, 1, 6), 1e3 * jax.random.normal(KEY, (4, 6)))
     assert images.shape == (4, 12, 12, 1) and jnp.abs(images).max() <= 1
+
+
+@pytest.mark.parametrize('side', [4, 28, 32, 48, 64, 96, 224])
+@pytest.mark.parametrize('channels', [1, 3])
+@pytest.mark.parametrize('weight_norm', [False, True])
+def test_generators_of_usual_sizes(side, channels, weight_norm):
+    module = generator((side, side, channels), 4, weight_norm=weight_norm)
+    image, variables = jax.eval_shape(lambda z: module.init_with_output(KEY, z, train=True), jnp.zeros((2, 10)))
+    assert image.shape == (2, side, side, channels)
+    start, doublings = {4: (4, 0), 28: (7, 2), 32: (4, 3), 48: (6, 3), 64: (4, 4), 96: (6, 4), 224: (7, 5)}[side]
+    first = 4 * 2 ** max(doublings - 1, 0)
+    params = variables['params']
+    assert params['spread']['kernel'].shape == (10, start * start * first)
+    assert sum(name in params for name in ('up1', 'up2', 'up3', 'up4', 'up5')) == max(doublings - 1, 0)
+    assert ('pixels_norm' in params) == weight_norm
+
+
+@pytest.mark.parametrize('shape', [(4, 4, 3), (16, 16, 3)])
+def test_weight_normalised_pixels(shape):
+    module = generator(shape, 64, weight_norm=True).clone(final=None)
+    noise = jax.random.normal(KEY, (64, 10))
+    variables = jax.jit(lambda z: module.init(KEY, z))(noise)
+    pixels = jax.jit(lambda v: module.apply(v, noise, True, mutable=['batch_stats'])[0])
+    before = pixels(variables)
+    inner = before[:, 1:-1, 1:-1]  # the border's outputs see less of the kernel
+    assert 0.07 < inner.std() < 0.13
+    params = variables['params']
+    scaled = params['pixels'] | {'kernel': 7 * params['pixels']['kernel']}
+    np.testing.assert_allclose(pixels(variables | {'params': params | {'pixels': scaled}}), before, atol=1e-5)
+    (name, length), *none = params['pixels_norm'].items()
+    longer = {'pixels_norm': {name: length * jnp.array([1.0, 2.0, 3.0])}}  # one length a channel
+    after = pixels(variables | {'params': params | longer})
+    np.testing.assert_allclose(after, before * jnp.array([1.0, 2.0, 3.0]), atol=1e-5)
+    assert not none
+
+
+@pytest.mark.parametrize('weight_norm', [False, True])
+def test_points_are_generated_by_dense_layers(weight_norm):
+    module = generator((1, 1, 2), 16, weight_norm=weight_norm)
+    assert isinstance(module, DenseGenerator) and isinstance(generator((3, 5, 1), 16), DenseGenerator)
+    noise = jax.random.normal(KEY, (256, 8))
+    variables = jax.jit(lambda z: module.init(KEY, z))(noise)
+    kernels = [variables['params'][name]['kernel'].shape for name in ('dense1', 'dense2', 'pixels')]
+    assert kernels == [(8, 64), (64, 64), (64, 2)]
+    points, _ = jax.jit(lambda v: module.apply(v, noise, True, mutable=['batch_stats']))(variables)
+    assert points.shape == (256, 1, 1, 2) and points.dtype == jnp.float32 and jnp.abs(points).max() <= 1
+    assert (points.std(0) > 0.3).all()  # from the start they spread over the square
 
 
 def test_channelwise_joins_the_pixels_of_a_channel():

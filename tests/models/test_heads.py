@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax.models.heads import Head, Projector, Prototypes, pool_features
+from ssljax.models.heads import Head, MinibatchFeatures, Projector, Prototypes, pool_features
 
 X = jnp.arange(2 * 5 * 5 * 3, dtype=jnp.float32).reshape(2, 5, 5, 3)
 
@@ -46,6 +46,39 @@ def test_projector():
     assert z.shape == (64, 4) and z.dtype == jnp.float32
     np.testing.assert_allclose(z.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(z.std(0), 1, atol=1e-3)
+
+
+def test_minibatch_features_equal_a_loop():
+    x = np.random.default_rng(0).normal(size=(5, 4))
+    tensor = np.random.default_rng(1).normal(scale=0.3, size=(4, 3, 2))
+    expected = np.zeros((5, 3))
+    for i in range(5):
+        for j in range(5):
+            for b in range(3):
+                if i != j:
+                    expected[i, b] += np.exp(-np.sum(np.abs((x[i] - x[j]) @ tensor[:, b]))) / 4
+    params = {'params': {'tensor': {'kernel': jnp.asarray(tensor.reshape(4, 6), jnp.float32)}}}
+    module = MinibatchFeatures(3, 2)
+    y = jax.jit(module.apply)(params, jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(y, np.concatenate([x, expected], 1), rtol=1e-4)
+    same = module.apply(params, jnp.ones((4, 4)))  # a generator that has collapsed
+    np.testing.assert_allclose(same[:, 4:], 1, rtol=1e-6)
+    alone = module.apply(params, jnp.ones((1, 4)))
+    np.testing.assert_allclose(alone[:, 4:], 0, atol=1e-6)
+    gradient = jax.grad(lambda x: module.apply(params, x).sum())(jnp.ones((4, 4)))
+    assert jnp.isfinite(gradient).all()
+    with pytest.raises(ValueError, match='kernels=3, dims=0'):
+        MinibatchFeatures(3, 0).init(jax.random.key(0), jnp.ones((2, 4)))
+
+
+def test_a_head_with_minibatch_features():
+    x = jax.random.normal(jax.random.key(1), (6, 2, 2, 3))
+    head = Head(2, (4,), minibatch=7)
+    variables = jax.jit(head.init)(jax.random.key(0), x)
+    assert jax.tree.map(jnp.shape, variables['params']['minibatch']) == {'tensor': {'kernel': (3, 35)}}
+    assert variables['params']['dense1']['kernel'].shape == (3 + 7, 4)
+    whole, few = head.apply(variables, x), head.apply(variables, x[:2])
+    assert not np.allclose(whole[:2], few, atol=1e-4)  # an image's logits depend on its batch
 
 
 def test_prototypes_are_cosines():
