@@ -17,7 +17,7 @@ def base() -> ConfigDict:
             name='run',
             seeds=(0,),  # each seed has its own label set, initial weights and batch order
             data=dict(
-                source='digits',  # digits | tfds:NAME | folder:PATH | npz:PATH | synthetic:HxWxC:K
+                source='digits',  # digits | circles | tfds:NAME | folder:PATH | npz:PATH | synthetic:HxWxC:K
                 data_dir='',  # where TensorFlow Datasets keeps prepared data
                 manual_dir='',  # where TensorFlow Datasets finds what was downloaded by hand
                 image_size=0,  # 0: as stored

@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from ssljax.data import folder
+from ssljax.data import folder, toy
 from ssljax.data.memory import empty_images, fits, parallel
 from ssljax.data.partition import carve_test
 from ssljax.data.split import ArrayImages, Split, concat
@@ -43,6 +43,7 @@ def load(config):
     """Loads config.data.source.
 
     'digits'                scikit-learn's 1,797 digits, 8x8x1
+    'circles'               7,000 points of two rings in the plane, as images of 1x1x2 (toy.py)
     'tfds:NAME'             a builder of TensorFlow Datasets with `image` and `label`; needs TensorFlow
     'folder:PATH'           a folder, .zip or .tar of class folders, with or without train, val and test above
     'npz:PATH'              MedMNIST's layout: train_images, train_labels, val_*, test_*, unlabeled_images
@@ -76,14 +77,16 @@ def load(config):
     if config.image_size < 0:
         raise ValueError(f'config.data.image_size={config.image_size} must be a number of pixels, or 0 to keep sizes.')
     kind, _, rest = config.source.partition(':')
-    if kind not in _SOURCES or (kind != 'digits' and not rest):
-        known = "'digits', 'tfds:NAME', 'folder:PATH', 'npz:PATH' or 'synthetic:HxWxC:K'"
+    if kind not in _SOURCES or (kind not in _WITHOUT_ARGUMENT and not rest):
+        known = "'digits', 'circles', 'tfds:NAME', 'folder:PATH', 'npz:PATH' or 'synthetic:HxWxC:K'"
         near = difflib.get_close_matches(kind, _SOURCES, 1)
         raise ValueError(
             f'config.data.source={config.source!r} is not known'
             + (f' (did you mean {near[0]!r}?)' if near and near[0] != kind else '')
             + f': use {known}.'
         )
+    if rest and kind in _WITHOUT_ARGUMENT:
+        raise ValueError(f'config.data.source={config.source!r}: {kind!r} takes no argument.')
     classes, splits = _SOURCES[kind](rest, config)
     if not len(splits['train']):
         raise ValueError(f'config.data.source={config.source!r} has no training images.')
@@ -119,11 +122,20 @@ def _by(shape):
 def _digits(rest, config):
     from sklearn.datasets import load_digits  # it takes a second to import
 
-    if rest:
-        raise ValueError(f"config.data.source={config.source!r}: 'digits' takes no argument.")
     images, labels = load_digits(return_X_y=True)
     images = np.round(images.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
     return tuple('0123456789'), {'train': _in_memory(images, labels, config)}
+
+
+def _circles(rest, config):
+    for field in ('image_size', 'channels'):
+        if config[field]:
+            raise ValueError(
+                f"config.data.{field}={config[field]} does not go with 'circles': a point's two coordinates are no "
+                f'picture to be resized or coloured. Leave it at 0.'
+            )
+    splits = {name: toy.circles(n, seed) for seed, (name, n) in enumerate((('train', 5000), ('test', 2000)))}
+    return tuple(toy.RINGS), {name: _in_memory(*points, config) for name, points in splits.items()}
 
 
 def _synthetic(rest, config):
@@ -379,4 +391,12 @@ def _tfds_split(tfds, builder, split):
     return folder.Files(names, sizes, [None] * n, read), np.arange(n), np.array(labels, np.int32)
 
 
-_SOURCES = {'digits': _digits, 'tfds': _tfds, 'folder': _folder, 'npz': _npz, 'synthetic': _synthetic}
+_WITHOUT_ARGUMENT = ('digits', 'circles')
+_SOURCES = {
+    'digits': _digits,
+    'circles': _circles,
+    'tfds': _tfds,
+    'folder': _folder,
+    'npz': _npz,
+    'synthetic': _synthetic,
+}

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ssljax.config import base
-from ssljax.data import folder, sources
+from ssljax.data import folder, partition, sources
 from ssljax.data import split as splits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +83,35 @@ def test_digits():
     assert s.test.digest() == load('digits').test.digest() != load('digits', test='10%').test.digest()
     with pytest.raises(ValueError, match='takes no argument'):
         load('digits:8')
+
+
+def test_circles_are_two_rings_apart():
+    s = load('circles')
+    assert s.shape == (1, 1, 2) and s.classes == ('inner', 'outer') and s.val is None and s.unlabeled is None
+    assert (len(s.train), len(s.test)) == (5000, 2000)
+    again = load('circles')
+    assert s.train.digest() == again.train.digest() and s.test.digest() == again.test.digest()
+    for split in (s.train, s.test):
+        places = split.read(np.arange(len(split))).reshape(-1, 2) / 127.5 - 1
+        radii, angles = np.hypot(*places.T), np.arctan2(places[:, 1], places[:, 0])
+        for label, radius in ((0, 0.4), (1, 0.8)):
+            ring = split.labels == label
+            assert ring.sum() == len(split) / 2
+            assert abs(radii[ring].mean() - radius) < 0.005 and abs(radii[ring].std() - 0.03) < 0.003
+            assert np.histogram(angles[ring], 8, (-np.pi, np.pi))[0].min() > len(split) / 20  # all around
+        assert radii[split.labels == 0].max() + 0.1 < radii[split.labels == 1].min()
+    rows = partition.partition(s.train.labels, 2, budget='4/class', val='10/class', seed=0, classes=s.classes)
+    assert np.bincount(s.train.labels[rows.labeled]).tolist() == [4, 4]
+
+
+@pytest.mark.parametrize('field', ['image_size', 'channels'])
+def test_circles_refuse_what_is_for_pictures(field):
+    with pytest.raises(ValueError, match=f"config.data.{field}=1 does not go with 'circles'.*Leave it at 0"):
+        load('circles', **{field: 1})
+    with pytest.raises(ValueError, match='takes no argument'):
+        load('circles:2')
+    with pytest.raises(ValueError, match="did you mean 'circles'"):
+        load('circle')
 
 
 def test_synthetic_is_learnable():
