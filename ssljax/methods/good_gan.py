@@ -1,14 +1,13 @@
-"""A good generator for comparison: a plain GAN whose images, labelled by their nearest neighbour, join the labelled ones.
+"""A good generator, for comparison: a plain GAN whose images, labelled by their nearest neighbour, join the labelled.
 
 Goodfellow et al. 2014 (arXiv:1406.2661) for the generator. Dai et al. 2017 (arXiv:1705.09783), proposition 1: a perfect
-generator adds nothing to the unlabelled images, where the complement generator of `sgan` marks what lies between classes.
+generator adds nothing to the unlabelled images; the complement generator of `sgan` marks what lies between classes.
 """
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from ssljax import models
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.losses import cross_entropy, squared_distances
