@@ -22,6 +22,11 @@ def pick(tree, *path):
     return tree
 
 
+def is_points(result):
+    """Whether the images are points in the plane: one pixel of two channels."""
+    return list(pick(result, 'data', 'shape') or ()) == [1, 1, 2]
+
+
 def across(result, *path):
     """The spread over seeds of the number at seed[path...]; None where no seed has it."""
     return spread([pick(seed, *path) for seed in seeds_of(result)])

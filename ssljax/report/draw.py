@@ -29,6 +29,9 @@ WAY_COLORS = {
     'frozen': '#56B4E9',
     'finetune': '#0072B2',
     'two_stage': '#009E73',
+    'sgan': '#CC79A7',
+    'sgan_explicit': '#E69F00',
+    'badgan': '#332288',
 }
 STYLE = {
     'font.family': 'DejaVu Sans',

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssljax.report.compare import best_way, pick, seeds_of, ways_of
+from ssljax.report.compare import best_way, is_points, pick, seeds_of, ways_of
 from ssljax.report.embed import cached_embed, plot_map, sample
 from ssljax.report.markup import beside, figure, folded, grid, section, text
 from ssljax.report.pictures import as_png, filter_sheet
@@ -112,7 +112,7 @@ def pretext(run):
 
 def filters(run):
     weights = run.figures.get('filters')
-    if weights is None or weights.ndim != 4 or not weights.size:
+    if weights is None or weights.ndim != 4 or not weights.size or is_points(run.result):
         return ''
     sheet, shown = filter_sheet(weights)
     kh, kw, channels, count = weights.shape
@@ -128,7 +128,7 @@ def filters(run):
 
 def neighbors(run):
     arrays = [run.figures.get(name) for name in ('query_images', 'query_labels', 'neighbor_images', 'neighbor_labels')]
-    if any(array is None for array in arrays) or not len(arrays[0]):
+    if any(array is None for array in arrays) or not len(arrays[0]) or is_points(run.result):
         return ''
     images, labels, near, near_labels = arrays
     known = int(max(labels.max(), near_labels.max())) + 1

@@ -29,6 +29,7 @@ tr.best > * { font-weight: 650; background: #eef5fa; }
 .figures { display: flex; flex-wrap: wrap; gap: .6rem 1.6rem; align-items: flex-start; }
 figure { margin: .8rem 0; max-width: 100%; break-inside: avoid; }
 figure > img { max-width: 100%; height: auto; display: block; }
+.three { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); }
 .figures > figure { flex: 0 1 auto; }
 figcaption { font-size: .86rem; color: #333; margin-top: .35rem; max-width: 44rem; }
 .figures figcaption { max-width: 29rem; }
@@ -48,14 +49,19 @@ table.pictures th { text-align: left; max-width: 8rem; white-space: normal; font
 table.pictures td { padding: .15rem .25rem; border: 0; }
 table.pictures img, .sheet img { width: 88px; height: 88px; object-fit: contain; display: block; margin: auto;
   image-rendering: pixelated; border: 1px solid #ccc; }
+.moment { display: flex; align-items: center; gap: .8rem; margin: .2rem 0; break-inside: avoid; }
+.moment span { flex: 0 0 6.2rem; text-align: right; font-size: .8rem; color: #333; }
+.moment img { min-width: 0; height: auto; image-rendering: pixelated; }
 .pixels { image-rendering: pixelated; max-width: 100%; }
+@media print, (prefers-reduced-motion: reduce) { .motion { display: none; } }
 details { margin: .7rem 0; } summary { cursor: pointer; color: #00558b; }
 pre { font-size: .8rem; line-height: 1.4; background: #f6f6f6; padding: .7rem; overflow-x: auto; }
 pre.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
 .names { columns: 12rem; font-size: .8rem; }
 @media print { body { max-width: none; padding: 0; font-size: 10.5pt; } nav { display: none; }
   h2, h3, .grid figcaption { break-after: avoid; } h2 { margin-top: 1.4rem; }
-  .figures > figure:not(.grid) { max-width: 48%; } .scroll { overflow: visible; }
+  .figures:not(.three) > figure:not(.grid) { max-width: 48%; }
+  .three { grid-template-columns: repeat(3, 1fr); } .scroll { overflow: visible; }
   details::details-content { content-visibility: visible; display: block; } }
 """
 
@@ -96,10 +102,10 @@ def figure(image, caption):
     return f'<figure>{image}<figcaption>{text(caption)}</figcaption></figure>' if image else ''
 
 
-def beside(*figures):
-    """Figures next to each other where the screen is wide enough."""
+def beside(*figures, three=False):
+    """Figures next to each other where the screen is wide enough; small ones in columns of which three fit."""
     figures = [entry for entry in figures if entry]
-    return f'<div class="figures">{"".join(figures)}</div>' if figures else ''
+    return f'<div class="figures{" three" * three}">{"".join(figures)}</div>' if figures else ''
 
 
 def folded(title, inside):

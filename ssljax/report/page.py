@@ -1,18 +1,21 @@
 """The report of a run: one HTML file with everything inside it."""
 
 from ssljax import files
-from ssljax.report import insight, results, setup
-from ssljax.report.compare import headline, pick, seeds_of
+from ssljax.report import game, insight, results, setup
+from ssljax.report.compare import headline, pick, seeds_of, ways_of
 from ssljax.report.draw import style
 from ssljax.report.markup import CSS, text
 from ssljax.report.read import read
-from ssljax.report.words import count_of, duration, is_number
+from ssljax.report.words import GENERATING, count_of, duration, is_number, way_title
 
 SECTIONS = (
     results.main_results,
     results.pretraining,
     insight.pretext,
     results.transfer_curves,
+    game.generated,
+    game.plane,
+    game.players,
     results.probe,
     results.nearest_vote,
     insight.errors,
@@ -50,7 +53,9 @@ def render(run):
     name = result.get('name') or run.workdir.resolve().name
     about = [count_of(len(seeds_of(result)), 'seed')]
     method = next((pick(seed, 'pretrain', 'method') for seed in seeds_of(result) if seed.get('pretrain')), None)
-    about.insert(0, f'{method} pretraining' if method else 'no pretraining')
+    how = [f'{method} pretraining'] if method else []
+    how += [way_title(way) for way in ways_of(result) if way in GENERATING]
+    about = (how or ['no pretraining']) + about
     labeled = pick(result, 'data', 'counts', 'labeled')
     if is_number(labeled):
         about.append(count_of(labeled, 'label'))

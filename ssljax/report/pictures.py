@@ -28,6 +28,35 @@ def as_png(array, alt, *, css='', longest=96, smallest=0):
     return f'<img alt="{html.escape(str(alt), quote=True)}" style="{css}" src="data:image/png;base64,{data}">'
 
 
+def animation(frames, alt, *, colors=(), seconds=8.0, most=1_000_000):
+    """uint8 [H, W, 3] frames of one size as an endless GIF in an <img>, with a rest on the last.
+
+    `colors`, uint8 [n, 3], are kept as they are among its 96, however rare. Where it would take more than `most`
+    bytes, every second frame is left out, as often as it needs.
+    """
+    shown = np.concatenate([frames[i] for i in (0, len(frames) // 2, -1)])
+    free = Image.fromarray(shown).quantize(96 - len(colors)).getpalette()
+    shades = Image.new('P', (1, 1))
+    shades.putpalette([*np.ravel(colors).astype(int).tolist(), *free])
+    pictures = [Image.fromarray(frame).quantize(palette=shades, dither=Image.Dither.NONE) for frame in frames]
+    while True:
+        each = round(1000 * min(0.8, seconds / len(pictures)))
+        buffer = io.BytesIO()
+        pictures[0].save(
+            buffer,
+            'GIF',
+            save_all=True,
+            append_images=pictures[1:],
+            duration=[each] * (len(pictures) - 1) + [2000],
+            loop=0,
+        )
+        if len(buffer.getvalue()) <= most or len(pictures) == 1:
+            break
+        pictures = pictures[-1::-2][::-1]
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="{html.escape(alt, quote=True)}" src="data:image/gif;base64,{data}">'
+
+
 def filter_sheet(filters, most=256):
     """First-layer filters as one picture, each scaled to its own range around zero (zero is mid-gray).
 

@@ -36,29 +36,32 @@ def plot_ways(result):
     return as_img(figure, 'Test top-1 accuracy of each way with one point a seed')
 
 
-def plot_curves(series, ylabel, *, colors=None, scale=1.0, xlabel='Step', styles=None):
+def plot_curves(series, ylabel, *, colors=None, scale=1.0, limits=None, size=(4.7, 3.1)):
     """Lines over steps: each seed light, their mean (at the steps all seeds share) bold.
 
     Args:
       series: {label: [(steps, values) of one seed, ...]}.
       scale: factor on the values (100 for shares shown in percent).
+      limits: (low, high) of the vertical axis; None fits it to the values.
+      size: inches.
     """
     series = {label: [run for run in runs if len(run[0])] for label, runs in series.items()}
     series = {label: runs for label, runs in series.items() if runs}
     if not series:
         return ''
-    figure, axes = new_figure(4.7, 3.1)
+    figure, axes = new_figure(*size)
     for index, (label, runs) in enumerate(series.items()):
         color = colors[label] if colors else COLORS[index % len(COLORS)]
-        line = styles[label] if styles else '-'
         marker = '.' if max(len(steps) for steps, _ in runs) <= 30 else ''
         if len(runs) > 1:
             for steps, values in runs:
-                axes.plot(steps, scale * np.asarray(values), line, color=color, lw=0.8, alpha=0.35)
+                axes.plot(steps, scale * np.asarray(values), color=color, lw=0.8, alpha=0.35)
         steps, mean = mean_curve(runs)
-        axes.plot(steps, scale * mean, line, color=color, lw=1.9, marker=marker, ms=5, label=label)
-    axes.set_xlabel(xlabel)
+        axes.plot(steps, scale * mean, color=color, lw=1.9, marker=marker, ms=5, label=label)
+    axes.set_xlabel('Step')
     axes.set_ylabel(ylabel)
+    if limits:
+        axes.set_ylim(limits)
     if len(series) > 1:
         axes.legend()
     return as_img(figure, f'{ylabel} over steps: {", ".join(series)}')

@@ -1,6 +1,7 @@
 """Sections on what came out: the ways, the pretraining, the curves, the probe, the neighbours' vote."""
 
 from ssljax.report.compare import across, best_way, of_way, pick, seeds_of, ways_of
+from ssljax.report.game import players_of
 from ssljax.report.markup import beside, figure, folded, grid, paragraph, section, text
 from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways
 from ssljax.report.table import way_rows
@@ -16,7 +17,9 @@ def main_results(run):
     caption = [f'Accuracy of each way, {spreads}.']
     if len(ways) > 1 and 'scratch' in ways:
         caption.append('"Against scratch": the difference in test top-1, in points, paired per seed.')
-    caption.append('Best step: where validation was best. Time: that of the way itself, without the pretraining.')
+    caption.append('Best step: where validation was best.')
+    if any(seed.get('pretrain') for seed in seeds_of(result)):
+        caption.append('Time: that of the way itself, without the pretraining.')
     caption.append('Steps, time and images/s are means over seeds.' if n > 1 else '')
     caption.append(f'Highlighted: {way_title(best)}, the best by validation.' if best and len(ways) > 1 else '')
     dots = (
@@ -112,16 +115,19 @@ def seed_lines(stage_metrics):
 
 
 def transfer_curves(run):
-    ways = [way for way in ways_of(run.result) if way in run.metrics]
+    """The curves of all ways; of two players, `game` draws the training, and the accuracy beside that of scratch."""
+    every = [way for way in ways_of(run.result) if way in run.metrics]
+    alone = [way for way in every if way not in players_of(run)]
     parts = []
-    for key, what in (
-        ('val/top1', 'Validation accuracy'),
-        ('val/loss', 'Validation loss'),
-        ('train/loss', 'Training loss'),
+    for key, what, ways in (
+        ('val/top1', 'Validation accuracy', [] if len(alone) < len(every) and alone in ([], ['scratch']) else every),
+        ('val/loss', 'Validation loss', every),
+        ('train/loss', 'Training loss', alone),
     ):
         image = plot_transfer(run.metrics, ways, key)
         note = seed_lines(max((run.metrics[way] for way in ways), key=len, default=()))
-        parts.append(figure(image, f'{what} of each way while it trains. {note}'))
+        whose = way_title(ways[0]) if len(ways) == 1 else 'each way'
+        parts.append(figure(image, f'{what} while it trains: {whose}. {note}'))
     return section('Learning curves', beside(*parts))
 
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from ssljax.report.compare import pick, seeds_of, ways_of
+from ssljax.report.compare import is_points, pick, seeds_of, ways_of
 from ssljax.report.insight import class_names, name_of, tile
 from ssljax.report.markup import figure, folded, grid, section, text
 from ssljax.report.words import duration, is_number, number, way_title
@@ -67,7 +67,7 @@ def balance(per_class):
 
 def label_sample(run, most=60):
     images, labels = run.figures.get('labeled_images'), run.figures.get('labeled_labels')
-    if images is None or labels is None or not len(images):
+    if images is None or labels is None or not len(images) or is_points(run.result):
         return ''
     order = spread_over_classes(labels)[:most]
     names = class_names(run.result, int(labels.max()) + 1)

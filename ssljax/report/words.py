@@ -9,7 +9,12 @@ WAYS = {
     'frozen': 'Frozen features',
     'finetune': 'Fine-tuned',
     'two_stage': 'Two-stage',
+    'sgan': 'Semi-supervised GAN',
+    'sgan_explicit': 'SGAN with an explicit class of fakes',
+    'badgan': 'Complement GAN',
 }
+# The ways that train a generator beside the classifier, and what it does with the data.
+GENERATING = {'sgan': 'imitates', 'sgan_explicit': 'imitates', 'badgan': 'complements'}
 NOT_PRETRAINED = ('random_frozen', 'scratch')
 WORDS = {
     'loss': 'Loss',
@@ -21,6 +26,12 @@ WORDS = {
     'embedding_rank': 'Effective rank of the embedding',
     'top5': 'Top-5 accuracy',
     'accuracy': 'Accuracy',
+    'supervised': 'Supervised loss',
+    'discriminator': 'Loss of the discriminator',
+    'generator': 'Loss of the generator',
+    'd_real': 'D on real images',
+    'd_fake': 'D on generated images',
+    'd_heldout': 'D on held-out images',
 }
 
 

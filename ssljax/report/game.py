@@ -1,0 +1,168 @@
+"""Sections on two players: what the generator made, where it puts points in the plane, how both fared."""
+
+import numpy as np
+
+from ssljax.report.compare import is_points, pick, seeds_of, ways_of
+from ssljax.report.draw import way_color
+from ssljax.report.insight import class_names
+from ssljax.report.markup import beside, figure, paragraph, section, text
+from ssljax.report.pictures import animation, as_png
+from ssljax.report.plane import frame, marked, plot_map, plot_moments
+from ssljax.report.plots import column, plot_curves
+from ssljax.report.words import GENERATING, number, way_title
+
+ROWS, COLUMNS, WIDTH = 10, 12, 840  # of a sheet of generated images; its width in pixels of the screen
+MOMENTS = 6
+LOSSES = {'train/supervised': 'supervised', 'train/discriminator': 'discriminator', 'train/generator': 'generator'}
+SHARES = {'train/d_real': 'real', 'val/d_heldout': 'held out', 'train/d_fake': 'generated'}
+COLORS, SIZE = ('#0072B2', '#009E73', '#D55E00'), (3.2, 2.7)  # of the lines; of a plot, in inches
+
+
+def evenly(count, most):
+    """At most `most` of the numbers below `count`, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def generated(run):
+    """A row of images an evaluation, a column a draw of noise; the same draws in every row."""
+    if is_points(run.result):
+        return ''
+    parts = []
+    for way in ways_of(run.result):
+        images, steps = (run.figures.get(f'{name}_{way}') for name in ('samples', 'samples_steps'))
+        if images is None or not images.size:
+            continue
+        rows = ''.join(
+            f'<div class="moment"><span>step {number(int(steps[t]))}</span>{sheet_row(images[t], int(steps[t]))}</div>'
+            for t in evenly(len(images), ROWS)
+        )
+        caption = f'{way_title(way)}{of_seed(run)}: images from the same noise in every row, while it trains.'
+        parts.append(figure(rows, caption))
+    return section('Generated images over time', *parts)
+
+
+def sheet_row(images, step):
+    """uint8 [N, H, W, C] side by side as one <img>, enlarged by a whole factor so that pixels stay sharp."""
+    gap = 2
+    zoom = max(1, 64 // images.shape[2])
+    images = images[: max(1, min(COLUMNS, WIDTH // ((images.shape[2] + gap) * zoom)))]
+    padded = np.pad(images, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=255)
+    row = np.concatenate(list(padded), 1)[:, :-gap]
+    alt = f'{len(images)} generated images at step {step}'
+    return as_png(row, alt, css=f'width:{row.shape[1] * zoom}px', longest=4096)
+
+
+def of_seed(run):
+    """', seed0' where there are several; figures.npz is one seed's."""
+    return f', {run.figures_from.parent.name}' if len(seeds_of(run.result)) > 1 else ''
+
+
+def plane(run):
+    """The decision of every way in the plane, and the generator's points while it trains."""
+    known = [run.figures.get(n) for n in ('points', 'points_labels', 'labeled_points', 'labeled_points_labels')]
+    ways = [way for way in ways_of(run.result) if f'boundary_{way}' in run.figures]
+    if not ways or any(part is None for part in known):
+        return ''
+    names = class_names(run.result, run.figures[f'boundary_{ways[0]}'].shape[-1])
+    maps, strips = [], []
+    for way in ways:
+        maps_over_time, steps = run.figures[f'boundary_{way}'], run.figures.get(f'samples_steps_{way}')
+        made = run.figures.get(f'samples_{way}')
+        at, when = shown_moment(run, way, steps)
+        if made is None:
+            maps.append(figure(plot_map(maps_over_time[at], known, names), f'{way_title(way)}, {when}.'))
+            continue
+        made = made.reshape(len(made), -1, 2)
+        maps.append(figure(plot_map(maps_over_time[at], known, names, made[at]), f'{way_title(way)}, {when}.'))
+        titles = [f'step {number(int(step))}' for step in steps]
+        moments = list(zip(titles, maps_over_time, made))
+        still = plot_moments([moments[t] for t in evenly(len(moments), MOMENTS)], known)
+        moving = animation(
+            [frame(title, shares, known, points) for title, shares, points in moments],
+            f'{way_title(way)}: the map and the generated points at every evaluation',
+            colors=marked(len(names)),
+        )
+        strips.append(
+            f'<h3>{text(way_title(way))}: the generated points over time</h3>'
+            + beside(
+                figure(still, 'At some evaluations.'),
+                figure(moving, 'All of training, in a loop.').replace('<figure', '<figure class=motion'),
+            )
+        )
+    whose = f' ({run.figures_from.parent.name})' if len(seeds_of(run.result)) > 1 else ''
+    intro = (
+        f'Each map{whose} shows what the classifier would say of every point of the plane: the colour is the class, '
+        'white is doubt, and on the black line a class has a probability of one half. Small pale points are test '
+        'points, large ones with a black rim are all the labels that the classifier had.'
+    )
+    return section('Points in the plane', paragraph(intro), beside(*maps, three=True), *strips, paragraph(lesson(ways)))
+
+
+def shown_moment(run, way, steps):
+    """(index of the evaluation whose weights validation chose, else of the last, and words for it)."""
+    if steps is None:
+        return -1, 'the weights that validation chose'
+    folder = run.figures_from.parent.name
+    seed = next((seed for seed in seeds_of(run.result) if f'seed{seed.get("seed")}' == folder), {})
+    best = pick(seed, 'ways', way, 'best_step')
+    at = np.flatnonzero(np.asarray(steps) == best)
+    if len(at):
+        return int(at[0]), f'the weights that validation chose (step {number(best)})'
+    return -1, f'the last evaluation (step {number(int(steps[-1]))})'
+
+
+def lesson(ways):
+    """What is to be seen, in a sentence or two; '' without a generator."""
+    sentences = {
+        'imitates': 'A generator that imitates the data well lays its points on the rings, where they say little '
+        'about the boundary.',
+        'complements': 'A complement generator that works puts its points between the rings, and the boundary goes '
+        'where they are.',
+    }
+    kinds = {GENERATING[way] for way in ways if way in GENERATING}
+    return ' '.join(words for kind, words in sentences.items() if kind in kinds)
+
+
+def players_of(run):
+    """The ways that logged what a generator or a discriminator did."""
+    marks = {*LOSSES, *SHARES} - {'train/supervised'}
+    return [
+        way
+        for way in ways_of(run.result)
+        if any(marks & row.keys() for rows in run.metrics.get(way, {}).values() for row in rows)
+    ]
+
+
+def players(run):
+    """The losses, the discriminator's opinion and the validation accuracy of every way that plays."""
+    parts = []
+    for way in players_of(run):
+        logged = run.metrics[way]
+        seeds = ' Light lines: seeds; bold: their mean.' if len(logged) > 1 else ''
+        parts += [
+            f'<h3>{text(way_title(way))}</h3>',
+            beside(
+                figure(curves(logged, LOSSES, 'Training loss'), f'Losses of the two players.{seeds}'),
+                figure(
+                    curves(logged, SHARES, 'D: held to be real', limits=(-0.03, 1.03)),
+                    'The discriminator on real training images, on validation images it never trained on, and on '
+                    'generated ones: 1 is real, 0 is generated.',
+                ),
+                figure(accuracy(run, way), 'Validation accuracy while it trains.'),
+                three=True,
+            ),
+        ]
+    return section('The two players', *parts)
+
+
+def curves(logged, lines, ylabel, limits=None):
+    series = {label: [column(rows, key) for rows in logged.values()] for key, label in lines.items()}
+    return plot_curves(series, ylabel, colors=dict(zip(lines.values(), COLORS)), limits=limits, size=SIZE)
+
+
+def accuracy(run, way):
+    """The way's accuracy on validation, and that of training from scratch where it ran."""
+    ways = [name for name in dict.fromkeys(('scratch', way)) if name in run.metrics]
+    series = {way_title(name): [column(rows, 'val/top1') for rows in run.metrics[name].values()] for name in ways}
+    colors = {way_title(name): way_color(name, 0) for name in ways}
+    return plot_curves(series, 'Validation accuracy (%)', colors=colors, scale=100.0, size=SIZE)
