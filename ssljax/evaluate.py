@@ -95,7 +95,8 @@ def probes(features, labels, trained, l2s) -> dict:
 
 def figure_arrays(config, see, trained, labels) -> dict:
     """What the report draws of one seed: a map of test features, neighbours, filters and the label set's images."""
-    way = next((w for w in ('finetune', 'scratch') if w in trained.ways), next(iter(trained.ways)))
+    learnt = [w for w in trained.ways if w not in ('random_frozen', 'scratch')]  # fine-tuned before others
+    way = 'finetune' if 'finetune' in learnt else next(iter(learnt or trained.ways))
     variables, splits = trained.ways[way].variables, trained.splits
     tapped = models.build(config.backbone, trained.layer)
     pooled = pooled_layers(tapped, config.transfer.pool)

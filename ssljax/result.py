@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from ssljax import provenance
-from ssljax.config import stage_steps, to_dict
+from ssljax.config import to_dict
 from ssljax.data import partition as partitions
 
 
@@ -50,26 +50,33 @@ def assemble(config, source, seeds: list[dict], began: float) -> dict:
             'counts': counts,
             'hashes': hashes,
         },
-        'protocol': _protocol(config, counts),
+        'protocol': _protocol(config, counts, seeds[0]['ways']),
         'published': [dict(zip(('what', 'value', 'setting', 'source'), p)) for p in config.published],
         'seeds': seeds,
     }
     return outcome | summarise(seeds)
 
 
-def _protocol(config, counts) -> str:
-    n = counts['labeled']
-    steps = {k: stage_steps(config, k, n) for k in ('frozen', 'scratch', 'finetune', 'second')}
-    text = (
+def _protocol(config, counts, ways: dict) -> str:
+    """What was done, in words; `ways` are the records of the first seed's."""
+    n, size = counts['labeled'], config.transfer.batch_size
+    what = {
+        'random_frozen': 'a head on random features',
+        'frozen': 'a head on frozen features',
+        'scratch': 'all weights from scratch',
+        'finetune': 'all weights in fine-tuning',
+        'two_stage': 'all weights after the frozen run (two-stage)',
+    }
+    trained = [
+        f'{what.get(way, way)} for {record["steps"]} steps of '
+        + (f'{size} images' if way in what else f'{config.semi.batch_size} unlabelled images beside labelled ones')
+        for way, record in ways.items()
+    ]
+    return (
         f'{n} labelled images ({config.data.labels!r}) and {counts["val"]} validation images per seed, drawn anew for '
         f'each seed. Weights, layer and regularisation are chosen on validation; the test split of {counts["test"]} '
-        f'images was read once, after all training. A head alone trains for {steps["frozen"]} steps of '
-        f'{config.transfer.batch_size} images, all weights for {steps["scratch"]} from '
-        f'scratch and {steps["finetune"]} in fine-tuning'
+        f'images was read once, after all training.' + (f' Trained: {"; ".join(trained)}.' if trained else '')
     )
-    if 'two_stage' in config.transfer.ways:
-        text += f'; two-stage is the frozen run followed by {steps["second"]} steps on all weights'
-    return text + '.'
 
 
 def summarise(seeds: list[dict]) -> dict:
