@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssljax.methods import PRETEXT
+from ssljax.methods import PRETEXT, SEMI
 
 FLAGS = (  # quick to compile
     '--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0 '
@@ -25,18 +25,24 @@ from ssljax.core import init_state, train_step
 def run(task, devices):
     c = base()
     c.pretrain.update(method=task, augment='crop(2)|flip')
+    c.semi.optim.update(lr=0.001)
     c.pretrain.exemplar.classes = 16
     c.pretrain.optim.update(lr=0.01)
     c.pretrain.gan.width = 4
     c.backbone.update(width=8, depth=1, conv='xla')  # quick to compile
     if task == 'mae':
         c.backbone.update(name='vit', width=16)
-    method = methods.pretext(c, (16, 16, 3))
-    tx, _ = optim.make(c.pretrain.optim, 3)
+    if task in methods.SEMI:
+        c.semi[task].width = 4
+        method = methods.semi(task, c, (16, 16, 3), 3)
+    else:
+        method = methods.pretext(c, (16, 16, 3))
+    tx, _ = optim.make((c.semi if task in methods.SEMI else c.pretrain).optim, 3)
     mesh = jax.make_mesh((devices,), ('data',), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
     put = lambda tree, *spec: jax.device_put(tree, NamedSharding(mesh, PartitionSpec(*spec)))
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3)).astype(np.uint8)
-    batch = put({'image': image, 'label': np.full(16, -1), 'index': np.arange(16)}, 'data')
+    batch = {'image': image, 'label': np.arange(16) % 3, 'index': np.arange(16), 'unlabeled': image[::-1]}
+    batch = put(batch, 'data')
     ts = put(init_state(method, tx, method.init(jax.random.key(0), batch)))
     step = jax.jit(functools.partial(train_step, method, tx, steps=3))
     losses = []
@@ -52,7 +58,7 @@ print(json.dumps({task: [run(task, n) for n in (1, 4)] for task in sys.argv[1:]}
 
 @pytest.mark.parametrize('part', range(4))
 def test_one_device_and_four_agree(part):
-    tasks = [*PRETEXT, 'rotation + 0.5*simclr'][part::4]
+    tasks = [*PRETEXT, 'rotation + 0.5*simclr', *SEMI][part::4]
     env = os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': FLAGS}
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, '-c', SCRIPT, *tasks], env=env, cwd=root, capture_output=True, text=True)

@@ -1,0 +1,30 @@
+"""Semi-supervised GAN on Fashion-MNIST with 100 labels, ten a class, beside the same network trained on those labels.
+
+    python -m ssljax.main --config=configs/sgan_fashion_mnist.py --workdir=runs/sgan_fashion_mnist \\
+      --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
+
+Not yet measured.
+"""
+
+from ssljax.config import base
+
+
+def get_config():
+    c = base()
+    c.name = 'sgan_fashion_mnist'
+    c.seeds = (0, 1, 2)
+    c.data.source = 'tfds:fashion_mnist'
+    c.data.labels = '10/class'
+    c.data.val = '1000'
+    c.pretrain.method = 'none'
+    c.transfer.ways = ('scratch', 'sgan')
+    c.transfer.batch_size = 50
+    c.transfer.pool = 'flatten'
+    c.transfer.augment = 'crop(2)|flip'
+    c.transfer.scratch.update(steps=1000)
+    c.transfer.scratch.optim.update(lr=0.05, weight_decay=3e-3)
+    c.semi.update(epochs=0.0, steps=3000, batch_size=64, labeled_batch_size=100)
+    c.semi.optim.update(lr=1e-3, weight_decay=0.1, decay='(?!generator).*kernel=1; .*=0')
+    c.semi.sgan.update(width=8, input_noise=0.1)
+    c.evaluate.update(knn=0, probe=False)
+    return c
