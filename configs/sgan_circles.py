@@ -19,13 +19,15 @@ def get_config():
     c.backbone.update(name='mlp', norm='none')
     c.pretrain.method = 'none'
     c.transfer.ways = ('scratch', 'sgan', 'good_gan')
+    c.steps_per_call = 25  # quick where a step has no convolution
     c.transfer.batch_size = 8
     c.transfer.pool = 'flatten'
     c.transfer.scratch.update(steps=1000, evals=10)
     c.transfer.scratch.optim.update(name='adamw', lr=1e-3, weight_decay=0.0)
-    c.semi.update(epochs=0.0, steps=1500, evals=30, batch_size=128)
-    c.semi.optim.update(lr=1e-3)
+    c.semi.update(epochs=0.0, steps=4000, evals=30, batch_size=128)
+    c.semi.optim.update(lr=3e-3, weight_decay=0.3, decay='(?!generator).*kernel=1; .*=0')
     for method in ('sgan', 'good_gan'):
         c.semi[method].update(noise=8, width=32)
+    c.semi.sgan.update(unlabeled=10.0, input_noise=0.1)
     c.evaluate.update(knn=0, probe=False)
     return c

@@ -275,7 +275,7 @@ def _stage(run: Run, kind: str, name: str, seed: int, images, val, variables, ey
     a semi-supervised method, whose images are a pair of Splits, labelled and unlabelled."""
     preempt.check()
     config = run.config
-    section = {'pretrain': 'pretrain'}.get(kind, 'semi' if kind in methods.SEMI else 'transfer')
+    section = kind if kind == 'pretrain' else 'semi' if kind in methods.SEMI else 'transfer'
     cfg = config[section][kind] if section == 'transfer' else config[section]
     if section == 'semi':
         feed = feeds.JointFeed(
