@@ -14,7 +14,7 @@ from ssljax.evals import classify, embed, gallery, knn, probe
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
 
-MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE, SHOWN = 2000, 8, 7, 40, 8
+MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE, SHOWN = 2000, 8, 7, 100, 8
 
 
 def evaluate(config, mesh, methods, trained, directory) -> tuple[dict, dict]:

@@ -93,7 +93,7 @@ def plane(run):
     intro = (
         f'Each map{whose} shows what the classifier would say of every point of the plane: the colour is the class, '
         'white is doubt, and on the black line a class has a probability of one half. Small pale points are test '
-        'points, large ones with a black rim are all the labels that the classifier had.'
+        'points, large ones with a black rim are labels that the classifier had.'
     )
     return section('Points in the plane', paragraph(intro), beside(*maps, three=True), *strips, paragraph(lesson(ways)))
 
@@ -114,9 +114,9 @@ def shown_moment(run, way, steps):
 def lesson(ways):
     """What is to be seen, in a sentence or two; '' without a generator."""
     sentences = {
-        'imitates': 'A generator that imitates the data well lays its points on the rings, where they say little '
+        'imitates': 'A generator that imitates the data well lays its points on the classes, where they say little '
         'about the boundary.',
-        'complements': 'A complement generator that works puts its points between the rings, and the boundary goes '
+        'complements': 'A complement generator that works puts its points between the classes, and the boundary goes '
         'where they are.',
     }
     kinds = {GENERATING[way] for way in ways if way in GENERATING}

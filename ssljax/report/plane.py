@@ -10,7 +10,7 @@ from PIL import Image
 from ssljax.report.draw import CLASS_COLORS, as_img, shorten
 
 GENERATED = '#b0006d'
-TEST = 600  # test points drawn at most
+TEST, KNOWN = 600, 60  # test points and labelled points drawn at most
 
 
 def coordinates(points):
@@ -55,15 +55,17 @@ def draw(axes, probabilities, known, generated=None, scale=1.0):
     for share in np.moveaxis(probabilities, -1, 0)[(1 if len(colors) == 2 else 0) :]:
         if share.min() < 0.5 < share.max():
             axes.contour(line, line, share, [0.5], colors='#222222', linewidths=1.4 * scale)
-    some = np.linspace(0, len(test) - 1, min(TEST, len(test))).astype(int)
+    some, marks = (
+        np.linspace(0, len(a) - 1, min(most, len(a))).astype(int) for a, most in ((test, TEST), (labeled, KNOWN))
+    )
     pale = 1 - 0.7 * (1 - colors)
     x, y = coordinates(test[some]).T
     axes.scatter(x, y, s=7 * scale**2, c=pale[test_labels[some]], linewidths=0)
     if generated is not None:
         x, y = coordinates(generated).T
         axes.scatter(x, y, s=13 * scale**2, c=GENERATED, marker='D', linewidths=0.4 * scale, edgecolors='white')
-    x, y = coordinates(labeled).T
-    axes.scatter(x, y, s=75 * scale**2, c=colors[labels], edgecolors='black', linewidths=1.6 * scale)
+    x, y = coordinates(labeled[marks]).T
+    axes.scatter(x, y, s=75 * scale**2, c=colors[labels[marks]], edgecolors='black', linewidths=1.6 * scale)
     axes.set(xlim=(-1, 1), ylim=(-1, 1), xticks=[], yticks=[], aspect='equal')
     axes.grid(False)
     for spine in axes.spines.values():

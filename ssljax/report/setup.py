@@ -65,7 +65,7 @@ def balance(per_class):
     return f'{low:,} each' if low == high else f'{low:,} to {high:,}'
 
 
-def label_sample(run, most=60):
+def label_sample(run, most=100):
     images, labels = run.figures.get('labeled_images'), run.figures.get('labeled_labels')
     if images is None or labels is None or not len(images) or is_points(run.result):
         return ''
@@ -74,8 +74,13 @@ def label_sample(run, most=60):
     tiles = ''.join(
         tile(images[i], name_of(names, labels[i]), '', 'labelled image') for i in sorted(order, key=lambda i: labels[i])
     )
+    what = 'A sample of the labelled images' if len(images) < labeled_count(run) else 'The labelled images'
     where = f', {run.figures_from.parent.name}' if len(seeds_of(run.result)) > 1 else ''
-    return figure(f'<div class="strip">{tiles}</div>', f'A sample of the labelled images{where}.')
+    return figure(f'<div class="strip">{tiles}</div>', f'{what}{where}.')
+
+
+def labeled_count(run):
+    return ((run.result.get('data') or {}).get('counts') or {}).get('labeled', 0)
 
 
 def spread_over_classes(labels):
