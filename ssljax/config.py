@@ -22,7 +22,9 @@ def base() -> ConfigDict:
                 manual_dir='',  # where TensorFlow Datasets finds what was downloaded by hand
                 image_size=0,  # 0: as stored
                 channels=0,  # 0: as stored; 1, 3 or 4 converts
-                labels='all',  # the label budget
+                labels='all',  # the label budget, or list:PATH, a file that names the labelled images
+                choose='random',  # random (stratified) | typical (they represent the rest: data/pick.py)
+                features='',  # typical: a workdir or stage of another run, whose pretrained backbone is looked with
                 val='10%',  # carved from the training labels, unless the source brings its own
                 test='20%',  # only where the source has no test split
                 unlabeled='',  # a further folder: or npz: path of unlabelled images
@@ -152,6 +154,12 @@ def check(config) -> None:
     b = base()
     _one_of(config.data, 'data.corrupt', ('skip', 'refuse'))
     _one_of(config.data, 'data.path', ('auto', 'resident', 'stream'))
+    _one_of(config.data, 'data.choose', ('random', 'typical'))
+    if config.data.choose == 'typical' and not config.data.features:
+        raise ValueError(
+            'data.choose is typical, which compares images by a pretrained backbone: give one, for example '
+            '--config.data.features=runs/simclr.'
+        )
     if config.pretrain.method not in ('', 'none'):
         _duration('pretrain', config.pretrain)
     if set(config.transfer.ways) & {'frozen', 'random_frozen', 'two_stage'}:

@@ -14,6 +14,7 @@ from ssljax import (
     checkpoint,
     evaluate,
     files,
+    label_set,
     methods,
     models,
     optim,
@@ -174,11 +175,7 @@ def train_seed(run: Run, seed: int) -> Seed:
     """Every stage of one seed, in order; finished ones are read from disk."""
     config, source = run.config, run.source
     directory = run.workdir / f'seed{seed}'
-    rows = partitions.partition(
-        source.train.labels, len(source.classes), budget=config.data.labels,
-        val='0' if source.val is not None else config.data.val, seed=seed, classes=source.classes,
-    )  # fmt: skip
-    partitions.save(directory / 'partition.npz', rows, train=source.train.digest(), seed=seed)
+    rows = label_set.rows(config, source, run.mesh, seed, directory)
     labeled, val = source.train.take(rows.labeled), validation(source, rows)
     if not len(val):
         raise ValueError(f'data.val is {config.data.val!r}: validation chooses the weights, so it needs some images.')

@@ -72,10 +72,13 @@ def _protocol(config, counts, ways: dict) -> str:
         + (f'{size} images' if way in what else f'{config.semi.batch_size} unlabelled images beside labelled ones')
         for way, record in ways.items()
     ]
+    listed = config.data.labels.startswith('list:')
+    chosen = ', the same for each seed' if listed else ', the most typical' if config.data.choose == 'typical' else ''
     return (
-        f'{n} labelled images ({config.data.labels!r}) and {counts["val"]} validation images per seed, drawn anew for '
-        f'each seed. Weights, layer and regularisation are chosen on validation; the test split of {counts["test"]} '
-        f'images was read once, after all training.' + (f' Trained: {"; ".join(trained)}.' if trained else '')
+        f'{n} labelled images ({config.data.labels!r}{chosen}) and {counts["val"]} validation images per seed, drawn '
+        'anew for each seed. Weights, layer and regularisation are chosen on validation; the test split of '
+        f'{counts["test"]} images was read once, after all training.'
+        + (f' Trained: {"; ".join(trained)}.' if trained else '')
     )
 
 

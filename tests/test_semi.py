@@ -65,3 +65,23 @@ def test_an_unknown_way_names_the_nearest(config, tmp_path):
     config.transfer.ways = ('scratch', 'sgn')
     with pytest.raises(ValueError, match='did you mean sgan'):
         experiment.run(config, tmp_path)
+
+
+def test_label_sets_are_kept_listed_and_chosen_by_features(config, tmp_path):
+    config.pretrain.update(method='rotation', augment='')
+    config.transfer.ways = ()
+    config.evaluate.update(knn=0, probe=False)
+    experiment.run(config, tmp_path / 'first')
+    assert not (tmp_path / 'first/seed0/labels.txt').exists()  # synthetic images have no names
+    config.pretrain.method = 'none'
+    config.data.update(choose='typical', labels='9', features=str(tmp_path / 'first'))
+    chosen = experiment.run(config, tmp_path / 'typical')['seeds'][0]['partition']['labeled']
+    assert chosen['count'] == 9
+    again = experiment.run(config, tmp_path / 'again')['seeds'][0]['partition']['labeled']
+    assert again['hash'] == chosen['hash']
+    config.data.source = 'synthetic:16x16x1:3'
+    with pytest.raises(ValueError, match='was trained on images of'):
+        experiment.run(config, tmp_path / 'other')
+    config.data.features = ''
+    with pytest.raises(ValueError, match='data.features'):
+        experiment.run(config, tmp_path / 'none')

@@ -195,6 +195,10 @@ class FileImages:
 
         return [stamp(item) for item in enumerate(rows)]
 
+    def names(self, rows):
+        """The files' names, with their path in the folder or archive."""
+        return [self._files.names[n] for n in self._order[rows]]
+
 
 def decode(data, size=0, channels=0):
     """Decodes one image file.

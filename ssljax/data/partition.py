@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from ssljax.data import pick
 from ssljax.files import write_npz
 
 # First part of the key of each seeded order, so that no two uses share one.
@@ -31,7 +32,7 @@ def permutation(n, *key):
     return np.argsort(np.random.Philox(np.random.SeedSequence(key)).random_raw(n), kind='stable')
 
 
-def partition(labels, num_classes, *, budget, val, seed, classes=()):
+def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None, represent=None):
     """Splits training rows into labelled, unlabelled and validation rows.
 
     Both amounts are written '1000' (images in total), '10/class', '1%' (of the rows that have a label) or
@@ -44,16 +45,21 @@ def partition(labels, num_classes, *, budget, val, seed, classes=()):
     Args:
       labels: int32 [N] in [-1, num_classes); rows with -1 are always unlabelled.
       num_classes: number of classes.
-      budget: amount of labelled rows; 'all' is all that validation leaves.
+      budget: amount of labelled rows; 'all' is all that validation leaves. Or 'list:PATH', a file that names them
+        (pick.listed), which validation then leaves out.
       val: amount of validation rows.
       seed: non-negative int.
       classes: names of the classes, used in messages.
+      names: names of the images, for a list.
+      represent: chooses labelled rows in place of the seeded order, as in `choose`; budgets are then not nested.
 
     Returns:
       Partition. The unlabelled rows do not contain the labelled ones: a method that wants both joins them.
 
     Raises:
-      ValueError: an amount is misspelt, smaller than one image, or larger than what is there.
+      ValueError: an amount is misspelt, smaller than one image, or larger than what is there; a list that names what
+        is not there.
+      FileNotFoundError: there is no such list.
     """
     labels = np.asarray(labels)
     if labels.ndim != 1 or (len(labels) and not -1 <= labels.min() <= labels.max() < num_classes):
@@ -64,11 +70,17 @@ def partition(labels, num_classes, *, budget, val, seed, classes=()):
     if seed < 0:
         raise ValueError(f'The seed must not be negative, got {seed}.')
     known = np.flatnonzero(labels >= 0)
-    val_rows = choose(labels, known, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True)
-    rest = np.setdiff1d(known, val_rows, assume_unique=True)
-    labeled = choose(
-        labels, rest, budget, name='config.data.labels', key=(seed, _LABELS), classes=classes, of=len(known)
-    )
+    kind, _, path = str(budget).partition(':')
+    listed = pick.listed(path, names, labels) if kind == 'list' else np.zeros(0, np.int64)
+    free = np.setdiff1d(known, listed)
+    val_rows = choose(labels, free, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True)
+    rest = np.setdiff1d(free, val_rows, assume_unique=True)
+    labeled = listed
+    if kind != 'list':
+        labeled = choose(
+            labels, rest, budget, name='config.data.labels', key=(seed, _LABELS), classes=classes, of=len(known),
+            represent=represent,
+        )  # fmt: skip
     unlabeled = np.setdiff1d(np.arange(len(labels)), np.concatenate([val_rows, labeled]))
     missing = num_classes - len(np.unique(labels[labeled]))
     if missing:
@@ -96,7 +108,7 @@ def carve_test(labels, amount, classes=()):
     )
 
 
-def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=False, leave=None):
+def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=False, leave=None, represent=None):
     """Chooses `amount` of `rows`, stratified by label.
 
     Args:
@@ -109,6 +121,8 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
       of: what a percentage is taken of; the number of rows where it is not given.
       optional: whether '0' and '' mean none, and 'all' is refused.
       leave: images that every class keeps; 1 where `optional`, else 0.
+      represent: (rows int64 [n], count) -> int64 [count], those of them that stand for all. A total is then chosen
+        without a look at the labels, so the classes' shares are not kept.
 
     Returns:
       int64 [m], sorted.
@@ -145,7 +159,8 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
                     + (f' and must keep {leave}' if leave else '')
                     + ': ask for fewer.'
                 )
-        return np.sort(np.concatenate([r[: int(per_class)] for r in each]))
+        take = represent or (lambda r, count: r[:count])
+        return np.sort(np.concatenate([take(r, int(per_class)) for r in each]))
 
     whole = len(rows) if of is None else of
     count = int(total) if total else int(float(percent) / 100 * whole + 0.5)
@@ -168,7 +183,7 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
         raise ValueError(
             f'{name}={amount!r}{asked}, but only {len(order)} images with a label are left to choose from: {rest}.'
         )
-    return np.sort(np.concatenate(each)[order[:count]])
+    return np.sort(represent(rows, count) if represent else np.concatenate(each)[order[:count]])
 
 
 def digest(indices):

@@ -42,6 +42,10 @@ class ArrayImages:
         """A few bytes for each of `rows` that change with the content: SHA-256 of the pixels."""
         return [hashlib.sha256(np.ascontiguousarray(self._array[row])).digest() for row in rows]
 
+    def names(self, rows):
+        """None: images in memory have no names."""
+        return None
+
 
 class JoinedImages:
     """Several sets one after the other. Once in memory, the parts share the memory of the whole."""
@@ -87,6 +91,15 @@ class JoinedImages:
         for part, inside, local in self._by_part(rows):
             stamps[inside] = part.stamps(local)
         return list(stamps)
+
+    def names(self, rows):
+        names = np.empty(len(rows), object)
+        for part, inside, local in self._by_part(rows):
+            own = part.names(local)
+            if own is None:
+                return None
+            names[inside] = own
+        return list(names)
 
 
 class Split:
@@ -138,6 +151,10 @@ class Split:
     def hide(self):
         """The same images with every label -1."""
         return Split(self.images, np.full(len(self), -1, np.int32), self.rows)
+
+    def names(self):
+        """The images' names, [N] str, or None where they are no files."""
+        return self.images.names(self.rows)
 
     def compact(self):
         """A Split in memory that holds the images of this one alone; decoded once."""

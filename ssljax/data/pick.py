@@ -1,0 +1,93 @@
+"""Which images to label: a list of them, or those that represent the rest."""
+
+import os
+
+import numpy as np
+
+NEIGHBORS = 20  # over which an image's typicality is taken
+
+
+def listed(path, names, labels):
+    """The rows of a list of images.
+
+    Args:
+      path: a text file with one image a line: its name in the folder or archive ('train/cat/17.jpg', or any end of it
+        after a slash that only one image has), or its row number; empty lines and what follows # are left out.
+      names: the training images' names, or None where they have none.
+      labels: int32 [N], -1 where unknown.
+
+    Returns:
+      int64 [n], sorted.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: a line names no image, several, one without a label, or one that stands there already.
+    """
+    path = os.path.expanduser(path)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'config.data.labels names the list {path!r}, but there is no such file.')
+    places = {}
+    for row, name in enumerate(names or ()):
+        parts = name.split('/')
+        for start in range(len(parts)):
+            places.setdefault('/'.join(parts[start:]), []).append(row)
+    rows = {}
+    with open(path, encoding='utf-8') as file:
+        for number, line in enumerate(file, 1):
+            if not (word := line.partition('#')[0].strip()):
+                continue
+            found = places.get(word.removeprefix('./'), [])
+            if not found and word.isdecimal() and int(word) < len(labels):
+                found = [int(word)]
+            problem = (
+                'is no training image' + ('' if names else f' (a row number from 0 to {len(labels) - 1})')
+                if not found
+                else f'could be {len(found)} images: write more of its path'
+                if len(found) > 1
+                else f'stands on line {rows[found[0]]}, too'
+                if found[0] in rows
+                else 'has no known class'
+                if labels[found[0]] < 0
+                else ''
+            )
+            if problem:
+                raise ValueError(f'{path}, line {number}: {word!r} {problem}.')
+            rows[found[0]] = number
+    if not rows:
+        raise ValueError(f'{path} lists no image: write one name a line.')
+    return np.sort(np.fromiter(rows, np.int64))
+
+
+def typical(features, count: int, seed: int):
+    """`count` rows that represent all: of each of `count` clusters the most typical.
+
+    TypiClust for a first label set (Hacohen, Dekel & Weinshall, ICML 2022, arXiv:2202.02794, section 3): k-means on
+    features of unit length; typicality is the inverse of the mean distance to the `NEIGHBORS` nearest rows of the same
+    cluster, or to all where it is smaller.
+
+    Args:
+      features: float32 [N, D], N at least `count`, of a network trained without labels.
+      count: how many.
+      seed: of k-means.
+
+    Returns:
+      int64 [count], sorted.
+    """
+    from sklearn.cluster import KMeans  # it takes a second to import
+    from sklearn.neighbors import NearestNeighbors
+
+    if count >= len(features):
+        return np.arange(len(features))
+    x = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    owner = KMeans(count, n_init=1, max_iter=50, random_state=seed).fit_predict(x)
+    chosen = []
+    for cluster in np.unique(owner):
+        rows = np.flatnonzero(owner == cluster)
+        near = min(NEIGHBORS, len(rows) - 1)
+        if not near:
+            chosen.append(rows[0])
+            continue
+        distances, _ = NearestNeighbors(n_neighbors=near + 1).fit(x[rows]).kneighbors(x[rows])
+        chosen.append(rows[distances[:, 1:].mean(1).argmin()])
+    rest = np.setdiff1d(np.arange(len(x)), chosen)  # k-means can leave clusters empty where rows are equal
+    return np.sort(np.concatenate([chosen, rest[: count - len(chosen)]]).astype(np.int64))
