@@ -3,7 +3,6 @@
     python -m ssljax.main --config=configs/sgan_fashion_mnist.py --workdir=runs/sgan_fashion_mnist \\
       --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
 
-Not yet measured.
 """
 
 from ssljax.config import base
@@ -16,15 +15,15 @@ def get_config():
     c.data.source = 'tfds:fashion_mnist'
     c.data.labels = '10/class'
     c.data.val = '1000'
+    c.backbone.update(name='mlp', width=500, norm='weight')
     c.pretrain.method = 'none'
     c.transfer.ways = ('scratch', 'sgan')
     c.transfer.batch_size = 50
-    c.transfer.pool = 'flatten'
     c.transfer.augment = 'crop(2)|flip'
     c.transfer.scratch.update(steps=1000)
-    c.transfer.scratch.optim.update(lr=0.05, weight_decay=3e-3)
-    c.semi.update(epochs=0.0, steps=3000, batch_size=64, labeled_batch_size=100)
-    c.semi.optim.update(lr=1e-3, weight_decay=0.1, decay='(?!generator).*kernel=1; .*=0')
-    c.semi.sgan.update(width=8, input_noise=0.1)
+    c.transfer.scratch.optim.update(name='adamw', lr=1e-3, weight_decay=0.3)
+    c.semi.update(epochs=0.0, steps=3000, batch_size=64, labeled_batch_size=50)
+    c.semi.optim.update(lr=1e-3, weight_decay=0.3, decay='(?!generator).*kernel=1; .*=0')
+    c.semi.sgan.update(width=8, input_noise=0.1, unlabeled=5.0)
     c.evaluate.update(knn=0, probe=False)
     return c
