@@ -116,8 +116,8 @@ def lesson(ways):
     sentences = {
         'imitates': 'A generator that imitates the data well lays its points on the classes, where they say little '
         'about the boundary.',
-        'complements': 'A complement generator that works puts its points between the classes, and the boundary goes '
-        'where they are.',
+        'complements': 'A complement generator that works puts points where no class is, too, and the boundary goes '
+        'there.',
     }
     kinds = {GENERATING[way] for way in ways if way in GENERATING}
     return ' '.join(words for kind, words in sentences.items() if kind in kinds)

@@ -12,9 +12,11 @@ WAYS = {
     'sgan': 'Semi-supervised GAN',
     'sgan_explicit': 'SGAN with an explicit class of fakes',
     'badgan': 'Complement GAN',
+    'good_gan': 'Good GAN, nearest labels',
 }
-# The ways that train a generator beside the classifier, and what it does with the data.
-GENERATING = {'sgan': 'imitates', 'sgan_explicit': 'imitates', 'badgan': 'complements'}
+# The ways that train a generator beside the classifier, and what it does with the data: one that matches mean features
+# fills what lies between, one that must be taken for real imitates.
+GENERATING = {'sgan': 'complements', 'sgan_explicit': 'imitates', 'badgan': 'complements', 'good_gan': 'imitates'}
 NOT_PRETRAINED = ('random_frozen', 'scratch')
 WORDS = {
     'loss': 'Loss',

@@ -139,12 +139,12 @@ def test_a_row_fits_the_page(side, shown):
 
 
 def test_the_plane(tmp_path):
-    make_game(tmp_path, ('scratch', 'sgan', 'badgan'), points=True, moments=7)
+    make_game(tmp_path, ('scratch', 'sgan', 'good_gan'), points=True, moments=7)
     page = read_page(tmp_path)
     part = part_of(page, 'Points in the plane')
     words = plain(part)
     assert 'From scratch, the weights that validation chose.' in words
-    assert 'Complement GAN, the weights that validation chose (step 600).' in words
+    assert 'Good GAN, nearest labels, the weights that validation chose (step 600).' in words
     assert 'imitates the data well' in words and 'complement generator that works' in words
     found = stored(part)
     assert [getattr(image, 'n_frames', 1) for image in found] == [1, 1, 1, 1, 7, 1, 7]
@@ -160,7 +160,7 @@ def test_an_evaluation_that_was_not_stored_is_not_claimed(tmp_path):
     result['seeds'][0]['ways']['sgan']['best_step'] = 150
     (tmp_path / 'result.json').write_text(json.dumps(result))
     words = plain(part_of(read_page(tmp_path), 'Points in the plane'))
-    assert 'Semi-supervised GAN, the last evaluation (step 300).' in words and 'complement' not in words
+    assert 'Semi-supervised GAN, the last evaluation (step 300).' in words and 'imitates' not in words
 
 
 def test_maps_blend_the_class_colours():
