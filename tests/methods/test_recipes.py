@@ -12,6 +12,13 @@ from ssljax.core import split
 
 SHAPES = {'pretext_fashion_mnist': (28, 28, 1), 'pretext_cifar10': (32, 32, 3)}
 
+SEMI = {
+    'sgan_circles': (1, 1, 2),
+    'sgan_fashion_mnist': (28, 28, 1),
+    'sgan_cifar10': (32, 32, 3),
+    'sgan_cats_dogs': (224, 224, 3),
+}
+
 
 def recipe(name):
     return importlib.import_module(f'configs.{name}')
@@ -34,6 +41,23 @@ def test_a_task_builds_and_steps(name, task):
     if method.show:
         columns = jax.eval_shape(method.show, params, state, image)
         assert all(x.shape[0] == 8 and x.ndim == 4 for x in columns.values())
+
+
+@pytest.mark.parametrize('name', SEMI)
+def test_a_semi_supervised_recipe_builds_and_steps(name):
+    config, shape = recipe(name).get_config(), SEMI[name]
+    for way in set(config.transfer.ways) & set(methods.SEMI):
+        method = methods.semi(way, config, shape, 2)
+        image, row = jax.ShapeDtypeStruct((8, *shape), jnp.uint8), jax.ShapeDtypeStruct((8,), jnp.int32)
+        batch = {'image': image, 'unlabeled': image, 'label': row, 'index': row, 'progress': 0.5}
+        variables = jax.eval_shape(method.init, jax.random.key(0), batch)
+        params, state = split(variables)
+        for _, loss in method.turns:
+            value, _ = jax.eval_shape(loss, params, state, params, batch, jax.random.key(1))
+            assert value.shape == ()
+        made = jax.eval_shape(method.sample, params, state)
+        assert made.shape[1:] == shape
+        assert jax.eval_shape(method.predict, params, state, image).shape == (8, 2)
 
 
 def test_every_task_has_a_recipe():
