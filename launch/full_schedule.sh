@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # The published schedules in full, on an accelerator: RotNet with NIN on CIFAR-10 (200 epochs), the AlexNet low-label
 # experiment on Imagenette, and ResNet-18 under SimCLR and BYOL on CIFAR-10 (200 epochs, batch 128, and the votes of 200
-# neighbours over all labels: lightly's benchmark). Resumable: run it again after an interruption.
+# neighbours over all labels: lightly's benchmark); semi-supervised GANs on CIFAR-10 (4,000 labels) and on cats and dogs
+# (100 labels, 96 pixels, ResNet-18). Resumable: run it again after an interruption.
 #
-#   launch/full_schedule.sh CIFAR10 IMAGENETTE OUT     each data path a folder, .zip or .tar of class folders
+#   launch/full_schedule.sh CIFAR10 IMAGENETTE CATS_DOGS OUT     each data path a folder, .zip or .tar of class folders
 set -euo pipefail
-cifar=$1 imagenette=$2 out=$3
+cifar=$1 imagenette=$2 cats_dogs=$3 out=$4
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 
@@ -25,3 +26,8 @@ joint() {
 joint simclr --config.pretrain.simclr.projector="(512,128)" --config.pretrain.simclr.temperature=0.5
 joint byol --config.pretrain.byol.projector="(1024,256)" --config.pretrain.byol.predictor="(1024,)" \
   --config.pretrain.byol.momentum=0.99
+
+"$python" -m ssljax.main --config=configs/sgan_cifar10.py --workdir="$out/sgan_cifar10" \
+  --config.data.source="folder:$cifar"
+"$python" -m ssljax.main --config=configs/sgan_cats_dogs.py --workdir="$out/sgan_cats_dogs" \
+  --config.data.source="folder:$cats_dogs" --config.data.image_size=96
