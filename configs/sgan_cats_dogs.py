@@ -11,7 +11,8 @@ those labels. ResNet-18, not pretrained; five label sets.
 Labels of one's own choice: --config.data.labels=list:labels.txt. Those that represent the rest:
 --config.data.choose=typical with --config.data.features, a run that trained a backbone without labels.
 
-Not yet measured.
+Measured on one CPU core with 700 steps of 32 at 48 pixels, five label sets: 61.56 +- 1.35 against 60.85 +- 2.09% from
+scratch; from scratch on representative labels 64.79 +- 0.27 (docs/results.md). ResNet-18 has not been run.
 """
 
 from ssljax.config import base
@@ -31,11 +32,11 @@ def get_config():
     c.transfer.ways = ('scratch', 'sgan')
     c.transfer.batch_size = 50
     c.transfer.augment = 'random_resized_crop((0.5, 1.0))|flip'
-    c.transfer.scratch.update(steps=1000)
+    c.transfer.scratch.update(steps=10000)
     c.transfer.scratch.optim.update(lr=0.05, weight_decay=3e-3)
     c.semi.update(epochs=30.0, batch_size=64, labeled_batch_size=50)
-    c.semi.optim.update(lr=3e-4, weight_decay=0.1, decay='(?!generator).*kernel=1; .*=0')
-    c.semi.sgan.update(input_noise=0.1)
+    c.semi.optim.update(lr=1e-3, weight_decay=0.3, decay='(?!generator).*kernel=1; .*=0')
+    c.semi.sgan.update(unlabeled=2.0, input_noise=0.1)
     c.evaluate.update(knn=0, probe=False)
     c.published = (('scratch', 60.2, 'ResNet-18 at 96 pixels, 100 labels', 'a report without a paper'),)
     return c

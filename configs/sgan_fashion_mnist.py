@@ -3,6 +3,8 @@
     python -m ssljax.main --config=configs/sgan_fashion_mnist.py --workdir=runs/sgan_fashion_mnist \\
       --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
 
+Measured on CPU cores, from an .npz of the four files, three seeds, 3 minutes a seed on one core: 72.24 +- 0.32% against
+66.50 +- 0.92 from scratch, paired difference 5.74 +- 1.11 (docs/results.md).
 """
 
 from ssljax.config import base
@@ -20,7 +22,7 @@ def get_config():
     c.transfer.ways = ('scratch', 'sgan')
     c.transfer.batch_size = 50
     c.transfer.augment = 'crop(2)|flip'
-    c.transfer.scratch.update(steps=1000)
+    c.transfer.scratch.update(steps=3000)
     c.transfer.scratch.optim.update(name='adamw', lr=1e-3, weight_decay=0.3)
     c.semi.update(epochs=0.0, steps=3000, batch_size=64, labeled_batch_size=50)
     c.semi.optim.update(lr=1e-3, weight_decay=0.3, decay='(?!generator).*kernel=1; .*=0')
