@@ -5,8 +5,8 @@
 `sgan` with a complement generator puts its points between the rings, and there the boundary goes. `good_gan` has a
 generator that puts them on the rings; labelled by the nearest of the eight labels, they only repeat its mistakes.
 
-Measured on CPU cores, five seeds: under two minutes: 99.92 +- 0.13% of test points, from scratch 53.97 +-
-2.78, good_gan 75.51 +- 5.25.
+Measured on two CPU cores in under two minutes, five seeds: 99.92 +- 0.13% of test points, from scratch 53.97 +- 2.78,
+good_gan 75.51 +- 5.25.
 """
 
 from ssljax.config import base
