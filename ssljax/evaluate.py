@@ -10,6 +10,7 @@ import numpy as np
 from ssljax import models
 from ssljax.core import split
 from ssljax.data.augment import to_uint8
+from ssljax.data.toy import is_plane
 from ssljax.evals import classify, embed, gallery, knn, probe
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
@@ -133,12 +134,12 @@ def plane_arrays(methods, trained, labels, directory) -> dict:
     arrays, shape = {}, trained.splits['test'].shape
     for way, stage in trained.ways.items():
         kept = gallery.collect(Path(directory) / way)
-        if not kept and gallery.is_plane(shape):
+        if not kept and is_plane(shape):
             kept = jax.device_get(gallery.compiled(methods.get(way, methods['scratch']), shape)(stage.variables))
             kept = {'boundary': kept['boundary'][None]}
         names = {'steps': 'samples_steps', 'samples': 'samples', 'boundary': 'boundary'}
         arrays |= {f'{names[k]}_{way}': v for k, v in kept.items()}
-    if gallery.is_plane(shape):
+    if is_plane(shape):
         for name, key in (('test', 'points'), ('labeled', 'labeled_points')):
             images = trained.splits[name]
             arrays |= {key: images.read(np.arange(len(images))).reshape(-1, 2), f'{key}_labels': labels[name]}

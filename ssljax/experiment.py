@@ -4,6 +4,7 @@ import functools
 import sys
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,8 @@ PRETRAINED = ('frozen', 'finetune', 'two_stage')  # the ways that start from a p
 
 
 class Run(NamedTuple):
-    """What all seeds of a run share. `programs` holds each stage's compiled program once it was needed."""
+    """What all seeds of a run share. `programs` holds each stage's compiled program once it was needed; `represent` is
+    that of label_set.representative."""
 
     config: object
     workdir: Path
@@ -47,6 +49,7 @@ class Run(NamedTuple):
     meta: dict
     programs: dict
     methods: dict
+    represent: Callable | None
 
 
 def run(config, workdir) -> dict:
@@ -118,7 +121,7 @@ def _prepare(config, workdir, source) -> Run:
         )
     for way in methods.SEMI.keys() & set(config.transfer.ways):
         known[way] = methods.semi(way, config, source.shape, len(source.classes))
-    return Run(config, workdir, source, mesh, meta, {}, known)
+    return Run(config, workdir, source, mesh, meta, {}, known, label_set.representative(config, source, mesh))
 
 
 def uses_pretraining(config) -> bool:
@@ -175,7 +178,7 @@ def train_seed(run: Run, seed: int) -> Seed:
     """Every stage of one seed, in order; finished ones are read from disk."""
     config, source = run.config, run.source
     directory = run.workdir / f'seed{seed}'
-    rows = label_set.rows(config, source, run.mesh, seed, directory)
+    rows = label_set.rows(config, source, run.represent, seed, directory)
     labeled, val = source.train.take(rows.labeled), validation(source, rows)
     if not len(val):
         raise ValueError(f'data.val is {config.data.val!r}: validation chooses the weights, so it needs some images.')

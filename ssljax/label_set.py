@@ -1,5 +1,6 @@
 """The images of a seed that are labelled, unlabelled and for validation: drawn once, and kept in its folder."""
 
+import functools
 import sys
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from ssljax.evals import embed
 from ssljax.transfer import held_layers
 
 
-def rows(config, source, mesh, seed: int, directory: Path) -> partitions.Partition:
-    """The Partition of one seed. `directory` gets it as partition.npz and, where images have names, those of the
-    labelled ones as labels.txt, which --config.data.labels=list:PATH can read.
+def rows(config, source, represent, seed: int, directory: Path) -> partitions.Partition:
+    """The Partition of one seed, with the label set that `represent`, of `representative`, chooses. `directory` gets it
+    as partition.npz and, where images have names, those of the labelled ones as labels.txt, which
+    --config.data.labels=list:PATH can read.
 
     Raises:
       ValueError, FileNotFoundError: as `partition.partition`; or the backbone of data.features saw other images.
@@ -24,7 +26,7 @@ def rows(config, source, mesh, seed: int, directory: Path) -> partitions.Partiti
     found = partitions.partition(
         source.train.labels, len(source.classes), budget=config.data.labels,
         val='0' if source.val is not None else config.data.val, seed=seed, classes=source.classes, names=names,
-        represent=_typical(config, source, mesh, seed) if config.data.choose == 'typical' else None,
+        represent=represent and functools.partial(represent, seed=seed),
     )  # fmt: skip
     if names:
         files.write_atomically(directory / 'labels.txt', ''.join(f'{names[row]}\n' for row in found.labeled))
@@ -32,8 +34,17 @@ def rows(config, source, mesh, seed: int, directory: Path) -> partitions.Partiti
     return found
 
 
-def _typical(config, source, mesh, seed: int):
-    """`represent` of partition.choose, by the last layer of the backbone in config.data.features."""
+def representative(config, source, mesh):
+    """(rows, count, seed) -> those of the training rows that represent the others, or None where config.data.choose
+    is 'random'. The features, of the last layer of the backbone in config.data.features, are computed at the first
+    call."""
+    if config.data.choose == 'random':
+        return None
+    features = functools.cache(lambda: _features(config, source, mesh))
+    return lambda rows, count, seed: rows[pick.typical(features()[rows], count, seed)]
+
+
+def _features(config, source, mesh):
     variables, meta = checkpoint.load_variables(config.data.features)
     if meta['data']['shape'] != list(source.shape):
         raise ValueError(
@@ -44,12 +55,6 @@ def _typical(config, source, mesh, seed: int):
     like.update(meta['config']['backbone'])
     backbone = held_layers(like, source.shape, variables['params']['backbone'])
     layer = meta['config']['pretrain']['layer'] or backbone.layers[-1][0]
+    print(f'features of {len(source.train)} images, to choose the labelled ones', file=sys.stderr)
     layers = evaluate.pooled_layers(backbone, 'avg')
-
-    def represent(rows, count: int):
-        print(f'seed {seed} · features of {len(rows)} images, to choose {count}', file=sys.stderr)
-        images = source.train.take(rows)
-        seen = embed.outputs(layers, variables, images, batch_size=config.evaluate.batch_size, mesh=mesh)[layer]
-        return rows[pick.typical(seen, count, seed)]
-
-    return represent
+    return embed.outputs(layers, variables, source.train, batch_size=config.evaluate.batch_size, mesh=mesh)[layer]

@@ -39,17 +39,15 @@ def listed(path, names, labels):
             found = places.get(word.removeprefix('./'), [])
             if not found and word.isdecimal() and int(word) < len(labels):
                 found = [int(word)]
-            problem = (
-                'is no training image' + ('' if names else f' (a row number from 0 to {len(labels) - 1})')
-                if not found
-                else f'could be {len(found)} images: write more of its path'
-                if len(found) > 1
-                else f'stands on line {rows[found[0]]}, too'
-                if found[0] in rows
-                else 'has no known class'
-                if labels[found[0]] < 0
-                else ''
-            )
+            problem = ''
+            if not found:
+                problem = 'is no training image' + ('' if names else f' (a row number from 0 to {len(labels) - 1})')
+            elif len(found) > 1:
+                problem = f'could be {len(found)} images: write more of its path'
+            elif found[0] in rows:
+                problem = f'stands on line {rows[found[0]]}, too'
+            elif labels[found[0]] < 0:
+                problem = 'has no known class'
             if problem:
                 raise ValueError(f'{path}, line {number}: {word!r} {problem}.')
             rows[found[0]] = number

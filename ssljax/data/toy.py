@@ -28,3 +28,8 @@ def circles(n, seed):
 def to_bytes(places):
     """Coordinates in [-1, 1] as the nearest uint8; what lies outside is moved to the edge."""
     return np.uint8(np.clip(np.round((places + 1) * 127.5), 0, 255))
+
+
+def is_plane(shape) -> bool:
+    """Whether images of this shape (H, W, C) are points in the plane: one pixel of two channels."""
+    return tuple(shape) == (1, 1, 2)

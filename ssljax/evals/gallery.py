@@ -10,14 +10,10 @@ import numpy as np
 from ssljax import files
 from ssljax.core import split
 from ssljax.data.augment import to_uint8
+from ssljax.data.toy import is_plane
 from ssljax.platform import compiler_options
 
 GRID = 64  # points a side of the map of the plane
-
-
-def is_plane(shape) -> bool:
-    """Whether images of this shape (H, W, C) are points in the plane: one pixel of two channels."""
-    return tuple(shape) == (1, 1, 2)
 
 
 def compiled(method, shape):

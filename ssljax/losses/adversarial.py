@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from ssljax.losses.classification import soft_cross_entropy
 from ssljax.losses.regression import unit
 
 
@@ -36,5 +37,4 @@ def pull_away(features):
 
 def entropy(logits):
     """Entropy of the softmax of each row, in nats. logits: [B, K] float32. Returns [B] float32."""
-    log_p = jax.nn.log_softmax(logits)
-    return -jnp.sum(jnp.exp(log_p) * log_p, axis=1)
+    return soft_cross_entropy(logits, jax.nn.softmax(logits))

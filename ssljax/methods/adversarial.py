@@ -5,14 +5,13 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from ssljax import models
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.losses import cross_entropy, feature_matching
 from ssljax.methods import network
 from ssljax.models import layers
 from ssljax.models.decoder import generator
-from ssljax.models.heads import Head, pool_features
+from ssljax.models.heads import pool_features
 
 OPTIONS = dict(
     noise=100,  # dimensions of the generator's input, uniform in [-1, 1]
@@ -53,7 +52,7 @@ def make(
         raise ValueError(
             f'semi.{name} has minibatch={options.minibatch}, input_noise={options.input_noise}: both must be 0 or more.'
         )
-    net = classifier(config, Head(classes + fake_class, tuple(cfg.hidden), cfg.pool, minibatch=options.minibatch))
+    net = network.classifier(config, classes + fake_class, options.minibatch)
     make_images, noise = generator_of(config, name, shape, weight_norm=options.weight_norm)
     labeled_views, views = augment.parse(cfg.augment), augment.parse(config.semi.augment or cfg.augment)
 
@@ -121,12 +120,6 @@ def make(
         sample=sampler(make_images, noise, shape),
         turns=((('backbone', 'head'), classifier_turn), (('generator',), generator_turn)),
     )
-
-
-def classifier(config, head) -> network.Network:
-    """The backbone up to `transfer.layer` under a head."""
-    layer = config.transfer.layer or models.layer_names(config.backbone)[-1]
-    return network.Network(models.build(config.backbone, layer), layer, (('head', head),))
 
 
 def generator_of(config, name: str, shape, **fields):

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
-from ssljax.losses import cross_entropy, entropy, fake_loss, feature_matching, pull_away, real_loss
+from ssljax.losses import entropy, feature_matching, pull_away
 from ssljax.methods import adversarial, sgan
 
 OPTIONS = adversarial.OPTIONS | dict(
@@ -36,12 +36,10 @@ def make(config, shape, classes: int) -> Method:
     if not 0 <= options.quantile <= 1:
         raise ValueError(f'semi.badgan.quantile is {options.quantile}; it must be between 0 and 1.')
 
+    terms = sgan.classifier_terms(options.unlabeled)
+
     def judge(labeled, labels, unlabeled, made):
-        return {
-            'supervised': cross_entropy(labeled, labels).mean(),
-            'discriminator': options.unlabeled * (real_loss(unlabeled).mean() + fake_loss(made).mean()) / 2,
-            'entropy': options.entropy * entropy(unlabeled).mean(),
-        }
+        return terms(labeled, labels, unlabeled, made) | {'entropy': options.entropy * entropy(unlabeled).mean()}
 
     def fool(made, made_features, seen, seen_features, progress):
         limit = jnp.quantile(sgan.real_logit(seen), options.quantile)

@@ -31,7 +31,7 @@ def make(config, shape, classes: int) -> Method:
     """
     cfg, options = config.transfer, config.semi.good_gan
     make_images, noise = adversarial.generator_of(config, 'good_gan', shape)
-    net = adversarial.classifier(config, Head(classes, tuple(cfg.hidden), cfg.pool))
+    net = network.classifier(config, classes)
     critic = network.Network(net.backbone, net.layer, (('judgement', Head(1, (), cfg.pool)),))
     views = augment.parse(cfg.augment)
 

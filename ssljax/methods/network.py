@@ -10,6 +10,7 @@ from ssljax import models
 from ssljax.core import split
 from ssljax.data import augment
 from ssljax.losses import top_k
+from ssljax.models.heads import Head
 
 
 class Network(NamedTuple):
@@ -31,6 +32,15 @@ def build(config, shape, *heads) -> Network:
     backbone.stem = models.stem_for(backbone, shape)
     layer = config.pretrain.layer or models.layer_names(backbone)[-1]
     return Network(models.build(backbone, layer), layer, heads)
+
+
+def classifier(config, classes: int, minibatch: int = 0) -> Network:
+    """The backbone up to `transfer.layer`, by default its last, under a `Head` of `classes` logits and
+    `transfer.hidden` layers; the layers above are dropped. `minibatch` as there."""
+    cfg = config.transfer
+    layer = cfg.layer or models.layer_names(config.backbone)[-1]
+    head = Head(classes, tuple(cfg.hidden), cfg.pool, minibatch)
+    return Network(models.build(config.backbone, layer), layer, (('head', head),))
 
 
 def augmentation(config, name: str):

@@ -26,15 +26,17 @@ def make(config, shape, classes: int) -> Method:
       ValueError: an unknown loss of the generator, or an option out of range.
     """
     options = config.semi.sgan
-
-    def judge(labeled, labels, unlabeled, made):
-        return {
-            'supervised': cross_entropy(labeled, labels).mean(),
-            'discriminator': options.unlabeled * (real_loss(unlabeled).mean() + fake_loss(made).mean()) / 2,
-        }
-
+    judge = classifier_terms(options.unlabeled)
     fool = adversarial.generator_loss(options.generator, 'sgan', real_logit)
     return adversarial.make(config, 'sgan', shape, classes, judge=judge, fool=fool, real=real)
+
+
+def classifier_terms(weight: float):
+    """`judge` of adversarial.make: the supervised loss, and the unsupervised one times `weight`."""
+    return lambda labeled, labels, unlabeled, made: {
+        'supervised': cross_entropy(labeled, labels).mean(),
+        'discriminator': weight * (real_loss(unlabeled).mean() + fake_loss(made).mean()) / 2,
+    }
 
 
 def real_logit(logits):

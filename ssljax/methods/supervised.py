@@ -1,11 +1,9 @@
 """Cross-entropy on labelled images: the control, and from pretrained or frozen weights, every kind of transfer."""
 
-from ssljax import models
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.losses import cross_entropy
 from ssljax.methods import network
-from ssljax.models.heads import Head
 
 
 def make(config, num_classes: int, *, frozen: bool = False, smoothing: float = 0.0) -> Method:
@@ -17,11 +15,7 @@ def make(config, num_classes: int, *, frozen: bool = False, smoothing: float = 0
       frozen: the backbone keeps its weights and its BatchNorm statistics (feature extraction).
       smoothing: label smoothing.
     """
-    cfg = config.transfer
-    layer = cfg.layer or models.layer_names(config.backbone)[-1]
-    backbone = models.build(config.backbone, upto=layer)
-    net = network.Network(backbone, layer, (('head', Head(num_classes, tuple(cfg.hidden), cfg.pool)),))
-    distort = augment.parse(cfg.augment)
+    net, distort = network.classifier(config, num_classes), augment.parse(config.transfer.augment)
 
     def loss(params, state, ema, batch, key):
         x = augment.normalize(distort(key, augment.to_float(batch['image'])))

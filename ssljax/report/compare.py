@@ -1,5 +1,6 @@
 """The numbers of a result: ways in order, their spread over seeds, paired differences, the headline."""
 
+from ssljax.data import toy
 from ssljax.report.words import NOT_PRETRAINED, WAYS, count_of, is_number, percent, spread, way_title
 
 
@@ -23,8 +24,13 @@ def pick(tree, *path):
 
 
 def is_points(result):
-    """Whether the images are points in the plane: one pixel of two channels."""
-    return list(pick(result, 'data', 'shape') or ()) == [1, 1, 2]
+    """Whether the images are points in the plane."""
+    return toy.is_plane(pick(result, 'data', 'shape') or ())
+
+
+def of_seed(run):
+    """', seed0' where there are several; figures.npz is one seed's."""
+    return f', {run.figures_from.parent.name}' if len(seeds_of(run.result)) > 1 else ''
 
 
 def across(result, *path):

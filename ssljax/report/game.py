@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssljax.report.compare import is_points, pick, seeds_of, ways_of
+from ssljax.report.compare import is_points, of_seed, pick, seeds_of, ways_of
 from ssljax.report.draw import way_color
 from ssljax.report.insight import class_names
 from ssljax.report.markup import beside, figure, paragraph, section, text
@@ -50,11 +50,6 @@ def sheet_row(images, step):
     row = np.concatenate(list(padded), 1)[:, :-gap]
     alt = f'{len(images)} generated images at step {step}'
     return as_png(row, alt, css=f'width:{row.shape[1] * zoom}px', longest=4096)
-
-
-def of_seed(run):
-    """', seed0' where there are several; figures.npz is one seed's."""
-    return f', {run.figures_from.parent.name}' if len(seeds_of(run.result)) > 1 else ''
 
 
 def plane(run):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssljax.report.compare import best_way, is_points, pick, seeds_of, ways_of
+from ssljax.report.compare import best_way, is_points, of_seed, pick, seeds_of, ways_of
 from ssljax.report.embed import cached_embed, plot_map, sample
 from ssljax.report.markup import beside, figure, folded, grid, section, text
 from ssljax.report.pictures import as_png, filter_sheet
@@ -77,8 +77,7 @@ def feature_map(run):
     xy, how = cached_embed(features, run.figures_from.parent / 'map.npz')
     model = str(run.figures['features_of']) if 'features_of' in run.figures else ''
     model = f' of the model "{way_title(model)}"' if model else ''
-    where = f', {run.figures_from.parent.name}' if len(seeds_of(run.result)) > 1 else ''
-    caption = f'Features of {len(features):,} test images{model}{where}, in two dimensions by {how}.'
+    caption = f'Features of {len(features):,} test images{model}{of_seed(run)}, in two dimensions by {how}.'
     legend = ''
     if len(names) > 20:
         caption += ' Numbers stand at the median of their class.'

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from ssljax.report.compare import is_points, pick, seeds_of, ways_of
+from ssljax.report.compare import is_points, of_seed, pick, seeds_of, ways_of
 from ssljax.report.insight import class_names, name_of, tile
 from ssljax.report.markup import figure, folded, grid, section, text
 from ssljax.report.words import duration, is_number, number, way_title
@@ -74,13 +74,12 @@ def label_sample(run, most=100):
     tiles = ''.join(
         tile(images[i], name_of(names, labels[i]), '', 'labelled image') for i in sorted(order, key=lambda i: labels[i])
     )
-    what = 'A sample of the labelled images' if len(images) < labeled_count(run) else 'The labelled images'
-    where = f', {run.figures_from.parent.name}' if len(seeds_of(run.result)) > 1 else ''
-    return figure(f'<div class="strip">{tiles}</div>', f'{what}{where}.')
-
-
-def labeled_count(run):
-    return ((run.result.get('data') or {}).get('counts') or {}).get('labeled', 0)
+    what = (
+        'A sample of the labelled images'
+        if len(images) < (pick(run.result, 'data', 'counts', 'labeled') or 0)
+        else 'The labelled images'
+    )
+    return figure(f'<div class="strip">{tiles}</div>', f'{what}{of_seed(run)}.')
 
 
 def spread_over_classes(labels):
