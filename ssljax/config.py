@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 
 from ml_collections import ConfigDict
 
@@ -58,7 +59,11 @@ def base() -> ConfigDict:
             ),
             semi=dict(  # a way that is the name of a semi-supervised method: labelled and unlabelled images at once
                 stage(epochs=10.0),
-                augment='',  # of unlabelled images; '': as transfer.augment, which labelled ones have
+                start='random',  # random | pretrained (the backbone) | scratch (the outcome of that way)
+                augment='',  # weak, of unlabelled images; '': as transfer.augment, which labelled ones have
+                strong='',  # of the views that are held to the prediction for a weak one
+                ema=0.999,  # decay of the averaged weights, which are evaluated; 0: none. The GANs keep none
+                idle=0.25,  # share of the steps after which an unlabelled loss without effect stops the run; 0: never
                 batch_size=64,  # unlabelled images a step, and generated ones
                 labeled_batch_size=0,  # 0: all labelled images where they are no more than batch_size, else batch_size
                 **methods.semi_options(),
@@ -70,6 +75,8 @@ def base() -> ConfigDict:
                 hidden=(),  # () is a linear head; (200, 200) an mlp of three dense layers
                 pool='avg',  # avg | flatten | gridN, of the tapped layer
                 augment='',
+                mixup=0.0,  # alpha of the Beta distribution that labelled images are mixed by; 0: none
+                dropout=0.0,  # share of the head's input that is dropped in training
                 batch_size=64,
                 frozen=stage(epochs=20.0, rules='backbone/.*=0; .*=1'),  # head only
                 scratch=stage(),  # no duration: as long as frozen and second together
@@ -88,6 +95,7 @@ def base() -> ConfigDict:
             log_every=50,  # steps
             save_every=60.0,  # seconds between checkpoints inside a stage
             steps_per_call=0,  # 0: 1 on a CPU, 10 on an accelerator
+            variants=(),  # (name, way, ((field, value), ...)): a further way, trained as that one with other fields
             published=(),  # (way, top-1 in percent, setting, source) to print beside the results
         )
     )
@@ -167,17 +175,60 @@ def check(config) -> None:
     if 'two_stage' in config.transfer.ways:
         _duration('transfer.second', config.transfer.second)
     known = (*b.transfer.ways, *methods.SEMI)
+    known = (*known, *_variants(config, known))
     for way in config.transfer.ways:
         if way not in known:
             raise ValueError(f'transfer.ways has {way!r}{nearest(way, known)} (known: {", ".join(known)})')
-    if set(config.transfer.ways) & methods.SEMI.keys():
-        _duration('semi', config.semi)
-    if 'two_stage' in config.transfer.ways and 'frozen' not in config.transfer.ways:
+    for way, changed in (variant(config, way) for way in config.transfer.ways):
+        if way in methods.SEMI:
+            _duration('semi', changed.semi)
+            _one_of(changed.semi, 'semi.start', ('random', 'pretrained', 'scratch'))
+    trained = {variant(config, way)[0] for way in config.transfer.ways}
+    if 'two_stage' in trained and 'frozen' not in config.transfer.ways:
         raise ValueError('transfer.ways has two_stage without frozen, its first stage: add frozen.')
     if not config.seeds:
         raise ValueError('seeds is empty: give at least one, for example --config.seeds="(0,1,2)".')
     if len(set(config.seeds)) != len(config.seeds):
         raise ValueError(f'seeds are {tuple(config.seeds)}: each may stand once.')
+
+
+def variant(config, name: str):
+    """(the way that `name` is trained as, the config that it is trained with): a variant's, or the name and the config
+    themselves."""
+    for label, way, changes in config.variants:
+        if label == name:
+            config = config.copy_and_resolve_references()
+            config.update_from_flattened_dict(dict(changes))
+            return way, config
+    return name, config
+
+
+def _variants(config, ways) -> list[str]:
+    """The names of the variants; raises ValueError for one that cannot be trained."""
+    names, fields = [], [f for f in field_names(base()) if f.startswith(('transfer.', 'semi.'))]
+    for entry in config.variants:
+        if len(entry) != 3:
+            raise ValueError(
+                f'variants has {entry!r}; each is (name, way, ((field, value), ...)), for example '
+                "('plain', 'scratch', (('transfer.augment', ''),))."
+            )
+        name, way, changes = entry
+        if not re.fullmatch(r'[a-z][a-z0-9_]*', name) or name in (*ways, *names, 'pretrain', 'second'):
+            raise ValueError(
+                f'variants has the name {name!r}: a name has small letters, digits and _, stands once, and is no way.'
+            )
+        if way not in ways:
+            raise ValueError(
+                f'the variant {name} is of the way {way!r}{nearest(way, ways)} (known: {", ".join(ways)}).'
+            )
+        for field, _ in changes:
+            if field not in fields:
+                raise ValueError(
+                    f'the variant {name} changes {field!r}{nearest(field, fields)}: it can change fields of transfer '
+                    'and semi.'
+                )
+        names.append(name)
+    return names
 
 
 def _one_of(node, name, allowed):

@@ -16,7 +16,8 @@ class Method(NamedTuple):
     init:      (key, batch) -> variables {'params': {'backbone': ..., 'head': ...}, 'batch_stats': ...}
     loss:      (params, state, ema, batch, key) -> (loss, (state, metrics)); training mode
     evaluate:  (params, state, batch) -> metrics; deterministic; batch has 'mask' [B] float32, 0 for padding
-    ema_decay: (progress) -> tau of the averaged copy of the parameters, or None: no copy is kept
+    ema_decay: (progress, step) -> tau of the averaged copy of the parameters, or None: no copy is kept
+    averaged:  that copy is what is evaluated, chosen and kept, not the parameters themselves
     predict:   (params, state, images) -> class logits [B, K], of a method that classifies; deterministic
     embed:     (params, state, images) -> [B, D] float32 that the loss compares, watched for collapse; deterministic
     show:      (params, state, images) -> {column: [B, h, w, C] float32 in [0, 1]}, pictures of the task for the report
@@ -26,10 +27,14 @@ class Method(NamedTuple):
                one turn of `loss`, over all parameters
     views:     images that the network sees for one image of the batch
     images:    trains on so many images only; 0: on all
+    teach:     (logits [N, K] of a teacher for all unlabelled images) -> (rows [M], classes [M]), int, that the method
+               trains on in place of all of them; the first teacher is trained on labels alone, the next is the method's
+               own outcome, for so many `generations`
 
     A batch is {'image': [B, H, W, C] uint8, 'label': [B] int32, -1 where unknown} and, in training, 'index' [B] int32,
     the image's place in the split, 'progress', the share of the steps that is done, float32 in [0, 1), and, where a
-    stage trains on labelled and unlabelled images at once, 'unlabeled' [U, H, W, C] uint8.
+    stage trains on labelled and unlabelled images at once, 'unlabeled' [U, H, W, C] uint8 with 'unlabeled_index' [U]
+    int32, the places among the 'unlabeled_count' of them, and 'unlabeled_label' [U] int32, -1 or what a teacher says.
     Metrics are {name: (sum, count)}, float32 scalars. `state` holds every collection but 'params'.
     """
 
@@ -37,6 +42,7 @@ class Method(NamedTuple):
     loss: Callable
     evaluate: Callable
     ema_decay: Callable | None = None
+    averaged: bool = False
     predict: Callable | None = None
     embed: Callable | None = None
     show: Callable | None = None
@@ -44,6 +50,8 @@ class Method(NamedTuple):
     turns: tuple = ()
     views: int = 1
     images: int = 0
+    teach: Callable | None = None
+    generations: int = 1
 
 
 class TrainState(NamedTuple):
@@ -54,6 +62,11 @@ class TrainState(NamedTuple):
     state: PyTree
     ema: PyTree | None
     opt: PyTree
+
+
+def evaluated(method: Method, ts: TrainState) -> PyTree:
+    """The parameters that are evaluated and kept: the averaged ones where the method says so."""
+    return ts.ema if method.averaged else ts.params
 
 
 def init_state(method: Method, tx: optax.GradientTransformation, variables: dict) -> TrainState:
@@ -95,7 +108,7 @@ def train_step(method: Method, tx, ts: TrainState, batch: dict, key: jax.Array, 
         metrics |= {f'update/{k}': (norm(updates[k]) / (norm(own[k]) + 1e-12), one) for k in grads}
     ema = ts.ema
     if method.ema_decay:
-        tau = method.ema_decay(progress)
+        tau = method.ema_decay(progress, ts.step)
         ema = jax.tree.map(lambda e, p: tau * e + (1 - tau) * p, ema, params)
     metrics['grad_norm'] = jnp.sqrt(sum(squares)), one
     return TrainState(ts.step + 1, params, state, ema, tuple(opt)), metrics

@@ -15,6 +15,7 @@ from ssljax import (
     checkpoint,
     evaluate,
     files,
+    guard,
     label_set,
     methods,
     models,
@@ -26,16 +27,19 @@ from ssljax import (
     train,
 )
 from ssljax import config as configs
+from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.data import partition as partitions
 from ssljax.data import sources
 from ssljax.data.split import concat
-from ssljax.evals import gallery, watch
+from ssljax.data.toy import is_plane
+from ssljax.evals import embed, gallery, watch
 from ssljax.methods import network, supervised
 from ssljax.sharding import check_batch, make_mesh
-from ssljax.transfer import held_layers, take_backbone
+from ssljax.transfer import held_layers, take_all, take_backbone
 
 PRETRAINED = ('frozen', 'finetune', 'two_stage')  # the ways that start from a pretrained backbone
+KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # of stage, where it is not called as the way
 
 
 class Run(NamedTuple):
@@ -112,16 +116,44 @@ def _prepare(config, workdir, source) -> Run:
     if uses_pretraining(config):
         check_layers(config)
         known['pretrain'] = methods.pretext(config, source.shape)
-    for stage in ('frozen', 'scratch', 'finetune', 'second'):
-        known[stage] = supervised.make(
-            config,
-            len(source.classes),
-            frozen=stage == 'frozen',
-            smoothing=config.transfer[stage].label_smoothing,
-        )
-    for way in methods.SEMI.keys() & set(config.transfer.ways):
-        known[way] = methods.semi(way, config, source.shape, len(source.classes))
+    for kind in ('scratch', *(kind_of(config, way) for way in config.transfer.ways)):
+        known[kind] = classifier(config, source, kind)
     return Run(config, workdir, source, mesh, meta, {}, known, label_set.representative(config, source, mesh))
+
+
+class Plan(NamedTuple):
+    """How a kind of stage is trained.
+
+    base: pretrain, frozen, scratch, finetune, second, or a semi-supervised method's name; the kind itself but for a
+    variant. config: the run's, with what the variant changes. section: the part of it that has the batch size. cfg: the
+    stage's own part.
+    """
+
+    base: str
+    config: object
+    section: str
+    cfg: object
+
+
+def plan(config, kind: str) -> Plan:
+    """The Plan of a kind of stage."""
+    way, config = configs.variant(config, kind)
+    base = KINDS.get(way, way)
+    section = base if base == 'pretrain' else 'semi' if base in methods.SEMI else 'transfer'
+    return Plan(base, config, section, config[section][base] if section == 'transfer' else config[section])
+
+
+def kind_of(config, way: str) -> str:
+    """The kind of stage that a way ends with: the name of a variant is one."""
+    return KINDS.get(way, way)
+
+
+def classifier(config, source, kind: str):
+    """The Method of a kind of stage that trains a classifier."""
+    base, config, _, cfg = plan(config, kind)
+    if base in methods.SEMI:
+        return methods.semi(base, config, source.shape, len(source.classes))
+    return supervised.make(config, len(source.classes), frozen=base == 'frozen', smoothing=cfg.label_smoothing)
 
 
 def uses_pretraining(config) -> bool:
@@ -134,12 +166,18 @@ def uses_pretraining(config) -> bool:
         return False
     if config.pretrain.method not in ('', 'none'):
         return True
-    if wanted := [w for w in config.transfer.ways if w in PRETRAINED]:
+    if wanted := [w for w in config.transfer.ways if needs_pretraining(config, w)]:
         raise ValueError(
             f'transfer.ways has {", ".join(wanted)}, which start from a pretrained backbone, but pretrain.method is '
             'none and transfer.checkpoint is empty: set one of them, or leave those ways out.'
         )
     return False
+
+
+def needs_pretraining(config, way: str) -> bool:
+    """Whether a way starts from a pretrained backbone."""
+    way, config = configs.variant(config, way)
+    return way in PRETRAINED or way in methods.SEMI and config.semi.start == 'pretrained'
 
 
 def check_layers(config) -> None:
@@ -192,23 +230,10 @@ def train_seed(run: Run, seed: int) -> Seed:
         pretrained, meta = checkpoint.load_variables(config.transfer.checkpoint)
         record = {'checkpoint': config.transfer.checkpoint, 'method': meta['config']['pretrain']['method']}
 
-    start = _init(run, 'scratch', seed)
     where = config.transfer.checkpoint or str(directory / 'pretrain')
-    taken = take_backbone(pretrained, start, where) if pretrained else None
-    ways = {}
+    images, ways = {'labeled': labeled, 'unlabeled': unlabeled, 'val': val}, {}
     for way in config.transfer.ways:
-        if way in methods.SEMI:
-            eye = functools.partial(gallery.keep, _gallery(run, way), directory / way)
-            ways[way] = _stage(run, way, way, seed, (labeled, unlabeled), val, _init(run, way, seed), eye)
-            continue
-        kind, first = {
-            'random_frozen': ('frozen', start),
-            'scratch': ('scratch', start),
-            'frozen': ('frozen', taken),
-            'finetune': ('finetune', taken),
-            'two_stage': ('second', ways['frozen'].variables if 'frozen' in ways else None),
-        }[way]
-        ways[way] = _stage(run, kind, way, seed, labeled, val, first)
+        ways[way] = _way(run, way, seed, images, ways, pretrained and (pretrained, where))
     layer = config.transfer.layer or models.layer_names(config.backbone)[-1]
     backbone = held_layers(config.backbone, source.shape, pretrained['params']['backbone'] if pretrained else None)
     bare = network.Network(backbone, '')
@@ -217,17 +242,69 @@ def train_seed(run: Run, seed: int) -> Seed:
     return Seed(rows, splits, source.classes, ways, layer, backbone, pretrained, record, random)
 
 
+def _way(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained) -> train.Stage:
+    """Trains one way.
+
+    Args:
+      images: the Splits 'labeled', 'unlabeled' and 'val'.
+      ways: the Stages of the ways before.
+      pretrained: (variables with a trained backbone, where they are from), or None.
+    """
+    kind = kind_of(run.config, way)
+    base, config, section, _ = plan(run.config, kind)
+    start = _init(run, kind, seed)
+    if section == 'semi':
+        return _joint(run, way, seed, images, ways, pretrained, start)
+    if way == 'two_stage' or configs.variant(run.config, way)[0] == 'two_stage':
+        start = ways['frozen'].variables
+    elif needs_pretraining(run.config, way):
+        start = take_backbone(pretrained[0], start, pretrained[1])
+    return _stage(run, kind, way, seed, images['labeled'], images['val'], start)
+
+
+def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, start) -> train.Stage:
+    """Trains a semi-supervised way; where its method has a teacher, one generation after the other."""
+    method, config = run.methods[way], plan(run.config, way).config
+    labeled, unlabeled, val = (images[k] for k in ('labeled', 'unlabeled', 'val'))
+    teacher = None
+    if method.teach or config.semi.start == 'scratch':
+        teacher = ways.get('scratch') or _stage(
+            run, 'scratch', 'scratch', seed, labeled, val, _init(run, 'scratch', seed)
+        )
+    if config.semi.start == 'pretrained':
+        start = take_backbone(pretrained[0], start, pretrained[1])
+    elif config.semi.start == 'scratch':
+        start = take_all(teacher.variables, start, 'scratch')
+    shown, predict = unlabeled, run.methods['scratch'].predict
+    for generation in range(1, method.generations + 1):
+        last = generation == method.generations
+        name = way if last else f'{way}_{generation}'
+        if method.teach and not (run.workdir / f'seed{seed}' / name / 'done.json').exists():
+            shown = _taught(run, method, predict, teacher, unlabeled)
+        eye = _gallery(run, way, seed) if method.sample or is_plane(run.source.shape) else None
+        teacher = _stage(run, way, name, seed, (labeled, shown), val, start, eye)
+        predict = method.predict
+    return teacher
+
+
+def _taught(run: Run, method, predict, teacher: train.Stage, unlabeled):
+    """The unlabelled images that a teacher is sure of, with the classes that it gives them."""
+    see = embed.compiled(lambda variables, x: predict(*split(variables), x))
+    size = run.config.evaluate.batch_size
+    rows, classes = method.teach(embed.outputs(see, teacher.variables, unlabeled, batch_size=size, mesh=run.mesh))
+    return unlabeled.take(rows).relabel(classes)
+
+
 def _init(run: Run, kind: str, seed: int, init=None) -> dict:
     """The initial variables of a kind of stage; `init`, by default its method's, is compiled once for all seeds."""
     name = f'{kind} init'
     if name not in run.programs:
         init = init or run.methods[kind].init
-        run.programs[name] = jax.jit(lambda key: init(key, {'image': _one_image(run.source)}))
+        extra = run.source.unlabeled
+        count = len(run.source.train) + (0 if extra is None else len(extra))
+        batch = {'image': np.zeros((1, *run.source.shape), np.uint8), 'unlabeled_count': count}
+        run.programs[name] = jax.jit(lambda key: init(key, batch))
     return run.programs[name](jax.random.fold_in(jax.random.key(seed), 0))
-
-
-def _one_image(source):
-    return np.zeros((1, *source.shape), np.uint8)
 
 
 def validation(source, rows):
@@ -263,29 +340,22 @@ def _watch(run: Run, labeled, val, seed: int):
     return lambda step, variables: look(variables)
 
 
-def _gallery(run: Run, way: str):
+def _gallery(run: Run, way: str, seed: int):
+    """(step, variables) -> {}, which keeps generated images or the map of the plane for the report."""
     name = f'{way} gallery'
     if name not in run.programs:
         run.programs[name] = gallery.compiled(run.methods[way], run.source.shape)
-    return run.programs[name]
+    return functools.partial(gallery.keep, run.programs[name], run.workdir / f'seed{seed}' / way)
 
 
 def _stage(run: Run, kind: str, name: str, seed: int, images, val, variables, eye=None) -> train.Stage:
-    """Trains the stage `name` with the program of its kind: pretrain, frozen, scratch, finetune, second, or the name of
-    a semi-supervised method, whose images are a pair of Splits, labelled and unlabelled."""
+    """Trains the stage `name` with the program of its kind; the images of a semi-supervised one are a pair of Splits,
+    labelled and unlabelled."""
     preempt.check()
-    config = run.config
-    section = kind if kind == 'pretrain' else 'semi' if kind in methods.SEMI else 'transfer'
-    cfg = config[section][kind] if section == 'transfer' else config[section]
-    if section == 'semi':
-        feed = feeds.JointFeed(
-            _feed(run, images[0], labeled_batch(config, len(images[0]), run.mesh), seed),
-            _feed(run, images[1], cfg.batch_size, seed),
-        )
-    else:
-        feed = _feed(run, images, config[section].batch_size, seed)
+    base, config, section, cfg = plan(run.config, kind)
+    feed = make_feed(run, kind, images, seed)
     if kind not in run.programs:
-        steps = configs.stage_steps(config, 'semi' if section == 'semi' else kind, feed.n)
+        steps = configs.stage_steps(config, 'semi' if section == 'semi' else base, feed.n)
         run.programs[kind] = train.make_program(
             run.methods[kind],
             cfg,
@@ -306,12 +376,24 @@ def _stage(run: Run, kind: str, name: str, seed: int, images, val, variables, ey
         directory=run.workdir / f'seed{seed}' / name,
         title=f'seed {seed} · {name}',
         meta=run.meta | {'stage': name, 'seed': seed},
-        select='last' if kind == 'pretrain' else 'best',
+        select='last' if base == 'pretrain' else 'best',
         log_every=config.log_every,
         save_every=config.save_every,
         eval_batch=config.evaluate.batch_size,
         watch=eye,
     )
+
+
+def make_feed(run: Run, kind: str, images, seed: int):
+    """The batches of a kind of stage; images as for `_stage`."""
+    _, config, section, cfg = plan(run.config, kind)
+    if section != 'semi':
+        return _feed(run, images, config[section].batch_size, seed)
+    labeled, unlabeled = images
+    if not run.methods[kind].teach:
+        guard.hidden(unlabeled.labels)
+    few = labeled_batch(config, len(labeled), run.mesh)
+    return feeds.JointFeed(_feed(run, labeled, few, seed), _feed(run, unlabeled, cfg.batch_size, seed))
 
 
 def _feed(run: Run, images, batch_size: int, seed: int) -> feeds.Feed:

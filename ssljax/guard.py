@@ -74,6 +74,50 @@ def collapsed(metrics: dict, least: float) -> str:
     return ''
 
 
+def idle(means: dict) -> str:
+    """A diagnosis where unlabelled images had no effect, or a bad one, in all steps since the last look; ''  where all
+    is well, or the method has no unlabelled loss.
+
+    Args:
+      means: with 'unlabeled', the loss; of some methods 'coverage', the share of the images that count, and
+        'top_class', the share of the class that is predicted most often.
+    """
+    if 'unlabeled' not in means:
+        return ''
+    if means.get('coverage') == 0:
+        return (
+            'no unlabelled image counts, for none is predicted with enough confidence, so this trains on labels alone: '
+            'lower the threshold of the method, train longer, or start from the supervised weights (semi.start=scratch)'
+        )
+    if means['unlabeled'] == 0:
+        return (
+            'the unlabelled loss is exactly 0: are the two views of an image the same? Look at semi.augment and '
+            'semi.strong, and at the weight of the loss'
+        )
+    if means.get('top_class', 0) > 0.98:
+        return (
+            'nearly all unlabelled images are predicted as one class: lower optim.lr or the weight of the unlabelled '
+            'loss, raise the threshold, or start from the supervised weights (semi.start=scratch)'
+        )
+    if means.get('coverage') == 1:
+        return (
+            'every unlabelled image counts, with wrong guesses too: the threshold selects nothing; raise it if the '
+            'accuracy on validation falls'
+        )
+    return ''
+
+
+def hidden(labels) -> None:
+    """Raises Stopped where an image that should be unlabelled has a label, so that a loss could use it.
+
+    labels: [N] int, -1 where unknown."""
+    if known := int((np.asarray(labels) >= 0).sum()):
+        raise Stopped(
+            f'{known} of {len(labels)} unlabelled images carry their label into the training step, where the loss '
+            'could use it: hide them (Split.hide) before they become a feed.'
+        )
+
+
 def spread(features) -> dict[str, float]:
     """How far apart features are.
 

@@ -51,6 +51,10 @@ class MetricLog:
             flush=True,
         )
 
+    def note(self, step: int, text: str) -> None:
+        """A line of its own."""
+        print(f'\n{self.title}, step {step}: {text}', file=sys.stderr, flush=True)
+
     def close(self, step: int) -> None:
         """Ends the line of progress and the event file."""
         self.progress(step, end=True)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from ssljax import checkpoint, files, guard, optim, preempt
-from ssljax.core import Method, TrainState, init_state, train_step
+from ssljax.core import Method, TrainState, evaluated, init_state, train_step
 from ssljax.data import feed as feeds
 from ssljax.log import MetricLog
 from ssljax.platform import compiler_options
@@ -119,7 +119,8 @@ def fit(
 
     Raises:
       preempt.Preempted: SIGTERM came; all is saved.
-      guard.Stopped: the loss is not finite, parameters do not move, or the features collapsed.
+      guard.Stopped: the loss is not finite, parameters do not move, the features collapsed, or unlabelled images have
+        no effect; early in training the last is a warning.
       OSError: the disk is full.
     """
     directory = Path(directory)
@@ -127,6 +128,7 @@ def fit(
     if done:
         return Stage(checkpoint.load_variables(directory / 'model')[0], done)
     manager = checkpoint.open_manager(directory / 'checkpoints')
+    method = program.method
     run = _begin(program, variables, feed, key, mesh, select)
     if manager.latest_step() is not None:
         run = checkpoint.restore(manager, manager.latest_step(), run)
@@ -136,12 +138,13 @@ def fit(
     log_every = max(per_call, log_every // per_call * per_call)
     progress = run['progress']
     ts = TrainState(progress['step'], run['params'], run['state'], run['ema'], run['opt'])
-    timer, saved, metrics = Timer(progress), time.time(), None
+    timer, saved, metrics, warnings = Timer(progress), time.time(), None, []
     trained = optim.trained_parts(cfg.optim, ts.params)
 
     def measure():
-        found = evaluate(program.evaluate, ts.params, ts.state, val, eval_batch, mesh)
-        return found | (watch(step, {'params': ts.params, **ts.state}) if watch else {})
+        params = evaluated(method, ts)
+        found = evaluate(program.evaluate, params, ts.state, val, eval_batch, mesh)
+        return found | (watch(step, {'params': params, **ts.state}) if watch else {})
 
     def save():
         heed(guard.not_finite(_means(progress['totals']['sums']), int(progress['totals']['bad'])))
@@ -162,6 +165,12 @@ def fit(
             timer.lap(step)
             heed(guard.not_finite(means, int(progress['totals']['bad'])))
             heed(guard.not_moving(means, trained, rate, early=step < program.steps // 4))
+            idle = guard.idle(means)
+            if idle and cfg.get('idle', 0) and step >= max(cfg.idle * program.steps, 2 * log_every):
+                heed(idle)
+            elif idle and idle not in warnings:
+                warnings.append(idle)
+                log.note(step, idle)
             epoch = step * feed.batch_size / feed.n
             log.write(step, {'epoch': epoch, 'lr': rate} | {f'train/{k}': v for k, v in means.items()})
             progress['totals'] = _nothing(progress['totals']['sums'])
@@ -174,7 +183,7 @@ def fit(
             value = metrics.get('top1', -metrics['loss'])
             if value > float(progress['best_value']) or select == 'last':
                 progress |= _scalars(best_value=value, best_step=step, worse=0)
-                run['best'] = _copy((ts.params, ts.state)) if select == 'best' else run['best']
+                run['best'] = _copy((evaluated(method, ts), ts.state)) if select == 'best' else run['best']
             else:
                 progress |= _scalars(worse=int(progress['worse']) + 1)
             timer.start(step)
@@ -193,7 +202,8 @@ def fit(
     log.close(step)
     manager.close()
     val_metrics = {'top1': float(progress['best_value'])} if select == 'best' else metrics or measure()
-    return _finish(directory, ts, progress, run['best'], timer, feed, program, step, select, meta, val_metrics)
+    noted = {'val': val_metrics} | ({'warnings': warnings} if warnings else {})
+    return _finish(directory, ts, progress, run['best'], timer, feed, program, step, select, meta, noted)
 
 
 def _begin(program, variables, feed, key, mesh, select) -> dict:
@@ -224,15 +234,15 @@ def _items(ts: TrainState, progress: dict, best) -> dict:
     return trees | {'progress': progress | {'step': step}, 'best': best}
 
 
-def _finish(directory, ts, progress, best, timer, feed, program, step, select, meta, val) -> Stage:
-    params, state = best if select == 'best' else (ts.params, ts.state)
+def _finish(directory, ts, progress, best, timer, feed, program, step, select, meta, noted: dict) -> Stage:
+    params, state = best if select == 'best' else (evaluated(program.method, ts), ts.state)
     jax.block_until_ready(ts)
     record = {
         'steps': step,
         'best_step': int(progress['best_step']) if select == 'best' else step,
         'epochs': step * feed.batch_size / feed.n,
         'images': feed.n,
-        'val': val,
+        **noted,
         'seconds': timer.seconds,
         'images_per_second': timer.rate() * feed.batch_size,
         'views_per_second': timer.rate() * feed.batch_size * program.method.views,

@@ -44,6 +44,16 @@ def take_backbone(source: dict, target: dict, where: str) -> dict:
     return {c: v | {'backbone': parts[c]} for c, v in target.items()}
 
 
+def take_all(source: dict, target: dict, where: str) -> dict:
+    """As `take_backbone`, and every other part that both have in the same shapes, such as the head."""
+    target = take_backbone(source, target, where)
+    shapes = lambda tree: jax.tree.map(jnp.shape, tree)
+    parts = [
+        p for p, v in source['params'].items() if p in target['params'] and shapes(v) == shapes(target['params'][p])
+    ]
+    return {c: v | {p: source[c][p] for p in parts if p in source.get(c, {})} for c, v in target.items()}
+
+
 def _flat(variables) -> dict:
     out = {}
     for collection, tree in sorted(variables.items(), key=lambda item: item[0] != 'params'):  # weights first

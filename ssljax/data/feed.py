@@ -12,6 +12,7 @@ import functools
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jax.sharding import NamedSharding, PartitionSpec
@@ -87,14 +88,15 @@ class Feed:
 
 
 class JointFeed:
-    """Batches of a labelled feed with, as 'unlabeled' uint8 [U, H, W, C], the images of an unlabelled one.
+    """Batches of a labelled feed with those of an unlabelled one: 'unlabeled' uint8 [U, H, W, C], 'unlabeled_label' and
+    'unlabeled_index' int32 [U], and 'unlabeled_count' int32, its size.
 
     What counts, for epochs and images per second, is the unlabelled feed.
     """
 
     def __init__(self, labeled: Feed, unlabeled: Feed):
         self.arrays = {'labeled': labeled.arrays, 'unlabeled': unlabeled.arrays}
-        self.get = functools.partial(get_joint, labeled.get, unlabeled.get)
+        self.get = functools.partial(get_joint, labeled.get, unlabeled.get, unlabeled.n)
         self.path, self.n, self.batch_size = unlabeled.path, unlabeled.n, unlabeled.batch_size
         self._feeds = {'labeled': labeled, 'unlabeled': unlabeled}
 
@@ -166,10 +168,15 @@ def get_resident(arrays, payload):
     }
 
 
-def get_joint(get_labeled, get_unlabeled, arrays, payload):
-    """The labelled batch, and the images of the unlabelled one."""
-    unlabeled = get_unlabeled(arrays['unlabeled'], payload['unlabeled'])['image']
-    return get_labeled(arrays['labeled'], payload['labeled']) | {'unlabeled': unlabeled}
+def get_joint(get_labeled, get_unlabeled, count: int, arrays, payload):
+    """The labelled batch, and what the unlabelled one, out of `count` images, has."""
+    found = get_unlabeled(arrays['unlabeled'], payload['unlabeled'])
+    return get_labeled(arrays['labeled'], payload['labeled']) | {
+        'unlabeled': found['image'],
+        'unlabeled_label': found['label'],
+        'unlabeled_index': found['index'],
+        'unlabeled_count': jnp.int32(count),
+    }
 
 
 def get_stream(arrays, payload):

@@ -150,7 +150,11 @@ class Split:
 
     def hide(self):
         """The same images with every label -1."""
-        return Split(self.images, np.full(len(self), -1, np.int32), self.rows)
+        return self.relabel(np.full(len(self), -1))
+
+    def relabel(self, labels):
+        """The same images with other labels, [N] int."""
+        return Split(self.images, labels, self.rows)
 
     def names(self):
         """The images' names, [N] str, or None where they are no files."""

@@ -73,7 +73,7 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
         init=lambda key, batch: network.init(net, key, batch['image']) | (memory or {}),
         loss=loss,
         evaluate=evaluate,
-        ema_decay=tau,
+        ema_decay=tau and (lambda progress, step: tau(progress)),
         embed=embed,
         show=show,
         views=views.count,

@@ -39,7 +39,7 @@ def classifier(config, classes: int, minibatch: int = 0) -> Network:
     `transfer.hidden` layers; the layers above are dropped. `minibatch` as there."""
     cfg = config.transfer
     layer = cfg.layer or models.layer_names(config.backbone)[-1]
-    head = Head(classes, tuple(cfg.hidden), cfg.pool, minibatch)
+    head = Head(classes, tuple(cfg.hidden), cfg.pool, minibatch, cfg.dropout)
     return Network(models.build(config.backbone, layer), layer, (('head', head),))
 
 
@@ -81,7 +81,7 @@ def apply(net: Network, params, state, x, *, train: bool, frozen: bool = False, 
     y = jax.lax.stop_gradient(layers[net.layer]) if frozen else layers[net.layer]
     outputs, state = {'backbone': y}, put(state, 'backbone', own)
     for name, module in net.heads:
-        y, own = part(module, name, params, state, y, train=train)
+        y, own = part(module, name, params, state, y, train=train, key=key)
         outputs[name], state = y, put(state, name, own)
     return outputs, state
 

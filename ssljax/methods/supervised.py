@@ -1,8 +1,11 @@
 """Cross-entropy on labelled images: the control, and from pretrained or frozen weights, every kind of transfer."""
 
+import jax
+
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.losses import cross_entropy
+from ssljax.data.mixup import mixup
+from ssljax.losses import cross_entropy, soft_cross_entropy
 from ssljax.methods import network
 
 
@@ -15,13 +18,23 @@ def make(config, num_classes: int, *, frozen: bool = False, smoothing: float = 0
       frozen: the backbone keeps its weights and its BatchNorm statistics (feature extraction).
       smoothing: label smoothing.
     """
-    net, distort = network.classifier(config, num_classes), augment.parse(config.transfer.augment)
+    cfg = config.transfer
+    if not (0 <= cfg.dropout < 1 and cfg.mixup >= 0):
+        raise ValueError(
+            f'transfer.dropout is {cfg.dropout} and transfer.mixup {cfg.mixup}: the first must be in [0, 1), the '
+            'second 0 (none) or more.'
+        )
+    net, distort = network.classifier(config, num_classes), augment.parse(cfg.augment)
 
     def loss(params, state, ema, batch, key):
-        x = augment.normalize(distort(key, augment.to_float(batch['image'])))
-        outputs, state = network.apply(net, params, state, x, train=True, frozen=frozen)
-        losses = cross_entropy(outputs['head'], batch['label'], smoothing=smoothing)
-        return losses.mean(), (state, network.classification_metrics(outputs['head'], batch['label'], losses))
+        k_drop, k_mix = jax.random.split(jax.random.fold_in(key, 1))
+        x, labels = augment.normalize(distort(key, augment.to_float(batch['image']))), batch['label']
+        targets = (1 - smoothing) * jax.nn.one_hot(labels, num_classes) + smoothing / num_classes
+        if cfg.mixup:
+            x, targets = mixup(k_mix, x, targets, cfg.mixup)
+        outputs, state = network.apply(net, params, state, x, train=True, frozen=frozen, key=k_drop)
+        losses = soft_cross_entropy(outputs['head'], targets)
+        return losses.mean(), (state, network.classification_metrics(outputs['head'], labels, losses))
 
     def evaluate(params, state, batch):
         logits, labels = predict(params, state, batch['image']), batch['label'].clip(0)

@@ -50,13 +50,15 @@ class Head(nn.Module):
     `hidden=()` is a linear head. With widths given, each is a dense layer without bias, BatchNorm and ReLU
     before the last one; two widths make RotNet's non-linear classifier (Gidaris et al. 2018). `pool` as in
     `pool_features`. `minibatch` is a number of kernels of `MinibatchFeatures`, which the pooled features get before
-    the hidden layers; the logits of an image then depend on the batch it is in. 0: none.
+    the hidden layers; the logits of an image then depend on the batch it is in. 0: none. `dropout` is the share of the
+    last layer's input that is dropped in training, where a random stream 'dropout' is given.
     """
 
     num_classes: int
     hidden: tuple[int, ...] = ()
     pool: str = 'avg'
     minibatch: int = 0
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -64,6 +66,8 @@ class Head(nn.Module):
         if self.minibatch:
             x = MinibatchFeatures(self.minibatch, name='minibatch')(x)
         x = dense_layers(x, self.hidden, train)
+        if self.dropout:
+            x = nn.Dropout(self.dropout, deterministic=not (train and self.has_rng('dropout')))(x)
         return nn.Dense(self.num_classes, name='logits')(x)
 
 

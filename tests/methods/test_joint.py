@@ -66,7 +66,7 @@ def trained(name):
     @jit
     def update(grads, opt, params, ema, progress):
         updates, opt = tx.update(grads, opt, params)
-        params, tau = optax.apply_updates(params, updates), method.ema_decay(progress) if method.ema_decay else 1.0
+        params, tau = optax.apply_updates(params, updates), method.ema_decay(progress, 0) if method.ema_decay else 1.0
         return params, opt, jax.tree.map(lambda e, p: tau * e + (1 - tau) * p, ema, params)
 
     for i in range(STEPS):
@@ -126,7 +126,8 @@ def test_a_teacher_moves_by_tau():
     """One step with the schedule of the methods and a loss whose gradient is 1."""
     tau = joint.momentum('byol', 0.9)
     one = {'loss': (jnp.ones(()), jnp.ones(()))}
-    method = Method(None, lambda params, *_: (params['w']['x'], ({}, one)), None, ema_decay=tau)
+    decay = lambda progress, step: tau(progress)
+    method = Method(None, lambda params, *_: (params['w']['x'], ({}, one)), None, ema_decay=decay)
     ts = init_state(method, optax.sgd(1.0), {'params': {'w': {'x': jnp.float32(3)}}})
     new, _ = train_step(method, optax.sgd(1.0), ts._replace(step=jnp.int32(5)), {}, jax.random.key(0), 10)
     np.testing.assert_allclose(new.ema['w']['x'], 0.95 * 3 + 0.05 * 2, rtol=1e-6)

@@ -1,0 +1,173 @@
+"""What the joint semi-supervised methods share: a supervised loss on labelled images and, on unlabelled ones, a loss
+that holds the prediction for one view of an image to that for another."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ssljax.core import Method
+from ssljax.data import augment
+from ssljax.losses import cross_entropy
+from ssljax.methods import network
+
+OPTIONS = dict(
+    weight=1.0,  # of the unlabelled loss
+    ramp=0.0,  # share of the steps in which that weight rises from 0, linearly
+)
+
+
+class Seen(NamedTuple):
+    """What a step shows to a method.
+
+    guess:    [U, K] float32 logits of the unlabelled images that say what should be predicted; no gradient.
+    trained:  [U, K] float32 logits of the same images that have a gradient.
+    labeled:  [B, K] float32 logits of the labelled images, and `labels`, [B] int32.
+    index:    [U] int32, the images' places among the unlabelled ones; `count` of them in all.
+    progress: the share of the steps that is done.
+    """
+
+    guess: jax.Array
+    trained: jax.Array
+    labeled: jax.Array
+    labels: jax.Array
+    index: jax.Array
+    count: jax.Array
+    progress: jax.Array
+
+
+def make(
+    config,
+    name: str,
+    classes: int,
+    compare: Callable,
+    *,
+    trained: str = 'strong',
+    teacher: bool = False,
+    memory: Callable | None = None,
+    labeled_rows: Callable | None = None,
+) -> Method:
+    """A method that compares two predictions for each unlabelled image.
+
+    The guess is made from a weakly augmented view (`semi.augment`) in training mode, in a pass of its own without a
+    gradient and without dropout; labelled images and the views that are trained pass as one batch. BatchNorm's running
+    statistics take up both passes. With `semi.ema` the averaged weights are evaluated, and kept.
+
+    Args:
+      config: the run's config; config.semi.<name> has the method's options, `OPTIONS` among them.
+      name: the method's name.
+      classes: K.
+      compare: (Seen, memory) -> (rows, memory). rows are {metric: [U] float32 or scalar} with 'loss', whose mean is the
+        unlabelled loss, and where some images do not count, 'coverage', their weight.
+      trained: the view that has the gradient: 'strong' (`semi.strong`), 'weak' (drawn anew), or 'same': the guess is
+        taken from this view, too.
+      teacher: the guess is that of the averaged weights.
+      memory: number of unlabelled images -> pytree of arrays that `compare` keeps from step to step.
+      labeled_rows: (Seen) -> [B] float32 weights of the labelled images' losses, whose sum is divided by B.
+
+    Raises:
+      ValueError: an option out of range, no strong augmentation, or a teacher without `semi.ema`.
+    """
+    cfg, options = config.semi, config.semi[name]
+    check(config, name)
+    if teacher and not cfg.ema:
+        raise ValueError(f'{name} has the averaged weights as its teacher: set semi.ema, for example to 0.999.')
+    net = network.classifier(config, classes)
+    weak = augment.parse(cfg.augment or config.transfer.augment)
+    views = strong_views(config, name) if trained == 'strong' else weak
+
+    def loss(params, state, ema, batch, key):
+        keys = jax.random.split(key, 4)
+        unlabeled = augment.to_float(batch['unlabeled'])
+        x = jnp.concatenate([weak(keys[0], augment.to_float(batch['image'])), views(keys[1], unlabeled)])
+        outputs, state = network.apply(net, params, state, augment.normalize(x), train=True, key=keys[2])
+        on_labeled, on_views = jnp.split(outputs['head'], [len(batch['image'])])
+        guess = on_views
+        if trained != 'same':
+            judge = jax.lax.stop_gradient(ema if teacher else params)
+            outputs, new = network.apply(net, judge, state, augment.normalize(weak(keys[3], unlabeled)), train=True)
+            guess, state = outputs['head'], state if teacher else new
+        seen = Seen(
+            jax.lax.stop_gradient(guess), on_views, on_labeled, batch['label'],
+            batch['unlabeled_index'], batch['unlabeled_count'], batch['progress'],
+        )  # fmt: skip
+        rows, kept = compare(seen, state.get('memory'))
+        if memory:
+            state = state | {'memory': jax.lax.stop_gradient(kept)}
+        supervised = cross_entropy(on_labeled, batch['label'], smoothing=cfg.label_smoothing)
+        supervised *= labeled_rows(seen) if labeled_rows else 1.0
+        total, found = joined(supervised, batch['label'], on_labeled, rows['loss'], weight(options, batch['progress']))
+        rows = {k: v for k, v in rows.items() if k != 'loss'} | {'top_class': most_frequent(seen.guess)}
+        return total, (state, found | network.means(rows, jnp.ones(len(unlabeled))))
+
+    def init(key, batch):
+        kept = {'memory': memory(batch['unlabeled_count'])} if memory else {}
+        return network.init(net, key, batch['image']) | kept
+
+    return finish(config, net, init, loss, views=3 if trained != 'same' else 2)
+
+
+def finish(config, net, init, loss, views: int) -> Method:
+    """The Method of a classifier `net` with this loss: how it is evaluated, and averaged where `semi.ema` says so."""
+    decay = config.semi.ema
+
+    def evaluate(params, state, batch):
+        logits, labels = predict(params, state, batch['image']), batch['label'].clip(0)
+        return network.classification_metrics(logits, labels, cross_entropy(logits, labels), batch['mask'])
+
+    def predict(params, state, images):
+        return network.apply(net, params, state, network.to_input(images), train=False)[0]['head']
+
+    return Method(
+        init=init,
+        loss=loss,
+        evaluate=evaluate,
+        predict=predict,
+        ema_decay=(lambda progress, step: jnp.minimum(decay, (1 + step) / (10 + step))) if decay else None,
+        averaged=bool(decay),
+        views=views,
+    )
+
+
+def joined(supervised, labels, logits, unlabeled, weight):
+    """(supervised + weight * unlabelled loss, the metrics of a step). supervised: [B], unlabeled: [U] float32."""
+    one = jnp.ones(())
+    metrics = network.classification_metrics(logits, labels, supervised)
+    found = {'supervised': supervised.mean(), 'unlabeled': unlabeled.mean()}
+    total = found['supervised'] + weight * found['unlabeled']
+    return total, metrics | {k: (v, one) for k, v in found.items()} | {'loss': (total, one)}
+
+
+def weight(options, progress):
+    """The weight of the unlabelled loss after this share of the steps."""
+    return options.weight * (jnp.minimum(progress / options.ramp, 1.0) if options.ramp else 1.0)
+
+
+def most_frequent(logits):
+    """The share of the class that is predicted most often; a scalar in [1/K, 1]."""
+    return jnp.mean(jax.nn.one_hot(logits.argmax(1), logits.shape[1]), 0).max()
+
+
+def strong_views(config, name: str):
+    """(key, images float32 in [0, 1]) -> the same, of `semi.strong`; raises ValueError where there is none."""
+    if not config.semi.strong:
+        raise ValueError(
+            f'{name} compares a weak view with a strong one, but semi.strong is empty: set it, for example '
+            "--config.semi.strong='flip|crop(4)|rand_augment(2, 10)|cutout(16)'."
+        )
+    return augment.parse(config.semi.strong)
+
+
+def check(config, name: str, may_be_0: tuple = ()) -> None:
+    """Raises ValueError for an option of config.semi.<name>, or config.semi.ema, that is out of range."""
+    options, ema = config.semi[name], config.semi.ema
+    if not 0 <= ema < 1:
+        raise ValueError(f'semi.ema is {ema}; it must be in [0, 1), for example 0.999; 0 keeps no average.')
+    for field, value in options.items():
+        if field in ('weight', 'ramp', 'threshold', 'fairness') and value < 0:
+            raise ValueError(f'semi.{name}.{field} is {value}; it must be 0 or more.')
+        if field in ('ramp', 'threshold', 'momentum') and value > 1:
+            raise ValueError(f'semi.{name}.{field} is {value}; it must be at most 1.')
+        if field in ('temperature', 'alpha', 'width') and field not in may_be_0 and value <= 0:
+            raise ValueError(f'semi.{name}.{field} is {value}; it must be above 0.')

@@ -1,0 +1,27 @@
+"""FixMatch. Sohn et al., NeurIPS 2020 (arXiv:2001.07685). CIFAR-10 with 250 labels: error 5.07 +- 0.65 (wrn28_2,
+RandAugment 5.07, CTAugment 5.07); 4.97 in USB."""
+
+import jax
+
+from ssljax.losses import cross_entropy
+from ssljax.methods import consistency
+
+OPTIONS = consistency.OPTIONS | dict(
+    threshold=0.95,  # least confidence of a prediction that becomes a label
+)
+TUNED = {'threshold': (0.7, 0.8, 0.9, 0.95), 'weight': (0.3, 1.0, 3.0)}
+
+
+def make(config, shape, classes: int):
+    """Cross-entropy of a strong view against the class predicted for a weak one, where that is confident (equation 4).
+
+    Raises:
+      ValueError: an option out of range.
+    """
+    limit = config.semi.fixmatch.threshold
+
+    def compare(seen, memory):
+        confident = jax.nn.softmax(seen.guess).max(1) >= limit
+        return {'loss': cross_entropy(seen.trained, seen.guess.argmax(1)) * confident, 'coverage': confident}, memory
+
+    return consistency.make(config, 'fixmatch', classes, compare)

@@ -1,0 +1,79 @@
+"""Noisy Student: a teacher labels, a noised student learns, and becomes the teacher. Xie et al., CVPR 2020
+(arXiv:1911.04252)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssljax.core import Method
+from ssljax.data import augment
+from ssljax.losses import cross_entropy
+from ssljax.methods import consistency, network
+
+OPTIONS = consistency.OPTIONS | dict(
+    generations=2,  # students, one after the other
+    threshold=0.3,  # least confidence of an image that is taken
+    width=0,  # of the students' backbone; 0: the teacher's. The larger student of the paper
+    depth=0,  # likewise
+)
+TUNED = {'threshold': (0.3, 0.5, 0.8), 'weight': (0.3, 1.0, 3.0)}
+
+
+def make(config, shape, classes: int) -> Method:
+    """A student of strongly augmented images, labelled ones and those that the teacher has labelled (algorithm 1).
+
+    The first teacher is the way 'scratch'. The labels are hard; every class gets equally many images, the most
+    confident ones, repeated where there are too few (section 3, "data filtering and balancing").
+
+    Raises:
+      ValueError: an option out of range, or no strong augmentation.
+    """
+    options = config.semi.noisy_student
+    consistency.check(config, 'noisy_student', may_be_0=('width',))
+    if min(options.generations, 1 + options.width, 1 + options.depth) < 1:
+        raise ValueError(
+            f'semi.noisy_student has generations={options.generations}, width={options.width}, depth={options.depth}: '
+            'the first must be 1 or more, the others 0 or more.'
+        )
+    config = config.copy_and_resolve_references()
+    config.backbone.update(width=options.width or config.backbone.width, depth=options.depth or config.backbone.depth)
+    net, views = network.classifier(config, classes), consistency.strong_views(config, 'noisy_student')
+
+    def loss(params, state, ema, batch, key):
+        k_views, k_drop = jax.random.split(key)
+        x = views(k_views, augment.to_float(jnp.concatenate([batch['image'], batch['unlabeled']])))
+        outputs, state = network.apply(net, params, state, augment.normalize(x), train=True, key=k_drop)
+        on_labeled, on_guessed = jnp.split(outputs['head'], [len(batch['image'])])
+        supervised = cross_entropy(on_labeled, batch['label'], smoothing=config.semi.label_smoothing)
+        guessed = cross_entropy(on_guessed, batch['unlabeled_label'])
+        weight = consistency.weight(options, batch['progress'])
+        total, found = consistency.joined(supervised, batch['label'], on_labeled, guessed, weight)
+        return total, (state, found | {'top_class': (consistency.most_frequent(on_guessed), jnp.ones(()))})
+
+    init = lambda key, batch: network.init(net, key, batch['image'])
+    return consistency.finish(config, net, init, loss, views=2)._replace(
+        generations=options.generations, teach=lambda logits: chosen(logits, options.threshold)
+    )
+
+
+def chosen(logits, threshold: float):
+    """(rows [M], their classes [M]), int, of the images that a teacher with these logits [N, K] labels: of those at
+    least as confident as `threshold`, for every class the M / K most confident, repeated where there are fewer. M / K
+    is the mean number of a class.
+
+    Raises:
+      ValueError: no image is confident.
+    """
+    p = np.asarray(jax.nn.softmax(jnp.asarray(logits)))
+    confidence, guess = p.max(1), p.argmax(1)
+    order = np.argsort(-confidence, kind='stable')
+    order = order[confidence[order] >= threshold]
+    if not len(order):
+        raise ValueError(
+            f'the teacher is sure of no unlabelled image: none has a probability of {threshold} or more; lower '
+            'semi.noisy_student.threshold.'
+        )
+    found = [order[guess[order] == c] for c in range(p.shape[1])]
+    count = max(len(order) // sum(len(rows) > 0 for rows in found), 1)
+    rows = np.concatenate([np.resize(rows, count) for rows in found if len(rows)])
+    return rows, guess[rows]

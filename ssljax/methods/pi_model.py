@@ -1,0 +1,25 @@
+"""Pi-model: two noisy looks at an image should agree. Laine & Aila, ICLR 2017 (arXiv:1610.02242)."""
+
+import jax
+import jax.numpy as jnp
+
+from ssljax.methods import consistency
+
+OPTIONS = consistency.OPTIONS | dict(weight=10.0, ramp=0.4)
+TUNED = {'weight': (1.0, 3.0, 10.0, 30.0)}
+
+
+def make(config, shape, classes: int):
+    """Mean squared difference of the class probabilities for two weak views (algorithm 1); one of the two has no
+    gradient, as in later codes. The paper's weight rises as exp(-5 (1 - t)^2), here linearly.
+
+    Raises:
+      ValueError: an option out of range.
+    """
+    return consistency.make(config, 'pi_model', classes, squared_difference, trained='weak')
+
+
+def squared_difference(seen, memory):
+    """`compare` of consistency.make."""
+    difference = jax.nn.softmax(seen.trained) - jax.nn.softmax(seen.guess)
+    return {'loss': jnp.mean(difference**2, axis=1)}, memory

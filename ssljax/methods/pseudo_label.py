@@ -1,0 +1,29 @@
+"""Pseudo-Label: the network's own confident predictions as labels. Lee, ICML workshop 2013."""
+
+import jax
+
+from ssljax.losses import cross_entropy
+from ssljax.methods import consistency
+
+OPTIONS = consistency.OPTIONS | dict(
+    threshold=0.95,  # least confidence of a prediction that becomes a label; the paper takes all
+    ramp=0.4,
+)
+TUNED = {'threshold': (0.7, 0.8, 0.9, 0.95), 'weight': (0.3, 1.0, 3.0)}
+
+
+def make(config, shape, classes: int):
+    """Cross-entropy of the unlabelled images against the class that they are predicted as (equation 15), under a weight
+    that rises (equation 16, here linearly), where that class has a probability of `threshold`, as is usual since.
+
+    Raises:
+      ValueError: an option out of range.
+    """
+    options = config.semi.pseudo_label
+
+    def compare(seen, memory):
+        confident = jax.nn.softmax(seen.guess).max(1) >= options.threshold
+        losses = cross_entropy(seen.trained, seen.guess.argmax(1))
+        return {'loss': losses * confident, 'coverage': confident}, memory
+
+    return consistency.make(config, 'pseudo_label', classes, compare, trained='same')

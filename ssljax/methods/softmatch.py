@@ -1,0 +1,45 @@
+"""SoftMatch: a weight in place of a threshold. Chen et al., ICLR 2023 (arXiv:2301.10921)."""
+
+import jax
+import jax.numpy as jnp
+
+from ssljax.losses import cross_entropy
+from ssljax.methods import consistency
+
+OPTIONS = consistency.OPTIONS | dict(
+    momentum=0.999,  # of the running averages
+    width=2.0,  # the weight falls as a Gaussian whose deviation is that of the confidence divided by this
+    align=True,  # uniform alignment
+)
+TUNED = {'weight': (0.3, 1.0, 3.0), 'width': (1.0, 2.0, 3.0)}
+
+
+def make(config, shape, classes: int):
+    """FixMatch whose images count by a Gaussian of their confidence below its running mean (equations 6 to 8). With
+    `align` the confidence is that of probabilities brought to a uniform mean (equation 9); the labels are not.
+
+    Raises:
+      ValueError: an option out of range.
+    """
+    options = config.semi.softmatch
+    mix = lambda old, new: options.momentum * old + (1 - options.momentum) * new
+
+    def compare(seen, memory):
+        p, guess = jax.nn.softmax(seen.guess), seen.guess.argmax(1)
+        mean = mix(memory['probability'], p.mean(0))
+        if options.align:
+            p = p / mean
+            p = p / p.sum(1, keepdims=True)
+        confidence = p.max(1)
+        mu = mix(memory['mean'], confidence.mean())
+        variance = mix(memory['variance'], confidence.var(ddof=1) if len(confidence) > 1 else 0.0)
+        counts = jnp.exp(-((jnp.minimum(confidence - mu, 0.0)) ** 2) / (2 * variance / options.width**2))
+        memory = {'probability': mean, 'mean': mu, 'variance': variance}
+        return {'loss': cross_entropy(seen.trained, guess) * counts, 'coverage': counts}, memory
+
+    start = lambda count: {
+        'probability': jnp.full(classes, 1 / classes),
+        'mean': jnp.array(1 / classes),
+        'variance': jnp.array(1.0),
+    }
+    return consistency.make(config, 'softmatch', classes, compare, memory=start)
