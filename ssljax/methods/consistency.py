@@ -159,7 +159,7 @@ def strong_views(config, name: str):
     return augment.parse(config.semi.strong)
 
 
-def check(config, name: str, may_be_0: tuple = ()) -> None:
+def check(config, name: str) -> None:
     """Raises ValueError for an option of config.semi.<name>, or config.semi.ema, that is out of range."""
     options, ema = config.semi[name], config.semi.ema
     if not 0 <= ema < 1:
@@ -169,5 +169,5 @@ def check(config, name: str, may_be_0: tuple = ()) -> None:
             raise ValueError(f'semi.{name}.{field} is {value}; it must be 0 or more.')
         if field in ('ramp', 'threshold', 'momentum') and value > 1:
             raise ValueError(f'semi.{name}.{field} is {value}; it must be at most 1.')
-        if field in ('temperature', 'alpha', 'width') and field not in may_be_0 and value <= 0:
+        if field in ('temperature', 'alpha', 'n_sigma') and value <= 0:
             raise ValueError(f'semi.{name}.{field} is {value}; it must be above 0.')

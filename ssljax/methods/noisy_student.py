@@ -29,7 +29,7 @@ def make(config, shape, classes: int) -> Method:
       ValueError: an option out of range, or no strong augmentation.
     """
     options = config.semi.noisy_student
-    consistency.check(config, 'noisy_student', may_be_0=('width',))
+    consistency.check(config, 'noisy_student')
     if min(options.generations, 1 + options.width, 1 + options.depth) < 1:
         raise ValueError(
             f'semi.noisy_student has generations={options.generations}, width={options.width}, depth={options.depth}: '

@@ -8,10 +8,10 @@ from ssljax.methods import consistency
 
 OPTIONS = consistency.OPTIONS | dict(
     momentum=0.999,  # of the running averages
-    width=2.0,  # the weight falls as a Gaussian whose deviation is that of the confidence divided by this
+    n_sigma=2.0,  # the weight falls as a Gaussian whose deviation is that of the confidence divided by this
     align=True,  # uniform alignment
 )
-TUNED = {'weight': (0.3, 1.0, 3.0), 'width': (1.0, 2.0, 3.0)}
+TUNED = {'weight': (0.3, 1.0, 3.0), 'n_sigma': (1.0, 2.0, 3.0)}
 
 
 def make(config, shape, classes: int):
@@ -33,7 +33,7 @@ def make(config, shape, classes: int):
         confidence = p.max(1)
         mu = mix(memory['mean'], confidence.mean())
         variance = mix(memory['variance'], confidence.var(ddof=1) if len(confidence) > 1 else 0.0)
-        counts = jnp.exp(-((jnp.minimum(confidence - mu, 0.0)) ** 2) / (2 * variance / options.width**2))
+        counts = jnp.exp(-((jnp.minimum(confidence - mu, 0.0)) ** 2) / (2 * variance / options.n_sigma**2 + 1e-12))
         memory = {'probability': mean, 'mean': mu, 'variance': variance}
         return {'loss': cross_entropy(seen.trained, guess) * counts, 'coverage': counts}, memory
 

@@ -33,7 +33,9 @@ def run(task, devices):
     if task == 'mae':
         c.backbone.update(name='vit', width=16)
     if task in methods.SEMI:
-        c.semi[task].width = 4
+        c.semi.strong = 'crop(2)|cutout(4)'
+        if 'width' in c.semi[task]:
+            c.semi[task].width = 4
         method = methods.semi(task, c, (16, 16, 3), 3)
     else:
         method = methods.pretext(c, (16, 16, 3))
@@ -42,7 +44,8 @@ def run(task, devices):
     put = lambda tree, *spec: jax.device_put(tree, NamedSharding(mesh, PartitionSpec(*spec)))
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3)).astype(np.uint8)
     batch = {'image': image, 'label': np.arange(16) % 3, 'index': np.arange(16), 'unlabeled': image[::-1]}
-    batch = put(batch, 'data')
+    batch |= {'unlabeled_index': np.arange(16), 'unlabeled_label': np.arange(16) % 3}
+    batch = put(batch, 'data') | {'unlabeled_count': 16}
     ts = put(init_state(method, tx, method.init(jax.random.key(0), batch)))
     step = jax.jit(functools.partial(train_step, method, tx, steps=3))
     losses = []

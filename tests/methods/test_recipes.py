@@ -47,6 +47,7 @@ def test_a_task_builds_and_steps(name, task):
 def test_a_semi_supervised_recipe_builds_and_steps(name):
     config, shape = recipe(name).get_config(), SEMI[name]
     for way in set(config.transfer.ways) & set(methods.SEMI):
+        configs.check(config)
         method = methods.semi(way, config, shape, 2)
         image, row = jax.ShapeDtypeStruct((8, *shape), jnp.uint8), jax.ShapeDtypeStruct((8,), jnp.int32)
         batch = {'image': image, 'unlabeled': image, 'label': row, 'index': row, 'progress': 0.5}

@@ -1,0 +1,207 @@
+"""Joint semi-supervised methods: their formulas by hand, and what they all have in common."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ssljax import methods, optim
+from ssljax.config import base
+from ssljax.core import evaluated, init_state, train_step
+from ssljax.data.mixup import mixup
+from ssljax.methods import consistency, flexmatch, freematch, mixmatch, noisy_student
+
+SHAPE, CLASSES = (8, 8, 1), 3
+KEY = jax.random.key(0)
+JOINT = [name for name, module in methods.SEMI.items() if 'weight' in module.OPTIONS]
+compiled = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
+
+
+def images(n, seed=0):
+    """One bright third of the rows for each class, with noise."""
+    labels = np.arange(n) % CLASSES
+    x = np.random.default_rng(seed).integers(0, 120, (n, *SHAPE))
+    for row, label in enumerate(labels):
+        x[row, 3 * label : 3 * label + 2] += 100
+    return x.astype(np.uint8), labels.astype(np.int32)
+
+
+def batch(labeled=6, unlabeled=12):
+    image, label = images(labeled)
+    return {
+        'image': image, 'label': label, 'index': np.arange(labeled), 'unlabeled': images(unlabeled, 1)[0],
+        'unlabeled_label': images(unlabeled, 1)[1], 'unlabeled_index': np.arange(unlabeled),
+        'unlabeled_count': unlabeled,
+    }  # fmt: skip
+
+
+def build(name, lr=0.1, ema=0.9, **options):
+    c = base()
+    c.backbone.update(width=8, depth=1, conv='xla')
+    c.semi.update(ema=ema, strong='cutout(3)|color_jitter(0.2, 0.2)')
+    c.semi[name].update(options)
+    c.semi.optim.update(name='sgd', lr=lr, schedule='constant')
+    method = methods.semi(name, c, SHAPE, CLASSES)
+    tx, _ = optim.make(c.semi.optim, 40)
+    return method, tx, init_state(method, tx, method.init(KEY, batch()))
+
+
+def seen(guess, trained=None, **fields):
+    guess = jnp.asarray(guess, jnp.float32)
+    rest = dict(labeled=guess, labels=jnp.zeros(len(guess), int), index=jnp.arange(len(guess)), count=len(guess))
+    return consistency.Seen(guess, guess if trained is None else trained, **(rest | {'progress': 0.5} | fields))
+
+
+def compare_of(monkeypatch, name, **options):
+    """The `compare` and the first memory of a method."""
+    kept = {}
+    monkeypatch.setattr(consistency, 'make', lambda *a, memory=None, **k: kept.update(compare=a[3], memory=memory, **k))
+    c = base()
+    c.semi[name].update(options)
+    methods.SEMI[name].make(c, SHAPE, CLASSES)
+    return kept
+
+
+@pytest.mark.parametrize('name', JOINT)
+def test_a_method_learns_and_never_looks_at_the_labels_of_unlabelled_images(name):
+    method, tx, ts = build(name)
+    step = compiled(functools.partial(train_step, method, tx, steps=40))
+    blind, other = batch(), ts
+    if not method.teach:
+        blind = blind | {'unlabeled_label': np.full(12, -1, np.int32)}
+    held = batch(30) | {'mask': np.ones(30, np.float32)}
+    look = compiled(lambda ts: method.evaluate(evaluated(method, ts), ts.state, held))
+    before = look(ts)
+    for _ in range(40):
+        ts, metrics = step(ts, batch(), KEY)
+        other, _ = step(other, blind, KEY)
+    after = look(ts)
+    assert {'supervised', 'unlabeled', 'top1'} <= metrics.keys()
+    assert all(np.isfinite(v).all() for v in jax.tree.leaves((metrics, ts)))
+    jax.tree.map(np.testing.assert_array_equal, ts.params, other.params)
+    assert after['loss'][0] < 0.95 * before['loss'][0] and after['top1'][0] >= 20
+
+
+def test_what_is_evaluated_is_the_average():
+    method, tx, ts = build('fixmatch')
+    new, _ = compiled(functools.partial(train_step, method, tx, steps=40))(ts, batch(), KEY)
+    tau = 0.1  # the first step's: (1 + 0) / (10 + 0) is below 0.9
+    want = jax.tree.map(lambda e, p: tau * e + (1 - tau) * p, ts.ema, new.params)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), evaluated(method, new), want)
+    without, _, ts = build('fixmatch', ema=0.0)
+    assert ts.ema is None and evaluated(without, ts) is ts.params
+
+
+def test_the_guess_has_no_gradient_and_a_threshold_counts():
+    method, _, ts = build('fixmatch', threshold=0.0)
+    none, _, _ = build('fixmatch', threshold=1.0)
+    for m, share in ((method, 1.0), (none, 0.0)):
+        _, (_, metrics) = m.loss(ts.params, ts.state, ts.ema, batch() | {'progress': 0.5}, KEY)
+        assert metrics['coverage'][0] / metrics['coverage'][1] == share
+        assert (metrics['unlabeled'][0] > 0) == bool(share)
+
+
+def test_the_weight_of_the_unlabelled_loss_rises():
+    options = base().semi.pi_model
+    values = [float(consistency.weight(options, jnp.float32(t))) for t in (0.0, 0.2, 0.4, 0.9)]
+    np.testing.assert_allclose(values, [0, 5, 10, 10])
+
+
+def test_flexmatch_lowers_the_threshold_of_classes_that_are_learnt_less():
+    last = jnp.array([0, 0, 0, 0, 1, 1, -1, -1])
+    np.testing.assert_allclose(flexmatch.shares(last, 3, 8), [1, 0.5 / 1.5, 0])
+    # While most are unused, these stand for the best class.
+    np.testing.assert_allclose(flexmatch.shares(jnp.array([0, -1, -1, -1, -1]), 2, 5), [0.25 / 1.75, 0])
+
+
+def test_flexmatch_remembers_confident_guesses(monkeypatch):
+    kept = compare_of(monkeypatch, 'flexmatch', threshold=0.9)
+    rows, memory = kept['compare'](
+        seen([[9.0, 0, 0], [0.5, 0, 0], [0, 9.0, 0]], index=jnp.array([4, 2, 0])), kept['memory'](6)
+    )
+    assert memory['last'].tolist() == [1, -1, -1, -1, 0, -1]
+    assert rows['coverage'].tolist() == [True, True, True]  # no class is learnt yet: every threshold is 0
+
+
+def test_freematch_follows_the_confidence(monkeypatch):
+    kept = compare_of(monkeypatch, 'freematch', momentum=0.5, fairness=0.0)
+    p = np.array([[0.8, 0.1, 0.1], [0.2, 0.6, 0.2]])
+    rows, memory = kept['compare'](seen(np.log(p)), kept['memory'](2))
+    tau, classes = 0.5 / 3 + 0.5 * 0.7, 0.5 / 3 + 0.5 * p.mean(0)
+    np.testing.assert_allclose(memory['confidence'], tau, rtol=1e-5)
+    np.testing.assert_allclose(memory['probability'], classes, rtol=1e-5)
+    limits = tau * classes / classes.max()
+    assert rows['coverage'].tolist() == [bool(0.8 >= limits[0]), bool(0.6 >= limits[1])]
+
+
+def test_the_fairness_of_freematch_by_hand():
+    p = np.array([[0.7, 0.3], [0.6, 0.4], [0.2, 0.8]])
+    confident, running, histogram = np.array([True, True, False]), np.array([0.5, 0.5]), np.array([0.25, 0.75])
+    a = np.array([0.5 / 0.25, 0.5 / 0.75])
+    b = np.array([0.65 / 1.0, 0.0])  # the confident ones are all of class 0: class 1 has no histogram to divide by
+    want = np.sum(a / a.sum() * np.log(b / b.sum() + 1e-12))
+    got = freematch.imbalance(jnp.log(p), jnp.asarray(confident), jnp.asarray(running), jnp.asarray(histogram))
+    np.testing.assert_allclose(got, want, rtol=1e-4)
+    assert freematch.imbalance(jnp.log(p), jnp.zeros(3, bool), jnp.asarray(running), jnp.asarray(histogram)) == 0
+
+
+def test_softmatch_weighs_by_a_gaussian(monkeypatch):
+    kept = compare_of(monkeypatch, 'softmatch', momentum=0.0, align=False)
+    p = np.array([[0.9, 0.05, 0.05], [0.5, 0.25, 0.25], [0.7, 0.2, 0.1]])
+    rows, memory = kept['compare'](seen(np.log(p)), kept['memory'](3))
+    np.testing.assert_allclose([memory['mean'], memory['variance']], [0.7, 0.04], rtol=1e-4)
+    np.testing.assert_allclose(rows['coverage'], [1, np.exp(-(0.2**2) / (2 * 0.04 / 4)), 1], rtol=1e-3)
+    aligned = compare_of(monkeypatch, 'softmatch', momentum=0.0)
+    rows, _ = aligned['compare'](seen(np.log(np.tile(p[:1], (3, 1)))), aligned['memory'](3))
+    assert np.isfinite(rows['loss']).all()  # equal confidences: a variance of 0 keeps all
+
+
+def test_uda_counts_labelled_images_until_they_are_known(monkeypatch):
+    kept = compare_of(monkeypatch, 'uda', anneal='linear')
+    p = jnp.log(jnp.array([[0.9, 0.05, 0.05], [0.5, 0.25, 0.25]]))  # the limit is 1/3 + 1/2 * 2/3 = 2/3
+    assert kept['labeled_rows'](seen(p)).tolist() == [0.0, 2.0]
+
+
+def test_mixmatch_sharpens_and_keeps_half_of_itself():
+    np.testing.assert_allclose(
+        mixmatch.sharpened(jnp.array([[0.6, 0.4]]), 0.5), [[0.36 / 0.52, 0.16 / 0.52]], rtol=1e-5
+    )
+    x, targets = jnp.arange(64.0).reshape(64, 1, 1, 1), jnp.eye(64)
+    mixed, labels = mixup(KEY, x, targets, 0.75, own=0.5)
+    own = jnp.diag(labels)
+    assert (own >= 0.5).all() and (own < 0.95).any()
+    np.testing.assert_allclose(mixed[:, 0, 0, 0], labels @ x[:, 0, 0, 0], rtol=1e-5)
+    assert (jnp.diag(mixup(KEY, x, targets, 0.75)[1]) < 0.5).any()
+
+
+def test_the_noisy_students_teacher_is_confident_and_balanced():
+    p = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.45, 0.55], [0.6, 0.4], [0.05, 0.95]])
+    rows, classes = noisy_student.chosen(np.log(p), 0.65)
+    assert rows.tolist() == [0, 1, 5, 5] and classes.tolist() == [0, 0, 1, 1]
+    with pytest.raises(ValueError, match='sure of no unlabelled image'):
+        noisy_student.chosen(np.log(p), 0.99)
+
+
+@pytest.mark.parametrize(
+    'name, change, message',
+    [
+        ('fixmatch', {'semi.strong': ''}, 'semi.strong is empty'),
+        ('fixmatch', {'semi.fixmatch.threshold': 1.5}, 'at most 1'),
+        ('fixmatch', {'semi.fixmatch.weight': -1.0}, 'must be 0 or more'),
+        ('mean_teacher', {'semi.ema': 0.0}, 'set semi.ema'),
+        ('pi_model', {'semi.ema': 1.0}, r'must be in \[0, 1\)'),
+        ('uda', {'semi.uda.anneal': 'cubic'}, 'it can be log, linear, exp'),
+        ('uda', {'semi.uda.temperature': 0.0}, 'must be above 0'),
+        ('mixmatch', {'semi.mixmatch.guesses': 0}, 'must be 1 or more'),
+        ('noisy_student', {'semi.noisy_student.generations': 0}, 'the first must be 1 or more'),
+        ('s4l_rotation', {'semi.s4l_rotation.views': 'two'}, "can be 'all' or 'one'"),
+    ],
+)
+def test_an_option_out_of_range_is_named(name, change, message):
+    c = base()
+    c.semi.strong = 'flip'
+    c.update_from_flattened_dict(change)
+    with pytest.raises(ValueError, match=message):
+        methods.semi(name, c, SHAPE, CLASSES)
