@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from ssljax import provenance
+from ssljax import provenance, stats
 from ssljax.config import to_dict
 from ssljax.data import partition as partitions
 
@@ -54,12 +54,12 @@ def assemble(config, source, seeds: list[dict], began: float) -> dict:
         'published': [dict(zip(('what', 'value', 'setting', 'source'), p)) for p in config.published],
         'seeds': seeds,
     }
-    return outcome | summarise(seeds)
+    return outcome | summarise(seeds, config.get('variants', ()))
 
 
 def _protocol(config, counts, ways: dict) -> str:
     """What was done, in words; `ways` are the records of the first seed's."""
-    n, size = counts['labeled'], config.transfer.batch_size
+    n, origin = counts['labeled'], {name: way for name, way, _ in config.get('variants', ())}
     what = {
         'random_frozen': 'a head on random features',
         'frozen': 'a head on frozen features',
@@ -67,11 +67,14 @@ def _protocol(config, counts, ways: dict) -> str:
         'finetune': 'all weights in fine-tuning',
         'two_stage': 'all weights after the frozen run (two-stage)',
     }
-    trained = [
-        f'{what.get(way, way)} for {record["steps"]} steps of '
-        + (f'{size} images' if way in what else f'{config.semi.batch_size} unlabelled images beside labelled ones')
-        for way, record in ways.items()
-    ]
+    trained = []
+    for way, record in ways.items():
+        if way in origin:
+            trained.append(f'{way} ({origin[way]} with changes) for {record["steps"]} steps')
+            continue
+        size = config.transfer.batch_size if way in what else config.semi.batch_size
+        of = f'{size} images' if way in what else f'{size} unlabelled images beside labelled ones'
+        trained.append(f'{what.get(way, way)} for {record["steps"]} steps of {of}')
     listed = config.data.labels.startswith('list:')
     chosen = ', the same for each seed' if listed else ', the most typical' if config.data.choose == 'typical' else ''
     return (
@@ -82,22 +85,23 @@ def _protocol(config, counts, ways: dict) -> str:
     )
 
 
-def summarise(seeds: list[dict]) -> dict:
-    """Mean, sample standard deviation and values over seeds of each way's test accuracy, and of its paired
-    difference to the same seed's training from scratch."""
-    ways = seeds[0]['ways']
+def summarise(seeds: list[dict], variants=()) -> dict:
+    """What is known over seeds of each way's test accuracy, and of its paired differences, same seed by same seed.
+
+    Args:
+      seeds: each seed's record.
+      variants: config.variants, (name, way, changed fields).
+
+    Returns:
+      'summary': {way: {'top1', 'top5': stats.spread}}; 'versus_scratch': {way: stats.against}, top-1 less that of
+      training from scratch; with variants also 'versus_unchanged': {variant: the same, less the top-1 of the way that
+      it derives from}. p_holm is corrected for all ways that were compared with the same one.
+    """
+    tests = {w: [s['ways'][w]['test'] for s in seeds] for w in seeds[0]['ways']}
     summary = {
-        w: {m: _spread([s['ways'][w]['test'][m] for s in seeds]) for m in ('top1', 'top5') if m in ways[w]['test']}
-        for w in ways
+        w: {m: stats.spread([test[m] for test in found]) for m in ('top1', 'top5') if m in found[0]}
+        for w, found in tests.items()
     }
-    versus = {}
-    if 'scratch' in ways:
-        for w in ways.keys() - {'scratch'}:
-            pairs = [(s['ways'][w]['test']['top1'], s['ways']['scratch']['test']['top1']) for s in seeds]
-            versus[w] = _spread([a - b for a, b in pairs])
-    return {'summary': summary, 'versus_scratch': {w: versus[w] for w in ways if w in versus}}
-
-
-def _spread(values: list[float]) -> dict:
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {'mean': float(np.mean(values)), 'std': std, 'values': values}
+    top1 = {w: [test['top1'] for test in found] for w, found in tests.items()}
+    out = {'summary': summary, 'versus_scratch': stats.against(top1)}
+    return out | ({'versus_unchanged': stats.against_origin(top1, variants)} if variants else {})

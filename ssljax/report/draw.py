@@ -5,6 +5,7 @@ import html
 import io
 
 import matplotlib
+from matplotlib import colors
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colours without yellow (too light on white), then two more: safe for the colour-blind.
@@ -48,6 +49,7 @@ STYLE = {
     'ytick.color': '#333333',
     'legend.frameon': False,
     'legend.fontsize': 8,
+    'hatch.linewidth': 0.8,
     'svg.hashsalt': 'ssljax',
     'figure.dpi': 100,
     'image.interpolation': 'nearest',
@@ -65,7 +67,12 @@ def style():
 
 
 def way_color(way, index):
-    return WAY_COLORS.get(way) or ('#CC79A7', '#E69F00', '#332288', '#882255')[index % 4]
+    return WAY_COLORS.get(way) or ('#882255', '#44AA99', '#999933', '#661100', '#88CCEE')[index % 5]
+
+
+def blend(color, share=0.4):
+    """A colour mixed with white, of which there is 1 - share; for bars under points."""
+    return tuple(1 - share * (1 - part) for part in colors.to_rgb(color))
 
 
 def as_img(figure, alt, kind='svg'):

@@ -3,37 +3,84 @@
 import numpy as np
 from matplotlib.colors import PowerNorm
 
-from ssljax.report.compare import of_way, pick, seeds_of, ways_of
-from ssljax.report.draw import COLORS, as_img, new_figure, shorten, way_color
+from ssljax.report.compare import of_way, origin, pick, seeds_of, versus_scratch, ways_of
+from ssljax.report.draw import COLORS, as_img, blend, new_figure, shorten, way_color
 from ssljax.report.words import WORDS, is_number, is_share, way_title
+from ssljax.stats import BASELINE
 
 
 def plot_ways(result):
-    """Test top-1 of every way: seeds as points, mean with standard deviation, published as diamonds."""
-    ways = [way for way in ways_of(result) if of_way(result, way, 'test', 'top1')]
-    if not ways:
+    """Test top-1 of every way as bars and, beside them, its paired difference to scratch: means with their 95%
+    intervals, seeds as points, published values as diamonds. Variants are hatched, in the colour of their way."""
+    found = {way: of_way(result, way, 'test', 'top1') for way in ways_of(result)}
+    found = {way: top1 for way, top1 in found.items() if top1}
+    if not found:
         return ''
-    figure, axes = new_figure(6.4, 0.9 + 0.5 * len(ways))
-    for row, way in enumerate(ways):
-        stats, color = of_way(result, way, 'test', 'top1'), way_color(way, row)
-        values = 100 * np.asarray(stats['values'], float)
-        mean, std = 100 * stats['mean'], 100 * (stats.get('std') or 0)
-        if len(values) > 1:
-            axes.errorbar(mean, row, xerr=std, fmt='|', ms=12, mew=2.2, color=color, capsize=4, lw=1.6)
-            axes.plot(values, np.full(len(values), row + 0.27), 'o', ms=4.5, color=color, alpha=0.6, mew=0)
-        else:
-            axes.plot(mean, row, 'o', ms=7, color=color)
-        axes.text(mean, row - 0.22, f'{mean:.1f}', ha='center', va='bottom', fontsize=8, color='#222222')
-    published = [entry for entry in result.get('published') or [] if entry.get('what') in ways]
-    for entry in published:
-        if is_number(entry.get('value')):
+    ways, versus = list(found), versus_scratch(result)
+    height = 0.85 + 0.46 * len(ways)
+    if versus:
+        figure, (axes, right) = new_figure(9.2, height, ncols=2, sharey=True, width_ratios=(5, 4))
+        draw_differences(right, ways, versus, [color_of(result, way) for way in ways])
+        right.set_xlabel('Difference to scratch (points)')
+    else:
+        figure, axes = new_figure(6.4, height)
+    draw_bars(axes, result, found)
+    for entry in result.get('published') or []:
+        if entry.get('what') in ways and is_number(entry.get('value')):
             axes.plot(entry['value'], ways.index(entry['what']), 'D', ms=7, mfc='none', mec='#222222', mew=1.2)
-    axes.set_yticks(range(len(ways)), [shorten(way_title(way), 26) for way in ways])
-    axes.set_ylim(len(ways) - 0.45, -0.7)
-    axes.grid(axis='y', visible=False)
-    axes.margins(x=0.08)
-    axes.set_xlabel('Test top-1 accuracy (%)')
     return as_img(figure, 'Test top-1 accuracy of each way with one point a seed')
+
+
+def draw_bars(axes, result, found):
+    """Horizontal bars of {way: spread of shares}, from zero to 100%."""
+    for row, (way, top1) in enumerate(found.items()):
+        color, mean = color_of(result, way), 100 * top1['mean']
+        hatch = '////' if origin(result, way) != way else None
+        axes.barh(row, mean, height=0.62, color=blend(color), edgecolor=color, lw=0, hatch=hatch)
+        draw_spread(axes, row, top1, color)
+        axes.annotate(
+            f'{mean:.2f}', (1, row), xytext=(4, 0), xycoords=('axes fraction', 'data'), textcoords='offset points',
+            va='center', fontsize=8, color='#222222',
+        )  # fmt: skip
+    if BASELINE in found and len(found) > 1:
+        axes.axvline(100 * found[BASELINE]['mean'], color='#555555', lw=1, ls='--', zorder=1.5)
+    axes.set_yticks(range(len(found)), [shorten(way_title(way), 26) for way in found])
+    axes.tick_params(axis='y', length=0)
+    axes.set_ylim(len(found) - 0.45, -0.55)
+    axes.set_xlim(0, 101)
+    axes.grid(axis='y', visible=False)
+    axes.set_xlabel('Test top-1 accuracy (%)')
+
+
+def draw_differences(axes, rows, found, colors):
+    """The differences {row: spread} of the rows that have one, around a line at zero."""
+    axes.axvline(0, color='#555555', lw=1, ls='--')
+    for at, (row, color) in enumerate(zip(rows, colors)):
+        if found.get(row):
+            axes.plot(100 * found[row]['mean'], at, '|', ms=13, mew=2.2, color=color)
+            draw_spread(axes, at, found[row], color)
+        elif row == BASELINE:
+            axes.annotate('reference', (0, at), xytext=(5, 0), textcoords='offset points', va='center', fontsize=8)
+    axes.tick_params(axis='y', length=0)
+    axes.grid(axis='y', visible=False)
+    axes.margins(x=0.06)
+
+
+def draw_spread(axes, row, found, color):
+    """The 95% interval and the values of a spread of shares, in percent, on one row."""
+    values = 100 * np.asarray(found['values'])
+    if found['low'] is not None:
+        ends = [[100 * (found['mean'] - found['low'])], [100 * (found['high'] - found['mean'])]]
+        axes.errorbar(100 * found['mean'], row, xerr=ends, fmt='none', ecolor='#222222', capsize=4, lw=1.3, zorder=3)
+    at = row + np.linspace(-0.17, 0.17, len(values)) if len(values) > 1 else [row]
+    axes.plot(values, at, 'o', ms=4.5, mfc=color, mec='white', mew=0.6, zorder=4)
+
+
+def color_of(result, way):
+    """The colour of a way; a variant has that of the way which it derives from."""
+    first = origin(result, way)
+    ways = ways_of(result)
+    return way_color(first, ways.index(first if first in ways else way))
 
 
 def plot_curves(series, ylabel, *, colors=None, scale=1.0, limits=None, size=(4.7, 3.1)):

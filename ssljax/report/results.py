@@ -1,35 +1,35 @@
 """Sections on what came out: the ways, the pretraining, the curves, the probe, the neighbours' vote."""
 
-from ssljax.report.compare import across, best_way, of_way, pick, seeds_of, ways_of
+from ssljax.report.compare import across, best_way, of_way, pick, seeds_of, versus_scratch, ways_of
 from ssljax.report.game import players_of
 from ssljax.report.markup import beside, figure, folded, grid, paragraph, section, text
 from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways
-from ssljax.report.table import way_rows
-from ssljax.report.words import duration, is_number, number, percent, spread, way_title
+from ssljax.report.table import other_rows, way_rows
+from ssljax.report.words import duration, is_number, number, percent, way_title
+from ssljax.stats import spread
 
 
 def main_results(run):
     result = run.result
     ways, best = ways_of(result), best_way(result)
-    header, rows = way_rows(result)
-    n = len(seeds_of(result))
-    spreads = f'mean ± sample standard deviation over {n} seeds' if n > 1 else 'one seed, so no spread'
-    caption = [f'Accuracy of each way, {spreads}.']
-    if len(ways) > 1 and 'scratch' in ways:
-        caption.append('"Against scratch": the difference in test top-1, in points, paired per seed.')
-    caption.append('Best step: where validation was best.')
+    n, versus = len(seeds_of(result)), versus_scratch(result)
+    sample = f"mean ± sample standard deviation over {n} seeds, and the 95% interval of the mean by Student's t"
+    caption = [f'Accuracy of each way: {sample if n > 1 else "one seed, so no spread, no interval and no p-value"}.']
+    if versus:
+        caption.append('"Against scratch": the difference in test top-1, in points, paired by seed.')
+        if n > 1:
+            caption.append('p: two-sided, of the paired t-test.')
+        if n > 1 and len(versus) > 1:
+            caption.append(f"p, Holm: by Holm's correction for {len(versus)} ways compared with scratch.")
+    note = f'Highlighted: {way_title(best)}, the best by validation.' if best and len(ways) > 1 else ''
+    others = ['Best step: where validation was best.']
     if any(seed.get('pretrain') for seed in seeds_of(result)):
-        caption.append('Time: that of the way itself, without the pretraining.')
-    caption.append('Steps, time and images/s are means over seeds.' if n > 1 else '')
-    caption.append(f'Highlighted: {way_title(best)}, the best by validation.' if best and len(ways) > 1 else '')
-    dots = (
-        'Test top-1 accuracy. Points: seeds. Vertical line and whiskers: mean and sample standard deviation. '
-        if n > 1
-        else 'Test top-1 accuracy of the one seed. '
-    )
+        others.append('Time: that of the way itself, without the pretraining.')
+    others.append('Steps, time and images/s are means over seeds.' if n > 1 else '')
     image = plot_ways(result)
+    dots = ways_caption(n, versus)
     if any(entry.get('what') in ways for entry in result.get('published') or []):
-        dots += 'Hollow diamonds: published values, whose setting may differ (see the table of published values).'
+        dots += ' Hollow diamonds: published values, whose setting may differ (see the table of published values).'
     by_seed = grid(
         ['Way'] + [f'Seed {seed.get("seed", i)}' for i, seed in enumerate(seeds_of(result))],
         [
@@ -42,12 +42,25 @@ def main_results(run):
     protocol = f'<h3>Protocol</h3>{paragraph(result["protocol"])}' if result.get('protocol') else ''
     return section(
         'Results',
-        grid(header, rows, ' '.join(filter(None, caption)), best=best_rows),
+        grid(*way_rows(result), ' '.join(filter(None, [*caption, note])), best=best_rows),
         figure(image, dots),
+        grid(*other_rows(result), ' '.join(filter(None, ['What else was measured.', *others])), best=best_rows),
         folded('Every seed', by_seed) if n > 1 else '',
         published(result),
         protocol,
     )
+
+
+def ways_caption(seeds, versus):
+    """What the bars of `plot_ways` show."""
+    if seeds < 2:
+        bars = 'Bars: test top-1 accuracy of the one seed.'
+    else:
+        bars = 'Bars: mean test top-1 accuracy. Whiskers: its 95% interval. Points: seeds.'
+    if not versus:
+        return bars
+    right = ' Dashed: the mean from scratch. On the right: the differences to scratch, paired by seed, in points.'
+    return bars + right
 
 
 def published(result):

@@ -4,7 +4,8 @@ import json
 
 from ssljax.report.compare import pick, seeds_of, ways_of
 from ssljax.report.read import read
-from ssljax.report.words import NOT_PRETRAINED, is_number, percent, spread, way_title
+from ssljax.report.words import NOT_PRETRAINED, is_number, percent, way_title
+from ssljax.stats import spread
 
 MEASURES = ('Neighbours', 'Linear probe')
 

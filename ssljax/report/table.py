@@ -1,26 +1,37 @@
-"""The table of ways, as rows for the page and as plain text for the terminal."""
+"""The tables of ways, as rows for the page and as plain text for the terminal."""
 
 from ssljax.report.compare import across, headline, of_way, seeds_of, versus_scratch, ways_of
-from ssljax.report.words import count_of, duration, number, percent, way_title
+from ssljax.report.words import count_of, duration, interval, number, p_value, percent, way_title
+
+COMPARED = ['Test top-1 %', '95% interval', 'Against scratch', '95% interval', 'p', 'p, Holm']
 
 
 def way_rows(result):
-    """(header, rows) of strings: one row a way; the column of top-5 is there only where it was measured."""
-    ways = ways_of(result)
-    top5 = any(of_way(result, way, 'test', 'top5') for way in ways)
-    header = ['Way', 'Test top-1 %'] + ['Test top-5 %'] * top5
-    header += ['Against scratch', 'Validation top-1 %', 'Best step', 'Time', 'Images/s']
-    rows = []
-    for way in ways:
-        row = [way_title(way), percent(of_way(result, way, 'test', 'top1'))]
-        row += [percent(of_way(result, way, 'test', 'top5'))] * top5
-        row += [percent(versus_scratch(result, way), sign=True), percent(of_way(result, way, 'val', 'top1'))]
+    """(header, rows) of strings: one row a way with its accuracy and its paired difference to scratch."""
+    versus = versus_scratch(result)
+    rows = [
+        [way_title(way), *compared(of_way(result, way, 'test', 'top1'), versus.get(way))] for way in ways_of(result)
+    ]
+    one = len(versus) == 1  # nothing to correct for
+    return (['Way', *COMPARED[:-1]], [row[:-1] for row in rows]) if one else (['Way', *COMPARED], rows)
+
+
+def compared(top1, versus):
+    """The cells of COMPARED: a spread, and a difference; None gives dashes."""
+    ps = [p_value((versus or {}).get(p)) for p in ('p', 'p_holm')]
+    return [percent(top1), interval(top1), percent(versus, sign=True), interval(versus, sign=True), *ps]
+
+
+def other_rows(result):
+    """(header, rows) of strings: one row a way with what else was measured."""
+    header, rows = ['Way', 'Validation top-1 %', 'Test top-5 %', 'Best step', 'Time', 'Images/s'], []
+    for way in ways_of(result):
         best, seconds, rate = (
             across(result, 'ways', way, key) for key in ('best_step', 'seconds', 'images_per_second')
         )
+        row = [way_title(way), *(percent(of_way(result, way, *of)) for of in (('val', 'top1'), ('test', 'top5')))]
         row += [number(round(best['mean'])) if best else '–', duration(seconds['mean'] if seconds else None)]
-        row += [number(round(rate['mean'])) if rate else '–']
-        rows.append(row)
+        rows.append(row + [number(round(rate['mean'])) if rate else '–'])
     return header, rows
 
 
@@ -31,19 +42,24 @@ def table(result):
       result: the dict of result.json.
 
     Returns:
-      str: a title, one line a way (mean ± sample std over seeds, in percent; differences in points,
-      paired per seed; times are means), and the headline.
+      str: a title, one line a way (top-1 on test in percent, mean ± sample std over seeds, with the 95% interval of the
+      mean; the difference to scratch in points, paired by seed, with its own interval and the p-value of the paired
+      t-test, Holm's where several ways are compared; the mean time), what that is, and the headline.
     """
-    header, rows = way_rows(result)
-    lines = [f'{result.get("name", "run")}, {count_of(len(seeds_of(result)), "seed")}']
-    if rows:
-        cells = [header] + rows
-        widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-        for row in cells:
-            text = [
-                cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))
-            ]
-            lines.append('  '.join(text))
-            if row is header:
-                lines.append('  '.join('-' * width for width in widths))
+    seeds, versus = len(seeds_of(result)), versus_scratch(result)
+    about = 'mean ± standard deviation, 95% interval of the mean'
+    about += ', paired t-test' * bool(versus) + " with Holm's correction" * (len(versus) > 1)
+    lines = [f'{result.get("name", "run")}, {count_of(seeds, "seed")}: {about if seeds > 1 else "no interval, no p"}']
+    header, rows = ['Way', 'Test top-1 %', '95% interval'], []
+    header += ['Against scratch', '95% interval', 'p, Holm' if len(versus) > 1 else 'p'] if versus else []
+    for way in ways_of(result):
+        top1, interval1, difference, interval2, _, p = compared(of_way(result, way, 'test', 'top1'), versus.get(way))
+        seconds = across(result, 'ways', way, 'seconds')
+        rows.append([way_title(way), top1, interval1, *[difference, interval2, p] * bool(versus)])
+        rows[-1].append(duration(seconds['mean'] if seconds else None))
+    cells = [[*header, 'Time'], *rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    cells.insert(1, ['-' * width for width in widths])
+    for first, *others in cells if rows else []:
+        lines.append('  '.join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:]))]))
     return '\n'.join(lines + [headline(result)])

@@ -1,7 +1,6 @@
-"""Plain words and numbers: names of ways, mean ± std, percentages, durations."""
+"""Plain words and numbers: names of ways, mean ± std, intervals, percentages, durations."""
 
-import math
-import statistics
+from ssljax.stats import is_number
 
 WAYS = {
     'random_frozen': 'Random features, frozen',
@@ -42,22 +41,9 @@ def way_title(way):
     return WAYS.get(way, way)
 
 
-def is_number(value):
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def is_share(metric):
     """Whether a metric's name says it is a share in [0, 1] to be shown in percent."""
     return metric.rsplit('/', 1)[-1] in ('top1', 'top5', 'accuracy', 'knn')
-
-
-def spread(values):
-    """{'mean', 'std', 'values'} of the numbers among `values`; std is the sample's, None for one value."""
-    values = [float(value) for value in values if is_number(value)]
-    if not values:
-        return None
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return {'mean': statistics.fmean(values), 'std': std, 'values': values}
 
 
 def percent(stats, *, sign=False, digits=2):
@@ -66,6 +52,21 @@ def percent(stats, *, sign=False, digits=2):
         return '–'
     text = f'{100 * stats["mean"]:{"+" if sign else ""}.{digits}f}'.replace('-', '−')
     return text + (f' ± {100 * stats["std"]:.{digits}f}' if is_number(stats.get('std')) else '')
+
+
+def interval(stats, *, sign=False, digits=2):
+    """The 95% interval of a spread of shares as '85.06 to 87.18', in percent; '–' where one value gives none."""
+    if not stats or not is_number(stats.get('low')):
+        return '–'
+    ends = (f'{100 * stats[end]:{"+" if sign else ""}.{digits}f}' for end in ('low', 'high'))
+    return ' to '.join(ends).replace('-', '−')
+
+
+def p_value(p):
+    """'0.34', '0.012', '< 0.001'; '–' where it is not defined."""
+    if not is_number(p):
+        return '–'
+    return '< 0.001' if p < 0.001 else f'{p:.2f}' if p >= 0.0995 else f'{p:.3f}'
 
 
 def number(value, digits=4):

@@ -209,9 +209,9 @@ def test_a_run_without_players_has_none_of_it(tmp_path):
 
 
 def test_headline_names_the_method(tmp_path):
-    make_game(tmp_path, images=pictures())
+    make_game(tmp_path, images=pictures(), seeds=3)
     words = plain(read_page(tmp_path))
-    assert 'Semi-supervised GAN · 2 seeds · 8 labels' in words and 'no pretraining' not in words
+    assert 'Semi-supervised GAN · 3 seeds · 8 labels' in words and 'no pretraining' not in words
     assert 'without the pretraining' not in words
     assert 'Semi-supervised GAN beat training from scratch by' in words
     assert 'Semi-supervised GAN' in report.table(json.loads((tmp_path / 'result.json').read_text()))

@@ -1,0 +1,104 @@
+"""Numbers over seeds: spread, Student's interval of the mean, paired differences, Holm's correction."""
+
+import math
+import statistics
+
+from scipy import special
+
+LEVEL = 0.95  # of every interval
+BASELINE = 'scratch'  # the way that all others are compared with
+
+
+def is_number(value) -> bool:
+    """Whether a value is a finite number (True and False are none)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def spread(values) -> dict | None:
+    """What is known of the mean of a sample.
+
+    Args:
+      values: one number a seed; what is no finite number is left out.
+
+    Returns:
+      {'mean', 'std': the sample's standard deviation, 'low', 'high': the 95% interval of the mean by Student's t,
+      'values'}; std, low and high are None for one value. None for no value.
+    """
+    values = [float(value) for value in values if is_number(value)]
+    if not values:
+        return None
+    n, mean, std, low, high = len(values), statistics.fmean(values), None, None, None
+    if n > 1:
+        std = statistics.stdev(values)
+        half = float(special.stdtrit(n - 1, (1 + LEVEL) / 2)) * std / math.sqrt(n)
+        low, high = mean - half, mean + half
+    return {'mean': mean, 'std': std, 'low': low, 'high': high, 'values': values}
+
+
+def difference(pairs) -> dict | None:
+    """The mean of a - b over pairs (a, b), with its interval and the two-sided p-value of the paired t-test.
+
+    Args:
+      pairs: (a, b), one a seed; a pair that lacks a number is left out.
+
+    Returns:
+      `spread` of the differences, and 'p', which is None for one pair and where all differences are the same (up to
+      rounding): there is no variance to hold the mean against.
+    """
+    found = spread([a - b for a, b in pairs if is_number(a) and is_number(b)])
+    if found is None:
+        return None
+    n, std, p = len(found['values']), found['std'], None
+    if n > 1 and std > 1e-12:
+        p = 2 * float(special.stdtr(n - 1, -abs(found['mean']) * math.sqrt(n) / std))
+    return found | {'p': p}
+
+
+def holm(ps: list) -> list:
+    """p-values corrected for their number (Holm, Scand. J. Statist. 6, 1979); None stays None and does not count."""
+    order = sorted((p, i) for i, p in enumerate(ps) if p is not None)
+    out, highest = [None] * len(ps), 0.0
+    for rank, (p, i) in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p))
+        out[i] = highest
+    return out
+
+
+def correct(differences: dict) -> dict:
+    """{way: difference} with 'p_holm' added, each p corrected for all of them."""
+    corrected = holm([found['p'] for found in differences.values()])
+    return {way: found | {'p_holm': p} for (way, found), p in zip(differences.items(), corrected)}
+
+
+def against(values: dict, reference: str = BASELINE) -> dict:
+    """Every way's paired difference to one of them.
+
+    Args:
+      values: {way: one number a seed, or None where the seed has none}, all in the same order of seeds.
+      reference: the way.
+
+    Returns:
+      {way: `difference` with 'p_holm'} of the others; {} where the reference is not among them.
+    """
+    found = {way: difference(zip(own, values.get(reference, ()))) for way, own in values.items() if way != reference}
+    return correct({way: d for way, d in found.items() if d})
+
+
+def against_origin(values: dict, variants) -> dict:
+    """Every variant's paired difference to the way that it derives from.
+
+    Args:
+      values: as `against` has them.
+      variants: (name, way, ...) of each.
+
+    Returns:
+      {variant: `difference` with 'p_holm'}, corrected for the variants of the same way; of those that derive from
+      BASELINE for all ways, as `against` has them.
+    """
+    found = {}
+    for origin in dict.fromkeys(way for _, way, *_ in variants):
+        own = [name for name, way, *_ in variants if way == origin]
+        among = list(values) if origin == BASELINE else [origin, *own]
+        compared = against({way: values[way] for way in among if way in values}, origin)
+        found |= {name: compared[name] for name in own if name in compared}
+    return found
