@@ -1,7 +1,7 @@
 """The report of a run: one HTML file with everything inside it."""
 
 from ssljax import files
-from ssljax.report import game, insight, results, setup
+from ssljax.report import ablation, game, insight, results, setup, tuning
 from ssljax.report.compare import headline, pick, seeds_of, ways_of
 from ssljax.report.draw import style
 from ssljax.report.markup import CSS, text
@@ -10,6 +10,7 @@ from ssljax.report.words import GENERATING, count_of, duration, is_number, way_t
 
 SECTIONS = (
     results.main_results,
+    ablation.ablation,
     results.pretraining,
     insight.pretext,
     results.transfer_curves,
@@ -22,6 +23,7 @@ SECTIONS = (
     insight.feature_map,
     insight.filters,
     insight.neighbors,
+    tuning.tuning,
     setup.data,
     setup.label_sets,
     setup.reproduce,
@@ -31,13 +33,13 @@ SECTIONS = (
 def write(workdir):
     """Writes report.html in a run's folder from the files there, and returns its path.
 
-    Reads result.json and, where they exist, seed*/STAGE/metrics.jsonl and seed*/figures.npz. Own accuracies
-    are shares in [0, 1]; `published` values are percentages. The coordinates of the UMAP map are kept in
+    Reads result.json and, where they exist, seed*/STAGE/metrics.jsonl, seed*/figures.npz and tuning/decisions.json. Own
+    accuracies are shares in [0, 1]; `published` values are percentages. The coordinates of the UMAP map are kept in
     seed*/map.npz. The file is replaced in one move, so a reader never sees half a page.
 
     Raises:
       FileNotFoundError: no result.json in workdir.
-      ValueError: result.json is damaged.
+      ValueError: result.json or decisions.json is damaged.
     """
     run = read(workdir)
     path = run.workdir / 'report.html'

@@ -53,14 +53,21 @@ def draw_bars(axes, result, found):
 
 
 def draw_differences(axes, rows, found, colors):
-    """The differences {row: spread} of the rows that have one, around a line at zero."""
+    """The differences {row: spread} of the rows that have one, around a line at zero. A head on random features, which
+    would squeeze the others, is only written where there are others."""
     axes.axvline(0, color='#555555', lw=1, ls='--')
     for at, (row, color) in enumerate(zip(rows, colors)):
-        if found.get(row):
+        if row == 'random_frozen' and row in found and len(found) > 1:
+            axes.annotate(
+                f'{100 * found[row]["mean"]:+.2f}, off the axis'.replace('-', '−'), (0.02, at),
+                xycoords=('axes fraction', 'data'), va='center', fontsize=8, color='#222222',
+            )  # fmt: skip
+        elif row in found:
             axes.plot(100 * found[row]['mean'], at, '|', ms=13, mew=2.2, color=color)
             draw_spread(axes, at, found[row], color)
         elif row == BASELINE:
-            axes.annotate('reference', (0, at), xytext=(5, 0), textcoords='offset points', va='center', fontsize=8)
+            box = {'fc': 'white', 'ec': 'none', 'pad': 2}
+            axes.text(0, at, 'reference', ha='center', va='center', fontsize=8, color='#222222', bbox=box)
     axes.tick_params(axis='y', length=0)
     axes.grid(axis='y', visible=False)
     axes.margins(x=0.06)

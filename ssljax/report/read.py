@@ -1,4 +1,4 @@
-"""What a run left on disk: result.json, seed*/STAGE/metrics.jsonl and seed*/figures.npz."""
+"""What a run left on disk: result.json, seed*/STAGE/metrics.jsonl, seed*/figures.npz and tuning/decisions.json."""
 
 import json
 import re
@@ -11,13 +11,14 @@ from ssljax import log
 
 
 class Run(NamedTuple):
-    """A result, the logged rows as {stage: {seed: [row, ...]}}, and the arrays of the first seed."""
+    """A result, the logged rows as {stage: {seed: [row, ...]}}, the arrays of the first seed, what was tuned or {}."""
 
     workdir: Path
     result: dict
     metrics: dict
     figures: dict
     figures_from: Path | None
+    tuning: dict
 
 
 def read(workdir):
@@ -25,20 +26,27 @@ def read(workdir):
 
     Raises:
       FileNotFoundError: workdir has no result.json.
-      ValueError: result.json is not a JSON object.
+      ValueError: result.json or tuning/decisions.json is not a JSON object.
     """
     workdir = Path(workdir)
     path = workdir / 'result.json'
     if not path.is_file():
         raise FileNotFoundError(f'{path} does not exist: give the workdir of a run that has finished a stage.')
+    result, decisions = read_object(path), workdir / 'tuning' / 'decisions.json'
+    figures, source = read_figures(workdir)
+    tuned = read_object(decisions) if decisions.is_file() else {}
+    return Run(workdir, result, read_metrics(workdir), figures, source, tuned)
+
+
+def read_object(path):
+    """The dict in a JSON file; ValueError where it holds none."""
     try:
-        result = json.loads(path.read_text(encoding='utf-8'))
+        found = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
         raise ValueError(f'{path} is not valid JSON ({error}): run the experiment again to rewrite it.') from error
-    if not isinstance(result, dict):
-        raise ValueError(f'{path} holds a {type(result).__name__}, not an object: run the experiment again.')
-    figures, source = read_figures(workdir)
-    return Run(workdir, result, read_metrics(workdir), figures, source)
+    if not isinstance(found, dict):
+        raise ValueError(f'{path} holds a {type(found).__name__}, not an object: run the experiment again.')
+    return found
 
 
 def seed_folders(workdir):

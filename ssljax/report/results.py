@@ -4,9 +4,9 @@ from ssljax.report.compare import across, best_way, of_way, pick, seeds_of, vers
 from ssljax.report.game import players_of
 from ssljax.report.markup import beside, figure, folded, grid, paragraph, section, text
 from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways
-from ssljax.report.table import other_rows, way_rows
-from ssljax.report.words import duration, is_number, number, percent, way_title
-from ssljax.stats import spread
+from ssljax.report.table import compared, other_rows, way_rows
+from ssljax.report.words import duration, is_number, number, p_value, percent, way_title
+from ssljax.stats import against, correct, difference, spread
 
 
 def main_results(run):
@@ -158,7 +158,7 @@ def probe(run):
         scored = [(found['val']['mean'], name) for name, found in layers[what].items() if found['val']]
         if scored:
             marked[what] = max(scored, key=lambda pair: pair[0])[1]
-    rows, best = [], []
+    rows, best, gains = [], [], probe_gains(result, layers)
     for what, found in layers.items():
         for name, stats in found.items():
             if marked.get(what) == name:
@@ -169,24 +169,49 @@ def probe(run):
             }
             dim, l2 = (', '.join(number(value, 2) for value in sorted(values[key])) or '–' for key in ('dim', 'l2'))
             votes = f'{chosen[what].count(name)} of {len(chosen[what])}' if chosen[what] else '–'
-            rows.append([what, name, dim, l2, percent(stats['val']), percent(stats['test']), votes])
-    header = ['Weights', 'Layer', 'Features', 'L2', 'Validation %', 'Test %', 'Chosen on seeds']
-    table = grid(header, rows, 'Linear probe of every layer. Highlighted: best mean validation accuracy.', best=best)
-    caption = 'Linear probe by layer. Solid: test; dotted: validation; ring: the layer that validation chooses.'
+            gain = gains.get(name) if what == 'pretrained' else None
+            gain = [percent(gain, sign=True), p_value((gain or {}).get('p_holm'))]
+            rows.append([what, name, dim, l2, percent(stats['val']), percent(stats['test']), *gain, votes])
+    header = ['Weights', 'Layer', 'Features', 'L2', 'Validation %', 'Test %', 'Against random', 'p, Holm']
+    about = 'Linear probe of every layer. Highlighted: best mean validation accuracy.'
+    if gains:
+        about += ' "Against random": the same layer before training, paired by seed, in points of the test.'
+        about += " p: of the paired t-test, by Holm's correction for the layers."
+    table = grid([*header, 'Chosen on seeds'], rows, about, best=best)
+    caption = (
+        'Linear probe by layer. Solid: test, with standard deviation; dotted: validation; ring: validation chooses it.'
+    )
     return section('Linear probe', beside(figure(plot_probe(layers, marked), caption), table))
 
 
+def probe_gains(result, layers):
+    """{layer: what training the backbone adds to its probe on test, with 'p_holm'}."""
+
+    def test(seed, what, name):
+        return pick(seed, 'probe', what, 'layers', name, 'test')
+
+    found = {
+        name: difference([(test(seed, 'pretrained', name), test(seed, 'random', name)) for seed in seeds_of(result)])
+        for name in layers.get('pretrained', ())
+    }
+    return correct({name: gain for name, gain in found.items() if gain})
+
+
 def nearest_vote(run):
-    result = run.result
-    rows = []
-    for what in dict.fromkeys(what for seed in seeds_of(result) for what in seed.get('knn') or {}):
+    result, rows = run.result, []
+    kinds = list(dict.fromkeys(what for seed in seeds_of(result) for what in seed.get('knn') or {}))
+    top1 = {what: [pick(seed, 'knn', what, 'test', 'top1') for seed in seeds_of(result)] for what in kinds}
+    versus = against(top1, 'random')
+    for what in kinds:
         k = across(result, 'knn', what, 'k')
-        val, test = (across(result, 'knn', what, split, 'top1') for split in ('val', 'test'))
+        val, test = across(result, 'knn', what, 'val', 'top1'), spread(top1[what])
         layers = {pick(seed, 'knn', what, 'layer') for seed in seeds_of(result)} - {None}
-        rows.append([what, ', '.join(sorted(layers)), number(k['mean']) if k else '–', percent(val), percent(test)])
+        row = [what, ', '.join(sorted(layers)), number(k['mean']) if k else '–', percent(val)]
+        rows.append(row + compared(test, versus.get(what)))
     caption = 'Vote of the k nearest labelled images on frozen features; random: the network before any training.'
-    header = ['Weights', 'Layer', 'k', 'Validation %', 'Test %']
-    return section('Nearest-neighbour accuracy', grid(header, rows, caption))
+    caption += ' "Against random": paired by seed, in points; p: of the paired t-test.' if versus else ''
+    header = ['Weights', 'Layer', 'k', 'Validation %', 'Test %', '95% interval', 'Against random', '95% interval', 'p']
+    return section('Nearest-neighbour accuracy', grid(header, [row[:9] for row in rows], caption))
 
 
 def headline_html(sentence):

@@ -78,6 +78,13 @@ def number(value, digits=4):
     return f'{value:,.0f}' if abs(value) >= 1000 else f'{value:.{digits}g}'
 
 
+def shown(value):
+    """A value of the config for reading: 0.001, (0, 1), the empty string as two quotes."""
+    if isinstance(value, list | tuple):
+        return f'({", ".join(shown(part) for part in value)})'
+    return number(value) if is_number(value) else repr(value) if value in ('', None) else str(value)
+
+
 def duration(seconds):
     """Seconds as '12.3 s', '13 min 32 s' or '2 h 5 min'."""
     if not is_number(seconds):
