@@ -66,7 +66,7 @@ def compare_of(monkeypatch, name, **options):
 
 @pytest.mark.parametrize('name', JOINT)
 def test_a_method_learns_and_never_looks_at_the_labels_of_unlabelled_images(name):
-    method, tx, ts = build(name)
+    method, tx, ts = build(name, weight=0.1)
     step = compiled(functools.partial(train_step, method, tx, steps=40))
     blind, other = batch(), ts
     if not method.teach:
