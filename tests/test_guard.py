@@ -88,3 +88,20 @@ def test_pretraining_is_watched(config, tmp_path):
     experiment.run(config, tmp_path)
     rows = [r for r in log.read(tmp_path / 'seed0/pretrain/metrics.jsonl') if 'val/knn' in r]
     assert len(rows) == 2 and all(0 <= r['val/knn'] <= 1 and r['val/features_rank'] > 1 for r in rows)
+
+
+@pytest.mark.parametrize(
+    'means, word',
+    [
+        ({}, ''),
+        ({'unlabeled': 0.5, 'coverage': 0.6, 'top_class': 0.3}, ''),
+        ({'unlabeled': 0.0, 'coverage': 0.0}, 'no unlabelled image counts'),
+        ({'unlabeled': 0.0, 'coverage': 0.5}, 'the two views'),
+        ({'unlabeled': 0.0}, 'the two views'),
+        ({'unlabeled': 0.5, 'coverage': 0.6, 'top_class': 0.99}, 'one class'),
+        ({'unlabeled': 0.5, 'coverage': 1.0, 'top_class': 0.3}, 'the threshold selects nothing'),
+    ],
+)
+def test_unlabelled_losses_without_effect(means, word):
+    found = guard.idle(means)
+    assert word in found and bool(word) == bool(found)

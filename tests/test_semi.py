@@ -1,11 +1,13 @@
 """A whole run of a semi-supervised way beside its control."""
 
+import jax
 import numpy as np
 import pytest
 
-from ssljax import experiment
+from ssljax import checkpoint, experiment, guard, preempt, train
+from ssljax import config as configs
 from ssljax.data import feed as feeds
-from ssljax.data import sources
+from ssljax.data import sources, split
 from ssljax.evals import gallery
 from ssljax.log import read
 
@@ -59,6 +61,114 @@ def test_all_of_few_labels_are_one_batch(config, mesh):
     assert experiment.labeled_batch(config, 10**6, mesh) == config.semi.batch_size
     config.semi.labeled_batch_size = 20
     assert experiment.labeled_batch(config, 8, mesh) == 20
+
+
+@pytest.fixture
+def joint(config):
+    config.pretrain.method = 'none'
+    config.transfer.ways = ('scratch', 'fixmatch')
+    config.transfer.scratch.update(steps=6, evals=2)
+    config.semi.update(epochs=0.0, steps=8, evals=2, batch_size=16, strong='cutout(3)', idle=0.0)
+    config.semi.optim.update(name='sgd', lr=0.05)
+    config.evaluate.update(knn=0, probe=False)
+    return config
+
+
+def test_a_joint_way_is_evaluated_by_its_averaged_weights_and_resumes(joint, tmp_path, monkeypatch):
+    whole = experiment.run(joint, tmp_path / 'whole')
+    assert whole['seeds'][0]['ways']['fixmatch']['steps'] == 8
+    rows = read(tmp_path / 'whole/seed0/fixmatch/metrics.jsonl')
+    assert {'train/supervised', 'train/unlabeled', 'train/coverage', 'train/top_class'} <= set(rows[0])
+    asked = iter([False] * 9 + [True] * 100)  # SIGTERM in the middle of the second stage
+    monkeypatch.setattr(preempt, 'asked', lambda: next(asked))
+    with pytest.raises(preempt.Preempted):
+        experiment.run(joint, tmp_path / 'again')
+    monkeypatch.undo()
+    again = experiment.run(joint, tmp_path / 'again')
+    assert again['summary'] == whole['summary']
+
+
+def test_a_joint_way_can_start_from_the_supervised_or_the_pretrained_weights(joint, tmp_path, monkeypatch):
+    first = {}
+    fit = train.fit
+    keep = lambda program, variables, **k: first.update({k['title']: variables}) or fit(program, variables, **k)
+    monkeypatch.setattr(train, 'fit', keep)
+    joint.semi.start = 'scratch'
+    experiment.run(joint, tmp_path / 'supervised')
+    done = checkpoint.load_variables(tmp_path / 'supervised/seed0/scratch/model')[0]
+    jax.tree.map(np.testing.assert_array_equal, first['seed 0 · fixmatch']['params'], done['params'])
+    joint.semi.start, joint.pretrain.method = 'pretrained', 'rotation'
+    experiment.run(joint, tmp_path / 'rotation')
+    done = checkpoint.load_variables(tmp_path / 'rotation/seed0/pretrain/model')[0]
+    begun = first['seed 0 · fixmatch']['params']
+    jax.tree.map(np.testing.assert_array_equal, begun['backbone'], done['params']['backbone'])
+    joint.pretrain.method = 'none'
+    with pytest.raises(ValueError, match='fixmatch, which start from a pretrained backbone'):
+        experiment.run(joint, tmp_path / 'none')
+
+
+def test_students_follow_each_other(joint, tmp_path, monkeypatch):
+    joint.transfer.ways = ('noisy_student',)
+    joint.semi.noisy_student.update(threshold=0.0, width=24)
+    seen, make = [], feeds.JointFeed
+    monkeypatch.setattr(feeds, 'JointFeed', lambda a, b: seen.append(b) or make(a, b))
+    result = experiment.run(joint, tmp_path)
+    assert sorted(p.name for p in (tmp_path / 'seed0').iterdir() if p.is_dir()) == [
+        'noisy_student', 'noisy_student_1', 'scratch',
+    ]  # fmt: skip
+    labels = np.asarray(seen[1].arrays['label'])
+    assert (labels >= 0).all() and len(set(np.bincount(labels))) == 1
+    kernel = checkpoint.load_variables(tmp_path / 'seed0/noisy_student/model')[0]['params']['backbone']['conv1']
+    assert kernel['conv']['kernel'].shape[-1] == 24
+    assert set(result['summary']) == {'noisy_student'}
+
+
+def test_variants_are_further_ways(joint, tmp_path):
+    joint.transfer.ways = ('scratch', 'longer', 'fixmatch', 'loose')
+    joint.variants = (
+        ('longer', 'scratch', (('transfer.scratch.steps', 9),)),
+        ('loose', 'fixmatch', (('semi.fixmatch.threshold', 0.0), ('semi.steps', 5))),
+    )
+    ways = experiment.run(joint, tmp_path)['seeds'][0]['ways']
+    assert {w: r['steps'] for w, r in ways.items()} == {'scratch': 6, 'longer': 9, 'fixmatch': 8, 'loose': 5}
+    coverage = [r['train/coverage'] for r in read(tmp_path / 'seed0/loose/metrics.jsonl') if 'train/coverage' in r]
+    assert coverage == [1.0] * len(coverage)
+    page = (tmp_path / 'report.html').read_text()
+    assert 'semi.fixmatch.threshold' in page and 'longer' in page
+
+
+@pytest.mark.parametrize(
+    'variant, message',
+    [
+        (('scratch', 'scratch', ()), 'is no way'),
+        (('Plain', 'scratch', ()), 'small letters'),
+        (('plain', 'scrach', ()), 'did you mean scratch'),
+        (('plain', 'scratch', (('transfer.augmnt', ''),)), 'did you mean transfer.augment'),
+        (('plain', 'scratch', (('data.labels', '5'),)), 'can change fields of transfer and semi'),
+        (('plain', 'scratch'), 'each is'),
+    ],
+)
+def test_a_variant_that_cannot_be_trained_is_explained(joint, variant, message):
+    joint.variants = (variant,)
+    with pytest.raises(ValueError, match=message):
+        configs.check(joint)
+
+
+def test_an_unlabelled_loss_without_effect_warns_and_then_stops(joint, tmp_path, capfd):
+    joint.semi.fixmatch.threshold = 1.0
+    joint.semi.steps = 24
+    result = experiment.run(joint, tmp_path / 'warned')
+    assert 'no unlabelled image counts' in capfd.readouterr().err
+    assert 'no unlabelled image counts' in result['seeds'][0]['ways']['fixmatch']['warnings'][0]
+    joint.semi.idle = 0.25
+    with pytest.raises(guard.Stopped, match='lower the threshold'):
+        experiment.run(joint, tmp_path / 'stopped')
+
+
+def test_labels_in_the_unlabelled_stream_are_found(joint, tmp_path, monkeypatch):
+    monkeypatch.setattr(split.Split, 'hide', lambda self: self)
+    with pytest.raises(guard.Stopped, match='carry their label into the training step'):
+        experiment.run(joint, tmp_path)
 
 
 def test_an_unknown_way_names_the_nearest(config, tmp_path):
