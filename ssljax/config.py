@@ -40,8 +40,8 @@ def base() -> ConfigDict:
                 conv='auto',  # auto | xla | fast
                 norm='batch',  # conv9, mlp: batch | weight | none; the others have what their papers have
                 dropout=True,  # conv9: whether features are dropped in training; the others drop none
-                width=0,  # features of a layer; cnn: 0 is 16, vit: 0 is 64, conv9: 0 is 96, mlp: 0 is 128
-                depth=0,  # blocks; cnn: 0 is 2, vit: 0 is 4, mlp: 0 is 3
+                width=0,  # features of a layer; 0: cnn 16, vit 64, conv9 96, mlp 128, wrn28_2 32 (its group1)
+                depth=0,  # blocks; 0: cnn 2, vit 4, mlp 3, wrn28_2 4 (of each group)
                 heads=4,  # vit: of the attention; a divisor of the width
                 patch=4,  # vit: pixels a side of a patch; a divisor of the image's
             ),

@@ -11,6 +11,7 @@ from ssljax.models.mobilenet import mobilenet
 from ssljax.models.nin import nin
 from ssljax.models.resnet import resnet18, resnet34, resnet50
 from ssljax.models.vit import vit
+from ssljax.models.wrn import wrn28_2
 
 BACKBONES = {
     'cnn': cnn,
@@ -20,6 +21,7 @@ BACKBONES = {
     'resnet34': resnet34,
     'resnet50': resnet50,
     'mobilenet': mobilenet,
+    'wrn28_2': wrn28_2,
     'vit': vit,
     'conv9': conv9,
     'mlp': mlp,
@@ -31,8 +33,8 @@ def build(config, upto: str = '') -> layers.Backbone:
     """The backbone of config.backbone, whole or up to and including the layer `upto`.
 
     Args:
-        config: config.backbone with name, stem, dtype, conv, blocks (nin), width (cnn, vit, conv9, mlp), depth (cnn,
-            vit, mlp), heads and patch (vit), norm (conv9, mlp), dropout (conv9).
+        config: config.backbone with name, stem, dtype, conv, blocks (nin), width (cnn, vit, conv9, mlp, wrn28_2),
+            depth (cnn, vit, mlp, wrn28_2), heads and patch (vit), norm (conv9, mlp), dropout (conv9).
         upto: a layer's name; the layers after it are not made and have no parameters. '' makes all.
 
     Returns:

@@ -4,6 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from ssljax import models
+from ssljax.models import wrn
 
 KEY = jax.random.key(0)
 LAST = {'alexnet': 4096, 'resnet18': 512, 'resnet34': 512, 'resnet50': 2048, 'mobilenet': 1024}
@@ -66,6 +67,36 @@ def test_known_shapes():
     assert [models.layer_names(config('nin', blocks=n))[-1] for n in (3, 4, 5)] == ['conv3', 'conv4', 'conv5']
 
 
+def test_wide_resnet_is_the_papers():
+    activations, variables = shapes(config('wrn28_2'), 32)
+    maps = [(32, 32, 16), (32, 32, 32), (16, 16, 64), (8, 8, 128)]
+    assert dict(zip(('conv1', 'group1', 'group2', 'group3'), maps)) == {k: a.shape[1:] for k, a in activations.items()}
+    # counted by hand, with the head for ten classes; the papers say 1.47 M and 1.5 M
+    assert count(variables['params']) + 129 * 10 == 1_467_610
+    # WRN-28-10 has 36.5 M in the paper
+    wide = count(shapes(config('wrn28_2', width=160), 32)[1]['params']) + 641 * 10
+    assert round(wide / 1e5) == 365
+    small = shapes(config('wrn28_2', width=8, depth=2), 32)
+    assert small[0]['group3'].shape == (2, 8, 8, 32) and set(small[1]['params']['group2']) == {'unit1', 'unit2'}
+
+
+def test_wide_resnet_unit_by_hand():
+    x = jax.random.normal(KEY, (2, 6, 6, 3)) + 0.5
+    module = wrn.Unit(3, 1, False, jnp.float32, 'auto')
+    variables = jax.jit(module.init)(KEY, x)
+    eye = jnp.zeros((3, 3, 3, 3)).at[1, 1].set(jnp.eye(3))
+    variables['params']['conv1']['kernel'], variables['params']['conv2']['kernel'] = eye, 2 * eye
+    leaky = lambda v: jnp.where(v > 0, v, 0.1 * v) / jnp.sqrt(1 + 1e-5)
+    y = jax.jit(module.apply)(variables, x)
+    assert jnp.allclose(y, x + 2 * leaky(leaky(x)), atol=1e-5)
+
+
+def test_mobilenet_stems_at_32_pixels():
+    for stem, sides in (('cifar', (32, 2)), ('auto', (32, 2)), ('imagenet', (16, 1))):
+        activations = shapes(config('mobilenet', stem=stem), 32)[0]
+        assert (activations['conv1'].shape[1], activations['conv14'].shape[1]) == sides
+
+
 def test_upto_makes_no_later_parameters():
     activations, variables = shapes(config('resnet18'), 32, upto='block2')
     assert list(activations) == ['stem', 'block1', 'block2']
@@ -73,7 +104,7 @@ def test_upto_makes_no_later_parameters():
 
 
 def test_bfloat16_activations_float32_parameters():
-    for name in ('nin', 'mobilenet', 'alexnet', 'resnet50', 'cnn', 'conv9', 'mlp'):
+    for name in ('nin', 'mobilenet', 'alexnet', 'resnet50', 'cnn', 'conv9', 'mlp', 'wrn28_2'):
         activations, variables = shapes(config(name, dtype='bfloat16'), 32)
         assert {a.dtype for a in activations.values()} == {jnp.dtype('bfloat16')}
         assert {v.dtype for v in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
@@ -93,7 +124,7 @@ def test_evaluation_uses_running_statistics_and_training_updates_them():
 
 def test_fast_and_xla_backbones_agree():
     x = jax.random.normal(KEY, (2, 16, 16, 3))
-    for name, upto in (('nin', 'conv2'), ('resnet18', 'block1'), ('mobilenet', 'conv3')):
+    for name, upto in (('nin', 'conv2'), ('resnet18', 'block1'), ('mobilenet', 'conv3'), ('wrn28_2', 'group1')):
         fast, plain = (models.build(config(name, conv=mode), upto) for mode in ('fast', 'xla'))
         variables = jax.jit(plain.init)(KEY, x)
         outs = [jax.jit(lambda v, m=m: m.apply(v, x)[upto])(variables) for m in (fast, plain)]
@@ -114,6 +145,7 @@ def test_fast_and_xla_backbones_agree():
         ({'name': 'conv9', 'width': -1}, '0 .* or more'),
         ({'name': 'mlp', 'norm': ''}, 'batch, weight, none'),
         ({'name': 'mlp', 'depth': -1}, '0 .* or more'),
+        ({'name': 'wrn28_2', 'depth': -2}, 'depth=-2 .*0 .* or more'),
     ],
 )
 def test_wrong_settings_are_named(fields, words):

@@ -1,0 +1,103 @@
+"""WRN-28-2 (Zagoruyko & Komodakis 2016, arXiv:1605.07146) as semi-supervised learning uses it (Oliver et al. 2018;
+FixMatch, Sohn et al. 2020, in the authors' code): leaky ReLU of slope 0.1, no dropout.
+
+Where a unit changes the number of features, the very first has the activated input on its shortcut, those of group2 and
+group3 the plain one, as in FixMatch's code. Convolutions have no bias. BatchNorm has this code base's momentum 0.9 and
+epsilon 1e-5 (FixMatch: 0.999 and 1e-3); a stride's padding is symmetric, as in PyTorch.
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ssljax.models import layers
+
+_STEM, _WIDTH, _DEPTH = 16, 32, 4
+
+
+class Activate(nn.Module):
+    """BatchNorm and leaky ReLU of slope 0.1, [B, H, W, C] -> the same."""
+
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        return nn.leaky_relu(layers.BatchNorm(train, dtype=self.dtype, name='norm')(x), 0.1)
+
+
+class Unit(nn.Module):
+    """Twice BatchNorm, leaky ReLU and 3x3 convolution, plus the shortcut -> [B, H / stride, W / stride, width].
+
+    The shortcut is a 1x1 convolution where the number of features changes; with `activated` its input is the
+    activation, not x.
+    """
+
+    width: int
+    stride: int
+    activated: bool
+    dtype: jnp.dtype
+    mode: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        conv = functools.partial(layers.Conv, self.width, dtype=self.dtype, mode=self.mode)
+        y = Activate(self.dtype, name='activate1')(x, train)
+        shortcut = y if self.activated else x
+        y = conv(3, self.stride, name='conv1')(y)
+        y = conv(3, name='conv2')(Activate(self.dtype, name='activate2')(y, train))
+        if shortcut.shape != y.shape:
+            shortcut = conv(1, self.stride, name='shortcut')(shortcut)
+        return shortcut + y
+
+
+class Group(nn.Module):
+    """`depth` units, the first with the stride; with `last` a BatchNorm and activation after them."""
+
+    depth: int
+    width: int
+    stride: int
+    first: bool
+    last: bool
+    dtype: jnp.dtype
+    mode: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        kw = dict(dtype=self.dtype, mode=self.mode)
+        units = [
+            Unit(self.width, self.stride if i == 1 else 1, self.first and i == 1, name=f'unit{i}', **kw)
+            for i in range(1, self.depth + 1)
+        ]
+        x = layers.sequence(units, x, train)
+        return Activate(self.dtype, name='activate')(x, train) if self.last else x
+
+
+class Stem(nn.Module):
+    """3x3 convolution to 16 features, no stride and no activation."""
+
+    dtype: jnp.dtype
+    mode: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        return layers.Conv(_STEM, 3, dtype=self.dtype, mode=self.mode, name='conv')(x)
+
+
+def wrn28_2(config) -> layers.Backbone:
+    """conv1, group1, group2, group3 [B, H / 4, W / 4, 128], the last normalised and activated; 4 pixels and more.
+
+    config.width: features of group1, twice as many in group2 and four times in group3 (0: 32; a widening factor k is
+    width 16 k). config.depth: units in each group (0: 4; n of them are the paper's depth 6 n + 4). The stem is the same
+    at every image size. Raises ValueError for a width or depth below 0.
+    """
+    for name in ('width', 'depth'):
+        if config[name] < 0:
+            raise ValueError(f'backbone.{name}={config[name]} is not possible: it must be 0 (the default) or more')
+    width, depth, kw = config.width or _WIDTH, config.depth or _DEPTH, layers.common(config)
+    groups = [
+        (f'group{i + 1}', functools.partial(Group, depth, width * 2**i, min(2, i + 1), i == 0, i == 2, **kw))
+        for i in range(3)
+    ]
+    return layers.Backbone('wrn28_2', (('conv1', functools.partial(Stem, **kw)), *groups), min_size=4)
