@@ -19,7 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in PIL's convert('L')
+from ssljax.data.pixels import check as _check
+from ssljax.data.pixels import choose as _choose
+from ssljax.data.pixels import join_alpha as _join_alpha
+from ssljax.data.pixels import luma as _luma
+from ssljax.data.pixels import mean_luma as _mean_luma
+from ssljax.data.pixels import split_alpha as _split_alpha
+from ssljax.data.rand_augment import rand_augment
 
 
 def to_float(images):
@@ -291,6 +297,7 @@ OPS = {
         solarize,
         blur,
         cutout,
+        rand_augment,
     )
 }
 
@@ -357,52 +364,12 @@ def _parse_step(node, spec):
     return lambda key, images: OPS[name](key, images, *args, **kwargs)
 
 
-def _check(images):
-    if images.ndim != 4 or images.dtype != jnp.float32 or not 1 <= images.shape[3] <= 4:
-        raise ValueError(
-            f'images are {images.dtype} {list(images.shape)}; augmentation takes float32 '
-            '[B, H, W, C] in [0, 1] with 1 to 4 channels: use to_float first.'
-        )
-    return images.shape
-
-
 def _range(op, name, value, above, to=float('inf')):
     pair = tuple(value) if isinstance(value, (tuple, list)) else ()
     if len(pair) != 2 or not above < pair[0] <= pair[1] <= to:
         limit = f'above {above:g}' + (f' and up to {to:g}' if to < float('inf') else '')
         raise ValueError(f'{op}: {name} is {value}; it must be a range (low, high) {limit}.')
     return pair
-
-
-def _choose(key, p, changed, images):
-    if not 0 <= p <= 1:
-        raise ValueError(f'the probability p is {p}; it must be in [0, 1].')
-    if p == 1:
-        return changed
-    coin = jax.random.bernoulli(key, p, images.shape[:1] + (1,) * (images.ndim - 1))
-    return jnp.where(coin, changed, images)
-
-
-def _split_alpha(images):
-    n = {1: 1, 2: 1, 3: 3, 4: 3}[images.shape[-1]]
-    return images[..., :n], images[..., n:]
-
-
-def _join_alpha(colour, alpha):
-    return jnp.concatenate([colour, alpha], axis=-1) if alpha.shape[-1] else colour
-
-
-def _luma(colour):
-    if colour.shape[-1] == 1:
-        return colour
-    return sum(weight * colour[..., i : i + 1] for i, weight in enumerate(LUMA))
-
-
-def _mean_luma(colour):
-    """[B, H, W, 1 or 3] -> [B, 1, 1, 1]; one sum over a flat axis, which XLA's CPU backend vectorises."""
-    batch, height, width, channels = colour.shape
-    weights = np.tile(np.float32(LUMA if channels == 3 else (1.0,)), height * width) / (height * width)
-    return (colour.reshape(batch, -1) * weights).sum(1)[:, None, None, None]
 
 
 def _shift_hue(colour, turns):

@@ -24,6 +24,7 @@ SPECS = [
     'solarize(p=1.0)',
     'blur(p=1.0)',
     'cutout(4)',
+    'rand_augment(3, 8, p=0.9)',
 ]
 
 
@@ -83,7 +84,7 @@ def test_sharded_equals_unsharded():
     devices = jax.devices()[:2]
     auto = (jax.sharding.AxisType.Auto,)
     mesh = jax.make_mesh((len(devices),), ('data',), axis_types=auto, devices=devices)
-    run = compiled(augment.parse('crop(2)|rotate(10)|flip|blur'))
+    run = compiled(augment.parse('crop(2)|rotate(10)|flip|blur|rand_augment(2)'))
     images = some_images()
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec('data'))
     np.testing.assert_allclose(run(KEY, jax.device_put(images, sharding)), run(KEY, images), atol=2e-5)
