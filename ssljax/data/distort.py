@@ -1,7 +1,7 @@
 """The operations of RandAugment and CTAugment, for a batch in which every image has another one.
 
 The operations of one form are one pass over the batch, in which each image has its own coefficients (those of the
-identity where it has another operation), so that 19 operations cost about as much as five:
+identity where it has another operation):
 
 - tone, one line a * x + b a channel: autocontrast, brightness, contrast, invert
 - levels: equalize, posterize, solarize
@@ -60,7 +60,7 @@ def distort(key, images, kind, value, names=NAMES):
 
     Returns:
         The images, float32 [B, H, W, C] in [0, 1]. The outermost pixels (smooth, sharpness: 1, blur: 2) are not
-        smoothed, as in PIL.
+        smoothed, as in PIL. There is no reverse derivative where equalize is among the names.
 
     Raises:
         ValueError: images of another dtype or rank; an unknown name.
