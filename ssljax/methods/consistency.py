@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.losses import cross_entropy
-from ssljax.methods import network
+from ssljax.methods import network, strong
 
 OPTIONS = dict(
     weight=1.0,  # of the unlabelled loss
@@ -75,12 +75,12 @@ def make(
         raise ValueError(f'{name} has the averaged weights as its teacher: set semi.ema, for example to 0.999.')
     net = network.classifier(config, classes)
     weak = augment.parse(cfg.augment or config.transfer.augment)
-    views = strong_views(config, name) if trained == 'strong' else weak
+    views = strong.views(config, name) if trained == 'strong' else strong.plain(weak)
 
     def loss(params, state, ema, batch, key):
-        keys = jax.random.split(key, 4)
-        unlabeled = augment.to_float(batch['unlabeled'])
-        x = jnp.concatenate([weak(keys[0], augment.to_float(batch['image'])), views(keys[1], unlabeled)])
+        keys = jax.random.split(key, 5)
+        labeled, unlabeled = augment.to_float(batch['image']), augment.to_float(batch['unlabeled'])
+        x = jnp.concatenate([weak(keys[0], labeled), views.draw(keys[1], unlabeled, state)])
         outputs, state = network.apply(net, params, state, augment.normalize(x), train=True, key=keys[2])
         on_labeled, on_views = jnp.split(outputs['head'], [len(batch['image'])])
         guess = on_views
@@ -95,6 +95,7 @@ def make(
         rows, kept = compare(seen, state.get('memory'))
         if memory:
             state = state | {'memory': jax.lax.stop_gradient(kept)}
+        state = views.learn(keys[4], net, params, state, labeled, batch['label'])
         supervised = cross_entropy(on_labeled, batch['label'], smoothing=cfg.label_smoothing)
         supervised *= labeled_rows(seen) if labeled_rows else 1.0
         total, found = joined(supervised, batch['label'], on_labeled, rows['loss'], weight(options, batch['progress']))
@@ -103,7 +104,7 @@ def make(
 
     def init(key, batch):
         kept = {'memory': memory(batch['unlabeled_count'])} if memory else {}
-        return network.init(net, key, batch['image']) | kept
+        return network.init(net, key, batch['image']) | kept | views.memory
 
     return finish(config, net, init, loss, views=3 if trained != 'same' else 2)
 
@@ -147,16 +148,6 @@ def weight(options, progress):
 def most_frequent(logits):
     """The share of the class that is predicted most often; a scalar in [1/K, 1]."""
     return jnp.mean(jax.nn.one_hot(logits.argmax(1), logits.shape[1]), 0).max()
-
-
-def strong_views(config, name: str):
-    """(key, images float32 in [0, 1]) -> the same, of `semi.strong`; raises ValueError where there is none."""
-    if not config.semi.strong:
-        raise ValueError(
-            f'{name} compares a weak view with a strong one, but semi.strong is empty: set it, for example '
-            "--config.semi.strong='flip|crop(4)|rand_augment(2, 10)|cutout(16)'."
-        )
-    return augment.parse(config.semi.strong)
 
 
 def check(config, name: str) -> None:

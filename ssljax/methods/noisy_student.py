@@ -8,7 +8,7 @@ import numpy as np
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.losses import cross_entropy
-from ssljax.methods import consistency, network
+from ssljax.methods import consistency, network, strong
 
 OPTIONS = consistency.OPTIONS | dict(
     generations=2,  # students, one after the other
@@ -37,20 +37,22 @@ def make(config, shape, classes: int) -> Method:
         )
     config = config.copy_and_resolve_references()
     config.backbone.update(width=options.width or config.backbone.width, depth=options.depth or config.backbone.depth)
-    net, views = network.classifier(config, classes), consistency.strong_views(config, 'noisy_student')
+    net, views = network.classifier(config, classes), strong.views(config, 'noisy_student')
 
     def loss(params, state, ema, batch, key):
-        k_views, k_drop = jax.random.split(key)
-        x = views(k_views, augment.to_float(jnp.concatenate([batch['image'], batch['unlabeled']])))
+        k_views, k_drop, k_learn = jax.random.split(key, 3)
+        labeled = augment.to_float(batch['image'])
+        x = views.draw(k_views, jnp.concatenate([labeled, augment.to_float(batch['unlabeled'])]), state)
         outputs, state = network.apply(net, params, state, augment.normalize(x), train=True, key=k_drop)
         on_labeled, on_guessed = jnp.split(outputs['head'], [len(batch['image'])])
         supervised = cross_entropy(on_labeled, batch['label'], smoothing=config.semi.label_smoothing)
         guessed = cross_entropy(on_guessed, batch['unlabeled_label'])
         weight = consistency.weight(options, batch['progress'])
         total, found = consistency.joined(supervised, batch['label'], on_labeled, guessed, weight)
+        state = views.learn(k_learn, net, params, state, labeled, batch['label'])
         return total, (state, found | {'top_class': (consistency.most_frequent(on_guessed), jnp.ones(()))})
 
-    init = lambda key, batch: network.init(net, key, batch['image'])
+    init = lambda key, batch: network.init(net, key, batch['image']) | views.memory
     return consistency.finish(config, net, init, loss, views=2)._replace(
         generations=options.generations, teach=lambda logits: chosen(logits, options.threshold)
     )

@@ -37,10 +37,10 @@ def batch(labeled=6, unlabeled=12):
     }  # fmt: skip
 
 
-def build(name, lr=0.1, ema=0.9, **options):
+def build(name, lr=0.1, ema=0.9, strong='cutout(3)|color_jitter(0.2, 0.2)', **options):
     c = base()
     c.backbone.update(width=8, depth=1, conv='xla')
-    c.semi.update(ema=ema, strong='cutout(3)|color_jitter(0.2, 0.2)')
+    c.semi.update(ema=ema, strong=strong)
     c.semi[name].update(options)
     c.semi.optim.update(name='sgd', lr=lr, schedule='constant')
     method = methods.semi(name, c, SHAPE, CLASSES)
@@ -101,6 +101,16 @@ def test_the_guess_has_no_gradient_and_a_threshold_counts():
         _, (_, metrics) = m.loss(ts.params, ts.state, ts.ema, batch() | {'progress': 0.5}, KEY)
         assert metrics['coverage'][0] / metrics['coverage'][1] == share
         assert (metrics['unlabeled'][0] > 0) == bool(share)
+
+
+@pytest.mark.parametrize('name', ['fixmatch', 'noisy_student'])
+def test_ctaugment_learns_how_strong_it_may_be(name):
+    method, tx, ts = build(name, strong='flip|ct_augment(1)|cutout(3)')
+    assert set(ts.state['ct_augment']) >= {'rotate', 'solarize'}
+    new, _ = compiled(functools.partial(train_step, method, tx, steps=40))(ts, batch(), KEY)
+    rates = new.state['ct_augment']
+    changed = [k for k in rates if (rates[k] != 1).any()]
+    assert 1 <= len(changed) <= 6 and all(0.99**6 <= rates[k].min() <= 1 for k in changed)
 
 
 def test_the_weight_of_the_unlabelled_loss_rises():
