@@ -26,6 +26,7 @@ def base() -> ConfigDict:
                 labels='all',  # the label budget, or list:PATH, a file that names the labelled images
                 choose='random',  # random (stratified) | typical (they represent the rest: data/pick.py)
                 features='',  # typical: a workdir or stage of another run, whose pretrained backbone is looked with
+                pool=0,  # how many of the other training images are used, without labels; 0: all
                 val='10%',  # carved from the training labels, unless the source brings its own
                 test='20%',  # only where the source has no test split
                 unlabeled='',  # a further folder: or npz: path of unlabelled images

@@ -26,7 +26,7 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
     found = partitions.partition(
         source.train.labels, len(source.classes), budget=config.data.labels,
         val='0' if source.val is not None else config.data.val, seed=seed, classes=source.classes, names=names,
-        represent=represent and functools.partial(represent, seed=seed),
+        represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
     )  # fmt: skip
     if names:
         files.write_atomically(directory / 'labels.txt', ''.join(f'{names[row]}\n' for row in found.labeled))

@@ -13,11 +13,11 @@ from ssljax.data import pick
 from ssljax.files import write_npz
 
 # First part of the key of each seeded order, so that no two uses share one.
-_LABELS, _VAL, _TEST = 1, 2, 3
+_LABELS, _VAL, _TEST, _POOL = 1, 2, 3, 4
 
 
 class Partition(NamedTuple):
-    """Three disjoint sets of rows that together are the whole training split; each int64 [n], sorted."""
+    """Three disjoint sets of rows, together the whole training split or, with a `pool`, less; int64 [n], sorted."""
 
     labeled: np.ndarray
     unlabeled: np.ndarray
@@ -32,7 +32,7 @@ def permutation(n, *key):
     return np.argsort(np.random.Philox(np.random.SeedSequence(key)).random_raw(n), kind='stable')
 
 
-def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None, represent=None):
+def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None, represent=None, pool=0):
     """Splits training rows into labelled, unlabelled and validation rows.
 
     Both amounts are written '1000' (images in total), '10/class', '1%' (of the rows that have a label) or
@@ -52,6 +52,7 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
       classes: names of the classes, used in messages.
       names: names of the images, for a list.
       represent: chooses labelled rows in place of the seeded order, as in `choose`; budgets are then not nested.
+      pool: how many of the other rows are unlabelled ones, at random; 0: all.
 
     Returns:
       Partition. The unlabelled rows do not contain the labelled ones: a method that wants both joins them.
@@ -82,6 +83,13 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
             represent=represent,
         )  # fmt: skip
     unlabeled = np.setdiff1d(np.arange(len(labels)), np.concatenate([val_rows, labeled]))
+    if not 0 <= pool <= len(unlabeled):
+        raise ValueError(
+            f'config.data.pool={pool}, but {len(unlabeled)} images are neither labelled nor for validation: give at most '
+            'so many, or 0 for all.'
+        )
+    if pool:
+        unlabeled = np.sort(unlabeled[permutation(len(unlabeled), seed, _POOL)[:pool]])
     missing = num_classes - len(np.unique(labels[labeled]))
     if missing:
         logging.warning(

@@ -125,3 +125,12 @@ def test_save_and_load(tmp_path):
 def test_digest():
     assert partitions.digest([1, 2]) == partitions.digest(np.array([1, 2], np.int32))
     assert partitions.digest([1, 2]) != partitions.digest([2, 1])
+
+
+def test_a_pool_limits_the_unlabelled_rows():
+    labels = np.arange(200) % 4
+    whole, some = (partitions.partition(labels, 4, budget='20', val='10', seed=1, pool=n) for n in (0, 50))
+    assert len(whole.unlabeled) == 170 and len(some.unlabeled) == 50
+    assert set(some.unlabeled) < set(whole.unlabeled) and np.array_equal(some.labeled, whole.labeled)
+    with pytest.raises(ValueError, match='config.data.pool=171, but 170 images'):
+        partitions.partition(labels, 4, budget='20', val='10', seed=1, pool=171)
