@@ -3,10 +3,9 @@
     python -m ssljax.main --config=configs/mobilenet_cifar10.py --workdir=runs/mobilenet
 
 A published walk-through has 43.66% from the labels and 55.89% with a commercial platform that tunes itself and then
-trains in two phases, supervised and semi-supervised, each until validation settles. Here `scratch` is the first, without
-augmentation; `augmented` is it with augmentation alone, `unlabelled` FixMatch from random weights without the
-supervised phase, and `fixmatch` the two phases. Add --config.tune=True to let it choose batch size, learning rate and
-regularisation itself.
+trains in two phases, supervised and semi-supervised, each until validation settles. Here `scratch` is the first,
+without augmentation, `augmented` the same with augmentation alone, and `fixmatch` the second phase, which begins with
+the weights of `scratch`. Add --config.tune=True to let it choose batch size, learning rate and regularisation itself.
 """
 
 from ssljax.config import base

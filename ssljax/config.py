@@ -17,6 +17,17 @@ def base() -> ConfigDict:
         dict(
             name='run',
             seeds=(0,),  # each seed has its own label set, initial weights and batch order
+            tune=False,  # before training, short runs decide what `tuning` says
+            tuning=dict(
+                minutes=10.0,  # in all; a hard limit
+                decide=('batch_size', 'rate', 'regularisation', 'options', 'duration'),
+                trials=40,  # settings that a search tries for one way, at most
+                eta=3,  # successive halving: the best of so many train so many times as long
+                augment=(),  # pipelines to choose from, from weak to strong; (): some that suit the image's size
+                batch_max=1024,
+                images=5000,  # of validation, at most
+                compare=True,  # the tuned ways are trained as they were given, too, as variants
+            ),
             data=dict(
                 source='digits',  # digits | circles | tfds:NAME | folder:PATH | npz:PATH | synthetic:HxWxC:K
                 data_dir='',  # where TensorFlow Datasets keeps prepared data
@@ -187,6 +198,8 @@ def check(config) -> None:
     trained = {variant(config, way)[0] for way in config.transfer.ways}
     if 'two_stage' in trained and 'frozen' not in config.transfer.ways:
         raise ValueError('transfer.ways has two_stage without frozen, its first stage: add frozen.')
+    if config.tune:
+        _tuning(config.tuning)
     if not config.seeds:
         raise ValueError('seeds is empty: give at least one, for example --config.seeds="(0,1,2)".')
     if len(set(config.seeds)) != len(config.seeds):
@@ -230,6 +243,16 @@ def _variants(config, ways) -> list[str]:
                 )
         names.append(name)
     return names
+
+
+def _tuning(node):
+    for field, least in (('minutes', 0.01), ('trials', 1), ('eta', 2), ('batch_max', 1), ('images', 1)):
+        if node[field] < least:
+            raise ValueError(f'tuning.{field} is {node[field]}; it must be at least {least}.')
+    known = base().tuning.decide
+    for name in node.decide:
+        if name not in known:
+            raise ValueError(f'tuning.decide has {name!r}{nearest(name, known)} (known: {", ".join(known)}).')
 
 
 def _one_of(node, name, allowed):

@@ -70,9 +70,13 @@ def run(config, workdir) -> dict:
 
 
 def _run(config, workdir: Path, began: float) -> dict:
-    _claim(config, workdir)
+    claim(config, workdir)
     source = sources.load(config.data)
-    state = _prepare(config, workdir, source)
+    if config.tune:
+        from ssljax import tune  # not at the top: it runs stages of experiments
+
+        config = tune.tuned(config, workdir, source)
+    state = prepare(config, workdir, source)
     for seed in config.seeds:
         train_seed(state, seed)
     preempt.check()
@@ -84,7 +88,7 @@ def _run(config, workdir: Path, began: float) -> dict:
     return outcome
 
 
-def _claim(config, workdir: Path) -> None:
+def claim(config, workdir: Path) -> None:
     """Stores the config in a new workdir; refuses one in which another config has begun."""
     new, old = configs.to_dict(config), files.read_json(workdir / 'config.json')
     if old is not None and (changed := configs.differences(old, new)):
@@ -96,7 +100,8 @@ def _claim(config, workdir: Path) -> None:
         files.write_json(workdir / 'config.json', new)
 
 
-def _prepare(config, workdir, source) -> Run:
+def prepare(config, workdir, source) -> Run:
+    """What all seeds share; raises ValueError where `workdir` was begun with other training images."""
     mesh = make_mesh()
     for batch_size in (config[k].batch_size for k in ('pretrain', 'semi', 'transfer', 'evaluate')):
         check_batch(batch_size, mesh)

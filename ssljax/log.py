@@ -14,7 +14,8 @@ class MetricLog:
     """One stage's metrics. Flat names such as 'train/loss'; one JSON object a line, each with its step."""
 
     def __init__(self, directory, title: str, total: int, resume_step: int):
-        """Lines after `resume_step` are dropped: the steps that wrote them are trained again."""
+        """Lines after `resume_step` are dropped: the steps that wrote them are trained again. Without a title there is
+        no line of progress."""
         self.path = Path(directory) / 'metrics.jsonl'
         self.path.parent.mkdir(parents=True, exist_ok=True)
         kept = [r for r in read(self.path) if r['step'] <= resume_step]
@@ -36,7 +37,7 @@ class MetricLog:
     def progress(self, step: int, end: bool = False) -> None:
         """On a terminal one line that is written over; elsewhere a line every 10 seconds."""
         tty, now = sys.stderr.isatty(), time.time()
-        if not end and now - self.shown < (0.2 if tty else 10.0):
+        if not self.title or not end and now - self.shown < (0.2 if tty else 10.0):
             return
         self.shown = now
         rate = (step - self.first) / max(now - self.started, 1e-9)

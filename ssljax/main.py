@@ -19,6 +19,11 @@ _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default
 
 def main(_) -> int:
     """Runs, or goes on with, one experiment; returns the exit code."""
+    return command(experiment.run)
+
+
+def command(work) -> int:
+    """Calls work(config, workdir) with those of the flags; returns the exit code."""
     logging.set_verbosity(logging.WARNING)
     config = _CONFIG.value
     if config is None:
@@ -30,7 +35,7 @@ def main(_) -> int:
     if 'JAX_COORDINATOR_ADDRESS' in os.environ:
         jax.distributed.initialize()
     try:
-        experiment.run(config, _WORKDIR.value or Path('runs') / config.name)
+        work(config, _WORKDIR.value or Path('runs') / config.name)
     except preempt.Preempted:
         print('stopped by SIGTERM; all is saved: the same command goes on from here', file=sys.stderr)
         return preempt.RESUME

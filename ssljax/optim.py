@@ -63,10 +63,11 @@ def path_name(path) -> str:
     return '/'.join(str(getattr(k, 'key', getattr(k, 'name', getattr(k, 'idx', k)))) for k in path)
 
 
-def make(cfg, steps: int) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """The optimiser of a stage and its schedule. Weight decay is L2 in the gradient for sgd (as in the sources of
-    the field) and decoupled for adamw; a parameter whose learning-rate factor is 0 is frozen and has no state."""
-    rate = schedule(cfg, steps)
+def make(cfg, steps: int, rate=None) -> tuple[optax.GradientTransformation, optax.Schedule]:
+    """The optimiser of a stage and its schedule, `rate` where one is given. Weight decay is L2 in the gradient for sgd
+    (as in the sources of the field) and decoupled for adamw; a parameter whose learning-rate factor is 0 is frozen and
+    has no state."""
+    rate = rate or schedule(cfg, steps)
     if cfg.name not in ('sgd', 'adamw'):
         raise ValueError(f'optim.name is {cfg.name!r}; it can be sgd or adamw.')
 

@@ -173,7 +173,8 @@ def fit(
                 log.note(step, idle)
             epoch = step * feed.batch_size / feed.n
             log.write(step, {'epoch': epoch, 'lr': rate} | {f'train/{k}': v for k, v in means.items()})
-            progress['totals'] = _nothing(progress['totals']['sums'])
+            # Where they were before: other shardings would compile the program anew.
+            progress['totals'] = jax.device_put(_nothing(progress['totals']['sums']), replicated(mesh))
         if at_eval:
             jax.block_until_ready(ts)
             timer.lap(step)

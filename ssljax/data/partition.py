@@ -85,8 +85,8 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     unlabeled = np.setdiff1d(np.arange(len(labels)), np.concatenate([val_rows, labeled]))
     if not 0 <= pool <= len(unlabeled):
         raise ValueError(
-            f'config.data.pool={pool}, but {len(unlabeled)} images are neither labelled nor for validation: give at most '
-            'so many, or 0 for all.'
+            f'config.data.pool={pool}, but {len(unlabeled)} images are neither labelled nor for validation: give at '
+            'most so many, or 0 for all.'
         )
     if pool:
         unlabeled = np.sort(unlabeled[permutation(len(unlabeled), seed, _POOL)[:pool]])

@@ -94,6 +94,12 @@ def semi_options() -> dict:
     return {name: dict(module.OPTIONS) for name, module in SEMI.items()}
 
 
+def tuned_options(name: str) -> dict:
+    """{option: choices, from weak to strong} that the tuner may search for the semi-supervised method `name`: its
+    module's table TUNED, {} without one."""
+    return getattr(SEMI[name], 'TUNED', {})
+
+
 def pretext(config, shape):
     """The pretext task `config.pretrain.method` for images of `shape` (H, W, C): a name, or a weighted sum such as
     'rotation + 0.5*simclr'.

@@ -15,6 +15,7 @@ OPTIONS = adversarial.OPTIONS | dict(
     generator='feature_matching',  # logit | feature_matching: what the generator minimises
     unlabeled=1.0,  # weight of the unsupervised loss
 )
+TUNED = dict(unlabeled=(0.3, 1.0, 3.0, 10.0))
 
 
 def make(config, shape, classes: int) -> Method:

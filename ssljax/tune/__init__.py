@@ -1,0 +1,68 @@
+"""Self-tuning: before training, short runs on the first seed's training and validation images decide batch size,
+learning rate, regularisation, the options of semi-supervised methods and the duration. The test split is not given to
+anything in here."""
+
+import sys
+from pathlib import Path
+
+from ssljax import config as configs
+from ssljax import experiment, files
+from ssljax.data import sources
+from ssljax.tune import decision, plan
+
+
+def tuned(config, workdir, source):
+    """`config` with what was decided in `workdir`; decided now, and written there, where it was not before.
+
+    Files: WORKDIR/tuning/decisions.json (see `decision.record`) and tuned.py, a config that needs no tuning.
+
+    Args:
+      config: the run's config, with `tuning`.
+      workdir: the run's folder.
+      source: sources.Source.
+
+    Raises:
+      ValueError: several processes, or no image for validation.
+      preempt.Preempted: SIGTERM came; tuning begins anew with the same command.
+    """
+    place = Path(workdir) / 'tuning'
+    record = files.read_json(place / 'decisions.json')
+    if record is None:
+        record = plan.decide(config, Path(workdir), source._replace(test=None))
+        changed = decided(config, record['decisions'])
+        files.write_atomically(place / 'tuned.py', decision.recipe(changed, record['decisions'], place / 'tuned.py'))
+        files.write_json(place / 'decisions.json', record)
+        print(f'tuned in {record["seconds"]:.0f} s with {record["trials"]} short runs: {place}', file=sys.stderr)
+    return decided(config, record['decisions'])
+
+
+def decided(config, decisions: list[dict]):
+    """The config with the decisions of a record and, where tuning.compare says so, with a variant WAY_untuned of each
+    tuned way, which has all fields as they were before."""
+    new = decision.apply(config, decisions)
+    if not (config.tuning.compare and decisions):
+        return new
+    before = tuple(
+        (d['field'], tuple(d['before']) if isinstance(d['before'], list) else d['before']) for d in decisions
+    )
+    tuned = [w for w in plan.tunable(config) if any(d['field'].startswith(plan.prefix(w)) for d in decisions)]
+    new.variants = (*config.variants, *((f'{w}_untuned', w, before) for w in tuned))
+    ways = config.transfer.ways
+    new.transfer.ways = tuple(name for w in ways for name in ((w, f'{w}_untuned') if w in tuned else (w,)))
+    return new
+
+
+def run(config, workdir) -> None:
+    """Tunes and does not train; main with --config.tune=True and the same workdir goes on from there.
+
+    Raises:
+      ValueError, OSError: something the user can mend.
+      preempt.Preempted: SIGTERM came.
+    """
+    config = config.copy_and_resolve_references()
+    config.tune, workdir = True, Path(workdir)
+    configs.check(config)
+    with files.lock(workdir):
+        experiment.claim(config, workdir)
+        tuned(config, workdir, sources.load(config.data))
+    print(workdir / 'tuning/tuned.py')

@@ -1,0 +1,72 @@
+"""Batch size: doubled until memory or speed ends it; the knee of measured throughput."""
+
+import time
+
+from ssljax.tune.decision import Decision, changed, get, plot
+
+ENOUGH = 0.9  # of the best throughput
+SECONDS = 0.7  # of training that a throughput is measured over
+FIRST = 32  # 16 where there are few images
+
+
+def decide(bench, way: str, config, until: float) -> list[Decision]:
+    """The smallest batch with at least ENOUGH of the best throughput among those that fit, at most a tenth of the
+    images, so that few labels still give steps, but at least 32.
+
+    Args:
+      bench: bench.Bench.
+      way: of training.
+      config: the run's.
+      until: time.time() at which the last measurement may begin.
+    """
+    began = time.time()
+    field = 'semi.batch_size' if way != 'scratch' else 'transfer.batch_size'
+    rates, ended = measure(bench, way, config, field, until)
+    fit = {size: rate for size, rate in rates.items() if rate}
+    before = get(config, field)
+    if not fit or len(rates) < 2:
+        why = f'{len(fit)} sizes could be measured, too few to choose from ({ended}), so it stays'
+        return [Decision(field, before, before, why, time.time() - began)]
+    value, best = knee(fit), max(fit.values())
+    why = (
+        f'{value} images a step give {fit[value]:.0f} images a second, {100 * fit[value] / best:.0f}% of the best of '
+        f'{len(fit)} sizes from {min(fit)} to {max(fit)} ({best:.0f} at {max(fit, key=fit.get)}); {ended}'
+    )
+    rates = dict(sorted(rates.items()))
+    picture = plot(
+        'Batch size', 'images a step', 'images per second', rates, {way: rates.values()}, value, xscale='log'
+    )
+    return [Decision(field, before, value, why, time.time() - began, picture)]
+
+
+def measure(bench, way, config, field, until) -> tuple[dict, str]:
+    """({size: images per second, None where memory was not enough}, why there is no larger one)."""
+    limit = max(min(bench.images(way) // 10, config.tuning.batch_max), 32)
+    devices = bench.run.mesh.size
+    size = -(-(FIRST if limit > FIRST else FIRST // 2) // devices) * devices
+    rates, steps = {}, 12 * bench.per_call(config)
+    while size <= limit or not rates:
+        if rates and time.time() > until:
+            return rates, 'larger ones were not tried for want of time'
+        out = bench.train(way, changed(config, {field: size}), steps, evals=1, images=1)
+        if out.failed == 'memory':
+            rates[size] = None
+            if any(rates.values()) or size // 2 < devices or size // 2 % devices:
+                return rates, f'{max(rates)} do not fit in memory'
+            size //= 2
+            continue
+        if out.failed == 'time':
+            return rates, 'larger ones were not tried for want of time'
+        rates[size] = out.rate
+        if None in rates.values():
+            return rates, f'{2 * size} do not fit in memory'
+        if len(rates) > 2 and max(rates, key=rates.get) not in list(rates)[-2:]:
+            return rates, 'the last two doublings brought nothing'
+        size *= 2
+        steps = min(max(int(SECONDS * (out.rate or 1) / size), 6 * bench.per_call(config)), 400)
+    return rates, f'{limit} is the most for {bench.images(way)} images'
+
+
+def knee(rates: dict[int, float]) -> int:
+    """The smallest size with at least ENOUGH of the best rate."""
+    return min(size for size, rate in rates.items() if rate >= ENOUGH * max(rates.values()))

@@ -1,0 +1,266 @@
+"""Short runs through the one loop, and what they cost."""
+
+import functools
+import json
+import shutil
+import time
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssljax import config as configs
+from ssljax import experiment, guard, log, optim, preempt, train
+from ssljax.core import split
+from ssljax.platform import compiler_options
+from ssljax.sharding import replicated
+
+STEPS = 2**17  # of the longest short run
+EVALS = 2
+_ARGUMENTS = ('optim.lr', 'optim.weight_decay', 'optim.schedule', 'optim.warmup', 'optim.milestones', 'optim.gamma')
+_ARGUMENTS += ('epochs', 'steps', 'examples', 'evals', 'patience')
+
+
+class Outcome(NamedTuple):
+    """What a short run gave.
+
+    value: the best top-1 on validation, in [0, 1]; None where the run failed, then `failed` is 'diverged', 'memory' or
+      'time'.
+    curve: ((step, top-1 on validation), ...). rate: images per second, of the larger batch of a step, without
+    compilation and evaluation. seconds: in all.
+    """
+
+    value: float | None
+    failed: str
+    curve: tuple
+    rate: float
+    seconds: float
+
+
+class Late(Exception):
+    """The time for tuning is over."""
+
+
+class Timed(NamedTuple):
+    """A feed whose payloads end with Late."""
+
+    arrays: object
+    get: object
+    n: int
+    batch_size: int
+    path: str
+    payloads: object
+
+
+class Bench:
+    """Trains and times short runs of one seed.
+
+    A program is compiled for each batch size and static option; learning rate, weight decay, schedule and number of
+    steps are its arguments, so that runs that differ in these alone share it.
+    """
+
+    def __init__(self, run, seed: int, labeled, unlabeled, val, directory, deadline: float):
+        """run: experiment.Run. labeled, unlabeled, val: Splits. directory: for files of the runs, which are removed.
+        deadline: time.time() at which every run ends."""
+        self.run, self.seed, self.val = run, seed, val
+        self.labeled, self.unlabeled = labeled, unlabeled
+        self.directory, self.deadline = directory, deadline
+        self.trials, self.programs, self.done = 0, {}, {}
+        self.rates, self.fixed, self.look = {}, {True: 0.0, False: 0.0}, 0.0
+
+    def train(self, way: str, config, steps: int, *, evals: int = EVALS, images: int = 0) -> Outcome:
+        """One run of a way of training; one that was done before is remembered.
+
+        Args:
+          way: 'scratch' or the name of a semi-supervised method.
+          config: the whole config of the run; the duration in it does not count.
+          steps: optimiser steps; rounded up to whole calls of the program.
+          evals: evaluations on validation, evenly spaced.
+          images: of validation; 0: all.
+
+        Raises:
+          preempt.Preempted: SIGTERM came.
+        """
+        preempt.check()
+        per_call = self.per_call(config)
+        steps = min(-(-max(steps, 1) // per_call) * per_call, STEPS // per_call * per_call)
+        name = json.dumps([way, configs.to_dict(config), steps, evals, images])
+        if name not in self.done:
+            self.done[name] = self._train(way, config, steps, evals, images)
+        return self.done[name]
+
+    def _train(self, way, config, steps, evals, images) -> Outcome:
+        began, directory = time.time(), self.directory / str(self.trials)
+        failed, record, fresh = '', {}, self.fresh(way, config)
+        if began + self.fixed[fresh] > self.deadline:  # compiling cannot be interrupted
+            return Outcome(None, 'time', (), 0.0, 0.0)
+        self.trials += 1
+        try:
+            record = self._fit(way, config, steps, evals, images, directory)
+        except guard.Stopped:
+            failed = 'diverged'
+        except Late:
+            failed = 'time'
+        except (MemoryError, jax.errors.JaxRuntimeError) as e:
+            if not out_of_memory(e):
+                raise
+            failed = 'memory'
+        curve = tuple((r['step'], r['val/top1']) for r in log.read(directory / 'metrics.jsonl') if 'val/top1' in r)
+        shutil.rmtree(directory, ignore_errors=True)
+        seconds = time.time() - began
+        if failed:
+            return Outcome(None, failed, curve, 0.0, seconds)
+        rate = record['images_per_second'] or steps * self.batch(way, config) / seconds
+        trained = steps * self.batch(way, config) / rate + (0 if images else evals * self.look)
+        self.rates.pop(self._static(way, config), None)  # to be the last
+        self.rates[self._static(way, config)] = rate
+        self.fixed[fresh] = max(seconds - trained, 0.0)
+        return Outcome(record['val']['top1'], '', curve, rate, seconds)
+
+    def _fit(self, way, config, steps, evals, images, directory) -> dict:
+        run = self.run._replace(config=config)
+        pair = way_is_semi(run, way)
+        feed = experiment.make_feed(run, way, (self.labeled, self.unlabeled) if pair else self.labeled, self.seed)
+        feed = Timed(
+            feed.arrays, feed.get, feed.n, feed.batch_size, feed.path,
+            functools.partial(until, self.deadline, feed.payloads),
+        )  # fmt: skip
+        key, cfg = self._static(way, config), stage(config, way)
+        if key not in self.programs:
+            method = experiment.classifier(config, run.source, way)
+            start = experiment._init(run._replace(methods={way: method}, programs={}), way, self.seed)
+            self.programs[key] = method, start, *compiled(method, cfg, feed.get, run.mesh)
+        method, start, step, evaluate = self.programs[key]
+        program = train.make_program(
+            method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=self.per_call(config)
+        )
+        program = program._replace(run=functools.partial(step, arguments(cfg, program, run.mesh)), evaluate=evaluate)
+        cfg.update(evals=evals, patience=0)
+        return train.fit(
+            program,
+            start,
+            feed=feed,
+            val=self.val if not images else self.val.take(np.arange(min(images, len(self.val)))),
+            cfg=cfg,
+            key=jax.random.key(self.seed),
+            mesh=run.mesh,
+            directory=directory,
+            title='',
+            meta={},
+            select='best',
+            log_every=max(steps // 4, 1),
+            save_every=np.inf,
+            eval_batch=config.evaluate.batch_size,
+        ).record
+
+    def per_call(self, config) -> int:
+        """Steps that are compiled into one call."""
+        return config.steps_per_call or (1 if self.run.mesh.devices.flat[0].platform == 'cpu' else 10)
+
+    def batch(self, way: str, config) -> int:
+        """Images of a step: the unlabelled ones, where there are any."""
+        return config[experiment.plan(config, way).section].batch_size
+
+    def images(self, way: str) -> int:
+        """Images of an epoch."""
+        return len(self.unlabeled) if way_is_semi(self.run, way) else len(self.labeled)
+
+    def own_steps(self, way: str, config) -> int:
+        """The duration that the config gives."""
+        return configs.stage_steps(config, 'semi' if way_is_semi(self.run, way) else way, self.images(way))
+
+    def calibrate(self, way: str, config) -> None:
+        """Measures what a run costs that compiles nothing, and an evaluation."""
+        steps = 24 * self.per_call(config)
+        self.train(way, config, steps)
+        if self.fresh(way, config):
+            return
+        _, start, _, look = self.programs[self._static(way, config)]
+        began = time.time()
+        train.evaluate(look, *split(start), self.val, config.evaluate.batch_size, self.run.mesh)
+        self.look = time.time() - began
+        second = min(int(self.speed(way, config)), self.own_steps(way, config))  # a short run looks slower than it is
+        self.train(way, config, max(second, steps + self.per_call(config)))
+
+    def fresh(self, way: str, config) -> bool:
+        """Whether a run would compile its program."""
+        return self._static(way, config) not in self.programs
+
+    def steps_in(self, way: str, config, seconds: float, evals: int = EVALS) -> int:
+        """How many steps a run of so many seconds can have that compiles nothing."""
+        left = seconds - self.fixed[False] - evals * self.look
+        return max(int(left * self.speed(way, config)), 0)
+
+    def seconds_of(self, way: str, config, steps: int, evals: int = EVALS) -> float:
+        """What a run will take."""
+        fixed = self.fixed[self.fresh(way, config)] + evals * self.look
+        return fixed + steps / max(self.speed(way, config), 1e-9)
+
+    def speed(self, way: str, config) -> float:
+        """Steps a second of the last run with this program, or else of the last run of all."""
+        rate = self.rates.get(self._static(way, config)) or next(reversed(self.rates.values()), 0.0)
+        return rate / self.batch(way, config)
+
+    def error(self, value: float) -> float:
+        """The standard error of a top-1 on the validation images."""
+        return float(np.sqrt(max(value * (1 - value), 0.0) / len(self.val)))
+
+    def _static(self, way, config) -> str:
+        values = configs.to_dict(config)
+        node = values[experiment.plan(config, way).section]
+        node = node if way_is_semi(self.run, way) else node[way]
+        for field in _ARGUMENTS:
+            *path, name = field.split('.')
+            (node[path[0]] if path else node).pop(name)
+        return json.dumps([way, values])
+
+
+def way_is_semi(run, way: str) -> bool:
+    """Whether a way trains on labelled and unlabelled images at once."""
+    return experiment.plan(run.config, way).section == 'semi'
+
+
+def stage(config, way: str):
+    """A copy of the stage's own config."""
+    return experiment.plan(config, way).cfg.copy_and_resolve_references()
+
+
+def compiled(method, cfg, get, mesh):
+    """((arguments, train state, totals, arrays, payload, key) -> (train state, totals), evaluate)."""
+    run = jax.jit(
+        functools.partial(run_steps, method, cfg.optim.to_dict(), get),
+        donate_argnums=(1, 2),
+        out_shardings=replicated(mesh),
+        compiler_options=compiler_options(),
+    )
+    evaluate = jax.jit(method.evaluate, out_shardings=replicated(mesh), compiler_options=compiler_options())
+    return run, evaluate
+
+
+def run_steps(method, fields: dict, get, values: dict, ts, totals, arrays, payload, key):
+    """train.run_steps with the learning rates, weight decay and number of steps of `arguments`."""
+    cfg = SimpleNamespace(**fields | {'weight_decay': values['weight_decay']})
+    tx, _ = optim.make(cfg, 1, rate=lambda step: values['rates'][step])
+    return train.run_steps(method, tx, get, values['steps'], ts, totals, arrays, payload, key)
+
+
+def arguments(cfg, program, mesh) -> dict:
+    """{'rates': [STEPS] float32, by step; 'weight_decay'; 'steps'}, on the devices."""
+    rates = jnp.broadcast_to(jnp.asarray(program.rate(jnp.arange(STEPS)), jnp.float32), (STEPS,))
+    values = {'rates': rates, 'weight_decay': jnp.float32(cfg.optim.weight_decay), 'steps': jnp.int32(program.steps)}
+    return jax.device_put(values, replicated(mesh))
+
+
+def until(deadline: float, payloads, *args):
+    """What payloads(*args) yields; raises Late after the deadline."""
+    for item in payloads(*args):
+        if time.time() > deadline:
+            raise Late
+        yield item
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of the host or of a device is not enough."""
+    return isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error)

@@ -1,0 +1,150 @@
+"""Schedule, steps and patience, from the learning curves of two long runs."""
+
+import math
+import time
+
+from ssljax.tune.decision import Decision, changed, get, plot
+from ssljax.tune.search import LONGEST
+
+OTHER = {'constant': 'cosine'}  # the schedule that is tried beside the given one; beside all others, 'constant'
+
+
+def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) -> list[Decision]:
+    """The schedule with the better validation; the steps at which it has settled, or a limit beyond it; a patience
+    that the curve would have survived.
+
+    Args:
+      bench: bench.Bench.
+      way: of training.
+      config: the run's.
+      prefix: of the stage's fields, such as 'semi'.
+      until: time.time() at which the last run should end.
+      shorter: {steps: top-1} of runs of this setting, each with its whole schedule.
+    """
+    began = time.time()
+    node = get(config, prefix)
+    given, field = node.optim.schedule, f'{prefix}.optim.schedule'
+    other = OTHER.get(given, 'constant')
+    own = bench.own_steps(way, config)
+    each = (until - began) / 2
+    evals = max(min(int(each / 3 / max(bench.look, 1e-9)), node.evals), 5)
+    steps = bench.steps_in(way, config, each, evals)
+    steps = min(steps, LONGEST * own)
+    if steps < max(own / 4, max(shorter, default=0) / 2):
+        return without(prefix, node, own, config.tuning.eta, shorter, bench)
+    runs = {given: bench.train(way, config, steps, evals=evals)}
+    other_config = changed(config, {field: other})
+    if time.time() + bench.seconds_of(way, other_config, steps, evals) < until:
+        runs[other] = bench.train(way, other_config, steps, evals=evals)
+    good = {name: out for name, out in runs.items() if out.value is not None}
+    if not good:
+        return without(prefix, node, own, config.tuning.eta, shorter, bench)
+    schedule = max(good, key=lambda name: good[name].value)
+    if given in good and good[schedule].value - good[given].value < bench.error(good[given].value):
+        schedule = given
+    value, curve = good[schedule].value, good[schedule].curve
+    last = curve[-1][0]
+    known = (shorter if schedule == given else {}) | {last: value}
+    limit, text = length(known, schedule, own, config.tuning.eta, bench.error(value))
+    wait = longest_wait(curve)
+    patience = min(max(math.ceil(2 * wait * node.evals / evals), least_patience(schedule, node.evals)), node.evals)
+    seconds = (time.time() - began) / 3
+    said = ', '.join(f'{100 * out.value:.2f}% with {name}' for name, out in good.items())
+    return [
+        Decision(
+            field, given, schedule, f'on validation after {last} steps: {said}', seconds,
+            plot('Schedule', 'steps', 'validation top-1', [s for s, _ in curve],
+                 {name: [v for _, v in out.curve] for name, out in good.items()},
+                 max(curve, key=lambda point: point[1])[0]),
+        ),
+        Decision(
+            f'{prefix}.steps', node.steps, limit, text, seconds,
+            plot('Length of the run', 'steps of the whole schedule', 'validation top-1', sorted(known),
+                 {schedule: [known[n] for n in sorted(known)]}, limit),
+        ),
+        Decision(
+            f'{prefix}.patience', node.patience, patience,
+            f'in {last} steps the longest wait for a better one was {wait} of {evals} evaluations; the stage ends '
+            f'after {patience} of its {node.evals} without one', seconds,
+        ),
+        *in_steps(prefix, node),
+    ]  # fmt: skip
+
+
+def without(prefix, node, own, eta, shorter, bench) -> list[Decision]:
+    """The decisions where no time is left for a long run."""
+    limit, text = own, 'no run was long enough to learn from: as many as given'
+    if shorter:
+        limit, text = length(shorter, node.optim.schedule, own, eta, bench.error(max(shorter.values())))
+    patience = least_patience(node.optim.schedule, node.evals)
+    why = f'a part of the {node.evals} evaluations that suits the schedule; there was no time for a long run'
+    return [
+        Decision(f'{prefix}.steps', node.steps, limit, text, 0.0),
+        Decision(f'{prefix}.patience', node.patience, patience, why, 0.0),
+        *in_steps(prefix, node),
+    ]
+
+
+def in_steps(prefix, node) -> list[Decision]:
+    """The other two units of the duration become 0."""
+    return [
+        Decision(f'{prefix}.{unit}', node[unit], 0 if unit == 'examples' else 0.0, 'the duration is in steps', 0.0)
+        for unit in ('epochs', 'examples')
+        if node[unit]
+    ]
+
+
+def least_patience(schedule: str, evals: int) -> int:
+    """Half of the evaluations where the rate falls, for validation may stand still until it is small; else a
+    quarter."""
+    return max(evals // (4 if schedule == 'constant' else 2), 3)
+
+
+def length(known: dict, schedule: str, own: int, eta: int, error: float) -> tuple[int, str]:
+    """(limit in steps, why) from {steps: top-1}, the config's own steps and the standard error of a top-1."""
+    last = max(known)
+    gain = per_doubling(known)
+    if gain is None and schedule != 'constant':
+        limit = max(own, last)
+        return limit, f'{last} steps were the longest that could be tried, {own} are given: the larger'
+    if schedule == 'constant':
+        limit = max(own, eta * last)
+        seen = '' if gain is None else f'; the last doubling of the length brought {100 * gain:+.2f} points'
+        return limit, (
+            f'a limit alone, for validation ends the stage: the larger of {eta} times the {last} steps of the longest '
+            f'run and the {own} as given{seen}'
+        )
+    best = max(known, key=known.get)
+    if best <= 2 / 3 * last and gain >= error:
+        return best, (
+            f'validation has settled: {last} steps give {100 * known[last]:.2f}%, no more than '
+            f'the {100 * known[best]:.2f}% after {best}'
+        )
+    if gain < error:
+        return best, (
+            f'validation has settled: a doubling of the length brings {100 * gain:+.2f} points at {last} steps, less '
+            f'than a standard error ({100 * error:.2f}); {best} steps were the best at {100 * known[best]:.2f}%'
+        )
+    limit = max(own, eta * last)
+    return limit, (
+        f'validation still rises by {100 * gain:.2f} points a doubling of the length at {last} steps, more than a '
+        f'standard error ({100 * error:.2f}): {eta} times that, or the {own} as given'
+    )
+
+
+def per_doubling(known: dict) -> float | None:
+    """The rise from the longest run that is at most half of the last to the last, a doubling; None without one."""
+    last = max(known)
+    short = [n for n in known if n <= last / 2]
+    return (known[last] - known[max(short)]) / math.log2(last / max(short)) if short else None
+
+
+def longest_wait(curve) -> int:
+    """Most evaluations in a row without a better one, before the best one of a curve."""
+    best, wait, longest = -math.inf, 0, 0
+    for _, value in curve:
+        if value > best:
+            best, longest, wait = value, max(longest, wait), 0
+        else:
+            wait += 1
+    return longest

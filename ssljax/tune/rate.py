@@ -1,0 +1,92 @@
+"""Learning rate: short runs of one length at rates that are evenly spaced on a log scale."""
+
+import time
+
+from ssljax.tune.decision import Decision, changed, get, plot
+
+FACTORS = (1.0, 3.0, 0.3, 10.0, 0.1, 30.0, 0.03)  # of the rate that the config gives, in the order of the runs
+LEAST = 40  # steps of a run, or the config's own where they are fewer
+FURTHER = 2  # runs beyond the end of the range, where the best one lies there
+
+
+def decide(bench, way: str, config, prefix: str, until: float) -> list[Decision]:
+    """The lowest rate whose validation is within a standard error of the best: higher ones diverge more easily in
+    longer runs. Nor one whose next higher one diverged, where another is that good.
+
+    Args:
+      bench: bench.Bench.
+      way: of training.
+      config: the run's.
+      prefix: of the stage's fields, such as 'semi'.
+      until: time.time() at which the last run should end.
+    """
+    began, field = time.time(), f'{prefix}.optim.lr'
+    before = get(config, field)
+    each = (until - began) / (len(FACTORS) + FURTHER)
+    own = bench.own_steps(way, config)
+    steps = max(min(bench.steps_in(way, config, each), own), min(LEAST, own))
+    found = {}
+
+    def run(rate):
+        trial = changed(config, {field: rate})
+        if not found or time.time() + bench.seconds_of(way, trial, steps) < until:
+            out = bench.train(way, trial, steps)
+            if out.failed != 'time':
+                found[rate] = out.value
+
+    for factor in FACTORS:  # the first in any case
+        run(rounded(before * factor))
+    for _ in range(FURTHER):
+        best = choose(found, bench.error)
+        if best is not None and best in (min(found), max(found)) and len(found) > 2:
+            further = rounded(best * 3 if best == max(found) else best / 3)
+            run(further)
+    value, seconds = choose(found, bench.error), time.time() - began
+    if value is None:
+        why = f'none of the {len(found)} rates that could be tried in the time trained for {steps} steps, so it stays'
+        return [Decision(field, before, before, why, seconds)]
+    return [Decision(field, before, value, reason(found, value, before, steps), seconds, picture(found, value, bench))]
+
+
+def choose(found: dict, error) -> float | None:
+    """The rate of {rate: top-1 or None}; error: top-1 -> its standard error. None where all failed."""
+    good = {rate: value for rate, value in found.items() if value is not None}
+    if not good:
+        return None
+    best, rates = max(good, key=good.get), sorted(found)
+    near = [rate for rate in good if good[rate] >= good[best] - error(good[best])]
+
+    def at_the_edge(rate):
+        higher = rates[rates.index(rate) + 1 :]
+        return bool(higher) and found[higher[0]] is None
+
+    return min((rate for rate in near if not at_the_edge(rate)), default=min(near))
+
+
+def reason(found, value, before, steps) -> str:
+    text = f'{value:g} gives {100 * found[value]:.2f}% on validation after {steps} steps, '
+    good = {rate: v for rate, v in found.items() if v is not None}
+    best = max(good, key=good.get)
+    text += 'the best' if value == best else f'as much as the best ({100 * good[best]:.2f}% at {best:g}) but for noise,'
+    text += f' of {len(found)} rates from {min(found):g} to {max(found):g}'
+    if value != before:
+        text += f'; {before:g}, as given, ' + (
+            'diverges' if found.get(before) is None else f'gives {100 * found[before]:.2f}%'
+        )
+    failed = [rate for rate, v in found.items() if v is None]
+    return text + (f'; from {min(failed):g} on it diverges' if failed else '')
+
+
+def picture(found, value, bench) -> dict:
+    rates = sorted(found)
+    values = [found[rate] for rate in rates]
+    low, high = ([None if v is None else v + side * bench.error(v) for v in values] for side in (-1, 1))
+    return plot(
+        'Learning rate', 'learning rate', 'validation top-1', rates, {'top-1': values}, value,
+        xscale='log', band=(low, high),
+    )  # fmt: skip
+
+
+def rounded(rate: float) -> float:
+    """Two digits."""
+    return float(f'{rate:.1e}')
