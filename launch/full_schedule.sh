@@ -2,7 +2,8 @@
 # The published schedules in full, on an accelerator: RotNet with NIN on CIFAR-10 (200 epochs), the AlexNet low-label
 # experiment on Imagenette, and ResNet-18 under SimCLR and BYOL on CIFAR-10 (200 epochs, batch 128, and the votes of 200
 # neighbours over all labels: lightly's benchmark); semi-supervised GANs on CIFAR-10 (4,000 labels) and on cats and dogs
-# (100 labels, 96 pixels, ResNet-18). Resumable: run it again after an interruption.
+# (100 labels, 96 pixels, ResNet-18); FixMatch with WRN-28-2 on CIFAR-10 (250 labels) and MobileNet with 5,000 and 20,000
+# images, tuned. Resumable: run it again after an interruption.
 #
 #   launch/full_schedule.sh CIFAR10 IMAGENETTE CATS_DOGS OUT     each data path a folder, .zip or .tar of class folders
 set -euo pipefail
@@ -31,3 +32,7 @@ joint byol --config.pretrain.byol.projector="(1024,256)" --config.pretrain.byol.
   --config.data.source="folder:$cifar"
 "$python" -m ssljax.main --config=configs/sgan_cats_dogs.py --workdir="$out/sgan_cats_dogs" \
   --config.data.source="folder:$cats_dogs" --config.data.image_size=96
+"$python" -m ssljax.main --config=configs/fixmatch_cifar10.py --workdir="$out/fixmatch_cifar10" \
+  --config.data.source="folder:$cifar" --config.backbone.dtype=bfloat16
+"$python" -m ssljax.main --config=configs/mobilenet_cifar10.py --workdir="$out/mobilenet_cifar10" \
+  --config.data.source="folder:$cifar" --config.backbone.stem=cifar --config.tune=True --config.tuning.minutes=20

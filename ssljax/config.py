@@ -135,7 +135,7 @@ def stage(epochs=0.0, lr=0.05, rules='.*=1') -> ConfigDict:
                 weight_decay=5e-4,
                 decay='.*kernel=1; .*=0',  # regex=1 or 0: whether a weight decays; the first full match wins
                 rules=rules,  # regex=factor of the learning rate; 0 freezes
-                schedule='cosine',  # cosine | constant | multistep
+                schedule='cosine',  # cosine | slow_cosine | constant | multistep
                 warmup=0.0,  # share of the steps
                 milestones=(0.3, 0.6, 0.8),  # multistep: shares of the steps
                 gamma=0.2,  # multistep: factor at each milestone

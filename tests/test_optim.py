@@ -63,6 +63,8 @@ def test_decay_spares_what_its_rules_say():
 def test_schedules():
     multistep = optim.schedule(cfg(lr=1.0, schedule='multistep', milestones=(0.5, 0.75), gamma=0.1), 100)
     np.testing.assert_allclose([multistep(s) for s in (0, 49, 50, 75)], [1, 1, 0.1, 0.01], rtol=1e-5)
+    slow = optim.schedule(cfg(lr=1.0, schedule='slow_cosine'), 100)
+    assert slow(0) == 1 and float(slow(100)) == pytest.approx(np.cos(7 * np.pi / 16), rel=1e-5)
     cosine = optim.schedule(cfg(lr=1.0, schedule='cosine', warmup=0.1), 100)
     np.testing.assert_allclose([cosine(s) for s in (0, 5, 10, 55, 100)], [0, 0.5, 1, 0.5, 0], atol=1e-6)
 
@@ -73,7 +75,7 @@ def test_schedules():
         ({'rules': 'head/.*=1'}, 'no optimiser rule'),
         ({'rules': 'head/(.*=1'}, 'not of the form'),
         ({'name': 'lion'}, 'sgd or adamw'),
-        ({'schedule': 'linear'}, 'cosine, constant or multistep'),
+        ({'schedule': 'linear'}, 'cosine, slow_cosine, constant or multistep'),
     ],
 )
 def test_errors(change, said):

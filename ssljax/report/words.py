@@ -12,6 +12,17 @@ WAYS = {
     'sgan_explicit': 'SGAN with an explicit class of fakes',
     'badgan': 'Complement GAN',
     'good_gan': 'Good GAN, nearest labels',
+    'pseudo_label': 'Pseudo-Label',
+    'pi_model': 'Pi-model',
+    'mean_teacher': 'Mean Teacher',
+    'mixmatch': 'MixMatch',
+    'uda': 'UDA',
+    'fixmatch': 'FixMatch',
+    'flexmatch': 'FlexMatch',
+    'freematch': 'FreeMatch',
+    'softmatch': 'SoftMatch',
+    'noisy_student': 'Noisy Student',
+    's4l_rotation': 'S4L-Rotation',
 }
 # The ways that train a generator beside the classifier, and what it does with the data: one that matches mean features
 # fills what lies between, one that must be taken for real imitates.
@@ -28,6 +39,9 @@ WORDS = {
     'top5': 'Top-5 accuracy',
     'accuracy': 'Accuracy',
     'supervised': 'Supervised loss',
+    'unlabeled': 'Loss of unlabelled images',
+    'coverage': 'Share of unlabelled images that count',
+    'top_class': 'Share of the class predicted most often',
     'discriminator': 'Loss of the discriminator',
     'generator': 'Loss of the generator',
     'd_real': 'D on real images',
@@ -43,7 +57,7 @@ def way_title(way):
 
 def is_share(metric):
     """Whether a metric's name says it is a share in [0, 1] to be shown in percent."""
-    return metric.rsplit('/', 1)[-1] in ('top1', 'top5', 'accuracy', 'knn')
+    return metric.rsplit('/', 1)[-1] in ('top1', 'top5', 'accuracy', 'knn', 'coverage', 'top_class')
 
 
 def percent(stats, *, sign=False, digits=2):
