@@ -69,10 +69,12 @@ def percent(stats, *, sign=False, digits=2):
 
 
 def interval(stats, *, sign=False, digits=2):
-    """The 95% interval of a spread of shares as '85.06 to 87.18', in percent; '–' where one value gives none."""
+    """The 95% interval of a spread of shares as '85.06 to 87.18', in percent; '–' where one value gives none. With a
+    sign it is one of differences; without, it ends at 0 and 100."""
     if not stats or not is_number(stats.get('low')):
         return '–'
-    ends = (f'{100 * stats[end]:{"+" if sign else ""}.{digits}f}' for end in ('low', 'high'))
+    ends = (stats[end] if sign else min(max(stats[end], 0.0), 1.0) for end in ('low', 'high'))
+    ends = (f'{100 * end:{"+" if sign else ""}.{digits}f}' for end in ends)
     return ' to '.join(ends).replace('-', '−')
 
 

@@ -38,15 +38,17 @@ def tuned(config, workdir, source):
 
 def decided(config, decisions: list[dict]):
     """The config with the decisions of a record and, where tuning.compare says so, with a variant WAY_untuned of each
-    tuned way, which has all fields as they were before."""
+    tuned way, in which what was changed for it is as it was before."""
     new = decision.apply(config, decisions)
     if not (config.tuning.compare and decisions):
         return new
-    before = tuple(
-        (d['field'], tuple(d['before']) if isinstance(d['before'], list) else d['before']) for d in decisions
-    )
-    tuned = [w for w in plan.tunable(config) if any(d['field'].startswith(plan.prefix(w)) for d in decisions)]
-    new.variants = (*config.variants, *((f'{w}_untuned', w, before) for w in tuned))
+    before = {d['field']: decision.get(config, d['field']) for d in decisions if d['value'] != d['before']}
+    tuned = {}
+    for way in plan.tunable(config):
+        foreign = 'transfer.scratch.' if plan.prefix(way) == 'semi' else 'semi.'
+        if own := tuple((field, value) for field, value in before.items() if not field.startswith(foreign)):
+            tuned[way] = own
+    new.variants = (*config.variants, *((f'{way}_untuned', way, own) for way, own in tuned.items()))
     ways = config.transfer.ways
     new.transfer.ways = tuple(name for w in ways for name in ((w, f'{w}_untuned') if w in tuned else (w,)))
     return new
