@@ -99,12 +99,18 @@ def idle(means: dict) -> str:
             'nearly all unlabelled images are predicted as one class: lower optim.lr or the weight of the unlabelled '
             'loss, raise the threshold, or start from the supervised weights (semi.start=scratch)'
         )
-    if means.get('coverage') == 1:
-        return (
-            'every unlabelled image counts, with wrong guesses too: the threshold selects nothing; raise it if the '
-            'accuracy on validation falls'
-        )
     return ''
+
+
+def unselective(means: dict) -> str:
+    """A warning where every unlabelled image has counted since the last look, of a method that selects; or ''.
+    Thresholds that adapt begin so. means: as for `idle`."""
+    if means.get('coverage') != 1:
+        return ''
+    return (
+        'every unlabelled image counts, wrong guesses too: the threshold selects nothing; raise it if the accuracy '
+        'on validation falls'
+    )
 
 
 def hidden(labels) -> None:

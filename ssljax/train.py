@@ -165,10 +165,11 @@ def fit(
             timer.lap(step)
             heed(guard.not_finite(means, int(progress['totals']['bad'])))
             heed(guard.not_moving(means, trained, rate, early=step < program.steps // 4))
-            idle = guard.idle(means)
-            if idle and cfg.get('idle', 0) and step >= max(cfg.idle * program.steps, 2 * log_every):
+            idle, late = guard.idle(means), step >= max(cfg.get('idle', 0) * program.steps, 2 * log_every)
+            if cfg.get('idle', 0) and late:
                 heed(idle)
-            elif idle and idle not in warnings:
+            idle = idle or late and guard.unselective(means)
+            if idle and idle not in warnings:
                 warnings.append(idle)
                 log.note(step, idle)
             epoch = step * feed.batch_size / feed.n

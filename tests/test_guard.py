@@ -99,9 +99,10 @@ def test_pretraining_is_watched(config, tmp_path):
         ({'unlabeled': 0.0, 'coverage': 0.5}, 'the two views'),
         ({'unlabeled': 0.0}, 'the two views'),
         ({'unlabeled': 0.5, 'coverage': 0.6, 'top_class': 0.99}, 'one class'),
-        ({'unlabeled': 0.5, 'coverage': 1.0, 'top_class': 0.3}, 'the threshold selects nothing'),
+        ({'unlabeled': 0.5, 'coverage': 1.0, 'top_class': 0.3}, ''),
     ],
 )
 def test_unlabelled_losses_without_effect(means, word):
     found = guard.idle(means)
     assert word in found and bool(word) == bool(found)
+    assert bool(guard.unselective(means)) == (means.get('coverage') == 1.0)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, experiment, guard, preempt, train
+from ssljax import checkpoint, experiment, guard, preempt, stages, train
 from ssljax import config as configs
 from ssljax.data import feed as feeds
 from ssljax.data import sources, split
@@ -57,10 +57,10 @@ def test_the_joint_feed_is_its_two_feeds(tiny, mesh):
 
 
 def test_all_of_few_labels_are_one_batch(config, mesh):
-    assert experiment.labeled_batch(config, 8, mesh) == 8
-    assert experiment.labeled_batch(config, 10**6, mesh) == config.semi.batch_size
+    assert stages.labeled_batch(config, 8, mesh) == 8
+    assert stages.labeled_batch(config, 10**6, mesh) == config.semi.batch_size
     config.semi.labeled_batch_size = 20
-    assert experiment.labeled_batch(config, 8, mesh) == 20
+    assert stages.labeled_batch(config, 8, mesh) == 20
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import experiment, guard, log, optim, preempt, train
+from ssljax import guard, log, optim, preempt, stages, train
 from ssljax.core import split
 from ssljax.platform import compiler_options
 from ssljax.sharding import replicated
@@ -62,7 +62,7 @@ class Bench:
     """
 
     def __init__(self, run, seed: int, labeled, unlabeled, val, directory, deadline: float):
-        """run: experiment.Run. labeled, unlabeled, val: Splits. directory: for files of the runs, which are removed.
+        """run: stages.Run. labeled, unlabeled, val: Splits. directory: for files of the runs, which are removed.
         deadline: time.time() at which every run ends."""
         self.run, self.seed, self.val = run, seed, val
         self.labeled, self.unlabeled = labeled, unlabeled
@@ -122,15 +122,15 @@ class Bench:
     def _fit(self, way, config, steps, evals, images, directory) -> dict:
         run = self.run._replace(config=config)
         pair = way_is_semi(run, way)
-        feed = experiment.make_feed(run, way, (self.labeled, self.unlabeled) if pair else self.labeled, self.seed)
+        feed = stages.make_feed(run, way, (self.labeled, self.unlabeled) if pair else self.labeled, self.seed)
         feed = Timed(
             feed.arrays, feed.get, feed.n, feed.batch_size, feed.path,
             functools.partial(until, self.deadline, feed.payloads),
         )  # fmt: skip
         key, cfg = self._static(way, config), stage(config, way)
         if key not in self.programs:
-            method = experiment.classifier(config, run.source, way)
-            start = experiment._init(run._replace(methods={way: method}, programs={}), way, self.seed)
+            method = stages.classifier(config, run.source, way)
+            start = stages.initial(run._replace(methods={way: method}, programs={}), way, self.seed)
             self.programs[key] = method, start, *compiled(method, cfg, feed.get, run.mesh)
         method, start, step, evaluate = self.programs[key]
         program = train.make_program(
@@ -161,7 +161,7 @@ class Bench:
 
     def batch(self, way: str, config) -> int:
         """Images of a step: the unlabelled ones, where there are any."""
-        return config[experiment.plan(config, way).section].batch_size
+        return config[stages.plan(config, way).section].batch_size
 
     def images(self, way: str) -> int:
         """Images of an epoch."""
@@ -209,7 +209,7 @@ class Bench:
 
     def _static(self, way, config) -> str:
         values = configs.to_dict(config)
-        node = values[experiment.plan(config, way).section]
+        node = values[stages.plan(config, way).section]
         node = node if way_is_semi(self.run, way) else node[way]
         for field in _ARGUMENTS:
             *path, name = field.split('.')
@@ -219,12 +219,12 @@ class Bench:
 
 def way_is_semi(run, way: str) -> bool:
     """Whether a way trains on labelled and unlabelled images at once."""
-    return experiment.plan(run.config, way).section == 'semi'
+    return stages.plan(run.config, way).section == 'semi'
 
 
 def stage(config, way: str):
     """A copy of the stage's own config."""
-    return experiment.plan(config, way).cfg.copy_and_resolve_references()
+    return stages.plan(config, way).cfg.copy_and_resolve_references()
 
 
 def compiled(method, cfg, get, mesh):

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from ssljax import config as configs
-from ssljax import experiment
+from ssljax import experiment, stages
 from ssljax.data import sources
 from ssljax.tune import batch_size, duration, plan, rate, search
 from ssljax.tune import bench as benches
@@ -36,7 +36,7 @@ def test_a_short_run_is_the_run(bench, digits, tmp_path):
     digits.transfer.scratch.optim.update(lr=0.1, weight_decay=1e-3, warmup=0.2, schedule='multistep')
     source = sources.load(digits.data)
     run = experiment.prepare(digits, tmp_path / 'whole', source)
-    start = experiment._init(run, 'scratch', 0)
+    start = stages.initial(run, 'scratch', 0)
     cfg = digits.transfer.scratch
     other = changed(digits, {'transfer.scratch.optim.lr': 0.01, 'transfer.scratch.optim.schedule': 'constant'})
     for config in (digits, other):
@@ -46,11 +46,11 @@ def test_a_short_run_is_the_run(bench, digits, tmp_path):
         del step
         cfg = config.transfer.scratch
         program = experiment.train.make_program(
-            run.methods['scratch'], cfg, steps=60, get=experiment.make_feed(run, 'scratch', bench.labeled, 0).get,
+            run.methods['scratch'], cfg, steps=60, get=stages.make_feed(run, 'scratch', bench.labeled, 0).get,
             mesh=run.mesh,
         )  # fmt: skip
         stage = experiment.train.fit(
-            program, start, feed=experiment.make_feed(run, 'scratch', bench.labeled, 0), val=bench.val, cfg=cfg,
+            program, start, feed=stages.make_feed(run, 'scratch', bench.labeled, 0), val=bench.val, cfg=cfg,
             key=jax.random.key(0), mesh=run.mesh, directory=tmp_path / f'whole{config is other}', title='', meta={},
             select='best', log_every=15, save_every=1e9, eval_batch=digits.evaluate.batch_size,
         )  # fmt: skip

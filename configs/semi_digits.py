@@ -1,0 +1,26 @@
+"""Every joint semi-supervised method on the embedded digits with 50 labels, beside the labels alone.
+
+    python -m ssljax.main --config=configs/semi_digits.py --workdir=runs/semi_digits
+
+Weights of the unlabelled losses, and Noisy Student's threshold, are as in the methods' own papers.
+"""
+
+from ssljax.config import base
+from ssljax.methods import SEMI
+
+
+def get_config():
+    c = base()
+    c.name = 'semi_digits'
+    c.seeds = (0, 1, 2, 3, 4)
+    c.data.labels = '50'
+    c.data.val = '200'
+    c.pretrain.method = 'none'
+    c.transfer.ways = ('scratch', *(name for name, method in SEMI.items() if 'weight' in method.OPTIONS))
+    c.transfer.augment = 'crop(1)'
+    c.transfer.scratch.update(steps=800, evals=8)
+    c.semi.update(epochs=0.0, steps=800, evals=8, batch_size=64, labeled_batch_size=32, ema=0.95)
+    c.semi.strong = 'crop(1)|cutout(3)'
+    c.semi.optim.update(name='sgd', lr=0.05)
+    c.evaluate.update(knn=0, probe=False)
+    return c

@@ -1,0 +1,137 @@
+"""One stage of a run: which method it trains, on which batches, from which weights."""
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from ssljax import config as configs
+from ssljax import guard, methods, optim, preempt, train
+from ssljax.data import feed as feeds
+from ssljax.methods import supervised
+
+KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # of stage, where it is not called as the way
+
+
+class Run(NamedTuple):
+    """What all seeds of a run share. `programs` holds each stage's compiled program once it was needed; `represent` is
+    that of label_set.representative."""
+
+    config: object
+    workdir: Path
+    source: object
+    mesh: jax.sharding.Mesh
+    meta: dict
+    programs: dict
+    methods: dict
+    represent: Callable | None
+
+
+class Plan(NamedTuple):
+    """How a kind of stage is trained.
+
+    base: pretrain, frozen, scratch, finetune, second, or a semi-supervised method's name; the kind itself but for a
+    variant. config: the run's, with what the variant changes. section: the part of it that has the batch size. cfg: the
+    stage's own part.
+    """
+
+    base: str
+    config: object
+    section: str
+    cfg: object
+
+
+def plan(config, kind: str) -> Plan:
+    """The Plan of a kind of stage."""
+    way, config = configs.variant(config, kind)
+    base = KINDS.get(way, way)
+    section = base if base == 'pretrain' else 'semi' if base in methods.SEMI else 'transfer'
+    return Plan(base, config, section, config[section][base] if section == 'transfer' else config[section])
+
+
+def kind_of(way: str) -> str:
+    """The kind of stage that a way ends with: the name of a variant is one."""
+    return KINDS.get(way, way)
+
+
+def classifier(config, source, kind: str):
+    """The Method of a kind of stage that trains a classifier."""
+    base, config, _, cfg = plan(config, kind)
+    if base in methods.SEMI:
+        return methods.semi(base, config, source.shape, len(source.classes))
+    return supervised.make(config, len(source.classes), frozen=base == 'frozen', smoothing=cfg.label_smoothing)
+
+
+def initial(run: Run, kind: str, seed: int, init=None) -> dict:
+    """The initial variables of a kind of stage; `init`, by default its method's, is compiled once for all seeds."""
+    name = f'{kind} init'
+    if name not in run.programs:
+        init = init or run.methods[kind].init
+        extra = run.source.unlabeled
+        count = len(run.source.train) + (0 if extra is None else len(extra))
+        batch = {'image': np.zeros((1, *run.source.shape), np.uint8), 'unlabeled_count': count}
+        run.programs[name] = jax.jit(lambda key: init(key, batch))
+    return run.programs[name](jax.random.fold_in(jax.random.key(seed), 0))
+
+
+def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variables, eye=None) -> train.Stage:
+    """Trains the stage `name` with the program of its kind; the images of a semi-supervised one are a pair of Splits,
+    labelled and unlabelled."""
+    preempt.check()
+    base, config, section, cfg = plan(run.config, kind)
+    feed = make_feed(run, kind, images, seed)
+    if kind not in run.programs:
+        steps = configs.stage_steps(config, 'semi' if section == 'semi' else base, feed.n)
+        run.programs[kind] = train.make_program(
+            run.methods[kind],
+            cfg,
+            steps=steps,
+            get=feed.get,
+            mesh=run.mesh,
+            steps_per_call=config.steps_per_call,
+        )
+        optim.log_rules(cfg.optim, variables['params'])
+    return train.fit(
+        run.programs[kind],
+        variables,
+        feed=feed,
+        val=val,
+        cfg=cfg,
+        key=jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode())),
+        mesh=run.mesh,
+        directory=run.workdir / f'seed{seed}' / name,
+        title=f'seed {seed} · {name}',
+        meta=run.meta | {'stage': name, 'seed': seed},
+        select='last' if base == 'pretrain' else 'best',
+        log_every=config.log_every,
+        save_every=config.save_every,
+        eval_batch=config.evaluate.batch_size,
+        watch=eye,
+    )
+
+
+def make_feed(run: Run, kind: str, images, seed: int):
+    """The batches of a kind of stage; images as for `train_stage`."""
+    _, config, section, cfg = plan(run.config, kind)
+    if section != 'semi':
+        return _feed(run, images, config[section].batch_size, seed)
+    labeled, unlabeled = images
+    if not run.methods[kind].teach:
+        guard.hidden(unlabeled.labels)
+    few = labeled_batch(config, len(labeled), run.mesh)
+    return feeds.JointFeed(_feed(run, labeled, few, seed), _feed(run, unlabeled, cfg.batch_size, seed))
+
+
+def _feed(run: Run, images, batch_size: int, seed: int) -> feeds.Feed:
+    return feeds.make_feed(images, batch_size=batch_size, seed=seed, mesh=run.mesh, path=run.config.data.path)
+
+
+def labeled_batch(config, images: int, mesh) -> int:
+    """Labelled images a step of a semi-supervised method: what config.semi says, by default all of few, filled up to a
+    multiple of the devices."""
+    if config.semi.labeled_batch_size:
+        return config.semi.labeled_batch_size
+    return min(-(-images // mesh.size) * mesh.size, config.semi.batch_size)

@@ -1,0 +1,80 @@
+"""The ways of training a classifier: from which weights each starts, and what stages it has."""
+
+import functools
+
+from ssljax import config as configs
+from ssljax import methods, train
+from ssljax.core import split
+from ssljax.data.toy import is_plane
+from ssljax.evals import embed, gallery
+from ssljax.stages import Run, initial, kind_of, plan, train_stage
+from ssljax.transfer import take_all, take_backbone
+
+PRETRAINED = ('frozen', 'finetune', 'two_stage')  # the ways that start from a pretrained backbone
+
+
+def needs_pretraining(config, way: str) -> bool:
+    """Whether a way starts from a pretrained backbone."""
+    way, config = configs.variant(config, way)
+    return way in PRETRAINED or way in methods.SEMI and config.semi.start == 'pretrained'
+
+
+def train_way(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained) -> train.Stage:
+    """Trains one way.
+
+    Args:
+      images: the Splits 'labeled', 'unlabeled' and 'val'.
+      ways: the Stages of the ways before.
+      pretrained: (variables with a trained backbone, where they are from), or None.
+    """
+    kind = kind_of(way)
+    base, _, section, _ = plan(run.config, kind)
+    start = initial(run, kind, seed)
+    if section == 'semi':
+        return _joint(run, way, seed, images, ways, pretrained, start)
+    if base == 'second':
+        start = ways['frozen'].variables
+    elif needs_pretraining(run.config, way):
+        start = take_backbone(pretrained[0], start, pretrained[1])
+    return train_stage(run, kind, way, seed, images['labeled'], images['val'], start)
+
+
+def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, start) -> train.Stage:
+    """Trains a semi-supervised way; where its method has a teacher, one generation after the other."""
+    method, config = run.methods[way], plan(run.config, way).config
+    labeled, unlabeled, val = (images[k] for k in ('labeled', 'unlabeled', 'val'))
+    teacher = None
+    if method.teach or config.semi.start == 'scratch':
+        teacher = ways.get('scratch') or train_stage(
+            run, 'scratch', 'scratch', seed, labeled, val, initial(run, 'scratch', seed)
+        )
+    if config.semi.start == 'pretrained':
+        start = take_backbone(pretrained[0], start, pretrained[1])
+    elif config.semi.start == 'scratch':
+        start = take_all(teacher.variables, start, 'scratch')
+    shown, predict = unlabeled, run.methods['scratch'].predict
+    for generation in range(1, method.generations + 1):
+        last = generation == method.generations
+        name = way if last else f'{way}_{generation}'
+        if method.teach and not (run.workdir / f'seed{seed}' / name / 'done.json').exists():
+            shown = _taught(run, method, predict, teacher, unlabeled)
+        eye = _gallery(run, way, seed) if method.sample or is_plane(run.source.shape) else None
+        teacher = train_stage(run, way, name, seed, (labeled, shown), val, start, eye)
+        predict = method.predict
+    return teacher
+
+
+def _taught(run: Run, method, predict, teacher: train.Stage, unlabeled):
+    """The unlabelled images that a teacher is sure of, with the classes that it gives them."""
+    see = embed.compiled(lambda variables, x: predict(*split(variables), x))
+    size = run.config.evaluate.batch_size
+    rows, classes = method.teach(embed.outputs(see, teacher.variables, unlabeled, batch_size=size, mesh=run.mesh))
+    return unlabeled.take(rows).relabel(classes)
+
+
+def _gallery(run: Run, way: str, seed: int):
+    """(step, variables) -> {}, which keeps generated images or the map of the plane for the report."""
+    name = f'{way} gallery'
+    if name not in run.programs:
+        run.programs[name] = gallery.compiled(run.methods[way], run.source.shape)
+    return functools.partial(gallery.keep, run.programs[name], run.workdir / f'seed{seed}' / way)
