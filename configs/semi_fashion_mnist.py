@@ -1,5 +1,5 @@
-"""Joint semi-supervised training on Fashion-MNIST with 1,000 labels: one method, or all, beside the same network trained
-on the labels alone.
+"""Joint semi-supervised training on Fashion-MNIST with 1,000 labels: one method, or all, beside the same network
+trained on the labels alone.
 
     python -m ssljax.main --config=configs/semi_fashion_mnist.py:fixmatch --workdir=runs/fixmatch
     python -m ssljax.main --config=configs/semi_fashion_mnist.py:all --workdir=runs/joint --config.data.labels=10/class
