@@ -6,8 +6,8 @@ import jax
 import pytest
 
 from ssljax import config as configs
-from ssljax import experiment, stages
-from ssljax.data import sources
+from ssljax import experiment, stages, train
+from ssljax.data import augment, sources
 from ssljax.tune import batch_size, duration, plan, rate, search
 from ssljax.tune import bench as benches
 from ssljax.tune.bench import Outcome
@@ -45,11 +45,11 @@ def test_a_short_run_is_the_run(bench, digits, tmp_path):
         assert step._cache_size() == 1 and len(bench.programs) == 1
         del step
         cfg = config.transfer.scratch
-        program = experiment.train.make_program(
+        program = train.make_program(
             run.methods['scratch'], cfg, steps=60, get=stages.make_feed(run, 'scratch', bench.labeled, 0).get,
             mesh=run.mesh,
         )  # fmt: skip
-        stage = experiment.train.fit(
+        stage = train.fit(
             program, start, feed=stages.make_feed(run, 'scratch', bench.labeled, 0), val=bench.val, cfg=cfg,
             key=jax.random.key(0), mesh=run.mesh, directory=tmp_path / f'whole{config is other}', title='', meta={},
             select='best', log_every=15, save_every=1e9, eval_batch=digits.evaluate.batch_size,
@@ -141,7 +141,7 @@ def test_the_space_has_the_present_values():
     assert search.with_present((0.0, 0.1, 1.0), 0.3) == (0.0, 0.1, 0.3, 1.0)
     assert search.with_present(('', 'flip'), 'crop(2)') == ('crop(2)', '', 'flip')
     assert search.pipelines((1, 1, 2)) == ('',)
-    assert all(experiment.supervised.augment.parse(p) for p in search.pipelines((28, 28, 1)))
+    assert all(augment.parse(p) for p in search.pipelines((28, 28, 1)))
 
 
 def test_the_duration_follows_the_curves():
