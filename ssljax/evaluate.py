@@ -96,8 +96,7 @@ def probes(features, labels, trained, l2s) -> dict:
 
 def figure_arrays(config, see, trained, labels) -> dict:
     """What the report draws of one seed: a map of test features, neighbours, filters and the label set's images."""
-    learnt = [w for w in trained.ways if w not in ('random_frozen', 'scratch')]  # fine-tuned before others
-    way = 'finetune' if 'finetune' in learnt else next(iter(learnt or trained.ways))
+    way = shown_way(config, trained)
     variables, splits = trained.ways[way].variables, trained.splits
     tapped = models.build(config.backbone, trained.layer)
     pooled = pooled_layers(tapped, config.transfer.pool)
@@ -127,6 +126,17 @@ def figure_arrays(config, see, trained, labels) -> dict:
     }
     filters = first_filters((trained.pretrained or variables)['params']['backbone'], tapped)
     return arrays | ({'filters': filters} if filters is not None else {})
+
+
+def shown_way(config, trained) -> str:
+    """The way whose features are drawn: fine-tuned before others, those from scratch and variants last; its backbone is
+    the run's (a student may have a larger one)."""
+    shapes = jax.tree.map(np.shape, trained.random['params']['backbone'])
+    own = lambda way: jax.tree.map(np.shape, trained.ways[way].variables['params']['backbone'])
+    fit = [w for w in trained.ways if all(shapes.get(name) == tree for name, tree in own(w).items())]
+    last = {'random_frozen', 'scratch', *(name for name, _, _ in config.variants)}
+    learnt = [w for w in fit if w not in last]
+    return 'finetune' if 'finetune' in learnt else next(iter(learnt or fit or trained.ways))
 
 
 def plane_arrays(methods, trained, labels, directory) -> dict:

@@ -108,19 +108,22 @@ def test_a_joint_way_can_start_from_the_supervised_or_the_pretrained_weights(joi
 
 
 def test_students_follow_each_other(joint, tmp_path, monkeypatch):
-    joint.transfer.ways = ('noisy_student',)
+    joint.transfer.ways = ('noisy_student', 'fixmatch')
     joint.semi.noisy_student.update(threshold=0.0, width=24)
+    joint.evaluate.figures = True
     seen, make = [], feeds.JointFeed
     monkeypatch.setattr(feeds, 'JointFeed', lambda a, b: seen.append(b) or make(a, b))
     result = experiment.run(joint, tmp_path)
     assert sorted(p.name for p in (tmp_path / 'seed0').iterdir() if p.is_dir()) == [
-        'noisy_student', 'noisy_student_1', 'scratch',
+        'fixmatch', 'noisy_student', 'noisy_student_1', 'scratch',
     ]  # fmt: skip
     labels = np.asarray(seen[1].arrays['label'])
     assert (labels >= 0).all() and len(set(np.bincount(labels))) == 1
     kernel = checkpoint.load_variables(tmp_path / 'seed0/noisy_student/model')[0]['params']['backbone']['conv1']
     assert kernel['conv']['kernel'].shape[-1] == 24
-    assert set(result['summary']) == {'noisy_student'}
+    assert set(result['summary']) == {'noisy_student', 'fixmatch'}
+    with np.load(tmp_path / 'seed0/figures.npz') as figures:
+        assert figures['features_of'] == 'fixmatch'  # the larger student's features are not the run's backbone's
 
 
 def test_variants_are_further_ways(joint, tmp_path):

@@ -46,6 +46,7 @@ def main_results(run):
         figure(image, dots),
         grid(*other_rows(result), ' '.join(filter(None, ['What else was measured.', *others])), best=best_rows),
         folded('Every seed', by_seed) if n > 1 else '',
+        warnings(result),
         published(result),
         protocol,
     )
@@ -136,12 +137,30 @@ def transfer_curves(run):
         ('val/top1', 'Validation accuracy', [] if len(alone) < len(every) and alone in ([], ['scratch']) else every),
         ('val/loss', 'Validation loss', every),
         ('train/loss', 'Training loss', alone),
+        ('train/unlabeled', 'Loss of unlabelled images', having(run, every, 'train/unlabeled')),
+        ('train/coverage', 'Share of unlabelled images that count', having(run, every, 'train/coverage')),
     ):
         image = plot_transfer(run.metrics, ways, key)
         note = seed_lines(max((run.metrics[way] for way in ways), key=len, default=()))
         whose = way_title(ways[0]) if len(ways) == 1 else 'each way'
         parts.append(figure(image, f'{what} while it trains: {whose}. {note}'))
     return section('Learning curves', beside(*parts))
+
+
+def having(run, ways, key):
+    """Those of the ways that logged a metric."""
+    return [way for way in ways if any(key in row for rows in run.metrics[way].values() for row in rows)]
+
+
+def warnings(result):
+    """What the guards said while the ways trained, each once."""
+    said = {}
+    for index, seed in enumerate(seeds_of(result)):
+        for way in ways_of(result):
+            for warning in pick(seed, 'ways', way, 'warnings') or []:
+                said.setdefault((way, warning), []).append(f'{seed.get("seed", index)}')
+    rows = [[way_title(way), ', '.join(seeds), warning] for (way, warning), seeds in said.items()]
+    return grid(['Way', 'Seeds', 'Warning'], rows, 'Warnings while it trained.', wide=(2,)) if rows else ''
 
 
 def probe(run):

@@ -27,6 +27,7 @@ WAYS = {
 # The ways that train a generator beside the classifier, and what it does with the data: one that matches mean features
 # fills what lies between, one that must be taken for real imitates.
 GENERATING = {'sgan': 'complements', 'sgan_explicit': 'imitates', 'badgan': 'complements', 'good_gan': 'imitates'}
+JOINT = tuple(WAYS)[5:]  # that train on labelled and unlabelled images at once
 NOT_PRETRAINED = ('random_frozen', 'scratch')
 WORDS = {
     'loss': 'Loss',
