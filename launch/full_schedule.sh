@@ -35,4 +35,4 @@ joint byol --config.pretrain.byol.projector="(1024,256)" --config.pretrain.byol.
 "$python" -m ssljax.main --config=configs/fixmatch_cifar10.py --workdir="$out/fixmatch_cifar10" \
   --config.data.source="folder:$cifar" --config.backbone.dtype=bfloat16
 "$python" -m ssljax.main --config=configs/mobilenet_cifar10.py --workdir="$out/mobilenet_cifar10" \
-  --config.data.source="folder:$cifar" --config.backbone.stem=cifar --config.tune=True --config.tuning.minutes=20
+  --config.data.source="folder:$cifar" --config.tune=True --config.tuning.minutes=20
