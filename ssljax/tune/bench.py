@@ -138,6 +138,8 @@ class Bench:
         )
         program = program._replace(run=functools.partial(step, arguments(cfg, program, run.mesh)), evaluate=evaluate)
         cfg.update(evals=evals, patience=0)
+        if 'idle' in cfg:
+            cfg.idle = 0.0  # in so few steps no unlabelled image may count yet
         return train.fit(
             program,
             start,

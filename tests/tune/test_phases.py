@@ -68,6 +68,15 @@ def test_divergence_and_lateness_are_failures(bench, digits):
     assert bench.train('scratch', digits, 21).failed == 'time' and bench.trials == trials
 
 
+def test_a_short_run_in_which_no_unlabelled_image_counts_is_no_failure(digits, tmp_path):
+    digits.transfer.ways = ('fixmatch',)
+    digits.semi.update(strong='cutout(3)', epochs=0.0, steps=16, batch_size=16, idle=0.25)
+    digits.semi.fixmatch.threshold = 1.0
+    bench = plan.make_bench(digits, tmp_path, sources.load(digits.data), tmp_path / 'trials', time.time() + 300)
+    out = bench.train('fixmatch', digits, 16)
+    assert out.failed == '' and out.value > 0
+
+
 def test_memory_that_is_not_enough_is_stepped_back_from(bench, digits, monkeypatch):
     fit, seen = benches.train.fit, []
 
