@@ -9,9 +9,7 @@ Measured on CPU cores, three seeds: with 100 labels from scratch 70.72 +- 1.27%,
 """
 
 from ssljax.config import base
-from ssljax.methods import SEMI
-
-JOINT = tuple(name for name, method in SEMI.items() if 'weight' in method.OPTIONS)
+from ssljax.methods import JOINT
 
 
 def get_config(method='fixmatch'):

@@ -64,11 +64,13 @@ PRETEXT = {
     'exemplar': exemplar,
 }
 
-SEMI = {
+ADVERSARIAL = {
     'sgan': sgan,
     'sgan_explicit': sgan_explicit,
     'badgan': badgan,
     'good_gan': good_gan,
+}
+JOINT = {
     'pseudo_label': pseudo_label,
     'pi_model': pi_model,
     'mean_teacher': mean_teacher,
@@ -81,6 +83,7 @@ SEMI = {
     'noisy_student': noisy_student,
     's4l_rotation': s4l_rotation,
 }
+SEMI = ADVERSARIAL | JOINT
 
 
 def options() -> dict:

@@ -54,7 +54,7 @@ def make(
         )
     net = network.classifier(config, classes + fake_class, options.minibatch)
     make_images, noise = generator_of(config, name, shape, weight_norm=options.weight_norm)
-    labeled_views, views = augment.parse(cfg.augment), augment.parse(config.semi.augment or cfg.augment)
+    labeled_views, views = augment.parse(cfg.augment), network.weak_views(config)
 
     def see(params, state, key, *batches):
         """([(logits [B, K'], features [B, D]) of each batch, passed as one through the classifier], its new state)."""

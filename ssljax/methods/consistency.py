@@ -74,7 +74,7 @@ def make(
     if teacher and not cfg.ema:
         raise ValueError(f'{name} has the averaged weights as its teacher: set semi.ema, for example to 0.999.')
     net = network.classifier(config, classes)
-    weak = augment.parse(cfg.augment or config.transfer.augment)
+    weak = network.weak_views(config)
     views = strong.views(config, name) if trained == 'strong' else strong.plain(weak)
 
     def loss(params, state, ema, batch, key):
@@ -109,22 +109,25 @@ def make(
     return finish(config, net, init, loss, views=3 if trained != 'same' else 2)
 
 
+def hard_labels(threshold: float) -> Callable:
+    """`compare` of `make`: cross-entropy against the class of the guess, of images whose guess has at least this
+    probability."""
+
+    def compare(seen, memory):
+        confident = jax.nn.softmax(seen.guess).max(1) >= threshold
+        return {'loss': cross_entropy(seen.trained, seen.guess.argmax(1)) * confident, 'coverage': confident}, memory
+
+    return compare
+
+
 def finish(config, net, init, loss, views: int) -> Method:
     """The Method of a classifier `net` with this loss: how it is evaluated, and averaged where `semi.ema` says so."""
     decay = config.semi.ema
 
-    def evaluate(params, state, batch):
-        logits, labels = predict(params, state, batch['image']), batch['label'].clip(0)
-        return network.classification_metrics(logits, labels, cross_entropy(logits, labels), batch['mask'])
-
-    def predict(params, state, images):
-        return network.apply(net, params, state, network.to_input(images), train=False)[0]['head']
-
     return Method(
         init=init,
         loss=loss,
-        evaluate=evaluate,
-        predict=predict,
+        **network.evaluation(net),
         ema_decay=(lambda progress, step: jnp.minimum(decay, (1 + step) / (10 + step))) if decay else None,
         averaged=bool(decay),
         views=views,

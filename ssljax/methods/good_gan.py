@@ -76,13 +76,6 @@ def make(config, shape, classes: int) -> Method:
         one = jnp.ones(())
         return loss, (state, metrics | {'supervised': (losses.mean(), one), 'loss': (loss, one)})
 
-    def predict(params, state, images):
-        return network.apply(net, params, state, network.to_input(images), train=False)[0]['head']
-
-    def evaluate(params, state, batch):
-        logits, labels = predict(params, state, batch['image']), batch['label'].clip(0)
-        return network.classification_metrics(logits, labels, cross_entropy(logits, labels), batch['mask'])
-
     def init(key, batch):
         keys = jax.random.split(key, 3)
         variables = network.init(net, keys[0], batch['image'])
@@ -94,8 +87,7 @@ def make(config, shape, classes: int) -> Method:
     return Method(
         init=init,
         loss=classifier_turn,
-        evaluate=evaluate,
-        predict=predict,
+        **network.evaluation(net),
         sample=adversarial.sampler(make_images, noise, shape),
         turns=(
             (('critic', 'judgement'), critic_turn),

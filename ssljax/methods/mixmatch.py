@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from ssljax.data import augment
 from ssljax.data.mixup import mixup
@@ -34,7 +35,7 @@ def make(config, shape, classes: int):
     if options.guesses < 1:
         raise ValueError(f'semi.mixmatch.guesses is {options.guesses}; it must be 1 or more.')
     net = network.classifier(config, classes)
-    weak = augment.parse(config.semi.augment or config.transfer.augment)
+    weak = network.weak_views(config)
 
     def loss(params, state, ema, batch, key):
         keys = jax.random.split(key, 5)
@@ -43,8 +44,7 @@ def make(config, shape, classes: int):
         u = augment.normalize(weak(keys[1], again))
         logits = network.apply(net, jax.lax.stop_gradient(params), state, u, train=True)[0]['head']
         guess = sharpened(jax.nn.softmax(logits).reshape(options.guesses, -1, classes).mean(0), options.temperature)
-        smooth = config.semi.label_smoothing
-        known = jax.nn.one_hot(batch['label'], classes) * (1 - smooth) + smooth / classes
+        known = optax.smooth_labels(jax.nn.one_hot(batch['label'], classes), config.semi.label_smoothing)
         targets = jnp.concatenate([known, jnp.tile(guess, (options.guesses, 1))])
         x, targets = mixup(keys[2], jnp.concatenate([x, u]), targets, options.alpha, own=0.5)
         outputs, state = network.apply(net, params, state, x, train=True, key=keys[3])

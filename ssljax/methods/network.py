@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from ssljax import models
 from ssljax.core import split
 from ssljax.data import augment
-from ssljax.losses import top_k
+from ssljax.losses import cross_entropy, top_k
 from ssljax.models.heads import Head
 
 
@@ -41,6 +41,11 @@ def classifier(config, classes: int, minibatch: int = 0) -> Network:
     layer = cfg.layer or models.layer_names(config.backbone)[-1]
     head = Head(classes, tuple(cfg.hidden), cfg.pool, minibatch, cfg.dropout)
     return Network(models.build(config.backbone, layer), layer, (('head', head),))
+
+
+def weak_views(config):
+    """(key, images [B, H, W, C] float32 in [0, 1]) -> the same: `semi.augment`, or `transfer.augment`."""
+    return augment.parse(config.semi.augment or config.transfer.augment)
 
 
 def augmentation(config, name: str):
@@ -118,6 +123,19 @@ def means(rows: dict, mask=None) -> dict:
     each of them."""
     mask = jnp.ones(next(iter(rows.values())).shape) if mask is None else mask
     return {k: (jnp.sum(v * mask), jnp.sum(mask)) for k, v in rows.items()}
+
+
+def evaluation(net: Network) -> dict:
+    """The `evaluate` and `predict` of the Method of a classifier."""
+
+    def predict(params, state, images):
+        return apply(net, params, state, to_input(images), train=False)[0]['head']
+
+    def evaluate(params, state, batch):
+        logits, labels = predict(params, state, batch['image']), batch['label'].clip(0)
+        return classification_metrics(logits, labels, cross_entropy(logits, labels), batch['mask'])
+
+    return {'evaluate': evaluate, 'predict': predict}
 
 
 def classification_metrics(logits, labels, losses, mask=None) -> dict:

@@ -1,8 +1,5 @@
 """Pseudo-Label: the network's own confident predictions as labels. Lee, ICML workshop 2013."""
 
-import jax
-
-from ssljax.losses import cross_entropy
 from ssljax.methods import consistency
 
 OPTIONS = consistency.OPTIONS | dict(
@@ -19,11 +16,5 @@ def make(config, shape, classes: int):
     Raises:
       ValueError: an option out of range.
     """
-    options = config.semi.pseudo_label
-
-    def compare(seen, memory):
-        confident = jax.nn.softmax(seen.guess).max(1) >= options.threshold
-        losses = cross_entropy(seen.trained, seen.guess.argmax(1))
-        return {'loss': losses * confident, 'coverage': confident}, memory
-
+    compare = consistency.hard_labels(config.semi.pseudo_label.threshold)
     return consistency.make(config, 'pseudo_label', classes, compare, trained='same')

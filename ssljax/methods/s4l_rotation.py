@@ -31,7 +31,7 @@ def make(config, shape, classes: int):
         raise ValueError(f'rotation needs square images; these are {shape[0]}x{shape[1]}: set data.image_size.')
     net, turns = network.classifier(config, classes), Head(4, (), config.transfer.pool)
     trunk = network.Network(net.backbone, net.layer)
-    weak = augment.parse(config.semi.augment or config.transfer.augment)
+    weak = network.weak_views(config)
 
     def loss(params, state, ema, batch, key):
         keys = jax.random.split(key, 4)

@@ -1,11 +1,12 @@
 """Cross-entropy on labelled images: the control, and from pretrained or frozen weights, every kind of transfer."""
 
 import jax
+import optax
 
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.data.mixup import mixup
-from ssljax.losses import cross_entropy, soft_cross_entropy
+from ssljax.losses import soft_cross_entropy
 from ssljax.methods import network
 
 
@@ -29,24 +30,15 @@ def make(config, num_classes: int, *, frozen: bool = False, smoothing: float = 0
     def loss(params, state, ema, batch, key):
         k_drop, k_mix = jax.random.split(jax.random.fold_in(key, 1))
         x, labels = augment.normalize(distort(key, augment.to_float(batch['image']))), batch['label']
-        targets = (1 - smoothing) * jax.nn.one_hot(labels, num_classes) + smoothing / num_classes
+        targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), smoothing)
         if cfg.mixup:
             x, targets = mixup(k_mix, x, targets, cfg.mixup)
         outputs, state = network.apply(net, params, state, x, train=True, frozen=frozen, key=k_drop)
         losses = soft_cross_entropy(outputs['head'], targets)
         return losses.mean(), (state, network.classification_metrics(outputs['head'], labels, losses))
 
-    def evaluate(params, state, batch):
-        logits, labels = predict(params, state, batch['image']), batch['label'].clip(0)
-        losses = cross_entropy(logits, labels)
-        return network.classification_metrics(logits, labels, losses, batch['mask'])
-
-    def predict(params, state, images):
-        return network.apply(net, params, state, network.to_input(images), train=False)[0]['head']
-
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']),
         loss=loss,
-        evaluate=evaluate,
-        predict=predict,
+        **network.evaluation(net),
     )

@@ -15,7 +15,6 @@ from ssljax.methods import consistency, flexmatch, freematch, mixmatch, noisy_st
 
 SHAPE, CLASSES = (8, 8, 1), 3
 KEY = jax.random.key(0)
-JOINT = [name for name, module in methods.SEMI.items() if 'weight' in module.OPTIONS]
 compiled = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 
 
@@ -64,7 +63,7 @@ def compare_of(monkeypatch, name, **options):
     return kept
 
 
-@pytest.mark.parametrize('name', JOINT)
+@pytest.mark.parametrize('name', methods.JOINT)
 def test_a_method_learns_and_never_looks_at_the_labels_of_unlabelled_images(name):
     method, tx, ts = build(name, weight=0.1)
     step = compiled(functools.partial(train_step, method, tx, steps=40))
