@@ -54,11 +54,6 @@ def get(config, field: str):
     return config
 
 
-def has(config, field: str) -> bool:
-    """Whether the config has a dotted field."""
-    return field in configs.field_names(config)
-
-
 def changed(config, values: dict):
     """A copy of the config with {dotted field: value}."""
     config = config.copy_and_resolve_references()
