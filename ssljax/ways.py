@@ -29,13 +29,14 @@ def train_way(run: Run, way: str, seed: int, images: dict, ways: dict, pretraine
     """
     kind = kind_of(way)
     base, _, section, _ = plan(run.config, kind)
-    start = initial(run, kind, seed)
     if section == 'semi':
-        return _joint(run, way, seed, images, ways, pretrained, start)
+        return _joint(run, way, seed, images, ways, pretrained, initial(run, way, seed))
     if base == 'second':
         start = ways['frozen'].variables
-    elif needs_pretraining(run.config, way):
-        start = take_backbone(pretrained[0], start, pretrained[1])
+    else:  # those that are no variant have one network: its start is compiled once
+        start = initial(run, 'scratch' if base == kind else kind, seed)
+        if needs_pretraining(run.config, way):
+            start = take_backbone(pretrained[0], start, pretrained[1])
     return train_stage(run, kind, way, seed, images['labeled'], images['val'], start)
 
 
@@ -52,23 +53,28 @@ def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, 
         start = take_backbone(pretrained[0], start, pretrained[1])
     elif config.semi.start == 'scratch':
         start = take_all(teacher.variables, start, 'scratch')
-    shown, predict = unlabeled, run.methods['scratch'].predict
+    shown, kind = unlabeled, 'scratch'
     for generation in range(1, method.generations + 1):
         last = generation == method.generations
         name = way if last else f'{way}_{generation}'
         if method.teach and not (run.workdir / f'seed{seed}' / name / 'done.json').exists():
-            shown = _taught(run, method, predict, teacher, unlabeled)
+            shown = _taught(run, method, kind, teacher, unlabeled)
         eye = _gallery(run, way, seed) if method.sample or is_plane(run.source.shape) else None
         teacher = train_stage(run, way, name, seed, (labeled, shown), val, start, eye)
-        predict = method.predict
+        kind = way
     return teacher
 
 
-def _taught(run: Run, method, predict, teacher: train.Stage, unlabeled):
-    """The unlabelled images that a teacher is sure of, with the classes that it gives them."""
-    see = embed.compiled(lambda variables, x: predict(*split(variables), x))
+def _taught(run: Run, method, kind: str, teacher: train.Stage, unlabeled):
+    """The unlabelled images that a teacher, of a kind of stage, is sure of, with the classes that it gives them."""
+    name = f'{kind} predictions'
+    if name not in run.programs:
+        predict = run.methods[kind].predict
+        run.programs[name] = embed.compiled(lambda variables, x: predict(*split(variables), x))
     size = run.config.evaluate.batch_size
-    rows, classes = method.teach(embed.outputs(see, teacher.variables, unlabeled, batch_size=size, mesh=run.mesh))
+    rows, classes = method.teach(
+        embed.outputs(run.programs[name], teacher.variables, unlabeled, batch_size=size, mesh=run.mesh)
+    )
     return unlabeled.take(rows).relabel(classes)
 
 

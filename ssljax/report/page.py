@@ -6,7 +6,7 @@ from ssljax.report.compare import headline, pick, seeds_of, ways_of
 from ssljax.report.draw import style
 from ssljax.report.markup import CSS, text
 from ssljax.report.read import read
-from ssljax.report.words import JOINT, count_of, duration, is_number, way_title
+from ssljax.report.words import SEMI, count_of, duration, is_number, way_title
 
 SECTIONS = (
     results.main_results,
@@ -56,7 +56,7 @@ def render(run):
     about = [count_of(len(seeds_of(result)), 'seed')]
     method = next((pick(seed, 'pretrain', 'method') for seed in seeds_of(result) if seed.get('pretrain')), None)
     how = [f'{method} pretraining'] if method else []
-    joint = [way_title(way) for way in ways_of(result) if way in JOINT]
+    joint = [way_title(way) for way in ways_of(result) if way in SEMI]
     how += joint if len(joint) < 4 else [f'{len(joint)} semi-supervised methods']
     about = (how or ['no pretraining']) + about
     labeled = pick(result, 'data', 'counts', 'labeled')

@@ -2,12 +2,14 @@
 
 from ssljax.stats import is_number
 
-WAYS = {
+TRANSFER = {
     'random_frozen': 'Random features, frozen',
     'scratch': 'From scratch',
     'frozen': 'Frozen features',
     'finetune': 'Fine-tuned',
     'two_stage': 'Two-stage',
+}
+SEMI = {  # that train on labelled and unlabelled images at once
     'sgan': 'Semi-supervised GAN',
     'sgan_explicit': 'SGAN with an explicit class of fakes',
     'badgan': 'Complement GAN',
@@ -24,10 +26,10 @@ WAYS = {
     'noisy_student': 'Noisy Student',
     's4l_rotation': 'S4L-Rotation',
 }
+WAYS = TRANSFER | SEMI
 # The ways that train a generator beside the classifier, and what it does with the data: one that matches mean features
 # fills what lies between, one that must be taken for real imitates.
 GENERATING = {'sgan': 'complements', 'sgan_explicit': 'imitates', 'badgan': 'complements', 'good_gan': 'imitates'}
-JOINT = tuple(WAYS)[5:]  # that train on labelled and unlabelled images at once
 NOT_PRETRAINED = ('random_frozen', 'scratch')
 WORDS = {
     'loss': 'Loss',
