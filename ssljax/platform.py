@@ -32,17 +32,18 @@ def compiler_options() -> dict[str, str]:
 def tune_malloc() -> bool:
     """Keeps freed memory in the process, so that large temporaries are not paged in anew at every step.
 
-    Sets glibc's M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD for the process; call it before the first large
-    allocation. The process then returns little memory to the system. Returns whether it took effect; it does
-    nothing and returns False without glibc.
+    Sets glibc's M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD for the process; call it before the first
+    large allocation. One arena, because the others, which a thread of XLA's may have, cannot hold more than 64 MiB and
+    map and unmap what is larger. The process then returns little memory to the system. Returns whether it took effect;
+    it does nothing and returns False without glibc.
     """
     if not sys.platform.startswith('linux'):
         return False
     libc = ctypes.CDLL(None)
     if not hasattr(libc, 'gnu_get_libc_version'):
         return False
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
-    settings = ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 64 * 2**20))
+    trim_threshold, top_pad, mmap_max, arena_max = -1, -2, -4, -8  # malloc.h
+    settings = ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 64 * 2**20))
     return all([libc.mallopt(name, value) for name, value in settings])
 
 

@@ -27,3 +27,31 @@ def test_tune_malloc_in_a_process_of_its_own():
     code = 'from ssljax.platform import tune_malloc; print(tune_malloc()); x = bytearray(10**8); del x'
     run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() in ('True', 'False')
+
+
+PAGES = """
+import resource, threading
+from ssljax import platform
+print(platform.tune_malloc())
+import jax, jax.numpy as jnp
+step = jax.jit(lambda x: jnp.sort(jnp.cos(x[:, None] + jnp.arange(2.0**15)), 0).sum())
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+x, found = jnp.arange(1024.0), []
+def steps():
+    for _ in range(4):
+        before = faults()
+        step(x).block_until_ready()
+        found.append(faults() - before)
+thread = threading.Thread(target=steps)
+thread.start(), thread.join()
+print(*found)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='glibc only')
+def test_a_large_temporary_is_paged_in_once():
+    run = subprocess.run([sys.executable, '-c', PAGES], capture_output=True, text=True, check=True)
+    took, counts = run.stdout.splitlines()[-2:]
+    if took == 'True':
+        first, *_, last = map(int, counts.split())
+        assert last < first / 10, counts
