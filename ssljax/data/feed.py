@@ -12,7 +12,6 @@ import functools
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jax.sharding import NamedSharding, PartitionSpec
@@ -30,8 +29,8 @@ class Feed:
 
     Attributes:
       arrays: pytree of device arrays, replicated, that `get` wants. Resident: 'image', uint8 [M, H, W, C],
-        the whole set the split belongs to, shared by all feeds over it; 'row', int32 [n], places in it;
-        'label', int32 [n]. Stream: {}.
+        the whole set the split belongs to, shared by all feeds over it, so that one compiled program serves splits of
+        any size. Stream: {}.
       get: pure function (arrays, payload without its first axis) -> {'image': uint8 [B, H, W, C], 'label':
         int32 [B], 'index': int32 [B], the places in the split}.
       path: 'resident' or 'stream'.
@@ -45,14 +44,16 @@ class Feed:
         self.path = path
         self.n = len(split)
         self.batch_size = batch_size
-        self._split, self._seed, self._mesh = split, seed, mesh
+        self.mesh = mesh
+        self._split, self._seed = split, seed
         self._waited = 0.0
 
     def payloads(self, start_step, stop_step, k=1):
         """Iterator over what `get` wants for steps start_step to stop_step - 1, k steps an item.
 
         Each item has axes [k, B, ...], sharded over the mesh axis 'data' on B; the last may be shorter than
-        k. Resident: int32 [k, B], counted within the split. Stream: {'image', 'label', 'index'}.
+        k. Resident: int32 [k, B, 3], for each image its row in the whole set, its label and its place in the split.
+        Stream: {'image', 'label', 'index'}.
         """
         if k < 1:
             raise ValueError(f'An item of a feed must hold at least one step, got k={k}.')
@@ -61,12 +62,12 @@ class Feed:
             self._split,
             self.batch_size,
             self._seed,
-            local_places(self._mesh, self.batch_size),
+            local_places(self.mesh, self.batch_size),
             start_step,
             stop_step,
             k,
         )
-        sharding = NamedSharding(self._mesh, PartitionSpec(None, 'data'))
+        sharding = NamedSharding(self.mesh, PartitionSpec(None, 'data'))
         queue = collections.deque()
         try:
             while True:
@@ -95,8 +96,9 @@ class JointFeed:
     """
 
     def __init__(self, labeled: Feed, unlabeled: Feed):
-        self.arrays = {'labeled': labeled.arrays, 'unlabeled': unlabeled.arrays}
-        self.get = functools.partial(get_joint, labeled.get, unlabeled.get, unlabeled.n)
+        count = _replicate(np.array(unlabeled.n, np.int32), unlabeled.mesh)
+        self.arrays = {'labeled': labeled.arrays, 'unlabeled': unlabeled.arrays, 'count': count}
+        self.get = functools.partial(get_joint, labeled.get, unlabeled.get)
         self.path, self.n, self.batch_size = unlabeled.path, unlabeled.n, unlabeled.batch_size
         self._feeds = {'labeled': labeled, 'unlabeled': unlabeled}
 
@@ -159,23 +161,19 @@ def make_feed(split, *, batch_size, seed, mesh, path='auto'):
 
 
 def get_resident(arrays, payload):
-    """Gathers a batch; payload: int32 [B]."""
-    rows = arrays['row'].at[payload].get(mode='promise_in_bounds')
-    return {
-        'image': arrays['image'].at[rows].get(mode='promise_in_bounds'),
-        'label': arrays['label'].at[payload].get(mode='promise_in_bounds'),
-        'index': payload,
-    }
+    """Gathers a batch; payload: int32 [B, 3]."""
+    rows, labels, places = payload.T
+    return {'image': arrays['image'].at[rows].get(mode='promise_in_bounds'), 'label': labels, 'index': places}
 
 
-def get_joint(get_labeled, get_unlabeled, count: int, arrays, payload):
-    """The labelled batch, and what the unlabelled one, out of `count` images, has."""
+def get_joint(get_labeled, get_unlabeled, arrays, payload):
+    """The labelled batch, and what the unlabelled one has."""
     found = get_unlabeled(arrays['unlabeled'], payload['unlabeled'])
     return get_labeled(arrays['labeled'], payload['labeled']) | {
         'unlabeled': found['image'],
         'unlabeled_label': found['label'],
         'unlabeled_index': found['index'],
-        'unlabeled_count': jnp.int32(count),
+        'unlabeled_count': arrays['count'],
     }
 
 
@@ -261,11 +259,7 @@ def _resident_arrays(split, mesh):
     images = split.images
     if mesh not in images.on_device:
         images.on_device[mesh] = _replicate(images.array(), mesh)
-    return {
-        'image': images.on_device[mesh],
-        'row': _replicate(split.rows.astype(np.int32), mesh),
-        'label': _replicate(split.labels, mesh),
-    }
+    return {'image': images.on_device[mesh]}
 
 
 def _replicate(array, mesh):
@@ -276,7 +270,8 @@ def _replicate(array, mesh):
 
 def _resident_items(split, batch_size, seed, places, start, stop, k):
     for first in range(start, stop, k):
-        yield batch_indices(len(split), batch_size, seed, first, min(first + k, stop))[:, places]
+        index = batch_indices(len(split), batch_size, seed, first, min(first + k, stop))[:, places]
+        yield np.stack([split.rows[index], split.labels[index], index], -1).astype(np.int32)
 
 
 def _stream_items(split, batch_size, seed, places, start, stop, k):

@@ -522,7 +522,7 @@ for source in ('folder:images', 'npz:a.npz', 'digits', 'synthetic:8x8x1:3'):
     config.source = source
     split = sources.load(config).train
     f = feed.make_feed(split, batch_size=8, seed=0, mesh=make_mesh())
-    assert f.path == 'resident' and next(f.payloads(0, 1)).shape == (1, 8)
+    assert f.path == 'resident' and next(f.payloads(0, 1)).shape == (1, 8, 3)
     next(feed.eval_batches(split, batch_size=8, mesh=make_mesh()))
 for run in (lambda: feed.make_feed(split, batch_size=8, seed=0, mesh=make_mesh(), path='stream'),
             lambda: sources.load(config)):
