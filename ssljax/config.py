@@ -103,6 +103,14 @@ def base() -> ConfigDict:
                 probe_pool='grid4',
                 probe_l2=(1e-4, 1e-3, 1e-2, 1e-1),
                 figures=True,
+                best_on_test=False,  # also look at test at every evaluation, as tables do that select on it
+            ),
+            study=dict(  # of ssljax.study: each budget x pretraining x way x seed is a cell
+                labels=(),  # label budgets; (): data.labels alone
+                pretrained=(),  # (name, ((field of pretrain, value), ...)) of each pretraining; (): this config's own
+                reference='scratch',  # the way that the others are held against
+                sweep='',  # ablations: settings of config fields, as --sweep has them
+                keep=False,  # whether the weights of finished cells are kept; those of pretrainings are
             ),
             log_every=50,  # steps
             save_every=60.0,  # seconds between checkpoints inside a stage

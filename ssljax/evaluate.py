@@ -18,24 +18,22 @@ from ssljax.models.heads import pool_features
 MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE, SHOWN = 2000, 8, 7, 100, 8
 
 
-def evaluate(config, mesh, methods, trained, directory) -> tuple[dict, dict]:
+def evaluate(run, trained, directory) -> tuple[dict, dict]:
     """Measures one seed.
 
     Args:
-      config: the run's config.
-      mesh: the devices.
-      methods: {kind of stage: Method}; the `predict` of 'scratch' serves every way that has no method of its own.
+      run: the stages' Run; the `predict` of its method 'scratch' serves every way that has no method of its own.
       trained: the experiment's Seed.
       directory: the seed's folder.
 
     Returns:
       (record for result.json: 'ways' and, as the config asks, 'knn' and 'probe'; arrays for figures.npz).
     """
+    config, methods = run.config, run.methods
     cfg, splits, record = config.evaluate, trained.splits, {'ways': {}}
-    see = functools.partial(embed.outputs, batch_size=cfg.batch_size, mesh=mesh)
-    predict = {k: embed.compiled(lambda v, x, m=m: m.predict(*split(v), x)) for k, m in methods.items() if m.predict}
+    see = functools.partial(embed.outputs, batch_size=cfg.batch_size, mesh=run.mesh)
     for way, stage in trained.ways.items():
-        logits = see(predict.get(way, predict['scratch']), stage.variables, splits['test'])
+        logits = see(predictor(run, way), stage.variables, splits['test'])
         record['ways'][way] = stage.record | {'test': classify.scores(logits, splits['test'].labels)}
     backbones = {'pretrained': trained.pretrained, 'random': trained.random if cfg.random else None}
     backbones = {n: v for n, v in backbones.items() if v is not None}
@@ -54,6 +52,16 @@ def evaluate(config, mesh, methods, trained, directory) -> tuple[dict, dict]:
     if cfg.figures and pretext and pretext.show:
         arrays |= pretext_pictures(pretext, trained)
     return record, arrays
+
+
+def predictor(run, kind: str):
+    """Compiled (variables, images uint8) -> logits [B, K] of a kind of stage; compiled once a run."""
+    kind = kind if kind in run.methods else 'scratch'
+    name = f'{kind} predictions'
+    if name not in run.programs:
+        predict = run.methods[kind].predict
+        run.programs[name] = embed.compiled(lambda variables, x: predict(*split(variables), x))
+    return run.programs[name]
 
 
 def pretext_pictures(pretext, trained) -> dict:

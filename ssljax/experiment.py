@@ -76,7 +76,7 @@ def claim(config, workdir: Path) -> None:
         files.write_json(workdir / 'config.json', new)
 
 
-def prepare(config, workdir, source) -> Run:
+def prepare(config, workdir, source, quiet: bool = False) -> Run:
     """What all seeds share; raises ValueError where `workdir` was begun with other training images."""
     mesh = make_mesh()
     for batch_size in (config[k].batch_size for k in ('pretrain', 'semi', 'transfer', 'evaluate')):
@@ -99,7 +99,7 @@ def prepare(config, workdir, source) -> Run:
         known['pretrain'] = methods.pretext(config, source.shape)
     for kind in ('scratch', *(kind_of(way) for way in config.transfer.ways)):
         known[kind] = classifier(config, source, kind)
-    return Run(config, workdir, source, mesh, meta, {}, known, label_set.representative(config, source, mesh))
+    return Run(config, workdir, source, mesh, meta, {}, known, label_set.representative(config, source, mesh), quiet)
 
 
 def uses_pretraining(config) -> bool:
@@ -222,8 +222,9 @@ def evaluate_seed(run: Run, seed: int) -> dict:
     if record := files.read_json(directory / 'evaluation.json'):
         return record
     trained = train_seed(run, seed)
-    print(f'seed {seed} · evaluation', file=sys.stderr)
-    record, arrays = evaluate.evaluate(run.config, run.mesh, run.methods, trained, directory)
+    if not run.quiet:
+        print(f'seed {seed} · evaluation', file=sys.stderr)
+    record, arrays = evaluate.evaluate(run, trained, directory)
     if arrays:
         files.write_npz(directory / 'figures.npz', arrays)
     rows = result.sets(trained.partition, run.source)

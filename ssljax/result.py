@@ -29,11 +29,7 @@ def assemble(config, source, seeds: list[dict], began: float) -> dict:
       seeds: each seed's record.
       began: time.time() at the start of this process.
     """
-    first = seeds[0]['partition']
-    counts = {'train': len(source.train), 'test': len(source.test)}
-    counts |= {k: first[k]['count'] for k in ('labeled', 'val', 'unlabeled')}
-    if source.val is not None:
-        counts['val'] = len(source.val)
+    counts = _counts(seeds[0], source)
     hashes = {'train': source.train.digest(), 'test': source.test.digest()}
     outcome = {
         'name': config.name,
@@ -50,15 +46,22 @@ def assemble(config, source, seeds: list[dict], began: float) -> dict:
             'counts': counts,
             'hashes': hashes,
         },
-        'protocol': _protocol(config, counts, seeds[0]['ways']),
+        'protocol': protocol(config, seeds[0], source),
         'published': [dict(zip(('what', 'value', 'setting', 'source'), p)) for p in config.published],
         'seeds': seeds,
     }
     return outcome | summarise(seeds, config.get('variants', ()))
 
 
-def _protocol(config, counts, ways: dict) -> str:
-    """What was done, in words; `ways` are the records of the first seed's."""
+def _counts(record: dict, source) -> dict:
+    counts = {'train': len(source.train), 'test': len(source.test)}
+    counts |= {k: record['partition'][k]['count'] for k in ('labeled', 'val', 'unlabeled')}
+    return counts | ({'val': len(source.val)} if source.val is not None else {})
+
+
+def protocol(config, record: dict, source) -> str:
+    """What was done, in words; `record` is a seed's."""
+    counts, ways = _counts(record, source), record['ways']
     n, origin = counts['labeled'], {name: way for name, way, _ in config.get('variants', ())}
     what = {
         'random_frozen': 'a head on random features',

@@ -9,16 +9,18 @@ import jax
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import guard, methods, optim, preempt, train
+from ssljax import guard, log, methods, optim, preempt, train
+from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.methods import supervised
 
+TEST = 'val/test_top1'  # in metrics.jsonl, with evaluate.best_on_test
 KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # of stage, where it is not called as the way
 
 
 class Run(NamedTuple):
     """What all seeds of a run share. `programs` holds each stage's compiled program once it was needed; `represent` is
-    that of label_set.representative."""
+    that of label_set.representative; a `quiet` run has no lines of progress."""
 
     config: object
     workdir: Path
@@ -28,6 +30,7 @@ class Run(NamedTuple):
     programs: dict
     methods: dict
     represent: Callable | None
+    quiet: bool = False
 
 
 class Plan(NamedTuple):
@@ -83,9 +86,10 @@ def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variable
     preempt.check()
     base, config, section, cfg = plan(run.config, kind)
     feed = make_feed(run, kind, images, seed)
-    if kind not in run.programs:
-        steps = configs.stage_steps(config, 'semi' if section == 'semi' else base, feed.n)
-        run.programs[kind] = train.make_program(
+    steps = configs.stage_steps(config, 'semi' if section == 'semi' else base, feed.n)
+    program = f'{kind}, {steps} steps, {feed.path}'  # label sets of different sizes may differ in both
+    if program not in run.programs:
+        run.programs[program] = train.make_program(
             run.methods[kind],
             cfg,
             steps=steps,
@@ -94,16 +98,19 @@ def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variable
             steps_per_call=config.steps_per_call,
         )
         optim.log_rules(cfg.optim, variables['params'])
-    return train.fit(
-        run.programs[kind],
+    directory = run.workdir / f'seed{seed}' / name
+    if config.evaluate.best_on_test and base != 'pretrain':
+        eye = _also_test(run, run.programs[program], eye)
+    stage = train.fit(
+        run.programs[program],
         variables,
         feed=feed,
         val=val,
         cfg=cfg,
         key=jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode())),
         mesh=run.mesh,
-        directory=run.workdir / f'seed{seed}' / name,
-        title=f'seed {seed} · {name}',
+        directory=directory,
+        title='' if run.quiet else f'seed {seed} · {name}',
         meta=run.meta | {'stage': name, 'seed': seed},
         select='last' if base == 'pretrain' else 'best',
         log_every=config.log_every,
@@ -111,6 +118,20 @@ def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variable
         eval_batch=config.evaluate.batch_size,
         watch=eye,
     )
+    found = [row[TEST] for row in log.read(directory / 'metrics.jsonl') if TEST in row]
+    return stage._replace(record=stage.record | {'best_on_test': max(found)}) if found else stage
+
+
+def _also_test(run: Run, program: train.Program, eye):
+    """`eye` with the top-1 on the test split: no part of the choice of weights, and no fair figure."""
+
+    def look(step, variables):
+        params, state = split(variables)
+        size = run.config.evaluate.batch_size
+        found = train.evaluate(program.evaluate, params, state, run.source.test, size, run.mesh)
+        return (eye(step, variables) if eye else {}) | {'test_top1': found['top1']}
+
+    return look
 
 
 def make_feed(run: Run, kind: str, images, seed: int):

@@ -3,8 +3,7 @@
 import functools
 
 from ssljax import config as configs
-from ssljax import methods, train
-from ssljax.core import split
+from ssljax import evaluate, methods, train
 from ssljax.data.toy import is_plane
 from ssljax.evals import embed, gallery
 from ssljax.stages import Run, initial, kind_of, plan, train_stage
@@ -67,14 +66,9 @@ def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, 
 
 def _taught(run: Run, method, kind: str, teacher: train.Stage, unlabeled):
     """The unlabelled images that a teacher, of a kind of stage, is sure of, with the classes that it gives them."""
-    name = f'{kind} predictions'
-    if name not in run.programs:
-        predict = run.methods[kind].predict
-        run.programs[name] = embed.compiled(lambda variables, x: predict(*split(variables), x))
     size = run.config.evaluate.batch_size
-    rows, classes = method.teach(
-        embed.outputs(run.programs[name], teacher.variables, unlabeled, batch_size=size, mesh=run.mesh)
-    )
+    predict = evaluate.predictor(run, kind)
+    rows, classes = method.teach(embed.outputs(predict, teacher.variables, unlabeled, batch_size=size, mesh=run.mesh))
     return unlabeled.take(rows).relabel(classes)
 
 

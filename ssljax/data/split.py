@@ -115,7 +115,7 @@ class Split:
         self.images = images
         self.rows = np.arange(len(images)) if rows is None else np.asarray(rows, np.int64)
         self.labels = np.asarray(labels, np.int32)
-        self._compact = None
+        self._compact = self._digest = None
         if self.labels.shape != self.rows.shape:
             raise ValueError(
                 f'There must be one label per image, got labels of shape {list(self.labels.shape)} '
@@ -177,11 +177,13 @@ class Split:
 
         Arrays enter by their pixels; files by name, size and CRC-32 (see folder.FileImages.stamps).
         """
-        sha = hashlib.sha256(repr(self.shape).encode())
-        sha.update(np.ascontiguousarray(self.labels, '<i4').tobytes())
-        for stamp in self.images.stamps(self.rows):
-            sha.update(stamp)
-        return sha.hexdigest()
+        if self._digest is None:
+            sha = hashlib.sha256(repr(self.shape).encode())
+            sha.update(np.ascontiguousarray(self.labels, '<i4').tobytes())
+            for stamp in self.images.stamps(self.rows):
+                sha.update(stamp)
+            self._digest = sha.hexdigest()
+        return self._digest
 
 
 def concat(splits):

@@ -1,0 +1,131 @@
+"""What a study computes: cells and the pretrainings that they share, each known by a hash of what it depends on."""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+from ssljax import config as configs
+from ssljax import methods, ways
+
+PRETRAINED = 'pretrained'  # the folder of the pretrainings
+
+
+class Job(NamedTuple):
+    """Something that one worker computes at a time: a cell, or a pretraining that cells share.
+
+    folder: its place in the study's directory, PRETRAINED/ID or cells/ID. config: the whole config of its run.
+    """
+
+    folder: str
+    config: object
+
+
+class Cell(NamedTuple):
+    """One training and its row of the table.
+
+    id: hex hash of the config. labels, point, pretrain, way, seed: what the row says of it; `pretrain` is the name of
+    the pretraining, '' for a way that starts without. needs: the pretraining's Job, or None.
+    """
+
+    id: str
+    labels: str
+    point: dict
+    pretrain: str
+    way: str
+    seed: int
+    job: Job
+    needs: Job | None
+
+
+def cells(config, points=()) -> list[Cell]:
+    """The cells of a study, those that share a compiled program next to each other.
+
+    Every point of the sweep, and the base that they are held against, is combined with every label budget of
+    study.labels, every pretraining of study.pretrained, every way and every seed. Cells that depend on the same things
+    are one: training from scratch does not depend on how a backbone is pretrained.
+
+    Args:
+      config: the study's config.
+      points: {field: value} of each setting.
+
+    Raises:
+      ValueError: a config that cannot be run, an unknown field, or a tuner switched on.
+    """
+    if config.tune:
+        raise ValueError(
+            'tune is True, but cells that tune themselves are not trained alike: tune once (python -m ssljax.tune) and '
+            'give the study the config that it writes.'
+        )
+    configs.check(config)
+    found, known = [], configs.field_names(configs.base())
+    budgets = tuple(config.study.labels) or (config.data.labels,)
+    if len(set(budgets)) < len(budgets):
+        raise ValueError(f'study.labels has a budget twice: {", ".join(budgets)}.')
+    named = _pretrainings(config, known)
+    for point in ({}, *[p for p in points if p]):
+        for way in config.transfer.ways:
+            for name, changes in named.items() if ways.needs_pretraining(config, way) else (('', ()),):
+                for labels in budgets:
+                    for seed in config.seeds:
+                        found.append(_cell(config, point, name, dict(changes), labels, way, seed))
+    return list({cell.id: cell for cell in reversed(found)}.values())[::-1]
+
+
+def _pretrainings(config, known) -> dict:
+    """{name: {field: value}}: those of study.pretrained, or the config's own."""
+    named = {}
+    for name, changes in config.study.pretrained:
+        for field, _ in changes:
+            if field not in known or not field.startswith('pretrain.'):
+                raise ValueError(
+                    f'study.pretrained: {name} changes {field!r}{configs.nearest(field, known)}; it can change fields '
+                    'of pretrain.'
+                )
+        named[name] = dict(changes)
+    return named or {config.pretrain.method: {}}
+
+
+def _cell(config, point, name, changes, labels, way, seed) -> Cell:
+    c, base = config.copy_and_resolve_references(), configs.base()
+    c.unlock()
+    c.update_from_flattened_dict(changes | point | {'data.labels': point.get('data.labels', labels)})
+    origin = configs.variant(c, way)[0]
+    c.update(name='cell', seeds=(seed,), published=(), study=base.study, tuning=base.tuning)
+    c.variants = tuple(v for v in c.variants if v[0] == way)
+    c.transfer.ways = ('frozen', way) if origin == 'two_stage' else (way,)
+    c.evaluate.update(knn=0, probe=False, random=False, figures=False)
+    if origin not in methods.SEMI:
+        c.semi = base.semi
+    needs = None
+    if not ways.needs_pretraining(c, way):
+        c.pretrain = base.pretrain
+        c.pretrain.method = 'none'
+    elif not c.transfer.checkpoint:
+        needs = _pretraining(c, seed)
+        c.pretrain = base.pretrain
+        c.transfer.checkpoint = needs.folder
+    identity = digest(c)
+    return Cell(identity, c.data.labels, point, name, way, seed, Job(f'cells/{identity}', c), needs)
+
+
+def _pretraining(c, seed) -> Job:
+    """The run that pretrains a cell's backbone. What it sees does not depend on the label budget unless the pool is
+    limited: all training images but validation."""
+    p, base = c.copy_and_resolve_references(), configs.base()
+    p.unlock()
+    p.update(name='pretraining', transfer=base.transfer, semi=base.semi, variants=())
+    p.transfer.ways = ()
+    p.pretrain.watch = 0
+    if not p.data.pool and not p.data.labels.startswith('list:'):
+        p.data.update(labels='1/class', choose='random', features='')
+    return Job(f'{PRETRAINED}/{digest(p)}', p)
+
+
+def digest(config) -> str:
+    """16 hex digits of the SHA-256 of a config; where data and compiled steps are kept does not enter."""
+    plain = configs.to_dict(config)
+    for field in ('data_dir', 'manual_dir', 'path'):
+        plain['data'].pop(field)
+    for field in ('log_every', 'save_every', 'steps_per_call'):
+        plain.pop(field)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

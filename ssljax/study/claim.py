@@ -1,0 +1,112 @@
+"""Who computes what: claims in a directory that many workers, on one machine or several, share.
+
+A claim is a file that only one worker can create (O_EXCL, which is atomic on local disks, NFS from version 3, Lustre
+and the like). Its holder writes a new beat into it every few seconds; a claim whose beat stands still is dead, and
+another worker takes the job over by creating the claim's next generation, which again only one can do. So no clock is
+compared between machines. Of a worker on the same host it is known at once whether it lives.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+
+from ssljax import files
+
+BEAT, PATIENCE = 5.0, 60.0  # seconds
+
+
+class Claims:
+    """The claims under `directory`, as one worker sees them."""
+
+    def __init__(self, directory, *, beat: float = BEAT, patience: float = PATIENCE):
+        self.directory, self.beat, self.patience = Path(directory), beat, patience
+        self.worker = f'{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}'
+        self._seen = {}
+
+    @contextlib.contextmanager
+    def hold(self, job: str):
+        """Yields whether this worker has the job now; gives it up at the end."""
+        path = self._take(job)
+        if path is None:
+            yield False
+            return
+        ended = threading.Event()
+        thread = threading.Thread(target=self._keep, args=(path, ended), daemon=True)
+        thread.start()
+        try:
+            yield True
+        finally:
+            ended.set()
+            thread.join()
+            self._write(path, beat=-1)
+
+    def _take(self, job: str) -> Path | None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        mine = self._generations(job)
+        if mine and self._lives(mine[-1]):
+            return None
+        path = self.directory / f'{job}.{len(mine)}'
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            return None  # another was quicker
+        self._write(path, beat=0)
+        return path
+
+    def _generations(self, job: str) -> list[Path]:
+        found = []
+        while (path := self.directory / f'{job}.{len(found)}').exists():
+            found.append(path)
+        return found
+
+    def _lives(self, path: Path) -> bool:
+        text = path.read_text()
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError:
+            content = {}  # just created, or its worker died in between
+        if content.get('beat') == -1:
+            return False
+        if content.get('host') == socket.gethostname() and not _runs(content['pid'], content['began']):
+            return False
+        now = time.monotonic()
+        before, since = self._seen.get(path, (None, now))
+        if before != text:
+            self._seen[path] = (text, now)
+            return True
+        return now - since < self.patience
+
+    def _keep(self, path: Path, ended: threading.Event) -> None:
+        count = 0
+        while not ended.wait(self.beat):
+            count += 1
+            with contextlib.suppress(OSError):  # a full disk or a network that is away for a moment
+                self._write(path, beat=count)
+
+    def _write(self, path: Path, beat: int) -> None:
+        pid = os.getpid()
+        me = {'worker': self.worker, 'host': socket.gethostname(), 'pid': pid, 'began': _began(pid), 'beat': beat}
+        files.write_json(path, me)
+
+
+def _runs(pid: int, began) -> bool:
+    """Whether the process that had this pid at that time still runs on this host."""
+    if began is None:
+        return True  # unknown: wait for its beat
+    return _began(pid) == began
+
+
+def _began(pid: int):
+    """When a process began, in ticks since this host's start, with the boot's id; None where the system does not say
+    or there is no such process."""
+    try:
+        fields = Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()
+        boot = Path('/proc/sys/kernel/random/boot_id').read_text().strip()
+    except OSError:
+        return None
+    return None if fields[0] == 'Z' else f'{boot} {fields[19]}'

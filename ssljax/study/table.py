@@ -1,0 +1,88 @@
+"""The table of a study: one row a cell, in long format, as CSV and Parquet."""
+
+import csv
+import datetime
+import io
+import json
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+
+from ssljax import files, provenance, result
+from ssljax.study import sweep
+
+COLUMNS = {
+    'study': str, 'cell': str, 'point': str, 'way': str, 'pretrain': str, 'labels': str, 'labeled': int,
+    'per_class': float, 'classes': int, 'seed': int, 'val_top1': float, 'test_top1': float, 'test_top5': float,
+    'best_on_test': float, 'steps': int, 'images': int, 'seconds': float, 'images_per_second': float,
+    'pretrain_seconds': float, 'protocol': str, 'hash_train': str, 'hash_test': str, 'hash_labeled': str,
+    'hash_val': str, 'hash_unlabeled': str, 'config': str, 'device': str, 'versions': str, 'finished': str,
+}  # fmt: skip
+TIMED = ('seconds', 'images_per_second', 'pretrain_seconds', 'versions', 'finished')  # that differ when done again
+
+
+def row(cell, run, record: dict, pretrained: dict | None) -> dict:
+    """What the table says of a cell but for the time that it took.
+
+    Args:
+      cell: the Cell.
+      run: the experiment's Run.
+      record: the seed's record, of experiment.evaluate_seed.
+      pretrained: the row of the pretraining that it needed.
+    """
+    way, parts, source = record['ways'][cell.way], record['partition'], run.source
+    labeled, classes = parts['labeled']['count'], len(source.classes)
+    return {
+        'cell': cell.id,
+        'point': sweep.title(cell.point),
+        'way': cell.way,
+        'pretrain': cell.pretrain,
+        'labels': cell.labels,
+        'labeled': labeled,
+        'per_class': labeled / classes,
+        'classes': classes,
+        'seed': cell.seed,
+        'val_top1': way['val']['top1'],
+        'test_top1': way['test']['top1'],
+        'test_top5': way['test'].get('top5'),
+        'best_on_test': way.get('best_on_test'),
+        'steps': way['steps'],
+        'images': way['images'],
+        'images_per_second': way['images_per_second'],
+        'pretrain_seconds': pretrained and pretrained['pretrain_seconds'],
+        'protocol': result.protocol(run.config, record, source),
+        'hash_train': source.train.digest(),
+        'hash_test': source.test.digest(),
+        'hash_labeled': parts['labeled']['hash'],
+        'hash_val': source.val.digest() if source.val is not None else parts['val']['hash'],
+        'hash_unlabeled': parts['unlabeled']['hash'],
+        'config': cell.id,
+        'device': provenance.hardware()['device'],
+        'versions': json.dumps(provenance.versions()),
+        'finished': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+    }
+
+
+def write(directory, planned) -> Path:
+    """Writes rows.csv and rows.parquet from the finished ones of the planned cells, in their order; returns the CSV's
+    path."""
+    directory = Path(directory)
+    name = files.read_json(directory / 'study.json')['name']
+    rows = [files.read_json(directory / cell.job.folder / 'row.json') for cell in planned]
+    # A point may have other words for a cell that an earlier study of this directory had computed.
+    said = [{'point': sweep.title(c.point), 'pretrain': c.pretrain, 'labels': c.labels} for c in planned]
+    rows = [r | {'study': name} | s for r, s in zip(rows, said) if r]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(COLUMNS), extrasaction='ignore', lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write_atomically(directory / 'rows.csv', text.getvalue())
+    types = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
+    schema = pyarrow.schema([(column, types[kind]) for column, kind in COLUMNS.items()])
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(
+        pyarrow.Table.from_pylist([{c: r.get(c) for c in COLUMNS} for r in rows], schema), buffer
+    )
+    files.write_atomically(directory / 'rows.parquet', buffer.getvalue())
+    return directory / 'rows.csv'

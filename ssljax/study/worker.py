@@ -1,0 +1,184 @@
+"""A worker: takes cells that no other has, one at a time, until all are done. The same in one process as in many."""
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from ssljax import config as configs
+from ssljax import experiment, files, guard, preempt, provenance
+from ssljax.data import sources
+from ssljax.log import clock
+from ssljax.study import sweep, table
+from ssljax.study.cells import Cell, Job, cells
+from ssljax.study.claim import Claims
+
+WAIT = 2.0  # seconds between looks at what others are doing
+
+
+def run(config, directory, points=(), *, write=None) -> Path:
+    """Computes the cells of a study that are not done yet, and writes its table.
+
+    A directory holds one study, or several with the same name that share cells: what is finished is kept, so a study
+    that was killed goes on, and one with more budgets, seeds, ways or points computes only what is new. Any number of
+    processes may call this on one directory at the same time.
+
+    Args:
+      config: the study's config.
+      directory: where it is kept.
+      points: as `cells` has them.
+      write: (directory) -> None, called with the complete table; it draws the page.
+
+    Returns:
+      The table, rows.csv.
+
+    Raises:
+      ValueError, OSError: something the user can mend.
+      preempt.Preempted: SIGTERM came; the same command goes on from here.
+    """
+    directory, planned = Path(directory), cells(config, points)
+    directory.mkdir(parents=True, exist_ok=True)
+    _describe(config, directory, planned)
+    claims, shared = Claims(directory / 'claims'), Shared()
+    failed, progress = {}, Progress(directory, planned)
+    while todo := [c for c in planned if c.id not in failed and not _row(directory, c.job).exists()]:
+        worked = False
+        for cell in todo:
+            preempt.check()
+            if _row(directory, cell.job).exists():
+                continue
+            try:
+                worked |= _work(cell, directory, claims, shared, progress)
+            except (guard.Stopped, FloatingPointError) as error:
+                failed[cell.id] = str(error)
+                print(f'{progress.of(cell)}: stopped: {error}', file=sys.stderr)
+        if not worked and any(c.id not in failed for c in todo):
+            progress.waiting(len(todo))
+            time.sleep(WAIT)
+    path = table.write(directory, planned)
+    if write:
+        write(directory)
+    if failed:
+        listed = '; '.join(f'{i}: {message.splitlines()[0]}' for i, message in list(failed.items())[:3])
+        raise ValueError(
+            f'{len(failed)} of {len(planned)} cells stopped and have no row ({listed}). The same command tries them '
+            'again; change what the messages name, or leave those cells out.'
+        )
+    return path
+
+
+class Shared:
+    """What the cells of one process share: the images, and the methods and compiled programs of like configs."""
+
+    def __init__(self):
+        self.sources, self.programs = {}, {}
+
+    def prepare(self, config, workdir: Path) -> experiment.Run:
+        """The Run of a config, with what like ones have compiled."""
+        data = configs.to_dict(config)['data']
+        of = json.dumps({k: v for k, v in data.items() if k not in ('labels', 'pool', 'val', 'choose', 'features')})
+        if of not in self.sources:
+            self.sources[of] = sources.load(config.data)
+        like = configs.to_dict(config)
+        for field in ('seeds', 'name'):
+            like.pop(field)
+        for field in ('labels', 'pool', 'choose', 'features'):
+            like['data'].pop(field)
+        like['transfer'].pop('checkpoint')
+        run = experiment.prepare(config, workdir, self.sources[of], quiet=True)
+        key = json.dumps(like, sort_keys=True)
+        methods, programs = self.programs.setdefault(key, (run.methods, run.programs))
+        return run._replace(methods=methods, programs=programs)
+
+
+def _row(directory: Path, job: Job) -> Path:
+    return directory / job.folder / 'row.json'
+
+
+def _work(cell: Cell, directory: Path, claims: Claims, shared: Shared, progress) -> bool:
+    """Computes a cell, or first the pretraining that it needs; False where others are at it."""
+    for job in filter(None, (cell.needs, cell.job)):
+        if _row(directory, job).exists():
+            continue
+        with claims.hold(Path(job.folder).name) as held:
+            if not held or _row(directory, job).exists():
+                return False
+            _compute(cell, job, directory, shared)
+        if job is cell.job:
+            progress.done(cell)
+    return True
+
+
+def _compute(cell: Cell, job: Job, directory: Path, shared: Shared) -> None:
+    began, workdir = time.time(), directory / job.folder
+    config = job.config.copy_and_resolve_references()
+    if cell.needs and job is cell.job:
+        config.transfer.checkpoint = str(directory / cell.needs.folder)
+    with files.lock(workdir):
+        experiment.claim(job.config, workdir)
+        run = shared.prepare(config, workdir)
+        record = experiment.evaluate_seed(run, cell.seed)
+        row = {'seconds': time.time() - began}
+        if job is cell.job:
+            pretrained = files.read_json(_row(directory, cell.needs)) if cell.needs else None
+            row |= table.row(cell, run, record, pretrained)
+        else:
+            row |= {'pretrain_seconds': record['pretrain']['seconds']}
+        if job is cell.job and not config.study.keep:
+            for model in workdir.glob('seed*/*/model'):
+                shutil.rmtree(model)
+        files.write_json(_row(directory, job), row)
+
+
+def _describe(config, directory: Path, planned: list[Cell]) -> None:
+    """study.json: what the page says beside the table."""
+    about = {
+        'name': config.name,
+        'command': provenance.command(),
+        'config': configs.to_dict(config),
+        'reference': config.study.reference,
+        'published': [dict(zip(('what', 'value', 'setting', 'source', 'labels'), p)) for p in config.published],
+        'planned': len(planned),
+        'protocol': (
+            'Weights were chosen on validation; the test split was read once a cell, by those weights. Label sets of '
+            'one seed are nested, and the same for all ways. A pretraining sees all training images but validation, '
+            'without labels, once a seed, and is shared by all label budgets.'
+        ),
+    }
+    files.write_json(directory / 'study.json', about)
+
+
+class Progress:
+    """A line for every cell that this worker ends, with the time that the rest may take."""
+
+    def __init__(self, directory: Path, planned: list[Cell]):
+        self.directory, self.planned, self.began = directory, planned, time.time()
+        self.mine, self.said = [], 0.0
+        self.before = self._count()
+
+    def _count(self) -> int:
+        return sum(_row(self.directory, cell.job).exists() for cell in self.planned)
+
+    def of(self, cell: Cell) -> str:
+        """A cell in words."""
+        parts = (cell.way, cell.pretrain, cell.labels, sweep.title(cell.point), f'seed {cell.seed}')
+        return ' · '.join(part for part in parts if part)
+
+    def done(self, cell: Cell) -> None:
+        """Says so."""
+        done, row = self._count(), files.read_json(_row(self.directory, cell.job))
+        rate = (time.time() - self.began) / max(done - self.before, 1)
+        left = clock(rate * (len(self.planned) - done))
+        print(
+            f'[{done}/{len(self.planned)}] {self.of(cell)}: {100 * row["test_top1"]:.2f}% in {row["seconds"]:.0f} s '
+            f'· {left} left',
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def waiting(self, count: int) -> None:
+        """Says, at most once in 30 seconds, that others have what is left."""
+        if time.time() - self.said > 30:
+            self.said = time.time()
+            print(f'{count} cells are with other workers; waiting for them', file=sys.stderr, flush=True)
