@@ -49,8 +49,12 @@ def check(points, config) -> list[dict]:
     for point in points:
         if not isinstance(point, dict):
             raise ValueError(f'sweep(config) gives {point!r}; it must give a list of {{field: value}}.')
-        for field in point:
+        for field, value in point.items():
             known(field, config)
+            try:
+                config.copy_and_resolve_references().update_from_flattened_dict({field: value})
+            except (TypeError, ValueError) as e:
+                raise ValueError(f'{field} cannot be {value!r} ({e}).') from None
         if point not in out:
             out.append(point)
     if not out:

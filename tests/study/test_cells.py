@@ -1,0 +1,58 @@
+import pytest
+
+from ssljax.study import cells
+
+
+@pytest.fixture
+def study(config):
+    config.seeds = (0, 1)
+    config.transfer.ways = ('scratch', 'frozen', 'finetune')
+    config.study.labels = ('2/class', '10/class')
+    config.study.pretrained = (
+        ('rotation', (('pretrain.method', 'rotation'),)),
+        ('autoencoder', (('pretrain.method', 'autoencoder'),)),
+    )
+    return config
+
+
+def test_a_way_without_pretraining_is_one_cell_for_all_pretrainings(study):
+    found = cells(study)
+    assert len(found) == 2 * 2 + 2 * 2 * 2 * 2
+    assert {c.pretrain for c in found if c.way == 'scratch'} == {''}
+    assert {c.pretrain for c in found if c.way == 'frozen'} == {'rotation', 'autoencoder'}
+
+
+def test_a_pretraining_is_shared_by_budgets_and_ways(study):
+    assert len({c.needs.folder for c in cells(study) if c.needs}) == 2 * 2  # of each method and seed
+
+
+def test_a_larger_study_has_the_cells_of_the_smaller_one(study):
+    small = {c.id for c in cells(study)}
+    study.seeds, study.study.labels = (0, 1, 2), ('2/class', '5/class', '10/class')
+    study.transfer.ways = (*study.transfer.ways, 'fixmatch')
+    study.semi.strong = 'crop(2)'
+    large = {c.id for c in cells(study)}
+    assert small < large and len(large) == 3 * 3 * (1 + 2 * 2 + 1)
+
+
+def test_an_ablation_of_transfer_keeps_the_pretraining_and_one_of_pretraining_keeps_scratch(study):
+    study.study.pretrained = ()
+    both = cells(study, [{'transfer.mixup': 0.2}])
+    assert len({c.needs.folder for c in both if c.needs}) == 2 and len(both) == 2 * 12
+    both = cells(study, [{'pretrain.rotation.count': 2}])
+    assert len({c.needs.folder for c in both if c.needs}) == 4 and len(both) == 12 + 8
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        ({'tune': True}, 'tune once'),
+        ({'study.labels': ('5/class', '5/class')}, 'a budget twice'),
+        ({'study.pretrained': (('a', (('transfer.layer', 'x'),)),)}, 'fields of pretrain'),
+        ({'transfer.ways': ('scrtch',)}, 'did you mean scratch'),
+    ],
+)
+def test_what_cannot_be_run_is_told_before(study, change, message):
+    study.update_from_flattened_dict(change)
+    with pytest.raises(ValueError, match=message):
+        cells(study)
