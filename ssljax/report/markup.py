@@ -93,8 +93,8 @@ def grid(header, rows, caption='', *, best=(), wide=()):
 
 
 def numeric(cell):
-    """Whether a cell reads as a number: its first sign is a digit, +, −, < or the dash of a gap."""
-    return cell[:1].isdigit() or cell[:1] in ('+', '−', '–', '<')
+    """Whether a cell reads as a number: its first sign is a digit, +, −, <, > or the dash of a gap."""
+    return cell[:1].isdigit() or cell[:1] in ('+', '−', '–', '<', '>')
 
 
 def figure(image, caption):

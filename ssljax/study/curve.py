@@ -1,0 +1,181 @@
+"""Accuracy over the number of labels: the rows of a study's table become series of values by budget and seed."""
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+from ssljax.report.words import WAYS, count_of, way_title
+from ssljax.stats import BASELINE, is_number
+
+INTEGERS = ('labeled', 'classes', 'seed', 'steps', 'images')
+FLOATS = (
+    'per_class', 'val_top1', 'test_top1', 'test_top5', 'best_on_test', 'seconds', 'images_per_second',
+    'pretrain_seconds',
+)  # fmt: skip
+NEEDED = ('way', 'per_class', 'seed', 'test_top1')
+
+
+class Series(NamedTuple):
+    """One line of the figure: a way of training, its pretraining ('': none), the fields it changes ('': the base)."""
+
+    way: str
+    pretrain: str = ''
+    point: str = ''
+
+
+def title(series: Series) -> str:
+    """'From scratch', 'Fine-tuned (rotation)', 'FixMatch, semi.threshold=0.8'."""
+    name = way_title(series.way) + (f' ({series.pretrain})' if series.pretrain else '')
+    return f'{name}, {series.point}' if series.point else name
+
+
+def read(path) -> list[dict]:
+    """The rows of a study's rows.csv, one dict a cell; numbers are int or float, an empty number is None.
+
+    Raises:
+      ValueError: no such file, no row in it, a column that is needed is missing, or a number cannot be read.
+    """
+    path = Path(path)
+    todo = 'Run the study until at least one cell is done, then write the page again.'
+    if not path.exists():
+        raise ValueError(f'There is no table {path}. {todo}')
+    with open(path, newline='') as f:
+        rows = list(csv.DictReader(f))
+    if not rows:
+        raise ValueError(f'The table {path} has no rows. {todo}')
+    if missing := [name for name in NEEDED if name not in rows[0]]:
+        raise ValueError(
+            f'The table {path} has no column {", ".join(missing)}; needed are {", ".join(NEEDED)}. '
+            'Write it again from the cells of the study.'
+        )
+    return [_numbers(row, f'{path}, row {number}') for number, row in enumerate(rows, 1)]
+
+
+def _numbers(row, where):
+    row = {name: value or '' for name, value in row.items() if name is not None}
+    for names, kind in ((INTEGERS, int), (FLOATS, float)):
+        for name in names:
+            try:
+                row[name] = kind(row[name]) if row.get(name) else None
+            except ValueError:
+                raise ValueError(
+                    f'{where}: {name} is {row[name]!r}, which is no {kind.__name__}. Write the table again from '
+                    'the cells.'
+                ) from None
+    if row['seed'] is None or not row['per_class'] or row['per_class'] < 0:
+        raise ValueError(
+            f'{where}: seed is {row["seed"]} and per_class is {row["per_class"]}; needed are a seed and a number of '
+            'labels a class above 0. Write the table again from the cells.'
+        )
+    return row
+
+
+def check(rows) -> None:
+    """That accuracies of these rows may stand in one figure.
+
+    Raises:
+      ValueError: two rows have another hash_train, hash_test or number of classes, or are the same series, budget and
+        seed.
+    """
+    groups = {}
+    for row in rows:
+        groups.setdefault(tuple(row.get(name) for name in ('hash_train', 'hash_test', 'classes')), []).append(row)
+    if len(groups) > 1:
+        raise ValueError(
+            f'The rows are of {len(groups)} data sets, whose accuracies cannot be compared: '
+            + '; '.join(_group(*of, group) for of, group in groups.items())
+            + '. Keep the cells of one of them in this study, and give the others a study of their own.'
+        )
+    found = {}
+    for row in rows:
+        key = (series_of(row), row['per_class'], row['seed'])
+        if key in found:
+            raise ValueError(
+                f'Two cells are {title(key[0])!r} with {key[1]:g} labels a class and seed {key[2]}: '
+                f'{_cell(found[key])} and {_cell(row)}. Remove one, or give what they differ in as a '
+                'point of the study.'
+            )
+        found[key] = row
+
+
+def _group(train, test, classes, rows):
+    def names(column):
+        return ', '.join(sorted({row.get(column) or 'none' for row in rows})[:3])
+
+    return (
+        f'{count_of(len(rows), "row")} of study {names("study")} (config {names("config")}) with hash_train '
+        f'{train or "none"}, hash_test {test or "none"} and {classes or "no"} classes'
+    )
+
+
+def _cell(row):
+    return f'cell {row.get("cell") or "?"} (config {row.get("config") or "?"})'
+
+
+def values_of(rows, column) -> list:
+    """What a column holds, each once, in the order of the rows; without what is empty."""
+    return list(dict.fromkeys(row[column] for row in rows if row.get(column) not in (None, '')))
+
+
+def series_of(row) -> Series:
+    return Series(row['way'], row.get('pretrain') or '', row.get('point') or '')
+
+
+def curves(rows, metric='test_top1') -> dict:
+    """The values of a column by series, budget and seed.
+
+    Args:
+      rows: as `read` gives them.
+      metric: a column of shares in [0, 1].
+
+    Returns:
+      {Series: {labels a class: {seed: value}}}: known ways in the order of report.words.WAYS, then the others, the base
+      before its points; budgets and seeds ascend. What has no finite value is left out.
+    """
+    ways = [*WAYS, *dict.fromkeys(row['way'] for row in rows)]
+    points = ['', *dict.fromkeys(row.get('point') or '' for row in rows)]
+    found = {}
+    for row in rows:
+        if is_number(row.get(metric)):
+            found.setdefault(series_of(row), {}).setdefault(row['per_class'], {})[row['seed']] = row[metric]
+    order = sorted(found, key=lambda s: (ways.index(s.way), s.pretrain, points.index(s.point)))
+    return {s: {budget: dict(sorted(found[s][budget].items())) for budget in sorted(found[s])} for s in order}
+
+
+def budgets(curves) -> list[float]:
+    """All numbers of labels a class, ascending."""
+    return sorted({budget for by_budget in curves.values() for budget in by_budget})
+
+
+def pairs(curve, other, budget) -> list[tuple]:
+    """[(value of curve, value of other), ...] at a budget, one for each seed that both have, seeds ascending."""
+    own, others = curve.get(budget, {}), other.get(budget, {})
+    return [(own[seed], others[seed]) for seed in own if seed in others]
+
+
+def reference(curves, name=BASELINE, point='') -> Series | None:
+    """The series that others with the same point are compared with; None where no row is of it.
+
+    Args:
+      curves: as `curves` gives them.
+      name: a way, or 'way:pretrain' where a way has several kinds of pretraining.
+
+    Raises:
+      ValueError: several series have this name.
+    """
+    of_point = [series for series in curves if series.point == point]
+    found = [s for s in of_point if name in (s.way, f'{s.way}:{s.pretrain}')]
+    if len(found) > 1:
+        known = ', '.join(f'{s.way}:{s.pretrain}' for s in found)
+        raise ValueError(f'The reference {name!r} is several series ({known}): give one of them as the reference.')
+    return found[0] if found else None
+
+
+def unpaired(rows) -> list[tuple]:
+    """[(labels a class, seed), ...] at which series have different labelled images (hash_labeled), so that a comparison
+    by seed is not one on the same label set."""
+    found = {}
+    for row in rows:
+        if row.get('hash_labeled'):
+            found.setdefault((row['per_class'], row['seed']), set()).add(row['hash_labeled'])
+    return sorted(key for key, hashes in found.items() if len(hashes) > 1)

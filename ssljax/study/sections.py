@@ -1,0 +1,204 @@
+"""The sections of a study's page: figures, means, published values, what is missing."""
+
+from typing import NamedTuple
+
+from ssljax.report.draw import as_img
+from ssljax.report.markup import figure, folded, grid, paragraph, section
+from ssljax.report.table import compared
+from ssljax.report.words import count_of, duration, is_number, number, percent, way_title
+from ssljax.stats import spread
+from ssljax.study import curve, paired
+from ssljax.study import figure as draw
+from ssljax.study.curve import Series, budgets, title
+
+BEST_ON_TEST = 'best on test (not a fair figure; for comparison with tables that select so) %'
+MOST_LINES = 12  # in one figure
+
+
+class Study(NamedTuple):
+    """What the page is made from: the rows of the table, study.json, and the curves of test top-1."""
+
+    rows: list
+    about: dict
+    curves: dict
+
+    @property
+    def base(self):
+        """The curves without a point."""
+        return {series: found for series, found in self.curves.items() if not series.point}
+
+    @property
+    def reference(self):
+        """The name of the reference."""
+        return self.about.get('reference') or 'scratch'
+
+    @property
+    def protocol(self):
+        """How it was measured, to end a caption with; '' where neither study.json nor a row says so."""
+        found = [self.about['protocol']] if self.about.get('protocol') else curve.values_of(self.rows, 'protocol')
+        return f' Protocol: {" / ".join(found).rstrip(".")}.' if found else ''
+
+    def reference_title(self):
+        """The name of the reference in plain words."""
+        way, _, pretrain = self.reference.partition(':')
+        return title(curve.reference(self.base, self.reference) or Series(way, pretrain))
+
+    @property
+    def tests(self):
+        """Every series against the reference with the same point, as paired.against_reference gives it."""
+        return paired.against_reference(self.curves, self.reference)
+
+    def most_seeds(self):
+        return max(len(values) for found in self.curves.values() for values in found.values())
+
+
+def plots(study) -> dict:
+    """{file name: (matplotlib Figure, caption)}: accuracy over labels, and of each way with points, what they change.
+    To be called under report.draw.style."""
+    found, classes = {}, max(curve.values_of(study.rows, 'classes'), default=None)
+    look = draw.looks(study.base)
+    entries = draw.published_at(study.about.get('published') or [], study.base, classes)
+    top5 = {s: values for s, values in curve.curves(study.rows, 'test_top5').items() if s in study.base}
+    for name, curves, what, marks in (
+        ('curve', study.base, 'top-1', entries), ('curve_top5', top5, 'top-5', ()),
+    ):  # fmt: skip
+        image = draw.over_labels(curves, f'Test {what} accuracy (%)', published=marks, look=look)
+        found[name] = (
+            image,
+            f'Test {what} accuracy over the labels a class: {marks_of(study)}.'
+            + (' Open diamonds: published values, whose setting may differ (see their table).' if marks else ''),
+        )
+    for way in dict.fromkeys(series.way for series in study.curves if series.point):
+        found[f'ablation_{way}'] = of_points(study, way)
+    return {f'{name}.svg': pair for name, pair in found.items() if pair[0]}
+
+
+def marks_of(study):
+    """What points and whiskers of `figure.over_labels` are."""
+    most = study.most_seeds()
+    if most < 2:
+        return 'one seed, so no intervals'
+    others = 'long ones cut off' if len(budgets(study.curves)) > 1 else 'points: seeds'
+    return f"means over up to {most} seeds; whiskers: 95% interval of the mean by Student's t; {others}"
+
+
+def of_points(study, way):
+    """The figure of a way's points and its caption: lines over labels or, with one budget, differences to the base."""
+    curves = {series: found for series, found in study.curves.items() if series.way == way}
+    differences = {key: one for key, one in paired.against_base(study.curves).items() if key[0].way == way}
+    if 1 < len(budgets(curves)) and len(curves) <= MOST_LINES:
+        look = draw.looks(curves)
+        image = draw.over_labels(
+            curves, 'Test top-1 accuracy (%)', name=lambda s: s.point or f'{title(s)}, base', look=look
+        )
+        return image, f'{way_title(way)}, with each change: {marks_of(study)}.'
+    several = len(budgets(curves)) > 1
+    names = {key: key[0].point + (f', {number(key[1], 3)} a class' if several else '') for key in differences}
+    image = draw.of_changes(differences, draw.looks(curves)[next(iter(curves))][0], names)
+    note = ' Whiskers: 95% interval of the mean; points: seeds.' if study.most_seeds() > 1 else ' One seed.'
+    return image, f'{way_title(way)}: the difference of each change to the base, paired by seed.{note}'
+
+
+def results(study, plots, *others):
+    """The figures, then `others`, the means, the published values, what is missing."""
+    images = [figure(as_img(image, caption), caption) for image, caption in plots.values()]
+    tables = [make(study) for make in (means, best_on_test, every_number, published, gaps)]
+    return section('Results', *images, *others, *tables)
+
+
+def means(study):
+    """Test top-1 by series and budget."""
+    most, cells = study.most_seeds(), {}
+    for series, found in study.curves.items():
+        for budget, values in found.items():
+            count = f' ({len(values)})' if len(values) < most else ''
+            cells[series, budget] = percent(spread(values.values())) + count
+    caption = 'Test top-1 (%) by labels a class: '
+    caption += f'mean ± sample standard deviation over {most} seeds' if most > 1 else 'one seed'
+    caption += '; in brackets: how many, where fewer' if any('(' in cell for cell in cells.values()) else ''
+    return pivot(cells, f'{caption}.{study.protocol}')
+
+
+def pivot(cells, caption):
+    """A table of {(Series, labels a class): text}: the larger of both numbers makes the rows."""
+    series, at = list(dict.fromkeys(one for one, _ in cells)), sorted({budget for _, budget in cells})
+    if len(series) <= max(len(at), 4):
+        header = ['Labels a class', *(title(one) for one in series)]
+        rows = [[number(budget, 3), *(cells.get((one, budget), '–') for one in series)] for budget in at]
+    else:
+        header = ['', *(f'{number(budget, 3)} a class' for budget in at)]
+        rows = [[title(one), *(cells.get((one, budget), '–') for budget in at)] for one in series]
+    return grid(header, rows, caption)
+
+
+def every_number(study):
+    """All columns of accuracy and cost, one row a series and budget."""
+    columns = ('test_top5', 'val_top1', 'seconds', 'images_per_second')
+    columns, rows = [curve.curves(study.rows, name) for name in columns], []
+    for series, found in study.curves.items():
+        for budget, values in found.items():
+            top5, val, seconds, rate = (spread(of.get(series, {}).get(budget, {}).values()) for of in columns)
+            cells = [*compared(spread(values.values()), None)[:2], percent(top5), percent(val)]
+            cells += [duration(seconds and seconds['mean']), number(rate and round(rate['mean']))]
+            rows.append([title(series), number(budget, 3), *cells, ', '.join(str(seed) for seed in values)])
+    header = ['', 'Labels a class', 'Test top-1 %', '95% interval', 'Test top-5 %', 'Validation top-1 %']
+    caption = (
+        'All that was measured: mean ± sample standard deviation over seeds; 95% interval of the mean by '
+        f"Student's t; time and images/s: of the way itself, mean over seeds.{study.protocol}"
+    )
+    return folded('Every number', grid([*header, 'Time', 'Images/s', 'Seeds'], rows, caption))
+
+
+def best_on_test(study):
+    """The highest test accuracy of any evaluation beside that of the chosen weights, where it was measured."""
+    rows = []
+    for series, found in curve.curves(study.rows, 'best_on_test').items():
+        for budget, values in found.items():
+            own = study.curves.get(series, {}).get(budget, {}).values()
+            rows.append([title(series), number(budget, 3), percent(spread(own)), percent(spread(values.values()))])
+    caption = (
+        'Test top-1 of the weights that validation chose, and the highest test top-1 of all evaluations, which is '
+        f'chosen by the test images themselves: mean ± sample standard deviation over seeds.{study.protocol}'
+    )
+    table = grid(['', 'Labels a class', 'chosen by validation %', BEST_ON_TEST], rows, caption)
+    return folded('Best on test', table)
+
+
+def published(study):
+    keys, rows = ('what', 'labels', 'value', 'setting', 'source'), []
+    for entry in study.about.get('published') or []:
+        what, labels, value, *others = (entry.get(key, '–') for key in keys)
+        way, _, pretrain = str(what).partition(':')
+        rows.append([title(Series(way, pretrain)), str(labels), number(value), *(str(other) for other in others)])
+    caption = 'Published values, in percent. Their setting is not ours unless it says so.'
+    return grid(['What', 'Labels', 'Published %', 'Setting', 'Source'], rows, caption, wide=(3, 4))
+
+
+def gaps(study):
+    """What of the study is not there, and what of it cannot be compared in full."""
+    planned, said = study.about.get('planned'), []
+    planned = planned if is_number(planned) else len(planned or ())
+    if planned:
+        done = len(study.rows)
+        said.append(f'{"All" if done == planned else f"{done:,} of"} {planned:,} planned cells are done.')
+    holes = [
+        f'{title(series)} at {number(budget, 3)}'
+        for series, found in study.curves.items() for budget in budgets(study.curves) if budget not in found
+    ]  # fmt: skip
+    if holes:
+        more = f' and {len(holes) - 8} others' if len(holes) > 8 else ''
+        said.append(f'Without any seed (labels a class): {", ".join(holes[:8])}{more}.')
+    lost = sum(not is_number(row['test_top1']) for row in study.rows)
+    if lost:
+        said.append(f'Left out of all means: {count_of(lost, "cell")} without a finite test accuracy.')
+    if curve.reference(study.base, study.reference) is None:
+        known = ', '.join(dict.fromkeys(series.way for series in study.base)) or 'none'
+        said.append(
+            f'No cell of the reference "{study.reference}" is there (ways: {known}), so nothing is compared with it.'
+        )
+    if found := curve.unpaired(study.rows):
+        some = ', '.join(f'{number(budget, 3)} a class with seed {seed}' for budget, seed in found[:5])
+        said.append(
+            f'Not all cells of the same seed have the same labelled images: {some}; their pairs share the seed alone.'
+        )
+    return '<h3>Completeness</h3>' + paragraph(*said) if said else ''

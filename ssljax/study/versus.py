@@ -1,0 +1,106 @@
+"""The sections of a study's page that compare: what is clear, label savings, paired tests, the ablation."""
+
+from ssljax.report.markup import grid, paragraph, section
+from ssljax.report.table import compared
+from ssljax.report.words import count_of, number, percent
+from ssljax.stats import spread
+from ssljax.study import paired
+from ssljax.study.curve import title
+from ssljax.study.savings import RESAMPLES
+from ssljax.study.sections import pivot
+
+
+def verdicts(study):
+    """For every series the budgets where it was clearly ahead of the reference, behind it, or neither."""
+    found, rows = {key: one for key, one in study.tests.items() if not key[0].point}, []
+    for series in dict.fromkeys(series for series, _ in found):
+        cells = {'ahead': [], 'behind': [], 'open': []}
+        for (one, budget), difference in found.items():
+            if one == series:
+                clear = paired.is_clear(difference)
+                side = ('ahead' if difference['mean'] > 0 else 'behind') if clear else 'open'
+                cells[side].append(number(budget, 3))
+        rows.append([title(series), *(', '.join(cell) or 'nowhere' for cell in cells.values())])
+    if not any(len(difference['values']) > 1 for difference in found.values()):
+        return ''
+    caption = (
+        f'Labels a class at which each was clearly ahead of "{study.reference_title()}", clearly '
+        "behind, or neither, on test top-1: clear is p < 0.05 of the paired t-test by Holm's correction for "
+        f'{count_of(len(study.tests), "comparison")}.{study.protocol}'
+    )
+    return grid(['', 'clearly ahead at', 'clearly behind at', 'not clear at'], rows, caption, wide=(1, 2, 3))
+
+
+def label_savings(study, found):
+    """Labels needed, by series and budget of the reference; `found`: as savings.savings gives it."""
+    if not found:
+        return ''
+    cells = {(one.series, one.budget): f'{one.ratio}{ends(one)}' for one in found}
+    own = ' with the same change' if any(one.series.point for one in found) else ''
+    caption = (
+        f'Labels that each needs for the accuracy that "{study.reference_title()}"{own} has with so many labels a '
+        'class, as a ratio: 0.5 is half as many. By isotonic regression of the means over log2(labels), linear between '
+        f'budgets; > and <: the accuracy is beyond the last or the first budget measured.'
+        f'{interval_note(found)}{study.protocol}'
+    )
+    return section('Label savings', pivot(cells, caption))
+
+
+def interval_note(group):
+    if not any(one.low for one in group):
+        return ' No intervals: too few seeds.'
+    fewest = min(one.seeds for one in group)
+    note = f' In brackets: 95% percentile interval of {RESAMPLES:,} paired resamples of the seeds'
+    return f'{note}; with no more than {fewest} of them it is too narrow.' if fewest < 10 else f'{note}.'
+
+
+def ends(saving):
+    """' (0.2 to > 8)'; '' without an interval, or where it is all beyond the same end."""
+    return f' ({saving.low} to {saving.high})' if saving.low and not saving.low == saving.high == saving.ratio else ''
+
+
+def tests(study):
+    """Every series against the reference, at every budget."""
+    found = study.tests
+    rows = [[title(series), number(budget, 3), *difference_cells(one)] for (series, budget), one in found.items()]
+    caption = f'Each against "{study.reference_title()}", {differences_of(found)}'
+    header = ['', 'Labels a class', 'Difference', '95% interval', 'p, Holm', 'Ahead on']
+    return section('Paired tests', grid(header, rows, caption + study.protocol, best=clear(found)))
+
+
+def ablation(study):
+    """Every point against its base, by way and budget."""
+    found = paired.against_base(study.curves)
+    rows = []
+    for (series, budget), one in found.items():
+        own = spread(study.curves[series][budget].values())
+        rows.append([series.point, title(series._replace(point='')), number(budget, 3), percent(own)])
+        rows[-1] += difference_cells(one)
+    caption = f'Each change against the same way without it, at the same budget, {differences_of(found)}'
+    header = ['Change', 'Way', 'Labels a class', 'Test top-1 %', 'To the base', '95% interval', 'p, Holm', 'Ahead on']
+    lost = [s for s in study.curves if s.point and paired.base(study.curves, s) is None]
+    without = 'Without a base to compare with: ' + '; '.join(title(series) for series in lost) + '.' if lost else ''
+    table = grid(header, rows, caption + study.protocol, best=clear(found))
+    return section('Ablation', table, paragraph(without))
+
+
+def differences_of(found):
+    """What the columns of a table of differences are."""
+    if max((len(one['values']) for one in found.values()), default=0) < 2:
+        return 'in points of test top-1, on the same seed: one seed, so no interval and no test.'
+    return (
+        'paired by seed, in points of test top-1: mean ± sample standard deviation, the 95% interval of the mean, and '
+        "the two-sided p of the paired t-test, by Holm's correction for "
+        f'{count_of(len(found), "comparison")}. Highlighted: below 0.05.'
+    )
+
+
+def clear(found):
+    return [row for row, one in enumerate(found.values()) if paired.is_clear(one)]
+
+
+def difference_cells(one):
+    """The difference, its interval, p by Holm, and on how many seeds it is above zero."""
+    ahead = f'{sum(value > 0 for value in one["values"])} of {len(one["values"])}'
+    _, _, difference, interval, _, p = compared(None, one)
+    return [difference, interval, p, ahead]
