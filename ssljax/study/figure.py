@@ -60,7 +60,7 @@ def over_labels(curves, ylabel, *, name=title, published=(), look=None):
         color, marker, dashes = look[series]
         line = axes.errorbar(
             np.array(list(curve)) * 2**shift, mean, yerr=np.abs(ends - mean), color=color, lw=1.6, ls=dashes,
-            marker=marker, ms=6, mec='white', mew=0.7, elinewidth=1, capsize=2.5, label=shorten(name(series), 44),
+            marker=marker, ms=6.5, mec='white', mew=0.6, elinewidth=1, capsize=2.5, label=shorten(name(series), 44),
         )  # fmt: skip
         drawn.append(line)
         seen += [*ends.ravel()[np.isfinite(ends.ravel())]]

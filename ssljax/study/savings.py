@@ -127,23 +127,26 @@ def needed_labels(own, theirs, draws):
     """
     draws, which = np.unique(draws, axis=0, return_inverse=True)  # five seeds have but 126 resamples
     targets, fitted = fits(theirs[1], draws), fits(own[1], draws)
-    logs = np.array([inverse(own[0], *pair) for pair in zip(fitted, targets)])
-    return targets[which.ravel()], logs[which.ravel()]
+    return targets[which.ravel()], inverse(own[0], fitted, targets)[which.ravel()]
 
 
 def fits(values, draws):
     """Isotonic regressions [R, B] of the means of values [seeds, B] under draws [R, seeds]."""
     counts = draws @ np.isfinite(values)
     means = draws @ np.nan_to_num(values) / counts
-    return np.array([isotonic_regression(m, sample_weight=n) for m, n in zip(means, counts.astype(float))])
+    falls = (np.diff(means) < 0).any(axis=1)  # the others are their own fit
+    for row in np.flatnonzero(falls):
+        means[row] = isotonic_regression(means[row], sample_weight=counts[row].astype(float))
+    return means
 
 
 def inverse(logs, fitted, targets):
-    """The smallest x at which the line through (logs, fitted), both [B] and not falling, is as high as each target."""
-    first = np.searchsorted(fitted, targets - TINY)
-    at = np.clip(first, 1, len(fitted) - 1)
-    rise = np.maximum(fitted[at] - fitted[at - 1], TINY)
-    share = np.where(first == 0, 0, np.clip((targets - fitted[at - 1]) / rise, 0, 1))
-    found = logs[at - 1] + share * (logs[at] - logs[at - 1])
-    found = np.where(targets > fitted[-1] + TINY, np.inf, found)
-    return np.where(targets < fitted[0] - TINY, -np.inf, found)
+    """The smallest x [R, A] at which the line through (logs [B], fitted [R, B]), that does not fall, is as high as each
+    target [R, A]; -inf where all of it is higher, inf where all is lower."""
+    first = (fitted[:, None] < targets[:, :, None] - TINY).sum(axis=2)
+    at = np.clip(first, 1, len(logs) - 1)
+    before, after = (np.take_along_axis(fitted, index, axis=1) for index in (at - 1, at))
+    share = np.clip((targets - before) / np.maximum(after - before, TINY), 0, 1)
+    found = logs[at - 1] + np.where(first == 0, 0, share) * (logs[at] - logs[at - 1])
+    found = np.where(targets > fitted[:, -1:] + TINY, np.inf, found)
+    return np.where(targets < fitted[:, :1] - TINY, -np.inf, found)

@@ -65,7 +65,7 @@ def tests(study):
     rows = [[title(series), number(budget, 3), *difference_cells(one)] for (series, budget), one in found.items()]
     caption = f'Each against "{study.reference_title()}", {differences_of(found)}'
     header = ['', 'Labels a class', 'Difference', '95% interval', 'p, Holm', 'Ahead on']
-    return section('Paired tests', grid(header, rows, caption + study.protocol, best=clear(found)))
+    return section('Paired tests', grid(header, rows, caption + study.protocol, best=clear(found), wide=long(rows)))
 
 
 def ablation(study):
@@ -80,7 +80,7 @@ def ablation(study):
     header = ['Change', 'Way', 'Labels a class', 'Test top-1 %', 'To the base', '95% interval', 'p, Holm', 'Ahead on']
     lost = [s for s in study.curves if s.point and paired.base(study.curves, s) is None]
     without = 'Without a base to compare with: ' + '; '.join(title(series) for series in lost) + '.' if lost else ''
-    table = grid(header, rows, caption + study.protocol, best=clear(found))
+    table = grid(header, rows, caption + study.protocol, best=clear(found), wide=long(rows))
     return section('Ablation', table, paragraph(without))
 
 
@@ -93,6 +93,11 @@ def differences_of(found):
         "the two-sided p of the paired t-test, by Holm's correction for "
         f'{count_of(len(found), "comparison")}. Highlighted: below 0.05.'
     )
+
+
+def long(rows):
+    """The columns to wrap: the first, where its texts are so long that the last would not be seen."""
+    return (0,) if any(len(row[0]) > 30 for row in rows) else ()
 
 
 def clear(found):

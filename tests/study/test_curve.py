@@ -1,0 +1,93 @@
+"""Rows become series; rows that cannot stand in one figure are refused."""
+
+import math
+
+import pytest
+
+from ssljax.study import curve
+from ssljax.study.curve import Series
+
+TABLE = """study,cell,point,way,pretrain,labels,labeled,per_class,classes,seed,test_top1,hash_train,hash_test,config
+a,c1,,fixmatch,,4/class,40,4.0,10,0,0.5,tr,te,f1
+a,c2,,scratch,,4/class,40,4.0,10,1,0.3,tr,te,f2
+a,c3,,scratch,,4/class,40,4.0,10,0,0.2,tr,te,f2
+a,c4,,scratch,,1/class,10,1.0,10,0,,tr,te,f2
+a,c5,semi.threshold=0.8,fixmatch,,4/class,40,4.0,10,0,0.6,tr,te,f3
+a,c6,,finetune,rotation,4/class,40,4.0,10,0,0.4,tr,te,f4
+"""
+
+
+def row(**changed):
+    return {
+        'study': 'a', 'cell': 'c', 'point': '', 'way': 'scratch', 'pretrain': '', 'per_class': 4.0, 'classes': 10,
+        'seed': 0, 'test_top1': 0.5, 'hash_train': 'tr', 'hash_test': 'te', 'hash_labeled': 'h', 'config': 'f',
+    } | changed  # fmt: skip
+
+
+def test_a_table_becomes_series(tmp_path):
+    (tmp_path / 'rows.csv').write_text(TABLE)
+    rows = curve.read(tmp_path / 'rows.csv')
+    curve.check(rows)
+    assert rows[3]['test_top1'] is None and rows[0]['seed'] == 0 and rows[0]['per_class'] == 4.0
+    found = curve.curves(rows)
+    assert found == {
+        Series('scratch'): {4.0: {0: 0.2, 1: 0.3}},
+        Series('finetune', 'rotation'): {4.0: {0: 0.4}},
+        Series('fixmatch'): {4.0: {0: 0.5}},
+        Series('fixmatch', '', 'semi.threshold=0.8'): {4.0: {0: 0.6}},
+    }
+    titles = ['From scratch', 'Fine-tuned (rotation)', 'FixMatch', 'FixMatch, semi.threshold=0.8']
+    assert [curve.title(series) for series in found] == titles
+    assert list(found[Series('scratch')][4.0]) == [0, 1]
+    assert curve.pairs(found[Series('fixmatch')], found[Series('scratch')], 4.0) == [(0.5, 0.2)]
+
+
+@pytest.mark.parametrize(
+    'text, said',
+    [
+        (None, 'Run the study until'),
+        (TABLE.splitlines()[0], 'has no rows'),
+        ('way,seed\nscratch,0\n', 'no column per_class, test_top1'),
+        (TABLE.replace('0.5', 'half'), "row 1: test_top1 is 'half'"),
+        (TABLE.replace('40,4.0', '40,0.0'), 'row 1: seed is 0 and per_class is 0.0'),
+    ],
+)
+def test_a_bad_table_is_refused(tmp_path, text, said):
+    if text is not None:
+        (tmp_path / 'rows.csv').write_text(text)
+    with pytest.raises(ValueError, match=said):
+        curve.read(tmp_path / 'rows.csv')
+
+
+@pytest.mark.parametrize('other', [{'hash_test': 'zz'}, {'hash_train': 'zz'}, {'classes': 20}])
+def test_two_data_sets_do_not_mix(other):
+    rows = [row(seed=0), row(seed=1), row(seed=0, study='b', config='g', **other)]
+    with pytest.raises(ValueError) as error:
+        curve.check(rows)
+    said = str(error.value)
+    assert '2 rows of study a (config f)' in said and '1 row of study b (config g)' in said
+    assert str(*other.values()) in said and 'Keep the cells of one' in said
+
+
+def test_two_cells_of_one_place_are_refused():
+    with pytest.raises(ValueError, match=r'cell c \(config f\) and cell d \(config g\)'):
+        curve.check([row(), row(cell='d', config='g')])
+    curve.check([row(), row(seed=1), row(point='x=1'), row(per_class=8.0), row(pretrain='rotation')])
+
+
+def test_reference_is_one_series():
+    found = {Series('finetune', 'rotation'): {}, Series('finetune', 'simclr'): {}, Series('scratch', '', 'x=1'): {}}
+    assert curve.reference(found, 'finetune:simclr') == Series('finetune', 'simclr')
+    assert curve.reference(found) is None, 'there is none without a point'
+    assert curve.reference(found, point='x=1') == Series('scratch', '', 'x=1')
+    with pytest.raises(ValueError, match='finetune:rotation, finetune:simclr'):
+        curve.reference(found, 'finetune')
+
+
+def test_what_is_not_finite_is_left_out():
+    assert curve.curves([row(test_top1=math.nan), row(seed=1)]) == {Series('scratch'): {4.0: {1: 0.5}}}
+
+
+def test_other_labelled_images_are_found():
+    rows = [row(), row(way='frozen'), row(seed=1), row(seed=1, way='frozen', hash_labeled='other')]
+    assert curve.unpaired(rows) == [(4.0, 1)]
