@@ -55,6 +55,6 @@ def hardware() -> dict:
 
 def command() -> str:
     """The command line, as it can be typed again."""
-    name = sys.argv[0]
-    program = ['python', '-m', 'ssljax.main'] if name.endswith('ssljax/main.py') else ['python', name]
+    module = re.search(r'(ssljax(?:/\w+)*?)(?:/__main__)?\.py$', sys.argv[0])
+    program = ['python', '-m', module[1].replace('/', '.')] if module else ['python', sys.argv[0]]
     return shlex.join(program + sys.argv[1:])
