@@ -16,6 +16,7 @@ from ssljax.study.curve import budgets, title
 # Colours (Okabe and Ito, Tol) for series whose way has none of its own, or has given it to another series.
 SPARE = ('#CC79A7', '#E69F00', '#332288', '#882255', '#44AA99', '#999933', '#000000', '#661100', '#7f7f7f', '#88CCEE')
 LINES = ('-', '--', ':', '-.')
+ENDS = ('low', 'high')
 SHAPES = ('o', 's', '^', 'v', '<', '>', '*', 'p', 'h')  # published values are diamonds
 
 
@@ -79,9 +80,6 @@ def over_labels(curves, ylabel, *, name=title, published=(), look=None):
     axes.set_ylabel(ylabel)
     figure.legend(handles=drawn, loc='outside right upper')
     return figure
-
-
-ENDS = ('low', 'high')
 
 
 def dodge(logs, count):

@@ -12,7 +12,7 @@ def headline(study, found) -> str:
     The series is the one whose validation accuracy leads the reference by most, on average over budgets."""
     tests = {key: one for key, one in study.tests.items() if not key[0].point}
     if not tests:
-        return '' if any(series.point for series in study.curves) else best(study)
+        return '' if paired.against_base(study.curves) else best(study)
     series = chosen(study, tests)
     own = {budget: one for (other, budget), one in tests.items() if other == series}
     other = curve.reference(study.base, study.reference)
@@ -80,15 +80,13 @@ def listed(amounts):
 
 def saved(series, found, ahead, name):
     """' It needs 0.31 times the labels (95% interval 0.2 to 0.4) for the accuracy of ... at 64 a class.': of the
-    largest of the budgets `ahead` where the ratio is known; '' of none."""
-    known = [one for one in found if one.series == series and one.budget in ahead and not one.ratio.sign]
-    if not known:
+    largest of the budgets `ahead` where the ratio, or at least a bound above it, is known; '' of none."""
+    own = [one for one in found if one.series == series and one.budget in ahead and one.ratio.sign != '>']
+    if not own:
         return ''
-    one = max(known, key=lambda saving: saving.budget)
-    inside = f' (95% interval {one.low} to {one.high})' if one.low else ''
-    return (
-        f' It needs {one.ratio} times the labels{inside} for the accuracy of {name} at {number(one.budget, 3)} a class.'
-    )
+    one = max(own, key=lambda saving: (not saving.ratio.sign, saving.budget))
+    inside = f' (95% interval {one.low} to {one.high})' if one.low and not one.ratio.sign else ''
+    return f' It needs {str(one.ratio).replace("<", "less than")} times the labels{inside} for the accuracy of {name} at {number(one.budget, 3)} a class.'
 
 
 def best(study):

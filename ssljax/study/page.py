@@ -36,7 +36,7 @@ def write(directory) -> Path:
 
     Raises:
       ValueError: no table or no rows in it, rows of several data sets, two rows of the same series, budget and seed, no
-        test accuracy yet, or several series that have the name of the reference.
+        test accuracy yet, several series that have the name of the reference, or a damaged study.json.
     """
     directory = Path(directory)
     rows = curve.read(directory / 'rows.csv')
@@ -47,7 +47,7 @@ def write(directory) -> Path:
             f'None of the {count_of(len(rows), "row")} of {directory / "rows.csv"} has a finite test_top1: see the '
             'logs of the cells, run them again, and then write the page again.'
         )
-    study = Study(rows, files.read_json(directory / 'study.json') or {}, curves)
+    study = Study(rows, about(directory / 'study.json'), curves)
     with style():
         plots = sections.plots(study)
         page = render(study, plots, study.about.get('name') or directory.resolve().name)
@@ -55,6 +55,17 @@ def write(directory) -> Path:
         write_svg(figure, directory / name)
     files.write_atomically(directory / 'study.html', page)
     return directory / 'study.html'
+
+
+def about(path) -> dict:
+    """The dict of study.json; {} where there is no such file."""
+    try:
+        found = files.read_json(path) or {}
+    except ValueError as error:
+        raise ValueError(f'{path} is no JSON ({error}): mend it, or remove it to do without it.') from None
+    if not isinstance(found, dict):
+        raise ValueError(f'{path} is a {type(found).__name__}; an object with the keys of page.write is needed.')
+    return found
 
 
 def render(study, plots, name) -> str:
@@ -69,7 +80,7 @@ def render(study, plots, name) -> str:
     ]
     parts = [part for part in parts if part]
     seeds = {row['seed'] for row in study.rows}
-    about = [
+    facts = [
         count_of(len(study.rows), 'cell'), count_of(len(budgets(study.curves)), 'label budget'),
         count_of(len(seeds), 'label-set seed'), *curve.values_of(study.rows, 'device'),
     ]  # fmt: skip
@@ -78,7 +89,7 @@ def render(study, plots, name) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{text(name)}</title><style>{CSS}</style></head><body>\n'
-        f'<h1>{text(name)}</h1><p class="meta">{text(" · ".join(about))}</p>'
+        f'<h1>{text(name)}</h1><p class="meta">{text(" · ".join(facts))}</p>'
         f'<p class="lede"><strong>{text(lede)}</strong></p><nav>{" ".join(contents(part) for part in parts)}</nav>\n'
         + '\n'.join(parts)
         + '\n</body></html>\n'

