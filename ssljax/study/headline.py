@@ -86,7 +86,8 @@ def saved(series, found, ahead, name):
         return ''
     one = max(own, key=lambda saving: (not saving.ratio.sign, saving.budget))
     inside = f' (95% interval {one.low} to {one.high})' if one.low and not one.ratio.sign else ''
-    return f' It needs {str(one.ratio).replace("<", "less than")} times the labels{inside} for the accuracy of {name} at {number(one.budget, 3)} a class.'
+    ratio = str(one.ratio).replace('<', 'less than')
+    return f' It needs {ratio} times the labels{inside} for the accuracy of {name} at {number(one.budget, 3)} a class.'
 
 
 def best(study):

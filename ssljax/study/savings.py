@@ -1,5 +1,6 @@
 """How many labels a way needs for the accuracy that another one has with a given number of them."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +16,19 @@ TINY = 1e-12  # rounding of means
 
 
 class Ratio(NamedTuple):
-    """A ratio of numbers of labels; sign '<' or '>' where only a bound is known."""
+    """A ratio of numbers of labels above 0; sign '<' or '>' where only a bound is known, which is never rounded to say
+    more than it does."""
 
     value: float
     sign: str = ''
 
     def __str__(self):
-        return f'{self.sign} {number(self.value, 2 if self.value < 1 else 3)}'.strip()
+        digits = 2 if self.value < 1 else 3
+        if not self.sign:
+            return number(self.value, digits)
+        scale = 10.0 ** (digits - 1 - math.floor(math.log10(self.value)))
+        outwards = math.ceil if self.sign == '<' else math.floor
+        return f'{self.sign} {number(outwards(round(self.value * scale, 6)) / scale, digits)}'
 
 
 class Saving(NamedTuple):

@@ -50,6 +50,8 @@ def test_what_lies_beyond_the_curve_is_a_bound():
     found = ratios(curve([2, 64], [0.1, 0.9]), curve([4, 512], [0.3, 0.8]))
     assert found == {2: Ratio(2.0, '<'), 64: Ratio(8.0, '>')}
     assert [str(ratio) for ratio in found.values()] == ['< 2', '> 8']
+    assert str(Ratio(1 / 16, '<')) == '< 0.063' and str(Ratio(4096 / 3, '>')) == '> 1,360'
+    assert str(Ratio(0.3, '<')) == '< 0.3' and str(Ratio(1.239, '>')) == '> 1.23'
     assert str(Ratio(0.3123)) == '0.31' and str(Ratio(1.234)) == '1.23'
 
 
