@@ -61,6 +61,12 @@ def test_convolution_equals_xla(kernel, stride, padding, side):
     agree(function, normal(3, side, side + 1, 4), normal(kernel, kernel, 4, 5))
 
 
+@pytest.mark.parametrize('kernel, stride, padding, side', [(3, 1, 1, 8), (3, 2, 1, 7), (3, 1, 0, 5), (2, 2, 0, 6)])
+def test_convolution_of_gray_images_equals_xla(kernel, stride, padding, side):
+    function = lambda x, w, mode: conv.conv2d(x, w, stride, padding, mode=mode)
+    agree(function, normal(3, side, side + 1, 1), normal(kernel, kernel, 1, 5))
+
+
 @pytest.mark.parametrize('stride, side', [(1, 1), (1, 8), (2, 2), (2, 7), (2, 8)])
 def test_depthwise_equals_xla(stride, side):
     function = lambda x, w, mode: conv.conv2d(x, w, stride, 1, groups=4, mode=mode)
