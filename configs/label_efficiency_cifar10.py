@@ -1,0 +1,44 @@
+"""Accuracy against the number of labels with NIN on CIFAR-10 (Gidaris et al. 2018, figure 4): rotation-pretrained for
+200 epochs, fine-tuned and frozen, and from scratch, at 20 to 5,000 labels a class, three label sets; on an accelerator.
+
+    python -m ssljax.study --config=configs/label_efficiency_cifar10.py --workdir=runs/label_efficiency_cifar10
+
+The paper trains another convolutional block on frozen features of block 2; here `frozen_block2` trains dense layers
+on them, and `finetune` all weights.
+"""
+
+from ssljax.config import base
+
+LABELS = (20, 100, 400, 1000, 5000)  # a class
+ROTATION, SUPERVISED = (35.37, 24.72, 17.16, 13.57, 8.05), (66.34, 52.74, 25.81, 16.53, 6.93)  # errors in percent
+
+
+def get_config():
+    c = base()
+    c.name = 'label_efficiency_cifar10'
+    c.seeds = (0, 1, 2)
+    c.data.source = 'tfds:cifar10'
+    c.data.val = '10/class'
+    c.study.labels = tuple(f'{n}/class' for n in LABELS[:-1]) + ('4990/class',)
+    c.backbone.update(name='nin', blocks=4)
+    c.pretrain.update(method='rotation', augment='crop(4)|flip', batch_size=128, epochs=200.0)
+    c.transfer.ways = ('scratch', 'frozen_block2', 'finetune')
+    c.transfer.update(augment='crop(4)|flip', batch_size=128)
+    block2 = (('transfer.layer', 'conv2'), ('transfer.hidden', (200, 200)), ('transfer.pool', 'flatten'))
+    c.variants = (('frozen_block2', 'frozen', block2),)
+    for way in ('scratch', 'frozen', 'finetune'):
+        c.transfer[way].update(epochs=0.0, steps=20000)
+    t = c.transfer
+    for stage, lr in ((c.pretrain, 0.1), (t.scratch, 0.1), (t.frozen, 0.1), (t.finetune, 0.01)):
+        stage.optim.update(lr=lr, decay='.*=1', schedule='multistep', milestones=(0.3, 0.6, 0.8))
+    paper = 'Gidaris et al. 2018, figure 4'
+    curves = (
+        ('frozen', 'RotNet, a convolutional block on block 2', ROTATION),
+        ('scratch', 'supervised NIN', SUPERVISED),
+    )
+    c.published = tuple(
+        (way, round(100 - error, 2), setting, paper, f'{n}/class')
+        for way, setting, errors in curves
+        for n, error in zip(LABELS, errors)
+    )
+    return c
