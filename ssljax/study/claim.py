@@ -1,12 +1,14 @@
 """Who computes what: claims in a directory that many workers, on one machine or several, share.
 
 A claim is a file that only one worker can create (O_EXCL, which is atomic on local disks, NFS from version 3, Lustre
-and the like). Its holder writes a new beat into it every few seconds; a claim whose beat stands still is dead, and
-another worker takes the job over by creating the claim's next generation, which again only one can do. So no clock is
-compared between machines. Of a worker on the same host it is known at once whether it lives.
+and the like; a mounted bucket decides when the file is closed, and says ESTALE to the second). Its holder writes a new
+beat into it every few seconds; a claim whose beat stands still is dead, and another worker takes the job over by
+creating the claim's next generation, which again only one can do. So no clock is compared between machines. Of a worker
+on the same host it is known at once whether it lives.
 """
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -52,10 +54,14 @@ class Claims:
             return None
         path = self.directory / f'{job}.{len(mine)}'
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        except FileExistsError:
-            return None  # another was quicker
-        self._write(path, beat=0)
+            with open(path, 'x') as f:
+                json.dump(self._says(0), f)
+                f.flush()
+                os.fsync(f.fileno())
+        except OSError as e:
+            if e.errno in (errno.EEXIST, errno.ESTALE):
+                return None  # another was quicker
+            raise
         return path
 
     def _generations(self, job: str) -> list[Path]:
@@ -89,9 +95,11 @@ class Claims:
                 self._write(path, beat=count)
 
     def _write(self, path: Path, beat: int) -> None:
+        files.write_json(path, self._says(beat))
+
+    def _says(self, beat: int) -> dict:
         pid = os.getpid()
-        me = {'worker': self.worker, 'host': socket.gethostname(), 'pid': pid, 'began': _began(pid), 'beat': beat}
-        files.write_json(path, me)
+        return {'worker': self.worker, 'host': socket.gethostname(), 'pid': pid, 'began': _began(pid), 'beat': beat}
 
 
 def _runs(pid: int, began) -> bool:
