@@ -98,6 +98,7 @@ def _cell(config, point, name, changes, labels, way, seed) -> Cell:
         c.semi = base.semi
     needs = None
     if not ways.needs_pretraining(c, way):
+        point = {k: v for k, v in point.items() if not k.startswith('pretrain.')}
         c.pretrain = base.pretrain
         c.pretrain.method = 'none'
     elif not c.transfer.checkpoint:

@@ -1,6 +1,7 @@
 """Accuracy over the number of labels: the rows of a study's table become series of values by budget and seed."""
 
 import csv
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -163,12 +164,20 @@ def reference(curves, name=BASELINE, point='') -> Series | None:
     Raises:
       ValueError: several series have this name.
     """
-    of_point = [series for series in curves if series.point == point]
-    found = [s for s in of_point if name in (s.way, f'{s.way}:{s.pretrain}')]
+    named = [s for s in curves if name in (s.way, f'{s.way}:{s.pretrain}')]
+    found = [s for s in named if s.point == point] or [
+        s for s in named if not s.pretrain and s.point == without_pretraining(point)
+    ]
     if len(found) > 1:
         known = ', '.join(f'{s.way}:{s.pretrain}' for s in found)
         raise ValueError(f'The reference {name!r} is several series ({known}): give one of them as the reference.')
     return found[0] if found else None
+
+
+def without_pretraining(point: str) -> str:
+    """A point less what it changes in pretraining: what it is to a way that has none."""
+    fields = re.split(r' (?=\w+(?:\.\w+)+=)', point)
+    return ' '.join(field for field in fields if not field.startswith('pretrain.'))
 
 
 def unpaired(rows) -> list[tuple]:

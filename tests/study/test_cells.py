@@ -41,6 +41,8 @@ def test_an_ablation_of_transfer_keeps_the_pretraining_and_one_of_pretraining_ke
     assert len({c.needs.folder for c in both if c.needs}) == 2 and len(both) == 2 * 12
     both = cells(study, [{'pretrain.rotation.count': 2}])
     assert len({c.needs.folder for c in both if c.needs}) == 4 and len(both) == 12 + 8
+    both = cells(study, [{'pretrain.rotation.count': 2, 'transfer.mixup': 0.2}])
+    assert {(c.way == 'scratch', len(c.point)) for c in both if c.point} == {(True, 1), (False, 2)}
 
 
 @pytest.mark.parametrize(

@@ -91,3 +91,12 @@ def test_what_is_not_finite_is_left_out():
 def test_other_labelled_images_are_found():
     rows = [row(), row(way='frozen'), row(seed=1), row(seed=1, way='frozen', hash_labeled='other')]
     assert curve.unpaired(rows) == [(4.0, 1)]
+
+
+def test_a_change_of_pretraining_alone_has_the_reference_of_the_rest():
+    one = Series('scratch', '', 'backbone.depth=3')
+    curves = {Series('scratch'): {}, one: {}, Series('finetune', 'rotation'): {}}
+    point = "pretrain.rotation.count=2 backbone.depth=3 pretrain.augment='a b=c'"
+    assert curve.reference(curves, point=point) == one
+    assert curve.reference(curves, point='pretrain.rotation.count=2') == Series('scratch')
+    assert curve.reference(curves, point='backbone.depth=2') is None
