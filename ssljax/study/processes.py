@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 
-import jax
-
 from ssljax import preempt
 
 
@@ -19,23 +17,17 @@ def run(count: int, arguments: list[str]) -> None:
       ValueError: more workers than devices or cores, or a worker failed.
       preempt.Preempted: SIGTERM came.
     """
-    platform = jax.default_backend()
-    places = sorted(os.sched_getaffinity(0)) if platform == 'cpu' else [d.id for d in jax.devices()]
+    platform, places = _places()
     if count > len(places):
         kind = 'cores' if platform == 'cpu' else 'devices'
         raise ValueError(f'--workers={count}, but this machine has {len(places)} {kind}: give at most so many.')
+    visible = [name for name in os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',') if name]
     workers = []
     for i in range(count):
-        environment = dict(os.environ)
-        if platform == 'cpu':
-            start = (os.sched_setaffinity, places[i * len(places) // count : (i + 1) * len(places) // count])
-        else:
-            start = None
-            environment['CUDA_VISIBLE_DEVICES'] = str(places[i])
-        command = [sys.executable, '-m', 'ssljax.study', *arguments]
-        workers.append(subprocess.Popen(command, env=environment))
-        if start:
-            start[0](workers[-1].pid, start[1])
+        gpu = {} if platform == 'cpu' else {'CUDA_VISIBLE_DEVICES': visible[i] if visible else str(places[i])}
+        workers.append(subprocess.Popen([sys.executable, '-m', 'ssljax.study', *arguments], env=os.environ | gpu))
+        if platform == 'cpu' and hasattr(os, 'sched_setaffinity'):
+            os.sched_setaffinity(workers[-1].pid, places[i * len(places) // count : (i + 1) * len(places) // count])
     while any(w.poll() is None for w in workers):
         if preempt.asked():
             for w in workers:
@@ -49,3 +41,14 @@ def run(count: int, arguments: list[str]) -> None:
         raise preempt.Preempted
     if failed := [w.returncode for w in workers if w.returncode]:
         raise ValueError(f'{len(failed)} of {count} workers ended with exit codes {failed}: see their messages above.')
+
+
+def _places() -> tuple[str, list[int]]:
+    """The platform, and its devices or, of a CPU, cores. Asked in a process of its own, for one that has started a GPU
+    holds its memory."""
+    code = 'import jax; print(jax.default_backend(), *[d.id for d in jax.local_devices()])'
+    found = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True)
+    platform, *devices = found.stdout.splitlines()[-1].split()
+    if platform == 'cpu':
+        return platform, sorted(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else [0]
+    return platform, [int(d) for d in devices]
