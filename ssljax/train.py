@@ -182,7 +182,7 @@ def fit(
             metrics = measure()
             log.write(step, {f'val/{k}': v for k, v in metrics.items()})
             heed(guard.collapsed(metrics, cfg.get('collapse', 0)))
-            value = metrics.get('top1', -metrics['loss'])
+            value = value_of(metrics)
             if value > float(progress['best_value']) or select == 'last':
                 progress |= _scalars(best_value=value, best_step=step, worse=0)
                 run['best'] = _copy((evaluated(method, ts), ts.state)) if select == 'best' else run['best']
@@ -298,6 +298,12 @@ class Timer:
     def state(self) -> dict:
         """For a checkpoint."""
         return _scalars(seconds=self.seconds, timed_seconds=self.timed, timed_steps=self.steps)
+
+
+def value_of(metrics: dict) -> float:
+    """What the weights are chosen by: top-1, or else the negative loss. In float32, as a checkpoint keeps the best one:
+    otherwise an equal value could count as a better one."""
+    return float(jnp.float32(metrics.get('top1', -metrics['loss'])))
 
 
 def _eval_steps(program: Program, evals: int) -> set[int]:

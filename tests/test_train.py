@@ -42,6 +42,13 @@ def test_validation_chooses_the_weights_and_patience_ends_the_stage(tiny, tmp_pa
     assert len(later) == 3
 
 
+def test_of_equal_evaluations_the_earliest_is_chosen(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, 'evaluate', lambda *_: {'top1': 0.9, 'loss': 1.0})  # less than 0.9 in float32
+    tiny.transfer.ways, tiny.pretrain.method = ('random_frozen',), 'none'
+    state = experiment.prepare(tiny, tmp_path, experiment.sources.load(tiny.data))
+    assert experiment.train_seed(state, 0).ways['random_frozen'].record['best_step'] == 2
+
+
 def test_several_steps_a_call_are_the_same_steps(tiny, tmp_path):
     for stage in (tiny.pretrain, tiny.transfer.frozen, tiny.transfer.finetune):
         stage.update(steps=8, evals=1)
