@@ -28,7 +28,7 @@ from ssljax.data.split import concat
 from ssljax.evals import watch
 from ssljax.methods import network
 from ssljax.sharding import check_batch, make_mesh
-from ssljax.stages import Run, classifier, initial, kind_of, train_stage
+from ssljax.stages import Run, arguments, classifier, initial, kind_of, train_stage
 from ssljax.transfer import held_layers
 
 
@@ -155,31 +155,53 @@ class Seed(NamedTuple):
 def train_seed(run: Run, seed: int) -> Seed:
     """Every stage of one seed, in order; finished ones are read from disk."""
     config, source = run.config, run.source
-    directory = run.workdir / f'seed{seed}'
-    rows = label_set.rows(config, source, run.represent, seed, directory)
-    labeled, val = source.train.take(rows.labeled), validation(source, rows)
-    if not len(val):
-        raise ValueError(f'data.val is {config.data.val!r}: validation chooses the weights, so it needs some images.')
-    unlabeled, pretrained, record = unlabeled_images(source, rows), None, None
+    rows, images = seed_images(run, seed)
+    labeled, val = images['labeled'], images['val']
     if 'pretrain' in run.methods:
-        images = some(unlabeled, run.methods['pretrain'].images, seed)
+        shown = some(images['unlabeled'], run.methods['pretrain'].images, seed)
         eye = _watch(run, labeled, val, seed)
-        stage = train_stage(run, 'pretrain', 'pretrain', seed, images, val, initial(run, 'pretrain', seed), eye)
-        pretrained, record = stage.variables, stage.record | {'method': config.pretrain.method}
-    elif config.transfer.checkpoint:
-        pretrained, meta = checkpoint.load_variables(config.transfer.checkpoint)
-        record = {'checkpoint': config.transfer.checkpoint, 'method': meta['config']['pretrain']['method']}
-
-    where = config.transfer.checkpoint or str(directory / 'pretrain')
-    images, trained = {'labeled': labeled, 'unlabeled': unlabeled, 'val': val}, {}
+        stage = train_stage(run, 'pretrain', 'pretrain', seed, shown, val, initial(run, 'pretrain', seed), eye)
+        where, record = str(run.workdir / f'seed{seed}/pretrain'), stage.record | {'method': config.pretrain.method}
+        pretrained = stage.variables, where
+    else:
+        pretrained, record = given_backbone(config)
+    trained = {}
     for way in config.transfer.ways:
-        trained[way] = ways.train_way(run, way, seed, images, trained, pretrained and (pretrained, where))
+        trained[way] = ways.train_way(run, way, seed, images, trained, pretrained)
     layer = config.transfer.layer or models.layer_names(config.backbone)[-1]
-    backbone = held_layers(config.backbone, source.shape, pretrained['params']['backbone'] if pretrained else None)
+    variables = pretrained and pretrained[0]
+    backbone = held_layers(config.backbone, source.shape, variables['params']['backbone'] if variables else None)
     bare = network.Network(backbone, '')
     random = initial(run, 'backbone', seed, lambda key, batch: network.init(bare, key, batch['image']))
     splits = {'labeled': labeled, 'val': val, 'test': source.test}
-    return Seed(rows, splits, source.classes, trained, layer, backbone, pretrained, record, random)
+    return Seed(rows, splits, source.classes, trained, layer, backbone, variables, record, random)
+
+
+def seed_images(run: Run, seed: int) -> tuple:
+    """(Partition, {'labeled', 'unlabeled', 'val': Split}) of one seed; raises ValueError without validation images."""
+    rows = label_set.rows(run.config, run.source, run.represent, seed, run.workdir / f'seed{seed}')
+    labeled, val = run.source.train.take(rows.labeled), validation(run.source, rows)
+    if not len(val):
+        raise ValueError(
+            f'data.val is {run.config.data.val!r}: validation chooses the weights, so it needs some images.'
+        )
+    return rows, {'labeled': labeled, 'unlabeled': unlabeled_images(run.source, rows), 'val': val}
+
+
+def given_backbone(config):
+    """((variables, where they are from), record) of transfer.checkpoint, or (None, None) where it is empty."""
+    where = config.transfer.checkpoint
+    if not where:
+        return None, None
+    variables, meta = checkpoint.load_variables(where)
+    return (variables, where), {'checkpoint': where, 'method': meta['config']['pretrain']['method']}
+
+
+def single_stage(run: Run, way: str, seed: int) -> dict:
+    """What train.fit is given for a way that is one stage on labelled images, of a run that pretrains nothing."""
+    _, images = seed_images(run, seed)
+    start = ways.beginning(run, way, seed, {}, given_backbone(run.config)[0])
+    return arguments(run, kind_of(way), way, seed, images['labeled'], images['val'], start)
 
 
 def validation(source, rows):

@@ -27,7 +27,7 @@ class MetricLog:
     def write(self, step: int, metrics: dict) -> None:
         """Appends {name: float} at `step`."""
         with open(self.path, 'a') as f:
-            f.write(json.dumps({'step': step, **metrics}) + '\n')
+            f.write(line(step, metrics))
         for name, value in metrics.items():
             if name != 'epoch':
                 self.tensorboard.add_scalar(name, value, step)
@@ -71,6 +71,11 @@ def clock(seconds: float) -> str:
     m, s = divmod(round(seconds), 60)
     h, m = divmod(m, 60)
     return f'{h}:{m:02}:{s:02}' if h else f'{m}:{s:02}'
+
+
+def line(step: int, metrics: dict) -> str:
+    """A line of metrics.jsonl."""
+    return json.dumps({'step': step, **metrics}) + '\n'
 
 
 def read(path) -> list[dict]:

@@ -84,6 +84,16 @@ def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variable
     """Trains the stage `name` with the program of its kind; the images of a semi-supervised one are a pair of Splits,
     labelled and unlabelled."""
     preempt.check()
+    given = arguments(run, kind, name, seed, images, val, variables)
+    if run.config.evaluate.best_on_test and kind != 'pretrain':
+        eye = _also_test(run, given['program'], eye)
+    stage = train.fit(**given, watch=eye)
+    found = [row[TEST] for row in log.read(given['directory'] / 'metrics.jsonl') if TEST in row]
+    return stage._replace(record=stage.record | {'best_on_test': max(found)}) if found else stage
+
+
+def arguments(run: Run, kind: str, name: str, seed: int, images, val, variables) -> dict:
+    """What train.fit is given for a stage, but for `watch`; see `train_stage`."""
     base, config, section, cfg = plan(run.config, kind)
     feed = make_feed(run, kind, images, seed)
     steps = configs.stage_steps(config, 'semi' if section == 'semi' else base, feed.n)
@@ -98,28 +108,22 @@ def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variable
             steps_per_call=config.steps_per_call,
         )
         optim.log_rules(cfg.optim, variables['params'])
-    directory = run.workdir / f'seed{seed}' / name
-    if config.evaluate.best_on_test and base != 'pretrain':
-        eye = _also_test(run, run.programs[program], eye)
-    stage = train.fit(
-        run.programs[program],
-        variables,
+    return dict(
+        program=run.programs[program],
+        variables=variables,
         feed=feed,
         val=val,
         cfg=cfg,
         key=jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode())),
         mesh=run.mesh,
-        directory=directory,
+        directory=run.workdir / f'seed{seed}' / name,
         title='' if run.quiet else f'seed {seed} · {name}',
         meta=run.meta | {'stage': name, 'seed': seed},
         select='last' if base == 'pretrain' else 'best',
         log_every=config.log_every,
         save_every=config.save_every,
         eval_batch=config.evaluate.batch_size,
-        watch=eye,
     )
-    found = [row[TEST] for row in log.read(directory / 'metrics.jsonl') if TEST in row]
-    return stage._replace(record=stage.record | {'best_on_test': max(found)}) if found else stage
 
 
 def _also_test(run: Run, program: train.Program, eye):

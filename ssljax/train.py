@@ -25,6 +25,7 @@ class Program(NamedTuple):
 
     run:      (train state, totals, arrays, payload of k steps, key) -> (train state, totals)
     evaluate: (params, state, batch) -> metrics
+    together: as run, for several runs at once: all but the arrays have a further leading axis
     """
 
     method: Method
@@ -34,6 +35,7 @@ class Program(NamedTuple):
     steps_per_call: int
     run: Callable
     evaluate: Callable
+    together: Callable | None = None
 
 
 def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_per_call: int = 0) -> Program:
@@ -49,14 +51,11 @@ def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_
     """
     tx, rate = optim.make(cfg.optim, steps)
     per_call = steps_per_call or (1 if mesh.devices.flat[0].platform == 'cpu' else 10)
-    run = jax.jit(
-        functools.partial(run_steps, method, tx, get, steps),
-        donate_argnums=(0, 1),
-        out_shardings=replicated(mesh),
-        compiler_options=compiler_options(),
-    )
-    evaluate = jax.jit(method.evaluate, out_shardings=replicated(mesh), compiler_options=compiler_options())
-    return Program(method, tx, rate, steps, min(per_call, max(steps, 1)), run, evaluate)
+    compiled = functools.partial(jax.jit, out_shardings=replicated(mesh), compiler_options=compiler_options())
+    one = functools.partial(run_steps, method, tx, get, steps)
+    several = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
+    run, together = (compiled(f, donate_argnums=(0, 1)) for f in (one, several))
+    return Program(method, tx, rate, steps, min(per_call, max(steps, 1)), run, compiled(method.evaluate), together)
 
 
 def run_steps(method, tx, get, steps: int, ts: TrainState, totals: dict, arrays, payload, key):
@@ -129,13 +128,13 @@ def fit(
         return Stage(checkpoint.load_variables(directory / 'model')[0], done)
     manager = checkpoint.open_manager(directory / 'checkpoints')
     method = program.method
-    run = _begin(program, variables, feed, key, mesh, select)
+    run = begin(program, variables, feed, key, mesh, select)
     if manager.latest_step() is not None:
         run = checkpoint.restore(manager, manager.latest_step(), run)
     step = int(run['progress']['step'])
     log = MetricLog(directory, title, program.steps, step)
-    eval_at, per_call = _eval_steps(program, cfg.evals), program.steps_per_call
-    log_every = max(per_call, log_every // per_call * per_call)
+    eval_at, per_call = eval_steps(program, cfg.evals), program.steps_per_call
+    log_every = log_interval(program, log_every)
     progress = run['progress']
     ts = TrainState(progress['step'], run['params'], run['state'], run['ema'], run['opt'])
     timer, saved, metrics, warnings = Timer(progress), time.time(), None, []
@@ -147,40 +146,38 @@ def fit(
         return found | (watch(step, {'params': params, **ts.state}) if watch else {})
 
     def save():
-        heed(guard.not_finite(_means(progress['totals']['sums']), int(progress['totals']['bad'])))
+        heed(guard.not_finite(means(progress['totals']['sums']), int(progress['totals']['bad'])))
         checkpoint.save(manager, step, _items(ts, progress | timer.state(), run['best']), meta)
 
-    def heed(diagnosis):
-        if diagnosis:
+    def heed(why):
+        if why:
             at = min(int(progress['totals']['bad']), step - 1)
             log.close(step)
-            guard.stop(directory, batch_of(feed, at), at, title, diagnosis)
+            guard.stop(directory, batch_of(feed, at), at, title, why)
 
     for payload in feed.payloads(step, program.steps, per_call):
         ts, progress['totals'] = program.run(ts, progress['totals'], feed.arrays, payload, key)
         step += jax.tree.leaves(payload)[0].shape[0]
         at_eval, at_log = step in eval_at, step % log_every == 0 or step == program.steps
         if at_log:
-            means, rate = _means(progress['totals']['sums']), float(program.rate(step - 1))
+            found = means(progress['totals']['sums'])
             timer.lap(step)
-            heed(guard.not_finite(means, int(progress['totals']['bad'])))
-            heed(guard.not_moving(means, trained, rate, early=step < program.steps // 4))
-            idle, late = guard.idle(means), step >= max(cfg.get('idle', 0) * program.steps, 2 * log_every)
+            heed(diagnosis(program, step, found, int(progress['totals']['bad']), trained))
+            idle, late = guard.idle(found), step >= max(cfg.get('idle', 0) * program.steps, 2 * log_every)
             if cfg.get('idle', 0) and late:
                 heed(idle)
-            idle = idle or late and guard.unselective(means)
+            idle = idle or late and guard.unselective(found)
             if idle and idle not in warnings:
                 warnings.append(idle)
                 log.note(step, idle)
-            epoch = step * feed.batch_size / feed.n
-            log.write(step, {'epoch': epoch, 'lr': rate} | {f'train/{k}': v for k, v in means.items()})
+            log.write(step, training_row(program, feed, step, found))
             # Where they were before: other shardings would compile the program anew.
-            progress['totals'] = jax.device_put(_nothing(progress['totals']['sums']), replicated(mesh))
+            progress['totals'] = jax.device_put(nothing(progress['totals']['sums']), replicated(mesh))
         if at_eval:
             jax.block_until_ready(ts)
             timer.lap(step)
             metrics = measure()
-            log.write(step, {f'val/{k}': v for k, v in metrics.items()})
+            log.write(step, evaluation_row(metrics))
             heed(guard.collapsed(metrics, cfg.get('collapse', 0)))
             value = value_of(metrics)
             if value > float(progress['best_value']) or select == 'last':
@@ -205,13 +202,18 @@ def fit(
     manager.close()
     val_metrics = {'top1': float(progress['best_value'])} if select == 'best' else metrics or measure()
     noted = {'val': val_metrics} | ({'warnings': warnings} if warnings else {})
-    return _finish(directory, ts, progress, run['best'], timer, feed, program, step, select, meta, noted)
+    chosen = run['best'] if select == 'best' else (evaluated(method, ts), ts.state)
+    best_step = int(progress['best_step']) if select == 'best' else step
+    jax.block_until_ready(ts)
+    noted = record(program, feed, step, best_step, noted, timer.seconds, timer.rate())
+    return finish(directory, *chosen, noted, meta)
 
 
-def _begin(program, variables, feed, key, mesh, select) -> dict:
+def begin(program: Program, variables, feed, key, mesh, select) -> dict:
+    """The trees of a checkpoint before the first step, on the mesh."""
     ts = init_state(program.method, program.tx, _copy(variables))
     step = functools.partial(train_step, program.method, program.tx, steps=program.steps)
-    totals = _nothing(jax.eval_shape(step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), key)[1])
+    totals = nothing(jax.eval_shape(step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), key)[1])
     progress = _scalars(best_value=-math.inf, best_step=0, worse=0, seconds=0.0, timed_seconds=0.0, timed_steps=0)
     best = _copy((ts.params, ts.state)) if select == 'best' else ()
     items = _items(ts, progress | {'totals': totals}, best)
@@ -224,7 +226,7 @@ def batch_of(feed, step: int) -> dict:
     return feed.get(feed.arrays, jax.tree.map(lambda a: a[0], payload))
 
 
-def _nothing(metrics) -> dict:
+def nothing(metrics) -> dict:
     """The totals before any step, for metrics of these shapes."""
     sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), metrics)
     return {'sums': sums, 'bad': jnp.asarray(guard.NEVER, jnp.int32)}
@@ -236,20 +238,23 @@ def _items(ts: TrainState, progress: dict, best) -> dict:
     return trees | {'progress': progress | {'step': step}, 'best': best}
 
 
-def _finish(directory, ts, progress, best, timer, feed, program, step, select, meta, noted: dict) -> Stage:
-    params, state = best if select == 'best' else (evaluated(program.method, ts), ts.state)
-    jax.block_until_ready(ts)
-    record = {
+def record(program: Program, feed, step: int, best_step: int, noted: dict, seconds: float, rate: float) -> dict:
+    """What result.json says of a stage that ended at `step`, with what is `noted`; rate: steps per second."""
+    return {
         'steps': step,
-        'best_step': int(progress['best_step']) if select == 'best' else step,
+        'best_step': best_step,
         'epochs': step * feed.batch_size / feed.n,
         'images': feed.n,
         **noted,
-        'seconds': timer.seconds,
-        'images_per_second': timer.rate() * feed.batch_size,
-        'views_per_second': timer.rate() * feed.batch_size * program.method.views,
+        'seconds': seconds,
+        'images_per_second': rate * feed.batch_size,
+        'views_per_second': rate * feed.batch_size * program.method.views,
         'path': feed.path,
     }
+
+
+def finish(directory, params, state, record: dict, meta: dict) -> Stage:
+    """Writes what a finished stage leaves: the weights that it chose, and its record as done.json."""
     shutil.rmtree(directory / 'model', ignore_errors=True)  # of a run killed between the next lines
     manager = checkpoint.open_manager(directory / 'model')
     checkpoint.save(manager, 0, {'params': params, 'state': state}, meta)
@@ -259,13 +264,37 @@ def _finish(directory, ts, progress, best, timer, feed, program, step, select, m
     return Stage({'params': params, **state}, record)
 
 
+def diagnosis(program: Program, step: int, found: dict, bad: int, trained: set) -> str:
+    """What is wrong with the steps since the last look, or ''; found: the means of their metrics, bad: as guard's
+    `first_bad` has it, trained: as `optim.trained_parts` has it."""
+    rate = float(program.rate(step - 1))
+    early = step < program.steps // 4
+    return guard.not_finite(found, bad) or guard.not_moving(found, trained, rate, early)
+
+
+def training_row(program: Program, feed, step: int, found: dict) -> dict:
+    """The metrics of the steps up to `step` as metrics.jsonl has them."""
+    epoch, rate = step * feed.batch_size / feed.n, float(program.rate(step - 1))
+    return {'epoch': epoch, 'lr': rate} | {f'train/{k}': v for k, v in found.items()}
+
+
+def evaluation_row(metrics: dict) -> dict:
+    """The metrics of an evaluation as metrics.jsonl has them."""
+    return {f'val/{k}': v for k, v in metrics.items()}
+
+
+def log_interval(program: Program, log_every: int) -> int:
+    """Steps between log lines: whole calls of the program."""
+    return max(program.steps_per_call, log_every // program.steps_per_call * program.steps_per_call)
+
+
 def evaluate(evaluate_batch: Callable, params, state, split, batch_size: int, mesh) -> dict[str, float]:
     """Means of the metrics over a split, in one fixed batch shape."""
     totals = None
     for batch in feeds.eval_batches(split, batch_size=batch_size, mesh=mesh):
         metrics = evaluate_batch(params, state, batch)
         totals = metrics if totals is None else jax.tree.map(jnp.add, totals, metrics)
-    return _means(totals)
+    return means(totals)
 
 
 class Timer:
@@ -306,13 +335,15 @@ def value_of(metrics: dict) -> float:
     return float(jnp.float32(metrics.get('top1', -metrics['loss'])))
 
 
-def _eval_steps(program: Program, evals: int) -> set[int]:
+def eval_steps(program: Program, evals: int) -> set[int]:
+    """The steps after which a stage is evaluated: evenly spaced whole calls of the program, and the end."""
     k = program.steps_per_call
     steps = {math.ceil(i * program.steps / max(evals, 1) / k) * k for i in range(1, max(evals, 1))}
     return {s for s in steps if s < program.steps} | {program.steps}
 
 
-def _means(totals: dict) -> dict[str, float]:
+def means(totals: dict) -> dict[str, float]:
+    """{name: mean} of {name: (sum, count)}."""
     host = jax.device_get(totals)
     return {k: float(s) / max(float(n), 1e-12) for k, (s, n) in host.items()}
 

@@ -27,16 +27,23 @@ def train_way(run: Run, way: str, seed: int, images: dict, ways: dict, pretraine
       pretrained: (variables with a trained backbone, where they are from), or None.
     """
     kind = kind_of(way)
-    base, _, section, _ = plan(run.config, kind)
-    if section == 'semi':
+    if plan(run.config, kind).section == 'semi':
         return _joint(run, way, seed, images, ways, pretrained, initial(run, way, seed))
-    if base == 'second':
-        start = ways['frozen'].variables
-    else:  # those that are no variant have one network: its start is compiled once
-        start = initial(run, 'scratch' if base == kind else kind, seed)
-        if needs_pretraining(run.config, way):
-            start = take_backbone(pretrained[0], start, pretrained[1])
+    start = beginning(run, way, seed, ways, pretrained)
     return train_stage(run, kind, way, seed, images['labeled'], images['val'], start)
+
+
+def beginning(run: Run, way: str, seed: int, ways: dict, pretrained) -> dict:
+    """The initial variables of a way that trains on labelled images alone; the rest as for `train_way`."""
+    kind = kind_of(way)
+    base = plan(run.config, kind).base
+    if base == 'second':
+        return ways['frozen'].variables
+    # Those that are no variant have one network: its start is compiled once.
+    start = initial(run, 'scratch' if base == kind else kind, seed)
+    if needs_pretraining(run.config, way):
+        start = take_backbone(pretrained[0], start, pretrained[1])
+    return start
 
 
 def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, start) -> train.Stage:

@@ -85,7 +85,7 @@ def test_a_run_without_validation_images_is_refused(tiny, tmp_path):
 
 def test_evaluations_are_even_and_the_last_is_at_the_end(tiny):
     program = train.Program(None, None, None, steps=100, steps_per_call=8, run=None, evaluate=None)
-    assert sorted(train._eval_steps(program, 4)) == [32, 56, 80, 100]
+    assert sorted(train.eval_steps(program, 4)) == [32, 56, 80, 100]
 
 
 def test_summary_is_paired_by_seed():

@@ -55,18 +55,7 @@ class Feed:
         k. Resident: int32 [k, B, 3], for each image its row in the whole set, its label and its place in the split.
         Stream: {'image', 'label', 'index'}.
         """
-        if k < 1:
-            raise ValueError(f'An item of a feed must hold at least one step, got k={k}.')
-        make = _resident_items if self.path == 'resident' else _stream_items
-        items = make(
-            self._split,
-            self.batch_size,
-            self._seed,
-            local_places(self.mesh, self.batch_size),
-            start_step,
-            stop_step,
-            k,
-        )
+        items = self.items(start_step, stop_step, k)
         sharding = NamedSharding(self.mesh, PartitionSpec(None, 'data'))
         queue = collections.deque()
         try:
@@ -82,6 +71,14 @@ class Feed:
                     yield queue.popleft()
         finally:
             items.close()
+
+    def items(self, start_step, stop_step, k=1):
+        """As `payloads`, but on the host: numpy arrays of the images that this process supplies."""
+        if k < 1:
+            raise ValueError(f'An item of a feed must hold at least one step, got k={k}.')
+        make = _resident_items if self.path == 'resident' else _stream_items
+        places = local_places(self.mesh, self.batch_size)
+        return make(self._split, self.batch_size, self._seed, places, start_step, stop_step, k)
 
     def waited_s(self):
         """Seconds in which the consumer waited for data, over all calls of `payloads`."""
