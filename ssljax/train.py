@@ -301,9 +301,10 @@ class Timer:
     """Seconds of training without compilation, evaluation and saving: the first lap after a start is not counted
     towards the rate."""
 
-    def __init__(self, progress: dict):
-        self.seconds, self.timed = float(progress['seconds']), float(progress['timed_seconds'])
-        self.steps = int(progress['timed_steps'])
+    def __init__(self, progress: dict | None = None):
+        before = progress or {'seconds': 0, 'timed_seconds': 0, 'timed_steps': 0}
+        self.seconds, self.timed = float(before['seconds']), float(before['timed_seconds'])
+        self.steps = int(before['timed_steps'])
         self.mark = self.at = None
         self.begun = time.time()
 

@@ -1,0 +1,151 @@
+"""Several runs of one stage trained at once: one compiled step, mapped over their states by jax.vmap.
+
+For small models, whose steps leave a device idle. What a run gets is what train.fit gives it, up to the order in which
+floats are summed: the same batches, keys, evaluations and choice of weights, and the same files. A group that is
+interrupted has written nothing and begins anew.
+"""
+
+import math
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssljax import files, log, optim, preempt, train
+from ssljax.core import TrainState, evaluated
+from ssljax.sharding import replicated
+
+ROUNDS, SECONDS = 3, 0.5  # of `speedup`
+
+
+def can(run: dict) -> bool:
+    """Whether a run, the arguments of train.fit, can be trained here: it has not begun, its images are on the one
+    device, and the end of the stage is no matter of its metrics."""
+    begun = any((run['directory'] / name).exists() for name in ('done.json', 'checkpoints'))
+    simple = run['select'] == 'best' and not run['cfg'].patience and run['feed'].path == 'resident'
+    return simple and not begun and run['mesh'].size == 1
+
+
+def fit(runs: list[dict]) -> list[bool]:
+    """Trains one stage of several runs at once and writes, for each, what train.fit writes for a finished stage.
+
+    Args:
+      runs: the arguments of train.fit for each, of which `can` holds; they share the program and the resident images.
+
+    Returns:
+      For each run whether it was finished. One that a guard would stop has no files: train.fit will say why.
+
+    Raises:
+      preempt.Preempted: SIGTERM came; nothing is written.
+      OSError: the disk is full.
+    """
+    program, cfg, feed = (runs[0][k] for k in ('program', 'cfg', 'feed'))
+    ts, totals, keys = start(runs)
+    zero, trained = jax.tree.map(jnp.copy, totals), optim.trained_parts(cfg.optim, ts.params)
+    eval_at, log_every = train.eval_steps(program, cfg.evals), train.log_interval(program, runs[0]['log_every'])
+    lines, best = [[] for _ in runs], [(-math.inf, 0, None)] * len(runs)
+    timer, step, left = train.Timer(), 0, set(range(len(runs)))
+    for payload in payloads(runs, log_every):
+        preempt.check()
+        ts, totals = program.together(ts, totals, feed.arrays, payload, keys)
+        step += payload.shape[1]
+        if step % log_every == 0 or step == program.steps:
+            sums, bad = jax.device_get((totals['sums'], totals['bad']))
+            timer.lap(step)
+            for i in sorted(left):
+                found = train.means({name: (total[i], count[i]) for name, (total, count) in sums.items()})
+                if train.diagnosis(program, step, found, int(bad[i]), trained):
+                    left.remove(i)
+                lines[i].append(log.line(step, train.training_row(program, runs[i]['feed'], step, found)))
+            totals = jax.tree.map(jnp.copy, zero)
+        if not left:
+            break
+        if step in eval_at:
+            jax.block_until_ready(ts)
+            timer.lap(step)
+            for i in left:
+                variables = _take((evaluated(program.method, ts), ts.state), i)
+                val, size, mesh = (runs[i][k] for k in ('val', 'eval_batch', 'mesh'))
+                metrics = train.evaluate(program.evaluate, *variables, val, size, mesh)
+                lines[i].append(log.line(step, train.evaluation_row(metrics)))
+                if (value := train.value_of(metrics)) > best[i][0]:
+                    best[i] = value, step, variables
+            timer.start(step)
+    for i in sorted(left):
+        _finish(runs[i], len(runs), lines[i], best[i], timer)
+    return [i in left for i in range(len(runs))]
+
+
+def _finish(run: dict, count: int, lines: list, best: tuple, timer: train.Timer) -> None:
+    value, step, variables = best
+    files.write_atomically(run['directory'] / 'metrics.jsonl', ''.join(lines))
+    noted, program = {'val': {'top1': value}, 'together': count}, run['program']
+    share = timer.seconds / count, timer.rate() * count  # of the group's time; and the pace that goes with it
+    record = train.record(program, run['feed'], program.steps, step, noted, *share)
+    train.finish(run['directory'], *variables, record, run['meta'])
+
+
+def start(runs: list[dict]) -> tuple:
+    """(train state, totals, keys) of all runs before the first step, each leaf with a leading axis of them."""
+    begun = [train.begin(*(r[k] for k in ('program', 'variables', 'feed', 'key', 'mesh', 'select'))) for r in runs]
+    states = [TrainState(b['progress']['step'], b['params'], b['state'], b['ema'], b['opt']) for b in begun]
+    trees = [(state, b['progress']['totals'], r['key']) for state, b, r in zip(states, begun, runs)]
+    return jax.device_put(_stack(*trees), replicated(runs[0]['mesh']))
+
+
+@jax.jit
+def _stack(*trees):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+@jax.jit
+def _take(tree, i):
+    return jax.tree.map(lambda leaf: leaf[i], tree)
+
+
+def payloads(runs: list[dict], block: int):
+    """The payloads of all runs, int32 [S, k, B, 3] numpy, in the order of the steps; `block` steps are drawn at once, a
+    multiple of the program's k."""
+    program = runs[0]['program']
+    for first in range(0, program.steps, block):
+        last = min(first + block, program.steps)
+        drawn = np.stack([next(run['feed'].items(first, last, last - first)) for run in runs])
+        for at in range(0, last - first, program.steps_per_call):
+            yield drawn[:, at : at + program.steps_per_call]
+
+
+def speedup(runs: list[dict]) -> float:
+    """How many times as fast these runs train together as one after the other, in steps alone: the ratio of the medians
+    of a few rounds of either, in turn, after both are compiled. Trains nothing that is kept.
+
+    Args:
+      runs: as for `fit`.
+    """
+    program, feed, key = (runs[0][k] for k in ('program', 'feed', 'key'))
+    states, totals, keys = start(runs)
+    one = jax.device_put(_take((states, totals), 0), replicated(runs[0]['mesh']))
+    block = train.log_interval(program, runs[0]['log_every'])
+
+    def alone(calls):
+        items = feed.payloads(0, program.steps, program.steps_per_call)
+        return _seconds(program.run, one, feed.arrays, items, key, calls)
+
+    def together(calls):
+        return _seconds(program.together, (states, totals), feed.arrays, payloads(runs, block), keys, calls)
+
+    alone(2), together(2)
+    calls = max(1, min(program.steps // program.steps_per_call, math.ceil(2 * SECONDS / max(together(2), 1e-6))))
+    rounds = [(alone(calls), together(calls)) for _ in range(ROUNDS)]
+    apart, joined = (statistics.median(seconds) for seconds in zip(*rounds))
+    return len(runs) * apart / joined
+
+
+def _seconds(step, state, arrays, items, keys, calls: int) -> float:
+    ts, totals = jax.block_until_ready(jax.tree.map(jnp.copy, state))  # for the program is given them
+    began = time.perf_counter()
+    for _, payload in zip(range(calls), items):
+        ts, totals = step(ts, totals, arrays, payload, keys)
+    jax.block_until_ready(ts)
+    return time.perf_counter() - began
