@@ -110,6 +110,7 @@ def base() -> ConfigDict:
                 pretrained=(),  # (name, ((field of pretrain, value), ...)) of each pretraining; (): this config's own
                 reference='scratch',  # the way that the others are held against
                 sweep='',  # ablations: settings of config fields, as --sweep has them
+                together=0,  # seeds of a cell that are trained at once where that is faster, at most; 0: all
                 keep=False,  # whether the weights of finished cells are kept; those of pretrainings are
             ),
             log_every=50,  # steps

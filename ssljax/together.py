@@ -28,6 +28,11 @@ def can(run: dict) -> bool:
     return simple and not begun and run['mesh'].size == 1
 
 
+def alike(run: dict, other: dict) -> bool:
+    """Whether two runs share the program and the images on the device."""
+    return run['program'] is other['program'] and run['feed'].arrays['image'] is other['feed'].arrays['image']
+
+
 def fit(runs: list[dict]) -> list[bool]:
     """Trains one stage of several runs at once and writes, for each, what train.fit writes for a finished stage.
 

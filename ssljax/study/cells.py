@@ -57,6 +57,11 @@ def cells(config, points=()) -> list[Cell]:
             'give the study the config that it writes.'
         )
     configs.check(config)
+    if config.study.together < 0:
+        raise ValueError(
+            f'study.together is {config.study.together}: give the number of cells that are trained at once at most, 1 '
+            'for one after the other, or 0 for as many as there are seeds.'
+        )
     found, known = [], configs.field_names(configs.base())
     budgets = tuple(config.study.labels) or (config.data.labels,)
     if len(set(budgets)) < len(budgets):
@@ -129,4 +134,21 @@ def digest(config) -> str:
         plain['data'].pop(field)
     for field in ('log_every', 'save_every', 'steps_per_call'):
         plain.pop(field)
+    plain['study'].pop('together')
+    return _hash(plain)
+
+
+def like(config) -> str:
+    """16 hex digits, the same for cells of the same programs: they differ in the seed, the label set and the backbone
+    that they start from."""
+    plain = configs.to_dict(config)
+    for field in ('seeds', 'name'):
+        plain.pop(field)
+    for field in ('labels', 'pool', 'choose', 'features'):
+        plain['data'].pop(field)
+    plain['transfer'].pop('checkpoint')
+    return _hash(plain)
+
+
+def _hash(plain: dict) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

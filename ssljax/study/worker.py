@@ -1,17 +1,19 @@
 """A worker: takes cells that no other has, one at a time, until all are done. The same in one process as in many."""
 
+import contextlib
 import json
 import shutil
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from ssljax import config as configs
 from ssljax import experiment, files, guard, preempt, provenance
 from ssljax.data import sources
 from ssljax.log import clock
-from ssljax.study import sweep, table
-from ssljax.study.cells import Cell, Job, cells
+from ssljax.study import batch, sweep, table
+from ssljax.study.cells import Cell, Job, cells, like
 from ssljax.study.claim import Claims
 
 WAIT = 2.0  # seconds between looks at what others are doing
@@ -40,19 +42,27 @@ def run(config, directory, points=(), *, write=None) -> Path:
     directory, planned = Path(directory), cells(config, points)
     directory.mkdir(parents=True, exist_ok=True)
     _describe(config, directory, planned)
-    claims, shared = Claims(directory / 'claims'), Shared()
     failed, progress = {}, Progress(directory, planned)
+    place = Place(directory, Claims(directory / 'claims'), Shared(), progress)
+
+    def attempt(cell: Cell, work, *rest) -> bool:
+        preempt.check()
+        if cell.id in failed or _row(directory, cell.job).exists():
+            return False
+        try:
+            return work(cell, place, *rest)
+        except (guard.Stopped, FloatingPointError) as error:
+            failed[cell.id] = str(error)
+            print(f'{progress.of(cell)}: stopped: {error}', file=sys.stderr)
+            return False
+
     while todo := [c for c in planned if c.id not in failed and not _row(directory, c.job).exists()]:
         worked = False
-        for cell in todo:
-            preempt.check()
-            if _row(directory, cell.job).exists():
-                continue
-            try:
-                worked |= _work(cell, directory, claims, shared, progress)
-            except (guard.Stopped, FloatingPointError) as error:
-                failed[cell.id] = str(error)
-                print(f'{progress.of(cell)}: stopped: {error}', file=sys.stderr)
+        for group in batch.groups(todo, config.study.together, directory):
+            if len(group) > 1:
+                worked |= _together(group, place, attempt)
+            for cell in group:
+                worked |= attempt(cell, _work)
         if not worked and any(c.id not in failed for c in todo):
             progress.waiting(len(todo))
             time.sleep(WAIT)
@@ -80,73 +90,13 @@ class Shared:
         of = json.dumps({k: v for k, v in data.items() if k not in ('labels', 'pool', 'val', 'choose', 'features')})
         if of not in self.sources:
             self.sources[of] = sources.load(config.data)
-        like = configs.to_dict(config)
-        for field in ('seeds', 'name'):
-            like.pop(field)
-        for field in ('labels', 'pool', 'choose', 'features'):
-            like['data'].pop(field)
-        like['transfer'].pop('checkpoint')
         run = experiment.prepare(config, workdir, self.sources[of], quiet=True)
-        key = json.dumps(like, sort_keys=True)
-        methods, programs = self.programs.setdefault(key, (run.methods, run.programs))
+        methods, programs = self.programs.setdefault(like(config), (run.methods, run.programs))
         return run._replace(methods=methods, programs=programs)
 
 
 def _row(directory: Path, job: Job) -> Path:
     return directory / job.folder / 'row.json'
-
-
-def _work(cell: Cell, directory: Path, claims: Claims, shared: Shared, progress) -> bool:
-    """Computes a cell, or first the pretraining that it needs; False where others are at it."""
-    for job in filter(None, (cell.needs, cell.job)):
-        if _row(directory, job).exists():
-            continue
-        with claims.hold(Path(job.folder).name) as held:
-            if not held or _row(directory, job).exists():
-                return False
-            _compute(cell, job, directory, shared)
-        if job is cell.job:
-            progress.done(cell)
-    return True
-
-
-def _compute(cell: Cell, job: Job, directory: Path, shared: Shared) -> None:
-    began, workdir = time.time(), directory / job.folder
-    config = job.config.copy_and_resolve_references()
-    if cell.needs and job is cell.job:
-        config.transfer.checkpoint = str(directory / cell.needs.folder)
-    with files.lock(workdir):
-        experiment.claim(job.config, workdir)
-        run = shared.prepare(config, workdir)
-        record = experiment.evaluate_seed(run, cell.seed)
-        row = {'seconds': time.time() - began}
-        if job is cell.job:
-            pretrained = files.read_json(_row(directory, cell.needs)) if cell.needs else None
-            row |= table.row(cell, run, record, pretrained)
-        else:
-            row |= {'pretrain_seconds': record['pretrain']['seconds']}
-        if job is cell.job and not config.study.keep:
-            for model in workdir.glob('seed*/*/model'):
-                shutil.rmtree(model)
-        files.write_json(_row(directory, job), row)
-
-
-def _describe(config, directory: Path, planned: list[Cell]) -> None:
-    """study.json: what the page says beside the table."""
-    about = {
-        'name': config.name,
-        'command': provenance.command(),
-        'config': configs.to_dict(config),
-        'reference': config.study.reference,
-        'published': [dict(zip(('what', 'value', 'setting', 'source', 'labels'), p)) for p in config.published],
-        'planned': len(planned),
-        'protocol': (
-            'Weights were chosen on validation; the test split was read once a cell, by those weights. Label sets of '
-            'one seed are nested, and the same for all ways. A pretraining sees all training images but validation, '
-            'without labels, once a seed, and is shared by all label budgets.'
-        ),
-    }
-    files.write_json(directory / 'study.json', about)
 
 
 class Progress:
@@ -182,3 +132,105 @@ class Progress:
         if time.time() - self.said > 30:
             self.said = time.time()
             print(f'{count} cells are with other workers; waiting for them', file=sys.stderr, flush=True)
+
+
+class Place(NamedTuple):
+    """Where and with what a worker works."""
+
+    directory: Path
+    claims: Claims
+    shared: Shared
+    progress: Progress
+
+
+def _work(cell: Cell, place: Place) -> bool:
+    """Computes a cell, or first the pretraining that it needs; False where others are at it."""
+    if not _pretrained(cell, place):
+        return False
+    with place.claims.hold(cell.id) as held:
+        if not held or _row(place.directory, cell.job).exists():
+            return False
+        return _end(cell, place)
+
+
+def _pretrained(cell: Cell, place: Place) -> bool:
+    """Computes the pretraining that a cell needs, where there is none yet; False where others are at it."""
+    if cell.needs is None or _row(place.directory, cell.needs).exists():
+        return True
+    with place.claims.hold(Path(cell.needs.folder).name) as held:
+        if not held or _row(place.directory, cell.needs).exists():
+            return held
+        _compute(cell, cell.needs, place.directory, place.shared)
+    return True
+
+
+def _end(cell: Cell, place: Place, seconds: float = 0.0) -> bool:
+    _compute(cell, cell.job, place.directory, place.shared, seconds)
+    place.progress.done(cell)
+    return True
+
+
+def _together(group: list[Cell], place: Place, attempt) -> bool:
+    """Trains those cells of a group that no other worker has at once, where that is faster, and then ends each as any
+    other; False where it is left to `_work`."""
+    ready = [cell for cell in group if attempt(cell, _pretrained)]
+    with contextlib.ExitStack() as held:
+        mine = [cell for cell in ready if held.enter_context(place.claims.hold(cell.id))]
+        mine = [cell for cell in mine if not _row(place.directory, cell.job).exists()]
+        began = time.time()
+        with contextlib.ExitStack() as locked:
+            runs = []
+            for cell in mine if len(mine) > 1 else ():
+                locked.enter_context(files.lock(place.directory / cell.job.folder))
+                run = _open(cell, cell.job, place.directory, place.shared)
+                runs.append(experiment.single_stage(run, cell.way, cell.seed))
+            trained = batch.train(runs, mine, place.directory)
+        share = (time.time() - began) / max(sum(trained), 1)
+        for cell, done in zip(mine, trained):
+            if any(trained):
+                attempt(cell, _end, share if done else 0.0)
+        return any(trained)
+
+
+def _open(cell: Cell, job: Job, directory: Path, shared: Shared) -> experiment.Run:
+    config = job.config.copy_and_resolve_references()
+    if cell.needs and job is cell.job:
+        config.transfer.checkpoint = str(directory / cell.needs.folder)
+    experiment.claim(job.config, directory / job.folder)
+    return shared.prepare(config, directory / job.folder)
+
+
+def _compute(cell: Cell, job: Job, directory: Path, shared: Shared, seconds: float = 0.0) -> None:
+    """Does a job and writes its row; `seconds` went into it before."""
+    began, workdir = time.time() - seconds, directory / job.folder
+    with files.lock(workdir):
+        run = _open(cell, job, directory, shared)
+        record = experiment.evaluate_seed(run, cell.seed)
+        row = {'seconds': time.time() - began}
+        if job is cell.job:
+            pretrained = files.read_json(_row(directory, cell.needs)) if cell.needs else None
+            row |= table.row(cell, run, record, pretrained)
+        else:
+            row |= {'pretrain_seconds': record['pretrain']['seconds']}
+        if job is cell.job and not run.config.study.keep:
+            for model in workdir.glob('seed*/*/model'):
+                shutil.rmtree(model)
+        files.write_json(_row(directory, job), row)
+
+
+def _describe(config, directory: Path, planned: list[Cell]) -> None:
+    """study.json: what the page says beside the table."""
+    about = {
+        'name': config.name,
+        'command': provenance.command(),
+        'config': configs.to_dict(config),
+        'reference': config.study.reference,
+        'published': [dict(zip(('what', 'value', 'setting', 'source', 'labels'), p)) for p in config.published],
+        'planned': len(planned),
+        'protocol': (
+            'Weights were chosen on validation; the test split was read once a cell, by those weights. Label sets of '
+            'one seed are nested, and the same for all ways. A pretraining sees all training images but validation, '
+            'without labels, once a seed, and is shared by all label budgets.'
+        ),
+    }
+    files.write_json(directory / 'study.json', about)

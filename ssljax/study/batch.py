@@ -1,0 +1,87 @@
+"""Cells that differ only in the seed: trained at once (ssljax.together) where that was measured to be faster."""
+
+import hashlib
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+
+from ssljax import files, provenance, together
+from ssljax.stages import kind_of, plan
+from ssljax.study.cells import Cell, like
+
+GAIN = 1.1  # times as fast, from which on cells are trained together
+
+
+def groups(todo: list[Cell], most: int, directory: Path) -> Iterator[list[Cell]]:
+    """The cells in their order; those that may be trained together are one group.
+
+    Args:
+      most: cells of a group, at most; 0: any number.
+      directory: the study's, which knows what was measured before.
+    """
+    for _, cells in itertools.groupby(todo, lambda cell: (cell.way, cell.labels, str(cell.point), cell.pretrain)):
+        cells = list(cells)
+        size = most or len(cells)
+        if not _simple(cells[0]) or _known(directory).get(_key(cells[0]), GAIN + 1) <= GAIN:
+            size = 1
+        yield from (cells[at : at + size] for at in range(0, len(cells), size))
+
+
+def train(runs: list[dict], cells: list[Cell], directory: Path) -> list[bool]:
+    """Trains the cells at once where that is faster than one after the other; `runs` are the arguments of train.fit for
+    each. Returns for each whether its training is finished now.
+
+    What is faster is measured once for a program and a device, and kept in the study's together.json: {program and
+    device: times as fast}.
+    """
+    able = [i for i, run in enumerate(runs) if together.can(run)]
+    able = [i for i in able if together.alike(runs[i], runs[able[0]])]
+    finished = [False] * len(runs)
+    if len(able) < 2 or not _faster([runs[i] for i in able], _key(cells[0]), directory):
+        return finished
+    for i, done in zip(able, together.fit([runs[i] for i in able])):
+        finished[i] = done
+    return finished
+
+
+def _simple(cell: Cell) -> bool:
+    """Whether a cell is one stage on labelled images."""
+    of = plan(cell.job.config, kind_of(cell.way))
+    return of.section == 'transfer' and of.base != 'second' and not cell.job.config.evaluate.best_on_test
+
+
+def _faster(runs: list[dict], key: str, directory: Path) -> bool:
+    if (factor := _known(directory).get(key)) is None:
+        factor = _measure(runs)
+        files.write_json(directory / 'together.json', _known(directory) | {key: factor})
+        verdict = 'together' if factor > GAIN else 'one after the other'
+        print(
+            f'{len(runs)} seeds together: {factor:.1f} times as fast as one after the other on '
+            f'{jax.default_backend()}; trained {verdict}',
+            file=sys.stderr,
+            flush=True,
+        )
+    return factor > GAIN
+
+
+def _measure(runs: list[dict]) -> float:
+    try:
+        return together.speedup(runs)
+    except jax.errors.JaxRuntimeError as error:
+        if 'RESOURCE_EXHAUSTED' not in str(error):
+            raise
+        return 0.0  # they do not fit the device's memory
+
+
+def _known(directory: Path) -> dict:
+    return files.read_json(directory / 'together.json') or {}
+
+
+def _key(cell: Cell) -> str:
+    hardware = provenance.hardware()
+    program = hashlib.sha256(json.dumps([like(cell.job.config), jax.__version__]).encode()).hexdigest()[:16]
+    return f'{program} on {hardware["device"]}, {hardware["host_cores"]} cores'
