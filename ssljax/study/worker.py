@@ -43,7 +43,7 @@ def run(config, directory, points=(), *, write=None) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     _describe(config, directory, planned)
     failed, progress = {}, Progress(directory, planned)
-    place = Place(directory, Claims(directory / 'claims'), Shared(), progress)
+    place = Place(directory, Claims(directory / 'claims'), Shared(), progress, config.study.keep)
 
     def attempt(cell: Cell, work, *rest) -> bool:
         preempt.check()
@@ -104,8 +104,7 @@ class Progress:
 
     def __init__(self, directory: Path, planned: list[Cell]):
         self.directory, self.planned, self.began = directory, planned, time.time()
-        self.mine, self.said = [], 0.0
-        self.before = self._count()
+        self.said, self.before = 0.0, self._count()
 
     def _count(self) -> int:
         return sum(_row(self.directory, cell.job).exists() for cell in self.planned)
@@ -135,12 +134,13 @@ class Progress:
 
 
 class Place(NamedTuple):
-    """Where and with what a worker works."""
+    """Where and with what a worker works; `keep`: whether the weights of finished cells stay."""
 
     directory: Path
     claims: Claims
     shared: Shared
     progress: Progress
+    keep: bool
 
 
 def _work(cell: Cell, place: Place) -> bool:
@@ -160,12 +160,12 @@ def _pretrained(cell: Cell, place: Place) -> bool:
     with place.claims.hold(Path(cell.needs.folder).name) as held:
         if not held or _row(place.directory, cell.needs).exists():
             return held
-        _compute(cell, cell.needs, place.directory, place.shared)
+        _compute(cell, cell.needs, place)
     return True
 
 
 def _end(cell: Cell, place: Place, seconds: float = 0.0) -> bool:
-    _compute(cell, cell.job, place.directory, place.shared, seconds)
+    _compute(cell, cell.job, place, seconds)
     place.progress.done(cell)
     return True
 
@@ -182,7 +182,7 @@ def _together(group: list[Cell], place: Place, attempt) -> bool:
             runs = []
             for cell in mine if len(mine) > 1 else ():
                 locked.enter_context(files.lock(place.directory / cell.job.folder))
-                run = _open(cell, cell.job, place.directory, place.shared)
+                run = _open(cell, cell.job, place)
                 runs.append(experiment.single_stage(run, cell.way, cell.seed))
             trained = batch.train(runs, mine, place.directory)
         share = (time.time() - began) / max(sum(trained), 1)
@@ -192,19 +192,21 @@ def _together(group: list[Cell], place: Place, attempt) -> bool:
         return any(trained)
 
 
-def _open(cell: Cell, job: Job, directory: Path, shared: Shared) -> experiment.Run:
+def _open(cell: Cell, job: Job, place: Place) -> experiment.Run:
+    directory = place.directory
     config = job.config.copy_and_resolve_references()
     if cell.needs and job is cell.job:
         config.transfer.checkpoint = str(directory / cell.needs.folder)
     experiment.claim(job.config, directory / job.folder)
-    return shared.prepare(config, directory / job.folder)
+    return place.shared.prepare(config, directory / job.folder)
 
 
-def _compute(cell: Cell, job: Job, directory: Path, shared: Shared, seconds: float = 0.0) -> None:
+def _compute(cell: Cell, job: Job, place: Place, seconds: float = 0.0) -> None:
     """Does a job and writes its row; `seconds` went into it before."""
-    began, workdir = time.time() - seconds, directory / job.folder
+    directory, began = place.directory, time.time() - seconds
+    workdir = directory / job.folder
     with files.lock(workdir):
-        run = _open(cell, job, directory, shared)
+        run = _open(cell, job, place)
         record = experiment.evaluate_seed(run, cell.seed)
         row = {'seconds': time.time() - began}
         if job is cell.job:
@@ -212,7 +214,7 @@ def _compute(cell: Cell, job: Job, directory: Path, shared: Shared, seconds: flo
             row |= table.row(cell, run, record, pretrained)
         else:
             row |= {'pretrain_seconds': record['pretrain']['seconds']}
-        if job is cell.job and not run.config.study.keep:
+        if job is cell.job and not place.keep:
             for model in workdir.glob('seed*/*/model'):
                 shutil.rmtree(model)
         files.write_json(_row(directory, job), row)

@@ -54,7 +54,9 @@ def test_rows_programs_and_what_is_new(study, tmp_path, monkeypatch):
     computed, compute = [], worker._compute
     monkeypatch.setattr(worker, '_compute', lambda cell, job, *rest: computed.append(job) or compute(cell, job, *rest))
     study.study.labels = ('2/class', '5/class', '10/class')
+    study.study.keep = True
     worker.run(study, tmp_path)
+    assert len(list(tmp_path.glob('cells/*/seed*/*/model'))) == 4
     assert len(computed) == 4 and len(rows(tmp_path)) == 12
     assert [r for r in rows(tmp_path) if r['labels'] != '5/class'] == rows_without(found)
 
