@@ -1,0 +1,84 @@
+"""A process that trains when it is told to: one line of JSON for each line that it reads."""
+
+import json
+import math
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def serve(ready: dict, run: Callable[[int], None], finish: Callable[[], dict]) -> None:
+    """Answers 'go SECONDS' with {'steps', 'seconds'} of as many steps as fit, at least one, and 'stop' with `finish()`.
+
+    Args:
+      ready: said first.
+      run: trains at least so many steps, and as many as it returns, and comes back when the device is done.
+      finish: what is known at the end.
+    """
+    run(1)
+    run(1)
+    each = _timed(run, 1)
+    answer(ready)
+    for line in sys.stdin:
+        word, *arguments = line.split()
+        if word == 'stop':
+            return answer(finish())
+        found = _timed(run, max(1, math.floor(float(arguments[0]) * each['steps'] / each['seconds'])))
+        answer(found)
+        each = found
+
+
+def _timed(run, steps: int) -> dict:
+    began = time.perf_counter()
+    steps = run(steps)
+    return {'steps': steps, 'seconds': time.perf_counter() - began}
+
+
+def answer(record: dict) -> None:
+    """One line to who asked."""
+    print('=' + json.dumps(record), flush=True)
+
+
+def peak_rss() -> int:
+    """Bytes of host memory that this process had at most."""
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+class Worker:
+    """The other end: starts a module in a process of its own and asks it."""
+
+    def __init__(self, module: str, *arguments: str):
+        """`ready` is what the process said when it had compiled and warmed up. Raises RuntimeError where it ended."""
+        command, pipe = [sys.executable, '-m', module, *arguments], subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
+        self.module, self.ready = module, None
+        try:
+            self.ready = self._read()
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, line: str) -> dict:
+        """The answer to a line."""
+        self._process.stdin.write(line + '\n')
+        self._process.stdin.flush()
+        return self._read()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.stdin.close()
+        if self.ready is None:
+            self._process.terminate()
+        self._process.wait()
+
+    def _read(self) -> dict:
+        for line in self._process.stdout:  # libraries may print, too
+            if line.startswith('='):
+                return json.loads(line[1:])
+        raise RuntimeError(f'{self.module} ended with code {self._process.wait()}; its own message is above.')
