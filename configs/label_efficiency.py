@@ -6,7 +6,7 @@
 From scratch; with the features of a rotation-pretrained network, frozen and fine-tuned; fine-tuned from SimCLR; and
 with FixMatch: 210 cells and ten pretrainings of a network of two convolutions with 16 features. Every way takes 1,000
 steps of 50 labelled images (FixMatch beside 100 unlabelled ones); learning rates as in fashion_mnist and
-pretext_fashion_mnist. A study that was stopped goes on with the same command.
+pretext_fashion_mnist. 70 minutes on two busy CPU cores (docs/results.md has the table). A study that was stopped goes on with the same command.
 """
 
 from ssljax.config import base

@@ -32,7 +32,7 @@ def looks(series) -> dict:
     }
 
 
-def over_labels(curves, ylabel, *, name=title, published=(), look=None):
+def over_labels(curves, ylabel, *, name=title, published=(), look=None, gains=None):
     """Accuracy over the labels a class, on a logarithmic axis with ticks at the budgets: means over seeds, joined by
     lines, their 95% intervals as whiskers, side by side so that none hides another; with one budget, rows instead.
 
@@ -41,6 +41,7 @@ def over_labels(curves, ylabel, *, name=title, published=(), look=None):
       name: Series -> its name in the legend.
       published: [(Series or None, labels a class, value in percent), ...], open diamonds, in the colour of the series.
       look: as `looks` gives it; None: of these curves.
+      gains: {Series: {labels a class: stats.difference to a reference}}, drawn beside the accuracies.
 
     Returns:
       a matplotlib Figure, or None without any value. To be called, and saved, under report.draw.style.
@@ -50,14 +51,40 @@ def over_labels(curves, ylabel, *, name=title, published=(), look=None):
     look, at = look or looks(curves), budgets(curves)
     if len(at) == 1:
         return of_one_budget(curves, f'{ylabel} with {number(at[0], 3)} labels a class', name, published, look)
-    figure, axes = new_figure(8.2, max(4.0, 0.8 + 0.2 * len(curves)))
+    if gains:
+        figure, (axes, right) = new_figure(11, max(4.0, 0.8 + 0.2 * len(curves)), ncols=2)
+        _, values, ends = draw_lines(right, gains, look, at, name)
+        right.axhline(0, color='#555555', lw=1, ls='--', zorder=1.5)
+        right.set_ylim(limits([0, *values], ends))
+        right.set_ylabel('Difference to the reference (points), same label sets')
+    else:
+        figure, axes = new_figure(8.2, max(4.0, 0.8 + 0.2 * len(curves)))
+    found = {s: {budget: spread(curve[budget].values()) for budget in curve} for s, curve in curves.items()}
+    drawn, values, ends = draw_lines(axes, found, look, at, name, within=(0, 100))
+    for series, labels, value in published:
+        color = look[series][0] if series in look else '#222222'
+        axes.plot(labels, value, 'D', ms=7, mfc='none', mec=color, mew=1.4, zorder=4)
+        values.append(value)
+    if published:
+        drawn += axes.plot([], [], 'D', ms=7, mfc='none', mec='#222222', mew=1.4, label='published')
+    axes.set_ylim(limits(values, ends))
+    axes.set_ylabel(ylabel)
+    figure.legend(handles=drawn, loc='outside right upper')
+    return figure
+
+
+def draw_lines(axes, curves, look, at, name, within=(-np.inf, np.inf)):
+    """Lines with whiskers over the budgets `at`; curves: {Series: {labels a class: spread of shares}}.
+
+    Returns:
+      (one handle a line for the legend, all values of seeds, all ends of whiskers), in percent.
+    """
     shifts = np.linspace(-0.5, 0.5, len(curves)) * dodge(np.log2(at), len(curves))
     values, seen, drawn = [], [], []
     for (series, curve), shift in zip(curves.items(), shifts):
-        found = [spread(curve[budget].values()) for budget in curve]
-        mean = np.array([100 * one['mean'] for one in found])
-        ends = np.array([[100 * one[end] if one['std'] is not None else np.nan for one in found] for end in ENDS])
-        ends = np.clip(ends, 0, 100)
+        mean = np.array([100 * one['mean'] for one in curve.values()])
+        ends = [[100 * one[end] if one['std'] is not None else np.nan for one in curve.values()] for end in ENDS]
+        ends = np.clip(np.array(ends), *within)
         color, marker, dashes = look[series]
         line = axes.errorbar(
             np.array(list(curve)) * 2**shift, mean, yerr=np.abs(ends - mean), color=color, lw=1.6, ls=dashes,
@@ -65,21 +92,12 @@ def over_labels(curves, ylabel, *, name=title, published=(), look=None):
         )  # fmt: skip
         drawn.append(line)
         seen += [*ends.ravel()[np.isfinite(ends.ravel())]]
-        values += [100 * value for one in found for value in one['values']]
-    for series, labels, value in published:
-        color = look[series][0] if series in look else '#222222'
-        axes.plot(labels, value, 'D', ms=7, mfc='none', mec=color, mew=1.4, zorder=4)
-        values.append(value)
-    if published:
-        drawn += axes.plot([], [], 'D', ms=7, mfc='none', mec='#222222', mew=1.4, label='published')
+        values += [100 * value for one in curve.values() for value in one['values']]
     axes.set_xscale('log', base=2)
     axes.set_xticks(at, [number(budget, 3) for budget in at])
     axes.xaxis.set_minor_locator(ticker.NullLocator())
-    axes.set_ylim(limits(values, seen))
     axes.set_xlabel('Labelled images a class')
-    axes.set_ylabel(ylabel)
-    figure.legend(handles=drawn, loc='outside right upper')
-    return figure
+    return drawn, values, seen
 
 
 def dodge(logs, count):

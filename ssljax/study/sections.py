@@ -62,15 +62,26 @@ def plots(study) -> dict:
     for name, curves, what, marks in (
         ('curve', study.base, 'top-1', entries), ('curve_top5', top5, 'top-5', ()),
     ):  # fmt: skip
-        image = draw.over_labels(curves, f'Test {what} accuracy (%)', published=marks, look=look)
+        gains = gains_of(study, curves)
+        image = draw.over_labels(curves, f'Test {what} accuracy (%)', published=marks, look=look, gains=gains)
         found[name] = (
             image,
             f'Test {what} accuracy over the labels a class: {marks_of(study)}.'
+            + (f' Right: the difference to "{study.reference_title()}", paired by seed.' if gains else '')
             + (' Open diamonds: published values, whose setting may differ (see their table).' if marks else ''),
         )
     for way in dict.fromkeys(series.way for series in study.curves if series.point):
         found[f'ablation_{way}'] = of_points(study, way)
     return {f'{name}.svg': pair for name, pair in found.items() if pair[0]}
+
+
+def gains_of(study, curves):
+    """{Series: {labels a class: difference to the reference}}; {} where none was measured on two seeds."""
+    found = {}
+    for (series, budget), difference in paired.against_reference(curves, study.reference).items():
+        if difference['std'] is not None:
+            found.setdefault(series, {})[budget] = difference
+    return found
 
 
 def marks_of(study):
