@@ -85,11 +85,11 @@ def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variable
     labelled and unlabelled."""
     preempt.check()
     given = arguments(run, kind, name, seed, images, val, variables)
-    if run.config.evaluate.best_on_test and kind != 'pretrain':
-        eye = _also_test(run, given['program'], eye)
-    stage = train.fit(**given, watch=eye)
+    if not run.config.evaluate.best_on_test or kind == 'pretrain':
+        return train.fit(**given, watch=eye)
+    stage = train.fit(**given, watch=_also_test(run, given['program'], eye))
     found = [row[TEST] for row in log.read(given['directory'] / 'metrics.jsonl') if TEST in row]
-    return stage._replace(record=stage.record | {'best_on_test': max(found)}) if found else stage
+    return stage._replace(record=stage.record | {'best_on_test': max(found)})
 
 
 def arguments(run: Run, kind: str, name: str, seed: int, images, val, variables) -> dict:
