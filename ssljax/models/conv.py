@@ -295,8 +295,30 @@ def _depthwise_backward(stride, padding, residuals, g):
     (x, w), g = residuals, lax.optimization_barrier(g)
     k = w.shape[0]
     dx = _untap([g * v for v in w.reshape(k * k, -1)], k, stride, padding, x.shape[1:3])
-    dw = jnp.stack([jnp.sum(tap * g, (0, 1, 2)) for tap in _taps(x, k, stride, padding)])
-    return dx, dw.reshape(w.shape)
+    dw = [_tap_gradient(x, g, tap, stride, padding) for tap in np.ndindex(k, k)]
+    return dx, jnp.stack(dw).reshape(w.shape)
+
+
+def _tap_gradient(x, g, tap, stride, padding):
+    """[C]: the products of g with the pixels of x under one tap, summed over batch, rows and columns.
+
+    The batch's parts are added first, then a product with ones sums up: the compiler computes both in quick loops,
+    where it would copy the slices for a plain sum.
+    """
+    within = []  # the outputs whose pixel under the tap lies within x
+    for i, n, outputs in zip(tap, x.shape[1:3], g.shape[1:3]):
+        first = max(-(-(padding - i) // stride), 0)
+        within.append((first, min((n - 1 + padding - i) // stride + 1, outputs)))
+    if any(first >= end for first, end in within):
+        return jnp.zeros(x.shape[-1], x.dtype)
+    rows, cols = (
+        slice(first * stride + i - padding, (end - 1) * stride + i - padding + 1, stride)
+        for (first, end), i in zip(within, tap)
+    )
+    x, g = x[:, rows, cols], g[:, slice(*within[0]), slice(*within[1])]
+    parts = next(n for n in (8, 4, 2, 1) if x.shape[0] % n == 0)
+    total = sum(a * b for a, b in zip(jnp.split(x, parts), jnp.split(g, parts))).reshape(-1, x.shape[-1])
+    return jnp.ones(len(total), x.dtype) @ total
 
 
 _depthwise.defvjp(_depthwise_forward, _depthwise_backward)
