@@ -43,7 +43,7 @@ def tune_malloc() -> bool:
     if not hasattr(libc, 'gnu_get_libc_version'):
         return False
     trim_threshold, top_pad, mmap_max, arena_max = -1, -2, -4, -8  # malloc.h
-    settings = ((arena_max, 1), (mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 64 * 2**20))
+    settings = ((arena_max, 1), (mmap_max, 0), (trim_threshold, -1), (top_pad, 64 * 2**20))
     return all([libc.mallopt(name, value) for name, value in settings])
 
 
