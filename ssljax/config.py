@@ -43,6 +43,7 @@ def base() -> ConfigDict:
                 unlabeled='',  # a further folder: or npz: path of unlabelled images
                 corrupt='skip',  # skip | refuse
                 path='auto',  # auto | resident | stream
+                cache='',  # a directory where image files are kept decoded (uint8) for this and later runs; '': none
             ),
             backbone=dict(
                 name='cnn',

@@ -10,7 +10,8 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from ssljax.data import folder, toy
+from ssljax.data import cache, decode, folder, toy
+from ssljax.data.encoded import FileImages
 from ssljax.data.memory import empty_images, fits, parallel
 from ssljax.data.partition import carve_test
 from ssljax.data.split import ArrayImages, Split, concat
@@ -54,7 +55,8 @@ def load(config):
     the validation split is it; where there is neither, config.data.test says how much of the training split
     is, chosen with a fixed seed. Image files are decoded here, in parallel, when config.data.path is not
     'stream' and they fit a quarter of the free memory; otherwise when they are read. Corrupt ones are
-    dropped in the first case and replaced by another of their label in the second (folder.FileImages).
+    dropped in the first case and replaced by another of their label in the second (encoded.FileImages). With
+    config.data.cache they are decoded into a file there, or taken from it, in either case (cache.py).
 
     Args:
       config: config.data.
@@ -66,6 +68,7 @@ def load(config):
       FileNotFoundError: there is no such path.
       ValueError: the source is not known, or its content is not as it should be.
       ImportError: a 'tfds:' source without TensorFlow.
+      OSError: the disk of config.data.cache is full.
     """
     for field, allowed in (
         ('channels', (0, 1, 3, 4)),
@@ -238,7 +241,7 @@ def _in_memory(images, labels, config):
     def run(start, stop):
         for i in range(start, stop):
             image = images[i]
-            target[i] = folder.fit(Image.fromarray(image[..., 0] if c == 1 else image), size, channels)
+            target[i] = decode.fit(Image.fromarray(image[..., 0] if c == 1 else image), size, channels)
 
     if changed:
         parallel(run, len(images), 256)
@@ -258,10 +261,10 @@ def _encoded(splits, config):
     """Splits of encoded images: from {name: (Files, numbers int64 [n], labels int32 [n])} to {name:
     Split}."""
     files, numbers, _ = splits['train'] if 'train' in splits else splits['unlabeled']
-    shape, like = folder.probe(files, numbers, config.image_size, config.channels)
+    shape, like = decode.probe(files, numbers, config.image_size, config.channels)
     result = {}
     for name, (files, numbers, labels) in splits.items():
-        images = folder.FileImages(
+        images = FileImages(
             files,
             numbers,
             labels,
@@ -271,6 +274,8 @@ def _encoded(splits, config):
             channels=config.channels,
             corrupt=config.corrupt,
         )
+        if config.cache and len(labels):
+            images.use(cache.decoded(images, config.cache))
         result[name] = Split(images, labels)
         if config.path != 'stream' and fits(result[name].nbytes, 0.8 if config.path == 'resident' else 0.25):
             good = images.decode_all()

@@ -106,7 +106,7 @@ class Split:
     """N images with their labels. Splits made by `take` and `hide` share the images of the first one.
 
     Attributes:
-      images: the set the rows belong to: ArrayImages, JoinedImages or folder.FileImages.
+      images: the set the rows belong to: ArrayImages, JoinedImages or encoded.FileImages.
       rows: int64 [N], rows of `images`.
       labels: int32 [N], -1 where unknown.
     """
@@ -175,7 +175,7 @@ class Split:
     def digest(self):
         """Hex SHA-256 of the content, the labels and their order.
 
-        Arrays enter by their pixels; files by name, size and CRC-32 (see folder.FileImages.stamps).
+        Arrays enter by their pixels; files by name, size and CRC-32 (see encoded.FileImages.stamps).
         """
         if self._digest is None:
             sha = hashlib.sha256(repr(self.shape).encode())

@@ -130,7 +130,7 @@ def _pretraining(c, seed) -> Job:
 def digest(config) -> str:
     """16 hex digits of the SHA-256 of a config; where data and compiled steps are kept does not enter."""
     plain = configs.to_dict(config)
-    for field in ('data_dir', 'manual_dir', 'path'):
+    for field in ('data_dir', 'manual_dir', 'path', 'cache'):
         plain['data'].pop(field)
     for field in ('log_every', 'save_every', 'steps_per_call'):
         plain.pop(field)
@@ -144,7 +144,7 @@ def like(config) -> str:
     plain = configs.to_dict(config)
     for field in ('seeds', 'name'):
         plain.pop(field)
-    for field in ('labels', 'pool', 'choose', 'features'):
+    for field in ('labels', 'pool', 'choose', 'features', 'cache'):
         plain['data'].pop(field)
     plain['transfer'].pop('checkpoint')
     return _hash(plain)

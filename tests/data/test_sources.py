@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ssljax.config import base
-from ssljax.data import folder, partition, sources
+from ssljax.data import decode, partition, sources
 from ssljax.data import split as splits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -248,12 +248,12 @@ def encode(image, kind='PNG', **options):
 def test_decoding():
     colour = Image.fromarray(draw(0, (20, 30, 3)))
     palette = colour.quantize(8)
-    assert folder.decode(encode(palette)).shape == (20, 30, 3)
-    assert folder.decode(encode(palette, transparency=0)).shape == (20, 30, 4)
-    assert folder.decode(encode(colour.convert('CMYK'), 'JPEG')).shape == (20, 30, 3)
-    assert set(np.unique(folder.decode(encode(colour.convert('1'))))) == {0, 255}
+    assert decode.decode(encode(palette)).shape == (20, 30, 3)
+    assert decode.decode(encode(palette, transparency=0)).shape == (20, 30, 4)
+    assert decode.decode(encode(colour.convert('CMYK'), 'JPEG')).shape == (20, 30, 3)
+    assert set(np.unique(decode.decode(encode(colour.convert('1'))))) == {0, 255}
     deep = np.array([[0, 255, 256, 65535]], np.uint16)
-    assert folder.decode(encode(Image.fromarray(deep)))[..., 0].tolist() == [[0, 0, 1, 255]]
+    assert decode.decode(encode(Image.fromarray(deep)))[..., 0].tolist() == [[0, 0, 1, 255]]
 
 
 @pytest.mark.parametrize('size', [0, 8])
@@ -263,7 +263,7 @@ def test_exif_orientation(size):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: what is up is to the right
     for kind in ('PNG', 'JPEG'):
-        decoded = folder.decode(encode(Image.fromarray(array), kind, exif=exif), size)
+        decoded = decode.decode(encode(Image.fromarray(array), kind, exif=exif), size)
         assert decoded.shape == ((8, 8, 3) if size else (24, 16, 3))
         assert decoded[:, -2:].min() > 200 and decoded[:, :2].max() < 50
 
@@ -272,16 +272,26 @@ def test_resizing_keeps_the_centre_square():
     array = np.zeros((40, 80, 3), np.uint8)
     array[:, 20:60] = (np.indices((40, 40)).sum(0) % 2 * 255)[..., None]  # 127 where antialiased
     for kind in ('PNG', 'JPEG'):
-        decoded = folder.decode(encode(Image.fromarray(array), kind, **({} if kind == 'PNG' else {'quality': 98})), 10)
+        decoded = decode.decode(encode(Image.fromarray(array), kind, **({} if kind == 'PNG' else {'quality': 98})), 10)
         assert decoded.shape == (10, 10, 3) and abs(decoded[1:-1, 1:-1].astype(int) - 127).max() < 6
 
 
 def test_jpeg_decoded_at_a_fraction_is_near_the_full_decode():
     smooth = Image.fromarray(draw(0, (5, 6, 3))).resize((600, 500), Image.Resampling.BICUBIC)
     data = encode(smooth, 'JPEG')
-    full = folder.fit(Image.open(io.BytesIO(data)), 32).astype(int)
-    difference = abs(folder.decode(data, 32) - full)
+    full = decode.fit(Image.open(io.BytesIO(data)), 32).astype(int)
+    difference = abs(decode.decode(data, 32) - full)
     assert difference.max() < 16 and difference.mean() < 2
+
+
+@pytest.mark.parametrize(('shape', 'scale'), [((63, 90), 1), ((64, 65), 2), ((127, 300), 2), ((300, 129), 4)])
+def test_jpeg_is_decoded_at_the_smallest_fraction_that_is_not_below_the_size(shape, scale, monkeypatch):
+    """From twice the size on, by the shorter side."""
+    seen = []
+    monkeypatch.setattr(decode, 'fit', lambda image, size, channels: seen.append(image.size))
+    data = encode(Image.fromarray(draw(0, (*shape, 3))), 'JPEG')
+    decode.decode(data, 32)
+    assert seen == [(-(-shape[1] // scale), -(-shape[0] // scale))]
 
 
 def spoil(root):

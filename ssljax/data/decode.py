@@ -1,0 +1,106 @@
+"""From the bytes of an image file to pixels."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps, features
+
+VERSION = 1  # of `decode`: to be raised with any change of its pixels: no cache of older ones is read
+_MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
+
+
+def decode(data, size=0, channels=0):
+    """Decodes one image file.
+
+    A JPEG whose shorter side is at least twice `size` is decoded at 1/2, 1/4 or 1/8, never below `size`, before it is
+    resized: pixels differ slightly from those of a full decode, and the rest of the work is a fraction.
+
+    Args:
+      data: bytes of the file.
+      size, channels: as for `fit`.
+
+    Returns:
+      uint8 [H, W, C].
+    """
+    image = Image.open(io.BytesIO(data))
+    if size and image.format == 'JPEG':
+        image.draft(None, (size, size))
+    return fit(image, size, channels)
+
+
+def fit(image, size=0, channels=0):
+    """Turns a Pillow image upright, then to `channels`, then to `size`.
+
+    Args:
+      image: Pillow image; its EXIF orientation is applied. Palettes become RGB, or RGBA where transparent;
+        16-bit grey keeps its upper 8 bits; CMYK and the like become RGB.
+      size: the shorter side is resized to it with antialiasing and the centre square is kept; 0 keeps the
+        size.
+      channels: 1, 3 or 4; 0 keeps the channels.
+
+    Returns:
+      uint8 [H, W, C].
+    """
+    if not image.info.keys().isdisjoint(('exif', 'xmp', 'XML:com.adobe.xmp')) or image.format == 'TIFF':
+        ImageOps.exif_transpose(image, in_place=True)
+    if image.mode not in ('L', 'LA', 'RGB', 'RGBA'):
+        image = _plain(image)
+    if channels and image.mode != _MODES[channels]:
+        image = image.convert(_MODES[channels])
+    if size and image.size != (size, size):
+        side = min(image.size)
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        image = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    array = np.asarray(image)
+    return array[..., None] if array.ndim == 2 else array
+
+
+def _plain(image):
+    if image.mode.startswith('I'):
+        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
+    if image.mode in ('1', 'F'):
+        return image.convert('L')
+    if image.mode == 'La':
+        return image.convert('LA')
+    if image.mode in ('PA', 'RGBa') or (image.mode == 'P' and 'transparency' in image.info):
+        return image.convert('RGBA')
+    return image.convert('RGB')
+
+
+def version():
+    """What pixels depend on besides the file and the fit: this code, Pillow and its JPEG library."""
+    return (
+        f'{VERSION}, Pillow {Image.__version__}, libjpeg {features.version("libjpeg_turbo") or features.version("jpg")}'
+    )
+
+
+def mixed(first, shape, second, other):
+    if shape[2] != other[2]:
+        return (
+            f'The images have different numbers of channels: {first!r} has {shape[2]}, '
+            f'{second!r} has {other[2]}; '
+            'config.data.channels=1 or 3 converts them all.'
+        )
+    return (
+        f'The images have different sizes: {first!r} is {shape[0]}x{shape[1]}, {second!r} is '
+        f'{other[0]}x{other[1]}; set config.data.image_size to resize and crop them all.'
+    )
+
+
+def probe(files, order, size, channels):
+    """Shape (H, W, C) and name of the first image that can be decoded.
+
+    Raises:
+      ValueError: none can be.
+    """
+    error = None
+    for number in order:
+        try:
+            return decode(files.read(number), size, channels).shape, files.names[number]
+        except MemoryError:
+            raise
+        except Exception as e:
+            error = error or e
+    raise ValueError(
+        f'None of the {len(order)} images can be decoded; the first is {files.names[order[0]]!r} ({error}).'
+    )

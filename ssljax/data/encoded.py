@@ -1,0 +1,214 @@
+"""A set of encoded images: decoded when they are read, once into memory, or once on disk (cache.py)."""
+
+import hashlib
+import zlib
+
+import numpy as np
+from absl import logging
+from PIL import UnidentifiedImageError
+
+from ssljax.data import decode
+from ssljax.data.memory import empty_images, parallel
+
+_DIGEST_BYTES = 2 << 30
+
+
+class FileImages:
+    """Images that are decoded when they are read, or once and for all by `array` or `decode_all`.
+
+    A corrupt image that was not dropped by `decode_all` (a set that is streamed is not decoded in advance)
+    is replaced by the next image with the same label when `corrupt` is 'skip': the batch keeps its shape and
+    each label stays right, at the price of one image that appears twice. Each is named in a warning, once.
+
+    Args:
+      files: Files.
+      order: int64 [N], the files this set holds.
+      labels: int32 [N].
+      shape: (H, W, C) that every image must have after `fit`.
+      size, channels: as for `fit`.
+      corrupt: 'skip' or 'refuse'.
+      like: name of an image that has this shape, for messages.
+    """
+
+    def __init__(self, files, order, labels, *, shape, size, channels, corrupt, like):
+        self.shape = tuple(shape)
+        self.on_device, self.joined = {}, {}
+        self._files, self._order, self._labels = files, np.asarray(order, np.int64), np.asarray(labels)
+        self._fit = size, channels
+        self._corrupt, self._like = corrupt, like
+        self._named, self._array, self._decoded = set(), None, None
+        self._crcs = {}
+
+    def __len__(self):
+        return len(self._order)
+
+    def _decode(self, row):
+        """One image, uint8 [H, W, C], or the exception of a corrupt one."""
+        if self._decoded is not None:
+            why = self._decoded.corrupt.get(int(row))
+            return self._decoded.pixels[row] if why is None else ValueError(why)
+        number = self._order[row]
+        try:
+            data = self._files.read(number)
+            if self._files.crcs[number] is None:
+                self._crcs[row] = zlib.crc32(data)
+            image = decode.decode(data, *self._fit)
+        except MemoryError:
+            raise
+        except UnidentifiedImageError:
+            return ValueError('it is no image of a known format')
+        except Exception as e:  # Pillow raises almost anything on a damaged file
+            return e
+        if image.shape != self.shape:
+            raise ValueError(decode.mixed(self._like, self.shape, self._files.names[number], image.shape))
+        return image
+
+    def _refused(self, row, error):
+        name = self._files.names[self._order[row]]
+        if self._corrupt == 'refuse':
+            return ValueError(
+                f"The image {name!r} cannot be decoded ({error}): mend or remove it, or set config.data.corrupt='skip'."
+            )
+        if row not in self._named:
+            self._named.add(row)
+            logging.warning('Skipped the image %r, which cannot be decoded (%s).', name, error)
+        return None
+
+    def _one(self, row):
+        image = self._decode(row)
+        if not isinstance(image, Exception):
+            return image
+        if error := self._refused(row, image):
+            raise error
+        same = np.flatnonzero(self._labels == self._labels[row])
+        for other in np.roll(same, -1 - int(np.searchsorted(same, row)))[:-1]:
+            replacement = self._decode(other)
+            if not isinstance(replacement, Exception):
+                return replacement
+        raise ValueError(f'No image with the label of {self._files.names[self._order[row]]!r} can be decoded.')
+
+    def read(self, rows):
+        """uint8 [n, H, W, C]."""
+        if self._array is not None:
+            return self._array[rows]
+        if self._decoded is not None:
+            images = np.take(self._decoded.pixels, rows, 0)
+            for i in np.flatnonzero(np.isin(rows, list(self._decoded.corrupt))):
+                images[i] = self._one(rows[i])
+            return images
+        images = np.empty((len(rows), *self.shape), np.uint8)
+        for i, row in enumerate(rows):
+            images[i] = self._one(row)
+        return images
+
+    def decode_all(self):
+        """Decodes everything into memory, in parallel; returns the good rows, int64 [n], sorted.
+
+        Raises:
+          ValueError: as for `decode_each`.
+        """
+        array = empty_images(len(self), self.shape)
+
+        def put(start, images):
+            array[start : start + len(images)] = images
+
+        bad = self.decode_each(put)
+        self._array = array
+        return np.setdiff1d(np.arange(len(self)), list(bad))
+
+    def decode_each(self, put):
+        """Decodes everything in pieces, in parallel; returns {row: exception} of the corrupt images.
+
+        Args:
+          put: called from several threads with the first row of a piece and its images, uint8 [n, H, W, C],
+            0 where they are corrupt.
+
+        Raises:
+          ValueError: an image is corrupt and `corrupt` is 'refuse', all are, or one has another size or
+            channels.
+        """
+        bad = {}
+
+        def run(start, stop):
+            images = np.zeros((stop - start, *self.shape), np.uint8)
+            for row in range(start, stop):
+                image = self._decode(row)
+                if isinstance(image, Exception):
+                    bad[row] = image
+                else:
+                    images[row - start] = image
+            put(start, images)
+
+        parallel(run, len(self), 64)
+        for row in sorted(bad):
+            if error := self._refused(row, bad[row]):
+                raise error
+        if len(bad) == len(self) and bad:
+            raise ValueError(
+                f'None of the {len(self)} images can be decoded; the first is '
+                f'{self._files.names[self._order[0]]!r} ({bad[0]}).'
+            )
+        return bad
+
+    def use(self, decoded):
+        """Takes every image from cache.Decoded instead of decoding it."""
+        self._decoded = decoded
+        if self._corrupt == 'refuse':
+            for row, why in sorted(decoded.corrupt.items()):
+                raise self._refused(row, why)
+
+    def identity(self):
+        """Hex SHA-256 of what the pixels depend on: names, sizes and CRC-32 of the files (see `stamps`; where these are
+        known without reading, all of them), shape and fit, and the decoder's version."""
+        known = [self._files.crcs[n] for n in self._order]
+        sha = hashlib.sha256(repr((self.shape, self._fit, decode.version(), known)).encode())
+        for stamp in self.stamps(range(len(self))):
+            sha.update(stamp)
+        return sha.hexdigest()
+
+    def array(self):
+        """All images, uint8 [N, H, W, C], decoded at the first call."""
+        if self._array is None:
+            self.move(empty_images(len(self), self.shape))
+        return self._array
+
+    def move(self, target):
+        """Makes `target`, uint8 [N, H, W, C], the place where the images lie."""
+        if self._array is not None:
+            target[...] = self._array
+        else:
+
+            def run(start, stop):
+                target[start:stop] = self.read(range(start, stop))
+
+            parallel(run, len(self), 64)
+        self._array = target
+
+    def in_memory(self):
+        return self._array is not None
+
+    def stamps(self, rows):
+        """A few bytes for each of `rows` that change with the content: name, size and CRC-32 of the file.
+
+        Where the files are larger than 2 GiB together, the CRC enters for an even sample of about that much.
+        """
+        numbers = self._order[rows]
+        total = sum(self._files.sizes[n] for n in numbers)
+        every = -(-total // _DIGEST_BYTES) or 1
+
+        def stamp(item):
+            place, row = item
+            number = self._order[row]
+            name, size, crc = self._files.names[number], self._files.sizes[number], 0
+            if place % every == 0:
+                crc = self._files.crcs[number]
+                crc = self._crcs.get(row) if crc is None else crc
+                if crc is None:
+                    crc = self._crcs[row] = zlib.crc32(self._files.read(number))
+            return f'{name}\0{size}\0{crc}\n'.encode()
+
+        return [stamp(item) for item in enumerate(rows)]
+
+    def names(self, rows):
+        """The files' names, with their path in the folder or archive."""
+        return [self._files.names[n] for n in self._order[rows]]
