@@ -55,6 +55,23 @@ def method_of(job: Job, config):
     return stages.classifier(config, SimpleNamespace(shape=shape, classes=range(CLASSES)), job.task), job.task
 
 
+def begin(job: Job, config, images: Split) -> tuple:
+    """(feed, train.Program, what it carries from step to step, key) of a run that trains this step on `images`, before
+    the first step."""
+    mesh, (method, kind) = make_mesh(), method_of(job, config)
+    source = SimpleNamespace(shape=images.shape, train=images, unlabeled=None)
+    run = stages.Run(config, pathlib.Path(), source, mesh, {}, {}, {kind: method}, None, True)
+    feed = stages.make_feed(run, kind, (images, images.hide()) if job.labeled else images, 0)
+    cfg = stages.plan(config, kind).cfg
+    program = train.make_program(method, cfg, steps=STEPS, get=feed.get, mesh=mesh)  # as stages.train_stage makes it
+    ts, key = init_state(method, program.tx, stages.initial(run, kind, 0)), jax.random.key(1)
+    step = functools.partial(train_step, method, program.tx, steps=STEPS)
+    shapes = jax.eval_shape(step, ts, train.batch_of(feed, 0), key)[1]
+    sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    totals = {'sums': sums, 'bad': jnp.asarray(guard.NEVER, jnp.int32)}
+    return feed, program, jax.device_put((ts, totals), replicated(mesh)), key
+
+
 class Ours:
     """A job's program with its state on the device, compiled.
 
@@ -63,22 +80,9 @@ class Ours:
     """
 
     def __init__(self, job: Job, dtype: str):
-        config, mesh = config_of(job, dtype), make_mesh()
-        method, kind = method_of(job, config)
-        images = random_images(job)
-        source = SimpleNamespace(shape=images.shape, train=images, unlabeled=None)
-        run = stages.Run(config, pathlib.Path(), source, mesh, {}, {}, {kind: method}, None, True)
-        feed = stages.make_feed(run, kind, (images, images.hide()) if job.labeled else images, 0)
-        program = train.make_program(
-            method, stages.plan(config, kind).cfg, steps=STEPS, get=feed.get, mesh=mesh
-        )  # as stages.train_stage makes it
-        ts = init_state(method, program.tx, stages.initial(run, kind, 0))
-        self.key, self.arrays, self.per_call = jax.random.key(1), feed.arrays, program.steps_per_call
-        self.payloads = feed.payloads(0, STEPS, self.per_call)
-        batch = train.batch_of(feed, 0)
-        shapes = jax.eval_shape(functools.partial(train_step, method, program.tx, steps=STEPS), ts, batch, self.key)[1]
-        sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        self.carry = jax.device_put((ts, {'sums': sums, 'bad': jnp.asarray(guard.NEVER, jnp.int32)}), replicated(mesh))
+        feed, program, self.carry, self.key = begin(job, config_of(job, dtype), random_images(job))
+        ts, self.arrays, self.per_call = self.carry[0], feed.arrays, program.steps_per_call
+        self.payloads, batch = feed.payloads(0, STEPS, self.per_call), train.batch_of(feed, 0)
         self.parameters = {k: sum(map(jnp.size, jax.tree.leaves(v))) for k, v in ts.params.items()}
         self.flop = plain_flop(job, dtype, program.tx, ts, batch, self.key)
         began = time.perf_counter()

@@ -9,11 +9,8 @@ side trains in a process of its own; rounds alternate. Run it alone on the machi
 
 import argparse
 import contextlib
-import datetime
 import json
 import os
-import shlex
-import statistics
 import sys
 from pathlib import Path
 
@@ -23,8 +20,9 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 import jax  # noqa: E402
 
 from benchmarks.jobs import Job, chosen  # noqa: E402
+from benchmarks.record import begin, ratio, spread  # noqa: E402
 from benchmarks.worker import Worker  # noqa: E402
-from ssljax import files, provenance  # noqa: E402
+from ssljax import files  # noqa: E402
 
 DTYPES = ('float32', 'bfloat16')
 PEERS = {'torch': 'benchmarks.peers'}
@@ -67,16 +65,14 @@ def measure(job: Job, dtype: str, *, peer: str = '', flags=(), rounds: int = 5, 
     if ours['bytes']:
         ours['of_copy'] = ours['bytes'] / ours['ms']['median'] * 1000 / ours['ceilings']['copy']
     if peer:
-        ratios = [theirs / own for own, theirs in zip(times['ours'], times[peer])]
-        medians = row[peer]['ms']['median'] / ours['ms']['median']
-        row['ratio'] = {'median': medians, 'least': min(ratios), 'largest': max(ratios)}
+        row['ratio'] = ratio(row[peer]['ms'], ours['ms'])
     return row
 
 
 def summary(job: Job, times: list[float], flop: float | None) -> dict:
     """What follows from the milliseconds of a step in each round."""
-    median = statistics.median(times)
-    each = {'median': median, 'least': min(times), 'largest': max(times), 'rounds': times}
+    each = spread(times)
+    median = each['median']
     rates = {'images_s': 1000 * job.images / median, 'views_s': 1000 * job.seen / median}
     return {'ms': each, **rates, 'flop_s': 1000 * flop / median if flop else None}
 
@@ -94,9 +90,9 @@ def line(row: dict, peer: str) -> str:
     text += f'{flop / ms["median"] / 1e6:>10,.1f}{100 * (ours["of_product"] or float("nan")):>8.1f}%'
     text += f'{ours["peak_memory"] / 2**20:>8,.0f}{ours["compile"]:>11.1f}'
     if peer:
-        ratio = row['ratio']
+        faster = row['ratio']
         text += f'{row[peer]["ms"]["median"]:>10.2f}'
-        text += f'{ratio["median"]:>8.2f} ({ratio["least"]:.2f}-{ratio["largest"]:.2f})'
+        text += f'{faster["median"]:>8.2f} ({faster["least"]:.2f}-{faster["largest"]:.2f})'
     return text
 
 
@@ -132,13 +128,7 @@ def arguments(argv):
 def main(argv) -> None:
     """Measures, prints the table row by row, and keeps what is done so far in --out."""
     given = arguments(argv)
-    record = {
-        'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-        'command': shlex.join(['python', '-m', 'benchmarks.steps', *argv]),
-        'hardware': provenance.hardware(),
-        'versions': provenance.versions(),
-        'rows': [],
-    }
+    record = begin('benchmarks.steps', argv)
     out = Path(given.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     print(HEADER)

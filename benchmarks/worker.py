@@ -1,7 +1,8 @@
-"""A process that trains when it is told to: one line of JSON for each line that it reads."""
+"""A process that works when it is told to: one line of JSON for each line that it reads."""
 
 import json
 import math
+import os
 import resource
 import subprocess
 import sys
@@ -33,6 +34,14 @@ def serve(ready: dict, run: Callable[[int], None], finish: Callable[[], dict]) -
         each = found
 
 
+def serve_calls(ready: dict, calls: dict[str, Callable[..., dict]]) -> None:
+    """Answers 'NAME ARGUMENT ...' with calls[NAME](ARGUMENT, ...), until there are no more lines."""
+    answer(ready)
+    for line in sys.stdin:
+        name, *arguments = line.split()
+        answer(calls[name](*arguments))
+
+
 def _timed(run, steps: int) -> dict:
     began = time.perf_counter()
     steps = run(steps)
@@ -42,6 +51,15 @@ def _timed(run, steps: int) -> dict:
 def answer(record: dict) -> None:
     """One line to who asked."""
     print('=' + json.dumps(record), flush=True)
+
+
+def forget(root) -> None:
+    """Drops the files of a folder, or a file, from the system's memory, as far as it does on being asked; what is not
+    yet on the disk stays."""
+    for path in [Path(root), *Path(root).rglob('*')]:
+        if path.is_file() and hasattr(os, 'posix_fadvise'):
+            with open(path, 'rb') as f:
+                os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def peak_rss() -> int:
