@@ -139,12 +139,13 @@ def skipped(given) -> dict[str, str]:
 
 
 def main(argv) -> None:
-    """Measures, prints the table and writes --out."""
+    """Measures, prints the table, and keeps what is done so far in --out."""
     given = arguments(argv)
     record, out = begin('benchmarks.input', argv), Path(given.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     record['skipped'] = skipped(given)
     options = dict(rounds=given.rounds, seconds=given.seconds)
+    files.write_json(out, record)
     print(HEADER)
     for data in ('cifar', 'photos', 'tfds'):
         if data in record['skipped']:
@@ -165,7 +166,7 @@ def main(argv) -> None:
         if 'parts' in rows[0]:
             print(f'{data:<10}us an image: ' + ', '.join(f'{k} {v:.1f}' for k, v in rows[0]['parts'].items()))
         sys.stdout.flush()
-    files.write_json(out, record)
+        files.write_json(out, record)
 
 
 if __name__ == '__main__':
