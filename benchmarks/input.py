@@ -141,7 +141,7 @@ def skipped(given) -> dict[str, str]:
 def main(argv) -> None:
     """Measures, prints the table, and keeps what is done so far in --out."""
     given = arguments(argv)
-    record, out = begin('benchmarks.input', argv), Path(given.out)
+    record, out = begin('input', argv) | {'rows': []}, Path(given.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     record['skipped'] = skipped(given)
     options = dict(rounds=given.rounds, seconds=given.seconds)

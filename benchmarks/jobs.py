@@ -1,7 +1,8 @@
 """What is benchmarked, as plain data that ours and the peers both read; neither JAX nor PyTorch is imported here."""
 
-import difflib
 from typing import NamedTuple
+
+from benchmarks.record import known_names
 
 CLASSES = 10
 CROP, RESIZED = 'crop(4)|flip', 'random_resized_crop((0.3, 1.0))|flip'
@@ -73,9 +74,6 @@ def chosen(names, accelerator: bool, batch: int = 0) -> list[Job]:
     if batch < 0:
         raise ValueError(f'--batch is {batch}; it must be 1 or more, or 0 for what each step has.')
     known = table(accelerator)
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise ValueError(f'there is no step {name!r}; did you mean {near!r}? Known are {", ".join(known)}.')
+    known_names(names, known, 'step')
     jobs = [known[name] for name in names or known]
     return [job._replace(batch=batch) for job in jobs] if batch else jobs

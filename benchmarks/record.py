@@ -1,20 +1,29 @@
-"""What every file of results has, and what is said of repeated measurements."""
+"""What every file of results begins with, what is said of repeated measurements, and names that a command line gives.
+Neither JAX nor PyTorch is imported here."""
 
 import datetime
+import difflib
+import json
 import shlex
 import statistics
+import subprocess
+import sys
 
-from ssljax import provenance
+from benchmarks.worker import ROOT
+
+_ASK = 'import json; from ssljax import provenance as p; print(json.dumps([p.hardware(), p.versions()]))'
 
 
 def begin(module: str, argv) -> dict:
-    """Date, command, hardware and versions, and no 'rows' yet."""
+    """{'date', 'command', 'hardware', 'versions'}. A process of its own starts the device and lets go of it, so that
+    those which are measured find it free."""
+    done = subprocess.run([sys.executable, '-c', _ASK], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    hardware, versions = json.loads(done.stdout.splitlines()[-1])
     return {
         'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-        'command': shlex.join(['python', '-m', module, *argv]),
-        'hardware': provenance.hardware(),
-        'versions': provenance.versions(),
-        'rows': [],
+        'command': shlex.join(['python', '-m', f'benchmarks.{module}', *argv]),
+        'hardware': hardware,
+        'versions': versions,
     }
 
 
@@ -27,3 +36,11 @@ def ratio(own: dict, other: dict) -> dict:
     """Of the medians of two spreads of the same rounds, with the least and largest of a round."""
     rounds = [a / b for a, b in zip(own['rounds'], other['rounds'])]
     return {'median': own['median'] / other['median'], 'least': min(rounds), 'largest': max(rounds)}
+
+
+def known_names(names, known, what: str) -> None:
+    """Raises ValueError for a name that is not `known`, with the nearest."""
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise ValueError(f'there is no {what} {name!r}; did you mean {near!r}? Known are {", ".join(known)}.')

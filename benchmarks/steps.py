@@ -128,7 +128,7 @@ def arguments(argv):
 def main(argv) -> None:
     """Measures, prints the table row by row, and keeps what is done so far in --out."""
     given = arguments(argv)
-    record = begin('benchmarks.steps', argv)
+    record = begin('steps', argv) | {'rows': []}
     out = Path(given.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     print(HEADER)

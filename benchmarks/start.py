@@ -1,0 +1,119 @@
+"""How long a run takes from the command to its first training step, in parts, with a cold and a warm compilation cache.
+
+    python -m benchmarks.start [--config=configs/quickstart.py] [--runs=3] [--out=benchmarks/results/start.json]
+      [--config.FIELD=VALUE ...]
+
+What is timed is the ordinary command, ended after its first step; when each file of the run appears says where the time
+went. Run it alone on the machine.
+"""
+
+import argparse
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.record import begin
+from benchmarks.worker import ROOT
+from ssljax import files, log
+
+PARTS = ('imports', 'data', 'compile', 'other')
+_COMPILED = re.compile(r'Finished XLA compilation of .+? in ([\d.]+) sec')
+
+
+def start(config: str, flags=(), *, cache) -> dict:
+    """Starts the run once and ends it after its first step (on an accelerator its first call of 10 steps).
+
+    Args:
+      config: a recipe, as `--config` has it.
+      flags: further flags of the command.
+      cache: directory of the compilation cache; an empty one is cold.
+
+    Returns:
+      Seconds: 'imports', from the start of the process until the config is checked and kept; 'data', from there until
+      the images are read and the device is started; 'compile', all of XLA's compilations, or their reading from the
+      cache; 'other', the rest: the label set, tracing and lowering, initial weights, the step itself; 'total', their
+      sum; 'cpu', of all cores, user and system.
+
+    Raises:
+      RuntimeError: the run ended before its first step.
+    """
+    environment = os.environ | {'JAX_COMPILATION_CACHE_DIR': str(cache), 'JAX_LOG_COMPILES': '1'}
+    before = _children()
+    with tempfile.TemporaryDirectory() as workdir, tempfile.TemporaryFile('w+') as said:
+        command = [sys.executable, '-m', 'ssljax.main', f'--config={config}', f'--workdir={workdir}', *flags]
+        began = time.time()
+        process = subprocess.Popen([*command, '--config.log_every=1'], cwd=ROOT, env=environment, stderr=said)
+        try:
+            while not (stepped := any(log.read(f) for f in Path(workdir).glob('seed*/*/metrics.jsonl'))):
+                if process.poll() is not None:
+                    break
+                time.sleep(0.005)
+            total = time.time() - began
+            marks = [(Path(workdir) / name).stat().st_mtime - began for name in ('config.json', 'data.json') if stepped]
+        finally:
+            process.kill()
+            process.wait()
+        said.seek(0)
+        text = said.read()
+    if not stepped:
+        raise RuntimeError(f'the run ended with code {process.returncode} before its first step:\n{text[-2000:]}')
+    found = {'imports': marks[0], 'data': marks[1] - marks[0], 'compile': sum(map(float, _COMPILED.findall(text)))}
+    found['other'] = total - sum(found.values())
+    return found | {'total': total, 'cpu': _children() - before}
+
+
+def _children() -> float:
+    """Seconds of all cores that the processes started here, and ended since, have had."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(config: str, flags=(), *, runs: int = 3) -> dict:
+    """{'cold', 'warm': {part: its median, 'runs': what `start` found each time}}: a pair with a new cache each time.
+    One run before them, not counted, brings the files of the libraries into memory."""
+    found = {'cold': [], 'warm': []}
+    with tempfile.TemporaryDirectory() as cache:
+        start(config, flags, cache=cache)
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as cache:
+            for each in found.values():
+                each.append(start(config, flags, cache=cache))
+    return {
+        name: {part: statistics.median(run[part] for run in each) for part in each[0]} | {'runs': each}
+        for name, each in found.items()
+    }
+
+
+def table(found: dict) -> str:
+    """Seconds of each part, cold and warm."""
+    columns = (*PARTS, 'total', 'cpu')
+    lines = [f'{"cache":<8}' + ''.join(f'{c:>10}' for c in columns)]
+    lines += [f'{name:<8}' + ''.join(f'{each[c]:>10.2f}' for c in columns) for name, each in found.items()]
+    return '\n'.join(lines)
+
+
+def main(argv) -> None:
+    """Measures, prints the table and writes --out."""
+    parser = argparse.ArgumentParser('benchmarks.start', description=__doc__.split('\n')[0], allow_abbrev=False)
+    parser.add_argument('--config', default='configs/quickstart.py')
+    parser.add_argument('--runs', type=int, default=3, help='with a cold cache, and as many with a warm one')
+    parser.add_argument('--out', default='benchmarks/results/start.json')
+    given, flags = parser.parse_known_args(argv)
+    if given.runs < 1:
+        parser.error(f'--runs={given.runs}: it must be 1 or more.')
+    if wrong := [flag for flag in flags if not flag.startswith('--config.')]:
+        parser.error(f'{wrong[0]} is not known: further flags are fields of the config, --config.FIELD=VALUE.')
+    found = measure(given.config, flags, runs=given.runs)
+    print(table(found))
+    record = begin('start', argv) | {'config': given.config, 'flags': flags, 'seconds': found}
+    files.write_json(given.out, record)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])
