@@ -13,6 +13,7 @@ from ssljax import guard, log, methods, optim, preempt, train
 from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.methods import supervised
+from ssljax.platform import once_options
 
 TEST = 'val/test_top1'  # in metrics.jsonl, with evaluate.best_on_test
 KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # of stage, where it is not called as the way
@@ -76,7 +77,7 @@ def initial(run: Run, kind: str, seed: int, init=None) -> dict:
         extra = run.source.unlabeled
         count = len(run.source.train) + (0 if extra is None else len(extra))
         batch = {'image': np.zeros((1, *run.source.shape), np.uint8), 'unlabeled_count': count}
-        run.programs[name] = jax.jit(lambda key: init(key, batch))
+        run.programs[name] = jax.jit(lambda key: init(key, batch), compiler_options=once_options())
     return run.programs[name](jax.random.fold_in(jax.random.key(seed), 0))
 
 

@@ -14,6 +14,12 @@ def test_compiler_options_are_accepted_and_change_no_result():
     assert jnp.allclose(step(x), jnp.sin(x) @ x)
 
 
+def test_a_program_that_runs_once_draws_the_same_bits(key):
+    draw = lambda key: jax.random.truncated_normal(key, -2, 2, (3, 3, 16, 16))
+    once = jax.jit(draw, compiler_options=platform.once_options())
+    assert (once(key) == jax.jit(draw)(key)).all()
+
+
 def test_unknown_option_gives_none(monkeypatch):
     monkeypatch.setattr(platform, '_CPU_OPTIONS', {'xla_cpu_no_such_option': '1'})
     platform.compiler_options.cache_clear()
