@@ -17,7 +17,6 @@ from ssljax import (
     models,
     preempt,
     provenance,
-    report,
     result,
     ways,
 )
@@ -57,6 +56,8 @@ def _run(config, workdir: Path, began: float) -> dict:
         train_seed(state, seed)
     preempt.check()
     seeds = [evaluate_seed(state, seed) for seed in config.seeds]
+    from ssljax import report  # not at the top: matplotlib takes a second to import, and training needs none of it
+
     outcome = result.assemble(config, source, seeds, began)
     files.write_json(workdir / 'result.json', outcome)
     print(report.table(outcome))

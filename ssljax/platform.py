@@ -28,7 +28,8 @@ def compiler_options() -> dict[str, str]:
 def once_options() -> dict[str, str]:
     """As `compiler_options`, for a program that runs once, such as one that draws initial weights: LLVM's first level.
 
-    Such programs were up to three times as quick to compile and drew the same bits (cnn, nin, resnet18, wrn28_2, vit; jax 0.10).
+    Such programs were up to three times as quick to compile and drew the same bits (cnn, nin, resnet18, wrn28_2 and vit
+    with jax 0.10).
     """
     return _accepted(_ONCE_OPTIONS)
 

@@ -3,8 +3,6 @@
 import math
 import statistics
 
-from scipy import special
-
 LEVEL = 0.95  # of every interval
 BASELINE = 'scratch'  # the way that all others are compared with
 
@@ -30,7 +28,7 @@ def spread(values) -> dict | None:
     n, mean, std, low, high = len(values), statistics.fmean(values), None, None, None
     if n > 1:
         std = statistics.stdev(values)
-        half = float(special.stdtrit(n - 1, (1 + LEVEL) / 2)) * std / math.sqrt(n)
+        half = float(_special().stdtrit(n - 1, (1 + LEVEL) / 2)) * std / math.sqrt(n)
         low, high = mean - half, mean + half
     return {'mean': mean, 'std': std, 'low': low, 'high': high, 'values': values}
 
@@ -50,7 +48,7 @@ def difference(pairs) -> dict | None:
         return None
     n, std, p = len(found['values']), found['std'], None
     if n > 1 and std > 1e-12:
-        p = 2 * float(special.stdtr(n - 1, -abs(found['mean']) * math.sqrt(n) / std))
+        p = 2 * float(_special().stdtr(n - 1, -abs(found['mean']) * math.sqrt(n) / std))
     return found | {'p': p}
 
 
@@ -102,3 +100,9 @@ def against_origin(values: dict, variants) -> dict:
         compared = against({way: values[way] for way in among if way in values}, origin)
         found |= {name: compared[name] for name in own if name in compared}
     return found
+
+
+def _special():
+    from scipy import special  # a second to import, and a run wants it only at its end
+
+    return special

@@ -5,7 +5,6 @@ import warnings
 import zipfile
 
 import numpy as np
-from sklearn.decomposition import PCA
 
 from ssljax import files
 from ssljax.report.draw import CLASS_COLORS, MARKERS, as_img, new_figure, shorten
@@ -45,6 +44,8 @@ def embed(features, seed=0):
 
 def principal(features, components, seed):
     """The first principal components, filled with zeros where the data has fewer."""
+    from sklearn.decomposition import PCA  # it takes seconds to import
+
     kept = min(components, *features.shape)
     with np.errstate(all='ignore'):
         found = PCA(kept, random_state=seed, svd_solver='randomized').fit_transform(features)
