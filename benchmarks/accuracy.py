@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks import goals
-from benchmarks.record import begun
+from benchmarks.record import begin
 from benchmarks.worker import ROOT
 from ssljax import files, log
 
@@ -105,7 +105,7 @@ def main(argv) -> None:
     given = parser.parse_args(argv)
     if given.seeds < 1:
         parser.error(f'--seeds={given.seeds}: it must be 1 or more.')
-    record = begun('accuracy', argv) | {'rows': []}
+    record = begin('accuracy', argv) | {'rows': []}
     try:
         wanted = goals.chosen(given.names, record['hardware']['platform'] != 'cpu', given.source)
     except ValueError as e:

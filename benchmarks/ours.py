@@ -79,8 +79,11 @@ class Ours:
     flop_compiled and bytes: as it counts what it compiled, with what our own forms of convolution add or save.
     """
 
-    def __init__(self, job: Job, dtype: str):
-        feed, program, self.carry, self.key = begin(job, config_of(job, dtype), random_images(job))
+    def __init__(self, job: Job, dtype: str, images: Split | None = None, path: str = 'auto'):
+        """images: of job.size pixels and three channels; by default some random ones. path: as data.path."""
+        config = config_of(job, dtype)
+        config.data.path = path
+        feed, program, self.carry, self.key = begin(job, config, random_images(job) if images is None else images)
         ts, self.arrays, self.per_call = self.carry[0], feed.arrays, program.steps_per_call
         self.payloads, batch = feed.payloads(0, STEPS, self.per_call), train.batch_of(feed, 0)
         self.parameters = {k: sum(map(jnp.size, jax.tree.leaves(v))) for k, v in ts.params.items()}
