@@ -1,6 +1,6 @@
 """How cost grows: images a second over the batch and over the resident set, peak host memory over a stream's length.
 
-    python -m benchmarks.growth [--seconds=2] [--out=benchmarks/results/growth.json]
+    python -m benchmarks.growth [--seconds=1] [--out=benchmarks/results/growth.json]
 
 A supervised step of a small `cnn` on random images of 28 pixels, as a run compiles it; each point in a process of its
 own. A figure lies beside the file. A stream's images are drawn as they are read, so that only the feed takes memory;
@@ -10,6 +10,7 @@ it is read once from end to end, and should take no more for a longer one. Run i
 import argparse
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,8 @@ import numpy as np
 from benchmarks import jobs, worker
 from benchmarks.record import begin
 from ssljax import files
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 SIZE, BATCH = 28, 128
 
@@ -40,7 +43,7 @@ class Point(NamedTuple):
 POINTS = (
     *(Point('batch', batch, 4096) for batch in (16, 64, 256, 1024)),
     *(Point('images', BATCH, images) for images in (1024, 4096, 16384, 65536)),
-    *(Point('stream', BATCH, images) for images in (4096, 16384, 65536)),
+    *(Point('stream', BATCH, images) for images in (2048, 8192, 32768)),
 )
 
 
@@ -103,9 +106,11 @@ def plot(rows: list[dict], path) -> None:
         figure, axes = new_figure(9.6, 2.8, ncols=len(panels))
         for panel, color, (curve, x, y, unit, xlabel, ylabel) in zip(axes, COLORS, panels):
             found = [row for row in rows if row['curve'] == curve]
+            if not found:
+                continue
             panel.plot([row[x] for row in found], [row[y] / unit for row in found], 'o-', color=color)
             panel.set_xscale('log', base=2)
-            panel.set_ylim(bottom=0)
+            panel.set_ylim(0, 1.1 * max(row[y] for row in found) / unit)
             panel.set_xlabel(xlabel)
             panel.set_ylabel(ylabel)
     write_svg(figure, path)
@@ -114,7 +119,7 @@ def plot(rows: list[dict], path) -> None:
 def main(argv) -> None:
     """Measures, prints a line a point, and writes --out and the figure beside it."""
     parser = argparse.ArgumentParser('benchmarks.growth', description=__doc__.split('\n')[0], allow_abbrev=False)
-    parser.add_argument('--seconds', type=float, default=2.0, help='of training, for each point')
+    parser.add_argument('--seconds', type=float, default=1.0, help='of training, for each point')
     parser.add_argument('--out', default='benchmarks/results/growth.json')
     given = parser.parse_args(argv)
     if not given.seconds > 0:
