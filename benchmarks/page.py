@@ -1,0 +1,125 @@
+"""Draws the tables of docs/performance.md again from benchmarks/results/*.json: python -m benchmarks.page
+
+A table stands between <!-- NAME --> and <!-- /NAME -->, NAME.json being its file; what lies around it stays.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from ssljax import files
+
+ROOT = Path(__file__).parents[1]
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table whose first column is text."""
+    lines = [header, ['---', *['---:'] * (len(header) - 1)], *rows]
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+
+
+def between(found: dict, form: str = ',.2f') -> str:
+    """A median with the least and largest of the rounds."""
+    return f'{found["median"]:{form}} ({found["least"]:{form}} to {found["largest"]:{form}})'
+
+
+def steps(record: dict) -> str:
+    """Ours beside the peer."""
+    rows = []
+    for row in record['rows']:
+        ours, peer, ratio = row['ours'], row.get('torch'), row.get('ratio')
+        rows.append(
+            [
+                f'{row["name"]} {row["dtype"]}',
+                f'{row["views"]:,}',
+                between(ours['ms'], ',.0f'),
+                f'{ours["views_s"]:,.0f}',
+                f'{(ours["flop_s"] or 0) / 1e9:,.0f}',
+                f'{100 * (ours["of_product"] or 0):.0f}%',
+                f'{100 * (ours.get("of_copy") or 0):.0f}%',
+                f'{ours["peak_memory"] / 2**20:,.0f}',
+                f'{ours["compile"]:.0f}',
+                between(peer['ms'], ',.0f') if peer else '',
+                between(ratio) if ratio else '',
+            ]
+        )
+    header = 'step,views,ms,views/s,GFLOP/s,of product,of copy,peak MiB,compile s,PyTorch ms,speed over PyTorch'
+    return markdown(header.split(','), rows)
+
+
+def inputs(record: dict) -> str:
+    """Every data path, and the peer's DataLoader."""
+    rows = []
+    for row in record['rows']:
+        ratio = row.get('ratio', {})
+        rows.append(
+            [
+                f'{row["data"]} {row["path"]}',
+                f'{row["first_batch"]["median"]:.2f}',
+                f'{row["first_epoch"]["median"]:,.0f}',
+                between(row['later'], ',.0f'),
+                between(ratio['first_epoch']) if ratio else '',
+                between(ratio['later']) if ratio else '',
+                f'{100 * row["waits"]:.1f}%' if 'waits' in row else '',
+            ]
+        )
+    header = 'path,first batch s,first epoch images/s,later images/s,first over DataLoader,later over DataLoader,waits'
+    return markdown(header.split(','), rows)
+
+
+def start(record: dict) -> str:
+    """Seconds from the command to the first step."""
+    columns = ('imports', 'data', 'compile', 'other', 'total', 'cpu')
+    rows = [[name, *(f'{each[c]:.2f}' for c in columns)] for name, each in record['seconds'].items()]
+    return markdown(['cache', *columns], rows)
+
+
+def accuracy(record: dict) -> str:
+    """Seconds to each goal."""
+    rows = []
+    for row in record['rows']:
+        took = f'{row["seconds"]:.0f} ({row["least"]:.0f} to {row["largest"]:.0f})' if row['seconds'] else 'not reached'
+        best = max(seed['best'] for seed in row['seeds'])
+        evaluating = sum(seed['evaluations'] for seed in row['seeds']) / len(row['seeds'])
+        rows.append([f'{row["name"]}: {row["measure"]}', f'{100 * row["value"]:.1f}', took, f'{evaluating:.0f}'])
+        rows[-1] += [str(len(row['seeds'])), f'{100 * best:.2f}']
+    return markdown(['goal', '%', 'seconds', 'of them evaluating', 'seeds', 'best %'], rows)
+
+
+def growth(record: dict) -> str:
+    """Every point of the three curves."""
+    header = ['curve', 'batch', 'images', 'images/s', 'peak MiB']
+    keys = ('batch', 'images', 'images_s')
+    rows = [[r['curve'], *(f'{r[k]:,.0f}' for k in keys), f'{r["peak_memory"] / 2**20:,.0f}'] for r in record['rows']]
+    return markdown(header, rows)
+
+
+TABLES = {'steps': steps, 'input': inputs, 'start': start, 'accuracy': accuracy, 'growth': growth}
+
+
+def filled(text: str, results: Path) -> str:
+    """`text` with every table that has a file in `results` drawn anew; raises ValueError for a mark without an end."""
+    for name, draw in TABLES.items():
+        record = files.read_json(results / f'{name}.json')
+        if record is None or f'<!-- {name} -->' not in text:
+            continue
+        hardware = record['hardware']
+        said = (
+            f'{record["date"]}, {hardware["device"]}, {hardware["host_cores"]} cores, jax {record["versions"]["jax"]}'
+        )
+        body = f'<!-- {name} -->\n\n`{record["command"]}` ({said})\n\n{draw(record)}\n\n<!-- /{name} -->'
+        pattern = re.compile(f'<!-- {name} -->.*?<!-- /{name} -->', re.DOTALL)
+        if not pattern.search(text):
+            raise ValueError(f'<!-- {name} --> has no <!-- /{name} --> after it.')
+        text = pattern.sub(lambda _: body, text)
+    return text
+
+
+def main() -> None:
+    """Rewrites docs/performance.md."""
+    page = ROOT / 'docs/performance.md'
+    page.write_text(filled(page.read_text(), ROOT / 'benchmarks/results'))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
