@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ssljax.models import conv
+from ssljax.models.fast import winograd
 
 # kernel, stride, padding, image side: what the backbones use, also on images smaller than the kernel
 CONVS = [
@@ -61,6 +62,22 @@ def test_convolution_equals_xla(kernel, stride, padding, side):
     agree(function, normal(3, side, side + 1, 4), normal(kernel, kernel, 4, 5))
 
 
+@pytest.mark.parametrize('stride, padding, side', [(1, 0, 9), (1, 1, 8), (1, 1, 13), (1, 2, 4), (2, 1, 7), (2, 1, 8)])
+@pytest.mark.parametrize('channels, features', [(32, 40), (64, 64)])
+def test_convolution_of_many_channels_equals_xla(stride, padding, side, channels, features):
+    x, w = normal(17, side, side + 1, channels), normal(3, 3, channels, features)
+    agree(lambda x, w, mode: conv.conv2d(x, w, stride, padding, mode=mode), x, w)
+
+
+def test_winograd_rounds_little():
+    x, w = np.random.default_rng(0).normal(size=(8, 16, 16, 64)), np.random.default_rng(1).normal(size=(3, 3, 64, 48))
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), (1, 2))
+    exact = np.einsum('bhwckl,klcd->bhwd', windows, w, optimize=True)
+    x, w, pads = jnp.asarray(x, jnp.float32), jnp.asarray(w, jnp.float32), ((0, 0), (0, 0))
+    error = lambda y: np.sqrt(np.mean((y - exact) ** 2)) / exact.std()
+    assert error(winograd.conv(x, w, pads)) < min(1e-6, 8 * error(conv.conv2d(x, w, mode='xla')))
+
+
 @pytest.mark.parametrize('kernel, stride, padding, side', [(3, 1, 1, 8), (3, 2, 1, 7), (3, 1, 0, 5), (2, 2, 0, 6)])
 def test_convolution_of_gray_images_equals_xla(kernel, stride, padding, side):
     function = lambda x, w, mode: conv.conv2d(x, w, stride, padding, mode=mode)
@@ -110,12 +127,14 @@ def test_second_order_and_vmap_equal_xla():
     agree(penalty, x, w)
     mapped = lambda x, w, mode: jax.vmap(lambda w: conv.conv2d(x, w, 1, 1, mode=mode))(w)
     agree(mapped, x, normal(2, 3, 3, 3, 3))
+    agree(mapped, normal(64, 4, 4, 64), normal(2, 3, 3, 64, 64) / 24)
     agree(lambda x, mode: jax.vmap(lambda x: conv.max_pool(x, 3, 2, 1, mode=mode))(x), normal(2, 2, 6, 6, 3))
 
 
-def test_gradient_in_a_scan_equals_the_one_outside():
-    x, w = normal(4, 8, 8, 3), normal(3, 3, 3, 4)
-    gradient = jax.grad(lambda w: jnp.sum(conv.conv2d(x, w, 1, 1, mode='fast') ** 2))
+@pytest.mark.parametrize('channels, stride', [(3, 1), (64, 1), (64, 2)])
+def test_gradient_in_a_scan_equals_the_one_outside(channels, stride):
+    x, w = normal(16, 8, 8, channels), normal(3, 3, channels, channels) / channels
+    gradient = jax.grad(lambda w: jnp.sum(conv.conv2d(x, w, stride, 1, mode='fast') ** 2))
     scanned = jax.lax.scan(lambda w, _: (w - 1e-3 * gradient(w), None), w, None, 2)[0]
     plain = w - 1e-3 * gradient(w)
     np.testing.assert_allclose(scanned, plain - 1e-3 * gradient(plain), rtol=1e-4, atol=1e-5)

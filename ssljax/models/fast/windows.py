@@ -1,0 +1,87 @@
+"""Pooling and depthwise convolution, whose windows are slices."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ssljax.models.fast.slices import taps, under, untap
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def max_pool(x, window, stride, padding):
+    return functools.reduce(jnp.maximum, taps(x, window, stride, padding, -jnp.inf))
+
+
+def _max_pool_forward(x, window, stride, padding):
+    first, *rest = taps(x, window, stride, padding, -jnp.inf)
+    best, index = first, jnp.zeros(first.shape, jnp.uint8)
+    for i, tap in enumerate(rest, 1):  # of equal pixels the first one is the maximum, as in XLA
+        index, best = jnp.where(tap > best, jnp.uint8(i), index), jnp.maximum(best, tap)
+    return best, (index, x[:0])  # the empty array carries the shape
+
+
+def _max_pool_backward(window, stride, padding, residuals, g):
+    index, empty = residuals
+    g = lax.optimization_barrier(g)
+    taps = [jnp.where(index == i, g, 0) for i in range(window**2)]
+    return (untap(taps, window, stride, padding, empty.shape[1:3]),)
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def sum_pool(x, window, stride, padding):
+    return sum(taps(x, window, stride, padding))
+
+
+def _sum_pool_forward(x, window, stride, padding):
+    return sum_pool(x, window, stride, padding), x[:0]
+
+
+def _sum_pool_backward(window, stride, padding, empty, g):
+    g = lax.optimization_barrier(g)
+    return (untap([g] * window**2, window, stride, padding, empty.shape[1:3]),)
+
+
+sum_pool.defvjp(_sum_pool_forward, _sum_pool_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def depthwise(x, w, stride, padding):
+    """x [B, H, W, C], w [k, k, 1, C]: every channel with its own kernel, as a sum of scaled slices."""
+    k = w.shape[0]
+    return sum(tap * v for tap, v in zip(taps(x, k, stride, padding), w.reshape(k * k, -1)))
+
+
+def _depthwise_forward(x, w, stride, padding):
+    return depthwise(x, w, stride, padding), (x, w)
+
+
+def _depthwise_backward(stride, padding, residuals, g):
+    (x, w), g = residuals, lax.optimization_barrier(g)
+    k = w.shape[0]
+    dx = untap([g * v for v in w.reshape(k * k, -1)], k, stride, padding, x.shape[1:3])
+    dw = [_tap_gradient(x, g, tap, stride, padding) for tap in np.ndindex(k, k)]
+    return dx, jnp.stack(dw).reshape(w.shape)
+
+
+def _tap_gradient(x, g, tap, stride, padding):
+    """[C]: the products of g with the pixels of x under one tap, summed over batch, rows and columns.
+
+    The batch's parts are added first, then a product with ones sums up: the compiler computes both in quick loops,
+    where it would copy the slices for a plain sum.
+    """
+    within, x = under(x, tap, stride, (padding, padding), g.shape[1:3])
+    if not x.size:
+        return jnp.zeros(x.shape[-1], x.dtype)
+    g = g[:, *(slice(*ends) for ends in within)]
+    parts = next(n for n in (8, 4, 2, 1) if x.shape[0] % n == 0)
+    total = sum(a * b for a, b in zip(jnp.split(x, parts), jnp.split(g, parts))).reshape(-1, x.shape[-1])
+    return jnp.ones(len(total), x.dtype) @ total
+
+
+depthwise.defvjp(_depthwise_forward, _depthwise_backward)
