@@ -4,7 +4,6 @@ python -m benchmarks.loaders WHAT_AS_JSON     (started by benchmarks.input; spea
 """
 
 import functools
-import io
 import json
 import shutil
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from PIL import Image
 
 from benchmarks import ours, worker
 from benchmarks.images import FOLDER, ZIP
@@ -150,9 +148,7 @@ class Loaders:
 
 def _decoded(data: bytes, size: int):
     """What decode.decode hands to its `fit`, decoded."""
-    image = Image.open(io.BytesIO(data))
-    if size:
-        image.draft(None, (size, size))
+    image = decode.opened(data, size)
     image.load()
     return image
 

@@ -17,8 +17,6 @@ from pathlib import Path
 os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')  # a peer shares the device
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-import jax  # noqa: E402
-
 from benchmarks.jobs import Job, chosen  # noqa: E402
 from benchmarks.record import begin, ratio, spread  # noqa: E402
 from benchmarks.worker import Worker  # noqa: E402
@@ -118,21 +116,21 @@ def arguments(argv):
         )
     if given.compile and not given.peer:
         parser.error('--compile is of the peer: give --peer=torch, too.')
-    try:
-        given.jobs = chosen(given.names, jax.default_backend() != 'cpu', given.batch)
-    except ValueError as e:
-        parser.error(str(e))
-    return given
+    return parser, given
 
 
 def main(argv) -> None:
     """Measures, prints the table row by row, and keeps what is done so far in --out."""
-    given = arguments(argv)
+    parser, given = arguments(argv)
     record = begin('steps', argv) | {'rows': []}
+    try:
+        jobs = chosen(given.names, record['hardware']['platform'] != 'cpu', given.batch)
+    except ValueError as e:
+        parser.error(str(e))
     out = Path(given.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     print(HEADER)
-    for job in given.jobs:
+    for job in jobs:
         for dtype in given.dtype:
             flags = ('--compile',) if given.compile else ()
             row = measure(job, dtype, peer=given.peer, flags=flags, rounds=given.rounds, seconds=given.seconds)

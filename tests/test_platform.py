@@ -1,3 +1,4 @@
+import statistics
 import subprocess
 import sys
 
@@ -60,4 +61,4 @@ def test_a_large_temporary_is_paged_in_once():
     took, counts = run.stdout.splitlines()[-2:]
     if took == 'True':
         first, *others = map(int, counts.split())
-        assert min(others) < first / 10, counts  # a buffer may be let go of only after the next step has asked for one
+        assert statistics.median(others[-6:]) < first / 100, counts  # early ones may find the buffer held, or split

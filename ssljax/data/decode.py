@@ -22,10 +22,15 @@ def decode(data, size=0, channels=0):
     Returns:
       uint8 [H, W, C].
     """
+    return fit(opened(data, size), size, channels)
+
+
+def opened(data, size=0):
+    """The Pillow image of a file's bytes, not decoded yet; a large JPEG will be at a reduced size, as in `decode`."""
     image = Image.open(io.BytesIO(data))
     if size and image.format == 'JPEG':
         image.draft(None, (size, size))
-    return fit(image, size, channels)
+    return image
 
 
 def fit(image, size=0, channels=0):

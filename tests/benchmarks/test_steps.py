@@ -54,7 +54,7 @@ def test_the_operations_of_a_step_are_those_of_its_convolutions():
 )
 def test_a_wrong_command_line_is_told_what_to_do(argv, says, capsys):
     with pytest.raises(SystemExit):
-        steps.arguments(argv)
+        steps.main(argv)
     assert says in capsys.readouterr().err
 
 
