@@ -22,6 +22,7 @@ from benchmarks.record import begin, ratio, spread  # noqa: E402
 from benchmarks.worker import Worker  # noqa: E402
 from ssljax import files  # noqa: E402
 
+WARM = 2  # rounds before the first that counts: the allocator settles only after some steps in a row
 DTYPES = ('float32', 'bfloat16')
 PEERS = {'torch': 'benchmarks.peers'}
 
@@ -49,6 +50,8 @@ def measure(job: Job, dtype: str, *, peer: str = '', flags=(), rounds: int = 5, 
             workers[side] = Worker(*arguments)
             stack.callback(workers[side].close)
         times = {side: [] for side in workers}
+        for worker in workers.values():
+            worker.ask(f'go {WARM * seconds}')
         for _ in range(rounds):
             for side, worker in workers.items():
                 found = worker.ask(f'go {seconds}')
