@@ -4,6 +4,7 @@ Neither JAX nor PyTorch is imported here."""
 import datetime
 import difflib
 import json
+import re
 import shlex
 import statistics
 import subprocess
@@ -21,10 +22,15 @@ def begin(module: str, argv) -> dict:
     hardware, versions = json.loads(done.stdout.splitlines()[-1])
     return {
         'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-        'command': shlex.join(['python', '-m', f'benchmarks.{module}', *argv]),
+        'command': shlex.join(['python', '-m', f'benchmarks.{module}', *map(_short, argv)]),
         'hardware': hardware,
         'versions': versions,
     }
+
+
+def _short(argument: str) -> str:
+    """With the last part alone of an absolute path, whose folders say nothing to others."""
+    return re.sub(r'(?<![^=:])/[^=:]*/', '', argument)
 
 
 def spread(values: list[float]) -> dict:

@@ -1,4 +1,5 @@
 from benchmarks import page
+from benchmarks.record import begin
 from ssljax import files
 
 
@@ -16,3 +17,11 @@ def test_a_table_is_drawn_from_its_file_and_the_text_around_it_stays(tmp_path):
     assert found.startswith('before\n') and found.endswith('after <!-- steps -->kept<!-- /steps -->')
     assert 'stale' not in found
     assert page.filled(found, tmp_path) == found
+
+
+def test_a_record_says_nothing_of_the_machines_folders():
+    argv = ['rotation_nin', '--photos=/home/me/photos.zip', '--source=npz:/data/a.npz', '--out=results/x.json']
+    found = begin('steps', argv)
+    assert found['command'] == (
+        'python -m benchmarks.steps rotation_nin --photos=photos.zip --source=npz:a.npz --out=results/x.json'
+    )
