@@ -32,8 +32,7 @@ def interleave(phase, kernel, stride, padding, size):
 def taps(x, window, stride, padding, fill=0.0):
     """The window's pixels in reading order: a list of window^2 arrays [B, h, w, C].
 
-    The barrier, like those in the gradients below, keeps XLA from computing what x comes from anew for
-    every slice.
+    The barrier keeps XLA from computing what x comes from anew for every slice.
     """
     x = jnp.pad(
         lax.optimization_barrier(x),

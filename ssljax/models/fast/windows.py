@@ -12,6 +12,7 @@ from ssljax.models.fast.slices import taps, under, untap
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def max_pool(x, window, stride, padding):
+    """As conv.max_pool."""
     return functools.reduce(jnp.maximum, taps(x, window, stride, padding, -jnp.inf))
 
 
@@ -26,8 +27,8 @@ def _max_pool_forward(x, window, stride, padding):
 def _max_pool_backward(window, stride, padding, residuals, g):
     index, empty = residuals
     g = lax.optimization_barrier(g)
-    taps = [jnp.where(index == i, g, 0) for i in range(window**2)]
-    return (untap(taps, window, stride, padding, empty.shape[1:3]),)
+    parts = [jnp.where(index == i, g, 0) for i in range(window**2)]
+    return (untap(parts, window, stride, padding, empty.shape[1:3]),)
 
 
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
@@ -35,6 +36,7 @@ max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def sum_pool(x, window, stride, padding):
+    """The sums of the windows of x [B, H, W, C] -> [B, h, w, C], padded with zeros."""
     return sum(taps(x, window, stride, padding))
 
 
