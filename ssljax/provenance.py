@@ -15,7 +15,17 @@ import jax
 def versions() -> dict:
     """Versions of Python, the libraries that can change a number, and this code."""
     out = {'python': platform.python_version()}
-    for name in ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'pillow', 'tensorflow-datasets'):
+    for name in (
+        'jax',
+        'jaxlib',
+        'flax',
+        'optax',
+        'orbax-checkpoint',
+        'numpy',
+        'pillow',
+        'simplejpeg',
+        'tensorflow-datasets',
+    ):
         try:
             out[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

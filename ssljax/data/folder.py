@@ -179,8 +179,8 @@ def _folder(path):
             entries.append((prefix + name, os.path.getsize(full) if os.path.exists(full) else 0, None, full))
 
     def read(full):
-        with open(full, 'rb') as f:
-            return f.read()
+        with open(full, 'rb', buffering=0) as f:
+            return f.readall()
 
     return entries, folders, read
 

@@ -285,13 +285,36 @@ def test_jpeg_decoded_at_a_fraction_is_near_the_full_decode():
 
 
 @pytest.mark.parametrize(('shape', 'scale'), [((63, 90), 1), ((64, 65), 2), ((127, 300), 2), ((300, 129), 4)])
-def test_jpeg_is_decoded_at_the_smallest_fraction_that_is_not_below_the_size(shape, scale, monkeypatch):
+def test_jpeg_is_decoded_at_the_smallest_fraction_that_is_not_below_the_size(shape, scale):
     """From twice the size on, by the shorter side."""
-    seen = []
-    monkeypatch.setattr(decode, 'fit', lambda image, size, channels: seen.append(image.size))
     data = encode(Image.fromarray(draw(0, (*shape, 3))), 'JPEG')
-    decode.decode(data, 32)
-    assert seen == [(-(-shape[1] // scale), -(-shape[0] // scale))]
+    assert decode.opened(data, 32).shape == (-(-shape[0] // scale), -(-shape[1] // scale), 3)
+
+
+@pytest.mark.parametrize(
+    'options', [{}, {'subsampling': 0}, {'subsampling': 1}, {'progressive': True}, {'quality': 30}]
+)
+@pytest.mark.parametrize('kind', ['RGB', 'L'])
+@pytest.mark.parametrize('size', [0, 16, 40, 50])
+def test_plain_jpegs_are_decoded_to_the_pixels_of_pillow(kind, options, size):
+    smooth = Image.fromarray(draw(0, (9, 12, 3))).resize((131, 93), Image.Resampling.BICUBIC).convert(kind)
+    data = encode(smooth, 'JPEG', **options)
+    image = Image.open(io.BytesIO(data))
+    if size:
+        image.draft(None, (size, size))
+    assert isinstance(decode.opened(data, size), np.ndarray)
+    for channels in (0, 1, 3):
+        assert np.array_equal(decode.decode(data, size, channels), decode.fit(image.copy(), size, channels))
+
+
+def test_other_jpegs_are_left_to_pillow():
+    image = Image.fromarray(draw(0, (20, 30, 3)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for data in (encode(image, 'JPEG', exif=exif), encode(image.convert('CMYK'), 'JPEG'), encode(image)):
+        assert isinstance(decode.opened(data), Image.Image)
+    with pytest.raises(OSError, match='truncated'):
+        decode.decode(encode(image, 'JPEG')[:-200])
 
 
 def spoil(root):
