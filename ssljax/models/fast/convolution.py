@@ -9,7 +9,7 @@ from jax import lax
 
 from ssljax.models.fast import winograd
 from ssljax.models.fast.fusion import apart
-from ssljax.models.fast.slices import interleave, under
+from ssljax.models.fast.slices import interleave, padded, under
 
 LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 _FEW = 9  # inputs of an output pixel: 3x3 of a gray image
@@ -52,8 +52,7 @@ def _small_conv(x, w, stride, pads):
     for tap, matrix in zip(np.ndindex(w.shape[:2]), matrices):
         within, pixels = under(x, tap, stride, [low for low, _ in pads], size)
         if pixels.size:
-            edges = [(first, n - end, 0) for (first, end), n in zip(within, size)]
-            y += lax.pad(_product(pixels, matrix), jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
+            y += padded(_product(pixels, matrix), [(first, n - end) for (first, end), n in zip(within, size)])
     return y
 
 
@@ -68,8 +67,7 @@ def _large_conv(x, w, stride, pads):
 
 def _few_conv(x, w, stride, pads):
     """The sum of one product for each input of an output pixel: for a first layer, whose inputs are few."""
-    edges = ((0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0))
-    x = lax.pad(lax.optimization_barrier(x), jnp.zeros((), x.dtype), edges)
+    x = padded(lax.optimization_barrier(x), pads)
     h, wd = ((n - k) // stride * stride + 1 for n, k in zip(x.shape[1:3], w.shape))
     places = np.ndindex(w.shape[:3])
     return lax.optimization_barrier(
@@ -101,7 +99,7 @@ def filter_gradient(x, g, kernel, stride, pads):
 
 def _tap_products(x, g, kernel, stride, pads):
     """One matrix product for each tap: its pixels, put together, with g."""
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)))
+    x = padded(x, pads)
     rows, cols = ((n - 1) * stride + 1 for n in g.shape[1:3])
 
     def product(i, j):

@@ -29,16 +29,17 @@ def interleave(phase, kernel, stride, padding, size):
     return y.reshape(y.shape[0], sizes[0] * stride, sizes[1] * stride, -1)[:, : size[0], : size[1]]
 
 
+def padded(x, pads, fill=0.0):
+    """x [B, H, W, C] with so many more rows and columns at ((top, bottom), (left, right)), fewer where negative."""
+    return lax.pad(x, jnp.asarray(fill, x.dtype), ((0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)))
+
+
 def taps(x, window, stride, padding, fill=0.0):
     """The window's pixels in reading order: a list of window^2 arrays [B, h, w, C].
 
     The barrier keeps XLA from computing what x comes from anew for every slice.
     """
-    x = jnp.pad(
-        lax.optimization_barrier(x),
-        ((0, 0), (padding, padding), (padding, padding), (0, 0)),
-        constant_values=fill,
-    )
+    x = padded(lax.optimization_barrier(x), ((padding, padding),) * 2, fill)
     h, w = ((n - window) // stride * stride + 1 for n in x.shape[1:3])
     return [x[:, i : i + h : stride, j : j + w : stride] for i in range(window) for j in range(window)]
 
@@ -59,9 +60,7 @@ def untap(taps, window, stride, padding, size):
 
 def _shift(t, down, right, sizes):
     """[B, *sizes, C] whose pixel (y, x) is t's (y + down, x + right), zero outside."""
-    h, w = t.shape[1:3]
-    edges = ((0, 0, 0), (-down, sizes[0] + down - h, 0), (-right, sizes[1] + right - w, 0), (0, 0, 0))
-    return lax.pad(t, jnp.zeros((), t.dtype), edges)
+    return padded(t, [(-shift, size + shift - n) for shift, size, n in zip((down, right), sizes, t.shape[1:3])])
 
 
 def under(x, tap, stride, padding, size):

@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 
 from ssljax.models.fast.fusion import apart
+from ssljax.models.fast.slices import padded
 
 _POINTS = (0, 2 / 3, -2 / 3, 3 / 2, -3 / 2)  # and infinity
 _SIZE = len(_POINTS) + 1  # pixels of an input tile's side
@@ -83,17 +84,17 @@ def _combine(matrix, parts):
 def _input_tiles(x, kernel, pads, grid):
     """The transformed tiles, each with the pixels that its outputs reach: [36, B * rows * columns, C]."""
     m, matrix = _SIZE + 1 - kernel, matrices(kernel)[2]
-    edges = [(low, t * m + kernel - 1 - n - low, 0) for n, (low, _), t in zip(x.shape[1:3], pads, grid)]
-    x = apart(lambda x: lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0))), x)
+    pads = [(low, t * m + kernel - 1 - n - low) for n, (low, _), t in zip(x.shape[1:3], pads, grid)]
+    x = apart(lambda x: padded(x, pads), x)
     return _transform(x, matrix, m, grid)
 
 
 def _output_tiles(g, matrix, grid):
     """The transformed tiles of a gradient: [36, B * rows * columns, D]."""
     m = matrix.shape[1]
-    edges = [(0, t * m - n) for n, t in zip(g.shape[1:3], grid)]
-    if any(high for _, high in edges):
-        g = apart(lambda g: jnp.pad(g, ((0, 0), *edges, (0, 0))), g)
+    pads = [(0, t * m - n) for n, t in zip(g.shape[1:3], grid)]
+    if any(high for _, high in pads):
+        g = apart(lambda g: padded(g, pads), g)
     return _transform(g, matrix, m, grid)
 
 
