@@ -9,11 +9,11 @@ from jax import lax
 
 from ssljax.models.fast import winograd
 from ssljax.models.fast.fusion import apart
-from ssljax.models.fast.slices import interleave, padded, under
+from ssljax.models.fast.slices import fold, interleave, padded, taps, under
 
 LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 _FEW = 9  # inputs of an output pixel: 3x3 of a gray image
-_TAPS = 16  # channels from which on a matrix product for each tap pays, measured with AVX2
+_WIDE = 16  # channels from which on a matrix product for each tap, or a convolution's input gradient, pays, with AVX2
 
 
 def plain(x, w, stride, pads, *, groups=1, kernel_dilation=1):
@@ -67,12 +67,10 @@ def _large_conv(x, w, stride, pads):
 
 def _few_conv(x, w, stride, pads):
     """The sum of one product for each input of an output pixel: for a first layer, whose inputs are few."""
-    x = padded(lax.optimization_barrier(x), pads)
-    h, wd = ((n - k) // stride * stride + 1 for n, k in zip(x.shape[1:3], w.shape))
-    places = np.ndindex(w.shape[:3])
-    return lax.optimization_barrier(
-        sum(x[:, i : i + h : stride, j : j + wd : stride, c : c + 1] * w[i, j, c] for i, j, c in places)
-    )
+    pixels = taps(x, w.shape[:2], stride, pads)
+    weights = w.reshape(len(pixels), *w.shape[2:])
+    places = np.ndindex(weights.shape[:2])
+    return lax.optimization_barrier(sum(pixels[tap][..., c : c + 1] * weights[tap, c] for tap, c in places))
 
 
 def _large_conv_forward(x, w, stride, pads):
@@ -92,7 +90,7 @@ def filter_gradient(x, g, kernel, stride, pads):
     shape = *kernel, x.shape[3], g.shape[3]
     if winograd.pays(x, shape, stride, pads):
         return winograd.filter_gradient(x, g, kernel[0], pads)
-    if stride > 1 and x.shape[3] >= _TAPS:
+    if stride > 1 and x.shape[3] >= _WIDE:
         return _tap_products(x, g, kernel, stride, pads)
     return _conv_gradient(x, g, kernel, stride, pads)
 
@@ -127,7 +125,15 @@ def _conv_gradient(x, g, kernel, stride, pads):
 
 
 def input_gradient(g, w, stride, pads, size):
-    """[B, *size, C]: ordinary convolutions of g, one for each of the stride^2 phases of the input's pixels."""
+    """[B, *size, C]: by the quickest form for the shapes at hand."""
+    if w.shape[2] < _WIDE:
+        pixels = _product(g, w.reshape(-1, w.shape[3]).T)
+        return fold(pixels, w.shape[:2], stride, pads, tuple(size))
+    return _phase_convs(g, w, stride, pads, size)
+
+
+def _phase_convs(g, w, stride, pads, size):
+    """Ordinary convolutions of g, one for each of the stride^2 phases of the input's pixels."""
     flipped = w[::-1, ::-1].transpose(0, 1, 3, 2)
 
     def phase(taps, shifts, sizes):

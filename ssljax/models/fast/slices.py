@@ -1,7 +1,13 @@
 """Windows and phases of a map as slices of it."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+
+from ssljax.models.fast.fusion import apart
 
 
 def interleave(phase, kernel, stride, padding, size):
@@ -34,33 +40,55 @@ def padded(x, pads, fill=0.0):
     return lax.pad(x, jnp.asarray(fill, x.dtype), ((0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)))
 
 
-def taps(x, window, stride, padding, fill=0.0):
-    """The window's pixels in reading order: a list of window^2 arrays [B, h, w, C].
+def taps(x, kernel, stride, pads, fill=0.0):
+    """The windows' pixels, a tap of the kernel after the other in reading order: a list of arrays [B, h, w, C].
 
     The barrier keeps XLA from computing what x comes from anew for every slice.
     """
-    x = padded(lax.optimization_barrier(x), ((padding, padding),) * 2, fill)
-    h, w = ((n - window) // stride * stride + 1 for n in x.shape[1:3])
-    return [x[:, i : i + h : stride, j : j + w : stride] for i in range(window) for j in range(window)]
+    x = padded(lax.optimization_barrier(x), pads, fill)
+    h, w = ((n - k) // stride * stride + 1 for n, k in zip(x.shape[1:3], kernel))
+    return [x[:, i : i + h : stride, j : j + w : stride] for i, j in np.ndindex(*kernel)]
 
 
-def untap(taps, window, stride, padding, size):
+def untap(taps, kernel, stride, pads, size):
     """The transpose of `taps`: [B, *size, C], each pixel the sum over the windows and taps that hold it."""
 
     def phase(reached, shifts, sizes):
         parts = [
-            _shift(taps[i * window + j], shifts[0] - m, shifts[1] - n, sizes)
+            _shift(taps[i * kernel[1] + j], shifts[0] - m, shifts[1] - n, sizes)
             for m, i in enumerate(reached[0])
             for n, j in enumerate(reached[1])
         ]
         return sum(parts) if parts else jnp.zeros((taps[0].shape[0], *sizes, taps[0].shape[-1]), taps[0].dtype)
 
-    return interleave(phase, (window, window), stride, (padding, padding), size)
+    return interleave(phase, kernel, stride, [low for low, _ in pads], size)
 
 
 def _shift(t, down, right, sizes):
     """[B, *sizes, C] whose pixel (y, x) is t's (y + down, x + right), zero outside."""
     return padded(t, [(-shift, size + shift - n) for shift, size, n in zip((down, right), sizes, t.shape[1:3])])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def unfold(x, kernel, stride, pads):
+    """The windows' pixels side by side: [B, h, w, taps * C] ("im2col")."""
+    return apart(lambda x: jnp.concatenate(taps(x, kernel, stride, pads), -1), x)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4))
+def fold(y, kernel, stride, pads, size):
+    """The transpose of `unfold`: [B, *size, C]."""
+    return apart(lambda y: untap(jnp.split(y, np.prod(kernel), -1), kernel, stride, pads, size), y)
+
+
+unfold.defvjp(
+    lambda x, *given: (unfold(x, *given), x[..., 0]),
+    lambda kernel, stride, pads, x, g: (fold(g, kernel, stride, pads, x.shape[1:3]),),
+)
+fold.defvjp(
+    lambda y, *given: (fold(y, *given), None),
+    lambda kernel, stride, pads, size, _, g: (unfold(g, kernel, stride, pads),),
+)
 
 
 def under(x, tap, stride, padding, size):

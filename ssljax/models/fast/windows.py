@@ -10,14 +10,19 @@ from jax import lax
 from ssljax.models.fast.slices import taps, under, untap
 
 
+def _square(window, stride, padding):
+    """As slices.taps has it."""
+    return (window, window), stride, ((padding, padding), (padding, padding))
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def max_pool(x, window, stride, padding):
     """As conv.max_pool."""
-    return functools.reduce(jnp.maximum, taps(x, window, stride, padding, -jnp.inf))
+    return functools.reduce(jnp.maximum, taps(x, *_square(window, stride, padding), -jnp.inf))
 
 
 def _max_pool_forward(x, window, stride, padding):
-    first, *rest = taps(x, window, stride, padding, -jnp.inf)
+    first, *rest = taps(x, *_square(window, stride, padding), -jnp.inf)
     best, index = first, jnp.zeros(first.shape, jnp.uint8)
     for i, tap in enumerate(rest, 1):  # of equal pixels the first one is the maximum, as in XLA
         index, best = jnp.where(tap > best, jnp.uint8(i), index), jnp.maximum(best, tap)
@@ -28,7 +33,7 @@ def _max_pool_backward(window, stride, padding, residuals, g):
     index, empty = residuals
     g = lax.optimization_barrier(g)
     parts = [jnp.where(index == i, g, 0) for i in range(window**2)]
-    return (untap(parts, window, stride, padding, empty.shape[1:3]),)
+    return (untap(parts, *_square(window, stride, padding), empty.shape[1:3]),)
 
 
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
@@ -37,7 +42,7 @@ max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def sum_pool(x, window, stride, padding):
     """The sums of the windows of x [B, H, W, C] -> [B, h, w, C], padded with zeros."""
-    return sum(taps(x, window, stride, padding))
+    return sum(taps(x, *_square(window, stride, padding)))
 
 
 def _sum_pool_forward(x, window, stride, padding):
@@ -46,7 +51,7 @@ def _sum_pool_forward(x, window, stride, padding):
 
 def _sum_pool_backward(window, stride, padding, empty, g):
     g = lax.optimization_barrier(g)
-    return (untap([g] * window**2, window, stride, padding, empty.shape[1:3]),)
+    return (untap([g] * window**2, *_square(window, stride, padding), empty.shape[1:3]),)
 
 
 sum_pool.defvjp(_sum_pool_forward, _sum_pool_backward)
@@ -56,7 +61,7 @@ sum_pool.defvjp(_sum_pool_forward, _sum_pool_backward)
 def depthwise(x, w, stride, padding):
     """x [B, H, W, C], w [k, k, 1, C]: every channel with its own kernel, as a sum of scaled slices."""
     k = w.shape[0]
-    return sum(tap * v for tap, v in zip(taps(x, k, stride, padding), w.reshape(k * k, -1)))
+    return sum(tap * v for tap, v in zip(taps(x, *_square(k, stride, padding)), w.reshape(k * k, -1)))
 
 
 def _depthwise_forward(x, w, stride, padding):
@@ -66,7 +71,7 @@ def _depthwise_forward(x, w, stride, padding):
 def _depthwise_backward(stride, padding, residuals, g):
     (x, w), g = residuals, lax.optimization_barrier(g)
     k = w.shape[0]
-    dx = untap([g * v for v in w.reshape(k * k, -1)], k, stride, padding, x.shape[1:3])
+    dx = untap([g * v for v in w.reshape(k * k, -1)], *_square(k, stride, padding), x.shape[1:3])
     dw = [_tap_gradient(x, g, tap, stride, padding) for tap in np.ndindex(k, k)]
     return dx, jnp.stack(dw).reshape(w.shape)
 
