@@ -139,7 +139,7 @@ if __name__ == '__main__':
     if sys.argv[1:2] == ['--point']:
         from ssljax import platform
 
-        platform.tune_malloc()
+        platform.tune_cpu()
         worker.answer(point(*json.loads(sys.argv[2])))
     else:
         main(sys.argv[1:])

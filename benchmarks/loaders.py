@@ -185,5 +185,5 @@ def main(text: str) -> None:
 
 
 if __name__ == '__main__':
-    platform.tune_malloc()
+    platform.tune_cpu()
     main(*sys.argv[1:])

@@ -154,5 +154,5 @@ def main(text: str, dtype: str) -> None:
 
 
 if __name__ == '__main__':
-    platform.tune_malloc()
+    platform.tune_cpu()
     main(*sys.argv[1:])

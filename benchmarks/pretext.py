@@ -52,5 +52,5 @@ def main(path, *tasks):
 
 
 if __name__ == '__main__':
-    platform.tune_malloc()
+    platform.tune_cpu()
     main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""What makes the CPU backend fast that is not a matter of the models: a compiler option and the allocator."""
+"""What makes the CPU backend fast that is not a matter of the models: a compiler option, threads, the allocator."""
 
 import ctypes
 import functools
@@ -44,21 +44,23 @@ def _accepted(options: dict[str, str]) -> dict[str, str]:
     return options
 
 
-def tune_malloc() -> bool:
-    """Keeps freed memory in the process, so that large temporaries are not paged in anew at every step.
+def tune_cpu() -> bool:
+    """Lets large temporaries stay in the process, and each thread have small ones of its own; call it at the start.
 
-    Sets glibc's M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD for the process; call it before the first
-    large allocation. One arena, because the others, which a thread of XLA's may have, cannot hold more than 64 MiB and
-    map and unmap what is larger. The process then returns little memory to the system. Returns whether it took effect;
-    it does nothing and returns False without glibc.
+    Sets glibc's M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD, so that freed memory is not given back to the system, to be
+    paged in anew at every step; the process then returns little. Only the first thread's arena can hold more than 64
+    MiB at a time, so programs are made to run in the thread that calls them (`jax_cpu_enable_async_dispatch`): the
+    first has their temporaries, once, and XLA's threads have arenas for what they allocate, thousands of small pieces a
+    step, without waiting for each other. Returns whether the allocator was set; without glibc it is not.
     """
+    jax.config.update('jax_cpu_enable_async_dispatch', False)
     if not sys.platform.startswith('linux'):
         return False
     libc = ctypes.CDLL(None)
     if not hasattr(libc, 'gnu_get_libc_version'):
         return False
-    trim_threshold, top_pad, mmap_max, arena_max = -1, -2, -4, -8  # malloc.h
-    settings = ((arena_max, 1), (mmap_max, 0), (trim_threshold, -1), (top_pad, 64 * 2**20))
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
+    settings = ((mmap_max, 0), (trim_threshold, -1), (top_pad, 64 * 2**20))
     return all([libc.mallopt(name, value) for name, value in settings])
 
 

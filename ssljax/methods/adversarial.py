@@ -60,7 +60,8 @@ def make(
         """([(logits [B, K'], features [B, D]) of each batch, passed as one through the classifier], its new state)."""
         k_noise, k_drop = jax.random.split(key)
         x = jnp.concatenate(batches)
-        x += options.input_noise * jax.random.normal(k_noise, x.shape)
+        if options.input_noise:
+            x += options.input_noise * jax.random.normal(k_noise, x.shape)
         outputs, state = network.apply(net, params, state, x, train=True, key=k_drop)
         ends = [sum(len(b) for b in batches[: i + 1]) for i in range(len(batches) - 1)]
         parts = (jnp.split(y, ends) for y in (outputs['head'], pool_features(outputs['backbone'], cfg.pool)))
