@@ -10,6 +10,8 @@ from ssljax import platform
 from ssljax.config import base
 from ssljax.sharding import make_mesh
 
+# Tests compile much and run little of it.
+os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true')
 # What one test has compiled, the others, in this process or another, do not compile again.
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(Path(__file__).parents[1] / '.pytest_cache/compiled'))
 platform.keep_compiled()
