@@ -11,21 +11,13 @@ from pathlib import Path
 
 import jax
 
+_LIBRARIES = 'jax jaxlib flax optax orbax-checkpoint numpy pillow simplejpeg tensorflow-datasets'.split()
+
 
 def versions() -> dict:
     """Versions of Python, the libraries that can change a number, and this code."""
     out = {'python': platform.python_version()}
-    for name in (
-        'jax',
-        'jaxlib',
-        'flax',
-        'optax',
-        'orbax-checkpoint',
-        'numpy',
-        'pillow',
-        'simplejpeg',
-        'tensorflow-datasets',
-    ):
+    for name in _LIBRARIES:
         try:
             out[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

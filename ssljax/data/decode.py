@@ -48,7 +48,7 @@ def opened(data, size=0):
 def _jpeg(data, size):
     height, width, space, _ = simplejpeg.decode_jpeg_header(data)
     fraction = next((n for n in (8, 4, 2) if size and min(height, width) >= n * size), 1)
-    least = {'min_height': -(-height // fraction), 'min_width': -(-width // fraction)} if fraction > 1 else {}
+    least = {'min_height': -(-height // fraction), 'min_width': -(-width // fraction)}
     return simplejpeg.decode_jpeg(data, _PLAIN[space], **least)
 
 

@@ -82,8 +82,8 @@ def fold(y, kernel, stride, pads, size):
 
 
 unfold.defvjp(
-    lambda x, *given: (unfold(x, *given), x[..., 0]),
-    lambda kernel, stride, pads, x, g: (fold(g, kernel, stride, pads, x.shape[1:3]),),
+    lambda x, *given: (unfold(x, *given), x[:0]),  # the empty array carries the shape
+    lambda kernel, stride, pads, empty, g: (fold(g, kernel, stride, pads, empty.shape[1:3]),),
 )
 fold.defvjp(
     lambda y, *given: (fold(y, *given), None),
