@@ -39,7 +39,7 @@ def measure(what: dict, paths, *, peer: str = '', rounds: int = 3, seconds: floa
     seconds from a cold start to the first batch; 'first_epoch', images/s with the start in it; 'later', images/s of
     later epochs. Ours have 'waits', the share of the time that a small network waits for data, 'train_images_s', and
     with a peer 'ratio', of 'first_epoch' and 'later' to those of the better peer by the latter, named in 'to'. The
-    first row has 'parts', microseconds an image on one core, and 'import_tensorflow', seconds.
+    first row has 'parts', microseconds an image on one core.
 
     Args:
       what: arguments of benchmarks.loaders.Loaders.
@@ -71,7 +71,8 @@ def measure(what: dict, paths, *, peer: str = '', rounds: int = 3, seconds: floa
         for row in rows[: len(paths)]:
             trained = own.ask(f'train {row["path"]} {seconds}')
             row |= {'waits': trained['waits'], 'train_images_s': trained['images_s']}
-        rows[0] |= own.ready | ({} if 'tfds' in paths else {'parts': own.ask('parts')})
+        if 'tfds' not in paths:
+            rows[0]['parts'] = own.ask('parts')
     if peer:
         best = max(rows[len(paths) :], key=lambda row: row['later']['median'])
         for row in rows[: len(paths)]:

@@ -21,7 +21,6 @@ from ssljax import config as configs
 from ssljax import platform
 from ssljax.data import decode, folder, sources
 from ssljax.data import feed as feeds
-from ssljax.data.stream import import_tensorflow
 from ssljax.sharding import make_mesh
 
 PARTS = 512  # images
@@ -178,10 +177,7 @@ def _ready(feed, payload) -> None:
 def main(text: str) -> None:
     """Serves one set of images."""
     loaders = Loaders(**json.loads(text))
-    began = time.perf_counter()
-    import_tensorflow()
-    ready = {'import_tensorflow': time.perf_counter() - began}
-    worker.serve_calls(ready, {'measure': loaders.measure, 'train': loaders.train, 'parts': loaders.parts})
+    worker.serve_calls({}, {'measure': loaders.measure, 'train': loaders.train, 'parts': loaders.parts})
 
 
 if __name__ == '__main__':

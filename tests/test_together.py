@@ -89,8 +89,6 @@ def test_a_signal_leaves_nothing(tiny, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('change', [{'transfer.scratch.patience': 2}, {'data.path': 'stream'}])
 def test_what_cannot_be_trained_together(tiny, tmp_path, change):
-    if change.get('data.path'):
-        pytest.importorskip('tensorflow')
     tiny.update_from_flattened_dict(change)
     assert not any(together.can(run) for run in prepared(tiny, tmp_path)[1])
 

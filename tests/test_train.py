@@ -138,7 +138,6 @@ def test_one_device_and_four_devices_agree(tmp_path):
 
 
 def test_streamed_training_equals_resident_training(tiny, tmp_path):
-    pytest.importorskip('tensorflow')
     resident = quiet_run(tiny, tmp_path / 'resident')
     tiny.data.path = 'stream'
     stream = quiet_run(tiny, tmp_path / 'stream')

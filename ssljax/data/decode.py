@@ -8,7 +8,7 @@ from PIL import Image, ImageOps, features
 
 VERSION = 1  # of `decode`: to be raised with any change of its pixels: no cache of older ones is read
 _MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
-_TURNED = b'Exif\0\0', b'http://ns.adobe.com/xap/'  # what precedes an orientation in a JPEG
+_EXIF, _XMP = b'Exif\0\0', b'http://ns.adobe.com/xap/'  # what precedes an orientation in a JPEG
 _PLAIN = {'Gray': 'GRAY', 'YCbCr': 'RGB', 'RGB': 'RGB'}  # colour spaces, and how they are decoded
 
 
@@ -34,7 +34,7 @@ def opened(data, size=0):
     A large JPEG has a reduced size, as in `decode`. Plain ones take an eighth of Pillow's time for the same pixels,
     small ones above all; what their decoder does not take is Pillow's to decode, or to refuse.
     """
-    if data[:2] == b'\xff\xd8' and not any(mark in data for mark in _TURNED):
+    if data.startswith(b'\xff\xd8') and _EXIF not in data and _XMP not in data:
         try:
             return _jpeg(data, size)
         except (ValueError, KeyError):
@@ -47,7 +47,9 @@ def opened(data, size=0):
 
 def _jpeg(data, size):
     height, width, space, _ = simplejpeg.decode_jpeg_header(data)
-    fraction = next((n for n in (8, 4, 2) if size and min(height, width) >= n * size), 1)
+    if not size:
+        return simplejpeg.decode_jpeg(data, _PLAIN[space])
+    fraction = next((n for n in (8, 4, 2) if min(height, width) >= n * size), 1)
     least = {'min_height': -(-height // fraction), 'min_width': -(-width // fraction)}
     return simplejpeg.decode_jpeg(data, _PLAIN[space], **least)
 

@@ -1,6 +1,8 @@
 """A set of encoded images: decoded when they are read, once into memory, or once on disk (cache.py)."""
 
+import contextlib
 import hashlib
+import threading
 import zlib
 
 import numpy as np
@@ -11,6 +13,8 @@ from ssljax.data import decode
 from ssljax.data.memory import empty_images, parallel
 
 _DIGEST_BYTES = 2 << 30
+_SMALL = 4096  # bytes of a file
+_TURN = threading.Lock()
 
 
 class FileImages:
@@ -38,6 +42,9 @@ class FileImages:
         self._corrupt, self._like = corrupt, like
         self._named, self._array, self._decoded = set(), None, None
         self._crcs = {}
+        # Threads that decode small files wait longer for Python's lock than one of them takes for the files of all.
+        small = sum(files.sizes[n] for n in self._order) < _SMALL * len(self._order)
+        self._turn = _TURN if small else contextlib.nullcontext()
 
     def __len__(self):
         return len(self._order)
@@ -97,8 +104,9 @@ class FileImages:
                 images[i] = self._one(rows[i])
             return images
         images = np.empty((len(rows), *self.shape), np.uint8)
-        for i, row in enumerate(rows):
-            images[i] = self._one(row)
+        with self._turn:
+            for i, row in enumerate(rows):
+                images[i] = self._one(row)
         return images
 
     def decode_all(self):
@@ -131,12 +139,13 @@ class FileImages:
 
         def run(start, stop):
             images = np.zeros((stop - start, *self.shape), np.uint8)
-            for row in range(start, stop):
-                image = self._decode(row)
-                if isinstance(image, Exception):
-                    bad[row] = image
-                else:
-                    images[row - start] = image
+            with self._turn:
+                for row in range(start, stop):
+                    image = self._decode(row)
+                    if isinstance(image, Exception):
+                        bad[row] = image
+                    else:
+                        images[row - start] = image
             put(start, images)
 
         parallel(run, len(self), 64)

@@ -1,4 +1,4 @@
-"""Batches on the device: from an array that lies there (resident), or read ahead by tf.data (stream).
+"""Batches on the device: from an array that lies there (resident), or read ahead by threads (stream).
 
 The batches are one infinite concatenation of the permutations of each epoch, each from (seed, epoch); step t
 takes the places [t * B, (t + 1) * B) of it. So a batch depends on (seed, step) alone: not on the path, the
@@ -7,7 +7,6 @@ special case.
 """
 
 import collections
-import concurrent.futures
 import functools
 import time
 
@@ -16,9 +15,9 @@ import numpy as np
 from absl import logging
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ssljax.data import stream
-from ssljax.data.memory import cores, fits
+from ssljax.data.memory import fits
 from ssljax.data.partition import permutation
+from ssljax.data.stream import read_ahead
 from ssljax.sharding import check_batch, replicated
 
 _AHEAD = 2  # batches on the device beyond the one in use
@@ -125,7 +124,6 @@ def make_feed(split, *, batch_size, seed, mesh, path='auto'):
     Raises:
       ValueError: the split is empty, the batch does not divide, or the set does not fit and `path` is
         'resident'.
-      ImportError: a stream is needed and TensorFlow is missing.
     """
     if path not in ('auto', 'resident', 'stream'):
         raise ValueError(f"config.data.path={path!r} is not one of 'auto', 'resident' and 'stream'.")
@@ -151,8 +149,6 @@ def make_feed(split, *, batch_size, seed, mesh, path='auto'):
             )
         else:
             path = 'stream'
-    if path == 'stream':
-        stream.import_tensorflow()
     logging.info('Feed: %d images of shape %s, path %s.', len(split), split.shape, path)
     return Feed(split, batch_size=batch_size, seed=seed, mesh=mesh, path=path)
 
@@ -198,36 +194,25 @@ def eval_batches(split, *, batch_size, mesh):
     places = local_places(mesh, batch_size)
     on_device = split.images.on_device.get(mesh)
 
-    def read(start):
-        mine = start + places
-        real = mine < len(split)
-        inside = np.minimum(mine, len(split) - 1)
-        batch = {
-            'label': np.where(real, split.labels[inside], -1).astype(np.int32),
-            'mask': real.astype(np.float32),
-        }
-        if on_device is None:
-            batch['image'] = np.zeros((len(mine), *split.shape), np.uint8)
-            batch['image'][real] = split.read(mine[real])
-        else:
-            batch['image'] = split.rows[inside].astype(np.int32)
+    rows = (start + places for start in range(0, len(split), batch_size))
+    rows = (batch[batch < len(split)] for batch in rows)
+    if on_device is None:
+        batches = read_ahead(split, rows, 1)
+    else:
+        batches = ((batch, split.rows[batch].astype(np.int32)) for batch in rows)
+    for batch, image in batches:
+        batch = {'image': (image, 0), 'label': (split.labels[batch], -1), 'mask': (np.ones(len(batch), np.float32), 0)}
+        batch = {name: _filled(array, len(places), value) for name, (array, value) in batch.items()}
         batch = _place(batch, sharding, 0, batch_size)
         if on_device is not None:
             batch['image'] = _gather(on_device, batch['image'], batch['mask'])
-        return batch
+        yield batch
 
-    starts = range(0, len(split), batch_size)
-    if on_device is not None:
-        yield from map(read, starts)
-        return
-    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
-        queue = collections.deque()
-        for start in starts:
-            queue.append(pool.submit(read, start))
-            if len(queue) > cores():
-                yield queue.popleft().result()
-        while queue:
-            yield queue.popleft().result()
+
+def _filled(array, n, value):
+    if len(array) == n:
+        return array
+    return np.concatenate([array, np.full((n - len(array), *array.shape[1:]), value, array.dtype)])
 
 
 @jax.jit
@@ -272,11 +257,10 @@ def _resident_items(split, batch_size, seed, places, start, stop, k):
 
 
 def _stream_items(split, batch_size, seed, places, start, stop, k):
-    def read(step):
-        rows = batch_indices(len(split), batch_size, seed, step, step + 1)[0, places]
-        return split.read(rows), split.labels[rows], rows
-
-    return stream.batches(read, start, stop, k, (len(places), *split.shape), _AHEAD)
+    firsts = range(start, stop, k)
+    index = (batch_indices(len(split), batch_size, seed, i, min(i + k, stop))[:, places] for i in firsts)
+    for rows, images in read_ahead(split, index, _AHEAD):
+        yield {'image': images, 'label': split.labels[rows], 'index': rows}
 
 
 def local_places(mesh, batch_size):

@@ -15,7 +15,6 @@ from ssljax.data.encoded import FileImages
 from ssljax.data.memory import empty_images, fits, parallel
 from ssljax.data.partition import carve_test
 from ssljax.data.split import ArrayImages, Split, concat
-from ssljax.data.stream import import_tensorflow
 
 
 class Source(NamedTuple):
@@ -317,14 +316,18 @@ def _tfds(name, config):
     TFRecord has none, so its encoded images are held in memory.
     """
     try:
-        import_tensorflow()
+        import tensorflow as tf
         import tensorflow_datasets as tfds
     except ImportError as e:
         raise ImportError(
-            f"config.data.source='tfds:{name}' needs TensorFlow and its Datasets ({e.__cause__ or e}): pip "
+            f"config.data.source='tfds:{name}' needs TensorFlow and its Datasets ({e}): pip "
             "install tensorflow tensorflow-datasets importlib_resources, or use a 'folder:' or 'npz:' "
             'source.'
         ) from e
+    try:
+        tf.config.set_visible_devices([], 'GPU')
+    except RuntimeError:  # too late: the caller has used TensorFlow before
+        pass
     try:
         builder = tfds.builder(name, data_dir=config.data_dir or None)
     except (tfds.core.DatasetNotFoundError, AssertionError) as e:

@@ -4,7 +4,6 @@ import json
 import math
 
 import numpy as np
-import pytest
 
 from benchmarks import growth
 
@@ -20,7 +19,6 @@ def test_each_curve_has_rows_and_the_figure_is_drawn(tmp_path, monkeypatch):
 
 
 def test_a_stream_is_read_from_end_to_end():
-    pytest.importorskip('tensorflow')
     assert growth.point('stream', 16, 100, 0.0)['steps'] == math.ceil(100 / 16)
 
 
