@@ -13,7 +13,7 @@ def variables(key, backbone='nin', channels=3, layer='', method='rotation', bloc
     c.transfer.layer = layer
     batch = {'image': np.zeros((1, 16, 16, channels), np.uint8)}
     make = rotation.make(c, (16, 16, channels)) if method == 'rotation' else supervised.make(c, 5)
-    return make.init(key, batch)
+    return jax.jit(lambda key: make.init(key, batch))(key)
 
 
 def test_takes_weights_and_statistics_and_leaves_the_upper_layers(key):

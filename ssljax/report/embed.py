@@ -1,6 +1,7 @@
 """The 2-D map of test features."""
 
 import hashlib
+import sys
 import warnings
 import zipfile
 
@@ -10,6 +11,7 @@ from ssljax import files
 from ssljax.report.draw import CLASS_COLORS, MARKERS, as_img, new_figure, shorten
 
 MOST = 2000
+NEIGHBORS = 15
 FEWEST_FOR_UMAP = 30
 
 
@@ -29,17 +31,35 @@ def embed(features, seed=0):
     if n < FEWEST_FOR_UMAP:
         return principal(features, 2, seed), f'PCA, for UMAP wants at least {FEWEST_FOR_UMAP} images'
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            import umap  # takes seconds, and its numba code about 20 more to compile
+        make = _umap()
     except ImportError:
         return principal(features, 2, seed), 'PCA, for umap-learn is not installed'
+    from sklearn.neighbors import NearestNeighbors
+
     reduced = principal(features, 50, seed) if width > 50 else features
+    # What UMAP would find itself, by code that numba takes 6 seconds to compile.
+    distances, nearest = NearestNeighbors(n_neighbors=NEIGHBORS).fit(reduced).kneighbors(reduced)
+    known = nearest, distances.astype(np.float32), None
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        xy = umap.UMAP(random_state=seed, n_neighbors=15, min_dist=0.1).fit_transform(reduced)
-    how = 'UMAP (15 neighbours, min_dist 0.1' + (', first 50 principal components)' if width > 50 else ')')
-    return np.asarray(xy, np.float32), how
+        xy = make(random_state=seed, n_neighbors=NEIGHBORS, min_dist=0.1, precomputed_knn=known).fit_transform(reduced)
+    how = f'UMAP ({NEIGHBORS} neighbours, min_dist 0.1'
+    return np.asarray(xy, np.float32), how + (', first 50 principal components)' if width > 50 else ')')
+
+
+def _umap():
+    """The class UMAP, without the import of TensorFlow, for seconds, that umap-learn tries for another one."""
+    hidden = 'tensorflow' not in sys.modules
+    if hidden:
+        sys.modules['tensorflow'] = None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            from umap import UMAP
+    finally:
+        if hidden:
+            del sys.modules['tensorflow']
+    return UMAP
 
 
 def principal(features, components, seed):

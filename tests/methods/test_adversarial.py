@@ -29,7 +29,7 @@ def build(name, lr=3e-4, rules='.*=1', **options):
     method = methods.semi(name, config, SHAPE, CLASSES)
     config.semi.optim.update(lr=lr, rules=rules)
     tx, _ = optim.make(config.semi.optim, 20)
-    return method, tx, init_state(method, tx, method.init(KEY, BATCH))
+    return method, tx, compiled(lambda key: init_state(method, tx, method.init(key, BATCH)))(KEY)
 
 
 def test_the_fused_losses_are_the_direct_formulas():

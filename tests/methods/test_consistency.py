@@ -44,7 +44,7 @@ def build(name, lr=0.1, ema=0.9, strong='cutout(3)|color_jitter(0.2, 0.2)', **op
     c.semi.optim.update(name='sgd', lr=lr, schedule='constant')
     method = methods.semi(name, c, SHAPE, CLASSES)
     tx, _ = optim.make(c.semi.optim, 40)
-    return method, tx, init_state(method, tx, method.init(KEY, batch()))
+    return method, tx, compiled(lambda key: init_state(method, tx, method.init(key, batch())))(KEY)
 
 
 def seen(guess, trained=None, **fields):

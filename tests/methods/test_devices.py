@@ -24,7 +24,7 @@ from ssljax import methods, optim
 from ssljax.config import base
 from ssljax.core import init_state, train_step
 
-def run(task, devices):
+def run(task):
     c = base()
     c.pretrain.update(method=task, augment='crop(2)|flip')
     c.semi.optim.update(lr=0.001)
@@ -42,22 +42,26 @@ def run(task, devices):
     else:
         method = methods.pretext(c, (16, 16, 3))
     tx, _ = optim.make((c.semi if task in methods.SEMI else c.pretrain).optim, 3)
-    mesh = jax.make_mesh((devices,), ('data',), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
-    put = lambda tree, *spec: jax.device_put(tree, NamedSharding(mesh, PartitionSpec(*spec)))
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3)).astype(np.uint8)
     batch = {'image': image, 'label': np.arange(16) % 3, 'index': np.arange(16), 'unlabeled': image[::-1]}
     batch |= {'unlabeled_index': np.arange(16), 'unlabeled_label': np.arange(16) % 3}
-    batch = put(batch, 'data') | {'unlabeled_count': 16}
-    ts = put(init_state(method, tx, method.init(jax.random.key(0), batch)))
+    count = {'unlabeled_count': 16}
+    init = jax.jit(lambda key, batch: init_state(method, tx, method.init(key, batch | count)))
+    first = init(jax.random.key(0), batch)
     step = jax.jit(functools.partial(train_step, method, tx, steps=3))
-    losses = []
-    for _ in range(3):
-        ts, metrics = step(ts, batch, jax.random.key(1))
-        losses.append(float(metrics['loss'][0] / metrics['loss'][1]))
-    return losses + [float(optax.tree.norm(ts.params['backbone']))]
+    found = []
+    for devices in 1, 4:
+        mesh = jax.make_mesh((devices,), ('data',), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
+        put = lambda tree, *spec: jax.device_put(tree, NamedSharding(mesh, PartitionSpec(*spec)))
+        ts, split, losses = put(first), put(batch, 'data') | count, []
+        for _ in range(3):
+            ts, metrics = step(ts, split, jax.random.key(1))
+            losses.append(float(metrics['loss'][0] / metrics['loss'][1]))
+        found.append(losses + [float(optax.tree.norm(ts.params['backbone']))])
+    return found
 
 assert jax.device_count() == 4
-print(json.dumps({task: [run(task, n) for n in (1, 4)] for task in sys.argv[1:]}))
+print(json.dumps({task: run(task) for task in sys.argv[1:]}))
 """
 
 

@@ -47,7 +47,7 @@ def built(name, **options):
     """(method with compiled `evaluate` and `show`, params, state)"""
     method = configure(name, **options)[1]
     method = method._replace(**{f: compiled(getattr(method, f)) for f in ('evaluate', 'show')})
-    return method, *split(method.init(KEY, BATCH))
+    return method, *split(compiled(lambda key: method.init(key, BATCH))(KEY))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_the_loss_falls_in_20_steps(config, key, name):
     data = batch()
     if name in methods.PRETEXT:  # images of one class: upright ones
         data = {'image': data['image'][data['label'] == 0], 'label': np.full((data['label'] == 0).sum(), -1)}
-    ts = init_state(method, tx, method.init(key, data))
+    ts = jax.jit(lambda key: init_state(method, tx, method.init(key, data)))(key)
     step = jax.jit(functools.partial(train_step, method, tx, steps=20))
     losses = []
     for _ in range(20):
@@ -84,7 +84,7 @@ def test_a_frozen_backbone_keeps_weights_and_statistics(config, key):
     config.backbone.update(name='nin', blocks=3)
     method = supervised.make(config, CLASSES, frozen=True)
     tx, _ = optim.make(config.transfer.frozen.optim, 5)
-    ts = init_state(method, tx, method.init(key, batch()))
+    ts = jax.jit(lambda key: init_state(method, tx, method.init(key, batch())))(key)
     new, _ = train_step(method, tx, ts, batch(), key, 5)
     for tree in ('params', 'state'):
         before, after = getattr(ts, tree), getattr(new, tree)
@@ -97,7 +97,7 @@ def test_a_frozen_backbone_keeps_weights_and_statistics(config, key):
 def test_training_moves_statistics_and_evaluation_uses_them(config, key):
     config.backbone.update(name='nin', blocks=3)
     method = supervised.make(config, CLASSES)
-    params, state = split(method.init(key, batch()))
+    params, state = split(jax.jit(lambda key: method.init(key, batch()))(key))
     _, (new, _) = method.loss(params, state, None, batch(), key)
     before, after = (
         method.predict(params, state, batch()['image']),
@@ -108,7 +108,7 @@ def test_training_moves_statistics_and_evaluation_uses_them(config, key):
 
 def test_evaluation_leaves_padding_out(config, key):
     method = supervised.make(config, CLASSES)
-    params, state = split(method.init(key, batch()))
+    params, state = split(jax.jit(lambda key: method.init(key, batch()))(key))
     data = batch(10)
     padded = {k: np.concatenate([v, np.zeros_like(v[:6])]) for k, v in data.items()}
     padded['label'][10:] = -1

@@ -22,7 +22,7 @@ def train(config, key, steps=20, lr=0.05):
     config.pretrain.optim.lr = lr
     method = methods.pretext(config, SHAPE)
     tx, _ = optim.make(config.pretrain.optim, steps)
-    ts = init_state(method, tx, method.init(key, batch()))
+    ts = jax.jit(lambda key: init_state(method, tx, method.init(key, batch())))(key)
     step = jax.jit(functools.partial(train_step, method, tx, steps=steps))
     found = []
     for _ in range(steps):
@@ -70,7 +70,7 @@ def test_exemplar_learns_its_images(config, key):
 def test_a_sum_has_one_backbone_and_the_weighted_loss(config, key):
     config.pretrain.update(method='rotation + 0.5*simclr', augment='crop(1)|flip')
     method = methods.pretext(config, SHAPE)
-    params, state = split(method.init(key, batch()))
+    params, state = split(jax.jit(lambda key: method.init(key, batch()))(key))
     assert set(params) == {'backbone', 'rotation.head', 'simclr.projector'}
     data = batch() | {'progress': jnp.float32(0)}
     total, (new, metrics) = method.loss(params, state, None, data, key)
