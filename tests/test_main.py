@@ -18,9 +18,9 @@ from ssljax.log import read
 ROOT = Path(__file__).resolve().parent.parent
 TINY = (
     '--config.data.source=synthetic:8x8x1:3 --config.data.labels=10/class --config.data.val=60 '
-    '--config.pretrain.epochs=0 --config.pretrain.steps=60 --config.pretrain.evals=3 --config.pretrain.batch_size=16 '
-    '--config.transfer.frozen.epochs=0 --config.transfer.frozen.steps=8 --config.transfer.batch_size=15 '
-    '--config.transfer.second.epochs=0 --config.transfer.second.steps=8 --config.seeds=(0,) '
+    '--config.pretrain.epochs=0 --config.pretrain.steps=30 --config.pretrain.evals=3 --config.pretrain.batch_size=16 '
+    '--config.transfer.frozen.epochs=0 --config.transfer.frozen.steps=4 --config.transfer.batch_size=15 '
+    '--config.transfer.second.epochs=0 --config.transfer.second.steps=4 --config.seeds=(0,) '
     '--config.evaluate.figures=False --config.log_every=5'
 ).split()
 
@@ -84,7 +84,7 @@ def test_a_run_writes_its_result(finished):
     assert result['data']['counts'] | {'labeled': 30, 'val': 60} == result['data']['counts']
     assert list((workdir / 'seed0/pretrain').glob('events.out.tfevents*'))
     pretrain = read(workdir / 'seed0/pretrain/metrics.jsonl')
-    assert [r['step'] for r in pretrain if 'val/top1' in r] == [20, 40, 60]
+    assert [r['step'] for r in pretrain if 'val/top1' in r] == [10, 20, 30]
     assert 'Traceback' not in done.stderr and 'Warning' not in done.stderr
 
 

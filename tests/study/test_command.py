@@ -13,6 +13,7 @@ def get_config():
     c.pretrain.method = 'none'
     c.transfer.ways = ('scratch',)
     c.transfer.scratch.update(steps=6, evals=2)
+    c.study.together = 1
     c.transfer.batch_size = 16
     return c
 def sweep(config):
