@@ -47,7 +47,7 @@ class Job(NamedTuple):
 
 
 def table(accelerator: bool) -> dict[str, Job]:
-    """{name: Job}; with an accelerator some batches and the ViT are larger."""
+    """{name: Job}; with an accelerator some batches and the ViT are larger, and there is one more."""
     small = dict(width=128, depth=4, heads=4, patch=4, size=32, batch=64)
     vit_s = dict(width=384, depth=12, heads=6, patch=16, size=224, batch=256, decoder=(512, 8, 16), augment=RESIZED)
     large_images = 64 if accelerator else 16
@@ -62,6 +62,8 @@ def table(accelerator: bool) -> dict[str, Job]:
         Job('sgan_resnet18', 'sgan', 'resnet18', 64, 64, optimiser='adamw', labeled=64, stem='imagenet'),
         Job('fixmatch_wrn28_2', 'fixmatch', 'wrn28_2', 32, views=2, **semi),
     )
+    if accelerator:
+        jobs += (Job('scratch_resnet50', 'scratch', 'resnet50', 224, 256, RESIZED, stem='imagenet'),)
     return {job.name: job for job in jobs}
 
 

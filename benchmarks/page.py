@@ -94,7 +94,8 @@ def growth(record: dict) -> str:
     return markdown(header, rows)
 
 
-TABLES = {'steps': steps, 'input': inputs, 'start': start, 'accuracy': accuracy, 'growth': growth}
+TABLES = {'steps': steps, 'steps_compile': steps, 'steps_bfloat16': steps, 'input': inputs}
+TABLES |= {'start': start, 'accuracy': accuracy, 'growth': growth}
 
 
 def filled(text: str, results: Path) -> str:

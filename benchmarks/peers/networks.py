@@ -25,12 +25,18 @@ def nin(job) -> nn.Module:
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions plus the shortcut (He et al. 2015)."""
+    """Two 3x3 convolutions, or with `bottleneck` 1x1, 3x3, 1x1, to four times the width, plus the shortcut (He et al.
+    2015)."""
 
-    def __init__(self, inputs, outputs, stride):
+    def __init__(self, inputs, width, stride, bottleneck):
         super().__init__()
-        self.branch = nn.Sequential(conv_block(inputs, outputs, 3, stride), conv_block(outputs, outputs, 3, relu=False))
-        nn.init.zeros_(self.branch[1][1].weight)
+        outputs = 4 * width if bottleneck else width
+        if bottleneck:
+            first = conv_block(inputs, width, 1), conv_block(width, width, 3, stride)
+        else:
+            first = (conv_block(inputs, width, 3, stride),)
+        self.branch = nn.Sequential(*first, conv_block(width, outputs, 1 if bottleneck else 3, relu=False))
+        nn.init.zeros_(self.branch[-1][1].weight)
         changed = stride > 1 or inputs != outputs
         self.shortcut = conv_block(inputs, outputs, 1, stride, relu=False) if changed else nn.Identity()
 
@@ -38,15 +44,26 @@ class Residual(nn.Module):
         return F.relu(self.shortcut(x) + self.branch(x))
 
 
-def resnet18(job) -> nn.Module:
+def resnet(job, depths, bottleneck) -> nn.Module:
     """The stem 'cifar' is a 3x3 convolution, 'imagenet' 7x7 of stride 2 and max pooling."""
     cifar = job.stem == 'cifar'
     stem = (conv_block(3, 64, 3),) if cifar else (conv_block(3, 64, 7, 2), nn.MaxPool2d(3, 2, 1))
     layers, last = [*stem], 64
-    for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-        layers += [Residual(last, width, stride), Residual(width, width, 1)]
-        last = width
+    for i, depth in enumerate(depths):
+        for j in range(depth):
+            layers.append(Residual(last, 64 * 2**i, 2 if i and not j else 1, bottleneck))
+            last = 64 * 2**i * (4 if bottleneck else 1)
     return nn.Sequential(*layers)
+
+
+def resnet18(job) -> nn.Module:
+    """18 layers."""
+    return resnet(job, (2, 2, 2, 2), False)
+
+
+def resnet50(job) -> nn.Module:
+    """50 layers, with the stride in the 3x3 convolution."""
+    return resnet(job, (3, 4, 6, 3), True)
 
 
 def alexnet(job) -> nn.Module:

@@ -13,13 +13,14 @@ from benchmarks.jobs import CLASSES
 from benchmarks.peers import augment, networks, vit
 
 NOISE = 100
+WIDTHS = {'nin': 192, 'resnet18': 512, 'resnet50': 2048, 'alexnet': 4096, 'mobilenet': 1024, 'wrn28_2': 128}
 
 
 def parts(job) -> nn.ModuleDict:
     """The networks of a job, under our names."""
     if job.task == 'mae':
         return nn.ModuleDict({'backbone': vit.Vit(job), 'decoder': vit.Decoder(job)})
-    width = {'nin': 192, 'resnet18': 512, 'alexnet': 4096, 'mobilenet': 1024, 'wrn28_2': 128}[job.network]
+    width = WIDTHS[job.network]
     found = {'backbone': getattr(networks, job.network)(job)}
     if job.task == 'simclr':
         found['projector'] = nn.Sequential(
