@@ -51,7 +51,9 @@ class Drawn:
     """Random images that are drawn when they are read: uint8 [count, SIZE, SIZE, 3]."""
 
     def __init__(self, count: int):
-        self.shape, self.on_device, self._count = (SIZE, SIZE, 3), {}, count
+        from ssljax.data.memory import cores
+
+        self.shape, self.on_device, self.readers, self._count = (SIZE, SIZE, 3), {}, cores(), count
 
     def __len__(self):
         return self._count

@@ -1,8 +1,6 @@
 """A set of encoded images: decoded when they are read, once into memory, or once on disk (cache.py)."""
 
-import contextlib
 import hashlib
-import threading
 import zlib
 
 import numpy as np
@@ -10,11 +8,10 @@ from absl import logging
 from PIL import UnidentifiedImageError
 
 from ssljax.data import decode
-from ssljax.data.memory import empty_images, parallel
+from ssljax.data.memory import cores, empty_images, parallel
 
 _DIGEST_BYTES = 2 << 30
 _SMALL = 4096  # bytes of a file
-_TURN = threading.Lock()
 
 
 class FileImages:
@@ -44,7 +41,7 @@ class FileImages:
         self._crcs = {}
         # Threads that decode small files wait longer for Python's lock than one of them takes for the files of all.
         small = sum(files.sizes[n] for n in self._order) < _SMALL * len(self._order)
-        self._turn = _TURN if small else contextlib.nullcontext()
+        self.readers = 1 if small else cores()
 
     def __len__(self):
         return len(self._order)
@@ -104,9 +101,8 @@ class FileImages:
                 images[i] = self._one(rows[i])
             return images
         images = np.empty((len(rows), *self.shape), np.uint8)
-        with self._turn:
-            for i, row in enumerate(rows):
-                images[i] = self._one(row)
+        for i, row in enumerate(rows):
+            images[i] = self._one(row)
         return images
 
     def decode_all(self):
@@ -139,16 +135,15 @@ class FileImages:
 
         def run(start, stop):
             images = np.zeros((stop - start, *self.shape), np.uint8)
-            with self._turn:
-                for row in range(start, stop):
-                    image = self._decode(row)
-                    if isinstance(image, Exception):
-                        bad[row] = image
-                    else:
-                        images[row - start] = image
+            for row in range(start, stop):
+                image = self._decode(row)
+                if isinstance(image, Exception):
+                    bad[row] = image
+                else:
+                    images[row - start] = image
             put(start, images)
 
-        parallel(run, len(self), 64)
+        parallel(run, len(self), 64, self.readers)
         for row in sorted(bad):
             if error := self._refused(row, bad[row]):
                 raise error
@@ -190,7 +185,7 @@ class FileImages:
             def run(start, stop):
                 target[start:stop] = self.read(range(start, stop))
 
-            parallel(run, len(self), 64)
+            parallel(run, len(self), 64, self.readers)
         self._array = target
 
     def in_memory(self):

@@ -54,30 +54,31 @@ class Feed:
         k. Resident: int32 [k, B, 3], for each image its row in the whole set, its label and its place in the split.
         Stream: {'image', 'label', 'index'}.
         """
-        items = self.items(start_step, stop_step, k)
         sharding = NamedSharding(self.mesh, PartitionSpec(None, 'data'))
-        queue = collections.deque()
+        items = self._items(start_step, stop_step, k, lambda item: _place(item, sharding, 1, self.batch_size))
         try:
             while True:
                 begin = time.perf_counter()
                 item = next(items, None)
-                if item is not None:
-                    queue.append(_place(item, sharding, 1, self.batch_size))
                 self._waited += time.perf_counter() - begin
-                if not queue:
+                if item is None:
                     return
-                if item is None or len(queue) > _AHEAD:
-                    yield queue.popleft()
+                yield item
         finally:
             items.close()
 
     def items(self, start_step, stop_step, k=1):
         """As `payloads`, but on the host: numpy arrays of the images that this process supplies."""
+        return self._items(start_step, stop_step, k, lambda item: item)
+
+    def _items(self, start, stop, k, place):
         if k < 1:
             raise ValueError(f'An item of a feed must hold at least one step, got k={k}.')
         make = _resident_items if self.path == 'resident' else _stream_items
         places = local_places(self.mesh, self.batch_size)
-        return make(self._split, self.batch_size, self._seed, places, start_step, stop_step, k)
+        firsts = range(start, stop, k)
+        rows = (batch_indices(self.n, self.batch_size, self._seed, i, min(i + k, stop))[:, places] for i in firsts)
+        return make(self._split, rows, place)
 
     def waited_s(self):
         """Seconds in which the consumer waited for data, over all calls of `payloads`."""
@@ -196,17 +197,18 @@ def eval_batches(split, *, batch_size, mesh):
 
     rows = (start + places for start in range(0, len(split), batch_size))
     rows = (batch[batch < len(split)] for batch in rows)
-    if on_device is None:
-        batches = read_ahead(split, rows, 1)
-    else:
-        batches = ((batch, split.rows[batch].astype(np.int32)) for batch in rows)
-    for batch, image in batches:
+
+    def finish(batch, image):
         batch = {'image': (image, 0), 'label': (split.labels[batch], -1), 'mask': (np.ones(len(batch), np.float32), 0)}
         batch = {name: _filled(array, len(places), value) for name, (array, value) in batch.items()}
-        batch = _place(batch, sharding, 0, batch_size)
-        if on_device is not None:
-            batch['image'] = _gather(on_device, batch['image'], batch['mask'])
-        yield batch
+        return _place(batch, sharding, 0, batch_size)
+
+    if on_device is None:
+        yield from read_ahead(split, rows, 1, finish)
+        return
+    for batch in rows:
+        batch = finish(batch, split.rows[batch].astype(np.int32))
+        yield batch | {'image': _gather(on_device, batch['image'], batch['mask'])}
 
 
 def _filled(array, n, value):
@@ -250,17 +252,18 @@ def _replicate(array, mesh):
     return jax.make_array_from_process_local_data(replicated(mesh), array, array.shape)
 
 
-def _resident_items(split, batch_size, seed, places, start, stop, k):
-    for first in range(start, stop, k):
-        index = batch_indices(len(split), batch_size, seed, first, min(first + k, stop))[:, places]
-        yield np.stack([split.rows[index], split.labels[index], index], -1).astype(np.int32)
+def _resident_items(split, batches, place):
+    queue = collections.deque()
+    for rows in batches:
+        queue.append(place(np.stack([split.rows[rows], split.labels[rows], rows], -1).astype(np.int32)))
+        if len(queue) > _AHEAD:
+            yield queue.popleft()
+    yield from queue
 
 
-def _stream_items(split, batch_size, seed, places, start, stop, k):
-    firsts = range(start, stop, k)
-    index = (batch_indices(len(split), batch_size, seed, i, min(i + k, stop))[:, places] for i in firsts)
-    for rows, images in read_ahead(split, index, _AHEAD):
-        yield {'image': images, 'label': split.labels[rows], 'index': rows}
+def _stream_items(split, batches, place):
+    finish = lambda rows, images: place({'image': images, 'label': split.labels[rows], 'index': rows})
+    return read_ahead(split, batches, _AHEAD, finish)
 
 
 def local_places(mesh, batch_size):

@@ -47,8 +47,9 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def parallel(run, n, size):
-    """Calls run(start, stop) for each piece of 0..n of the given size, in threads; raises the first error."""
-    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+def parallel(run, n, size, threads=None):
+    """Calls run(start, stop) for each piece of 0..n of the given size, in threads, by default one a core; raises the
+    first error."""
+    with concurrent.futures.ThreadPoolExecutor(threads or cores()) as pool:
         for _ in pool.map(lambda start: run(start, min(start + size, n)), range(0, n, size)):
             pass

@@ -4,11 +4,16 @@ import hashlib
 
 import numpy as np
 
-from ssljax.data.memory import empty_images, parallel
+from ssljax.data.memory import cores, empty_images, parallel
 
 
 class ArrayImages:
-    """Images that lie in memory: uint8 [N, H, W, C]. Never written to: device arrays may share the memory."""
+    """Images that lie in memory: uint8 [N, H, W, C]. Never written to: device arrays may share the memory.
+
+    Attributes:
+      shape: (H, W, C).
+      readers: how many threads should read at a time.
+    """
 
     def __init__(self, array):
         if array.ndim != 4 or array.dtype != np.uint8 or not 1 <= array.shape[3] <= 4:
@@ -16,6 +21,7 @@ class ArrayImages:
                 f'Images must be uint8 [N, H, W, C] with 1 to 4 channels, got {array.dtype} {list(array.shape)}.'
             )
         self.shape = array.shape[1:]
+        self.readers = cores()
         self.on_device, self.joined = {}, {}
         self._array = array
 
@@ -52,6 +58,7 @@ class JoinedImages:
 
     def __init__(self, parts):
         self.shape = parts[0].shape
+        self.readers = max(part.readers for part in parts)
         self.on_device, self.joined = {}, {}
         self._parts = parts
         self._starts = np.cumsum([0] + [len(part) for part in parts])
@@ -168,7 +175,7 @@ class Split:
             def run(start, stop):
                 array[start:stop] = self.images.read(self.rows[start:stop])
 
-            parallel(run, len(self), 64)
+            parallel(run, len(self), 64, self.images.readers)
             self._compact = Split(ArrayImages(array), self.labels)
         return self._compact
 
