@@ -23,11 +23,13 @@ from benchmarks.record import begin
 from ssljax import files, platform
 
 OUTER = ('while', 'call', 'conditional')  # what is inside of them has events of its own
+_OPERATIONS = 'XLA Ops'  # a line of a TPU's plane
 _LINE = re.compile(r'\s*(?:ROOT )?%?([\w.-]+) = (.+?) ([\w-]+)\((.*?)\)(?:, |$)')
 
 
 def operations(text: str) -> dict[str, dict]:
-    """{name: {'kind', 'bytes', 'source'}} of a compiled program's text, `jax.stages.Compiled.as_text()`."""
+    """{name: {'kind', 'size' of the result, 'bytes', 'source'}} of a compiled program's text, as
+    `jax.stages.Compiled.as_text()` gives it."""
     found = {}
     for row in text.splitlines():
         if match := _LINE.match(row):
@@ -42,50 +44,51 @@ def operations(text: str) -> dict[str, dict]:
 
 def _size(shape: str) -> int:
     """Bytes of all arrays in an HLO shape, such as (f32[2,3]{1,0}, pred[])."""
+    arrays = re.findall(r'[a-z]+(\d*)\w*\[([\d,]*)\]', shape)
     return sum(
-        max(int(''.join(filter(str.isdigit, dtype)) or 8) // 8, 1) * math.prod(map(int, filter(None, sides.split(','))))
-        for dtype, sides in re.findall(r'([a-z]+\d*)\w*\[([\d,]*)\]', shape)
+        max(int(bits or 8) // 8, 1) * math.prod(map(int, filter(None, sides.split(',')))) for bits, sides in arrays
     )
 
 
-def events(directory) -> dict[str, tuple[float, int]]:
-    """{operation: (milliseconds, how often)} of all traces in `directory`; the devices' where they have lines of their
-    own, else the host's."""
-    found = collections.defaultdict(lambda: (0.0, 0))
+def events(directory) -> tuple[collections.Counter, collections.Counter]:
+    """({operation: milliseconds}, {operation: how often}) of all traces in `directory`."""
+    spent, count = collections.Counter(), collections.Counter()
+    for line in _lines(directory):
+        for event in line.events:
+            name = dict(event.stats).get('hlo_op') or (line.name == _OPERATIONS and event.name)
+            if name:
+                spent[name] += event.duration_ns / 1e6
+                count[name] += 1
+    return spent, count
+
+
+def _lines(directory):
+    """The lines of the devices where they have planes of their own, else of the host; of a plane those of operations
+    alone where it has such."""
     for path in Path(directory).rglob('*.xplane.pb'):
         planes = list(jax.profiler.ProfileData.from_file(str(path)).planes)
-        own = [plane for plane in planes if plane.name.startswith('/device:')]
-        for plane in own or planes:
+        for plane in [p for p in planes if p.name.startswith('/device:')] or planes:
             lines = list(plane.lines)
-            for line in [each for each in lines if each.name == 'XLA Ops'] or lines:
-                for event in line.events:
-                    stats = dict(event.stats)
-                    name = stats.get('hlo_op') or (event.name if line.name == 'XLA Ops' else None)
-                    if name:
-                        spent, count = found[name]
-                        found[name] = spent + event.duration_ns / 1e6, count + 1
-    return dict(found)
+            yield from [line for line in lines if line.name == _OPERATIONS] or lines
 
 
 def largest(ours: Ours, steps: int, copy: float) -> list[dict]:
     """Every operation of `steps` steps after two that warm up, the largest first: {'name', 'kind', 'source', 'ms' and
     'count' of a step, 'share' of all, 'bytes' of one, 'of_copy'}. copy: bytes/s of a large copy."""
     ours.run(2)
-    ours.run(steps)
     with tempfile.TemporaryDirectory() as directory:
         with jax.profiler.trace(directory):
             done = ours.run(steps)
-        spent = events(directory)
-    known = operations(ours.step.as_text())
-    unknown = {'kind': '', 'bytes': 0, 'source': ''}
-    spent = {k: v for k, v in spent.items() if known.get(k, unknown)['kind'] not in OUTER}
-    total, rows = sum(ms for ms, _ in spent.values()), []
-    for name, (ms, count) in sorted(spent.items(), key=lambda item: -item[1][0]):
-        about = known.get(name, unknown)
-        rate = about['bytes'] * count / ms * 1000 if ms else 0.0
-        row = {'name': name, 'kind': about['kind'], 'source': about['source'], 'ms': ms / done, 'count': count / done}
-        rows.append(row | {'share': ms / total, 'bytes': about['bytes'], 'of_copy': rate / copy})
-    return rows
+        spent, count = events(directory)
+    known, rows = operations(ours.step.as_text()), []
+    for name, ms in spent.most_common():
+        about = known.get(name, {'kind': '', 'bytes': 0, 'source': ''})
+        if about['kind'] not in OUTER:
+            row = {key: about[key] for key in ('kind', 'source', 'bytes')}
+            rate = about['bytes'] * count[name] / ms * 1000 if ms else 0.0
+            rows.append({'name': name, **row, 'ms': ms / done, 'count': count[name] / done, 'of_copy': rate / copy})
+    total = sum(row['ms'] for row in rows)
+    return [row | {'share': row['ms'] / total} for row in rows]
 
 
 def main(argv) -> None:

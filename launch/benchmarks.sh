@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every benchmark on this machine with its accelerator, the shortest first; docs/performance.md is drawn from the results.
-# Needs requirements-bench.txt. The last, time to a stated accuracy, takes hours.
+# Every benchmark on this machine with its accelerator, the shortest first; `python -m benchmarks.page` draws
+# docs/performance.md from the results. Needs requirements-bench.txt. The last, time to an accuracy, takes hours.
 #
 #   launch/benchmarks.sh CIFAR10 PHOTOS [OUT]     each data path a folder, .zip or .tar of class folders
 set -euo pipefail

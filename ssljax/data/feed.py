@@ -195,19 +195,20 @@ def eval_batches(split, *, batch_size, mesh):
     places = local_places(mesh, batch_size)
     on_device = split.images.on_device.get(mesh)
 
-    rows = (start + places for start in range(0, len(split), batch_size))
-    rows = (batch[batch < len(split)] for batch in rows)
-
-    def finish(batch, image):
-        batch = {'image': (image, 0), 'label': (split.labels[batch], -1), 'mask': (np.ones(len(batch), np.float32), 0)}
-        batch = {name: _filled(array, len(places), value) for name, (array, value) in batch.items()}
+    def finish(rows, image):
+        batch = {
+            'image': _filled(image, len(places), 0),
+            'label': _filled(split.labels[rows], len(places), -1),
+            'mask': _filled(np.ones(len(rows), np.float32), len(places), 0),
+        }
         return _place(batch, sharding, 0, batch_size)
 
+    batches = (start + places[start + places < len(split)] for start in range(0, len(split), batch_size))
     if on_device is None:
-        yield from read_ahead(split, rows, 1, finish)
+        yield from read_ahead(split, batches, 1, finish)
         return
-    for batch in rows:
-        batch = finish(batch, split.rows[batch].astype(np.int32))
+    for rows in batches:
+        batch = finish(rows, split.rows[rows].astype(np.int32))
         yield batch | {'image': _gather(on_device, batch['image'], batch['mask'])}
 
 

@@ -19,7 +19,8 @@ def read_ahead(split, batches, ahead, finish):
       split: Split.
       batches: iterable of int [...], places in the split.
       ahead: batches to hold or read beyond the one that is handed on.
-      finish: (places int [...], images uint8 [..., H, W, C]) -> what is handed on for a batch; called from the threads.
+      finish: (places int [...], images uint8 [..., H, W, C]) -> what is handed on for a batch, not
+        None; called from the threads.
 
     Raises:
       as Split.read and `finish`.
@@ -31,33 +32,25 @@ def read_ahead(split, batches, ahead, finish):
         images, rows = empty_images(places.size, split.shape), places.ravel()
         size = -(-len(rows) // threads) or 1
         firsts = range(0, len(rows) or 1, size)
-        left, done = itertools.count(len(firsts) - 1, -1), concurrent.futures.Future()
+        left = itertools.count(len(firsts) - 1, -1)
 
         def read(first):
             images[first : first + size] = split.read(rows[first : first + size])
             if not next(left):
-                done.set_result(finish(places, images.reshape(*places.shape, *split.shape)))
+                return finish(places, images.reshape(*places.shape, *split.shape))
 
-        for first in firsts:
-            pool.submit(read, first).add_done_callback(lambda piece: _fail(done, piece))
-        return done
+        return [pool.submit(read, first) for first in firsts]
+
+    def wait(pieces):
+        found = [piece.result() for piece in pieces]
+        return next(batch for batch in found if batch is not None)
 
     try:
         for places in batches:
             queue.append(start(np.asarray(places)))
             if len(queue) > ahead:
-                yield queue.popleft().result()
+                yield wait(queue.popleft())
         while queue:
-            yield queue.popleft().result()
+            yield wait(queue.popleft())
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _fail(done, piece):
-    """Hands the error of a piece on to its batch, which has the first that comes."""
-    error = None if piece.cancelled() else piece.exception()
-    if error:
-        try:
-            done.set_exception(error)
-        except concurrent.futures.InvalidStateError:
-            pass
