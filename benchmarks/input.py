@@ -1,13 +1,13 @@
 """Input: images per second of every data path of a run, and beside them a PyTorch DataLoader over the same files.
 
     python -m benchmarks.input [--peer=torch] [--cifar=PATH] [--photos=PATH] [--photo_size=96] [--tfds=NAME]
-      [--data_dir=DIR] [--images=4096] [--batch=128] [--rounds=3] [--seconds=1] [--out=benchmarks/results/input.json]
+      [--data_dir=DIR] [--images=20480] [--batch=128] [--rounds=3] [--seconds=1] [--out=benchmarks/results/input.json]
 
 PATH is a folder or archive of class folders; a sample of its training images is written to a temporary folder.
 Batches are counted when they lie on the device. Each side has a process of its own, whose imports are not timed; rounds
 alternate. In a round each path starts cold: what it holds is let go, and the system is asked to forget the files. Our
-paths are held against the faster of the peer's numbers of workers. Run it alone on the machine; it takes some two
-minutes on two cores.
+paths are held against the faster of the peer's numbers of workers. Run it alone on the machine; it takes some
+three minutes on two cores.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def arguments(argv):
     parser.add_argument('--photo_size', type=int, default=96)
     parser.add_argument('--tfds', default='', help='a prepared dataset of TensorFlow Datasets')
     parser.add_argument('--data_dir', default='', help='where it is')
-    parser.add_argument('--images', type=int, default=4096, help='of an epoch, at most')
+    parser.add_argument('--images', type=int, default=20480, help='of an epoch, at most')
     parser.add_argument('--batch', type=int, default=128)
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--seconds', type=float, default=1.0, help='of later epochs in a round, at least')
@@ -155,7 +155,11 @@ def main(argv) -> None:
         with tempfile.TemporaryDirectory() as root:
             what = {'root': root, 'size': given.photo_size if data == 'photos' else 0, 'batch': given.batch}
             if data == 'tfds':
-                rows = measure(what | {'tfds': given.tfds, 'data_dir': given.data_dir}, ['tfds'], **options)
+                rows = measure(
+                    what | {'tfds': given.tfds, 'data_dir': os.path.abspath(os.path.expanduser(given.data_dir))},
+                    ['tfds'],
+                    **options,
+                )
             else:
                 count = images.sample(getattr(given, data), given.images, Path(root))
                 if count < 20 * given.batch:

@@ -8,11 +8,13 @@ from PIL import Image, ImageOps, features
 
 VERSION = 1  # of `decode`: to be raised with any change of its pixels: no cache of older ones is read
 _MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
-_EXIF, _XMP = b'Exif\0\0', b'http://ns.adobe.com/xap/'  # what precedes an orientation in a JPEG
-_PLAIN = {'Gray': 'GRAY', 'YCbCr': 'RGB', 'RGB': 'RGB'}  # colour spaces, and how they are decoded
+_SPACES = {1: 'GRAY', 3: 'RGB'}  # of a JPEG's components
+_FRAMES = frozenset((0xC0, 0xC1, 0xC2))  # a JPEG's markers: baseline, extended and progressive frames
+_SCAN = 0xDA
+_UNUSUAL = frozenset((0xE1, 0xFF))  # APP1, which holds EXIF and XMP; a byte that fills
 
 
-def decode(data, size=0, channels=0):
+def decode(data, size=0, channels=0, out=None):
     """Decodes one image file.
 
     A JPEG whose shorter side is at least twice `size` is decoded at 1/2, 1/4 or 1/8, never below `size`, before it is
@@ -21,23 +23,24 @@ def decode(data, size=0, channels=0):
     Args:
       data: bytes of the file.
       size, channels: as for `fit`.
+      out: uint8 [H, W, C], contiguous; where the image may be put, and is not always, if it has that shape.
 
     Returns:
       uint8 [H, W, C].
     """
-    return fit(opened(data, size), size, channels)
+    return fit(opened(data, size, out), size, channels)
 
 
-def opened(data, size=0):
+def opened(data, size=0, out=None):
     """A file's image: uint8 [H, W, C] of a JPEG without EXIF and XMP, else a Pillow image, not decoded yet.
 
     A large JPEG has a reduced size, as in `decode`. Plain ones take an eighth of Pillow's time for the same pixels,
     small ones above all; what their decoder does not take is Pillow's to decode, or to refuse.
     """
-    if data.startswith(b'\xff\xd8') and _EXIF not in data and _XMP not in data:
+    if data.startswith(b'\xff\xd8'):
         try:
-            return _jpeg(data, size)
-        except (ValueError, KeyError):
+            return _jpeg(data, size, out)
+        except (ValueError, LookupError):
             pass
     image = Image.open(io.BytesIO(data))
     if size and image.format == 'JPEG':
@@ -45,13 +48,37 @@ def opened(data, size=0):
     return image
 
 
-def _jpeg(data, size):
-    height, width, space, _ = simplejpeg.decode_jpeg_header(data)
-    if not size:
-        return simplejpeg.decode_jpeg(data, _PLAIN[space])
-    fraction = next((n for n in (8, 4, 2) if min(height, width) >= n * size), 1)
+def _jpeg(data, size, out):
+    shape = _plain_frame(data)
+    height, width, components = shape
+    fraction = next((n for n in (8, 4, 2) if min(height, width) >= n * size), 1) if size else 1
+    if fraction == 1:
+        if out is not None and shape == out.shape:
+            simplejpeg.decode_jpeg(data, _SPACES[components], buffer=out)
+            return out
+        return simplejpeg.decode_jpeg(data, _SPACES[components])
     least = {'min_height': -(-height // fraction), 'min_width': -(-width // fraction)}
-    return simplejpeg.decode_jpeg(data, _PLAIN[space], **least)
+    return simplejpeg.decode_jpeg(data, _SPACES[components], **least)
+
+
+def _plain_frame(data):
+    """(height, width, components) of a JPEG, from its headers, in less time than its decoder takes for that.
+
+    Raises:
+      ValueError, LookupError: there is EXIF or XMP, or something unusual.
+    """
+    place = 2
+    while (marker := data[place + 1]) not in _FRAMES:
+        if marker in _UNUSUAL or data[place] != 0xFF:
+            raise ValueError
+        place += 2 + (data[place + 2] << 8 | data[place + 3])
+    frame = data[place + 5] << 8 | data[place + 6], data[place + 7] << 8 | data[place + 8], data[place + 9]
+    while marker != _SCAN:
+        if marker in _UNUSUAL or data[place] != 0xFF:
+            raise ValueError
+        place += 2 + (data[place + 2] << 8 | data[place + 3])
+        marker = data[place + 1]
+    return frame
 
 
 def fit(image, size=0, channels=0):

@@ -7,11 +7,11 @@ import numpy as np
 from absl import logging
 from PIL import UnidentifiedImageError
 
-from ssljax.data import decode
-from ssljax.data.memory import cores, empty_images, parallel
+from ssljax.data import decode, decoders
+from ssljax.data.memory import empty_images, parallel
 
 _DIGEST_BYTES = 2 << 30
-_SMALL = 4096  # bytes of a file
+_LARGE = 8 << 20  # bytes of files that take longer to decode than processes to start
 
 
 class FileImages:
@@ -39,9 +39,10 @@ class FileImages:
         self._corrupt, self._like = corrupt, like
         self._named, self._array, self._decoded = set(), None, None
         self._crcs = {}
-        # Threads that decode small files wait longer for Python's lock than one of them takes for the files of all.
-        small = sum(files.sizes[n] for n in self._order) < _SMALL * len(self._order)
-        self.readers = 1 if small else cores()
+        # Threads would wait for Python's lock: small files are decoded faster by one thread than by two.
+        large = sum(files.sizes[n] for n in self._order) >= _LARGE
+        self.readers = decoders.number() if large else 1
+        self._apart = files.portable and self.readers > 1
 
     def __len__(self):
         return len(self._order)
@@ -66,6 +67,19 @@ class FileImages:
         if image.shape != self.shape:
             raise ValueError(decode.mixed(self._like, self.shape, self._files.names[number], image.shape))
         return image
+
+    def _decode_apart(self, rows, images):
+        """Decodes into `images` in other processes, where that is faster; returns the places that are left to do."""
+        if not self._apart or not len(rows):
+            return range(len(rows))
+        numbers = self._order[rows]
+        keys = [self._files.keys[number] for number in numbers.tolist()]
+        unknown = len(self._crcs) < len(self) and self._files.crcs[0] is None
+        crcs = np.empty(len(rows), np.uint32) if unknown else None
+        good = decoders.decode_into(images, keys, self._files.reader, self._fit, crcs)
+        if unknown:
+            self._crcs.update(zip(np.asarray(rows)[good].tolist(), crcs[good].tolist()))
+        return np.flatnonzero(~good)
 
     def _refused(self, row, error):
         name = self._files.names[self._order[row]]
@@ -101,8 +115,8 @@ class FileImages:
                 images[i] = self._one(rows[i])
             return images
         images = np.empty((len(rows), *self.shape), np.uint8)
-        for i, row in enumerate(rows):
-            images[i] = self._one(row)
+        for i in self._decode_apart(rows, images):
+            images[i] = self._one(rows[i])
         return images
 
     def decode_all(self):
@@ -134,13 +148,13 @@ class FileImages:
         bad = {}
 
         def run(start, stop):
-            images = np.zeros((stop - start, *self.shape), np.uint8)
-            for row in range(start, stop):
-                image = self._decode(row)
+            images, rows = np.zeros((stop - start, *self.shape), np.uint8), range(start, stop)
+            for i in self._decode_apart(rows, images):
+                image = self._decode(rows[i])
                 if isinstance(image, Exception):
-                    bad[row] = image
+                    bad[rows[i]] = image
                 else:
-                    images[row - start] = image
+                    images[i] = image
             put(start, images)
 
         parallel(run, len(self), 64, self.readers)
@@ -156,7 +170,7 @@ class FileImages:
 
     def use(self, decoded):
         """Takes every image from cache.Decoded instead of decoding it."""
-        self._decoded = decoded
+        self._decoded, self.readers = decoded, 1
         if self._corrupt == 'refuse':
             for row, why in sorted(decoded.corrupt.items()):
                 raise self._refused(row, why)

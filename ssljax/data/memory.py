@@ -3,7 +3,6 @@
 import concurrent.futures
 import os
 
-import jax
 import numpy as np
 
 
@@ -33,6 +32,8 @@ def available_memory():
 
 def fits(nbytes, share=0.25):
     """Whether `nbytes` are at most that share of the host's free memory. All processes give one answer."""
+    import jax  # not at the top: processes that only decode images need no jax
+
     free = available_memory()
     answer = nbytes < np.inf and (free is None or nbytes <= free * share)
     if jax.process_count() > 1:

@@ -396,7 +396,8 @@ def _tfds_split(tfds, builder, split):
         return held[number] if number < len(held) else data[int(number)]['image']
 
     names = [f'{builder.info.full_name} {split}[{i}]' for i in range(n)]
-    return folder.Files(names, sizes, [None] * n, read), np.arange(n), np.array(labels, np.int32)
+    where = {'keys': held, 'reader': bytes} if len(held) == n else {'keys': range(n), 'reader': read, 'portable': False}
+    return folder.Files(names, sizes, [None] * n, **where), np.arange(n), np.array(labels, np.int32)
 
 
 _WITHOUT_ARGUMENT = ('digits', 'circles')

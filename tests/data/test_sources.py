@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ssljax.config import base
-from ssljax.data import decode, folder, partition, sources
+from ssljax.data import decode, decoders, encoded, folder, partition, sources
 from ssljax.data import split as splits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,15 +40,25 @@ def tree(root, names, shape=(6, 5, 3)):
     return root
 
 
+@pytest.fixture(params=['here', 'apart'])
+def where(request, monkeypatch):
+    """Sets of files are decoded in this process, and in others."""
+    if request.param == 'apart':
+        request.getfixturevalue('processes')
+        monkeypatch.setattr(encoded, '_LARGE', 0)
+        monkeypatch.setattr(decoders, '_decode', None)
+
+
 SPLITS = [f'{s}/{c}/{i}.png' for s in ('train', 'val', 'test') for c in ('cat', 'dog') for i in range(3)]
 SPLITS += ['unlabeled/x.png', 'train/unlabelled/y.png']
 FLAT = [f'{c}/{i:02}.png' for c in ('cat', 'dog') for i in range(10)]
 
 
 def archives(root):
-    """The folder and the same in a .zip, a deflated .zip, a .tar and a .tar.gz, with litter."""
+    """The folder and the same in three kinds of .zip, a .tar and a .tar.gz, with litter."""
     found = [root]
-    for name, method in (('stored.zip', zipfile.ZIP_STORED), ('deflated.zip', zipfile.ZIP_DEFLATED)):
+    methods = {'stored.zip': zipfile.ZIP_STORED, 'deflated.zip': zipfile.ZIP_DEFLATED, 'other.zip': zipfile.ZIP_BZIP2}
+    for name, method in methods.items():
         with zipfile.ZipFile(root.parent / name, 'w', method) as f:
             for path in sorted(root.rglob('*'), reverse=True):
                 f.write(path, f'top/{path.relative_to(root)}')
@@ -128,7 +138,7 @@ def test_synthetic_is_learnable():
 
 
 @pytest.mark.parametrize('names', [SPLITS, FLAT, [f'train/{name}' for name in FLAT]])
-def test_folder_zip_and_tar_are_equal(tmp_path, names):
+def test_folder_zip_and_tar_are_equal(tmp_path, names, where):
     paths = archives(tree(tmp_path / 'images', names))
     first = load(f'folder:{paths[0]}')
     for path in paths[1:]:
@@ -312,8 +322,16 @@ def test_other_jpegs_are_left_to_pillow():
     image = Image.fromarray(draw(0, (20, 30, 3)))
     exif = Image.Exif()
     exif[0x0112] = 6
-    for data in (encode(image, 'JPEG', exif=exif), encode(image.convert('CMYK'), 'JPEG'), encode(image)):
+    plain = encode(image, 'JPEG')
+    frame, scan = plain.index(b'\xff\xc0'), plain.index(b'\xff\xda')
+    turned = encode(image, 'JPEG', exif=exif)
+    app1 = turned[(start := turned.index(b'\xff\xe1')) : start + 2 + int.from_bytes(turned[start + 2 : start + 4])]
+    late = plain[:scan] + app1 + plain[scan:]
+    filled = plain[:frame] + b'\xff' + plain[frame:]
+    for data in (turned, late, filled, encode(image.convert('CMYK'), 'JPEG'), encode(image)):
         assert isinstance(decode.opened(data), Image.Image)
+    assert decode.decode(turned).shape == decode.decode(late).shape == (30, 20, 3)
+    assert np.array_equal(decode.decode(filled), decode.decode(plain)) and isinstance(decode.opened(plain), np.ndarray)
     with pytest.raises(OSError, match='truncated'):
         decode.decode(encode(image, 'JPEG')[:-200])
 
@@ -326,7 +344,7 @@ def spoil(root):
     return root
 
 
-def test_corrupt_images_are_dropped(tmp_path, caplog):
+def test_corrupt_images_are_dropped(tmp_path, caplog, where):
     root = spoil(tree(tmp_path, FLAT, (20, 20, 3)))
     with caplog.at_level('WARNING', logger='absl'):
         s = load(f'folder:{root}', test='1/class')
@@ -338,7 +356,7 @@ def test_corrupt_images_are_dropped(tmp_path, caplog):
     assert sorted(map(bytes, both.read(np.arange(17)))) == sorted(map(bytes, kept.values()))
 
 
-def test_corrupt_images_of_a_stream_are_replaced_by_their_class(tmp_path, caplog):
+def test_corrupt_images_of_a_stream_are_replaced_by_their_class(tmp_path, caplog, where):
     root = spoil(tree(tmp_path, FLAT, (20, 20, 3)))
     with caplog.at_level('WARNING', logger='absl'):
         images = load(f'folder:{root}', path='stream').train.images
@@ -351,13 +369,13 @@ def test_corrupt_images_of_a_stream_are_replaced_by_their_class(tmp_path, caplog
 
 
 @pytest.mark.parametrize('path', ['auto', 'stream'])
-def test_corrupt_images_are_refused(tmp_path, path):
+def test_corrupt_images_are_refused(tmp_path, path, where):
     root = spoil(tree(tmp_path, FLAT, (20, 20, 3)))
     with pytest.raises(ValueError, match="'cat/03.png' cannot be decoded .*config.data.corrupt='skip'"):
         load(f'folder:{root}', path=path, corrupt='refuse').train.images.read([0, 3])
 
 
-def test_a_damaged_zip_member_is_corrupt(tmp_path):
+def test_a_damaged_zip_member_is_corrupt(tmp_path, where):
     path = archives(tree(tmp_path / 'images', FLAT))[1]
     data = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as f:
@@ -366,6 +384,13 @@ def test_a_damaged_zip_member_is_corrupt(tmp_path):
     path.write_bytes(data)
     with pytest.raises(ValueError, match="'cat/04.png' cannot be decoded .*CRC"):
         load(f'folder:{path}', corrupt='refuse')
+
+
+def test_a_zip_that_is_touched_is_still_the_one_that_was_listed(tmp_path, where):
+    path = archives(tree(tmp_path / 'images', FLAT))[1]
+    images = load(f'folder:{path}', path='stream').train.images
+    os.utime(path, (0, 0))
+    assert np.array_equal(images.read(np.arange(20)), [draw(i) for i in range(20)])
 
 
 def test_nothing_can_be_decoded(tmp_path):

@@ -1,0 +1,123 @@
+"""Processes that decode image files: threads that decode small ones wait for Python's lock longer than they decode.
+
+python -m ssljax.data.decoders     (started by `decode_into`; from stdin to stdout)
+"""
+
+import functools
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import zlib
+
+import numpy as np
+from absl import logging
+
+from ssljax.data import decode
+from ssljax.data.memory import cores
+
+_MOST = 16  # processes: by then this one has enough to do with what they decode
+_here = threading.Lock()
+
+
+def number():
+    """How many threads should call `decode_into` at a time."""
+    return min(cores(), _MOST)
+
+
+def decode_into(images, keys, reader, fit, crcs=None):
+    """Reads and decodes files in a process of their own; in this one while those start.
+
+    Args:
+      images: uint8 [n, H, W, C], written to.
+      keys: where the n files are, for `reader`.
+      reader: from a key to the bytes of a file; picklable.
+      fit: (size, channels) as for decode.decode.
+      crcs: uint32 [n], written to, or None: CRC-32 of the files.
+
+    Returns:
+      bool [n], false where a file cannot be read, is corrupt or has another shape: nothing is said of `images` and
+      `crcs` there.
+    """
+    idle = _processes()
+    try:
+        process = idle.get_nowait()
+    except queue.Empty:
+        with _here:
+            return _decode(images, keys, reader, fit, crcs)
+    try:
+        good = process.decode_into(images, keys, reader, fit, crcs)
+    except (OSError, EOFError) as e:
+        logging.warning('A process that decodes images has ended (%s); the work goes on without it.', e)
+        return decode_into(images, keys, reader, fit, crcs)
+    idle.put(process)
+    return good
+
+
+@functools.cache
+def _processes():
+    """The idle ones. They come when they are ready, and end when this process does, however that ends."""
+    idle = queue.SimpleQueue()
+    for _ in range(number()):
+        threading.Thread(target=lambda: idle.put(_Process()), daemon=True).start()
+    return idle
+
+
+class _Process:
+    def __init__(self):
+        """Returns when it is ready."""
+        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        environment = os.environ | {'PYTHONPATH': paths, 'OPENBLAS_NUM_THREADS': '1'}
+        command, pipe = [sys.executable, '-m', __name__], subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, pipesize=1 << 20)
+        self._process.stdout.read(1)
+
+    def decode_into(self, images, keys, reader, fit, crcs):
+        request = images.shape, keys, reader, fit, crcs is not None
+        pickle.dump(request, self._process.stdin, pickle.HIGHEST_PROTOCOL)
+        self._process.stdin.flush()
+        good = np.empty(len(keys), bool)
+        for array in (good, images) if crcs is None else (good, images, crcs):
+            if self._process.stdout.readinto(array.data.cast('B')) < array.nbytes:
+                raise EOFError(f'code {self._process.wait()}')
+        return good
+
+
+def _decode(images, keys, reader, fit, crcs):
+    good = np.zeros(len(keys), bool)
+    for i, (key, out) in enumerate(zip(keys, images)):
+        try:
+            data = reader(key)
+            image = decode.decode(data, *fit, out=out)
+        except Exception:  # Pillow raises almost anything on a damaged file
+            continue
+        if image.shape == out.shape:
+            good[i] = True
+            if image is not out:
+                out[...] = image
+            if crcs is not None:
+                crcs[i] = zlib.crc32(data)
+    return good
+
+
+def _serve(requests, answers):
+    """Says that it is ready, and answers until there are no more requests."""
+    answers.write(b'.')
+    answers.flush()
+    while requests.peek(1):
+        shape, keys, reader, fit, wants_crcs = pickle.load(requests)
+        images, crcs = np.zeros(shape, np.uint8), np.zeros(len(keys), np.uint32) if wants_crcs else None
+        answers.write(_decode(images, keys, reader, fit, crcs))
+        answers.write(images)
+        if wants_crcs:
+            answers.write(crcs)
+        answers.flush()
+
+
+if __name__ == '__main__':
+    for signum in (signal.SIGINT, signal.SIGTERM):  # meant for the process that asks
+        signal.signal(signum, signal.SIG_IGN)
+    _serve(sys.stdin.buffer, sys.stdout.buffer)
