@@ -20,7 +20,7 @@ from ssljax.data import decode
 from ssljax.data.memory import cores
 
 _MOST = 16  # processes: by then this one has enough to do with what they decode
-_here = threading.Lock()
+_starting, _here = threading.Lock(), threading.Lock()
 
 
 def number():
@@ -42,7 +42,8 @@ def decode_into(images, keys, reader, fit, crcs=None):
       bool [n], false where a file cannot be read, is corrupt or has another shape: nothing is said of `images` and
       `crcs` there.
     """
-    idle = _processes()
+    with _starting:
+        idle = _processes()
     try:
         process = idle.get_nowait()
     except queue.Empty:

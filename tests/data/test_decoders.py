@@ -1,10 +1,12 @@
 """Decoding in other processes: the same pixels, and what happens when one of the processes ends."""
 
+import concurrent.futures
 import io
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -57,6 +59,25 @@ def test_while_none_is_ready_the_work_is_done_here(processes):
     assert np.array_equal(images[4], decode.decode(datas[4]))
     for process in taken:
         processes.put(process)
+
+
+def test_threads_that_begin_together_share_the_processes(monkeypatch):
+    started, ended = [], threading.Event()
+    monkeypatch.setattr(decoders, '_Process', lambda: started.append(1) or ended.wait())
+    monkeypatch.setattr(decoders, 'number', lambda: time.sleep(0.1) or 2)
+    decoders._processes.cache_clear()
+    data, gate = encoded((4, 4), 0, 'PNG'), threading.Barrier(8)
+
+    def decode_one():
+        gate.wait()
+        assert decoders.decode_into(np.empty((1, 4, 4, 1), np.uint8), [data], bytes, (0, 0)).all()
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for each in [pool.submit(decode_one) for _ in range(8)]:
+            each.result()
+    decoders._processes.cache_clear()
+    ended.set()
+    assert len(started) == 2
 
 
 def test_a_process_that_ended_is_done_without(processes, caplog):
