@@ -37,7 +37,7 @@ def command(work) -> int:
     try:
         work(config, _WORKDIR.value or Path('runs') / config.name)
     except preempt.Preempted:
-        print('stopped by SIGTERM; all is saved: the same command goes on from here', file=sys.stderr)
+        print('stopped; all is saved: the same command goes on from here', file=sys.stderr)
         return preempt.RESUME
     except (ValueError, OSError, ImportError) as e:
         if not raised_by_us(e):
