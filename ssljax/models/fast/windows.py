@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ssljax.models.fast.fusion import apart
 from ssljax.models.fast.slices import taps, under, untap
 
 
@@ -31,9 +32,12 @@ def _max_pool_forward(x, window, stride, padding):
 
 def _max_pool_backward(window, stride, padding, residuals, g):
     index, empty = residuals
-    g = lax.optimization_barrier(g)
-    parts = [jnp.where(index == i, g, 0) for i in range(window**2)]
-    return (untap(parts, *_square(window, stride, padding), empty.shape[1:3]),)
+
+    def put_back(index, g):
+        parts = [jnp.where(index == i, g, 0) for i in range(window**2)]
+        return untap(parts, *_square(window, stride, padding), empty.shape[1:3])
+
+    return (apart(put_back, index, g),)
 
 
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
