@@ -54,8 +54,7 @@ def _sum_pool_forward(x, window, stride, padding):
 
 
 def _sum_pool_backward(window, stride, padding, empty, g):
-    g = lax.optimization_barrier(g)
-    return (untap([g] * window**2, *_square(window, stride, padding), empty.shape[1:3]),)
+    return (apart(lambda g: untap([g] * window**2, *_square(window, stride, padding), empty.shape[1:3]), g),)
 
 
 sum_pool.defvjp(_sum_pool_forward, _sum_pool_backward)
@@ -75,7 +74,9 @@ def _depthwise_forward(x, w, stride, padding):
 def _depthwise_backward(stride, padding, residuals, g):
     (x, w), g = residuals, lax.optimization_barrier(g)
     k = w.shape[0]
-    dx = untap([g * v for v in w.reshape(k * k, -1)], *_square(k, stride, padding), x.shape[1:3])
+    dx = apart(
+        lambda g, w: untap([g * v for v in w.reshape(k * k, -1)], *_square(k, stride, padding), x.shape[1:3]), g, w
+    )
     dw = [_tap_gradient(x, g, tap, stride, padding) for tap in np.ndindex(k, k)]
     return dx, jnp.stack(dw).reshape(w.shape)
 
