@@ -59,6 +59,8 @@ def reach(goal: goals.Goal, seed: int, source: str = '', workdir=None) -> dict:
                 if goal.metric in row:
                     curve.append([now, row['step'], row[goal.metric]])
                     evaluations += now - trained[row['step']]
+                    if row[goal.metric] >= goal.value:
+                        break  # one reading may find several
                 else:
                     trained[row['step']] = now  # what is written next, at the same step, is the evaluation
             if ended and seen == len(rows):

@@ -42,6 +42,14 @@ def test_time_runs_to_the_evaluation_that_reaches_the_goal(tmp_path, monkeypatch
     assert 'tiny' in capsys.readouterr().out
 
 
+def test_of_two_evaluations_that_are_found_together_the_first_that_reaches_the_goal_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        accuracy.log, 'read', lambda path, read=accuracy.log.read: rows if len(rows := read(path)) == 4 else []
+    )
+    seed = accuracy.reach(TINY, 0, workdir=tmp_path)
+    assert seed['reached'] and seed['step'] == 4 and len(seed['curve']) == 1
+
+
 def test_what_is_not_reached_says_so_with_the_best(tmp_path):
     goal = TINY._replace(value=1.01)
     seed = accuracy.reach(goal, 0, workdir=tmp_path)
