@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks import jobs, worker
 from benchmarks.record import begin
 from ssljax import files
+from ssljax.data.memory import cores
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
@@ -51,8 +52,6 @@ class Drawn:
     """Random images that are drawn when they are read: uint8 [count, SIZE, SIZE, 3]."""
 
     def __init__(self, count: int):
-        from ssljax.data.memory import cores
-
         self.shape, self.on_device, self.readers, self._count = (SIZE, SIZE, 3), {}, cores(), count
 
     def __len__(self):

@@ -6,8 +6,8 @@
 PATH is a folder or archive of class folders; a sample of its training images is written to a temporary folder.
 Batches are counted when they lie on the device. Each side has a process of its own, whose imports are not timed; rounds
 alternate. In a round each path starts cold: what it holds is let go, and the system is asked to forget the files. Our
-paths are held against the faster of the peer's numbers of workers. Run it alone on the machine; it takes some
-three minutes on two cores.
+paths are held against the faster of the peer's numbers of workers. Run it alone on the machine; it takes some three
+minutes on two cores.
 """
 
 import argparse
@@ -115,6 +115,7 @@ def arguments(argv):
     parser.add_argument('--seconds', type=float, default=1.0, help='of later epochs in a round, at least')
     parser.add_argument('--out', default='benchmarks/results/input.json')
     given = parser.parse_args(argv)
+    given.data_dir = given.data_dir and os.path.abspath(os.path.expanduser(given.data_dir))  # for other processes
     for name in ('photo_size', 'batch', 'rounds', 'seconds'):
         if not getattr(given, name) > 0:
             parser.error(f'--{name}={getattr(given, name)} must be above 0.')
@@ -134,7 +135,7 @@ def skipped(given) -> dict[str, str]:
     why = {name: f'no --{name}=PATH is given' for name in ('cifar', 'photos') if not getattr(given, name)}
     if not given.tfds:
         why['tfds'] = 'no --tfds=NAME is given'
-    elif not os.path.isdir(os.path.join(os.path.expanduser(given.data_dir), given.tfds)) or not given.data_dir:
+    elif not os.path.isdir(os.path.join(given.data_dir, given.tfds)) or not given.data_dir:
         why['tfds'] = f'{given.tfds} is not prepared in --data_dir={given.data_dir!r}'
     return why
 
@@ -155,11 +156,7 @@ def main(argv) -> None:
         with tempfile.TemporaryDirectory() as root:
             what = {'root': root, 'size': given.photo_size if data == 'photos' else 0, 'batch': given.batch}
             if data == 'tfds':
-                rows = measure(
-                    what | {'tfds': given.tfds, 'data_dir': os.path.abspath(os.path.expanduser(given.data_dir))},
-                    ['tfds'],
-                    **options,
-                )
+                rows = measure(what | {'tfds': given.tfds, 'data_dir': given.data_dir}, ['tfds'], **options)
             else:
                 count = images.sample(getattr(given, data), given.images, Path(root))
                 if count < 20 * given.batch:

@@ -36,7 +36,7 @@ def run(config, workdir) -> dict:
 
     Raises:
       ValueError, OSError: something the user can mend; the message says what and how.
-      preempt.Preempted: SIGTERM came; the same command goes on from here.
+      preempt.Preempted: the run was asked to stop; the same command goes on from here.
     """
     began, workdir = time.time(), Path(workdir)
     configs.check(config)

@@ -43,7 +43,7 @@ def fit(runs: list[dict]) -> list[bool]:
       For each run whether it was finished. One that a guard would stop has no files: train.fit will say why.
 
     Raises:
-      preempt.Preempted: SIGTERM came; nothing is written.
+      preempt.Preempted: the run was asked to stop; nothing is written.
       OSError: the disk is full.
     """
     program, cfg, feed = (runs[0][k] for k in ('program', 'cfg', 'feed'))

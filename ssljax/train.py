@@ -117,7 +117,7 @@ def fit(
       watch: (step, variables) -> further metrics of an evaluation, such as the spread of the features.
 
     Raises:
-      preempt.Preempted: SIGTERM came; all is saved.
+      preempt.Preempted: the run was asked to stop; all is saved.
       guard.Stopped: the loss is not finite, parameters do not move, the features collapsed, or unlabelled images have
         no effect; early in training the last is a warning.
       OSError: the disk is full.

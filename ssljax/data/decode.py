@@ -49,16 +49,13 @@ def opened(data, size=0, out=None):
 
 
 def _jpeg(data, size, out):
-    shape = _plain_frame(data)
-    height, width, components = shape
+    shape = height, width, components = _plain_frame(data)
     fraction = next((n for n in (8, 4, 2) if min(height, width) >= n * size), 1) if size else 1
-    if fraction == 1:
-        if out is not None and shape == out.shape:
-            simplejpeg.decode_jpeg(data, _SPACES[components], buffer=out)
-            return out
-        return simplejpeg.decode_jpeg(data, _SPACES[components])
     least = {'min_height': -(-height // fraction), 'min_width': -(-width // fraction)}
-    return simplejpeg.decode_jpeg(data, _SPACES[components], **least)
+    if fraction > 1 or out is None or out.shape != shape:
+        return simplejpeg.decode_jpeg(data, _SPACES[components], **least)
+    simplejpeg.decode_jpeg(data, _SPACES[components], buffer=out)
+    return out
 
 
 def _plain_frame(data):
@@ -67,18 +64,16 @@ def _plain_frame(data):
     Raises:
       ValueError, LookupError: there is EXIF or XMP, or something unusual.
     """
-    place = 2
-    while (marker := data[place + 1]) not in _FRAMES:
+    place, frame = 2, None
+    while (marker := data[place + 1]) != _SCAN:
         if marker in _UNUSUAL or data[place] != 0xFF:
             raise ValueError
+        if marker in _FRAMES:
+            frame = place
         place += 2 + (data[place + 2] << 8 | data[place + 3])
-    frame = data[place + 5] << 8 | data[place + 6], data[place + 7] << 8 | data[place + 8], data[place + 9]
-    while marker != _SCAN:
-        if marker in _UNUSUAL or data[place] != 0xFF:
-            raise ValueError
-        place += 2 + (data[place + 2] << 8 | data[place + 3])
-        marker = data[place + 1]
-    return frame
+    if frame is None:
+        raise ValueError
+    return data[frame + 5] << 8 | data[frame + 6], data[frame + 7] << 8 | data[frame + 8], data[frame + 9]
 
 
 def fit(image, size=0, channels=0):

@@ -15,7 +15,7 @@ def run(count: int, arguments: list[str]) -> None:
 
     Raises:
       ValueError: more workers than devices or cores, or a worker failed.
-      preempt.Preempted: SIGTERM came.
+      preempt.Preempted: the run was asked to stop.
     """
     platform, places = _places()
     if count > len(places):

@@ -37,7 +37,7 @@ def run(config, directory, points=(), *, write=None) -> Path:
 
     Raises:
       ValueError, OSError: something the user can mend.
-      preempt.Preempted: SIGTERM came; the same command goes on from here.
+      preempt.Preempted: the run was asked to stop; the same command goes on from here.
     """
     directory, planned = Path(directory), cells(config, points)
     directory.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ def tuned(config, workdir, source):
 
     Raises:
       ValueError: several processes, or no image for validation.
-      preempt.Preempted: SIGTERM came; tuning begins anew with the same command.
+      preempt.Preempted: the run was asked to stop; tuning begins anew with the same command.
     """
     place = Path(workdir) / 'tuning'
     record = files.read_json(place / 'decisions.json')
@@ -59,7 +59,7 @@ def run(config, workdir) -> None:
 
     Raises:
       ValueError, OSError: something the user can mend.
-      preempt.Preempted: SIGTERM came.
+      preempt.Preempted: the run was asked to stop.
     """
     config = config.copy_and_resolve_references()
     config.tune, workdir = True, Path(workdir)

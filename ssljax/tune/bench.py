@@ -81,7 +81,7 @@ class Bench:
           images: of validation; 0: all.
 
         Raises:
-          preempt.Preempted: SIGTERM came.
+          preempt.Preempted: the run was asked to stop.
         """
         preempt.check()
         per_call = self.per_call(config)

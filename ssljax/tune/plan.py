@@ -23,7 +23,7 @@ def decide(config, workdir, source) -> dict:
 
     Raises:
       ValueError: several processes, or no image for validation.
-      preempt.Preempted: SIGTERM came.
+      preempt.Preempted: the run was asked to stop.
     """
     began = time.time()
     if jax.process_count() > 1:
