@@ -32,4 +32,4 @@ $(VENV)/installed-bench: requirements-bench.txt $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) runs .pytest_cache .ruff_cache .hypothesis

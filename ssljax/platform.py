@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import jax
+import jaxlib
 
-# XLA's default list less INDIVIDUAL_CONVOLUTION: convolutions then run in Eigen, up to four times faster. It
-# equals XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type=-individual_convolution, which aborts the process
-# where it is not known.
-_CPU_OPTIONS = {'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE'}
-_ONCE_OPTIONS = {'xla_backend_optimization_level': '1'}
+# What XLA hands to its YNN library: by default dot products, convolutions and reductions. Convolutions are up to four
+# times faster in Eigen. Reductions are wrong or crash in jaxlib 0.10.2 (jax-ml/jax#39103, #39257, #40412).
+_FUSION = 'xla_cpu_experimental_ynn_fusion_type'
+_CPU_OPTIONS = {_FUSION: 'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT'}
+_ONCE_OPTIONS = _CPU_OPTIONS | {'xla_backend_optimization_level': '1'}
+_KNOW_FUSION = (0, 10), (0, 13)  # jaxlib from and below these; where the flag is unknown, it aborts the process
 
 
 @functools.cache
@@ -44,8 +46,19 @@ def _accepted(options: dict[str, str]) -> dict[str, str]:
     return options
 
 
+def sound_reductions() -> None:
+    """Keeps XLA's reductions out of the YNN library in every program of this process, also in those that are compiled
+    without `compiler_options`; call it before the first one is. Adds to XLA_FLAGS, unless the user has set that flag.
+    """
+    version = tuple(int(part) for part in jaxlib.__version__.split('.')[:2])
+    given = os.environ.get('XLA_FLAGS', '')
+    if _KNOW_FUSION[0] <= version < _KNOW_FUSION[1] and _FUSION not in given:
+        os.environ['XLA_FLAGS'] = f'{given} --{_FUSION}=-reduce'.strip()
+
+
 def tune_cpu() -> bool:
-    """Lets large temporaries stay in the process, and each thread have small ones of its own; call it at the start.
+    """Lets large temporaries stay in the process, and each thread have small ones of its own; keeps reductions sound
+    (`sound_reductions`). Call it at the start.
 
     Sets glibc's M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD, so that freed memory is not given back to the system, to be
     paged in anew at every step; the process then returns little. Only the first thread's arena can hold more than 64
@@ -54,6 +67,7 @@ def tune_cpu() -> bool:
     step, without waiting for each other. Returns whether the allocator was set; without glibc it is not.
     """
     jax.config.update('jax_cpu_enable_async_dispatch', False)
+    sound_reductions()
     if not sys.platform.startswith('linux'):
         return False
     libc = ctypes.CDLL(None)

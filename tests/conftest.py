@@ -14,6 +14,7 @@ from ssljax.sharding import make_mesh
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true')
 # What one test has compiled, the others, in this process or another, do not compile again.
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(Path(__file__).parents[1] / '.pytest_cache/compiled'))
+platform.sound_reductions()
 platform.keep_compiled()
 
 SHARED = Path(__file__).resolve().parent.parent.parent / 'shared/data'

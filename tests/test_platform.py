@@ -1,9 +1,11 @@
+import os
 import statistics
 import subprocess
 import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from ssljax import platform
@@ -13,6 +15,60 @@ def test_compiler_options_are_accepted_and_change_no_result():
     step = jax.jit(lambda x: jnp.sin(x) @ x, compiler_options=platform.compiler_options())
     x = jnp.eye(3)
     assert jnp.allclose(step(x), jnp.sin(x) @ x)
+
+
+def column_sums(n):
+    """The program of jax-ml/jax#39103 and its input, whose last row gives (n - 1) ** 2."""
+    x = jnp.zeros((n, 3)).at[:, 0].set(jnp.arange(n))
+    return lambda x: jax.vmap(lambda row: jnp.sum((jnp.eye(3) @ row) ** 2))(x), x
+
+
+@pytest.mark.parametrize('options', (platform.compiler_options, platform.once_options))
+@pytest.mark.parametrize('n', (1000, 32_769, 100_003))
+def test_sums_of_many_rows_are_right(options, n):
+    program, x = column_sums(n)
+    found = jax.jit(program, compiler_options=options())(x)
+    assert np.allclose(found, np.arange(n, dtype=np.float64) ** 2, rtol=1e-6)
+
+
+REDUCTIONS = """
+from ssljax import platform
+platform.tune_cpu()
+import jax, jax.numpy as jnp, numpy as np
+
+n = 32_769
+x = jnp.zeros((n, 3)).at[:, 0].set(jnp.arange(n))
+squares = jax.jit(lambda x: jax.vmap(lambda row: jnp.sum((jnp.eye(3) @ row) ** 2))(x))
+assert np.allclose(squares(x), np.arange(n, dtype=np.float64) ** 2, rtol=1e-6)
+
+for shape, axis in (((3, 1, 2, 2, 8, 8, 8), 3), ((2, 2, 1, 2, 2, 2, 2, 2), 7)):
+    a, b = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    assert np.allclose(jax.jit(lambda a, b: jnp.sum(a * b, axis=axis))(a, b), (a * b).sum(axis), rtol=1e-5, atol=1e-5)
+print('right')
+"""
+
+
+@pytest.mark.parametrize('flags', ('', '--xla_backend_optimization_level=1'))
+def test_programs_without_options_reduce_rightly(flags):
+    """jax-ml/jax#39103, #39257 and #40412: wrong sums, and crashes at rank 7 and more, with XLA's own defaults."""
+    environment = os.environ | {'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'}
+    run = subprocess.run([sys.executable, '-c', REDUCTIONS], capture_output=True, text=True, env=environment)
+    assert run.stdout.strip() == 'right', run.stderr
+
+
+def test_a_flag_that_the_user_sets_stays(monkeypatch):
+    given = '--xla_cpu_experimental_ynn_fusion_type=-individual_dot'
+    monkeypatch.setenv('XLA_FLAGS', given)
+    platform.sound_reductions()
+    assert os.environ['XLA_FLAGS'] == given
+
+
+def test_a_jaxlib_that_may_not_know_the_flag_is_not_given_it(monkeypatch):
+    for version, known in (('0.9.2', False), ('0.10.0', True), ('0.12.0.1', True), ('1.0', False)):
+        monkeypatch.setattr(platform.jaxlib, '__version__', version)
+        monkeypatch.setenv('XLA_FLAGS', '')
+        platform.sound_reductions()
+        assert bool(os.environ['XLA_FLAGS']) == known, version
 
 
 def test_a_program_that_runs_once_draws_the_same_bits(key):
