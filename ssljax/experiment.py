@@ -24,6 +24,7 @@ from ssljax import config as configs
 from ssljax.data import partition as partitions
 from ssljax.data import sources
 from ssljax.data.split import concat
+from ssljax.data.summary import summary
 from ssljax.evals import watch
 from ssljax.methods import network
 from ssljax.sharding import check_batch, make_mesh
@@ -47,6 +48,7 @@ def run(config, workdir) -> dict:
 def _run(config, workdir: Path, began: float) -> dict:
     claim(config, workdir)
     source = sources.load(config.data)
+    print(summary(source), file=sys.stderr)
     if config.tune:
         from ssljax import tune  # not at the top: it runs stages of experiments
 

@@ -1,4 +1,4 @@
-"""Image files: folders and archives of them, their splits and classes."""
+"""Image files: folders and archives of them."""
 
 import functools
 import mmap
@@ -10,11 +10,9 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
+from ssljax.data.layout import split_kind
 
 _EXTENSIONS = frozenset('.jpg .jpeg .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .jfif'.split())
-_SPLITS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
-_UNLABELED = ('unlabeled', 'unlabelled')
 _METHODS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED  # that need no ZipFile
 _ENCRYPTED = 1  # a flag
 
@@ -45,95 +43,10 @@ class Files(NamedTuple):
         return self.reader(self.keys[number])
 
 
-def layout(files, path):
-    """Reads splits and classes from folder names.
-
-    Returns:
-      classes, tuple of str, sorted; and {'train' | 'val' | 'test' | 'unlabeled': (files int64 [n], labels
-      int32 [n])}. Where there are only 'train' and 'val', 'val' is returned as 'test'.
-
-    Raises:
-      ValueError: an image lies in no class folder, a class folder holds no image, and the like.
-    """
-    if not files.names:
-        raise ValueError(f'There is no image in {path!r}; known are files that end in {" ".join(sorted(_EXTENSIONS))}.')
-    names = [tuple(name.split('/')) for name in files.names]
-    folders = {tuple(folder.split('/')) for folder in files.folders}
-    folders |= {name[:i] for name in names for i in range(1, len(name))}
-    top = {name[0] for name in names if len(name) > 1} | {folder[0] for folder in folders}
-
-    strange = sorted(folder for folder in top if split_kind(folder) is None)
-    train = [folder for folder in top if split_kind(folder) == 'train']
-    if train and not strange:
-        where = {}
-        for folder in sorted(top):
-            if split_kind(folder) in where:
-                raise ValueError(
-                    f'The folders {where[split_kind(folder)]!r} and {folder!r} in {path!r} are the same '
-                    'split: keep one.'
-                )
-            where[split_kind(folder)] = folder
-    elif train and not any(len(name) == 2 and name[0] in train for name in names):
-        raise ValueError(
-            f'Beside the split folder {train[0]!r} in {path!r} there is {strange[0]!r}, which is no '
-            'split: allowed are train, val, test and unlabeled.'
-        )
-    elif top and not strange:
-        raise ValueError(
-            f'The folders {sorted(top)} in {path!r} have no train folder and no classes beside them: '
-            'put one folder per class inside a folder called train.'
-        )
-    else:
-        where = {'train': ''}
-
-    found = {'unlabeled': []}
-    for number, name in enumerate(names):
-        split = 'train' if where == {'train': ''} else split_kind(name[0])
-        inner = name if where == {'train': ''} else name[1:]
-        if split == 'unlabeled' or (split == 'train' and len(inner) > 1 and split_kind(inner[0]) == 'unlabeled'):
-            found['unlabeled'].append((number, None))
-        elif len(inner) < 2 or len(name) < 2:
-            raise ValueError(
-                f'The image {files.names[number]!r} in {path!r} lies in no class folder: put it into a '
-                "folder named after its class, or into one called 'unlabeled'."
-            )
-        else:
-            found.setdefault(split, []).append((number, inner[0]))
-
-    depth = 1 if where == {'train': ''} else 2
-    full = {name[:depth] for name in names}
-    for folder in sorted(folders):
-        if len(folder) == depth and folder not in full and not any(split_kind(f) == 'unlabeled' for f in folder):
-            raise ValueError(f'The class folder {"/".join(folder)!r} in {path!r} holds no image: fill or remove it.')
-    for split in where:
-        if split != 'unlabeled' and not found.get(split):
-            raise ValueError(f'The split folder {where[split]!r} in {path!r} holds no labelled image.')
-    classes = tuple(sorted({label for _, label in found['train']}))
-    number_of = {name: i for i, name in enumerate(classes)} | {None: -1}
-    splits = {}
-    for split, items in found.items():
-        unknown = sorted({label for _, label in items} - set(number_of))
-        if unknown:
-            raise ValueError(f'The class {unknown[0]!r} of the {split} split in {path!r} has no training images.')
-        splits[split] = (
-            np.array([n for n, _ in items], np.int64),
-            np.array([number_of[label] for _, label in items], np.int32),
-        )
-    if 'val' in splits and 'test' not in splits:
-        splits['test'] = splits.pop('val')
-    return classes, splits
-
-
-def split_kind(folder):
-    """'train', 'val', 'test' or 'unlabeled' for a name of such a split, else None."""
-    folder = folder.lower()
-    return 'unlabeled' if folder in _UNLABELED else _SPLITS.get(folder)
-
-
 def listing(path):
     """Lists the images of a folder, a .zip or a .tar (.tar.gz, .tgz and so on), sorted by name.
 
-    One folder around everything is left out of the names.
+    Folders around everything are left out of the names.
 
     A compressed tar has no random access, so its files are held in memory as they are, encoded.
 
@@ -160,8 +73,9 @@ def listing(path):
     folders = [f.replace('\\', '/').removeprefix('./').strip('/') for f in folders]
     folders = [f for f in folders if f and not _junk(f)]
     names = [e[0] for e in entries]
-    top = {name.split('/')[0] for name in names + folders}
-    if len(top) == 1 and split_kind(*top) is None and all(name.count('/') > 1 for name in names):
+    if not names:
+        raise ValueError(f'There is no image in {path!r}; known are files that end in {" ".join(sorted(_EXTENSIONS))}.')
+    while _wrapped(names):
         names = [name.split('/', 1)[1] for name in names]
         folders = [f.split('/', 1)[1] for f in folders if '/' in f]
     return Files(
@@ -172,6 +86,12 @@ def listing(path):
         reader=reader,
         folders=folders,
     )
+
+
+def _wrapped(names):
+    """Whether one folder is around everything, and is no split itself."""
+    top = {name.split('/')[0] for name in names}
+    return len(top) == 1 and split_kind(*top) is None and all(name.count('/') > 1 for name in names)
 
 
 def _junk(name):

@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from ssljax.data import cache, decode, folder, toy
+from ssljax.data import cache, decode, folder, layout, toy
 from ssljax.data.encoded import FileImages
 from ssljax.data.memory import empty_images, fits, parallel
 from ssljax.data.partition import carve_test
@@ -252,7 +252,7 @@ def _in_memory(images, labels, config):
 def _folder(path, config):
     path = os.path.expanduser(path)
     files = folder.listing(path)
-    classes, splits = folder.layout(files, path)
+    classes, splits = layout.layout(files, path)
     return classes, _encoded({name: (files, *rest) for name, rest in splits.items()}, config)
 
 
@@ -295,8 +295,6 @@ def _extra(config):
     if kind == 'folder' and path:
         path = os.path.expanduser(path)
         files = folder.listing(path)
-        if not files.names:
-            raise ValueError(f'config.data.unlabeled={config.unlabeled!r} holds no image.')
         n = len(files.names)
         return _encoded({'unlabeled': (files, np.arange(n), np.full(n, -1, np.int32))}, config)['unlabeled']
     if kind == 'npz' and path:
@@ -357,7 +355,7 @@ def _tfds(name, config):
         ) from e
     have = {}
     for split in builder.info.splits:
-        kind = 'unlabeled' if split == 'unsupervised' else folder.split_kind(split)
+        kind = 'unlabeled' if split == 'unsupervised' else layout.split_kind(split)
         if kind:
             have[kind] = _tfds_split(tfds, builder, split)
     if 'train' not in have:
