@@ -29,7 +29,7 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
         represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
     )  # fmt: skip
     if names:
-        files.write_atomically(directory / 'labels.txt', ''.join(f'{names[row]}\n' for row in found.labeled))
+        files.write_atomically(directory / 'labels.txt', pick.written([names[row] for row in found.labeled]))
     partitions.save(path, found, train=source.train.digest(), seed=seed)
     return found
 

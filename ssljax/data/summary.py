@@ -12,7 +12,8 @@ def summary(source) -> str:
     splits = {name: getattr(source, name) for name in ('train', 'val', 'test', 'unlabeled')}
     splits = {name: split for name, split in splits.items() if split is not None and len(split)}
     total = ', '.join(f'{len(split):,} {name}' for name, split in splits.items())
-    lines = [f'{source.name}: {len(source.classes)} classes; images: {total}; {"x".join(map(str, source.shape))} pixels']
+    shape = 'x'.join(map(str, source.shape))
+    lines = [f'{source.name}: {len(source.classes)} classes; images of {shape}: {total}']
     labeled = {name: split.labels for name, split in splits.items() if (split.labels >= 0).any()}
     names = [printable(name) for name in source.classes[:_SHOWN]]
     width = max([len(name) for name in names] + [5])
