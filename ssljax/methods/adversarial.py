@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment
+from ssljax.fields import WIDEST, real, whole
 from ssljax.losses import cross_entropy, feature_matching
 from ssljax.methods import network
 from ssljax.models import layers
@@ -14,12 +15,12 @@ from ssljax.models.decoder import generator
 from ssljax.models.heads import pool_features
 
 OPTIONS = dict(
-    noise=100,  # dimensions of the generator's input, uniform in [-1, 1]
-    width=64,  # features of the generator's last hidden map
+    noise=whole(100, 1, WIDEST),  # dimensions of the generator's input, uniform in [-1, 1]
+    width=whole(64, 1, WIDEST),  # features of the generator's last hidden map
     weight_norm=False,  # of the generator's last layer
-    minibatch=0,  # kernels of minibatch features in the classifier's head; 0: none
+    minibatch=whole(0, 0, 1000),  # kernels of minibatch features in the classifier's head; 0: none
     apart=True,  # BatchNorm sees real and generated images as batches of their own
-    input_noise=0.0,  # standard deviation of noise on all images that the classifier sees, which lie in [-1, 1]
+    input_noise=real(0.0, 0.0, 100.0),  # standard deviation of noise on all images that the classifier sees, which lie in [-1, 1]
 )
 SAMPLES = 16  # generated images that the report shows at each evaluation; 16 times as many points
 

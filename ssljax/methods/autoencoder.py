@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
+from ssljax.fields import WIDEST, choice, share, whole
 from ssljax.methods import network, reconstruction
 
 OPTIONS = dict(
-    noise='none',  # none | gaussian | mask: what is done to the input
-    strength=0.5,  # gaussian: standard deviation, of values in [0, 1]; mask: share of the pixels that are hidden
-    bottleneck=0,  # features of a dense code between backbone and decoder; 0: the backbone's layer, pooled, is the code
-    width=32,  # features of the decoder's last hidden map
+    noise=choice('none', 'none', 'gaussian', 'mask'),  # none | gaussian | mask: what is done to the input
+    strength=share(0.5),  # gaussian: standard deviation, of values in [0, 1]; mask: share of the pixels that are hidden
+    bottleneck=whole(0, 0, WIDEST),  # features of a dense code between backbone and decoder; 0: the backbone's layer, pooled, is the code
+    width=whole(32, 1, WIDEST),  # features of the decoder's last hidden map
 )
 
 

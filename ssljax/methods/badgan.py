@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
+from ssljax.fields import share
 from ssljax.losses import entropy, feature_matching, pull_away
 from ssljax.methods import adversarial, sgan
 
@@ -17,7 +18,7 @@ OPTIONS = adversarial.OPTIONS | dict(
     entropy=0.1,  # weight of the conditional entropy of unlabelled images
     diversity=1.0,  # weight of the generator's entropy term, the pull-away term
     low_density=1.0,  # weight of the generator's low-density term
-    quantile=0.1,  # generated images should be less likely than this share of the unlabelled ones
+    quantile=share(0.1),  # generated images should be less likely than this share of the unlabelled ones
 )
 
 

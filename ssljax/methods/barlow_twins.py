@@ -6,14 +6,15 @@ epochs, online linear classifier: 92.10%.
 """
 
 from ssljax.core import Method
+from ssljax.fields import real, widths
 from ssljax.losses import barlow_twins
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
-    projector=(256, 256),  # widths of the projector's layers; the last is the embedding, wide in this method
+    projector=widths((256, 256), 1),  # widths of the projector's layers; the last is the embedding, wide in this method
     off_diagonal=0.005,  # weight of the redundancy, the paper's
-    scale=0.1,  # of the loss, which grows with the width; for SGD without LARS
+    scale=real(0.1, 1e-9, 1e6),  # of the loss, which grows with the width; for SGD without LARS
 )
 
 

@@ -13,15 +13,16 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment, color
+from ssljax.fields import share, temperature, whole
 from ssljax.losses import soft_cross_entropy
 from ssljax.methods import network, shapes
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
-    uniform=0.5,  # share of the uniform distribution in the prior that bins are weighed by (lambda); 1: all weigh alike
-    momentum=0.99,  # of the running prior
-    upsample=0,  # colours a side for each cell of the map; 0: enough for one in 4 x 4 pixels, at most 4
-    temperature=0.38,  # of the annealed mean that makes the picture
+    uniform=share(0.5),  # share of the uniform distribution in the prior that bins are weighed by (lambda); 1: all weigh alike
+    momentum=share(0.99),  # of the running prior
+    upsample=whole(0, 0, 64),  # colours a side for each cell of the map; 0: enough for one in 4 x 4 pixels, at most 4
+    temperature=temperature(0.38),  # of the annealed mean that makes the picture
 )
 
 

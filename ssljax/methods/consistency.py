@@ -9,12 +9,13 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment
+from ssljax.fields import share
 from ssljax.losses import cross_entropy
 from ssljax.methods import network, strong
 
 OPTIONS = dict(
     weight=1.0,  # of the unlabelled loss
-    ramp=0.0,  # share of the steps in which that weight rises from 0, linearly
+    ramp=share(0.0),  # share of the steps in which that weight rises from 0, linearly
 )
 
 

@@ -7,17 +7,18 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
+from ssljax.fields import WIDEST, choice, real, whole
 from ssljax.methods import network, reconstruction
 from ssljax.models import layers
 from ssljax.models.decoder import Channelwise
 
 OPTIONS = dict(
-    hole='random',  # center | random: one block in the middle, or several anywhere
-    size=0.5,  # side of a square of the area removed, relative to the image's: 0.5 is a quarter of the pixels
-    blocks=4,  # random: blocks that have this area together; they may overlap
-    overlap=1,  # pixels around each hole that are seen and yet reconstructed
+    hole=choice('random', 'center', 'random'),  # center | random: one block in the middle, or several anywhere
+    size=real(0.5, 0.01, 1.0),  # side of a square of the area removed, relative to the image's: 0.5 is a quarter of the pixels
+    blocks=whole(4, 1, 1000),  # random: blocks that have this area together; they may overlap
+    overlap=whole(1, 0, 1000),  # pixels around each hole that are seen and yet reconstructed
     overlap_weight=10.0,  # weight of the error there; 1 inside the hole
-    width=32,  # features of the decoder's last hidden map
+    width=whole(32, 1, WIDEST),  # features of the decoder's last hidden map
 )
 
 

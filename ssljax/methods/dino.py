@@ -10,20 +10,21 @@ import itertools
 import jax.numpy as jnp
 
 from ssljax.core import Method
+from ssljax.fields import pipeline, share, temperature, whole, widths
 from ssljax.losses import dino
 from ssljax.methods import joint
 from ssljax.models.heads import Projector, Prototypes
 
 OPTIONS = dict(
-    projector=(256, 64),  # widths of the projector's layers; the last is the embedding
-    prototypes=1024,  # dimensions of the output; 65536 in the paper
-    student_temperature=0.1,  # the paper's
-    teacher_temperature=0.04,  # the paper's at first; it rises to 0.07
-    centre_momentum=0.9,  # of the running mean of the teacher's scores, the paper's
-    momentum=0.99,  # of the teacher, rising to 1 on a cosine; 0.996 in the paper
-    frozen=0.05,  # share of the steps before the prototypes move; the paper's is one epoch
-    local_views=0,  # smaller views, seen by the student only; 6 to 10 in the paper
-    local_augment='random_resized_crop((0.1, 0.4), size=16)|flip|color_jitter(0.4, 0.4, 0.2, 0.1)',
+    projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
+    prototypes=whole(1024, 2, 2**17),  # dimensions of the output; 65536 in the paper
+    student_temperature=temperature(0.1),  # the paper's
+    teacher_temperature=temperature(0.04),  # the paper's at first; it rises to 0.07
+    centre_momentum=share(0.9),  # of the running mean of the teacher's scores, the paper's
+    momentum=share(0.99),  # of the teacher, rising to 1 on a cosine; 0.996 in the paper
+    frozen=share(0.05),  # share of the steps before the prototypes move; the paper's is one epoch
+    local_views=whole(0, 0, 100),  # smaller views, seen by the student only; 6 to 10 in the paper
+    local_augment=pipeline('random_resized_crop((0.1, 0.4), size=16)|flip|color_jitter(0.4, 0.4, 0.2, 0.1)'),
 )
 
 

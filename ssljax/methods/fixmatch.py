@@ -1,10 +1,11 @@
 """FixMatch. Sohn et al., NeurIPS 2020 (arXiv:2001.07685). CIFAR-10 with 250 labels: error 5.07 +- 0.65 (wrn28_2,
 RandAugment 5.07, CTAugment 5.07); 4.97 in USB."""
 
+from ssljax.fields import share
 from ssljax.methods import consistency
 
 OPTIONS = consistency.OPTIONS | dict(
-    threshold=0.95,  # least confidence of a prediction that becomes a label
+    threshold=share(0.95),  # least confidence of a prediction that becomes a label
 )
 TUNED = {'threshold': (0.7, 0.8, 0.9, 0.95), 'weight': (0.3, 1.0, 3.0)}
 

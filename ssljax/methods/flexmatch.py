@@ -3,11 +3,12 @@
 import jax
 import jax.numpy as jnp
 
+from ssljax.fields import share
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency
 
 OPTIONS = consistency.OPTIONS | dict(
-    threshold=0.95,  # of the class that is learnt best
+    threshold=share(0.95),  # of the class that is learnt best
 )
 TUNED = {'threshold': (0.7, 0.8, 0.9, 0.95), 'weight': (0.3, 1.0, 3.0)}
 

@@ -3,11 +3,12 @@
 import jax
 import jax.numpy as jnp
 
+from ssljax.fields import share
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency
 
 OPTIONS = consistency.OPTIONS | dict(
-    momentum=0.999,  # of the running averages
+    momentum=share(0.999),  # of the running averages
     fairness=0.001,  # weight of the term that keeps the classes in balance
 )
 TUNED = {'weight': (0.3, 1.0, 3.0), 'fairness': (0.001, 0.01, 0.05)}

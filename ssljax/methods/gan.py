@@ -9,14 +9,15 @@ import optax
 
 from ssljax.core import Method
 from ssljax.data import augment
+from ssljax.fields import WIDEST, whole
 from ssljax.methods import network, reconstruction
 from ssljax.models import layers
 from ssljax.models.decoder import generator
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
-    noise=100,  # dimensions of the generator's input, uniform in [-1, 1]
-    width=32,  # features of the generator's last hidden map; the paper's has 128
+    noise=whole(100, 1, WIDEST),  # dimensions of the generator's input, uniform in [-1, 1]
+    width=whole(32, 1, WIDEST),  # features of the generator's last hidden map; the paper's has 128
 )
 
 

@@ -10,13 +10,14 @@ import optax
 
 from ssljax.core import Method
 from ssljax.data import augment
+from ssljax.fields import WIDEST, whole
 from ssljax.losses import cross_entropy, squared_distances
 from ssljax.methods import adversarial, network
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
-    noise=100,  # dimensions of the generator's input, uniform in [-1, 1]
-    width=64,  # features of the generator's last hidden map
+    noise=whole(100, 1, WIDEST),  # dimensions of the generator's input, uniform in [-1, 1]
+    width=whole(64, 1, WIDEST),  # features of the generator's last hidden map
     generated=1.0,  # weight of the cross-entropy on generated images
 )
 

@@ -15,16 +15,17 @@ import numpy as np
 
 from ssljax.core import Method
 from ssljax.data import augment, patches
+from ssljax.fields import whole
 from ssljax.losses import cross_entropy
 from ssljax.methods import network, shapes, siamese
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
-    grid=3,  # tiles a side
-    tile=0,  # pixels a side of a tile; 0: what the gaps leave
-    gap=-1,  # pixels between tiles; -1: about a seventh of a cell, as in the paper
-    jitter=-1,  # pixels by which a tile moves either way; -1: half the gap
-    permutations=100,  # size of the set to tell apart
+    grid=whole(3, 2, 10),  # tiles a side
+    tile=whole(0, 0, 2**14),  # pixels a side of a tile; 0: what the gaps leave
+    gap=whole(-1, -1, 2**14),  # pixels between tiles; -1: about a seventh of a cell, as in the paper
+    jitter=whole(-1, -1, 2**14),  # pixels by which a tile moves either way; -1: half the gap
+    permutations=whole(100, 2, 10**4),  # size of the set to tell apart
 )
 
 

@@ -8,16 +8,17 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment
+from ssljax.fields import WIDEST, real, whole
 from ssljax.methods import network, reconstruction
 from ssljax.models import layers
 from ssljax.models.vit import PatchDecoder, patches, unpatches, unpick
 
 OPTIONS = dict(
-    mask=0.75,  # share of the patches that are hidden
+    mask=real(0.75, 0.01, 0.99),  # share of the patches that are hidden
     norm=True,  # whether targets are normalised in each patch
-    width=32,  # features of the decoder
-    depth=1,  # its blocks; the paper's has 8
-    heads=2,  # of its attention
+    width=whole(32, 1, WIDEST),  # features of the decoder
+    depth=whole(1, 1, 1000),  # its blocks; the paper's has 8
+    heads=whole(2, 1, 1024),  # of its attention
 )
 
 

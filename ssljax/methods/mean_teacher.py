@@ -1,8 +1,9 @@
 """Mean Teacher: agree with the average of one's own weights. Tarvainen & Valpola, NeurIPS 2017 (arXiv:1703.01780)."""
 
+from ssljax.fields import share
 from ssljax.methods import consistency, pi_model
 
-OPTIONS = consistency.OPTIONS | dict(weight=50.0, ramp=0.4)
+OPTIONS = consistency.OPTIONS | dict(weight=50.0, ramp=share(0.4))
 TUNED = {'weight': (5.0, 15.0, 50.0)}
 
 

@@ -6,15 +6,16 @@ import optax
 
 from ssljax.data import augment
 from ssljax.data.mixup import mixup
+from ssljax.fields import real, share, temperature, whole
 from ssljax.losses import soft_cross_entropy
 from ssljax.methods import consistency, network
 
 OPTIONS = consistency.OPTIONS | dict(
     weight=100.0,
-    ramp=0.4,
-    temperature=0.5,  # the mean guess is sharpened with
-    alpha=0.75,  # of the Beta distribution of the mixing
-    guesses=2,  # weak views of an image
+    ramp=share(0.4),
+    temperature=temperature(0.5),  # the mean guess is sharpened with
+    alpha=real(0.75, 1e-6, 1000.0),  # of the Beta distribution of the mixing
+    guesses=whole(2, 1, 100),  # weak views of an image
 )
 TUNED = {'weight': (10.0, 30.0, 100.0), 'alpha': (0.3, 0.75)}
 

@@ -6,15 +6,16 @@ Published on CIFAR-10, ResNet-18, for MoCo with a queue: lightly's benchmark, 20
 """
 
 from ssljax.core import Method
+from ssljax.fields import share, temperature, widths
 from ssljax.losses import info_nce
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
-    temperature=0.2,  # the paper's
-    momentum=0.99,  # of the teacher, rising to 1 on a cosine; the paper's 0.99 is for 100 epochs
-    projector=(256, 64),  # widths of the projector's layers; the last is the embedding
-    predictor=(256,),  # widths of the predictor's hidden layers; its output is as wide as the embedding
+    temperature=temperature(0.2),  # the paper's
+    momentum=share(0.99),  # of the teacher, rising to 1 on a cosine; the paper's 0.99 is for 100 epochs
+    projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
+    predictor=widths((256,)),  # widths of the predictor's hidden layers; its output is as wide as the embedding
 )
 
 

@@ -7,14 +7,15 @@ import numpy as np
 
 from ssljax.core import Method
 from ssljax.data import augment
+from ssljax.fields import WIDEST, share, whole
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency, network, strong
 
 OPTIONS = consistency.OPTIONS | dict(
-    generations=2,  # students, one after the other
-    threshold=0.3,  # least confidence of an image that is taken
-    width=0,  # of the students' backbone; 0: the teacher's. The larger student of the paper
-    depth=0,  # likewise
+    generations=whole(2, 1, 100),  # students, one after the other
+    threshold=share(0.3),  # least confidence of an image that is taken
+    width=whole(0, 0, WIDEST),  # of the students' backbone; 0: the teacher's. The larger student of the paper
+    depth=whole(0, 0, 1000),  # likewise
 )
 TUNED = {'threshold': (0.3, 0.5, 0.8), 'weight': (0.3, 1.0, 3.0)}
 

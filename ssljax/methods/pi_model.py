@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 
+from ssljax.fields import share
 from ssljax.methods import consistency
 
-OPTIONS = consistency.OPTIONS | dict(weight=10.0, ramp=0.4)
+OPTIONS = consistency.OPTIONS | dict(weight=10.0, ramp=share(0.4))
 TUNED = {'weight': (1.0, 3.0, 10.0, 30.0)}
 
 

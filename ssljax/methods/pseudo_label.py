@@ -1,10 +1,11 @@
 """Pseudo-Label: the network's own confident predictions as labels. Lee, ICML workshop 2013."""
 
+from ssljax.fields import share
 from ssljax.methods import consistency
 
 OPTIONS = consistency.OPTIONS | dict(
-    threshold=0.95,  # least confidence of a prediction that becomes a label; the paper takes all
-    ramp=0.4,
+    threshold=share(0.95),  # least confidence of a prediction that becomes a label; the paper takes all
+    ramp=share(0.4),
 )
 TUNED = {'threshold': (0.7, 0.8, 0.9, 0.95), 'weight': (0.3, 1.0, 3.0)}
 

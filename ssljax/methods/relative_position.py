@@ -14,14 +14,15 @@ import numpy as np
 
 from ssljax.core import Method
 from ssljax.data import augment, patches
+from ssljax.fields import whole
 from ssljax.losses import cross_entropy
 from ssljax.methods import network, shapes, siamese
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
-    tile=0,  # pixels a side of a patch; 0: 0.3 of the image's
-    gap=-1,  # pixels between the two; -1: half a patch, as in the paper
-    jitter=-1,  # pixels by which the second moves either way; -1: 7 of 96 of a patch, as in the paper, at least 1
+    tile=whole(0, 0, 2**14),  # pixels a side of a patch; 0: 0.3 of the image's
+    gap=whole(-1, -1, 2**14),  # pixels between the two; -1: half a patch, as in the paper
+    jitter=whole(-1, -1, 2**14),  # pixels by which the second moves either way; -1: 7 of 96 of a patch, as in the paper, at least 1
     drop=True,  # keep one random colour of a patch and put noise for the others (RGB only)
 )
 _NEIGHBOURS = np.delete(np.stack(np.divmod(np.arange(9, dtype=np.int32), 3), 1) - 1, 4, 0)  # [8, 2], reading order

@@ -8,13 +8,14 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment
+from ssljax.fields import choice
 from ssljax.losses import cross_entropy
 from ssljax.methods import network
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
-    count=4,  # rotations: 2, 4 or 8
-    views='all',  # all rotations of an image in the batch, or 'one' at random
+    count=choice(4, 2, 4, 8),  # rotations: 2, 4 or 8
+    views=choice('all', 'all', 'one'),  # all rotations of an image in the batch, or 'one' at random
 )
 
 

@@ -6,12 +6,13 @@ import jax.numpy as jnp
 
 from ssljax.core import split
 from ssljax.data import augment
+from ssljax.fields import choice
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency, network, rotation
 from ssljax.models.heads import Head
 
 OPTIONS = consistency.OPTIONS | dict(
-    views='all',  # all four rotations of an image, as in the paper, or 'one' at random
+    views=choice('all', 'all', 'one'),  # all four rotations of an image, as in the paper, or 'one' at random
 )
 TUNED = {'weight': (0.3, 1.0, 3.0)}
 

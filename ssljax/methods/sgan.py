@@ -8,11 +8,12 @@ MNIST with 100 labels 0.93 +- 0.065.
 import jax
 
 from ssljax.core import Method
+from ssljax.fields import choice
 from ssljax.losses import cross_entropy, fake_loss, real_loss
 from ssljax.methods import adversarial
 
 OPTIONS = adversarial.OPTIONS | dict(
-    generator='feature_matching',  # logit | feature_matching: what the generator minimises
+    generator=choice('feature_matching', 'logit', 'feature_matching'),  # logit | feature_matching: what the generator minimises
     unlabeled=1.0,  # weight of the unsupervised loss
 )
 TUNED = dict(unlabeled=(0.3, 1.0, 3.0, 10.0))

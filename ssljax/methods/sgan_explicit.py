@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
+from ssljax.fields import choice
 from ssljax.losses import cross_entropy
 from ssljax.methods import adversarial
 
 OPTIONS = adversarial.OPTIONS | dict(
-    generator='logit',  # logit | feature_matching: what the generator minimises
+    generator=choice('logit', 'logit', 'feature_matching'),  # logit | feature_matching: what the generator minimises
     unlabeled=1.0,  # weight of the unsupervised loss
 )
 

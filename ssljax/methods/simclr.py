@@ -8,13 +8,14 @@ epochs, online linear classifier: 90.74%.
 import jax.numpy as jnp
 
 from ssljax.core import Method
+from ssljax.fields import temperature, widths
 from ssljax.losses import nt_xent
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
-    temperature=0.2,  # 0.1 for ImageNet and 0.5 for CIFAR-10 in the paper, which has batches of 4096 and 512 or more
-    projector=(256, 64),  # widths of the projector's layers; the last is the embedding
+    temperature=temperature(0.2),  # 0.1 for ImageNet and 0.5 for CIFAR-10 in the paper, which has batches of 4096 and 512 or more
+    projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
 )
 
 

@@ -7,13 +7,14 @@ benchmark, 200 epochs, batch 128, k-NN (k = 200): 81.9%.
 import jax
 
 from ssljax.core import Method
+from ssljax.fields import widths
 from ssljax.losses import negative_cosine
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
-    projector=(256, 256),  # widths of the projector's layers; the last is the embedding
-    predictor=(64,),  # widths of the predictor's hidden layers, a bottleneck; its output is as wide as the embedding
+    projector=widths((256, 256), 1),  # widths of the projector's layers; the last is the embedding
+    predictor=widths((64,)),  # widths of the predictor's hidden layers, a bottleneck; its output is as wide as the embedding
 )
 
 

@@ -3,12 +3,13 @@
 import jax
 import jax.numpy as jnp
 
+from ssljax.fields import real, share
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency
 
 OPTIONS = consistency.OPTIONS | dict(
-    momentum=0.999,  # of the running averages
-    n_sigma=2.0,  # the weight falls as a Gaussian whose deviation is that of the confidence divided by this
+    momentum=share(0.999),  # of the running averages
+    n_sigma=real(2.0, 1e-6, 1000.0),  # the weight falls as a Gaussian whose deviation is that of the confidence divided by this
     align=True,  # uniform alignment
 )
 TUNED = {'weight': (0.3, 1.0, 3.0), 'n_sigma': (1.0, 2.0, 3.0)}

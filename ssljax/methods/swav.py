@@ -10,19 +10,20 @@ import itertools
 import jax
 
 from ssljax.core import Method
+from ssljax.fields import pipeline, share, temperature, whole, widths
 from ssljax.losses import sinkhorn, swav
 from ssljax.methods import joint
 from ssljax.models.heads import Projector, Prototypes
 
 OPTIONS = dict(
-    projector=(256, 64),  # widths of the projector's layers; the last is the embedding
-    prototypes=128,  # 3000 in the paper; no more than the images of a batch, as there is no queue
-    temperature=0.1,  # the paper's
-    epsilon=0.05,  # entropy of the codes, the paper's
-    iterations=3,  # of Sinkhorn, the paper's
-    frozen=0.05,  # share of the steps before the prototypes move; the paper's is one epoch
-    local_views=0,  # smaller views, whose codes are not computed; 6 in the paper
-    local_augment='random_resized_crop((0.1, 0.4), size=16)|flip|color_jitter(0.4, 0.4, 0.2, 0.1)',
+    projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
+    prototypes=whole(128, 2, 2**17),  # 3000 in the paper; no more than the images of a batch, as there is no queue
+    temperature=temperature(0.1),  # the paper's
+    epsilon=temperature(0.05),  # entropy of the codes, the paper's
+    iterations=whole(3, 1, 1000),  # of Sinkhorn, the paper's
+    frozen=share(0.05),  # share of the steps before the prototypes move; the paper's is one epoch
+    local_views=whole(0, 0, 100),  # smaller views, whose codes are not computed; 6 in the paper
+    local_augment=pipeline('random_resized_crop((0.1, 0.4), size=16)|flip|color_jitter(0.4, 0.4, 0.2, 0.1)'),
 )
 
 

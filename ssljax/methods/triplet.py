@@ -6,15 +6,16 @@ by random affine transformation, as in exemplar networks (Dosovitskiy et al. 201
 
 from ssljax import losses
 from ssljax.core import Method
+from ssljax.fields import choice, pipeline, real, widths
 from ssljax.losses import unit
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
-    margin=0.5,  # between squared distances of unit-length embeddings, which are at most 4; FaceNet's is 0.2
-    mining='semi_hard',  # of the negative: random | semi_hard
-    projector=(128,),  # widths of the layers on the backbone; the last is the embedding
-    augment2='affine(30, 0.15, (0.7, 1.3), 15)',  # of the positive
+    margin=real(0.5, 0.0, 4.0),  # between squared distances of unit-length embeddings, which are at most 4; FaceNet's is 0.2
+    mining=choice('semi_hard', 'random', 'semi_hard'),  # of the negative: random | semi_hard
+    projector=widths((128,), 1),  # widths of the layers on the backbone; the last is the embedding
+    augment2=pipeline('affine(30, 0.15, (0.7, 1.3), 15)'),  # of the positive
 )
 
 

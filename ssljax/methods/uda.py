@@ -3,13 +3,14 @@
 import jax
 import jax.numpy as jnp
 
+from ssljax.fields import choice, share, temperature
 from ssljax.losses import entropy, soft_cross_entropy
 from ssljax.methods import consistency
 
 OPTIONS = consistency.OPTIONS | dict(
-    threshold=0.8,  # least confidence of an image that counts
-    temperature=0.4,  # of the target's softmax
-    anneal='',  # training signal annealing: '' none, or log, linear, exp
+    threshold=share(0.8),  # least confidence of an image that counts
+    temperature=temperature(0.4),  # of the target's softmax
+    anneal=choice('', '', 'log', 'linear', 'exp'),  # training signal annealing: '' none, or log, linear, exp
 )
 TUNED = {'threshold': (0.5, 0.7, 0.8, 0.95), 'weight': (0.3, 1.0, 3.0)}
 _SHARES = {  # of the way from 1/K to 1, after a share t of the steps (section 3.2)

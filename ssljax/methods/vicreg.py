@@ -5,16 +5,17 @@ Published on CIFAR-10, ResNet-18: solo-learn, 1,000 epochs, online linear classi
 """
 
 from ssljax.core import Method
+from ssljax.fields import real, widths
 from ssljax.losses import vicreg
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
-    projector=(256, 256),  # widths of the projector's layers; the last is the embedding, wide in this method
+    projector=widths((256, 256), 1),  # widths of the projector's layers; the last is the embedding, wide in this method
     invariance=25.0,  # weights of the three terms, the paper's
     variance=25.0,
     covariance=1.0,
-    scale=0.1,  # of the loss; for SGD without LARS
+    scale=real(0.1, 1e-9, 1e6),  # of the loss; for SGD without LARS
 )
 
 

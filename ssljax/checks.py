@@ -1,0 +1,133 @@
+"""What can be seen to be wrong with a config before any data is read: each field by its own definition, then the fields
+that must go together."""
+
+import re
+
+from ml_collections import ConfigDict
+
+from ssljax import config as configs
+from ssljax import fields, methods
+
+
+def check(config) -> None:
+    """Raises ValueError for the first field, or the first fields together, that cannot be."""
+    known = configs.definitions()
+    whole(config, configs.fields())
+    for name, field in known.items():
+        fields.check(name, _get(config, name), field)
+    if config.data.choose == 'typical' and not config.data.features:
+        raise ValueError(
+            'data.choose is typical, which compares images by a pretrained backbone: give one, for example '
+            '--config.data.features=runs/simclr.'
+        )
+    if config.pretrain.method not in ('', 'none'):
+        methods.terms(config.pretrain.method)
+        _duration('pretrain', config.pretrain)
+    changes(config.study.pretrained, known, 'study.pretrained', ('pretrain.',))
+    _known_ways(config, known)
+    for way in config.transfer.ways:
+        _durations(*configs.variant(config, way))
+    trained = {configs.variant(config, way)[0] for way in config.transfer.ways}
+    if 'two_stage' in trained and 'frozen' not in config.transfer.ways:
+        raise ValueError('transfer.ways has two_stage without frozen, its first stage: add frozen.')
+
+
+def whole(config, tree: dict, prefix='') -> None:
+    """Raises ValueError where a config lacks a field of the tree, or has one that is not there: a recipe may have
+    misspelt it."""
+    if not isinstance(config, ConfigDict):
+        raise ValueError(f'{prefix[:-1] or "the config"} is {fields.shown(config)}; it must be a part of a config.')
+    for key in config:
+        if key not in tree:
+            near = configs.nearest(str(key), tree)
+            raise ValueError(f'the config has no field {prefix}{key}{near} (a recipe set it).')
+    for key, value in tree.items():
+        if key not in config:
+            raise ValueError(f'the config lacks the field {prefix}{key}: a recipe begins with ssljax.config.base().')
+        if isinstance(value, dict):
+            whole(config[key], value, f'{prefix}{key}.')
+        elif isinstance(config[key], ConfigDict):
+            raise ValueError(f'{prefix}{key} is a part of a config; it must be {fields.of(value).allowed}.')
+
+
+def changes(entries, known: dict, field: str, sections: tuple) -> None:
+    """Checks what variants or pretrainings change.
+
+    Args:
+      entries: (name, ..., ((field, value), ...)) of each.
+      known: {dotted name: Field} of the config.
+      field: the field that holds the entries.
+      sections: what the names of the fields that can be changed begin with.
+
+    Raises:
+      ValueError: a name that is empty or stands twice, another field, or a value that it cannot have.
+    """
+    names = [entry[0] for entry in entries]
+    for name in names:
+        if not name or names.count(name) > 1:
+            raise ValueError(f'{field} has the name {name!r}: each must have one of its own.')
+    able = [name for name in known if name.startswith(sections)]
+    for name, *_, changed in entries:
+        for key, value in changed:
+            if key not in able:
+                raise ValueError(
+                    f'{field}: {name} changes {key!r}{configs.nearest(key, able)}; it can change fields of '
+                    f'{" and ".join(s[:-1] for s in sections)}.'
+                )
+            fields.check(f'{field}: {key} of {name}', value, known[key])
+
+
+def _known_ways(config, known: dict) -> None:
+    named = (*configs.base().transfer.ways, *methods.SEMI)
+    for name, way, _ in config.variants:
+        if not re.fullmatch(r'[a-z][a-z0-9_]{0,99}', name) or name in (*named, 'pretrain', 'second'):
+            raise ValueError(
+                f'variants has the name {name!r}: a name is made of small letters, digits and _, begins with a letter '
+                'and is not that of another way.'
+            )
+        if way not in named:
+            raise ValueError(
+                f'the variant {name} is of the way {way!r}{configs.nearest(way, named)} (known: {", ".join(named)}).'
+            )
+    changes(config.variants, known, 'variants', ('transfer.', 'semi.'))
+    allowed = (*named, *(name for name, *_ in config.variants))
+    for way in config.transfer.ways:
+        if way not in allowed:
+            raise ValueError(f'transfer.ways has {way!r}{configs.nearest(way, allowed)} (known: {", ".join(allowed)}).')
+
+
+def _durations(way: str, config) -> None:
+    """Raises ValueError where a way has no duration, or several, under the config that it is trained with."""
+    transfer = config.transfer
+    if way in methods.SEMI:
+        _duration('semi', config.semi)
+    elif way in ('frozen', 'random_frozen', 'two_stage'):
+        _duration('transfer.frozen', transfer.frozen)
+        if way == 'two_stage':
+            _duration('transfer.second', transfer.second)
+    elif _given(transfer[way]):
+        _duration(f'transfer.{way}', transfer[way])
+    elif not (_given(transfer.frozen) or 'two_stage' in transfer.ways and _given(transfer.second)):
+        raise ValueError(
+            f'transfer.{way} has no duration, and neither has transfer.frozen, from which it would be taken: set one, '
+            f'for example --config.transfer.{way}.steps=1000.'
+        )
+
+
+def _given(node) -> list[str]:
+    return [k for k in ('epochs', 'steps', 'examples') if node[k]]
+
+
+def _duration(name: str, node) -> None:
+    if len(_given(node)) != 1:
+        said = ', '.join(f'{k}={node[k]}' for k in ('epochs', 'steps', 'examples'))
+        raise ValueError(
+            f'{name} has {said}: exactly one of them gives the duration. '
+            f'Set the others to 0, for example --config.{name}.epochs=0 --config.{name}.steps=1000.'
+        )
+
+
+def _get(config, name: str):
+    for part in name.split('.'):
+        config = config[part]
+    return config

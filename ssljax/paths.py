@@ -1,0 +1,61 @@
+"""Paths that a user gives: one place says what they mean, and one makes the folders."""
+
+import errno
+import os
+from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def expand(given) -> str:
+    """The path that a user means: ~ and ~user at its start are home folders, doubled and closing slashes are left out.
+    '' stays ''.
+
+    Args:
+      given: str or Path.
+
+    Raises:
+      ValueError: ~user names nobody on this machine, or the path holds a NUL byte.
+    """
+    given = os.fspath(given)
+    if not given:
+        return ''
+    if '\0' in given:
+        raise ValueError(f'the path {given!r} holds a NUL byte, which no name of a file can have.')
+    meant = os.path.expanduser(given)
+    if given.startswith('~') and meant == given and not os.path.lexists(given):
+        user = given.split('/')[0]
+        raise ValueError(f'the path {given!r} begins with {user}, the home of a user whom this machine does not know: '
+                         f'write ./{given} for a file of that name.')  # fmt: skip
+    return str(Path(meant))
+
+
+def make_folder(given, field: str) -> Path:
+    """Makes a folder with those above it, where it is missing, that can be written to.
+
+    Args:
+      given: as for `expand`.
+      field: who names it, for messages.
+
+    Raises:
+      ValueError: it cannot be made, is a file, or cannot be written to.
+      OSError: the disk is full.
+    """
+    if not os.fspath(given):
+        raise ValueError(f'{field} is empty: give the path of a folder.')
+    path = Path(expand(given))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise ValueError(f'{field}={given}: this folder cannot be made ({_why(error)}): give another.') from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ValueError(f'{field}={given}: this folder cannot be written to: give another, or change its rights.')
+    return path
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, FileExistsError):
+        return 'it is a file'
+    return (error.strerror or str(error)).lower()
