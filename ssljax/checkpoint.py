@@ -12,6 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
+from ssljax import paths
 from ssljax.files import check_space, disk_errors
 
 ITEMS = ('params', 'state', 'ema', 'opt', 'progress', 'best')
@@ -61,7 +62,7 @@ def load_variables(path) -> tuple[dict, dict]:
       FileNotFoundError: nothing of the kind is there.
     """
     cpu = jax.sharding.SingleDeviceSharding(jax.local_devices(backend='cpu')[0])
-    path = Path(path).expanduser()
+    path = Path(paths.expand(path))
     places = [path, path / 'model', path / 'checkpoints', path / 'pretrain/model']
     places += sorted(path.glob('seed*/pretrain/model'))
     for place in places:

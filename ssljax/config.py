@@ -264,10 +264,11 @@ def variant(config, name: str):
 
 
 def total_steps(node, *, images: int, batch_size: int) -> int:
-    """Optimiser steps of a stage over `images` images; 0 where it has no duration."""
+    """Optimiser steps of a stage over `images` images: at least one, or 0 where it has no duration."""
     if node.steps:
         return int(node.steps)
-    return round((node.examples or node.epochs * images) / batch_size)
+    examples = node.examples or node.epochs * images
+    return max(round(examples / batch_size), 1) if examples else 0
 
 
 def stage_steps(config, kind: str, images: int) -> int:

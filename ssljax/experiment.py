@@ -68,7 +68,10 @@ def _run(config, workdir: Path, began: float) -> dict:
 
 
 def claim(config, workdir: Path) -> None:
-    """Stores the config in a new workdir; refuses one in which another config has begun."""
+    """Stores the config in a new workdir, or in one in which nothing has been trained; refuses one in which another
+    config has begun."""
+    if not begun(workdir):
+        start_anew(workdir)
     new, old = configs.to_dict(config), files.read_json(workdir / 'config.json')
     if old is not None and (changed := configs.differences(old, new)):
         raise ValueError(
@@ -77,6 +80,19 @@ def claim(config, workdir: Path) -> None:
         )
     if old is None:
         files.write_json(workdir / 'config.json', new)
+
+
+def begun(workdir: Path) -> bool:
+    """Whether anything in `workdir` depends on its config: a checkpoint, a finished stage, a result or a decision of
+    tuning."""
+    kept = 'result.json', 'seed*/evaluation.json', 'seed*/*/done.json', 'seed*/*/checkpoints/[0-9]*', 'tuning/*'
+    return any(True for pattern in kept for _ in workdir.glob(pattern))
+
+
+def start_anew(workdir: Path) -> None:
+    """Removes what a run leaves that ended before it had trained anything: its config, and the label sets drawn."""
+    for name in ('config.json', 'data.json', *(p.relative_to(workdir) for p in workdir.glob('seed*/partition.npz'))):
+        (workdir / name).unlink(missing_ok=True)
 
 
 def prepare(config, workdir, source, quiet: bool = False) -> Run:

@@ -154,8 +154,8 @@ def many(default: tuple, each: Field, least: int = 0, distinct: bool = False, mo
             return False
         return not distinct or len(set(v)) == len(v)
 
-    allowed = f'a tuple, each element of it {each.allowed}'
-    allowed += f'; at least {least}' * (least > 0) + '; none twice' * distinct
+    allowed = 'a tuple' + f' of at least {"one" if least == 1 else least}' * (least > 0) + f', each {each.allowed}'
+    allowed += ', none twice' * distinct
     return Field(default, allowed, fits, lambda written: _read_many(written, each))
 
 

@@ -10,8 +10,8 @@ import jax  # noqa: E402
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
+from ssljax import arguments, experiment, paths, platform, preempt  # noqa: E402
 from ssljax import config as configs  # noqa: E402
-from ssljax import experiment, platform, preempt  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe, a file under configs/.', lock_config=True)
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default runs/NAME.')
@@ -35,7 +35,8 @@ def command(work) -> int:
     if 'JAX_COORDINATOR_ADDRESS' in os.environ:
         jax.distributed.initialize()
     try:
-        work(config, _WORKDIR.value or Path('runs') / config.name)
+        configs.check(config)
+        work(config, paths.make_folder(_WORKDIR.value or Path('runs') / config.name, '--workdir'))
     except preempt.Preempted:
         print('stopped; all is saved: the same command goes on from here', file=sys.stderr)
         return preempt.RESUME
@@ -56,17 +57,26 @@ def raised_by_us(error: BaseException) -> bool:
 
 
 def parse(argv):
-    """absl's parser, with errors that name the nearest field of the config."""
-    fields = configs.field_names(configs.base())
-    for arg in argv[1:]:
-        name = arg.lstrip('-').split('=')[0]
-        if arg.startswith('-') and name.startswith('config.') and name.removeprefix('config.') not in fields:
-            field = name.removeprefix('config.')
-            _exit(f'the config has no field {field}{configs.nearest(field, fields)}')
+    """Reads the command line; what cannot be understood ends the process with one line and the code 2."""
     try:
-        return flags.FLAGS(argv)
-    except (flags.Error, ValueError, TypeError, KeyError, OSError) as e:
+        rest, values = arguments.separate(argv[1:])
+        arguments.check_recipe(rest)
+    except ValueError as e:
         _exit(str(e))
+    try:
+        left = flags.FLAGS([argv[0], *rest])
+    except Exception as e:  # a recipe is the user's own code, and can raise anything
+        _exit(arguments.why_not(e, rest))
+    if _CONFIG.value is not None:
+        _set(_CONFIG.value, values)
+    return left
+
+
+def _set(config, values: dict) -> None:
+    try:
+        config.update_from_flattened_dict(values)
+    except (AttributeError, KeyError, TypeError, ValueError) as e:
+        _exit(f'the recipe does not return a whole config, as ssljax.config.base() makes it: {e}')
 
 
 def _exit(message):

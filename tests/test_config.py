@@ -34,7 +34,7 @@ def test_durations():
         ('transfer.ways', ('two_stage',), 'add frozen'),
         ('transfer.ways', ('frozn',), "'frozn'; did you mean frozen"),
         ('seeds', (), 'at least one'),
-        ('seeds', (1, 1), 'each may stand once'),
+        ('seeds', (1, 1), 'none twice'),
         ('data.path', 'fast', 'auto, resident, stream'),
     ],
 )

@@ -4,13 +4,12 @@ import errno
 import fcntl
 import os
 import shutil
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 
-from ssljax import files
+from ssljax import files, paths
 from ssljax.data import decode
 
 
@@ -41,7 +40,8 @@ def decoded(images, directory):
       ValueError: as for FileImages.decode_each.
       OSError: the disk is full, or the directory cannot be written to.
     """
-    path = Path(directory).expanduser() / f'{images.identity()[:16]}.npy'
+    directory = paths.make_folder(directory, 'config.data.cache')
+    path = directory / f'{images.identity()[:16]}.npy'
     if found := _read(path, images):
         return found
     path.parent.mkdir(parents=True, exist_ok=True)

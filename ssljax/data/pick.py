@@ -7,6 +7,8 @@ import re
 
 import numpy as np
 
+from ssljax import paths
+
 NEIGHBORS = 20  # over which an image's typicality is taken
 
 
@@ -27,7 +29,7 @@ def listed(path, names, labels):
       FileNotFoundError: there is no such file.
       ValueError: a line names no image, several, one without a label, or one that stands there already.
     """
-    path = os.path.expanduser(path)
+    path = paths.expand(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f'config.data.labels names the list {path!r}, but there is no such file.')
     whole, ends = {}, {}

@@ -10,6 +10,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
+from ssljax import paths
 from ssljax.data import cache, decode, folder, layout, toy
 from ssljax.data.encoded import FileImages
 from ssljax.data.memory import empty_images, fits, parallel
@@ -210,7 +211,7 @@ def _npz(path, config):
 
 
 def _read_npz(path, given):
-    path = os.path.expanduser(path)
+    path = paths.expand(path)
     if not os.path.exists(path):
         raise FileNotFoundError(f'There is no file {path!r} ({given!r} was given).')
     try:
@@ -250,7 +251,7 @@ def _in_memory(images, labels, config):
 
 
 def _folder(path, config):
-    path = os.path.expanduser(path)
+    path = paths.expand(path)
     files = folder.listing(path)
     classes, splits = layout.layout(files, path)
     return classes, _encoded({name: (files, *rest) for name, rest in splits.items()}, config)
@@ -293,7 +294,7 @@ def _extra(config):
     """The Split of config.data.unlabeled."""
     kind, _, path = config.unlabeled.partition(':')
     if kind == 'folder' and path:
-        path = os.path.expanduser(path)
+        path = paths.expand(path)
         files = folder.listing(path)
         n = len(files.names)
         return _encoded({'unlabeled': (files, np.arange(n), np.full(n, -1, np.int32))}, config)['unlabeled']
@@ -327,7 +328,7 @@ def _tfds(name, config):
     except RuntimeError:  # too late: the caller has used TensorFlow before
         pass
     try:
-        builder = tfds.builder(name, data_dir=config.data_dir or None)
+        builder = tfds.builder(name, data_dir=paths.expand(config.data_dir) or None)
     except (tfds.core.DatasetNotFoundError, AssertionError) as e:
         near = difflib.get_close_matches(name.split('/')[0], tfds.list_builders(), 1)
         raise ValueError(
@@ -343,7 +344,7 @@ def _tfds(name, config):
         )
     if np.dtype(features['image'].np_dtype) != np.uint8:
         raise ValueError(f'The images of the builder {name!r} are {features["image"].np_dtype}, not uint8.')
-    manual = os.path.expanduser(config.manual_dir) or None
+    manual = paths.expand(config.manual_dir) or None
     try:
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(manual_dir=manual), file_format='array_record'

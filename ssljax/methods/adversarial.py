@@ -20,7 +20,8 @@ OPTIONS = dict(
     weight_norm=False,  # of the generator's last layer
     minibatch=whole(0, 0, 1000),  # kernels of minibatch features in the classifier's head; 0: none
     apart=True,  # BatchNorm sees real and generated images as batches of their own
-    input_noise=real(0.0, 0.0, 100.0),  # standard deviation of noise on all images that the classifier sees, which lie in [-1, 1]
+    # Standard deviation of noise on all images that the classifier sees, which lie in [-1, 1].
+    input_noise=real(0.0, 0.0, 100.0),
 )
 SAMPLES = 16  # generated images that the report shows at each evaluation; 16 times as many points
 

@@ -14,7 +14,8 @@ from ssljax.methods import network, reconstruction
 OPTIONS = dict(
     noise=choice('none', 'none', 'gaussian', 'mask'),  # none | gaussian | mask: what is done to the input
     strength=share(0.5),  # gaussian: standard deviation, of values in [0, 1]; mask: share of the pixels that are hidden
-    bottleneck=whole(0, 0, WIDEST),  # features of a dense code between backbone and decoder; 0: the backbone's layer, pooled, is the code
+    # Features of a dense code between backbone and decoder; 0: the backbone's layer, pooled, is the code.
+    bottleneck=whole(0, 0, WIDEST),
     width=whole(32, 1, WIDEST),  # features of the decoder's last hidden map
 )
 

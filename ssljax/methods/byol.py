@@ -12,7 +12,8 @@ from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
-    momentum=share(0.99),  # of the teacher, rising to 1 on a cosine; the paper's is 0.996 for 1,000 epochs and 0.99 for 300
+    # Of the teacher, rising to 1 on a cosine; the paper's is 0.996 for 1,000 epochs and 0.99 for 300.
+    momentum=share(0.99),
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
     predictor=widths((256,)),  # widths of the predictor's hidden layers; its output is as wide as the embedding
     augment2=pipeline(),  # of the second views; '' is that of the first. The paper blurs these less and solarizes some

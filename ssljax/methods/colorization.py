@@ -19,7 +19,8 @@ from ssljax.methods import network, shapes
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
-    uniform=share(0.5),  # share of the uniform distribution in the prior that bins are weighed by (lambda); 1: all weigh alike
+    # Share of the uniform distribution in the prior that bins are weighed by (lambda); 1: all weigh alike.
+    uniform=share(0.5),
     momentum=share(0.99),  # of the running prior
     upsample=whole(0, 0, 64),  # colours a side for each cell of the map; 0: enough for one in 4 x 4 pixels, at most 4
     temperature=temperature(0.38),  # of the annealed mean that makes the picture

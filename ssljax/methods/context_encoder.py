@@ -14,7 +14,8 @@ from ssljax.models.decoder import Channelwise
 
 OPTIONS = dict(
     hole=choice('random', 'center', 'random'),  # center | random: one block in the middle, or several anywhere
-    size=real(0.5, 0.01, 1.0),  # side of a square of the area removed, relative to the image's: 0.5 is a quarter of the pixels
+    # Side of a square of the area removed, relative to the image's: 0.5 is a quarter of the pixels.
+    size=real(0.5, 0.01, 1.0),
     blocks=whole(4, 1, 1000),  # random: blocks that have this area together; they may overlap
     overlap=whole(1, 0, 1000),  # pixels around each hole that are seen and yet reconstructed
     overlap_weight=10.0,  # weight of the error there; 1 inside the hole

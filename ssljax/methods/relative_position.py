@@ -22,7 +22,8 @@ from ssljax.models.heads import Head
 OPTIONS = dict(
     tile=whole(0, 0, 2**14),  # pixels a side of a patch; 0: 0.3 of the image's
     gap=whole(-1, -1, 2**14),  # pixels between the two; -1: half a patch, as in the paper
-    jitter=whole(-1, -1, 2**14),  # pixels by which the second moves either way; -1: 7 of 96 of a patch, as in the paper, at least 1
+    # Pixels by which the second moves either way; -1: 7 of 96 of a patch, as in the paper, at least 1.
+    jitter=whole(-1, -1, 2**14),
     drop=True,  # keep one random colour of a patch and put noise for the others (RGB only)
 )
 _NEIGHBOURS = np.delete(np.stack(np.divmod(np.arange(9, dtype=np.int32), 3), 1) - 1, 4, 0)  # [8, 2], reading order

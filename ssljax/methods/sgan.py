@@ -13,7 +13,8 @@ from ssljax.losses import cross_entropy, fake_loss, real_loss
 from ssljax.methods import adversarial
 
 OPTIONS = adversarial.OPTIONS | dict(
-    generator=choice('feature_matching', 'logit', 'feature_matching'),  # logit | feature_matching: what the generator minimises
+    # Logit | feature_matching: what the generator minimises.
+    generator=choice('feature_matching', 'logit', 'feature_matching'),
     unlabeled=1.0,  # weight of the unsupervised loss
 )
 TUNED = dict(unlabeled=(0.3, 1.0, 3.0, 10.0))

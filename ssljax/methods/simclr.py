@@ -14,7 +14,8 @@ from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
-    temperature=temperature(0.2),  # 0.1 for ImageNet and 0.5 for CIFAR-10 in the paper, which has batches of 4096 and 512 or more
+    # 0.1 for ImageNet and 0.5 for CIFAR-10 in the paper, which has batches of 4096 and 512 or more.
+    temperature=temperature(0.2),
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
 )
 

@@ -14,7 +14,8 @@ from ssljax.models.heads import Projector
 
 OPTIONS = dict(
     projector=widths((256, 256), 1),  # widths of the projector's layers; the last is the embedding
-    predictor=widths((64,)),  # widths of the predictor's hidden layers, a bottleneck; its output is as wide as the embedding
+    # Widths of the predictor's hidden layers, a bottleneck; its output is as wide as the embedding.
+    predictor=widths((64,)),
 )
 
 

@@ -9,7 +9,8 @@ from ssljax.methods import consistency
 
 OPTIONS = consistency.OPTIONS | dict(
     momentum=share(0.999),  # of the running averages
-    n_sigma=real(2.0, 1e-6, 1000.0),  # the weight falls as a Gaussian whose deviation is that of the confidence divided by this
+    # The weight falls as a Gaussian whose deviation is that of the confidence divided by this.
+    n_sigma=real(2.0, 1e-6, 1000.0),
     align=True,  # uniform alignment
 )
 TUNED = {'weight': (0.3, 1.0, 3.0), 'n_sigma': (1.0, 2.0, 3.0)}

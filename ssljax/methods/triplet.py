@@ -12,7 +12,8 @@ from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
-    margin=real(0.5, 0.0, 4.0),  # between squared distances of unit-length embeddings, which are at most 4; FaceNet's is 0.2
+    # Between squared distances of unit-length embeddings, which are at most 4; FaceNet's is 0.2.
+    margin=real(0.5, 0.0, 4.0),
     mining=choice('semi_hard', 'random', 'semi_hard'),  # of the negative: random | semi_hard
     projector=widths((128,), 1),  # widths of the layers on the backbone; the last is the embedding
     augment2=pipeline('affine(30, 0.15, (0.7, 1.3), 15)'),  # of the positive
