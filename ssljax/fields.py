@@ -212,7 +212,7 @@ def check(name: str, value, field: Field) -> None:
     try:
         fits = field.fits(value)
     except ValueError as error:
-        fits, reason = False, str(error).rstrip('.')
+        fits, reason = False, str(error)[:400].rstrip('.')
     if not fits:
         raise ValueError(f'{name} is {shown(value)}{_near(value, field)}; {reason}.')
 

@@ -58,6 +58,8 @@ def crop(key, images, padding, mode='reflect'):
     batch, height, width, _ = _check(images)
     if int(padding) != padding or padding < 0:
         raise ValueError(f'crop: padding is {padding}; it must be a whole number of pixels, 0 or more.')
+    if padding and padding >= min(height, width):
+        raise ValueError(f'crop: padding is {padding}, but the images are {height}x{width}: take less than a side.')
     offset = jax.random.randint(key, (batch, 2), -int(padding), int(padding) + 1)
     for axis, n in ((1, height), (2, width)):
         index = jnp.arange(n) + offset[:, axis - 1, None]
@@ -273,6 +275,8 @@ def cutout(key, images, size, fill=0.5, p=1.0):
     batch, height, width, _ = _check(images)
     if int(size) != size or size < 1:
         raise ValueError(f'cutout: size is {size}; it must be a whole number of pixels, 1 or more.')
+    if size > 2 * max(height, width):
+        raise ValueError(f'cutout: size is {size}, but the images are {height}x{width}: nothing would be left of any.')
     if not 0 <= fill <= 1:
         raise ValueError(f'cutout: fill is {fill}; it must be in [0, 1].')
     place_key, coin_key = jax.random.split(key)
@@ -300,6 +304,9 @@ OPS = {
         rand_augment,
     )
 }
+
+
+_LARGE = 1024  # pixels a side: what depends on the size of the images is checked on theirs, when they are seen
 
 
 def parse(spec):
@@ -354,9 +361,9 @@ def _parse_step(node, spec):
         # Traced on abstract images: a value out of range is refused here, not at the first step.
         jax.eval_shape(
             lambda images: OPS[name](jax.random.key(0), images, *args, **kwargs),
-            jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32),
+            jax.ShapeDtypeStruct((1, _LARGE, _LARGE, 3), jnp.float32),
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError, MemoryError, RecursionError) as error:
         reason = str(error).split('\n')[0].rstrip('.')
         raise ValueError(
             f'augmentation {spec!r}: {ast.unparse(node)!r} does not fit {name}{shown}: {reason}.'

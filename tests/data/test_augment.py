@@ -331,3 +331,11 @@ def test_other_images_are_refused():
         for spec in ('flip', 'crop(2)', 'rotate(5)', 'grayscale'):
             with pytest.raises(ValueError, match='to_float'):
                 augment.parse(spec)(KEY, images)
+
+
+@pytest.mark.parametrize(('spec', 'said'), [('crop(8)', 'padding is 8, but the images are 8x8'),
+                                            ('crop(999)', '8x8'), ('cutout(17)', '8x8')])  # fmt: skip
+def test_what_is_too_large_for_the_images_is_refused_when_they_are_seen(spec, said):
+    with pytest.raises(ValueError, match=said):
+        augment.parse(spec)(KEY, jnp.zeros((2, 8, 8, 1)))
+    augment.parse(spec)(KEY, jnp.zeros((2, 1000, 1000, 1)))
