@@ -49,7 +49,7 @@ def evaluate(run, trained, directory) -> tuple[dict, dict]:
     if cfg.figures and trained.ways:
         arrays = figure_arrays(config, see, trained, labels) | plane_arrays(methods, trained, labels, directory)
     pretext = methods.get('pretrain')
-    if cfg.figures and pretext and pretext.show:
+    if cfg.figures and pretext and pretext.show and trained.pretrained:
         arrays |= pretext_pictures(pretext, trained)
     return record, arrays
 

@@ -1,6 +1,7 @@
 """Guards against silent failure: a run that cannot end well stops with a diagnosis and the batch at which it showed."""
 
 import math
+import sys
 from pathlib import Path
 
 import jax
@@ -13,8 +14,25 @@ from ssljax.losses import relative_std, unit
 NEVER = np.iinfo(np.int32).max
 
 
+NOT_FINITE = 'the loss or its gradient is not finite: lower optim.lr, or set optim.clip or optim.warmup'
+
+
 class Stopped(ValueError):
-    """A guard stopped the run; the message says why, what helps, and where the batch is."""
+    """A guard stopped a stage; the message says why, what helps, and where the batch is.
+
+    Attributes:
+      stage: the stage's name, that of its folder; '' where it had not begun.
+      kind: 'diverged', 'collapsed' or 'stopped'.
+      step: the steps that were done.
+    """
+
+    def __init__(self, message: str, *, stage: str = '', kind: str = 'stopped', step: int = 0):
+        super().__init__(message)
+        self.stage, self.kind, self.step = stage, kind, step
+
+
+class Leak(Stopped):
+    """Labels that should be hidden reach a loss: no part of the run can be trusted."""
 
 
 def first_bad(bad, step, metrics: dict):
@@ -33,7 +51,7 @@ def not_finite(means: dict, bad: int) -> str:
     """A diagnosis, or '' where every loss since the last look was finite."""
     if bad == NEVER and math.isfinite(means['loss']):
         return ''
-    return 'the loss or its gradient is not finite: lower optim.lr, or set optim.clip or optim.warmup'
+    return NOT_FINITE
 
 
 def not_moving(means: dict, trained: set, rate: float, early: bool) -> str:
@@ -114,11 +132,11 @@ def unselective(means: dict) -> str:
 
 
 def hidden(labels) -> None:
-    """Raises Stopped where an image that should be unlabelled has a label, so that a loss could use it.
+    """Raises Leak where an image that should be unlabelled has a label, so that a loss could use it.
 
     labels: [N] int, -1 where unknown."""
     if known := int((np.asarray(labels) >= 0).sum()):
-        raise Stopped(
+        raise Leak(
             f'{known} of {len(labels)} unlabelled images carry their label into the training step, where the loss '
             'could use it: hide them (Split.hide) before they become a feed.'
         )
@@ -142,8 +160,49 @@ def spread(features) -> dict[str, float]:
     return {'std': float(relative_std(jnp.asarray(features))), 'rank': float(np.exp(-np.sum(p * np.log(p + 1e-12))))}
 
 
-def stop(directory, batch: dict, step: int, title: str, diagnosis: str):
-    """Saves the batch of a step as offending_batch.npz and raises Stopped."""
-    path = Path(directory) / 'offending_batch.npz'
-    files.write_npz(path, {**jax.device_get(batch), 'step': np.asarray(step)})
-    raise Stopped(f'{title}, step {step + 1}: {diagnosis}. The batch is in {path}.')
+def stop(directory, batch: dict, step: int, title: str, diagnosis: str, kind: str = 'stopped'):
+    """Saves the batch of a step as offending_batch.npz, and in stopped.json what `heed` reads; raises Stopped.
+
+    With a title the message is printed at once, for other stages may follow.
+    """
+    directory = Path(directory)
+    files.write_npz(directory / 'offending_batch.npz', {**jax.device_get(batch), 'step': np.asarray(step)})
+    kind = 'diverged' if diagnosis == NOT_FINITE else kind
+    files.write_json(directory / 'stopped.json', {'kind': kind, 'step': step + 1, 'why': diagnosis})
+    try:
+        heed(directory, title)
+    except Stopped as error:
+        if title:
+            print(f'\n{error}', file=sys.stderr, flush=True)
+        raise
+
+
+def heed(directory, title: str) -> None:
+    """Raises Stopped again where the stage in `directory` was stopped before: the same command would train it in the
+    same way."""
+    directory = Path(directory)
+    if found := files.read_json(directory / 'stopped.json'):
+        where = f'{title}, step {found["step"]}' if title else f'step {found["step"]}'
+        message = f'{where}: {found["why"]}. The batch is in {directory / "offending_batch.npz"}.'
+        raise Stopped(message, stage=directory.name, kind=found['kind'], step=found['step'])
+
+
+def entry(error: Stopped, name: str) -> dict:
+    """What result.json says of the way or pretraining `name` that has no result because a guard stopped it, or stopped
+    what it starts from: {'kind', 'why', 'step'}; the kind is one of Stopped's or 'not trained'."""
+    if error.stage not in ('', name):
+        return unstarted(error.stage, {'kind': error.kind, 'why': str(error)})
+    return {'kind': error.kind, 'why': str(error), 'step': error.step}
+
+
+def unstarted(first: str, reason: dict) -> dict:
+    """The entry of a way that starts from `first`, which has the entry `reason`."""
+    what = 'the pretraining' if first == 'pretrain' else first
+    verb = {'stopped': 'was stopped', 'not trained': 'was not trained'}.get(reason['kind'], reason['kind'])
+    return {'kind': 'not trained', 'why': f'starts from {what}, which {verb}', 'step': 0}
+
+
+def refuse(stopped: dict, name: str) -> None:
+    """Raises Stopped where `stopped`, {name: entry}, has the way or pretraining `name`."""
+    if found := stopped.get(name):
+        raise Stopped(found['why'], stage=name, kind=found['kind'], step=found['step'])

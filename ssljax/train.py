@@ -119,13 +119,14 @@ def fit(
     Raises:
       preempt.Preempted: the run was asked to stop; all is saved.
       guard.Stopped: the loss is not finite, parameters do not move, the features collapsed, or unlabelled images have
-        no effect; early in training the last is a warning.
+        no effect; early in training the last is a warning. Raised again, without training, where it was before.
       OSError: the disk is full.
     """
     directory = Path(directory)
     done = files.read_json(directory / 'done.json')
     if done:
         return Stage(checkpoint.load_variables(directory / 'model')[0], done)
+    guard.heed(directory, title)
     manager = checkpoint.open_manager(directory / 'checkpoints')
     method = program.method
     run = begin(program, variables, feed, key, mesh, select)
@@ -149,11 +150,12 @@ def fit(
         heed(guard.not_finite(means(progress['totals']['sums']), int(progress['totals']['bad'])))
         checkpoint.save(manager, step, _items(ts, progress | timer.state(), run['best']), meta)
 
-    def heed(why):
+    def heed(why, kind='stopped'):
         if why:
             at = min(int(progress['totals']['bad']), step - 1)
             log.close(step)
-            guard.stop(directory, batch_of(feed, at), at, title, why)
+            manager.close()
+            guard.stop(directory, batch_of(feed, at), at, title, why, kind)
 
     for payload in feed.payloads(step, program.steps, per_call):
         ts, progress['totals'] = program.run(ts, progress['totals'], feed.arrays, payload, key)
