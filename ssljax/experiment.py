@@ -184,7 +184,7 @@ def train_seed(run: Run, seed: int) -> Seed:
     stopped = {}
     if 'pretrain' in run.methods:
         shown = some(images['unlabeled'], run.methods['pretrain'].images, seed)
-        eye = _watch(run, labeled, val, seed)
+        eye = _watch(run, images, seed)
         where, pretrained, record = str(run.workdir / f'seed{seed}/pretrain'), None, {}
         try:
             stage = train_stage(run, 'pretrain', 'pretrain', seed, shown, val, initial(run, 'pretrain', seed), eye)
@@ -249,16 +249,18 @@ def some(images, count: int, seed: int):
     return images.take(np.sort(partitions.permutation(len(images), seed, 0)[:count]))
 
 
-def _watch(run: Run, labeled, val, seed: int):
-    """(step, variables) -> nearest-neighbour accuracy and spread on some validation images; None where it is off."""
+def _watch(run: Run, images: dict, seed: int):
+    """(step, variables) -> nearest-neighbour accuracy on some validation images, and the spread of their features, or,
+    where they are too few for one, of unlabelled images; None where it is off."""
     config = run.config
     if not config.pretrain.watch:
         return None
     if 'watch' not in run.programs:
         run.programs['watch'] = watch.compiled(config, run.methods['pretrain'], run.source.shape)
-    known, shown = (some(images, config.pretrain.watch, seed) for images in (labeled, val))
+    known, shown = (some(images[k], config.pretrain.watch, seed) for k in ('labeled', 'val'))
+    others = some(images['unlabeled'], max(config.pretrain.watch, watch.LEAST), seed)
     look = functools.partial(
-        watch.look, run.programs['watch'], labeled=known, val=shown, k=config.evaluate.knn,
+        watch.look, run.programs['watch'], labeled=known, val=shown, others=others, k=config.evaluate.knn,
         classes=len(run.source.classes), batch_size=config.evaluate.batch_size, mesh=run.mesh,
     )  # fmt: skip
     return lambda step, variables: look(variables)

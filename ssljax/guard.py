@@ -73,25 +73,6 @@ def not_moving(means: dict, trained: set, rate: float, early: bool) -> str:
     return ''
 
 
-def collapsed(metrics: dict, least: float) -> str:
-    """A diagnosis where features or embeddings of all images are nearly the same vector, or lie on a line.
-
-    Args:
-      metrics: with '<name>_std' and '<name>_rank' as `spread` gives them.
-      least: the smallest accepted std; 0 accepts all.
-    """
-    for name in ('embedding', 'features'):
-        std, rank = metrics.get(f'{name}_std'), metrics.get(f'{name}_rank')
-        if std is not None and least and (std < least or rank < 1.05):
-            return (
-                f'the {name} collapsed: over validation images its relative standard deviation is {std:.2g} (1 is '
-                f'spread evenly, 0 constant; the least accepted is pretrain.collapse={least:g}) and its effective '
-                f'rank {rank:.2f}: lower optim.lr, raise the batch size, or look at what keeps this method from the '
-                'constant solution (negatives, predictor and stop-gradient, variance or centring)'
-            )
-    return ''
-
-
 def idle(means: dict) -> str:
     """A diagnosis where unlabelled images had no effect, or a bad one, in all steps since the last look; ''  where all
     is well, or the method has no unlabelled loss.
@@ -118,6 +99,12 @@ def idle(means: dict) -> str:
             'loss, raise the threshold, or start from the supervised weights (semi.start=scratch)'
         )
     return ''
+
+
+def last_evaluation(rows: list[dict]) -> dict | None:
+    """The metrics of the last evaluation among the rows of a metrics.jsonl, or None."""
+    found = [row for row in rows if 'val/loss' in row]
+    return {k.removeprefix('val/'): v for k, v in found[-1].items()} if found else None
 
 
 def unselective(means: dict) -> str:
@@ -183,7 +170,8 @@ def heed(directory, title: str) -> None:
     directory = Path(directory)
     if found := files.read_json(directory / 'stopped.json'):
         where = f'{title}, step {found["step"]}' if title else f'step {found["step"]}'
-        message = f'{where}: {found["why"]}. The batch is in {directory / "offending_batch.npz"}.'
+        why = found['why'] + '.' * (not found['why'].endswith('?'))
+        message = f'{where}: {why} The batch is in {directory / "offending_batch.npz"}.'
         raise Stopped(message, stage=directory.name, kind=found['kind'], step=found['step'])
 
 

@@ -101,9 +101,10 @@ def summarise(seeds: list[dict], variants=()) -> dict:
       variants: config.variants, (name, way, changed fields).
 
     Returns:
-      'summary': {way: {'top1', 'top5': stats.spread, 'seeds': how many have a result}}; 'versus_scratch': {way: stats.against}, top-1 less that of
-      training from scratch; with variants also 'versus_unchanged': {variant: the same, less the top-1 of the way that
-      it derives from}. p_holm is corrected for all ways that were compared with the same one.
+      'summary': {way: {'top1', 'top5': stats.spread, 'seeds': how many have a result}}; 'versus_scratch': {way:
+      stats.against}, top-1 less that of training from scratch; with variants also 'versus_unchanged': {variant: the
+      same, less the top-1 of the way that it derives from}. A guard may have stopped a way with some of the seeds.
+      p_holm is corrected for all ways that were compared with the same one.
     """
     order = dict.fromkeys(w for s in seeds for w in s['ways'])
     tests = {w: [s['ways'][w]['test'] if w in s['ways'] else {} for s in seeds] for w in order}

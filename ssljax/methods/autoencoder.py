@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
-from ssljax.methods import network, reconstruction
+from ssljax.methods import network, reconstruction, remedies
 
 OPTIONS = dict(
     noise='none',  # none | gaussian | mask: what is done to the input
@@ -16,6 +16,7 @@ OPTIONS = dict(
     bottleneck=0,  # features of a dense code between backbone and decoder; 0: the backbone's layer, pooled, is the code
     width=32,  # features of the decoder's last hidden map
 )
+REMEDY = remedies.RECONSTRUCTION
 
 
 def make(config, shape) -> Method:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
-from ssljax.methods import network, reconstruction
+from ssljax.methods import network, reconstruction, remedies
 from ssljax.models import layers
 from ssljax.models.decoder import Channelwise
 
@@ -19,6 +19,7 @@ OPTIONS = dict(
     overlap_weight=10.0,  # weight of the error there; 1 inside the hole
     width=32,  # features of the decoder's last hidden map
 )
+REMEDY = remedies.RECONSTRUCTION
 
 
 def make(config, shape) -> Method:

@@ -9,7 +9,7 @@ import optax
 
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.methods import network, reconstruction
+from ssljax.methods import network, reconstruction, remedies
 from ssljax.models import layers
 from ssljax.models.decoder import generator
 from ssljax.models.heads import Head
@@ -18,6 +18,7 @@ OPTIONS = dict(
     noise=100,  # dimensions of the generator's input, uniform in [-1, 1]
     width=32,  # features of the generator's last hidden map; the paper's has 128
 )
+REMEDY = remedies.GENERATIVE
 
 
 def make(config, shape) -> Method:

@@ -16,7 +16,7 @@ import numpy as np
 from ssljax.core import Method
 from ssljax.data import augment, patches
 from ssljax.losses import cross_entropy
-from ssljax.methods import network, shapes, siamese
+from ssljax.methods import network, remedies, shapes, siamese
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
@@ -26,6 +26,7 @@ OPTIONS = dict(
     jitter=-1,  # pixels by which a tile moves either way; -1: half the gap
     permutations=100,  # size of the set to tell apart
 )
+REMEDY = remedies.PRETEXT
 
 
 def make(config, shape) -> Method:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from ssljax.core import Method
 from ssljax.data import augment, patches
 from ssljax.losses import cross_entropy
-from ssljax.methods import network, shapes
+from ssljax.methods import network, remedies, shapes
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
@@ -22,6 +22,7 @@ OPTIONS = dict(
     gap=-1,  # pixels between tiles; -1: about a seventh of a cell, as for jigsaw
     jitter=-1,  # pixels by which a tile moves either way; -1: half the gap
 )
+REMEDY = remedies.PRETEXT
 
 
 def make(config, shape) -> Method:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.methods import network, reconstruction
+from ssljax.methods import network, reconstruction, remedies
 from ssljax.models import layers
 from ssljax.models.vit import PatchDecoder, patches, unpatches, unpick
 
@@ -19,6 +19,7 @@ OPTIONS = dict(
     depth=1,  # its blocks; the paper's has 8
     heads=2,  # of its attention
 )
+REMEDY = remedies.RECONSTRUCTION
 
 
 def make(config, shape) -> Method:

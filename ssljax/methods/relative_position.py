@@ -15,7 +15,7 @@ import numpy as np
 from ssljax.core import Method
 from ssljax.data import augment, patches
 from ssljax.losses import cross_entropy
-from ssljax.methods import network, shapes, siamese
+from ssljax.methods import network, remedies, shapes, siamese
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
@@ -24,6 +24,7 @@ OPTIONS = dict(
     jitter=-1,  # pixels by which the second moves either way; -1: 7 of 96 of a patch, as in the paper, at least 1
     drop=True,  # keep one random colour of a patch and put noise for the others (RGB only)
 )
+REMEDY = remedies.PRETEXT
 _NEIGHBOURS = np.delete(np.stack(np.divmod(np.arange(9, dtype=np.int32), 3), 1) - 1, 4, 0)  # [8, 2], reading order
 
 

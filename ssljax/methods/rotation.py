@@ -9,13 +9,14 @@ import jax.numpy as jnp
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.losses import cross_entropy
-from ssljax.methods import network
+from ssljax.methods import network, remedies
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
     count=4,  # rotations: 2, 4 or 8
     views='all',  # all rotations of an image in the batch, or 'one' at random
 )
+REMEDY = remedies.PRETEXT
 
 
 def make(config, shape) -> Method:

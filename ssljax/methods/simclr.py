@@ -9,13 +9,15 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.losses import nt_xent
-from ssljax.methods import joint
+from ssljax.methods import joint, remedies
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
     temperature=0.2,  # 0.1 for ImageNet and 0.5 for CIFAR-10 in the paper, which has batches of 4096 and 512 or more
     projector=(256, 64),  # widths of the projector's layers; the last is the embedding
 )
+REMEDY = remedies.CONTRASTIVE
+LEAST = 2  # images of a batch
 
 
 def make(config, shape) -> Method:

@@ -8,13 +8,14 @@ import jax
 
 from ssljax.core import Method
 from ssljax.losses import negative_cosine
-from ssljax.methods import joint
+from ssljax.methods import joint, remedies
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
     projector=(256, 256),  # widths of the projector's layers; the last is the embedding
     predictor=(64,),  # widths of the predictor's hidden layers, a bottleneck; its output is as wide as the embedding
 )
+REMEDY = remedies.PREDICTOR
 
 
 def make(config, shape) -> Method:

@@ -7,7 +7,7 @@ by random affine transformation, as in exemplar networks (Dosovitskiy et al. 201
 from ssljax import losses
 from ssljax.core import Method
 from ssljax.losses import unit
-from ssljax.methods import joint
+from ssljax.methods import joint, remedies
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
@@ -16,6 +16,8 @@ OPTIONS = dict(
     projector=(128,),  # widths of the layers on the backbone; the last is the embedding
     augment2='affine(30, 0.15, (0.7, 1.3), 15)',  # of the positive
 )
+REMEDY = remedies.TRIPLETS
+LEAST = 2  # images of a batch
 
 
 def make(config, shape) -> Method:

@@ -6,7 +6,7 @@ Published on CIFAR-10, ResNet-18: solo-learn, 1,000 epochs, online linear classi
 
 from ssljax.core import Method
 from ssljax.losses import vicreg
-from ssljax.methods import joint
+from ssljax.methods import joint, remedies
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
@@ -16,6 +16,8 @@ OPTIONS = dict(
     covariance=1.0,
     scale=0.1,  # of the loss; for SGD without LARS
 )
+REMEDY = remedies.REDUNDANCY
+LEAST = 2  # images of a batch
 
 
 def make(config, shape) -> Method:
