@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 LEAST_RANK = 1.05  # effective; that of points on a line is 1
-SETTLED = 50, 0.1  # steps, share of the steps, before which BatchNorm's running statistics are far from the images'
+SETTLED = 50, 0.1  # steps, share of the steps: before either, BatchNorm's running statistics are not the images'
 
 
 class Judge(NamedTuple):
@@ -33,10 +33,10 @@ class Judge(NamedTuple):
           before, now: the metrics of the last evaluation, None where there is none, and of this one, with
             '<name>_std' and '<name>_rank' as guard.spread gives them.
         """
-        settled = step >= min(SETTLED[0], self.steps) and step >= SETTLED[1] * self.steps
-        names = narrow(now, self.least)
+        settled = step >= SETTLED[0] and step >= SETTLED[1] * self.steps
+        names = narrow(now, self.least) if settled else []
         if step < self.steps:
-            names = [name for name in names if settled and name in narrow(before or {}, self.least)]
+            names = [name for name in names if name in narrow(before or {}, self.least)]
         if not names:
             return '', ''
         start = self.start()

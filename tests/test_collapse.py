@@ -21,7 +21,7 @@ def test_a_collapse_takes_two_evaluations_in_a_row_or_the_last():
     assert 'embedding collapsed' in why and why.endswith(': do something') and warning == ''
     assert 'embedding collapsed' in judge().look(1000, None, GONE)[0]
     assert judge().look(60, GONE, GONE) == ('', '')  # of 1000 steps
-    assert judge(steps=12).look(6, GONE, GONE) == ('', '')  # BatchNorm has seen little
+    assert judge(steps=12).look(12, GONE, GONE) == ('', '')  # BatchNorm has seen little
     assert judge(least=0).look(500, GONE, GONE) == ('', '')
     assert judge().look(500, {}, {'loss': 1.0}) == ('', '')  # too few images for a spread
 

@@ -121,6 +121,7 @@ def pretext(config, shape):
 
 def semi(name: str, config, shape, classes: int):
     """The semi-supervised method `name` for images of `shape` (H, W, C); raises ValueError as its `make`."""
+    check_batch(name, 'semi.batch_size', config.semi.batch_size)
     return SEMI[name].make(config, shape, classes)
 
 

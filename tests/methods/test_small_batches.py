@@ -36,6 +36,10 @@ def test_one_labelled_and_one_unlabelled_image_a_step(config, key, name):
     taught = jnp.array([1 if name == 'noisy_student' else -1])
     unlabeled = {'unlabeled': images(1, GRAY), 'unlabeled_label': taught, 'unlabeled_index': jnp.array([0])}
     batch = {'image': images(1, GRAY), 'unlabeled_count': jnp.array(10)} | unlabeled
+    if getattr(methods.SEMI[name], 'LEAST', 1) > 1:
+        with pytest.raises(ValueError, match='semi.batch_size is 1.*at least 2'):
+            methods.semi(name, config, GRAY, 3)
+        return
     finite(methods.semi(name, config, GRAY, 3), batch, 1, key)
 
 
