@@ -1,7 +1,6 @@
 """One run: pretrain -> transfer -> evaluate -> report, for every seed; each stage is resumable."""
 
 import functools
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -54,7 +53,7 @@ def _run(config, workdir: Path, began: float) -> dict:
 
         config = tune.tuned(config, workdir, source)
     state = prepare(config, workdir, source)
-    check_trained([train_seed(state, seed).outcome() for seed in config.seeds])
+    check_trained({seed: train_seed(state, seed).outcome() for seed in config.seeds})
     preempt.check()
     seeds = [evaluate_seed(state, seed) for seed in config.seeds]
     from ssljax import report  # not at the top: matplotlib takes a second to import, and training needs none of it
@@ -66,15 +65,13 @@ def _run(config, workdir: Path, began: float) -> dict:
     return outcome
 
 
-def check_trained(outcomes: list[tuple]) -> None:
-    """Raises guard.Stopped where nothing is left to report.
-
-    Args:
-      outcomes: Seed.outcome() of every seed.
-    """
-    stopped = [entries for trained, entries in outcomes if entries]
-    if stopped and not any(trained for trained, _ in outcomes):
-        guard.refuse(stopped[0], next(iter(stopped[0])))
+def check_trained(outcomes: dict[int, tuple]) -> None:
+    """Raises guard.Stopped where nothing is left to report; outcomes: {seed: Seed.outcome()}."""
+    if any(trained for trained, _ in outcomes.values()):
+        return
+    for seed, (_, stopped) in outcomes.items():
+        for name in stopped:
+            guard.refuse(stopped, name, f'seed {seed} · {name}')
 
 
 def claim(config, workdir: Path) -> None:
@@ -273,8 +270,6 @@ def evaluate_seed(run: Run, seed: int) -> dict:
     if record := files.read_json(directory / 'evaluation.json'):
         return record
     trained = train_seed(run, seed)
-    if not run.quiet:
-        print(f'seed {seed} · evaluation', file=sys.stderr)
     record, arrays = evaluate.evaluate(run, trained, directory)
     if arrays:
         files.write_npz(directory / 'figures.npz', arrays)

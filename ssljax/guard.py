@@ -24,11 +24,12 @@ class Stopped(ValueError):
       stage: the stage's name, that of its folder; '' where it had not begun.
       kind: 'diverged', 'collapsed' or 'stopped'.
       step: the steps that were done.
+      title: what the message begins with: the seed and the stage, or ''.
     """
 
-    def __init__(self, message: str, *, stage: str = '', kind: str = 'stopped', step: int = 0):
-        super().__init__(message)
-        self.stage, self.kind, self.step = stage, kind, step
+    def __init__(self, message: str, *, stage: str = '', kind: str = 'stopped', step: int = 0, title: str = ''):
+        super().__init__(f'{title}, {message}' if title else message)
+        self.stage, self.kind, self.step, self.title = stage, kind, step, title
 
 
 class Leak(Stopped):
@@ -169,10 +170,9 @@ def heed(directory, title: str) -> None:
     same way."""
     directory = Path(directory)
     if found := files.read_json(directory / 'stopped.json'):
-        where = f'{title}, step {found["step"]}' if title else f'step {found["step"]}'
         why = found['why'] + '.' * (not found['why'].endswith('?'))
-        message = f'{where}: {why} The batch is in {directory / "offending_batch.npz"}.'
-        raise Stopped(message, stage=directory.name, kind=found['kind'], step=found['step'])
+        message = f'step {found["step"]}: {why} The batch is in {directory / "offending_batch.npz"}.'
+        raise Stopped(message, stage=directory.name, kind=found['kind'], step=found['step'], title=title)
 
 
 def entry(error: Stopped, name: str) -> dict:
@@ -180,7 +180,7 @@ def entry(error: Stopped, name: str) -> dict:
     what it starts from: {'kind', 'why', 'step'}; the kind is one of Stopped's or 'not trained'."""
     if error.stage not in ('', name):
         return unstarted(error.stage, {'kind': error.kind, 'why': str(error)})
-    return {'kind': error.kind, 'why': str(error), 'step': error.step}
+    return {'kind': error.kind, 'why': str(error).removeprefix(f'{error.title}, '), 'step': error.step}
 
 
 def unstarted(first: str, reason: dict) -> dict:
@@ -190,7 +190,7 @@ def unstarted(first: str, reason: dict) -> dict:
     return {'kind': 'not trained', 'why': f'starts from {what}, which {verb}', 'step': 0}
 
 
-def refuse(stopped: dict, name: str) -> None:
+def refuse(stopped: dict, name: str, title: str = '') -> None:
     """Raises Stopped where `stopped`, {name: entry}, has the way or pretraining `name`."""
     if found := stopped.get(name):
-        raise Stopped(found['why'], stage=name, kind=found['kind'], step=found['step'])
+        raise Stopped(found['why'], stage=name, kind=found['kind'], step=found['step'], title=title)

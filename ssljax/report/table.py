@@ -35,7 +35,7 @@ def of_seeds(stats, seeds):
 def stopped_lines(result):
     """A line for everything that has no result because a guard stopped it."""
     found = [(f'seed {seed} · {stage_title(name)}', entry) for seed, name, entry in stopped_of(result)]
-    return [f'{what}: {entry["kind"]}: {entry["why"]}' for what, entry in found]
+    return [f'{what}: {entry["kind"]}, {entry["why"]}' for what, entry in found]
 
 
 def other_rows(result):
