@@ -113,7 +113,8 @@ def decide_way(bench, way: str, config, seconds: float, taken: set) -> list | No
         return decisions
     if 'batch_size' in wanted and batch not in taken:
         keep(batch_size.decide(bench, way, bench.given, until('batch_size')))
-    bench.calibrate(way, decision.changed(config, {lr: SAFE}), 0.05 * seconds)
+    bench.given = decision.changed(config, {lr: SAFE})
+    bench.calibrate(way, bench.given, 0.05 * seconds)
     bench.given = config
     if 'rate' in wanted and lr not in taken:
         end = until('duration')  # a few rates are worth more than what would follow
