@@ -81,6 +81,7 @@ def test_evaluation_and_report_say_what_they_do(config, tmp_path, capsys):
     said = capsys.readouterr().err
     for words in ('evaluation: test images', 'features of every layer', 'linear probes', 'report: tables and plots'):
         assert words in said
+    assert 'UMAP' not in said  # there are no features to draw
     source = experiment.sources.load(config.data)
     experiment.evaluate_seed(experiment.prepare(config, tmp_path / 'quiet', source, quiet=True), 0)
     assert capsys.readouterr().err == ''

@@ -31,10 +31,10 @@ SECTIONS = (
     setup.reproduce,
 )
 
-LONG = {  # that are told where each takes a line of its own
-    results.main_results: 'tables and plots',
-    game.plane: 'maps of the plane',
-    insight.feature_map: 'map of the features (UMAP)',
+LONG = {  # that may take long: what is said, and how the names of the arrays begin that they draw
+    results.main_results: ('tables and plots', ''),
+    game.plane: ('maps of the plane', 'boundary_'),
+    insight.feature_map: ('map of the features (UMAP)', 'features'),
 }
 
 
@@ -88,8 +88,10 @@ def render(run):
 
 def draw(make, run):
     """make(run), a section; says so before."""
-    if make in LONG or sys.stderr.isatty():
-        say.status(f'report: {LONG.get(make) or make.__name__.replace("_", " ")} ...')
+    title, begins = LONG.get(make, (make.__name__.replace('_', ' '), ''))
+    drawn = not begins or any(name.startswith(begins) for name in run.figures)
+    if drawn and (make in LONG or sys.stderr.isatty()):
+        say.status(f'report: {title} ...')
     return make(run)
 
 
