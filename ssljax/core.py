@@ -27,6 +27,7 @@ class Method(NamedTuple):
                one turn of `loss`, over all parameters
     views:     images that the network sees for one image of the batch
     images:    trains on so many images only; 0: on all
+    remedy:    what helps where features collapse, in words
     teach:     (logits [N, K] of a teacher for all unlabelled images) -> (rows [M], classes [M]), int, that the method
                trains on in place of all of them; the first teacher is trained on labels alone, the next is the method's
                own outcome, for so many `generations`
@@ -52,6 +53,7 @@ class Method(NamedTuple):
     images: int = 0
     teach: Callable | None = None
     generations: int = 1
+    remedy: str = ''
 
 
 class TrainState(NamedTuple):

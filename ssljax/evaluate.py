@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ssljax import models
+from ssljax import models, say
 from ssljax.core import split
 from ssljax.data.augment import to_uint8
 from ssljax.data.toy import is_plane
@@ -31,7 +31,9 @@ def evaluate(run, trained, directory) -> tuple[dict, dict]:
     """
     config, methods = run.config, run.methods
     cfg, splits, record = config.evaluate, trained.splits, {'ways': {}}
+    note = lambda what: None if run.quiet else say.status(f'{Path(directory).name} · evaluation: {what}')
     see = functools.partial(embed.outputs, batch_size=cfg.batch_size, mesh=run.mesh)
+    note('test images')
     for way, stage in trained.ways.items():
         logits = see(predictor(run, way), stage.variables, splits['test'])
         record['ways'][way] = stage.record | {'test': classify.scores(logits, splits['test'].labels)}
@@ -39,18 +41,23 @@ def evaluate(run, trained, directory) -> tuple[dict, dict]:
     backbones = {n: v for n, v in backbones.items() if v is not None}
     layers, features = pooled_layers(trained.backbone, cfg.probe_pool), {}
     if cfg.knn or cfg.probe:
+        note('features of every layer')
         features = {n: {s: see(layers, v, splits[s]) for s in splits} for n, v in backbones.items()}
     labels = {s: np.asarray(splits[s].labels) for s in splits}
     if cfg.knn:
         record['knn'] = {n: knn_accuracy(f, labels, trained, cfg.knn) for n, f in features.items()}
     if cfg.probe:
+        note('linear probes')
         record['probe'] = {n: probes(f, labels, trained, cfg.probe_l2) for n, f in features.items()}
     arrays = {}
     if cfg.figures and trained.ways:
+        note('figures')
         arrays = figure_arrays(config, see, trained, labels) | plane_arrays(methods, trained, labels, directory)
     pretext = methods.get('pretrain')
-    if cfg.figures and pretext and pretext.show:
+    if cfg.figures and pretext and pretext.show and trained.pretrained:
         arrays |= pretext_pictures(pretext, trained)
+    if not run.quiet:
+        say.status('')
     return record, arrays
 
 

@@ -1,7 +1,6 @@
 """One run: pretrain -> transfer -> evaluate -> report, for every seed; each stage is resumable."""
 
 import functools
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from ssljax import (
     checkpoint,
     evaluate,
     files,
+    guard,
     label_set,
     methods,
     models,
@@ -37,6 +37,7 @@ def run(config, workdir) -> dict:
 
     Raises:
       ValueError, OSError: something the user can mend; the message says what and how.
+      guard.Stopped: a guard stopped every way of every seed; where some have a result, result.json names the others.
       preempt.Preempted: the run was asked to stop; the same command goes on from here.
     """
     began, workdir = time.time(), Path(workdir)
@@ -54,8 +55,7 @@ def _run(config, workdir: Path, began: float) -> dict:
 
         config = tune.tuned(config, workdir, source)
     state = prepare(config, workdir, source)
-    for seed in config.seeds:
-        train_seed(state, seed)
+    check_trained({seed: train_seed(state, seed).outcome() for seed in config.seeds})
     preempt.check()
     seeds = [evaluate_seed(state, seed) for seed in config.seeds]
     from ssljax import report  # not at the top: matplotlib takes a second to import, and training needs none of it
@@ -65,6 +65,15 @@ def _run(config, workdir: Path, began: float) -> dict:
     print(report.table(outcome))
     print(f'\nReport: {report.write(workdir)}')
     return outcome
+
+
+def check_trained(outcomes: dict[int, tuple]) -> None:
+    """Raises guard.Stopped where nothing is left to report; outcomes: {seed: Seed.outcome()}."""
+    if any(trained for trained, _ in outcomes.values()):
+        return
+    for seed, (_, stopped) in outcomes.items():
+        for name in stopped:
+            guard.refuse(stopped, name, f'seed {seed} · {name}')
 
 
 def claim(config, workdir: Path) -> None:
@@ -157,7 +166,7 @@ class Seed(NamedTuple):
 
     ways: {way: Stage}. pretrained, random: variables with params['backbone'], for `backbone`, which is whole or,
     from a checkpoint that lacks the upper layers, ends at `layer`, the layer that transfer taps.
-    splits: the Splits 'labeled', 'val' and 'test'.
+    splits: the Splits 'labeled', 'val' and 'test'. stopped: {way, or 'pretrain': guard.entry} of what has no result.
     """
 
     partition: object
@@ -169,31 +178,45 @@ class Seed(NamedTuple):
     pretrained: dict | None
     pretrain_record: dict | None
     random: dict
+    stopped: dict
+
+    def outcome(self) -> tuple[bool, dict]:
+        """(whether there is something to report, `stopped`)."""
+        asked = self.ways or self.stopped.keys() - {'pretrain'}
+        return bool(self.ways if asked else self.pretrained), self.stopped
 
 
 def train_seed(run: Run, seed: int) -> Seed:
-    """Every stage of one seed, in order; finished ones are read from disk."""
+    """Every stage of one seed, in order; finished ones are read from disk. One that a guard stops ends those alone that
+    start from it.
+
+    Raises:
+      guard.Leak: hidden labels reach a loss.
+    """
     config, source = run.config, run.source
     rows, images = seed_images(run, seed)
     labeled, val = images['labeled'], images['val']
+    stopped = {}
     if 'pretrain' in run.methods:
         shown = some(images['unlabeled'], run.methods['pretrain'].images, seed)
-        eye = _watch(run, labeled, val, seed)
-        stage = train_stage(run, 'pretrain', 'pretrain', seed, shown, val, initial(run, 'pretrain', seed), eye)
-        where, record = str(run.workdir / f'seed{seed}/pretrain'), stage.record | {'method': config.pretrain.method}
-        pretrained = stage.variables, where
+        eye = _watch(run, images, seed)
+        where, pretrained, record = str(run.workdir / f'seed{seed}/pretrain'), None, {}
+        try:
+            stage = train_stage(run, 'pretrain', 'pretrain', seed, shown, val, initial(run, 'pretrain', seed), eye)
+            pretrained, record = (stage.variables, where), stage.record
+        except guard.Stopped as error:
+            stopped['pretrain'] = guard.entry(error, 'pretrain')
+        record |= {'method': config.pretrain.method}
     else:
         pretrained, record = given_backbone(config)
-    trained = {}
-    for way in config.transfer.ways:
-        trained[way] = ways.train_way(run, way, seed, images, trained, pretrained)
+    trained, stopped = ways.train_ways(run, seed, images, pretrained, stopped)
     layer = config.transfer.layer or models.layer_names(config.backbone)[-1]
     variables = pretrained and pretrained[0]
     backbone = held_layers(config.backbone, source.shape, variables['params']['backbone'] if variables else None)
     bare = network.Network(backbone, '')
     random = initial(run, 'backbone', seed, lambda key, batch: network.init(bare, key, batch['image']))
     splits = {'labeled': labeled, 'val': val, 'test': source.test}
-    return Seed(rows, splits, source.classes, trained, layer, backbone, variables, record, random)
+    return Seed(rows, splits, source.classes, trained, layer, backbone, variables, record, random, stopped)
 
 
 def seed_images(run: Run, seed: int) -> tuple:
@@ -241,16 +264,18 @@ def some(images, count: int, seed: int):
     return images.take(np.sort(partitions.permutation(len(images), seed, 0)[:count]))
 
 
-def _watch(run: Run, labeled, val, seed: int):
-    """(step, variables) -> nearest-neighbour accuracy and spread on some validation images; None where it is off."""
+def _watch(run: Run, images: dict, seed: int):
+    """(step, variables) -> nearest-neighbour accuracy on some validation images, and the spread of their features, or,
+    where they are too few for one, of unlabelled images; None where it is off."""
     config = run.config
     if not config.pretrain.watch:
         return None
     if 'watch' not in run.programs:
         run.programs['watch'] = watch.compiled(config, run.methods['pretrain'], run.source.shape)
-    known, shown = (some(images, config.pretrain.watch, seed) for images in (labeled, val))
+    known, shown = (some(images[k], config.pretrain.watch, seed) for k in ('labeled', 'val'))
+    others = some(images['unlabeled'], max(config.pretrain.watch, watch.LEAST), seed)
     look = functools.partial(
-        watch.look, run.programs['watch'], labeled=known, val=shown, k=config.evaluate.knn,
+        watch.look, run.programs['watch'], labeled=known, val=shown, others=others, k=config.evaluate.knn,
         classes=len(run.source.classes), batch_size=config.evaluate.batch_size, mesh=run.mesh,
     )  # fmt: skip
     return lambda step, variables: look(variables)
@@ -263,12 +288,11 @@ def evaluate_seed(run: Run, seed: int) -> dict:
     if record := files.read_json(directory / 'evaluation.json'):
         return record
     trained = train_seed(run, seed)
-    if not run.quiet:
-        print(f'seed {seed} · evaluation', file=sys.stderr)
     record, arrays = evaluate.evaluate(run, trained, directory)
     if arrays:
         files.write_npz(directory / 'figures.npz', arrays)
     rows = result.sets(trained.partition, run.source)
     record = {'seed': seed, 'partition': rows, 'pretrain': trained.pretrain_record} | record
+    record |= {'stopped': trained.stopped} if trained.stopped else {}
     files.write_json(directory / 'evaluation.json', record)
     return record

@@ -1,6 +1,7 @@
 """Guards against silent failure: a run that cannot end well stops with a diagnosis and the batch at which it showed."""
 
 import math
+import sys
 from pathlib import Path
 
 import jax
@@ -13,8 +14,26 @@ from ssljax.losses import relative_std, unit
 NEVER = np.iinfo(np.int32).max
 
 
+NOT_FINITE = 'the loss or its gradient is not finite: lower optim.lr, or set optim.clip or optim.warmup'
+
+
 class Stopped(ValueError):
-    """A guard stopped the run; the message says why, what helps, and where the batch is."""
+    """A guard stopped a stage; the message says why, what helps, and where the batch is.
+
+    Attributes:
+      stage: the stage's name, that of its folder; '' where it had not begun.
+      kind: 'diverged', 'collapsed' or 'stopped'.
+      step: the steps that were done.
+      title: what the message begins with: the seed and the stage, or ''.
+    """
+
+    def __init__(self, message: str, *, stage: str = '', kind: str = 'stopped', step: int = 0, title: str = ''):
+        super().__init__(f'{title}, {message}' if title else message)
+        self.stage, self.kind, self.step, self.title = stage, kind, step, title
+
+
+class Leak(Stopped):
+    """Labels that should be hidden reach a loss: no part of the run can be trusted."""
 
 
 def first_bad(bad, step, metrics: dict):
@@ -33,7 +52,7 @@ def not_finite(means: dict, bad: int) -> str:
     """A diagnosis, or '' where every loss since the last look was finite."""
     if bad == NEVER and math.isfinite(means['loss']):
         return ''
-    return 'the loss or its gradient is not finite: lower optim.lr, or set optim.clip or optim.warmup'
+    return NOT_FINITE
 
 
 def not_moving(means: dict, trained: set, rate: float, early: bool) -> str:
@@ -52,25 +71,6 @@ def not_moving(means: dict, trained: set, rate: float, early: bool) -> str:
             return f'no gradient reaches the parameters of {part!r}: is the loss constant, or the part not used?'
         if rate > 0 and means[f'update/{part}'] == 0:
             return f'the parameters of {part!r} do not move: look at optim.lr, optim.rules and the clipping'
-    return ''
-
-
-def collapsed(metrics: dict, least: float) -> str:
-    """A diagnosis where features or embeddings of all images are nearly the same vector, or lie on a line.
-
-    Args:
-      metrics: with '<name>_std' and '<name>_rank' as `spread` gives them.
-      least: the smallest accepted std; 0 accepts all.
-    """
-    for name in ('embedding', 'features'):
-        std, rank = metrics.get(f'{name}_std'), metrics.get(f'{name}_rank')
-        if std is not None and least and (std < least or rank < 1.05):
-            return (
-                f'the {name} collapsed: over validation images its relative standard deviation is {std:.2g} (1 is '
-                f'spread evenly, 0 constant; the least accepted is pretrain.collapse={least:g}) and its effective '
-                f'rank {rank:.2f}: lower optim.lr, raise the batch size, or look at what keeps this method from the '
-                'constant solution (negatives, predictor and stop-gradient, variance or centring)'
-            )
     return ''
 
 
@@ -102,6 +102,12 @@ def idle(means: dict) -> str:
     return ''
 
 
+def last_evaluation(rows: list[dict]) -> dict | None:
+    """The metrics of the last evaluation among the rows of a metrics.jsonl, or None."""
+    found = [row for row in rows if 'val/loss' in row]
+    return {k.removeprefix('val/'): v for k, v in found[-1].items()} if found else None
+
+
 def unselective(means: dict) -> str:
     """A warning where every unlabelled image has counted since the last look, of a method that selects; or ''.
     Thresholds that adapt begin so. means: as for `idle`."""
@@ -114,11 +120,11 @@ def unselective(means: dict) -> str:
 
 
 def hidden(labels) -> None:
-    """Raises Stopped where an image that should be unlabelled has a label, so that a loss could use it.
+    """Raises Leak where an image that should be unlabelled has a label, so that a loss could use it.
 
     labels: [N] int, -1 where unknown."""
     if known := int((np.asarray(labels) >= 0).sum()):
-        raise Stopped(
+        raise Leak(
             f'{known} of {len(labels)} unlabelled images carry their label into the training step, where the loss '
             'could use it: hide them (Split.hide) before they become a feed.'
         )
@@ -142,8 +148,49 @@ def spread(features) -> dict[str, float]:
     return {'std': float(relative_std(jnp.asarray(features))), 'rank': float(np.exp(-np.sum(p * np.log(p + 1e-12))))}
 
 
-def stop(directory, batch: dict, step: int, title: str, diagnosis: str):
-    """Saves the batch of a step as offending_batch.npz and raises Stopped."""
-    path = Path(directory) / 'offending_batch.npz'
-    files.write_npz(path, {**jax.device_get(batch), 'step': np.asarray(step)})
-    raise Stopped(f'{title}, step {step + 1}: {diagnosis}. The batch is in {path}.')
+def stop(directory, batch: dict, step: int, title: str, diagnosis: str, kind: str = 'stopped'):
+    """Saves the batch of a step as offending_batch.npz, and in stopped.json what `heed` reads; raises Stopped.
+
+    With a title the message is printed at once, for other stages may follow.
+    """
+    directory = Path(directory)
+    files.write_npz(directory / 'offending_batch.npz', {**jax.device_get(batch), 'step': np.asarray(step)})
+    kind = 'diverged' if diagnosis == NOT_FINITE else kind
+    files.write_json(directory / 'stopped.json', {'kind': kind, 'step': step + 1, 'why': diagnosis})
+    try:
+        heed(directory, title)
+    except Stopped as error:
+        if title:
+            print(f'\n{error}', file=sys.stderr, flush=True)
+        raise
+
+
+def heed(directory, title: str) -> None:
+    """Raises Stopped again where the stage in `directory` was stopped before: the same command would train it in the
+    same way."""
+    directory = Path(directory)
+    if found := files.read_json(directory / 'stopped.json'):
+        why = found['why'] + '.' * (not found['why'].endswith('?'))
+        message = f'step {found["step"]}: {why} The batch is in {directory / "offending_batch.npz"}.'
+        raise Stopped(message, stage=directory.name, kind=found['kind'], step=found['step'], title=title)
+
+
+def entry(error: Stopped, name: str) -> dict:
+    """What result.json says of the way or pretraining `name` that has no result because a guard stopped it, or stopped
+    what it starts from: {'kind', 'why', 'step'}; the kind is one of Stopped's or 'not trained'."""
+    if error.stage not in ('', name):
+        return unstarted(error.stage, {'kind': error.kind, 'why': str(error)})
+    return {'kind': error.kind, 'why': str(error).removeprefix(f'{error.title}, '), 'step': error.step}
+
+
+def unstarted(first: str, reason: dict) -> dict:
+    """The entry of a way that starts from `first`, which has the entry `reason`."""
+    what = 'the pretraining' if first == 'pretrain' else first
+    verb = {'stopped': 'was stopped', 'not trained': 'was not trained'}.get(reason['kind'], reason['kind'])
+    return {'kind': 'not trained', 'why': f'starts from {what}, which {verb}', 'step': 0}
+
+
+def refuse(stopped: dict, name: str, title: str = '') -> None:
+    """Raises Stopped where `stopped`, {name: entry}, has the way or pretraining `name`."""
+    if found := stopped.get(name):
+        raise Stopped(found['why'], stage=name, kind=found['kind'], step=found['step'], title=title)

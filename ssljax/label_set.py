@@ -4,7 +4,7 @@ import functools
 import sys
 from pathlib import Path
 
-from ssljax import checkpoint, evaluate, files
+from ssljax import checkpoint, evaluate, files, say
 from ssljax.data import partition as partitions
 from ssljax.data import pick
 from ssljax.evals import embed
@@ -41,7 +41,13 @@ def representative(config, source, mesh):
     if config.data.choose == 'random':
         return None
     features = functools.cache(lambda: _features(config, source, mesh))
-    return lambda rows, count, seed: rows[pick.typical(features()[rows], count, seed)]
+
+    def choose(rows, count, seed):
+        x = features()[rows]
+        say.status(f'choosing {count} of {len(rows)} images to label')
+        return rows[pick.typical(x, count, seed)]
+
+    return choose
 
 
 def _features(config, source, mesh):

@@ -22,29 +22,28 @@ class MetricLog:
         write_atomically(self.path, ''.join(json.dumps(r) + '\n' for r in kept))
         self.tensorboard = SummaryWriter(str(self.path.parent), purge_step=resume_step + 1)
         self.title, self.total = title, total
-        self.started, self.first, self.shown, self.last = time.time(), resume_step, 0.0, {}
+        self.started, self.shown, self.last = time.time(), 0.0, {}
 
-    def write(self, step: int, metrics: dict) -> None:
-        """Appends {name: float} at `step`."""
+    def write(self, step: int, metrics: dict, left: float | None = None) -> None:
+        """Appends {name: float} at `step`; left: the seconds that the stage may still take, None where nobody knows."""
         with open(self.path, 'a') as f:
             f.write(line(step, metrics))
         for name, value in metrics.items():
             if name != 'epoch':
                 self.tensorboard.add_scalar(name, value, step)
         self.last |= metrics
-        self.progress(step)
+        self.progress(step, '' if left is None else f'{clock(left)} left')
 
-    def progress(self, step: int, end: bool = False) -> None:
-        """On a terminal one line that is written over; elsewhere a line every 10 seconds."""
+    def progress(self, step: int, what: str = '', end: bool = False) -> None:
+        """On a terminal one line that is written over; elsewhere a line every 10 seconds. It ends with `what`."""
         tty, now = sys.stderr.isatty(), time.time()
         if not self.title or not end and now - self.shown < (0.2 if tty else 10.0):
             return
         self.shown = now
-        rate = (step - self.first) / max(now - self.started, 1e-9)
-        left = f'{clock((self.total - step) / rate)} left' if rate and not end else clock(now - self.started)
         wanted = ('train/loss', 'train/top1', 'val/top1')
         shown = [_short(k, self.last[k]) for k in wanted if k in self.last]
-        text = ' · '.join([f'{self.title:<28} {step:>6}/{self.total}', *shown, left])
+        what = clock(now - self.started) if end else what
+        text = ' · '.join([f'{self.title:<28} {step:>6}/{self.total}', *shown, *filter(None, [what])])
         print(
             '\r\x1b[K' + text if tty else text,
             end='\n' if end or not tty else '',

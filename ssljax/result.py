@@ -46,11 +46,16 @@ def assemble(config, source, seeds: list[dict], began: float) -> dict:
             'counts': counts,
             'hashes': hashes,
         },
-        'protocol': protocol(config, seeds[0], source),
+        'protocol': protocol(config, seeds[0] | {'ways': _any_seed(seeds)}, source),
         'published': [dict(zip(('what', 'value', 'setting', 'source'), p)) for p in config.published],
         'seeds': seeds,
     }
     return outcome | summarise(seeds, config.get('variants', ()))
+
+
+def _any_seed(seeds: list[dict]) -> dict:
+    """{way: its record of the first seed that has one}; a guard may have stopped it in others."""
+    return {way: record for seed in reversed(seeds) for way, record in seed['ways'].items()} | seeds[0]['ways']
 
 
 def _counts(record: dict, source) -> dict:
@@ -96,15 +101,18 @@ def summarise(seeds: list[dict], variants=()) -> dict:
       variants: config.variants, (name, way, changed fields).
 
     Returns:
-      'summary': {way: {'top1', 'top5': stats.spread}}; 'versus_scratch': {way: stats.against}, top-1 less that of
-      training from scratch; with variants also 'versus_unchanged': {variant: the same, less the top-1 of the way that
-      it derives from}. p_holm is corrected for all ways that were compared with the same one.
+      'summary': {way: {'top1', 'top5': stats.spread, 'seeds': how many have a result}}; 'versus_scratch': {way:
+      stats.against}, top-1 less that of training from scratch; with variants also 'versus_unchanged': {variant: the
+      same, less the top-1 of the way that it derives from}. A guard may have stopped a way with some of the seeds.
+      p_holm is corrected for all ways that were compared with the same one.
     """
-    tests = {w: [s['ways'][w]['test'] for s in seeds] for w in seeds[0]['ways']}
+    order = dict.fromkeys(w for s in seeds for w in s['ways'])
+    tests = {w: [s['ways'][w]['test'] if w in s['ways'] else {} for s in seeds] for w in order}
     summary = {
-        w: {m: stats.spread([test[m] for test in found]) for m in ('top1', 'top5') if m in found[0]}
+        w: {m: stats.spread([test.get(m) for test in found]) for m in ('top1', 'top5') if any(m in t for t in found)}
+        | {'seeds': sum(bool(test) for test in found)}
         for w, found in tests.items()
     }
-    top1 = {w: [test['top1'] for test in found] for w, found in tests.items()}
+    top1 = {w: [test.get('top1') for test in found] for w, found in tests.items()}
     out = {'summary': summary, 'versus_scratch': stats.against(top1)}
     return out | ({'versus_unchanged': stats.against_origin(top1, variants)} if variants else {})

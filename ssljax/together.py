@@ -23,7 +23,7 @@ ROUNDS, SECONDS = 3, 0.5  # of `speedup`
 def can(run: dict) -> bool:
     """Whether a run, the arguments of train.fit, can be trained here: it has not begun, its images are on the one
     device, and the end of the stage is no matter of its metrics."""
-    begun = any((run['directory'] / name).exists() for name in ('done.json', 'checkpoints'))
+    begun = any((run['directory'] / name).exists() for name in ('done.json', 'stopped.json', 'checkpoints'))
     simple = run['select'] == 'best' and not run['cfg'].patience and run['feed'].path == 'resident'
     return simple and not begun and run['mesh'].size == 1
 

@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ssljax import checkpoint, files, guard, optim, preempt
+from ssljax import checkpoint, collapse, files, guard, optim, preempt
 from ssljax.core import Method, TrainState, evaluated, init_state, train_step
 from ssljax.data import feed as feeds
-from ssljax.log import MetricLog
+from ssljax.log import MetricLog, read
 from ssljax.platform import compiler_options
 from ssljax.sharding import replicated
 
@@ -119,13 +119,14 @@ def fit(
     Raises:
       preempt.Preempted: the run was asked to stop; all is saved.
       guard.Stopped: the loss is not finite, parameters do not move, the features collapsed, or unlabelled images have
-        no effect; early in training the last is a warning.
+        no effect; early in training the last is a warning. Raised again, without training, where it was before.
       OSError: the disk is full.
     """
     directory = Path(directory)
     done = files.read_json(directory / 'done.json')
     if done:
         return Stage(checkpoint.load_variables(directory / 'model')[0], done)
+    guard.heed(directory, title)
     manager = checkpoint.open_manager(directory / 'checkpoints')
     method = program.method
     run = begin(program, variables, feed, key, mesh, select)
@@ -139,6 +140,12 @@ def fit(
     ts = TrainState(progress['step'], run['params'], run['state'], run['ema'], run['opt'])
     timer, saved, metrics, warnings = Timer(progress), time.time(), None, []
     trained = optim.trained_parts(cfg.optim, ts.params)
+    judge = collapse.Judge(
+        cfg.get('collapse', 0) if watch else 0, program.steps, bool(method.embed), method.remedy,
+        lambda: watch(0, variables),
+    )  # fmt: skip
+    before = guard.last_evaluation(read(log.path))
+    log.progress(step, 'compiling')
 
     def measure():
         params = evaluated(method, ts)
@@ -149,11 +156,20 @@ def fit(
         heed(guard.not_finite(means(progress['totals']['sums']), int(progress['totals']['bad'])))
         checkpoint.save(manager, step, _items(ts, progress | timer.state(), run['best']), meta)
 
-    def heed(why):
+    def heed(why, kind='stopped'):
         if why:
             at = min(int(progress['totals']['bad']), step - 1)
             log.close(step)
-            guard.stop(directory, batch_of(feed, at), at, title, why)
+            manager.close()
+            guard.stop(directory, batch_of(feed, at), at, title, why, kind)
+
+    def warn(text):
+        if text and text.split(':')[0] not in {said.split(':')[0] for said in warnings}:
+            warnings.append(text)
+            log.note(step, text)
+
+    def left():
+        return timer.left(program.steps - step, sum(at > step for at in eval_at))
 
     for payload in feed.payloads(step, program.steps, per_call):
         ts, progress['totals'] = program.run(ts, progress['totals'], feed.arrays, payload, key)
@@ -166,19 +182,20 @@ def fit(
             idle, late = guard.idle(found), step >= max(cfg.get('idle', 0) * program.steps, 2 * log_every)
             if cfg.get('idle', 0) and late:
                 heed(idle)
-            idle = idle or late and guard.unselective(found)
-            if idle and idle not in warnings:
-                warnings.append(idle)
-                log.note(step, idle)
-            log.write(step, training_row(program, feed, step, found))
+            warn(idle or late and guard.unselective(found))
+            log.write(step, training_row(program, feed, step, found), left())
             # Where they were before: other shardings would compile the program anew.
             progress['totals'] = jax.device_put(nothing(progress['totals']['sums']), replicated(mesh))
         if at_eval:
             jax.block_until_ready(ts)
             timer.lap(step)
+            heed(guard.not_finite({'loss': 0.0}, int(progress['totals']['bad'])))
             metrics = measure()
-            log.write(step, evaluation_row(metrics))
-            heed(guard.collapsed(metrics, cfg.get('collapse', 0)))
+            log.write(step, evaluation_row(metrics), left())
+            why, warning = judge.look(step, before, metrics)
+            heed(why, 'collapsed')
+            warn(warning)
+            before = metrics
             value = value_of(metrics)
             if value > float(progress['best_value']) or select == 'last':
                 progress |= _scalars(best_value=value, best_step=step, worse=0)
@@ -307,9 +324,11 @@ class Timer:
         self.steps = int(before['timed_steps'])
         self.mark = self.at = None
         self.begun = time.time()
+        self.pauses = []
 
     def start(self, step: int) -> None:
-        """Work other than training ended."""
+        """Work other than training ended: an evaluation, or saving."""
+        self.pauses.append(time.time() - self.begun)
         self.mark, self.at = time.time(), step
 
     def lap(self, step: int) -> None:
@@ -324,6 +343,11 @@ class Timer:
     def rate(self) -> float:
         """Steps per second."""
         return self.steps / self.timed if self.timed else 0.0
+
+    def left(self, steps: int, evaluations: int) -> float | None:
+        """Seconds that so many steps and evaluations may take; None where no rate is known yet."""
+        pause = min(self.pauses[1:], default=0.0)  # the first one compiles
+        return steps / self.rate() + evaluations * pause if self.rate() else None
 
     def state(self) -> dict:
         """For a checkpoint."""

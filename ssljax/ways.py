@@ -3,7 +3,7 @@
 import functools
 
 from ssljax import config as configs
-from ssljax import evaluate, methods, train
+from ssljax import evaluate, guard, methods, train
 from ssljax.data.toy import is_plane
 from ssljax.evals import embed, gallery
 from ssljax.stages import Run, initial, kind_of, plan, train_stage
@@ -16,6 +16,44 @@ def needs_pretraining(config, way: str) -> bool:
     """Whether a way starts from a pretrained backbone."""
     way, config = configs.variant(config, way)
     return way in PRETRAINED or way in methods.SEMI and config.semi.start == 'pretrained'
+
+
+def starts_from(run: Run, way: str) -> list[str]:
+    """The stages that a way starts from: 'pretrain', 'frozen', 'scratch'."""
+    base, config, section, _ = plan(run.config, kind_of(way))
+    first = ['pretrain'] if needs_pretraining(run.config, way) else []
+    if base == 'second':
+        first.append('frozen')
+    if section == 'semi' and (config.semi.start == 'scratch' or run.methods[way].teach):
+        first.append('scratch')
+    return first
+
+
+def train_ways(run: Run, seed: int, images: dict, pretrained, stopped: dict) -> tuple[dict, dict]:
+    """Trains all ways; where a guard stops one, the others go on, but for those that start from it.
+
+    Args:
+      images, pretrained: as for `train_way`.
+      stopped: {'pretrain': guard.entry} where the pretraining was stopped, else {}.
+
+    Returns:
+      ({way: Stage}, `stopped` with the entries of the ways that have no Stage).
+
+    Raises:
+      guard.Leak: hidden labels reach a loss.
+    """
+    trained, stopped = {}, dict(stopped)
+    for way in run.config.transfer.ways:
+        if missing := [name for name in starts_from(run, way) if name in stopped]:
+            stopped[way] = guard.unstarted(missing[0], stopped[missing[0]])
+            continue
+        try:
+            trained[way] = train_way(run, way, seed, images, trained, pretrained)
+        except guard.Leak:
+            raise
+        except guard.Stopped as error:
+            stopped[way] = guard.entry(error, way)
+    return trained, stopped
 
 
 def train_way(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained) -> train.Stage:

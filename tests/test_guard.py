@@ -57,20 +57,21 @@ def test_a_run_whose_backbone_gets_no_gradient_stops(config, tmp_path, monkeypat
 
     apply = network.apply
     monkeypatch.setattr(network, 'apply', lambda *a, **k: apply(*a, **(k | {'frozen': True})))
+    config.transfer.ways = ('scratch', 'finetune')
     with pytest.raises(guard.Stopped, match="no gradient reaches the parameters of 'backbone'"):
         experiment.run(config, tmp_path)
     assert (tmp_path / 'seed0/pretrain/offending_batch.npz').exists()
 
 
 def test_a_collapsed_run_stops_and_saves_the_batch(config, tmp_path):
-    config.pretrain.optim.update(lr=1e-9)
-    config.pretrain.collapse = 2.0  # no features are spread so far
-    with pytest.raises(guard.Stopped, match='features collapsed.*effective rank.*offending_batch.npz'):
+    config.transfer.ways = ('frozen', 'finetune')
+    config.pretrain.update(method='simsiam', augment='crop(1)', steps=60, evals=6)
+    config.pretrain.optim.update(lr=0.1, weight_decay=10.0)  # all weights become nothing
+    with pytest.raises(guard.Stopped, match='embedding collapsed.*effective rank.*predictor.*offending_batch.npz') as e:
         experiment.run(config, tmp_path)
+    assert e.value.kind == 'collapsed' and e.value.step == 60
     with np.load(tmp_path / 'seed0/pretrain/offending_batch.npz') as batch:
-        assert batch['image'].shape == (16, 8, 8, 1) and batch['step'] == 5
-    config.pretrain.collapse = 0.0
-    assert guard.collapsed({'features_std': 0.0, 'features_rank': 1.0}, 0) == ''
+        assert batch['image'].shape == (16, 8, 8, 1) and batch['step'] == 59
 
 
 def test_a_layer_that_pretraining_does_not_reach(config):

@@ -157,7 +157,7 @@ class FileImages:
                     images[i] = image
             put(start, images)
 
-        parallel(run, len(self), 64, self.readers)
+        parallel(run, len(self), 64, self.readers, 'decoding images')
         for row in sorted(bad):
             if error := self._refused(row, bad[row]):
                 raise error
@@ -199,7 +199,7 @@ class FileImages:
             def run(start, stop):
                 target[start:stop] = self.read(range(start, stop))
 
-            parallel(run, len(self), 64, self.readers)
+            parallel(run, len(self), 64, self.readers, 'decoding images')
         self._array = target
 
     def in_memory(self):

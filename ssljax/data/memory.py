@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+from ssljax.say import Counter
+
 
 def empty_images(n, shape):
     """Uninitialised uint8 [n, *shape] at a multiple of 64 bytes, which JAX's CPU device can use without a
@@ -48,9 +50,11 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def parallel(run, n, size, threads=None):
+def parallel(run, n, size, threads=None, title=''):
     """Calls run(start, stop) for each piece of 0..n of the given size, in threads, by default one a core; raises the
-    first error."""
+    first error. With a title it says how many are done, where it takes long."""
+    counter = Counter(title, n)
     with concurrent.futures.ThreadPoolExecutor(threads or cores()) as pool:
-        for _ in pool.map(lambda start: run(start, min(start + size, n)), range(0, n, size)):
-            pass
+        for i, _ in enumerate(pool.map(lambda start: run(start, min(start + size, n)), range(0, n, size)), 1):
+            counter.at(min(i * size, n))
+    counter.end()

@@ -244,7 +244,7 @@ def _in_memory(images, labels, config):
             target[i] = decode.fit(Image.fromarray(image[..., 0] if c == 1 else image), size, channels)
 
     if changed:
-        parallel(run, len(images), 256)
+        parallel(run, len(images), 256, title='resizing images')
     else:
         target[...] = images
     return Split(ArrayImages(target), labels)

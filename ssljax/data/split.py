@@ -175,7 +175,7 @@ class Split:
             def run(start, stop):
                 array[start:stop] = self.images.read(self.rows[start:stop])
 
-            parallel(run, len(self), 64, self.images.readers)
+            parallel(run, len(self), 64, self.images.readers, 'decoding images')
             self._compact = Split(ArrayImages(array), self.labels)
         return self._compact
 

@@ -17,7 +17,7 @@ def scores(logits, labels) -> dict:
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     classes = logits.shape[1]
     own = logits[np.arange(len(labels)), labels]
-    rank = (logits >= own[:, None]).sum(1)  # a tie counts against
+    rank = (~(logits < own[:, None])).sum(1)  # a tie counts against, and so does NaN
     top = logits.max(1)
     lse = top + np.log(np.exp(logits - top[:, None]).sum(1))
     confusion = np.zeros((classes, classes), np.int64)

@@ -8,6 +8,8 @@ from ssljax.guard import spread
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
 
+LEAST = 16  # images that a spread is taken over: that of fewer says nothing
+
 
 def compiled(config, method, shape):
     """Compiles (variables, images uint8) -> {'features': [B, D] of the layer that transfer taps, 'embedding': [B, E]
@@ -24,11 +26,16 @@ def compiled(config, method, shape):
     return embed.compiled(see)
 
 
-def look(see, variables, labeled, val, *, k: int, classes: int, batch_size: int, mesh) -> dict[str, float]:
+def look(see, variables, labeled, val, others, *, k: int, classes: int, batch_size: int, mesh) -> dict[str, float]:
     """Accuracy of the k nearest labelled images on validation ('knn'; not where k is 0), and the spread of the
-    validation images' features and embeddings ('features_std', 'features_rank', 'embedding_std', ...)."""
+    features and embeddings ('features_std', 'features_rank', 'embedding_std', ...) of the validation images; of
+    `others`, which need no labels, where those are fewer than LEAST; not where both are."""
     seen = embed.outputs(see, variables, val, batch_size=batch_size, mesh=mesh)
-    metrics = {f'{name}_{what}': value for name, x in seen.items() for what, value in spread(x).items()}
+    many, wide = val, seen
+    if len(val) < LEAST:
+        many, wide = others, embed.outputs(see, variables, others, batch_size=batch_size, mesh=mesh)
+    found = wide.items() if len(many) >= LEAST else ()
+    metrics = {f'{name}_{what}': value for name, x in found for what, value in spread(x).items()}
     if k:
         known = embed.outputs(see, variables, labeled, batch_size=batch_size, mesh=mesh)['features']
         scores, _ = knn.predict(known, np.asarray(labeled.labels), seen['features'], k=k, classes=classes)

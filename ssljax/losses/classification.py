@@ -29,6 +29,6 @@ def soft_cross_entropy(logits, targets):
 def top_k(logits, labels, k: int):
     """1.0 where the label is among the k largest logits. logits: [B, K], labels: [B]; returns [B] float32.
 
-    A tie counts against the row: with equal logits nothing is known, so nothing is right."""
+    A tie counts against the row: with equal logits nothing is known, so nothing is right; nor is it with NaN."""
     own = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[:, None], axis=1)
-    return ((logits >= own).sum(axis=1) <= k).astype(jnp.float32)
+    return ((~(logits < own)).sum(axis=1) <= k).astype(jnp.float32)

@@ -108,17 +108,31 @@ def pretext(config, shape):
     'rotation + 0.5*simclr'.
 
     Raises:
-      ValueError: an unknown name, or a task that cannot work on such images.
+      ValueError: an unknown name, a task that cannot work on such images, or a batch too small for it.
     """
     weights = terms(config.pretrain.method)
-    parts = {name: (weight, PRETEXT[name].make(config, shape)) for name, weight in weights.items()}
+    for name in weights:
+        check_batch(name, 'pretrain.batch_size', config.pretrain.batch_size)
+    made = {name: PRETEXT[name].make(config, shape)._replace(remedy=PRETEXT[name].REMEDY) for name in weights}
+    parts = {name: (weight, made[name]) for name, weight in weights.items()}
     (_, only), *others = parts.values()
     return together.make(parts) if others else only
 
 
 def semi(name: str, config, shape, classes: int):
     """The semi-supervised method `name` for images of `shape` (H, W, C); raises ValueError as its `make`."""
+    check_batch(name, 'semi.batch_size', config.semi.batch_size)
     return SEMI[name].make(config, shape, classes)
+
+
+def check_batch(name: str, field: str, size: int) -> None:
+    """Raises ValueError where a batch of `size` images is smaller than the method's LEAST, 1 where it declares none."""
+    least = getattr((PRETEXT | SEMI)[name], 'LEAST', 1)
+    if size < least:
+        raise ValueError(
+            f'{field} is {size}, but {name} compares the images of a batch with each other and needs at least {least}: '
+            f'set --config.{field}={least} or more.'
+        )
 
 
 def terms(text: str) -> dict[str, float]:

@@ -20,6 +20,7 @@ OPTIONS = adversarial.OPTIONS | dict(
     low_density=1.0,  # weight of the generator's low-density term
     quantile=share(0.1),  # generated images should be less likely than this share of the unlabelled ones
 )
+LEAST = 2  # generated images, which are kept apart
 
 
 def make(config, shape, classes: int) -> Method:

@@ -8,7 +8,7 @@ epochs, online linear classifier: 92.58%.
 from ssljax.core import Method
 from ssljax.fields import pipeline, share, widths
 from ssljax.losses import byol
-from ssljax.methods import joint
+from ssljax.methods import joint, remedies
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
@@ -18,6 +18,7 @@ OPTIONS = dict(
     predictor=widths((256,)),  # widths of the predictor's hidden layers; its output is as wide as the embedding
     augment2=pipeline(),  # of the second views; '' is that of the first. The paper blurs these less and solarizes some
 )
+REMEDY = remedies.PREDICTOR
 
 
 def make(config, shape) -> Method:

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ssljax import guard
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.fields import WIDEST, share, whole
@@ -65,14 +66,14 @@ def chosen(logits, threshold: float):
     is the mean number of a class.
 
     Raises:
-      ValueError: no image is confident.
+      guard.Stopped: no image is confident.
     """
     p = np.asarray(jax.nn.softmax(jnp.asarray(logits)))
     confidence, guess = p.max(1), p.argmax(1)
     order = np.argsort(-confidence, kind='stable')
     order = order[confidence[order] >= threshold]
     if not len(order):
-        raise ValueError(
+        raise guard.Stopped(
             f'the teacher is sure of no unlabelled image: none has a probability of {threshold} or more; lower '
             'semi.noisy_student.threshold.'
         )

@@ -10,13 +10,14 @@ from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.fields import choice
 from ssljax.losses import cross_entropy
-from ssljax.methods import network
+from ssljax.methods import network, remedies
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
     count=choice(4, 2, 4, 8),  # rotations: 2, 4 or 8
     views=choice('all', 'all', 'one'),  # all rotations of an image in the batch, or 'one' at random
 )
+REMEDY = remedies.PRETEXT
 
 
 def make(config, shape) -> Method:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from ssljax.core import Method
 from ssljax.fields import temperature, widths
 from ssljax.losses import nt_xent
-from ssljax.methods import joint
+from ssljax.methods import joint, remedies
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
@@ -18,6 +18,8 @@ OPTIONS = dict(
     temperature=temperature(0.2),
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
 )
+REMEDY = remedies.CONTRASTIVE
+LEAST = 2  # images of a batch
 
 
 def make(config, shape) -> Method:

@@ -69,6 +69,7 @@ def make(parts: dict[str, tuple[float, Method]]) -> Method:
         show=show if any(method.show for _, method in parts.values()) else None,
         views=sum(method.views for _, method in parts.values()),
         images=min(limits, default=0),
+        remedy=(watched or next(iter((n, m) for n, (_, m) in parts.items())))[1].remedy,
     )
 
 

@@ -8,7 +8,7 @@ from ssljax import losses
 from ssljax.core import Method
 from ssljax.fields import choice, pipeline, real, widths
 from ssljax.losses import unit
-from ssljax.methods import joint
+from ssljax.methods import joint, remedies
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
@@ -18,6 +18,8 @@ OPTIONS = dict(
     projector=widths((128,), 1),  # widths of the layers on the backbone; the last is the embedding
     augment2=pipeline('affine(30, 0.15, (0.7, 1.3), 15)'),  # of the positive
 )
+REMEDY = remedies.TRIPLETS
+LEAST = 2  # images of a batch
 
 
 def make(config, shape) -> Method:

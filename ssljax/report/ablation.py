@@ -46,7 +46,7 @@ def score_table(result, variants, unchanged):
             versus = None if way != origin and origin == BASELINE else scratch.get(way)
             other = compared(None, versus)
             title = way_title(way) if way == origin else f'\u2003{way}'
-            own = compared(of_way(result, way, 'test', 'top1'), unchanged.get(way))
+            own = compared(of_way(result, way, 'test', 'top1'), unchanged.get(way), len(seeds_of(result)))
             rows.append([title, *own[:4], own[5], other[2], other[5]])
     caption = (
         'What each change does. A variant stands under the way that it derives from (highlighted). Differences are in '

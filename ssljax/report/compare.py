@@ -20,6 +20,22 @@ def ways_of(result):
     return [way for first in own for way in [first, *(name for name in found if origins.get(name) == first)]]
 
 
+def stopped_of(result):
+    """[(seed, name, entry of guard), ...] of what has no result because a guard stopped it or what it starts from; the
+    name is that of a way, or 'pretrain'."""
+    return [
+        (seed.get('seed', index), name, entry)
+        for index, seed in enumerate(seeds_of(result))
+        for name, entry in (seed.get('stopped') or {}).items()
+    ]
+
+
+def untrained_of(result):
+    """{way: kind of guard's entry} of the ways without a result in any seed."""
+    trained = ways_of(result)
+    return {name: entry['kind'] for _, name, entry in stopped_of(result) if name not in ('pretrain', *trained)}
+
+
 def variants_of(result):
     """[(name, the way that it derives from, {field: value}), ...] of the config."""
     return [(name, way, dict(changed)) for name, way, changed in pick(result, 'config', 'variants') or []]

@@ -1,6 +1,8 @@
 """The report of a run: one HTML file with everything inside it."""
 
-from ssljax import files
+import sys
+
+from ssljax import files, say
 from ssljax.report import ablation, game, insight, results, setup, tuning
 from ssljax.report.compare import headline, pick, seeds_of, ways_of
 from ssljax.report.draw import style
@@ -29,6 +31,12 @@ SECTIONS = (
     setup.reproduce,
 )
 
+LONG = {  # that may take long: what is said, and how the names of the arrays begin that they draw
+    results.main_results: ('tables and plots', ''),
+    game.plane: ('maps of the plane', 'boundary_'),
+    insight.feature_map: ('map of the features (UMAP)', 'features'),
+}
+
 
 def write(workdir):
     """Writes report.html in a run's folder from the files there, and returns its path.
@@ -50,7 +58,8 @@ def write(workdir):
 def render(run):
     """The page of a Run as a string."""
     with style():
-        parts = [part for part in (make(run) for make in SECTIONS) if part]
+        parts = [part for part in (draw(make, run) for make in SECTIONS) if part]
+    say.status('')
     result = run.result
     name = result.get('name') or run.workdir.resolve().name
     about = [count_of(len(seeds_of(result)), 'seed')]
@@ -75,6 +84,15 @@ def render(run):
         f'<h1>{text(name)}</h1><p class="meta">{text(" · ".join(about))}</p>'
         f'{results.headline_html(headline(result))}<nav>{links}</nav>\n' + '\n'.join(parts) + '\n</body></html>\n'
     )
+
+
+def draw(make, run):
+    """make(run), a section; says so before."""
+    title, begins = LONG.get(make, (make.__name__.replace('_', ' '), ''))
+    drawn = not begins or any(name.startswith(begins) for name in run.figures)
+    if drawn and (make in LONG or sys.stderr.isatty()):
+        say.status(f'report: {title} ...')
+    return make(run)
 
 
 def contents(part):

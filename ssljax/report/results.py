@@ -1,11 +1,11 @@
 """Sections on what came out: the ways, the pretraining, the curves, the probe, the neighbours' vote."""
 
-from ssljax.report.compare import across, best_way, of_way, pick, seeds_of, versus_scratch, ways_of
+from ssljax.report.compare import across, best_way, of_way, pick, seeds_of, stopped_of, versus_scratch, ways_of
 from ssljax.report.game import players_of
 from ssljax.report.markup import beside, figure, folded, grid, paragraph, section, text
 from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways
 from ssljax.report.table import compared, other_rows, way_rows
-from ssljax.report.words import duration, is_number, number, p_value, percent, way_title
+from ssljax.report.words import duration, is_number, number, p_value, percent, stage_title, way_title
 from ssljax.stats import against, correct, difference, spread
 
 
@@ -46,6 +46,7 @@ def main_results(run):
         figure(image, dots),
         grid(*other_rows(result), ' '.join(filter(None, ['What else was measured.', *others])), best=best_rows),
         folded('Every seed', by_seed) if n > 1 else '',
+        stopped(result),
         warnings(result),
         published(result),
         protocol,
@@ -109,7 +110,7 @@ def pretraining(run):
         'Time',
         'Images/s',
     ]
-    known = set(ways_of(result))
+    known = {*ways_of(result), *(name for _, name, _ in stopped_of(result))} - {'pretrain'}
     plots = []
     for stage in sorted(run.metrics, key=lambda name: (name != 'pretrain', name)):
         if stage not in known:
@@ -130,7 +131,8 @@ def seed_lines(stage_metrics):
 
 def transfer_curves(run):
     """The curves of all ways; of two players, `game` draws the training, and the accuracy beside that of scratch."""
-    every = [way for way in ways_of(run.result) if way in run.metrics]
+    stopped = [name for _, name, _ in stopped_of(run.result) if name != 'pretrain']
+    every = [way for way in dict.fromkeys([*ways_of(run.result), *stopped]) if way in run.metrics]
     alone = [way for way in every if way not in players_of(run)]
     parts = []
     for key, what, ways in (
@@ -152,15 +154,23 @@ def having(run, ways, key):
     return [way for way in ways if any(key in row for rows in run.metrics[way].values() for row in rows)]
 
 
+def stopped(result):
+    """What has no result because a guard stopped it, or what it starts from."""
+    rows = [[stage_title(name), f'{seed}', entry['kind'], entry['why']] for seed, name, entry in stopped_of(result)]
+    caption = 'Without a result: a guard stopped it, or what it starts from.'
+    return grid(['What', 'Seed', 'Outcome', 'Why'], rows, caption, wide=(3,))
+
+
 def warnings(result):
     """What the guards said while the ways trained, each once."""
     said = {}
     for index, seed in enumerate(seeds_of(result)):
-        for way in ways_of(result):
-            for warning in pick(seed, 'ways', way, 'warnings') or []:
-                said.setdefault((way, warning), []).append(f'{seed.get("seed", index)}')
-    rows = [[way_title(way), ', '.join(seeds), warning] for (way, warning), seeds in said.items()]
-    return grid(['Way', 'Seeds', 'Warning'], rows, 'Warnings while it trained.', wide=(2,)) if rows else ''
+        found = {'pretrain': pick(seed, 'pretrain', 'warnings')}
+        found |= {way: pick(seed, 'ways', way, 'warnings') for way in ways_of(result)}
+        for name, warning in ((name, warning) for name, list_ in found.items() for warning in list_ or []):
+            said.setdefault((name, warning), []).append(f'{seed.get("seed", index)}')
+    rows = [[stage_title(way), ', '.join(seeds), warning] for (way, warning), seeds in said.items()]
+    return grid(['Way', 'Seeds', 'Warning'], rows, 'Warnings while it trained.', wide=(2,))
 
 
 def probe(run):

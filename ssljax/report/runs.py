@@ -2,9 +2,9 @@
 
 import json
 
-from ssljax.report.compare import pick, seeds_of, ways_of
+from ssljax.report.compare import pick, seeds_of, stopped_of, ways_of
 from ssljax.report.read import read
-from ssljax.report.words import NOT_PRETRAINED, is_number, percent, way_title
+from ssljax.report.words import NOT_PRETRAINED, is_number, percent, stage_title, way_title
 from ssljax.stats import spread
 
 MEASURES = ('Neighbours', 'Linear probe')
@@ -52,7 +52,18 @@ def compare_runs(workdirs) -> str:
         lines.append([f'from scratch{where}', '–', '–', *[_cell(scratch, {})] * min(len(ways), 1)])
         lines[-1] += ['–'] * (len(header) - len(lines[-1]))
     rule = ['---'] * len(header)
-    return '\n'.join('| ' + ' | '.join(cells) + ' |' for cells in [header, rule, *lines])
+    rows = ['| ' + ' | '.join(cells) + ' |' for cells in [header, rule, *lines]]
+    missing = [line for w, result in zip(workdirs, results) if (line := _missing(w, result))]
+    return '\n'.join(rows + ([''] + missing if missing else []))
+
+
+def _missing(workdir, result) -> str:
+    """What of a run has no result with some of its seeds, in a line; '' where all have."""
+    seeds = {}
+    for seed, name, entry in stopped_of(result):
+        seeds.setdefault((name, entry['kind']), []).append(str(seed))
+    parts = [f'{stage_title(name)} {kind} (seed {", ".join(own)})' for (name, kind), own in seeds.items()]
+    return f'Without a result in {workdir}: {"; ".join(parts)}.' if parts else ''
 
 
 def _setting(result) -> str:

@@ -1,25 +1,41 @@
 """The tables of ways, as rows for the page and as plain text for the terminal."""
 
-from ssljax.report.compare import across, headline, of_way, seeds_of, versus_scratch, ways_of
-from ssljax.report.words import count_of, duration, interval, number, p_value, percent, way_title
+from ssljax.report.compare import across, headline, of_way, seeds_of, stopped_of, untrained_of, versus_scratch, ways_of
+from ssljax.report.words import count_of, duration, interval, number, p_value, percent, stage_title, way_title
 
 COMPARED = ['Test top-1 %', '95% interval', 'Against scratch', '95% interval', 'p', 'p, Holm']
 
 
 def way_rows(result):
     """(header, rows) of strings: one row a way with its accuracy and its paired difference to scratch."""
-    versus = versus_scratch(result)
+    versus, seeds = versus_scratch(result), len(seeds_of(result))
     rows = [
-        [way_title(way), *compared(of_way(result, way, 'test', 'top1'), versus.get(way))] for way in ways_of(result)
+        [way_title(way), *compared(of_way(result, way, 'test', 'top1'), versus.get(way), seeds)]
+        for way in ways_of(result)
     ]
+    rows += [[way_title(way), kind, *['–'] * (len(COMPARED) - 1)] for way, kind in untrained_of(result).items()]
     one = len(versus) == 1  # nothing to correct for
     return (['Way', *COMPARED[:-1]], [row[:-1] for row in rows]) if one else (['Way', *COMPARED], rows)
 
 
-def compared(top1, versus):
-    """The cells of COMPARED: a spread, and a difference; None gives dashes."""
+def compared(top1, versus, seeds=0):
+    """The cells of COMPARED: a spread, and a difference; None gives dashes. Where either lacks some of the `seeds`, it
+    says of how many it is."""
     ps = [p_value((versus or {}).get(p)) for p in ('p', 'p_holm')]
-    return [percent(top1), interval(top1), percent(versus, sign=True), interval(versus, sign=True), *ps]
+    means = [percent(top1) + of_seeds(top1, seeds), percent(versus, sign=True) + of_seeds(versus, seeds)]
+    return [means[0], interval(top1), means[1], interval(versus, sign=True), *ps]
+
+
+def of_seeds(stats, seeds):
+    """' (2 of 3 seeds)' for a spread that lacks some of the seeds, else ''."""
+    known = len((stats or {}).get('values') or ())
+    return f' ({known} of {count_of(seeds, "seed")})' if 0 < known < seeds else ''
+
+
+def stopped_lines(result):
+    """A line for everything that has no result because a guard stopped it."""
+    found = [(f'seed {seed} · {stage_title(name)}', entry) for seed, name, entry in stopped_of(result)]
+    return [f'{what}: {entry["kind"]}, {entry["why"]}' for what, entry in found]
 
 
 def other_rows(result):
@@ -44,7 +60,8 @@ def table(result):
     Returns:
       str: a title, one line a way (top-1 on test in percent, mean ± sample std over seeds, with the 95% interval of the
       mean; the difference to scratch in points, paired by seed, with its own interval and the p-value of the paired
-      t-test, Holm's where several ways are compared; the mean time), what that is, and the headline.
+      t-test, Holm's where several ways are compared; the mean time), what that is, what a guard stopped, and the
+      headline.
     """
     seeds, versus = len(seeds_of(result)), versus_scratch(result)
     about = 'mean ± standard deviation, 95% interval of the mean'
@@ -53,13 +70,16 @@ def table(result):
     header, rows = ['Way', 'Test top-1 %', '95% interval'], []
     header += ['Against scratch', '95% interval', 'p, Holm' if len(versus) > 1 else 'p'] if versus else []
     for way in ways_of(result):
-        top1, interval1, difference, interval2, _, p = compared(of_way(result, way, 'test', 'top1'), versus.get(way))
-        seconds = across(result, 'ways', way, 'seconds')
+        top1, interval1, difference, interval2, _, p = compared(
+            of_way(result, way, 'test', 'top1'), versus.get(way), seeds
+        )
+        time = across(result, 'ways', way, 'seconds')
         rows.append([way_title(way), top1, interval1, *[difference, interval2, p] * bool(versus)])
-        rows[-1].append(duration(seconds['mean'] if seconds else None))
+        rows[-1].append(duration(time['mean'] if time else None))
+    rows += [[way_title(way), kind, *['–'] * (len(header) - 1)] for way, kind in untrained_of(result).items()]
     cells = [[*header, 'Time'], *rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     cells.insert(1, ['-' * width for width in widths])
     for first, *others in cells if rows else []:
         lines.append('  '.join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:]))]))
-    return '\n'.join(lines + [headline(result)])
+    return '\n'.join(lines + stopped_lines(result) + [headline(result)])

@@ -58,6 +58,11 @@ def way_title(way):
     return WAYS.get(way, way)
 
 
+def stage_title(name):
+    """A way's name in plain words, or that of the pretraining."""
+    return 'Pretraining' if name == 'pretrain' else way_title(name)
+
+
 def is_share(metric):
     """Whether a metric's name says it is a share in [0, 1] to be shown in percent."""
     return metric.rsplit('/', 1)[-1] in ('top1', 'top5', 'accuracy', 'knn', 'coverage', 'top_class')

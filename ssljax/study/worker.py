@@ -72,8 +72,8 @@ def run(config, directory, points=(), *, write=None) -> Path:
     if failed:
         listed = '; '.join(f'{i}: {message.splitlines()[0]}' for i, message in list(failed.items())[:3])
         raise ValueError(
-            f'{len(failed)} of {len(planned)} cells stopped and have no row ({listed}). The same command tries them '
-            'again; change what the messages name, or leave those cells out.'
+            f'{len(failed)} of {len(planned)} cells stopped and have no row ({listed}). The same command does '
+            'not train again what a guard stopped: change what the messages name, or leave those cells out.'
         )
     return path
 
@@ -208,6 +208,7 @@ def _compute(cell: Cell, job: Job, place: Place, seconds: float = 0.0) -> None:
     with files.lock(workdir):
         run = _open(cell, job, place)
         record = experiment.evaluate_seed(run, cell.seed)
+        guard.refuse(record.get('stopped', {}), cell.way if job is cell.job else 'pretrain')
         row = {'seconds': time.time() - began}
         if job is cell.job:
             pretrained = files.read_json(_row(directory, cell.needs)) if cell.needs else None

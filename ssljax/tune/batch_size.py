@@ -2,7 +2,7 @@
 
 import time
 
-from ssljax.tune.decision import Decision, changed, get, plot
+from ssljax.tune.decision import Decision, changed, get, plot, undecided
 
 ENOUGH = 0.9  # of the best throughput
 SECONDS = 0.7  # of training that a throughput is measured over
@@ -21,11 +21,13 @@ def decide(bench, way: str, config, until: float) -> list[Decision]:
     """
     began = time.time()
     field = 'semi.batch_size' if way != 'scratch' else 'transfer.batch_size'
+    if began + 2 * bench.fixed[True] > until:
+        return [undecided(config, field, detail=f' (each size compiles for {bench.fixed[True]:.0f} s)')]
     rates, ended = measure(bench, way, config, field, until)
     fit = {size: rate for size, rate in rates.items() if rate}
     before = get(config, field)
     if not fit or len(rates) < 2:
-        why = f'{len(fit)} sizes could be measured, too few to choose from ({ended}), so it stays'
+        why = f'not decided: {len(fit)} sizes could be measured, too few to choose from ({ended})'
         return [Decision(field, before, before, why, time.time() - began)]
     value, best = knee(fit), max(fit.values())
     why = (
@@ -46,7 +48,7 @@ def measure(bench, way, config, field, until) -> tuple[dict, str]:
     size = -(-(FIRST if limit > FIRST else FIRST // 2) // devices) * devices
     rates, steps = {}, 12 * bench.per_call(config)
     while size <= limit or not rates:
-        if rates and time.time() > until:
+        if rates and time.time() + bench.fixed[True] > until:
             return rates, 'larger ones were not tried for want of time'
         out = bench.train(way, changed(config, {field: size}), steps, evals=1, images=1)
         if out.failed == 'memory':

@@ -16,6 +16,7 @@ from ssljax import guard, log, optim, preempt, stages, train
 from ssljax.core import split
 from ssljax.platform import compiler_options
 from ssljax.sharding import replicated
+from ssljax.tune.progress import Progress, changes
 
 STEPS = 2**17  # of the longest short run
 EVALS = 2
@@ -69,6 +70,8 @@ class Bench:
         self.directory, self.deadline = directory, deadline
         self.trials, self.programs, self.done = 0, {}, {}
         self.rates, self.fixed, self.look = {}, {True: 0.0, False: 0.0}, 0.0
+        self.given, self.clock = run.config, []  # what a trial is told apart from; when a run took its payloads
+        self.progress = Progress(time.time(), deadline - time.time(), run.quiet)
 
     def train(self, way: str, config, steps: int, *, evals: int = EVALS, images: int = 0) -> Outcome:
         """One run of a way of training; one that was done before is remembered.
@@ -97,6 +100,8 @@ class Bench:
         if began + self.fixed[fresh] > self.deadline:  # compiling cannot be interrupted
             return Outcome(None, 'time', (), 0.0, 0.0)
         self.trials += 1
+        what = f'{changes(self.given, config)}, {steps} steps'
+        self.progress.trial(way, self.trials, what)
         try:
             record = self._fit(way, config, steps, evals, images, directory)
         except guard.Stopped:
@@ -110,6 +115,10 @@ class Bench:
         curve = tuple((r['step'], r['val/top1']) for r in log.read(directory / 'metrics.jsonl') if 'val/top1' in r)
         shutil.rmtree(directory, ignore_errors=True)
         seconds = time.time() - began
+        said = failed or f'{100 * record["val"]["top1"]:.2f}%'
+        self.progress.trial(way, self.trials, what, {'time': 'no time left'}.get(said, said))
+        if failed == 'diverged':
+            self._learn_speed(way, config, fresh, began, seconds)
         if failed:
             return Outcome(None, failed, curve, 0.0, seconds)
         rate = record['images_per_second'] or steps * self.batch(way, config) / seconds
@@ -119,14 +128,23 @@ class Bench:
         self.fixed[fresh] = max(seconds - trained, 0.0)
         return Outcome(record['val']['top1'], '', curve, rate, seconds)
 
+    def _learn_speed(self, way, config, fresh: bool, began: float, seconds: float) -> None:
+        """What a run that diverged tells of the speed: its first call compiles, the others train."""
+        calls = len(self.clock) - 1
+        key, since = self._static(way, config), began + seconds - self.clock[1] if calls else 0.0
+        if calls and since > 0 and key not in self.rates:
+            self.rates[key] = calls * self.per_call(config) * self.batch(way, config) / since
+            self.fixed[fresh] = self.clock[1] - began
+
     def _fit(self, way, config, steps, evals, images, directory) -> dict:
         run = self.run._replace(config=config)
         pair = way_is_semi(run, way)
         feed = stages.make_feed(run, way, (self.labeled, self.unlabeled) if pair else self.labeled, self.seed)
         feed = Timed(
             feed.arrays, feed.get, feed.n, feed.batch_size, feed.path,
-            functools.partial(until, self.deadline, feed.payloads),
+            functools.partial(until, self.deadline, self.clock, feed.payloads),
         )  # fmt: skip
+        self.clock.clear()
         key, cfg = self._static(way, config), stage(config, way)
         if key not in self.programs:
             method = stages.classifier(config, run.source, way)
@@ -173,18 +191,32 @@ class Bench:
         """The duration that the config gives."""
         return configs.stage_steps(config, 'semi' if way_is_semi(self.run, way) else way, self.images(way))
 
-    def calibrate(self, way: str, config) -> None:
-        """Measures what a run costs that compiles nothing, and an evaluation."""
+    def calibrate(self, way: str, config, seconds: float = np.inf) -> None:
+        """Measures what a run costs that compiles nothing, and an evaluation; in about so many seconds, where the steps
+        are slow."""
+        most = seconds * self.speed(way, config)
         steps = 24 * self.per_call(config)
+        steps = steps if most >= steps or self.fresh(way, config) else max(int(most), 4 * self.per_call(config))
         self.train(way, config, steps)
         if self.fresh(way, config):
             return
+        self.time_evaluation(way, config)
+        if most < steps:
+            return
+        second = min(int(self.speed(way, config)), self.own_steps(way, config))  # a short run looks slower than it is
+        self.train(way, config, max(second, steps + self.per_call(config)))
+
+    def time_evaluation(self, way: str, config) -> None:
+        """Measures an evaluation, of a program that is compiled."""
         _, start, _, look = self.programs[self._static(way, config)]
         began = time.time()
         train.evaluate(look, *split(start), self.val, config.evaluate.batch_size, self.run.mesh)
         self.look = time.time() - began
-        second = min(int(self.speed(way, config)), self.own_steps(way, config))  # a short run looks slower than it is
-        self.train(way, config, max(second, steps + self.per_call(config)))
+
+    def chance(self) -> float:
+        """The top-1 on validation of naming the most frequent class, and two standard errors."""
+        share = float(np.bincount(self.val.labels[self.val.labels >= 0]).max(initial=0) / max(len(self.val), 1))
+        return share + 2 * self.error(share)
 
     def fresh(self, way: str, config) -> bool:
         """Whether a run would compile its program."""
@@ -255,11 +287,12 @@ def arguments(cfg, program, mesh) -> dict:
     return jax.device_put(values, replicated(mesh))
 
 
-def until(deadline: float, payloads, *args):
-    """What payloads(*args) yields; raises Late after the deadline."""
+def until(deadline: float, clock: list, payloads, *args):
+    """What payloads(*args) yields, with the times in `clock`; raises Late after the deadline."""
     for item in payloads(*args):
         if time.time() > deadline:
             raise Late
+        clock.append(time.time())
         yield item
 
 

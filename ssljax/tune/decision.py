@@ -16,6 +16,15 @@ class Decision(NamedTuple):
     plot: dict | None = None
 
 
+NO_TIME = 'not decided: no time'
+
+
+def undecided(config, field: str, seconds: float = 0.0, detail: str = '') -> Decision:
+    """The Decision that leaves a field as it is for want of time."""
+    value = get(config, field)
+    return Decision(field, value, value, NO_TIME + detail, seconds)
+
+
 def plot(title: str, xlabel: str, ylabel: str, x, series: dict, chosen, *, xscale='linear', band=None) -> dict:
     """The data of a plot: x are numbers, or strings where xscale is 'category'; series are {name: values, None where
     there is none}; band is None or (low, high), values beside x."""

@@ -3,7 +3,7 @@
 import math
 import time
 
-from ssljax.tune.decision import Decision, changed, get, plot
+from ssljax.tune.decision import NO_TIME, Decision, changed, get, plot
 from ssljax.tune.search import LONGEST
 
 OTHER = {'constant': 'cosine'}  # the schedule that is tried beside the given one; beside all others, 'constant'
@@ -72,17 +72,13 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
 
 
 def without(prefix, node, own, eta, shorter, bench) -> list[Decision]:
-    """The decisions where no time is left for a long run."""
-    limit, text = own, 'no run was long enough to learn from: as many as given'
-    if shorter:
-        limit, text = length(shorter, node.optim.schedule, own, eta, bench.error(max(shorter.values())))
-    patience = least_patience(node.optim.schedule, node.evals)
-    why = f'a part of the {node.evals} evaluations that suits the schedule; there was no time for a long run'
-    return [
-        Decision(f'{prefix}.steps', node.steps, limit, text, 0.0),
-        Decision(f'{prefix}.patience', node.patience, patience, why, 0.0),
-        *in_steps(prefix, node),
-    ]
+    """The decisions where no time is left for a long run: the length by shorter runs, where there were some."""
+    why = f'{NO_TIME} for a long run'
+    stays = [Decision(f'{prefix}.patience', node.patience, node.patience, why, 0.0)]
+    if not shorter:
+        return [Decision(f'{prefix}.steps', node.steps, node.steps, why, 0.0), *stays]
+    limit, text = length(shorter, node.optim.schedule, own, eta, bench.error(max(shorter.values())))
+    return [Decision(f'{prefix}.steps', node.steps, limit, text, 0.0), *stays, *in_steps(prefix, node)]
 
 
 def in_steps(prefix, node) -> list[Decision]:

@@ -1,7 +1,7 @@
 """What is decided in which order, and how the time is shared."""
 
+import math
 import shutil
-import sys
 import time
 
 import jax
@@ -10,6 +10,7 @@ from ssljax import experiment, label_set, methods
 from ssljax.tune import batch_size, decision, duration, rate, search
 from ssljax.tune.bench import Bench
 
+SAFE = 1e-6  # learning rate of runs that measure time alone: nothing diverges
 UNTIL = {'batch_size': 0.1, 'rate': 0.3, 'search': 0.75, 'duration': 0.97}  # shares of a way's time, added up
 
 
@@ -22,7 +23,7 @@ def decide(config, workdir, source) -> dict:
       source: sources.Source; its test split is not used, and may be None.
 
     Raises:
-      ValueError: several processes, or no image for validation.
+      ValueError: several processes, no image for validation, or a budget in which nothing can be tried.
       preempt.Preempted: the run was asked to stop.
     """
     began = time.time()
@@ -39,6 +40,8 @@ def decide(config, workdir, source) -> dict:
         decisions = []
         for left, way in zip(range(len(ways), 0, -1), ways):
             found = decide_way(bench, way, config, (end - time.time()) / left, {d.field for d in decisions})
+            if found is None:
+                raise ValueError(too_short(bench, way, config, time.time() - began, len(ways)))
             config = decision.changed(config, {d.field: d.value for d in found})
             decisions += found
     finally:
@@ -68,27 +71,54 @@ def make_bench(config, workdir, source, place, end: float) -> Bench:
     return Bench(run, seed, source.train.take(rows.labeled), experiment.unlabeled_images(source, rows), val, place, end)
 
 
-def decide_way(bench, way: str, config, seconds: float, taken: set) -> list:
-    """The decisions of one way of training, within so many seconds; fields in `taken` are left as they are."""
+def too_short(bench, way: str, config, spent: float, ways: int) -> str:
+    """The error where the first of several ways has no time for two trials after `spent` seconds of getting ready."""
+    steps = min(rate.LEAST, bench.own_steps(way, config))
+    trial = bench.seconds_of(way, config, steps) if bench.rates else spent
+    needed = math.ceil(10 * ways * 1.2 * (spent + 3 * trial) / 60) / 10
+    return (
+        f'tuning.minutes is {config.tuning.minutes:g}, too short to try anything: getting ready took {spent:.0f} s'
+        + (f' and {steps} steps of training take {trial:.0f} s' if bench.rates else '')
+        + f'. Nothing was changed. Set --config.tuning.minutes={needed:g} or more, or --config.tune=False.'
+    )
+
+
+def decide_way(bench, way: str, config, seconds: float, taken: set) -> list | None:
+    """The decisions of one way of training, within so many seconds; fields in `taken` are left as they are. None where
+    it is the first one and there is no time for two trials."""
     began, decisions, shorter, own = time.time(), [], {}, prefix(way)
 
     def keep(found):
         nonlocal config
         for d in found:
-            print(f'tuning {way}: {d.field} {d.before!r} -> {d.value!r}: {d.why}', file=sys.stderr)
+            changed = f'{d.before!r} -> {d.value!r}' if d.value != d.before else f'stays {d.value!r}'
+            bench.progress.say(f'tuning {way}: {d.field} {changed}: {d.why}')
         decision.merge(decisions, found)
-        config = decision.changed(config, {d.field: d.value for d in found})
+        config = bench.given = decision.changed(config, {d.field: d.value for d in found})
 
     def until(phase):
         return began + UNTIL[phase] * seconds
 
     wanted, batch = set(config.tuning.decide), f'{own.split(".")[0]}.batch_size'
-    bench.train(way, config, 12 * bench.per_call(config))  # compiles what is compiled once
+    lr = f'{own}.optim.lr'
+    bench.given = decision.changed(config, {lr: SAFE})
+    ready = bench.train(way, bench.given, 4 * bench.per_call(config), images=1)  # compiles what is compiled once
+    if ready.value is not None:
+        bench.time_evaluation(way, config)
+    trial = bench.seconds_of(way, config, min(rate.LEAST, bench.own_steps(way, config)))
+    if ready.failed == 'time' or not bench.rates or time.time() + 2 * trial > began + seconds:
+        if not taken:
+            return None
+        keep([decision.undecided(config, lr)] if lr not in taken else [])
+        return decisions
     if 'batch_size' in wanted and batch not in taken:
-        keep(batch_size.decide(bench, way, config, until('batch_size')))
-    bench.calibrate(way, config)
-    if 'rate' in wanted and f'{own}.optim.lr' not in taken:
-        keep(rate.decide(bench, way, config, own, until('rate')))
+        keep(batch_size.decide(bench, way, bench.given, until('batch_size')))
+    bench.given = decision.changed(config, {lr: SAFE})
+    bench.calibrate(way, bench.given, 0.05 * seconds)
+    bench.given = config
+    if 'rate' in wanted and lr not in taken:
+        end = until('duration')  # a few rates are worth more than what would follow
+        keep(rate.decide(bench, way, config, own, min(max(until('rate'), time.time() + 6 * trial), end), end))
     if wanted & {'regularisation', 'options'}:
         shared = taken | ({f for f in ('transfer.augment', 'transfer.dropout') if 'scratch' in config.transfer.ways})
         found, shorter = search.decide(

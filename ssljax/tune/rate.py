@@ -2,16 +2,21 @@
 
 import time
 
-from ssljax.tune.decision import Decision, changed, get, plot
+from ssljax.tune.decision import Decision, changed, get, plot, undecided
 
 FACTORS = (1.0, 3.0, 0.3, 10.0, 0.1, 30.0, 0.03)  # of the rate that the config gives, in the order of the runs
 LEAST = 40  # steps of a run, or the config's own where they are fewer
+USUAL = {'sgd': 0.1, 'adamw': 1e-3}  # by optim.name
+DECADES = (0, -1, 1, -2, 2, -3, -4)  # away from it, in the order of the runs
 FURTHER = 2  # runs beyond the end of the range, where the best one lies there
 
 
-def decide(bench, way: str, config, prefix: str, until: float) -> list[Decision]:
+def decide(bench, way: str, config, prefix: str, until: float, end: float | None = None) -> list[Decision]:
     """The lowest rate whose validation is within a standard error of the best: higher ones diverge more easily in
     longer runs. Nor one whose next higher one diverged, where another is that good.
+
+    Rates are tried around the given one, or where it diverges or is no better than chance, around the first of the
+    usual ones, by decades, that is.
 
     Args:
       bench: bench.Bench.
@@ -19,32 +24,49 @@ def decide(bench, way: str, config, prefix: str, until: float) -> list[Decision]
       config: the run's.
       prefix: of the stage's fields, such as 'semi'.
       until: time.time() at which the last run should end.
+      end: the same, while the given rate diverges and no other is found; by default `until`.
     """
-    began, field = time.time(), f'{prefix}.optim.lr'
+    began, field, chance = time.time(), f'{prefix}.optim.lr', bench.chance()
     before = get(config, field)
     each = (until - began) / (len(FACTORS) + FURTHER)
     own = bench.own_steps(way, config)
     steps = max(min(bench.steps_in(way, config, each), own), min(LEAST, own))
     found = {}
 
-    def run(rate):
+    def run(rate, limit=until):
         trial = changed(config, {field: rate})
-        if not found or time.time() + bench.seconds_of(way, trial, steps) < until:
+        if rate not in found and (not found or time.time() + bench.seconds_of(way, trial, steps) < limit):
             out = bench.train(way, trial, steps)
             if out.failed != 'time':
                 found[rate] = out.value
 
-    for factor in FACTORS:  # the first in any case
-        run(rounded(before * factor))
+    def learns(rate):
+        return found.get(rate) is not None and found[rate] > chance
+
+    usual = USUAL[get(config, prefix).optim.name]
+    start = before
+    for start in (before, *(rounded(usual * 10.0**decade) for decade in DECADES)):
+        run(start, until if found.get(before) is not None else end or until)
+        if learns(start):
+            break
+    else:
+        start = before if found.get(before) is not None else choose(found, bench.error) or before
+    for factor in FACTORS:
+        run(rounded(start * factor))
     for _ in range(FURTHER):
         best = choose(found, bench.error)
         if best is not None and best in (min(found), max(found)) and len(found) > 2:
             further = rounded(best * 3 if best == max(found) else best / 3)
             run(further)
     value, seconds = choose(found, bench.error), time.time() - began
+    if len(found) < 2:
+        return [undecided(config, field, seconds)]
     if value is None:
-        why = f'none of the {len(found)} rates that could be tried in the time trained for {steps} steps, so it stays'
+        why = f'not decided: none of the {len(found)} rates that were tried trained for {steps} steps'
         return [Decision(field, before, before, why, seconds)]
+    if found.get(before) is not None and not any(learns(rate) for rate in found):
+        why = f'not decided: none of {len(found)} rates was better than chance after {steps} steps'
+        return [Decision(field, before, before, why, seconds, picture(found, before, bench))]
     return [Decision(field, before, value, reason(found, value, before, steps), seconds, picture(found, value, bench))]
 
 

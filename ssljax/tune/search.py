@@ -7,7 +7,7 @@ from typing import NamedTuple
 import optuna
 
 from ssljax import methods
-from ssljax.tune.decision import Decision, changed, get, plot
+from ssljax.tune.decision import Decision, changed, get, plot, undecided
 from ssljax.tune.rate import rounded
 
 LEVELS = 3  # lengths of runs, each eta times the one before
@@ -39,12 +39,18 @@ def decide(bench, way: str, config, prefix: str, until: float, *, taken=()) -> t
     if not space:
         return [], {}
     steps = lengths(bench, way, config, until - began)
+    another = bench.fixed[True] + bench.seconds_of(way, config, steps[0])
+    if began + bench.seconds_of(way, config, steps[0]) + another > until:
+        return [undecided(config, f) for f in space], {}
     tried = halving(bench, way, config, space, steps, until)
     best, level = chosen(tried)
     if best is None or len(tried) < 2:
+        detail, each = f' ({len(tried)} could be tried)', (time.time() - began) / len(space)
+        if len(tried) < 2:
+            return [undecided(config, f, each, detail) for f in space], {}
         why = f'of {len(tried)} settings that could be tried in the time none was better, so it stays'
         present = {f: get(config, f) for f in space}
-        return [Decision(f, v, v, why, (time.time() - began) / len(space)) for f, v in present.items()], {}
+        return [Decision(f, v, v, why, each) for f, v in present.items()], {}
     seconds = (time.time() - began) / len(space)
     decisions = []
     for field in space:
