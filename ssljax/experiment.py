@@ -1,6 +1,7 @@
 """One run: pretrain -> transfer -> evaluate -> report, for every seed; each stage is resumable."""
 
 import functools
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -56,13 +57,25 @@ def _run(config, workdir: Path, began: float) -> dict:
         train_seed(state, seed)
     preempt.check()
     seeds = [evaluate_seed(state, seed) for seed in config.seeds]
-    from ssljax import report  # not at the top: matplotlib takes a second to import, and training needs none of it
-
     outcome = result.assemble(config, source, seeds, began)
     files.write_json(workdir / 'result.json', outcome)
-    print(report.table(outcome))
-    print(f'\nReport: {report.write(workdir)}')
+    show(outcome, workdir)
     return outcome
+
+
+def show(outcome: dict, workdir: Path) -> None:
+    """Prints the table and draws the page. All is trained and kept by now: what fails here is a warning."""
+    from ssljax import report  # not at the top: matplotlib takes a second to import, and training needs none of it
+
+    try:
+        print(report.table(outcome), flush=True)
+        print(f'\nReport: {report.write(workdir)}', flush=True)
+    except Exception as error:
+        print(
+            f'warning: the report could not be drawn ({type(error).__name__}: {error}). All results are kept in '
+            f'{workdir / "result.json"}; to draw it again: python -m ssljax.report {shlex.quote(str(workdir))}',
+            file=sys.stderr,
+        )
 
 
 def claim(config, workdir: Path) -> None:

@@ -11,7 +11,7 @@ from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
 from ssljax import config as configs  # noqa: E402
-from ssljax import experiment, platform, preempt  # noqa: E402
+from ssljax import console, experiment, platform, preempt  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe, a file under configs/.', lock_config=True)
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default runs/NAME.')
@@ -24,6 +24,7 @@ def main(_) -> int:
 
 def command(work) -> int:
     """Calls work(config, workdir) with those of the flags; returns the exit code."""
+    console.prepare()
     logging.set_verbosity(logging.WARNING)
     config = _CONFIG.value
     if config is None:
@@ -57,6 +58,7 @@ def raised_by_us(error: BaseException) -> bool:
 
 def parse(argv):
     """absl's parser, with errors that name the nearest field of the config."""
+    console.prepare()
     fields = configs.field_names(configs.base())
     for arg in argv[1:]:
         name = arg.lstrip('-').split('=')[0]
