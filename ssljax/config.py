@@ -35,8 +35,9 @@ def base() -> ConfigDict:
                 image_size=0,  # 0: as stored
                 channels=0,  # 0: as stored; 1, 3 or 4 converts
                 labels='all',  # the label budget, or list:PATH, a file that names the labelled images
-                choose='random',  # random (stratified) | typical (they represent the rest: data/pick.py)
-                features='',  # typical: a workdir or stage of another run, whose pretrained backbone is looked with
+                choose='random',  # random (stratified) | typical (a total that represents the rest, without a look at labels) |
+                # typical_oracle (within each class, which reads the class of every image); data/pick.py
+                features='',  # typical, typical_oracle: a workdir or stage of another run, whose pretrained backbone is looked with
                 pool=0,  # how many of the other training images are used, without labels; 0: all
                 val='10%',  # carved from the training labels, unless the source brings its own
                 test='20%',  # only where the source has no test split
@@ -184,10 +185,11 @@ def check(config) -> None:
     b = base()
     _one_of(config.data, 'data.corrupt', ('skip', 'refuse'))
     _one_of(config.data, 'data.path', ('auto', 'resident', 'stream'))
-    _one_of(config.data, 'data.choose', ('random', 'typical'))
-    if config.data.choose == 'typical' and not config.data.features:
+    _one_of(config.data, 'data.choose', ('random', 'typical', 'typical_oracle'))
+    _choice(config.data)
+    if config.data.choose != 'random' and not config.data.features:
         raise ValueError(
-            'data.choose is typical, which compares images by a pretrained backbone: give one, for example '
+            f'data.choose is {config.data.choose}, which compares images by a pretrained backbone: give one, for example '
             '--config.data.features=runs/simclr.'
         )
     if config.pretrain.method not in ('', 'none'):
@@ -214,6 +216,29 @@ def check(config) -> None:
         raise ValueError('seeds is empty: give at least one, for example --config.seeds="(0,1,2)".')
     if len(set(config.seeds)) != len(config.seeds):
         raise ValueError(f'seeds are {tuple(config.seeds)}: each may stand once.')
+
+
+def _choice(data) -> None:
+    """That `typical` reads no labels, and that what reads those of all images is called an oracle."""
+    per_class = data.labels.strip().endswith('/class')
+    if data.choose == 'typical' and per_class:
+        raise ValueError(
+            f'data.choose is typical with data.labels={data.labels!r}: to give each class its share would read the '
+            'class of every training image, which nobody with unlabelled images has. Give a total, for example '
+            '--config.data.labels=100; or, to study that case, --config.data.choose=typical_oracle.'
+        )
+    if data.choose == 'typical_oracle' and not per_class:
+        raise ValueError(
+            f'data.choose is typical_oracle with data.labels={data.labels!r}: the oracle chooses within each class, so '
+            'give a count such as 10/class; a total is chosen by --config.data.choose=typical, which reads no labels.'
+        )
+
+
+def renamed(data) -> None:
+    """Gives what `data` asks for its present name, in place: `typical` with a count per class was an oracle without the
+    name. `data`: config.data, or the plain dict of one."""
+    if data.get('choose') == 'typical' and str(data.get('labels', '')).strip().endswith('/class'):
+        data['choose'] = 'typical_oracle'
 
 
 def variant(config, name: str):

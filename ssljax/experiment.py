@@ -40,6 +40,7 @@ def run(config, workdir) -> dict:
       preempt.Preempted: the run was asked to stop; the same command goes on from here.
     """
     began, workdir = time.time(), Path(workdir)
+    config = as_begun(config, workdir)
     configs.check(config)
     with files.lock(workdir):
         return _run(config, workdir, began)
@@ -78,9 +79,24 @@ def show(outcome: dict, workdir: Path) -> None:
         )
 
 
+def as_begun(config, workdir: Path):
+    """The config under the names of today, where `workdir` was begun with one that had others."""
+    try:
+        old = files.read_json(workdir / 'config.json')
+        choose = old['data']['choose']
+    except (OSError, ValueError, TypeError, KeyError):
+        return config  # none, or a damaged one, of which `claim` speaks
+    if choose == config.data.choose == 'typical':
+        config = config.copy_and_resolve_references()
+        configs.renamed(config.data)
+    return config
+
+
 def claim(config, workdir: Path) -> None:
     """Stores the config in a new workdir; refuses one in which another config has begun."""
     new, old = configs.to_dict(config), files.read_json(workdir / 'config.json')
+    if isinstance(old, dict) and isinstance(old.get('data'), dict):
+        configs.renamed(old['data'])
     if old is not None and (changed := configs.differences(old, new)):
         raise ValueError(
             f'{workdir} holds a run of another config ({"; ".join(changed[:8])}). '

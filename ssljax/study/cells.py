@@ -130,6 +130,8 @@ def _pretraining(c, seed) -> Job:
 def digest(config) -> str:
     """16 hex digits of the SHA-256 of a config; where data and compiled steps are kept does not enter."""
     plain = configs.to_dict(config)
+    if plain['data']['choose'] == 'typical_oracle':
+        plain['data']['choose'] = 'typical'  # its name where a study was begun earlier
     for field in ('data_dir', 'manual_dir', 'path', 'cache'):
         plain['data'].pop(field)
     for field in ('log_every', 'save_every', 'steps_per_call'):
