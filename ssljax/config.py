@@ -35,9 +35,10 @@ def base() -> ConfigDict:
                 image_size=0,  # 0: as stored
                 channels=0,  # 0: as stored; 1, 3 or 4 converts
                 labels='all',  # the label budget, or list:PATH, a file that names the labelled images
-                choose='random',  # random (stratified) | typical (a total that represents the rest, without a look at labels) |
-                # typical_oracle (within each class, which reads the class of every image); data/pick.py
-                features='',  # typical, typical_oracle: a workdir or stage of another run, whose pretrained backbone is looked with
+                # random (stratified) | typical (they represent the rest; a total, reads no labels) | typical_oracle
+                # (the same within each class, which reads the class of every image): data/pick.py
+                choose='random',
+                features='',  # for typical*: a workdir or stage of another run, whose pretrained backbone is looked with
                 pool=0,  # how many of the other training images are used, without labels; 0: all
                 val='10%',  # carved from the training labels, unless the source brings its own
                 test='20%',  # only where the source has no test split
@@ -186,11 +187,11 @@ def check(config) -> None:
     _one_of(config.data, 'data.corrupt', ('skip', 'refuse'))
     _one_of(config.data, 'data.path', ('auto', 'resident', 'stream'))
     _one_of(config.data, 'data.choose', ('random', 'typical', 'typical_oracle'))
-    _choice(config.data)
+    check_choice(config.data)
     if config.data.choose != 'random' and not config.data.features:
         raise ValueError(
-            f'data.choose is {config.data.choose}, which compares images by a pretrained backbone: give one, for example '
-            '--config.data.features=runs/simclr.'
+            f'data.choose is {config.data.choose}, which compares images by a pretrained backbone: give one, for '
+            'example --config.data.features=runs/simclr.'
         )
     if config.pretrain.method not in ('', 'none'):
         _duration('pretrain', config.pretrain)
@@ -218,7 +219,7 @@ def check(config) -> None:
         raise ValueError(f'seeds are {tuple(config.seeds)}: each may stand once.')
 
 
-def _choice(data) -> None:
+def check_choice(data) -> None:
     """That `typical` reads no labels, and that what reads those of all images is called an oracle."""
     per_class = data.labels.strip().endswith('/class')
     if data.choose == 'typical' and per_class:

@@ -4,7 +4,6 @@ import ctypes
 import functools
 import os
 import sys
-from pathlib import Path
 
 import jax
 

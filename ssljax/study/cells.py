@@ -94,6 +94,7 @@ def _cell(config, point, name, changes, labels, way, seed) -> Cell:
     c, base = config.copy_and_resolve_references(), configs.base()
     c.unlock()
     c.update_from_flattened_dict(changes | point | {'data.labels': point.get('data.labels', labels)})
+    configs.check_choice(c.data)
     origin = configs.variant(c, way)[0]
     c.update(name='cell', seeds=(seed,), published=(), study=base.study, tuning=base.tuning)
     c.variants = tuple(v for v in c.variants if v[0] == way)
