@@ -38,7 +38,7 @@ def base() -> ConfigDict:
                 # random (stratified) | typical (they represent the rest; a total, reads no labels) | typical_oracle
                 # (the same within each class, which reads the class of every image): data/pick.py
                 choose='random',
-                features='',  # for typical*: a workdir or stage of another run, whose pretrained backbone is looked with
+                features='',  # of both: a workdir or stage of another run, whose pretrained backbone is looked with
                 pool=0,  # how many of the other training images are used, without labels; 0: all
                 val='10%',  # carved from the training labels, unless the source brings its own
                 test='20%',  # only where the source has no test split

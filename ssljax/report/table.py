@@ -1,24 +1,28 @@
 """The tables of ways, as rows for the page and as plain text for the terminal."""
 
-from ssljax.report.compare import across, headline, of_way, seeds_of, versus_scratch, ways_of
+from ssljax import stats
+from ssljax.report.compare import across, headline, of_way, seeds_of, test_images, versus_scratch, ways_of
+from ssljax.report.literal import line
 from ssljax.report.words import count_of, duration, interval, number, p_value, percent, way_title
 
 COMPARED = ['Test top-1 %', '95% interval', 'Against scratch', '95% interval', 'p', 'p, Holm']
 
 
 def way_rows(result):
-    """(header, rows) of strings: one row a way with its accuracy and its paired difference to scratch."""
-    versus = versus_scratch(result)
-    rows = [
-        [way_title(way), *compared(of_way(result, way, 'test', 'top1'), versus.get(way))] for way in ways_of(result)
-    ]
-    one = len(versus) == 1  # nothing to correct for
-    return (['Way', *COMPARED[:-1]], [row[:-1] for row in rows]) if one else (['Way', *COMPARED], rows)
+    """(header, rows) of strings: one row a way with its accuracy, its paired difference to scratch, and the interval
+    that the number of test images leaves."""
+    versus, rows = versus_scratch(result), []
+    kept = len(COMPARED) - (len(versus) == 1)  # one alone: nothing to correct for
+    for way in ways_of(result):
+        top1 = of_way(result, way, 'test', 'top1')
+        cells = compared(top1, versus.get(way))[:kept]
+        rows.append([way_title(way), *cells, interval(top1 and stats.of_images(top1['mean'], test_images(result)))])
+    return ['Way', *COMPARED[:kept], 'By test images'], rows
 
 
 def compared(top1, versus):
-    """The cells of COMPARED: a spread, and a difference; None gives dashes."""
-    ps = [p_value((versus or {}).get(p)) for p in ('p', 'p_holm')]
+    """The cells of COMPARED: a spread, and a difference; None gives dashes, and so does p of too few seeds."""
+    ps = [p_value(versus.get(p) if versus and stats.enough(versus) else None) for p in ('p', 'p_holm')]
     return [percent(top1), interval(top1), percent(versus, sign=True), interval(versus, sign=True), *ps]
 
 
@@ -35,6 +39,15 @@ def other_rows(result):
     return header, rows
 
 
+def tests(result):
+    """['1,000 test images (standard error 1.18 points)'], the error being that of the most accurate way; [] where their
+    number is not known."""
+    count = test_images(result)
+    means = [found['mean'] for way in ways_of(result) if (found := of_way(result, way, 'test', 'top1'))]
+    known = stats.of_images(max(means, default=None), count)
+    return [f'{count_of(count, "test image")} (standard error {100 * known["error"]:.2f} points)'] if known else []
+
+
 def table(result):
     """The main table of a result as text for a terminal.
 
@@ -48,8 +61,11 @@ def table(result):
     """
     seeds, versus = len(seeds_of(result)), versus_scratch(result)
     about = 'mean ± standard deviation, 95% interval of the mean'
-    about += ', paired t-test' * bool(versus) + " with Holm's correction" * (len(versus) > 1)
-    lines = [f'{result.get("name", "run")}, {count_of(seeds, "seed")}: {about if seeds > 1 else "no interval, no p"}']
+    tested = any(stats.enough(found) for found in versus.values())
+    about += ', paired t-test' * tested + " with Holm's correction" * (tested and len(versus) > 1)
+    about += ', too few seeds for a test' * (bool(versus) and not tested)
+    over = ', '.join([count_of(seeds, 'seed'), *tests(result)])
+    lines = [f'{line(result.get("name", "run"))}, {over}: {about if seeds > 1 else "no interval, no p"}']
     header, rows = ['Way', 'Test top-1 %', '95% interval'], []
     header += ['Against scratch', '95% interval', 'p, Holm' if len(versus) > 1 else 'p'] if versus else []
     for way in ways_of(result):

@@ -15,6 +15,7 @@ def provenance(study):
     lines = [['Cells', number(len(rows))], ['Seeds', ', '.join(str(seed) for seed in sorted(values_of(rows, 'seed')))]]
     for column, name in (
         ('study', 'Study'), ('hash_train', 'Hash of the training images'), ('hash_test', 'Hash of the test images'),
+        ('test_images', 'Test images'),
         ('classes', 'Classes'), ('device', 'Device'), ('versions', 'Versions'), ('protocol', 'Protocol'),
     ):  # fmt: skip
         lines += [[name, f'{value}{of_cells(rows, column, value)}'] for value in values_of(rows, column)]

@@ -16,7 +16,7 @@ COLUMNS = {
     'study': str, 'cell': str, 'point': str, 'way': str, 'pretrain': str, 'labels': str, 'labeled': int,
     'per_class': float, 'classes': int, 'seed': int, 'val_top1': float, 'test_top1': float, 'test_top5': float,
     'best_on_test': float, 'steps': int, 'images': int, 'seconds': float, 'images_per_second': float,
-    'together': int, 'pretrain_seconds': float, 'protocol': str, 'hash_train': str, 'hash_test': str,
+    'together': int, 'pretrain_seconds': float, 'protocol': str, 'hash_train': str, 'hash_test': str, 'test_images': int,
     'hash_labeled': str, 'hash_val': str, 'hash_unlabeled': str, 'config': str, 'device': str, 'versions': str,
     'finished': str,
 }  # fmt: skip
@@ -57,6 +57,7 @@ def row(cell, run, record: dict, pretrained: dict | None) -> dict:
         'protocol': result.protocol(run.config, record, source),
         'hash_train': source.train.digest(),
         'hash_test': source.test.digest(),
+        'test_images': len(source.test),
         'hash_labeled': parts['labeled']['hash'],
         'hash_val': source.val.digest() if source.val is not None else parts['val']['hash'],
         'hash_unlabeled': parts['unlabeled']['hash'],

@@ -253,7 +253,7 @@ def test_one_seed_and_no_pretraining(tmp_path):
 
 
 def test_an_unknown_way_and_stage_keep_their_names(tmp_path):
-    make_run(tmp_path, seeds=2)
+    make_run(tmp_path)
     result = json.loads((tmp_path / 'result.json').read_text())
     for seed in result['seeds']:
         seed['ways']['fixmatch_x'] = dict(seed['ways']['finetune'], val={'top1': 0.99})
