@@ -11,6 +11,7 @@ import numpy as np
 
 from ssljax import (
     checkpoint,
+    elapsed,
     evaluate,
     files,
     label_set,
@@ -48,6 +49,14 @@ def run(config, workdir) -> dict:
 
 def _run(config, workdir: Path, began: float) -> dict:
     claim(config, workdir)
+    elapsed.begin(workdir, began)
+    try:
+        return _work(config, workdir)
+    finally:
+        elapsed.end(workdir)
+
+
+def _work(config, workdir: Path) -> dict:
     source = sources.load(config.data)
     if config.tune:
         from ssljax import tune  # not at the top: it runs stages of experiments
@@ -58,7 +67,7 @@ def _run(config, workdir: Path, began: float) -> dict:
         train_seed(state, seed)
     preempt.check()
     seeds = [evaluate_seed(state, seed) for seed in config.seeds]
-    outcome = result.assemble(config, source, seeds, began)
+    outcome = result.assemble(config, source, seeds, *elapsed.total(workdir))
     files.write_json(workdir / 'result.json', outcome)
     show(outcome, workdir)
     return outcome
@@ -109,6 +118,12 @@ def claim(config, workdir: Path) -> None:
 def prepare(config, workdir, source, quiet: bool = False) -> Run:
     """What all seeds share; raises ValueError where `workdir` was begun with other training images."""
     mesh = make_mesh()
+    if source.val is not None and config.data.val != configs.base().data.val and not quiet:
+        print(
+            f'warning: data.val={config.data.val!r} is not used: {config.data.source} brings {len(source.val):,} '
+            'validation images of its own.',
+            file=sys.stderr,
+        )
     for batch_size in (config[k].batch_size for k in ('pretrain', 'semi', 'transfer', 'evaluate')):
         check_batch(batch_size, mesh)
     meta = {
