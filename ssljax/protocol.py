@@ -25,7 +25,8 @@ def protocol(config, records, source, cell: bool = False) -> str:
     records = [records] if isinstance(records, dict) else list(records)
     sentences = [
         labelled(config, records, source), validation(config, records, source), unlabelled(config, source),
-        pretrained(config, records, cell), chosen(config, records), test(config, records, source, cell), trained(config, records),
+        pretrained(config, records, cell), chosen(config, records), test(config, records, source, cell),
+        trained(config, records),
     ]  # fmt: skip
     return ' '.join(sentence for sentence in sentences if sentence)
 

@@ -25,6 +25,7 @@ CLASS_COLORS = (
     '#717581',
     '#92dadd',
 )
+MOST_SIGNS = 80  # of a text in a figure
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X', '<', '>', '*')
 WAY_COLORS = {
     'random_frozen': '#7f7f7f',
@@ -99,11 +100,12 @@ def saved(figure, kind):
     lacks is an empty box."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
-        text.set_text(line(text.get_text()))
+        text.set_usetex(False)
+        text.set_text(shorten(text.get_text(), MOST_SIGNS))
     buffer = io.BytesIO()
     options = {'metadata': {'Date': None}} if kind == 'svg' else {'dpi': 200}
     with warnings.catch_warnings(), matplotlib.rc_context({'text.parse_math': False, 'text.usetex': False}):
-        warnings.filterwarnings('ignore', r'Glyph|Matplotlib currently does not support|.* glyph', UserWarning)
+        warnings.filterwarnings('ignore', 'Glyph|Matplotlib currently does not support|constrained_layout not applied', UserWarning)
         figure.savefig(buffer, format=kind, **options)
     return buffer.getvalue()
 

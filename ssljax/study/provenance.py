@@ -24,7 +24,8 @@ def provenance(study):
         [['Finished', finished[0] if len(finished) == 1 else f'{finished[0]} to {finished[-1]}']] if finished else []
     )
     seconds = [row['seconds'] for row in rows if is_number(row.get('seconds'))]
-    lines += [['Time of all cells (of the last process of each), without pretraining', duration(sum(seconds))]] if seconds else []
+    time = 'Time of all cells (of the last process of each), without pretraining'
+    lines += [[time, duration(sum(seconds))]] if seconds else []
     config = '\n'.join(
         f'{name} = {json.dumps(value, ensure_ascii=False)}' for name, value in flatten(about.get('config') or {})
     )
