@@ -105,7 +105,8 @@ def saved(figure, kind):
     buffer = io.BytesIO()
     options = {'metadata': {'Date': None}} if kind == 'svg' else {'dpi': 200}
     with warnings.catch_warnings(), matplotlib.rc_context({'text.parse_math': False, 'text.usetex': False}):
-        warnings.filterwarnings('ignore', 'Glyph|Matplotlib currently does not support|constrained_layout not applied', UserWarning)
+        for message in ('Glyph', 'Matplotlib currently does not support', 'constrained_layout not applied'):
+            warnings.filterwarnings('ignore', message, UserWarning)
         figure.savefig(buffer, format=kind, **options)
     return buffer.getvalue()
 

@@ -45,7 +45,7 @@ def parsed(image):
 
 @odd
 @given(name=NAMES)
-@settings(derandomize=True, max_examples=8, deadline=None)
+@settings(derandomize=True, max_examples=3, deadline=None)
 def test_any_text_goes_through_every_figure(name):
     names = [name, 'b']
     two = np.array([[0.5, 0.25], [0.75, 1.0]])
@@ -66,7 +66,7 @@ def test_any_text_goes_through_every_figure(name):
             parsed(image)
         drawn = figure.over_labels({series: {4.0: {0: 0.5}, 8.0: {0: 0.6}}}, 'y')
         ElementTree.fromstring(draw.saved(drawn, 'svg'))
-        if name in ODD:  # a picture of pixels takes longer
+        if name in ODD[2:5]:  # a picture of pixels takes longer
             parsed(embed.plot_map(np.eye(2, dtype=np.float32), np.array([0, 1]), names))
             parsed(plane.plot_map(np.full((4, 4, 2), 0.5), known, names))
 

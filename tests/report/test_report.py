@@ -273,6 +273,20 @@ def test_headline_is_honest():
     assert 'did not differ clearly: +0.00 ± 1.41 points' in headline(tie)
 
 
+@pytest.mark.parametrize('seeds', [1, 2, 3])
+def test_only_three_seeds_beat(tmp_path, seeds):
+    result = make_run(tmp_path, seeds=seeds, gain=0.1)
+    values = [0.1, 0.1001, 0.0999][:seeds]
+    result['summary']['versus_scratch'] = {way: stats(values) for way in WAYS if way != 'scratch'}
+    (tmp_path / 'result.json').write_text(json.dumps(result))
+    said, page = headline(result), plain(read_page(tmp_path))
+    assert '10,000 test images, whose number alone leaves' in said and '(Wilson)' in page
+    assert '10,000 test images (standard error' in report.table(result)
+    for text in (said, page, report.table(result)):
+        assert ('beat' in text) == (seeds == 3) and ('too few seeds to tell' in text) == (seeds < 3)
+    assert ('p, Holm' in page) == (seeds == 3)
+
+
 def test_table():
     text = report.table(make_result())
     assert 'Fine-tuned' in text and '±' in text and 'Against scratch' in text
