@@ -15,10 +15,11 @@ def check(config) -> None:
     whole(config, configs.fields())
     for name, field in known.items():
         fields.check(name, _get(config, name), field)
-    if config.data.choose == 'typical' and not config.data.features:
+    choice(config.data)
+    if config.data.choose != 'random' and not config.data.features:
         raise ValueError(
-            'data.choose is typical, which compares images by a pretrained backbone: give one, for example '
-            '--config.data.features=runs/simclr.'
+            f'data.choose is {config.data.choose}, which compares images by a pretrained backbone: give one, for '
+            'example --config.data.features=runs/simclr.'
         )
     if config.pretrain.method not in ('', 'none'):
         methods.terms(config.pretrain.method)
@@ -30,6 +31,23 @@ def check(config) -> None:
     trained = {configs.variant(config, way)[0] for way in config.transfer.ways}
     if 'two_stage' in trained and 'frozen' not in config.transfer.ways:
         raise ValueError('transfer.ways has two_stage without frozen, its first stage: add frozen.')
+
+
+def choice(data) -> None:
+    """Raises ValueError where `typical` would read labels, or where what reads those of all images is not called an
+    oracle."""
+    per_class = data.labels.strip().endswith('/class')
+    if data.choose == 'typical' and per_class:
+        raise ValueError(
+            f'data.choose is typical with data.labels={data.labels!r}: to give each class its share would read the '
+            'class of every training image, which nobody with unlabelled images has. Give a total, for example '
+            '--config.data.labels=100; or, to study that case, --config.data.choose=typical_oracle.'
+        )
+    if data.choose == 'typical_oracle' and not per_class:
+        raise ValueError(
+            f'data.choose is typical_oracle with data.labels={data.labels!r}: the oracle chooses within each class, so '
+            'give a count such as 10/class; a total is chosen by --config.data.choose=typical, which reads no labels.'
+        )
 
 
 def whole(config, tree: dict, prefix='') -> None:

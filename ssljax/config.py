@@ -72,9 +72,10 @@ def fields() -> dict:
             channels=choice(0, 0, 1, 3, 4),  # 0: as stored; 1, 3 or 4 converts
             # The label budget, or list:PATH, a file that names the labelled images.
             labels=amount('all', everything=True, listed=True),
-            # random (stratified) | typical (they represent the rest: data/pick.py)
-            choose=choice('random', 'random', 'typical'),
-            features=path(),  # typical: a workdir or stage of another run, whose pretrained backbone is looked with
+            # random (stratified) | typical (they represent the rest; a total, reads no labels) | typical_oracle
+            # (the same within each class, which reads the class of every image): data/pick.py
+            choose=choice('random', 'random', 'typical', 'typical_oracle'),
+            features=path(),  # of both: a workdir or stage of another run, whose pretrained backbone is looked with
             pool=whole(0),  # how many of the other training images are used, without labels; 0: all
             val=amount('10%', none=True),  # carved from the training labels, unless the source brings its own
             test=amount('20%'),  # only where the source has no test split
@@ -250,6 +251,13 @@ def check(config) -> None:
     from ssljax import checks  # not at the top: it looks into methods, see `fields`
 
     checks.check(config)
+
+
+def renamed(data) -> None:
+    """Gives what `data` asks for its present name, in place: `typical` with a count per class was an oracle without the
+    name. `data`: config.data, or the plain dict of one."""
+    if data.get('choose') == 'typical' and str(data.get('labels', '')).strip().endswith('/class'):
+        data['choose'] = 'typical_oracle'
 
 
 def variant(config, name: str):

@@ -1,6 +1,9 @@
 """One run: pretrain -> transfer -> evaluate -> report, for every seed; each stage is resumable."""
 
 import functools
+import shlex
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +12,7 @@ import numpy as np
 
 from ssljax import (
     checkpoint,
+    elapsed,
     evaluate,
     files,
     guard,
@@ -41,6 +45,7 @@ def run(config, workdir) -> dict:
       preempt.Preempted: the run was asked to stop; the same command goes on from here.
     """
     began, workdir = time.time(), Path(workdir)
+    config = as_begun(config, workdir)
     configs.check(config)
     with files.lock(workdir):
         return _run(config, workdir, began)
@@ -48,6 +53,14 @@ def run(config, workdir) -> dict:
 
 def _run(config, workdir: Path, began: float) -> dict:
     claim(config, workdir)
+    elapsed.begin(workdir, began)
+    try:
+        return _work(config, workdir)
+    finally:
+        elapsed.end(workdir)
+
+
+def _work(config, workdir: Path) -> dict:
     source = sources.load(config.data)
     print(summary(source), file=sys.stderr)
     if config.tune:
@@ -58,13 +71,38 @@ def _run(config, workdir: Path, began: float) -> dict:
     check_trained({seed: train_seed(state, seed).outcome() for seed in config.seeds})
     preempt.check()
     seeds = [evaluate_seed(state, seed) for seed in config.seeds]
+    outcome = result.assemble(config, source, seeds, *elapsed.total(workdir))
+    files.write_json(workdir / 'result.json', outcome)
+    show(outcome, workdir)
+    return outcome
+
+
+def show(outcome: dict, workdir: Path) -> None:
+    """Prints the table and draws the page. All is trained and kept by now: what fails here is a warning."""
     from ssljax import report  # not at the top: matplotlib takes a second to import, and training needs none of it
 
-    outcome = result.assemble(config, source, seeds, began)
-    files.write_json(workdir / 'result.json', outcome)
-    print(report.table(outcome))
-    print(f'\nReport: {report.write(workdir)}')
-    return outcome
+    try:
+        print(report.table(outcome), flush=True)
+        print(f'\nReport: {report.write(workdir)}', flush=True)
+    except Exception as error:
+        print(
+            f'warning: the report could not be drawn ({type(error).__name__}: {error}). All results are kept in '
+            f'{workdir / "result.json"}; to draw it again: python -m ssljax.report {shlex.quote(str(workdir))}',
+            file=sys.stderr,
+        )
+
+
+def as_begun(config, workdir: Path):
+    """The config under the names of today, where `workdir` was begun with one that had others."""
+    try:
+        old = files.read_json(workdir / 'config.json')
+        choose = old['data']['choose']
+    except (OSError, ValueError, TypeError, KeyError):
+        return config  # none, or a damaged one, of which `claim` speaks
+    if choose == config.data.choose == 'typical':
+        config = config.copy_and_resolve_references()
+        configs.renamed(config.data)
+    return config
 
 
 def check_trained(outcomes: dict[int, tuple]) -> None:
@@ -79,10 +117,14 @@ def check_trained(outcomes: dict[int, tuple]) -> None:
 def claim(config, workdir: Path) -> None:
     """Stores the config in a new workdir, or in one in which nothing has been trained; refuses one in which another
     config has begun."""
-    if not begun(workdir):
-        start_anew(workdir)
     new, old = configs.to_dict(config), files.read_json(workdir / 'config.json')
-    if old is not None and (changed := configs.differences(old, new)):
+    if isinstance(old, dict) and isinstance(old.get('data'), dict):
+        configs.renamed(old['data'])
+    changed = configs.differences(old, new) if old is not None else []
+    if changed and not begun(workdir):
+        start_anew(workdir)
+        old = None
+    elif changed:
         raise ValueError(
             f'{workdir} holds a run of another config ({"; ".join(changed[:8])}). '
             'Give another --workdir, or the same config to go on with it.'
@@ -99,14 +141,23 @@ def begun(workdir: Path) -> bool:
 
 
 def start_anew(workdir: Path) -> None:
-    """Removes what a run leaves that ended before it had trained anything: its config, and the label sets drawn."""
-    for name in ('config.json', 'data.json', *(p.relative_to(workdir) for p in workdir.glob('seed*/partition.npz'))):
+    """Removes what a run leaves that ended before it had trained anything: its config, what it read, and the folders of
+    its seeds, with their label sets."""
+    for name in ('config.json', 'data.json'):
         (workdir / name).unlink(missing_ok=True)
+    for folder in workdir.glob('seed*'):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def prepare(config, workdir, source, quiet: bool = False) -> Run:
     """What all seeds share; raises ValueError where `workdir` was begun with other training images."""
     mesh = make_mesh()
+    if source.val is not None and config.data.val != configs.base().data.val and not quiet:
+        print(
+            f'warning: data.val={config.data.val!r} is not used: {config.data.source} brings {len(source.val):,} '
+            'validation images of its own.',
+            file=sys.stderr,
+        )
     for batch_size in (config[k].batch_size for k in ('pretrain', 'semi', 'transfer', 'evaluate')):
         check_batch(batch_size, mesh)
     meta = {

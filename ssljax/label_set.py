@@ -52,6 +52,11 @@ def representative(config, source, mesh):
 
 def _features(config, source, mesh):
     variables, meta = checkpoint.load_variables(config.data.features)
+    if config.data.choose == 'typical' and meta.get('stage', 'pretrain') != 'pretrain':
+        raise ValueError(
+            f'data.features={config.data.features} is the stage {meta["stage"]!r}, which was trained with labels, and '
+            'data.choose=typical reads none: give the run, or its pretrain stage.'
+        )
     if meta['data']['shape'] != list(source.shape):
         raise ValueError(
             f'data.features={config.data.features} was trained on images of {meta["data"]["shape"]}, these are '

@@ -10,8 +10,7 @@ import jax  # noqa: E402
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ssljax import arguments, experiment, paths, platform, preempt  # noqa: E402
-from ssljax import config as configs  # noqa: E402
+from ssljax import arguments, console, experiment, paths, platform, preempt  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe, a file under configs/.', lock_config=True)
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default runs/NAME.')
@@ -24,6 +23,7 @@ def main(_) -> int:
 
 def command(work) -> int:
     """Calls work(config, workdir) with those of the flags; returns the exit code."""
+    console.prepare()
     logging.set_verbosity(logging.WARNING)
     config = _CONFIG.value
     if config is None:
@@ -35,8 +35,7 @@ def command(work) -> int:
     if 'JAX_COORDINATOR_ADDRESS' in os.environ:
         jax.distributed.initialize()
     try:
-        configs.check(config)
-        work(config, paths.make_folder(_WORKDIR.value or Path('runs') / config.name, '--workdir'))
+        work(config, Path(paths.expand(_WORKDIR.value or Path('runs') / config.name)))
     except preempt.Preempted:
         print('stopped; all is saved: the same command goes on from here', file=sys.stderr)
         return preempt.RESUME
@@ -58,6 +57,7 @@ def raised_by_us(error: BaseException) -> bool:
 
 def parse(argv):
     """Reads the command line; what cannot be understood ends the process with one line and the code 2."""
+    console.prepare()
     try:
         rest, values = arguments.separate(argv[1:])
         arguments.check_recipe(rest)

@@ -4,7 +4,6 @@ import ctypes
 import functools
 import os
 import sys
-from pathlib import Path
 
 import jax
 import jaxlib
@@ -81,10 +80,21 @@ def tune_cpu() -> bool:
 def keep_compiled() -> None:
     """Keeps compiled programs on disk, so that a run that goes on, or the next one, does not compile them again.
 
-    They lie in JAX_COMPILATION_CACHE_DIR, or else in ~/.cache/ssljax; an empty variable turns this off.
+    They lie in JAX_COMPILATION_CACHE_DIR, or else in ~/.cache/ssljax; an empty variable, or a directory that cannot be
+    written to, turns this off.
     """
-    place = os.environ.get('JAX_COMPILATION_CACHE_DIR', str(Path.home() / '.cache/ssljax'))
-    if place:
+    place = os.environ.get('JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/ssljax'))
+    if place and _writable(place):
         jax.config.update('jax_compilation_cache_dir', place)
         jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
         jax.config.update('jax_persistent_cache_min_entry_size_bytes', 0)
+
+
+def _writable(directory: str) -> bool:
+    if '://' in directory:
+        return True  # a bucket: JAX sees to it
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(directory, os.W_OK | os.X_OK)

@@ -8,6 +8,7 @@ import numpy as np
 from ssljax import provenance, stats
 from ssljax.config import to_dict
 from ssljax.data import partition as partitions
+from ssljax.protocol import protocol
 
 
 def sets(partition, source) -> dict:
@@ -20,14 +21,15 @@ def sets(partition, source) -> dict:
     return out
 
 
-def assemble(config, source, seeds: list[dict], began: float) -> dict:
+def assemble(config, source, seeds: list[dict], began: float, seconds: float | None = None) -> dict:
     """The whole of result.json.
 
     Args:
       config: the run's config.
       source: the data.
       seeds: each seed's record.
-      began: time.time() at the start of this process.
+      began: time.time() at the start of the run, that of its first process.
+      seconds: that all its processes took; by default those since `began`.
     """
     counts = _counts(seeds[0], source)
     hashes = {'train': source.train.digest(), 'test': source.test.digest()}
@@ -36,7 +38,7 @@ def assemble(config, source, seeds: list[dict], began: float) -> dict:
         'command': provenance.command(),
         'config': to_dict(config),
         'started': datetime.datetime.fromtimestamp(began, datetime.UTC).isoformat(timespec='seconds'),
-        'seconds': time.time() - began,
+        'seconds': time.time() - began if seconds is None else seconds,
         'versions': provenance.versions(),
         'hardware': provenance.hardware(),
         'data': {
@@ -46,51 +48,18 @@ def assemble(config, source, seeds: list[dict], began: float) -> dict:
             'counts': counts,
             'hashes': hashes,
         },
-        'protocol': protocol(config, seeds[0] | {'ways': _any_seed(seeds)}, source),
+        'protocol': protocol(config, seeds, source),
         'published': [dict(zip(('what', 'value', 'setting', 'source'), p)) for p in config.published],
         'seeds': seeds,
     }
     return outcome | summarise(seeds, config.get('variants', ()))
 
 
-def _any_seed(seeds: list[dict]) -> dict:
-    """{way: its record of the first seed that has one}; a guard may have stopped it in others."""
-    return {way: record for seed in reversed(seeds) for way, record in seed['ways'].items()} | seeds[0]['ways']
-
-
 def _counts(record: dict, source) -> dict:
     counts = {'train': len(source.train), 'test': len(source.test)}
     counts |= {k: record['partition'][k]['count'] for k in ('labeled', 'val', 'unlabeled')}
-    return counts | ({'val': len(source.val)} if source.val is not None else {})
-
-
-def protocol(config, record: dict, source) -> str:
-    """What was done, in words; `record` is a seed's."""
-    counts, ways = _counts(record, source), record['ways']
-    n, origin = counts['labeled'], {name: way for name, way, _ in config.get('variants', ())}
-    what = {
-        'random_frozen': 'a head on random features',
-        'frozen': 'a head on frozen features',
-        'scratch': 'all weights from scratch',
-        'finetune': 'all weights in fine-tuning',
-        'two_stage': 'all weights after the frozen run (two-stage)',
-    }
-    trained = []
-    for way, record in ways.items():
-        if way in origin:
-            trained.append(f'{way} ({origin[way]} with changes) for {record["steps"]} steps')
-            continue
-        size = config.transfer.batch_size if way in what else config.semi.batch_size
-        of = f'{size} images' if way in what else f'{size} unlabelled images beside labelled ones'
-        trained.append(f'{what.get(way, way)} for {record["steps"]} steps of {of}')
-    listed = config.data.labels.startswith('list:')
-    chosen = ', the same for each seed' if listed else ', the most typical' if config.data.choose == 'typical' else ''
-    return (
-        f'{n} labelled images ({config.data.labels!r}{chosen}) and {counts["val"]} validation images per seed, drawn '
-        'anew for each seed. Weights, layer and regularisation are chosen on validation; the test split of '
-        f'{counts["test"]} images was read once, after all training.'
-        + (f' Trained: {"; ".join(trained)}.' if trained else '')
-    )
+    counts |= {'val': len(source.val)} if source.val is not None else {}
+    return counts | ({'further unlabeled': len(source.unlabeled)} if source.unlabeled is not None else {})
 
 
 def summarise(seeds: list[dict], variants=()) -> dict:

@@ -4,6 +4,7 @@ import math
 import statistics
 
 LEVEL = 0.95  # of every interval
+FEWEST = 3  # seeds, below which no difference is called better or worse
 BASELINE = 'scratch'  # the way that all others are compared with
 
 
@@ -50,6 +51,36 @@ def difference(pairs) -> dict | None:
     if n > 1 and std > 1e-12:
         p = 2 * float(_special().stdtr(n - 1, -abs(found['mean']) * math.sqrt(n) / std))
     return found | {'p': p}
+
+
+def enough(found) -> bool:
+    """Whether a spread or a difference is over seeds enough to tell anything."""
+    return len(found['values']) >= FEWEST
+
+
+def is_clear(found) -> bool:
+    """Whether a difference is called better or worse: over seeds enough, with a corrected p below 0.05."""
+    return enough(found) and found['p_holm'] is not None and found['p_holm'] < 1 - LEVEL
+
+
+def of_images(share: float, count: int) -> dict | None:
+    """What the number of test images alone leaves open of an accuracy.
+
+    Args:
+      share: of right answers, in [0, 1].
+      count: of images.
+
+    Returns:
+      {'error': the binomial standard error sqrt(share * (1 - share) / count), 'low', 'high': the 95% interval of Wilson
+      (1927), which is no point at 0 or 1 either}; None without images.
+    """
+    if not (is_number(share) and is_number(count) and count >= 1 and 0 <= share <= 1):
+        return None
+    z = statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
+    scale, error = 1 + z * z / count, math.sqrt(share * (1 - share) / count)
+    middle = (share + z * z / (2 * count)) / scale
+    half = z * math.sqrt(error**2 + z * z / (4 * count**2)) / scale
+    return {'error': error, 'low': max(0.0, middle - half), 'high': min(1.0, middle + half)}
 
 
 def holm(ps: list) -> list:

@@ -55,3 +55,19 @@ def test_summary_holds_variants():
     assert set(found['versus_scratch']) == {'wide', 'sgan', 'plain'}
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert 'versus_unchanged' not in summarise(seeds)
+
+
+@pytest.mark.parametrize('share, count', [(0.83, 1000), (0.5, 20), (1.0, 10), (0.0, 10)])
+def test_the_number_of_test_images_leaves_an_interval(share, count):
+    found = stats.of_images(share, count)
+    low, high = scipy.stats.binomtest(round(share * count), count).proportion_ci(method='wilson')
+    assert (found['low'], found['high']) == pytest.approx((low, high), abs=1e-12)
+    assert found['error'] == pytest.approx((share * (1 - share) / count) ** 0.5)
+    assert stats.of_images(share, 0) is None and stats.of_images(None, 5) is None
+
+
+def test_two_seeds_are_too_few():
+    two = stats.correct({'a': stats.difference([(0.8, 0.7), (0.9, 0.7999)])})['a']
+    assert two['p_holm'] < 0.05 and not stats.is_clear(two)
+    three = stats.correct({'a': stats.difference([(0.8, 0.7), (0.9, 0.7999), (0.8, 0.7)])})['a']
+    assert stats.is_clear(three)

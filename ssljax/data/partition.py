@@ -51,7 +51,9 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
       seed: non-negative int.
       classes: names of the classes, used in messages.
       names: names of the images, for a list.
-      represent: chooses labelled rows in place of the seeded order, as in `choose`; budgets are then not nested.
+      represent: chooses labelled rows in place of the seeded order, as in `choose`; budgets are then not nested. A
+        total is then chosen without a look at labels (but for those of validation, which is stratified); a count per
+        class reads the class of every row.
       pool: how many of the other rows are unlabelled ones, at random; 0: all.
 
     Returns:

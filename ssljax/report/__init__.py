@@ -1,6 +1,12 @@
 """One self-contained HTML page and a plain-text table from the files a run leaves on disk."""
 
-from ssljax.report.page import write
 from ssljax.report.table import table
 
 __all__ = ['table', 'write']
+
+
+def write(workdir):
+    """`page.write`, imported at the first call: the table needs nothing that draws."""
+    from ssljax.report import page
+
+    return page.write(workdir)

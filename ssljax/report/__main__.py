@@ -3,13 +3,14 @@ one table that compares the runs."""
 
 import sys
 
-from ssljax.report.page import write
+from ssljax import console
+from ssljax.report import table, write
 from ssljax.report.read import read
 from ssljax.report.runs import compare_runs
-from ssljax.report.table import table
 
 
 def main(args):
+    console.prepare()
     if not args or any(arg.startswith('-') for arg in args):
         print('usage: python -m ssljax.report WORKDIR [WORKDIR ...]', file=sys.stderr)
         return 2
@@ -17,12 +18,11 @@ def main(args):
         if len(args) > 1:
             print(compare_runs(args))
             return 0
-        path = write(args[0])
-    except (FileNotFoundError, ValueError) as error:
+        print(table(read(args[0]).result))
+        print(write(args[0]))
+    except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(table(read(args[0]).result))
-    print(path)
     return 0
 
 

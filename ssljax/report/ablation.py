@@ -1,7 +1,7 @@
 """The section on variants: ways that train like another one with some fields of the config changed."""
 
 from ssljax.report.compare import of_way, pick, seeds_of, variants_of, versus_scratch, versus_unchanged, ways_of
-from ssljax.report.draw import as_img, new_figure, shorten
+from ssljax.report.draw import as_img, drawn, new_figure, shorten
 from ssljax.report.markup import figure, grid, section
 from ssljax.report.plots import color_of, draw_differences
 from ssljax.report.table import compared
@@ -56,6 +56,7 @@ def score_table(result, variants, unchanged):
     return grid([*HEADER, 'Against scratch', 'p, Holm'], rows, caption, best=first)
 
 
+@drawn
 def plot_variants(result, variants, unchanged):
     """The difference of every variant to the way that it derives from."""
     names = [name for name, *_ in variants if unchanged.get(name)]

@@ -1,12 +1,14 @@
 """How every plot looks, and how a figure becomes an <img> with its data inside."""
 
 import base64
-import html
+import contextlib
+import functools
 import io
+import sys
+import warnings
 
-import matplotlib
-from matplotlib import colors
-from matplotlib.figure import Figure
+from ssljax.report.canvas import Figure, Text, colors, matplotlib, ticker
+from ssljax.report.literal import as_html, line
 
 # Okabe and Ito's colours without yellow (too light on white), then two more: safe for the colour-blind.
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#332288', '#999999')
@@ -23,6 +25,7 @@ CLASS_COLORS = (
     '#717581',
     '#92dadd',
 )
+MOST_SIGNS = 80  # of a text in a figure
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X', '<', '>', '*')
 WAY_COLORS = {
     'random_frozen': '#7f7f7f',
@@ -53,6 +56,7 @@ STYLE = {
     'svg.hashsalt': 'ssljax',
     'figure.dpi': 100,
     'image.interpolation': 'nearest',
+    'text.parse_math': False,  # a name may hold dollar signs
 }
 
 
@@ -62,8 +66,13 @@ def new_figure(width=4.7, height=3.0, **kwargs):
     return figure, figure.subplots(**kwargs)
 
 
+@contextlib.contextmanager
 def style():
-    return matplotlib.rc_context(STYLE)
+    """How figures look in here: STYLE over matplotlib's own defaults, whatever a user's matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
 
 
 def way_color(way, index):
@@ -77,17 +86,63 @@ def blend(color, share=0.4):
 
 def as_img(figure, alt, kind='svg'):
     """The figure as an HTML <img> (kind: 'svg', or 'png' where there are thousands of marks)."""
-    buffer = io.BytesIO()
-    options = {'metadata': {'Date': None}} if kind == 'svg' else {'dpi': 200}
-    figure.savefig(buffer, format=kind, **options)
+    content = saved(figure, kind)
     mime = 'image/svg+xml' if kind == 'svg' else 'image/png'
     width = round(figure.get_size_inches()[0] * 100)
     return (
-        f'<img style="width:{width}px" alt="{html.escape(alt, quote=True)}" '
-        f'src="data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}">'
+        f'<img style="width:{width}px" alt="{as_html(alt)}" '
+        f'src="data:{mime};base64,{base64.b64encode(content).decode()}">'
     )
 
 
+def saved(figure, kind):
+    """The bytes of a figure as 'svg' or 'png'. Each of its texts is drawn literally, on one line; a sign that the font
+    lacks is an empty box."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_usetex(False)
+        text.set_text(shorten(text.get_text(), MOST_SIGNS))
+    buffer = io.BytesIO()
+    options = {'metadata': {'Date': None}} if kind == 'svg' else {'dpi': 200}
+    with warnings.catch_warnings(), matplotlib.rc_context({'text.parse_math': False, 'text.usetex': False}):
+        for message in ('Glyph', 'Matplotlib currently does not support', 'constrained_layout not applied'):
+            warnings.filterwarnings('ignore', message, UserWarning)
+        figure.savefig(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def drawn(plot):
+    """A function that gives an <img>, made to give a sentence in its place where it fails: a table beside it stays."""
+
+    @functools.wraps(plot)
+    def attempt(*args, **kwargs):
+        try:
+            return plot(*args, **kwargs)
+        except Exception as error:
+            said = f'This figure could not be drawn: {described(error)}'
+            print(f'warning: {plot.__name__} of the report could not be drawn: {described(error)}', file=sys.stderr)
+            return f'<p class="failed">{as_html(said)}</p>'
+
+    return attempt
+
+
+def described(error):
+    """An exception on one line of at most 300 signs."""
+    return shorten(f'{type(error).__name__}: {error}', 300)
+
+
+def labelled(name):
+    """A name as a label in a legend, from which matplotlib leaves out what is empty or begins with an underscore."""
+    name = line(name)
+    return f'\u200b{name}' if name.startswith('_') else name or "''"
+
+
+def plain_log(axis):
+    """Makes the labels of a logarithmic axis plain text; by default they are formulas."""
+    axis.set_major_formatter(ticker.LogFormatter())
+    axis.set_minor_formatter(ticker.LogFormatter())
+
+
 def shorten(text, length=18):
-    text = str(text)
+    text = line(text)
     return text if len(text) <= length else text[: length - 1] + '…'

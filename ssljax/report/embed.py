@@ -1,14 +1,16 @@
 """The 2-D map of test features."""
 
+import contextlib
+import functools
 import hashlib
 import sys
+import tempfile
 import warnings
-import zipfile
 
 import numpy as np
 
 from ssljax import files
-from ssljax.report.draw import CLASS_COLORS, MARKERS, as_img, new_figure, shorten
+from ssljax.report.draw import CLASS_COLORS, MARKERS, as_img, described, drawn, labelled, new_figure, shorten
 
 MOST = 2000
 NEIGHBORS = 15
@@ -19,7 +21,7 @@ def embed(features, seed=0):
     """Two coordinates for each row, and the words that say how.
 
     UMAP (McInnes et al., arXiv:1802.03426) on the first 50 principal components; the first two principal
-    components where umap-learn cannot be imported or there are fewer than 30 rows.
+    components where umap-learn cannot be imported or fails, or there are fewer than 30 rows.
 
     Args:
       features: [N, D] float32, finite, N >= 1.
@@ -27,15 +29,24 @@ def embed(features, seed=0):
     Returns:
       (xy [N, 2] float32, str).
     """
-    n, width = features.shape
-    if n < FEWEST_FOR_UMAP:
+    if len(features) < FEWEST_FOR_UMAP:
         return principal(features, 2, seed), f'PCA, for UMAP wants at least {FEWEST_FOR_UMAP} images'
     try:
         make = _umap()
     except ImportError:
         return principal(features, 2, seed), 'PCA, for umap-learn is not installed'
+    except Exception as error:
+        return principal(features, 2, seed), f'PCA, for umap-learn cannot be loaded ({described(error)})'
+    try:
+        return _embed(make, features, seed)
+    except Exception as error:
+        return principal(features, 2, seed), f'PCA, for UMAP failed on these features ({described(error)})'
+
+
+def _embed(make, features, seed):
     from sklearn.neighbors import NearestNeighbors
 
+    width = features.shape[1]
     reduced = principal(features, 50, seed) if width > 50 else features
     # What UMAP would find itself, by code that numba takes 6 seconds to compile.
     distances, nearest = NearestNeighbors(n_neighbors=NEIGHBORS).fit(reduced).kneighbors(reduced)
@@ -48,7 +59,27 @@ def embed(features, seed=0):
 
 
 def _umap():
-    """The class UMAP, without the import of TensorFlow, for seconds, that umap-learn tries for another one."""
+    """The class UMAP. Where numba finds no place that it can write its compiled code to (a read-only environment and
+    home), it is given a temporary one."""
+    try:
+        return _import_umap()
+    except RuntimeError as error:
+        if 'cannot cache' not in str(error):
+            raise
+    import numba
+
+    numba.config.CACHE_DIR = _temporary().name
+    return _import_umap()
+
+
+@functools.cache
+def _temporary():
+    """A directory that lasts as long as the process: numba writes to it when a function is first called."""
+    return tempfile.TemporaryDirectory(prefix='ssljax-numba-')
+
+
+def _import_umap():
+    """The class, without the import of TensorFlow, for seconds, that umap-learn tries for another one."""
     hidden = 'tensorflow' not in sys.modules
     if hidden:
         sys.modules['tensorflow'] = None
@@ -87,14 +118,16 @@ def cached_embed(features, path):
         with np.load(path, allow_pickle=False) as file:
             if str(file['digest']) == digest:
                 return file['xy'], str(file['how'])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        pass  # not there, or of an interrupted write
+    except Exception:
+        pass  # not there, or damaged: it is computed again
     xy, how = embed(features)
     if how.startswith('UMAP'):
-        files.write_npz(path, {'xy': xy, 'how': how, 'digest': digest})
+        with contextlib.suppress(OSError):  # a folder that is read-only, or full
+            files.write_npz(path, {'xy': xy, 'how': how, 'digest': digest})
     return xy, how
 
 
+@drawn
 def plot_map(xy, labels, names):
     """Points coloured by class (label -1: gray), names at the medians; numbers above 20 classes."""
     k = len(names)
@@ -103,7 +136,7 @@ def plot_map(xy, labels, names):
         points = xy[labels == label]
         color = CLASS_COLORS[label % 10] if label >= 0 else '#cccccc'
         marker = MARKERS[(label // 10) % 10] if label >= 0 else '.'
-        name = shorten(names[label], 26) if 0 <= label < k else f'class {label}'
+        name = labelled(shorten(names[label], 26) if 0 <= label < k else f'class {label}')
         axes.scatter(points[:, 0], points[:, 1], s=9, c=color, marker=marker, alpha=0.75, linewidths=0, label=name)
     for label in np.unique(labels[labels >= 0]):
         x, y = np.median(xy[labels == label], 0)

@@ -1,6 +1,6 @@
 """The HTML of the page: escaped text, tables, figures, the style sheet."""
 
-import html
+from ssljax.report.literal import as_html as text
 
 CSS = """
 :root { color-scheme: light; }
@@ -64,10 +64,6 @@ pre.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
   .three { grid-template-columns: repeat(3, 1fr); } .scroll { overflow: visible; }
   details::details-content { content-visibility: visible; display: block; } }
 """
-
-
-def text(value):
-    return html.escape(str(value), quote=True)
 
 
 def grid(header, rows, caption='', *, best=(), wide=()):

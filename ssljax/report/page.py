@@ -5,8 +5,8 @@ import sys
 from ssljax import files, say
 from ssljax.report import ablation, game, insight, results, setup, tuning
 from ssljax.report.compare import headline, pick, seeds_of, ways_of
-from ssljax.report.draw import style
-from ssljax.report.markup import CSS, text
+from ssljax.report.draw import described, style
+from ssljax.report.markup import CSS, paragraph, section, text
 from ssljax.report.read import read
 from ssljax.report.words import SEMI, count_of, duration, is_number, way_title
 
@@ -47,7 +47,8 @@ def write(workdir):
 
     Raises:
       FileNotFoundError: no result.json in workdir.
-      ValueError: result.json or decisions.json is damaged.
+      ValueError: result.json is damaged.
+      OSError: the page cannot be written.
     """
     run = read(workdir)
     path = run.workdir / 'report.html'
@@ -56,12 +57,36 @@ def write(workdir):
 
 
 def render(run):
-    """The page of a Run as a string."""
+    """The page of a Run as a string; in place of a section that fails stands its error."""
     with style():
-        parts = [part for part in (draw(make, run) for make in SECTIONS) if part]
+        parts = [part for part in (attempt(make, run) for make in SECTIONS) if part]
+        top = attempt(heading, run)
     say.status('')
+    name = text(run.result.get('name') or run.workdir.resolve().name)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{name}</title><style>{CSS}</style></head><body>\n'
+        f'<h1>{name}</h1>{top}<nav>{" ".join(contents(part) for part in parts)}</nav>\n'
+        + '\n'.join(parts)
+        + '\n</body></html>\n'
+    )
+
+
+def attempt(make, *args):
+    """make(*args), the HTML of a section; where it fails, a section that says so, and a warning on stderr."""
+    try:
+        announce(make, *args)
+        return make(*args)
+    except Exception as error:
+        name = getattr(make, '__name__', 'section').replace('_', ' ')
+        print(f'warning: the section "{name}" could not be drawn: {described(error)}', file=sys.stderr)
+        return section(name.capitalize(), paragraph(f'This section could not be drawn: {described(error)}'))
+
+
+def heading(run):
+    """What stands under the name of the run: the main facts in a line, and the headline."""
     result = run.result
-    name = result.get('name') or run.workdir.resolve().name
     about = [count_of(len(seeds_of(result)), 'seed')]
     method = next((pick(seed, 'pretrain', 'method') for seed in seeds_of(result) if seed.get('pretrain')), None)
     how = [f'{method} pretraining'] if method else []
@@ -76,23 +101,15 @@ def render(run):
         about.append(f'started {result["started"]}')
     if is_number(result.get('seconds')):
         about.append(duration(result['seconds']))
-    links = ' '.join(contents(part) for part in parts)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{text(name)}</title><style>{CSS}</style></head><body>\n'
-        f'<h1>{text(name)}</h1><p class="meta">{text(" · ".join(about))}</p>'
-        f'{results.headline_html(headline(result))}<nav>{links}</nav>\n' + '\n'.join(parts) + '\n</body></html>\n'
-    )
+    return f'<p class="meta">{text(" · ".join(about))}</p>{results.headline_html(headline(result))}'
 
 
-def draw(make, run):
-    """make(run), a section; says so before."""
+def announce(make, run):
+    """Says which section is drawn, on terminals always and elsewhere where it may take long."""
     title, begins = LONG.get(make, (make.__name__.replace('_', ' '), ''))
     drawn = not begins or any(name.startswith(begins) for name in run.figures)
     if drawn and (make in LONG or sys.stderr.isatty()):
         say.status(f'report: {title} ...')
-    return make(run)
 
 
 def contents(part):

@@ -1,11 +1,12 @@
 """Images and filters as small inline PNG files."""
 
 import base64
-import html
 import io
 
 import numpy as np
 from PIL import Image
+
+from ssljax.report.literal import as_html
 
 
 def as_png(array, alt, *, css='', longest=96, smallest=0):
@@ -25,7 +26,7 @@ def as_png(array, alt, *, css='', longest=96, smallest=0):
     buffer = io.BytesIO()
     image.save(buffer, 'PNG', optimize=True)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(str(alt), quote=True)}" style="{css}" src="data:image/png;base64,{data}">'
+    return f'<img alt="{as_html(alt)}" style="{css}" src="data:image/png;base64,{data}">'
 
 
 def animation(frames, alt, *, colors=(), seconds=8.0, most=1_000_000):
@@ -54,7 +55,7 @@ def animation(frames, alt, *, colors=(), seconds=8.0, most=1_000_000):
             break
         pictures = pictures[-1::-2][::-1]
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(alt, quote=True)}" src="data:image/gif;base64,{data}">'
+    return f'<img alt="{as_html(alt)}" src="data:image/gif;base64,{data}">'
 
 
 def filter_sheet(filters, most=256):

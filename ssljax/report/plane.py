@@ -1,13 +1,10 @@
 """Pictures of a decision in the plane: class probabilities behind the points that a classifier saw."""
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from PIL import Image
 
-from ssljax.report.draw import CLASS_COLORS, as_img, shorten
+from ssljax.report.canvas import Figure, FigureCanvasAgg, Line2D, to_rgb
+from ssljax.report.draw import CLASS_COLORS, as_img, drawn, labelled, shorten
 
 GENERATED = '#b0006d'
 TEST, KNOWN = 600, 60  # test points and labelled points drawn at most
@@ -72,13 +69,15 @@ def draw(axes, probabilities, known, generated=None, scale=1.0):
         spine.set_visible(False)
 
 
+@drawn
 def plot_map(probabilities, known, names, generated=None):
     """One large map with its legend as an <img>; `names` are the classes', the rest is as in `draw`."""
     figure = Figure(figsize=(3.2, 3.75), layout='constrained')
     draw(figure.subplots(), probabilities, known, generated)
+    titles = [f'{labelled(shorten(name, 14))}, labelled' for name in names]
     shown = [
-        Line2D([], [], ls='', marker='o', ms=8, mfc=color, mec='black', mew=1.4, label=f'{shorten(name, 14)}, labelled')
-        for name, color in zip(names, colors_of(len(names)))
+        Line2D([], [], ls='', marker='o', ms=8, mfc=color, mec='black', mew=1.4, label=title)
+        for title, color in zip(titles, colors_of(len(names)))
     ]
     shown.append(Line2D([], [], color='#222222', lw=1.4, label='boundary'))
     if generated is not None:
@@ -87,6 +86,7 @@ def plot_map(probabilities, known, names, generated=None):
     return as_img(figure, 'Class probabilities in the plane with the points', 'png')
 
 
+@drawn
 def plot_moments(moments, known):
     """Small maps in rows of three as an <img>; moments: [(title, probabilities, generated), ...]."""
     rows = -(-len(moments) // 3)

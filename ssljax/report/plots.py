@@ -1,14 +1,15 @@
 """The plots of the page; each returns an <img> string, or '' where there is nothing to draw."""
 
 import numpy as np
-from matplotlib.colors import PowerNorm
 
+from ssljax.report.canvas import PowerNorm
 from ssljax.report.compare import of_way, origin, pick, seeds_of, versus_scratch, ways_of
-from ssljax.report.draw import COLORS, as_img, blend, new_figure, shorten, way_color
+from ssljax.report.draw import COLORS, as_img, blend, drawn, labelled, new_figure, shorten, way_color
 from ssljax.report.words import WORDS, is_number, is_share, way_title
 from ssljax.stats import BASELINE
 
 
+@drawn
 def plot_ways(result):
     """Test top-1 of every way as bars and, beside them, its paired difference to scratch: means with their 95%
     intervals, seeds as points, published values as diamonds. Variants are hatched, in the colour of their way."""
@@ -90,6 +91,7 @@ def color_of(result, way):
     return way_color(first, ways.index(first if first in ways else way))
 
 
+@drawn
 def plot_curves(series, ylabel, *, colors=None, scale=1.0, limits=None, size=(4.7, 3.1)):
     """Lines over steps: each seed light, their mean (at the steps all seeds share) bold.
 
@@ -111,7 +113,7 @@ def plot_curves(series, ylabel, *, colors=None, scale=1.0, limits=None, size=(4.
             for steps, values in runs:
                 axes.plot(steps, scale * np.asarray(values), color=color, lw=0.8, alpha=0.35)
         steps, mean = mean_curve(runs)
-        axes.plot(steps, scale * mean, color=color, lw=1.9, marker=marker, ms=5, label=label)
+        axes.plot(steps, scale * mean, color=color, lw=1.9, marker=marker, ms=5, label=labelled(label))
     axes.set_xlabel('Step')
     axes.set_ylabel(ylabel)
     if limits:
@@ -165,6 +167,7 @@ def plot_transfer(metrics, ways, key):
     return plot_curves(series, label + (' (%)' if share else ''), colors=colors, scale=100.0 if share else 1.0)
 
 
+@drawn
 def plot_probe(layers, marked):
     """Linear probe accuracy by layer.
 
@@ -182,10 +185,12 @@ def plot_probe(layers, marked):
         at = [names.index(name) for name in kept]
         means = np.asarray([100 * found[name]['test']['mean'] for name in kept])
         stds = [100 * (found[name]['test'].get('std') or 0) for name in kept]
-        axes.errorbar(at, means, yerr=stds, color=color, marker='o', ms=4.5, lw=1.7, capsize=3, label=f'{what}, test')
+        name = labelled(f'{what}, test')
+        axes.errorbar(at, means, yerr=stds, color=color, marker='o', ms=4.5, lw=1.7, capsize=3, label=name)
         val = [found[name].get('val') for name in kept]
         if all(val) and val:
-            axes.plot(at, [100 * v['mean'] for v in val], ':', color=color, lw=1.3, label=f'{what}, validation')
+            name = labelled(f'{what}, validation')
+            axes.plot(at, [100 * v['mean'] for v in val], ':', color=color, lw=1.3, label=name)
         if marked.get(what) in kept:
             spot = names.index(marked[what])
             axes.plot(spot, means[kept.index(marked[what])], 'o', ms=13, mfc='none', mec=color, mew=1.8)
@@ -205,6 +210,7 @@ def confusion_of(result, way):
     return sum(tables) if tables and len({table.shape for table in tables}) == 1 else None
 
 
+@drawn
 def plot_confusion(counts, names):
     """counts [K, K]: the share of each true class (row) given each predicted class (column)."""
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -236,6 +242,7 @@ def plot_confusion(counts, names):
     return as_img(figure, f'Confusion matrix of {k} classes')
 
 
+@drawn
 def plot_per_class(values, names):
     """Accuracy by class, sorted: one point a seed, a bar to the mean.
 

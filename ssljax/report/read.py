@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +23,12 @@ class Run(NamedTuple):
 
 
 def read(workdir):
-    """Reads a run's files into a Run; every file but result.json may be missing.
+    """Reads a run's files into a Run; every file but result.json may be missing, and a damaged one is left out with a
+    warning.
 
     Raises:
       FileNotFoundError: workdir has no result.json.
-      ValueError: result.json or tuning/decisions.json is not a JSON object.
+      ValueError: result.json is not a JSON object.
     """
     workdir = Path(workdir)
     path = workdir / 'result.json'
@@ -34,8 +36,17 @@ def read(workdir):
         raise FileNotFoundError(f'{path} does not exist: give the workdir of a run that has finished a stage.')
     result, decisions = read_object(path), workdir / 'tuning' / 'decisions.json'
     figures, source = read_figures(workdir)
-    tuned = read_object(decisions) if decisions.is_file() else {}
+    tuned = _whole(read_object, decisions, {}) if decisions.is_file() else {}
     return Run(workdir, result, read_metrics(workdir), figures, source, tuned)
+
+
+def _whole(reader, path, without):
+    """reader(path), or `without` and a warning where the file is damaged."""
+    try:
+        return reader(path)
+    except Exception as error:  # of the many that NumPy and zipfile raise
+        print(f'warning: the report leaves out {path}, which cannot be read ({error})', file=sys.stderr)
+        return without
 
 
 def read_object(path):
@@ -60,7 +71,7 @@ def read_metrics(workdir):
     metrics = {}
     for folder in seed_folders(workdir):
         for path in sorted(folder.glob('*/metrics.jsonl')):
-            metrics.setdefault(path.parent.name, {})[folder.name] = read_rows(path)
+            metrics.setdefault(path.parent.name, {})[folder.name] = _whole(read_rows, path, [])
     return metrics
 
 
@@ -78,6 +89,12 @@ def read_figures(workdir):
     for folder in seed_folders(workdir):
         path = folder / 'figures.npz'
         if path.is_file():
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}, path
+            found = _whole(_arrays, path, {})
+            if found:
+                return found, path
     return {}, None
+
+
+def _arrays(path):
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}

@@ -1,12 +1,22 @@
 """Sections on what came out: the ways, the pretraining, the curves, the probe, the neighbours' vote."""
 
-from ssljax.report.compare import across, best_way, of_way, pick, seeds_of, stopped_of, versus_scratch, ways_of
+from ssljax.report.compare import (
+    across,
+    best_way,
+    of_way,
+    pick,
+    seeds_of,
+    stopped_of,
+    test_images,
+    versus_scratch,
+    ways_of,
+)
 from ssljax.report.game import players_of
 from ssljax.report.markup import beside, figure, folded, grid, paragraph, section, text
 from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways
 from ssljax.report.table import compared, other_rows, way_rows
 from ssljax.report.words import duration, is_number, number, p_value, percent, stage_title, way_title
-from ssljax.stats import against, correct, difference, spread
+from ssljax.stats import FEWEST, against, correct, difference, enough, spread
 
 
 def main_results(run):
@@ -17,10 +27,15 @@ def main_results(run):
     caption = [f'Accuracy of each way: {sample if n > 1 else "one seed, so no spread, no interval and no p-value"}.']
     if versus:
         caption.append('"Against scratch": the difference in test top-1, in points, paired by seed.')
-        if n > 1:
+        tested = any(enough(found) for found in versus.values())
+        if tested:
             caption.append('p: two-sided, of the paired t-test.')
-        if n > 1 and len(versus) > 1:
+        elif n > 1:
+            caption.append(f'No p: a test needs at least {FEWEST} seeds.')
+        if tested and len(versus) > 1:
             caption.append(f"p, Holm: by Holm's correction for {len(versus)} ways compared with scratch.")
+    if count := test_images(result):
+        caption.append(f'"By test images": the 95% interval that their number, {count:,}, leaves (Wilson).')
     note = f'Highlighted: {way_title(best)}, the best by validation.' if best and len(ways) > 1 else ''
     others = ['Best step: where validation was best.']
     if any(seed.get('pretrain') for seed in seeds_of(result)):
@@ -199,7 +214,7 @@ def probe(run):
             dim, l2 = (', '.join(number(value, 2) for value in sorted(values[key])) or '–' for key in ('dim', 'l2'))
             votes = f'{chosen[what].count(name)} of {len(chosen[what])}' if chosen[what] else '–'
             gain = gains.get(name) if what == 'pretrained' else None
-            gain = [percent(gain, sign=True), p_value((gain or {}).get('p_holm'))]
+            gain = [percent(gain, sign=True), p_value(gain['p_holm'] if gain and enough(gain) else None)]
             rows.append([what, name, dim, l2, percent(stats['val']), percent(stats['test']), *gain, votes])
     header = ['Weights', 'Layer', 'Features', 'L2', 'Validation %', 'Test %', 'Against random', 'p, Holm']
     about = 'Linear probe of every layer. Highlighted: best mean validation accuracy.'

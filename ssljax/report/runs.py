@@ -1,60 +1,52 @@
 """Several runs in one table: what each pretraining gives by neighbours, linear probe and transfer."""
 
-import json
-
+from ssljax.report import fair
 from ssljax.report.compare import pick, seeds_of, stopped_of, ways_of
+from ssljax.report.literal import as_markdown
 from ssljax.report.read import read
 from ssljax.report.words import NOT_PRETRAINED, is_number, percent, stage_title, way_title
 from ssljax.stats import spread
 
 MEASURES = ('Neighbours', 'Linear probe')
+SHARED = {'random': fair.RANDOM, 'scratch': fair.SCRATCH}
+TITLES = {'random': 'random weights', 'scratch': 'from scratch'}
+MOST = 6  # differences named of two runs
 
 
 def compare_runs(workdirs) -> str:
-    """A Markdown table of finished runs, one row a run, sorted by the linear probe.
+    """A Markdown table of finished runs, one row a run, sorted by the linear probe, and below it what is not paired.
 
     Numbers are test accuracies in percent, mean ± sample standard deviation over seeds. A probe is that of the layer
     which validation chose on each seed. In brackets: the difference to the same backbone before training (neighbours,
-    probe) or to training from scratch (transfer), paired over the seeds that both have. Controls come from whichever
-    run on the same data, labels and backbone measured them.
+    probe) or to training from scratch (transfer), paired by seed. A run is held against its own controls; one without
+    them against those of another run where all agrees that `fair` names: images, label sets, backbone, augmentation,
+    optimiser, batch size and steps. Otherwise no difference is given, and a line says what differs.
 
     Raises:
       FileNotFoundError, ValueError: a folder without a readable result.json.
     """
     results = [read(workdir).result for workdir in workdirs]
-    controls = {}
-    for result in results:
-        found = controls.setdefault(_setting(result), {})
-        for row, values in _controls(result).items():
-            for measure, seeds in values.items():
-                found.setdefault(row, {}).setdefault(measure, {}).update(seeds)
+    found = [{kind: _control(results, i, kind) for kind in SHARED} for i in range(len(results))]
     ways = list(dict.fromkeys(w for r in results for w in ways_of(r) if w not in NOT_PRETRAINED))
     header = ['Pretraining', *MEASURES, *(way_title(way) for way in ways), 'Pretraining s', 'Images/s']
     rows = []
-    for result in results:
-        against, measured = controls[_setting(result)], _measured(result, ways)
-        name = next((pick(seed, 'pretrain', 'method') for seed in seeds_of(result)), None) or result.get('name')
-        cells = [_cell(measured[m], against.get('random', {}).get(m, {})) for m in MEASURES]
-        cells += [_cell(measured[way], against.get('scratch', {}).get('scratch', {})) for way in ways]
+    for result, controls in zip(results, found):
+        (random, _), (scratch, _) = controls['random'], controls['scratch']
+        measured = _measured(result, ways)
+        cells = [_cell(measured[m], random.get(m, {})) for m in MEASURES]
+        cells += [_cell(measured[way], scratch.get('top1', {})) for way in ways]
         cost = [spread([pick(s, 'pretrain', k) for s in seeds_of(result)]) for k in ('seconds', 'images_per_second')]
         cells += [f'{c["mean"]:,.0f}' if c else '–' for c in cost]
         probe = spread(measured['Linear probe'].values())
-        rows.append((probe['mean'] if probe else -1.0, [name, *cells]))
+        rows.append((probe['mean'] if probe else -1.0, [_name(result), *cells]))
     lines = [cells for _, cells in sorted(rows, key=lambda row: -row[0])]
-    for setting, found in controls.items():
-        same = json.loads(setting)
-        where = (
-            f' ({" to ".join(filter(None, [same["backbone"]["name"], same["layer"]]))})' if len(controls) > 1 else ''
-        )
-        random, scratch = found.get('random', {}), found.get('scratch', {}).get('scratch', {})
-        lines.append([f'random weights{where}', *(_cell(random.get(m, {}), {}) for m in MEASURES)])
-        lines[-1] += ['–'] * (len(header) - len(lines[-1]))
-        lines.append([f'from scratch{where}', '–', '–', *[_cell(scratch, {})] * min(len(ways), 1)])
-        lines[-1] += ['–'] * (len(header) - len(lines[-1]))
+    lines += [cells + ['–'] * (len(header) - len(cells)) for cells in _control_rows(results, min(len(ways), 1))]
     rule = ['---'] * len(header)
-    rows = ['| ' + ' | '.join(cells) + ' |' for cells in [header, rule, *lines]]
-    missing = [line for w, result in zip(workdirs, results) if (line := _missing(w, result))]
-    return '\n'.join(rows + ([''] + missing if missing else []))
+    table = [[as_markdown(cell) for cell in cells] for cells in [header, *lines]]
+    table.insert(1, rule)
+    said = [f'\n{sentence}' for sentence in _not_paired(results, found)]
+    said += ['\n' + as_markdown(gone) for w, result in zip(workdirs, results) if (gone := _missing(w, result))]
+    return '\n'.join(['| ' + ' | '.join(cells) + ' |' for cells in table] + said)
 
 
 def _missing(workdir, result) -> str:
@@ -66,12 +58,85 @@ def _missing(workdir, result) -> str:
     return f'Without a result in {workdir}: {"; ".join(parts)}.' if parts else ''
 
 
-def _setting(result) -> str:
-    """What has to be equal for a control to serve two runs."""
-    parts = {name: pick(result, 'config', name) for name in ('data', 'backbone')}
-    parts |= {name: pick(result, 'config', 'transfer', name) for name in ('layer', 'pool', 'hidden', 'augment')}
-    parts['probe_pool'] = pick(result, 'config', 'evaluate', 'probe_pool')
-    return json.dumps(parts, sort_keys=True)
+def _name(result) -> str:
+    method = next((pick(seed, 'pretrain', 'method') for seed in seeds_of(result)), None)
+    return str(method or result.get('name'))
+
+
+def _control(results, i: int, kind: str) -> tuple:
+    """({measure: {seed: number}}, reasons) of the control of a run: its own, or what other runs have of a like one, by
+    seed. The reasons, {number of the other run: what differs}, are those of runs whose control it cannot have."""
+    own = _controls(results[i])[kind]
+    if any(own.values()):
+        return own, {}
+    wanted, shared, reasons = fair.by_seed(results[i], SHARED[kind]), {}, {}
+    for j, result in enumerate(results):
+        theirs, settings = _controls(result)[kind], fair.by_seed(result, SHARED[kind])
+        if not any(theirs.values()):
+            continue
+        for seed in wanted.keys() & settings.keys():
+            if apart := fair.differences(wanted[seed], settings[seed]):
+                reasons.setdefault(j, apart)
+                continue
+            for measure, values in theirs.items():
+                if seed in values:
+                    shared.setdefault(measure, {}).setdefault(seed, values[seed])
+        if not wanted.keys() & settings.keys():
+            reasons[j] = ['other seeds']
+    return shared, {} if shared else reasons
+
+
+def _control_rows(results, transfer: int) -> list:
+    """The rows of the controls, one for all runs that have it alike; `transfer`: whether there is a column for it."""
+    rows = []
+    for kind in SHARED:
+        groups = []  # [settings by seed, {measure: {seed: number}}, names]
+        for result in results:
+            theirs, settings = _controls(result)[kind], fair.by_seed(result, SHARED[kind])
+            if not any(theirs.values()):
+                continue
+            alike = [group for group in groups if _agree(group[0], settings)]
+            if not alike:
+                groups += (alike := [({}, {}, [])])
+            known, values, names = alike[0]
+            known.update(settings)
+            names.append(_name(result))
+            for measure, numbers in theirs.items():
+                values[measure] = numbers | values.get(measure, {})
+        for _, values, names in groups or [({}, {}, [])]:
+            title = TITLES[kind] + (f' ({", ".join(dict.fromkeys(names))})' if len(groups) > 1 else '')
+            if kind == 'random':
+                rows.append([title, *(_cell(values.get(m, {}), {}) for m in MEASURES)])
+            else:
+                rows.append([title, '–', '–', *[_cell(values.get('top1', {}), {})] * transfer])
+    return rows
+
+
+def _agree(known: dict, settings: dict) -> bool:
+    return all(known[seed] == settings[seed] for seed in known.keys() & settings.keys())
+
+
+def _not_paired(results, found) -> list[str]:
+    """Sentences on what is not held against each other, and why."""
+    said = []
+    for result, controls in zip(results, found):
+        for kind, (_, reasons) in controls.items():
+            for j, apart in reasons.items():
+                of = f'{TITLES[kind]} of {_name(results[j])}'
+                said.append(f'{_name(result)}: not paired with {of}: {_listed(apart)}.')
+    first = fair.by_seed(results[0], fair.SCRATCH)
+    for result in results[1:]:
+        settings = fair.by_seed(result, fair.SCRATCH)
+        both = [seed for seed in first if seed in settings]
+        apart = list(dict.fromkeys(d for seed in both for d in fair.differences(settings[seed], first[seed])))
+        if apart or not both:
+            why = _listed(apart) if both else 'other seeds'
+            said.append(f'The rows {_name(result)} and {_name(results[0])} are not trained alike: {why}.')
+    return [as_markdown(sentence) for sentence in said]
+
+
+def _listed(apart: list) -> str:
+    return '; '.join(apart[:MOST]) + (f'; and {len(apart) - MOST} more' if len(apart) > MOST else '')
 
 
 def _seeds(result, *path) -> dict:
@@ -96,7 +161,7 @@ def _measured(result, ways) -> dict:
 def _controls(result) -> dict:
     return {
         'random': _features(result, 'random'),
-        'scratch': {'scratch': _seeds(result, 'ways', 'scratch', 'test', 'top1')},
+        'scratch': {'top1': _seeds(result, 'ways', 'scratch', 'test', 'top1')},
     }
 
 

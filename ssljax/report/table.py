@@ -1,27 +1,40 @@
 """The tables of ways, as rows for the page and as plain text for the terminal."""
 
-from ssljax.report.compare import across, headline, of_way, seeds_of, stopped_of, untrained_of, versus_scratch, ways_of
+from ssljax import stats
+from ssljax.report.compare import (
+    across,
+    headline,
+    of_way,
+    seeds_of,
+    stopped_of,
+    test_images,
+    untrained_of,
+    versus_scratch,
+    ways_of,
+)
+from ssljax.report.literal import line
 from ssljax.report.words import count_of, duration, interval, number, p_value, percent, stage_title, way_title
 
 COMPARED = ['Test top-1 %', '95% interval', 'Against scratch', '95% interval', 'p', 'p, Holm']
 
 
 def way_rows(result):
-    """(header, rows) of strings: one row a way with its accuracy and its paired difference to scratch."""
-    versus, seeds = versus_scratch(result), len(seeds_of(result))
-    rows = [
-        [way_title(way), *compared(of_way(result, way, 'test', 'top1'), versus.get(way), seeds)]
-        for way in ways_of(result)
-    ]
-    rows += [[way_title(way), kind, *['–'] * (len(COMPARED) - 1)] for way, kind in untrained_of(result).items()]
-    one = len(versus) == 1  # nothing to correct for
-    return (['Way', *COMPARED[:-1]], [row[:-1] for row in rows]) if one else (['Way', *COMPARED], rows)
+    """(header, rows) of strings: one row a way with its accuracy, its paired difference to scratch, and the interval
+    that the number of test images leaves."""
+    versus, seeds, rows = versus_scratch(result), len(seeds_of(result)), []
+    kept = len(COMPARED) - (len(versus) == 1)  # one alone: nothing to correct for
+    for way in ways_of(result):
+        top1 = of_way(result, way, 'test', 'top1')
+        cells = compared(top1, versus.get(way), seeds)[:kept]
+        rows.append([way_title(way), *cells, interval(top1 and stats.of_images(top1['mean'], test_images(result)))])
+    rows += [[way_title(way), kind, *['–'] * kept] for way, kind in untrained_of(result).items()]
+    return ['Way', *COMPARED[:kept], 'By test images'], rows
 
 
 def compared(top1, versus, seeds=0):
-    """The cells of COMPARED: a spread, and a difference; None gives dashes. Where either lacks some of the `seeds`, it
-    says of how many it is."""
-    ps = [p_value((versus or {}).get(p)) for p in ('p', 'p_holm')]
+    """The cells of COMPARED: a spread, and a difference; None gives dashes, and so does p of too few seeds. Where
+    either lacks some of the `seeds`, it says of how many it is."""
+    ps = [p_value(versus.get(p) if versus and stats.enough(versus) else None) for p in ('p', 'p_holm')]
     means = [percent(top1) + of_seeds(top1, seeds), percent(versus, sign=True) + of_seeds(versus, seeds)]
     return [means[0], interval(top1), means[1], interval(versus, sign=True), *ps]
 
@@ -51,6 +64,15 @@ def other_rows(result):
     return header, rows
 
 
+def tests(result):
+    """['1,000 test images (standard error 1.18 points)'], the error being that of the most accurate way; [] where their
+    number is not known."""
+    count = test_images(result)
+    means = [found['mean'] for way in ways_of(result) if (found := of_way(result, way, 'test', 'top1'))]
+    known = stats.of_images(max(means, default=None), count)
+    return [f'{count_of(count, "test image")} (standard error {100 * known["error"]:.2f} points)'] if known else []
+
+
 def table(result):
     """The main table of a result as text for a terminal.
 
@@ -65,8 +87,11 @@ def table(result):
     """
     seeds, versus = len(seeds_of(result)), versus_scratch(result)
     about = 'mean ± standard deviation, 95% interval of the mean'
-    about += ', paired t-test' * bool(versus) + " with Holm's correction" * (len(versus) > 1)
-    lines = [f'{result.get("name", "run")}, {count_of(seeds, "seed")}: {about if seeds > 1 else "no interval, no p"}']
+    tested = any(stats.enough(found) for found in versus.values())
+    about += ', paired t-test' * tested + " with Holm's correction" * (tested and len(versus) > 1)
+    about += ', too few seeds for a test' * (bool(versus) and not tested)
+    over = ', '.join([count_of(seeds, 'seed'), *tests(result)])
+    lines = [f'{line(result.get("name", "run"))}, {over}: {about if seeds > 1 else "no interval, no p"}']
     header, rows = ['Way', 'Test top-1 %', '95% interval'], []
     header += ['Against scratch', '95% interval', 'p, Holm' if len(versus) > 1 else 'p'] if versus else []
     for way in ways_of(result):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssljax.report.draw import COLORS, as_img, new_figure, shorten
+from ssljax.report.draw import COLORS, as_img, drawn, labelled, new_figure, plain_log, shorten
 from ssljax.report.markup import beside, figure, grid, section, text
 from ssljax.report.words import count_of, duration, is_number, shown
 
@@ -37,6 +37,7 @@ def caption_of(decision):
     return f'{decision["field"]}: {shown(decision.get("value"))} was chosen (dashed).{crosses}'
 
 
+@drawn
 def plot_decision(plot, field):
     """What the trials of one decision gave, the chosen value marked.
 
@@ -54,8 +55,8 @@ def plot_decision(plot, field):
     if is_number(chosen):
         axes.axvline(chosen, color='#555555', lw=1, ls='--', zorder=1.5)
     for (name, values), color in zip(plot['series'].items(), COLORS):
-        marker = 'o' if len(at) <= 30 else ''
-        axes.plot(at, numbers(values), color=color, lw=1.6, marker=marker, ms=4, ls='' if named else '-', label=name)
+        marks = {'marker': 'o' if len(at) <= 30 else '', 'ms': 4, 'ls': '' if named else '-', 'label': labelled(name)}
+        axes.plot(at, numbers(values), color=color, lw=1.6, **marks)
         lost = at[np.isnan(numbers(values))]
         axes.plot(lost, 0 * lost, 'x', ms=6, color=color, transform=axes.get_xaxis_transform(), clip_on=False)
         ringed = np.flatnonzero(at == chosen)
@@ -67,6 +68,7 @@ def plot_decision(plot, field):
         axes.margins(x=0.1, y=0.15)
     elif plot.get('xscale') == 'log' and (at > 0).all():
         axes.set_xscale('log')
+        plain_log(axes.xaxis)
     axes.set(title=plot.get('title', ''), xlabel=plot.get('xlabel', ''), ylabel=plot.get('ylabel', ''))
     if len(plot['series']) > 1:
         axes.legend()

@@ -4,8 +4,8 @@ import hashlib
 import json
 from typing import NamedTuple
 
+from ssljax import checks, methods, ways
 from ssljax import config as configs
-from ssljax import methods, ways
 
 PRETRAINED = 'pretrained'  # the folder of the pretrainings
 
@@ -94,6 +94,7 @@ def _cell(config, point, name, changes, labels, way, seed) -> Cell:
     c, base = config.copy_and_resolve_references(), configs.base()
     c.unlock()
     c.update_from_flattened_dict(changes | point | {'data.labels': point.get('data.labels', labels)})
+    checks.choice(c.data)
     origin = configs.variant(c, way)[0]
     c.update(name='cell', seeds=(seed,), published=(), study=base.study, tuning=base.tuning)
     c.variants = tuple(v for v in c.variants if v[0] == way)
@@ -130,6 +131,8 @@ def _pretraining(c, seed) -> Job:
 def digest(config) -> str:
     """16 hex digits of the SHA-256 of a config; where data and compiled steps are kept does not enter."""
     plain = configs.to_dict(config)
+    if plain['data']['choose'] == 'typical_oracle':
+        plain['data']['choose'] = 'typical'  # its name where a study was begun earlier
     for field in ('data_dir', 'manual_dir', 'path', 'cache'):
         plain['data'].pop(field)
     for field in ('log_every', 'save_every', 'steps_per_call'):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ssljax.report.words import WAYS, count_of, way_title
 from ssljax.stats import BASELINE, is_number
 
-INTEGERS = ('labeled', 'classes', 'seed', 'steps', 'images')
+INTEGERS = ('labeled', 'classes', 'seed', 'steps', 'images', 'test_images')
 FLOATS = (
     'per_class', 'val_top1', 'test_top1', 'test_top5', 'best_on_test', 'seconds', 'images_per_second',
     'pretrain_seconds',

@@ -1,13 +1,12 @@
 """The figures of a study: accuracy over labels, and what each change of an ablation does."""
 
-import io
 import itertools
 
 import numpy as np
-from matplotlib import ticker
 
 from ssljax import files
-from ssljax.report.draw import WAY_COLORS, new_figure, shorten, style
+from ssljax.report.canvas import ticker
+from ssljax.report.draw import WAY_COLORS, labelled, new_figure, saved, shorten, style
 from ssljax.report.plots import draw_differences, draw_spread
 from ssljax.report.words import is_number, number
 from ssljax.stats import spread
@@ -86,9 +85,10 @@ def draw_lines(axes, curves, look, at, name, within=(-np.inf, np.inf)):
         ends = [[100 * one[end] if one['std'] is not None else np.nan for one in curve.values()] for end in ENDS]
         ends = np.clip(np.array(ends), *within)
         color, marker, dashes = look[series]
+        label = labelled(shorten(name(series), 44))
         line = axes.errorbar(
             np.array(list(curve)) * 2**shift, mean, yerr=np.abs(ends - mean), color=color, lw=1.6, ls=dashes,
-            marker=marker, ms=6.5, mec='white', mew=0.6, elinewidth=1, capsize=2.5, label=shorten(name(series), 44),
+            marker=marker, ms=6.5, mec='white', mew=0.6, elinewidth=1, capsize=2.5, label=label,
         )  # fmt: skip
         drawn.append(line)
         seen += [*ends.ravel()[np.isfinite(ends.ravel())]]
@@ -179,7 +179,6 @@ def published_at(entries, curves, classes) -> list[tuple]:
 
 def write_svg(figure, path) -> None:
     """Writes a figure as an SVG file, whole or not at all; the same figure gives the same bytes."""
-    buffer = io.BytesIO()
     with style():
-        figure.savefig(buffer, format='svg', metadata={'Date': None})
-    files.write_atomically(path, buffer.getvalue())
+        content = saved(figure, 'svg')
+    files.write_atomically(path, content)

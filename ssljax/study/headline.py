@@ -1,7 +1,8 @@
 """What a study found, in a few sentences."""
 
+from ssljax.report.compare import by_images
 from ssljax.report.words import count_of, interval, number, p_value, percent
-from ssljax.stats import BASELINE, spread
+from ssljax.stats import BASELINE, enough, spread
 from ssljax.study import curve, paired
 from ssljax.study.curve import budgets, title
 
@@ -27,7 +28,8 @@ def headline(study, found) -> str:
         saying += f', and was clearly behind at {listed(behind)} a class' if behind else ''
         unclear = [budget for budget in own if budget not in ahead + behind]
         saying += f'; no clear difference at {listed(unclear)}' if unclear else ''
-        return f'{saying}.{saved(series, found, ahead, name)}'
+        most_of = spread(study.curves[series][most].values())
+        return f'{saying}{by_images(most_of, test_images(study))}.{saved(series, found, ahead, name)}'
     most = max(own, key=lambda budget: own[budget]['mean'])
     if max(len(one['values']) for one in own.values()) < 2:
         up = sum(one['mean'] > 0 for one in own.values())
@@ -35,11 +37,23 @@ def headline(study, found) -> str:
             f'{title(series)} was ahead of {name} at {up} of {count} on the one seed run, so nothing can be tested; '
             f'at best with {describe(most, own[most])}.'
         )
+    if not any(enough(one) for one in own.values()):
+        up, seeds = sum(one['mean'] > 0 for one in own.values()), max(len(one['values']) for one in own.values())
+        return (
+            f'{title(series)} was ahead of {name} at {up} of {count} over {seeds} seeds, too few seeds to tell; at '
+            f'best with {describe(most, own[most])}.'
+        )
     lost = f' and clearly lost to it at {listed(behind)} a class' if behind else ''
     return (
         f'{title(series)} did not clearly beat {name} at any of {count}{lost}; it came out best with '
         f'{describe(most, own[most])}.'
     )
+
+
+def test_images(study):
+    """How many test images there are; None where the table does not say, or says several numbers."""
+    found = curve.values_of(study.rows, 'test_images')
+    return found[0] if len(found) == 1 else None
 
 
 def chosen(study, tests):
@@ -62,7 +76,7 @@ def describe(budget, one):
     inside = [f'{percent(one, sign=True)} points']
     if one['low'] is not None:
         inside.append(f'95% interval {interval(one, sign=True)}')
-    if one['p_holm'] is not None:
+    if one['p_holm'] is not None and enough(one):
         p = p_value(one['p_holm'])
         inside.append(f'p {p if one["p_holm"] < 0.001 else f"= {p}"} by Holm')
     return f'{count_of_labels(budget)} a class ({", ".join(inside)})'
@@ -112,6 +126,11 @@ def change(study) -> str:
     which = 'the largest of them' if clear else 'the largest difference'
     if max(len(one['values']) for one in found.values()) < 2:
         return f'The largest difference that a change made, on one seed: {title(series)} with {describe(budget, one)}.'
+    if not any(enough(one) for one in found.values()):
+        return (
+            f'The largest difference that a change made, over too few seeds to tell: {title(series)} with '
+            f'{describe(budget, one)}.'
+        )
     return (
         f'Of {count_of(len(found), "comparison")} of a change with its base, {helped} clearly helped and '
         f'{len(clear) - helped} clearly hurt; {which}: {title(series)} with '

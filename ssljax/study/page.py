@@ -5,7 +5,7 @@
 import sys
 from pathlib import Path
 
-from ssljax import files
+from ssljax import console, files
 from ssljax.report.draw import style
 from ssljax.report.markup import CSS, text
 from ssljax.report.page import contents
@@ -97,12 +97,13 @@ def render(study, plots, name) -> str:
 
 
 def main(argv) -> int:
+    console.prepare()
     if len(argv) != 1 or argv[0].startswith('-'):
         print('usage: python -m ssljax.study.page DIR', file=sys.stderr)
         return 2
     try:
         print(write(argv[0]))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

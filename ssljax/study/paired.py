@@ -44,5 +44,5 @@ def _compared(curves, others):
 
 
 def is_clear(difference) -> bool:
-    """Whether the corrected p-value is below 0.05."""
-    return difference['p_holm'] is not None and difference['p_holm'] < 1 - stats.LEVEL
+    """Whether it is called a difference: over three seeds or more, with a corrected p-value below 0.05."""
+    return stats.is_clear(difference)

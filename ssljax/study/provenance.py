@@ -15,6 +15,7 @@ def provenance(study):
     lines = [['Cells', number(len(rows))], ['Seeds', ', '.join(str(seed) for seed in sorted(values_of(rows, 'seed')))]]
     for column, name in (
         ('study', 'Study'), ('hash_train', 'Hash of the training images'), ('hash_test', 'Hash of the test images'),
+        ('test_images', 'Test images'),
         ('classes', 'Classes'), ('device', 'Device'), ('versions', 'Versions'), ('protocol', 'Protocol'),
     ):  # fmt: skip
         lines += [[name, f'{value}{of_cells(rows, column, value)}'] for value in values_of(rows, column)]
@@ -23,7 +24,8 @@ def provenance(study):
         [['Finished', finished[0] if len(finished) == 1 else f'{finished[0]} to {finished[-1]}']] if finished else []
     )
     seconds = [row['seconds'] for row in rows if is_number(row.get('seconds'))]
-    lines += [['Time of all cells, without pretraining', duration(sum(seconds))]] if seconds else []
+    time = 'Time of all cells (of the last process of each), without pretraining'
+    lines += [[time, duration(sum(seconds))]] if seconds else []
     config = '\n'.join(
         f'{name} = {json.dumps(value, ensure_ascii=False)}' for name, value in flatten(about.get('config') or {})
     )

@@ -17,8 +17,8 @@ COLUMNS = {
     'per_class': float, 'classes': int, 'seed': int, 'val_top1': float, 'test_top1': float, 'test_top5': float,
     'best_on_test': float, 'steps': int, 'images': int, 'seconds': float, 'images_per_second': float,
     'together': int, 'pretrain_seconds': float, 'protocol': str, 'hash_train': str, 'hash_test': str,
-    'hash_labeled': str, 'hash_val': str, 'hash_unlabeled': str, 'config': str, 'device': str, 'versions': str,
-    'finished': str,
+    'test_images': int, 'hash_labeled': str, 'hash_val': str, 'hash_unlabeled': str, 'config': str, 'device': str,
+    'versions': str, 'finished': str,
 }  # fmt: skip
 # That differ when done again.
 TIMED = ('seconds', 'images_per_second', 'together', 'pretrain_seconds', 'versions', 'finished')
@@ -54,9 +54,10 @@ def row(cell, run, record: dict, pretrained: dict | None) -> dict:
         'images_per_second': way['images_per_second'],
         'together': way.get('together', 1),
         'pretrain_seconds': pretrained and pretrained['pretrain_seconds'],
-        'protocol': result.protocol(run.config, record, source),
+        'protocol': result.protocol(cell.job.config, record, source, cell=True),
         'hash_train': source.train.digest(),
         'hash_test': source.test.digest(),
+        'test_images': len(source.test),
         'hash_labeled': parts['labeled']['hash'],
         'hash_val': source.val.digest() if source.val is not None else parts['val']['hash'],
         'hash_unlabeled': parts['unlabeled']['hash'],

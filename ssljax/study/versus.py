@@ -1,5 +1,6 @@
 """The sections of a study's page that compare: what is clear, label savings, paired tests, the ablation."""
 
+from ssljax import stats
 from ssljax.report.markup import grid, paragraph, section
 from ssljax.report.table import compared
 from ssljax.report.words import count_of, number, percent
@@ -21,12 +22,12 @@ def verdicts(study):
                 side = ('ahead' if difference['mean'] > 0 else 'behind') if clear else 'open'
                 cells[side].append(number(budget, 3))
         rows.append([title(series), *(', '.join(cell) or 'nowhere' for cell in cells.values())])
-    if not any(len(difference['values']) > 1 for difference in found.values()):
+    if not any(stats.enough(difference) for difference in found.values()):
         return ''
     caption = (
         f'Labels a class at which each was clearly ahead of "{study.reference_title()}", clearly '
-        "behind, or neither, on test top-1: clear is p < 0.05 of the paired t-test by Holm's correction for "
-        f'{count_of(len(study.tests), "comparison")}.{study.protocol}'
+        "behind, or neither, on test top-1: clear is p < 0.05 of the paired t-test, on at least three seeds, by Holm's "
+        f'correction for {count_of(len(study.tests), "comparison")}.{study.protocol}'
     )
     return grid(['', 'clearly ahead at', 'clearly behind at', 'not clear at'], rows, caption, wide=(1, 2, 3))
 
@@ -90,6 +91,11 @@ def differences_of(found):
     """What the columns of a table of differences are."""
     if max((len(one['values']) for one in found.values()), default=0) < 2:
         return 'in points of test top-1, on the same seed: one seed, so no interval and no test.'
+    if not any(stats.enough(one) for one in found.values()):
+        return (
+            'paired by seed, in points of test top-1: mean ± sample standard deviation and the 95% interval of the '
+            f'mean; no p, for a test needs at least {stats.FEWEST} seeds.'
+        )
     return (
         'paired by seed, in points of test top-1: mean ± sample standard deviation, the 95% interval of the mean, and '
         "the two-sided p of the paired t-test, by Holm's correction for "

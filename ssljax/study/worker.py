@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssljax import config as configs
-from ssljax import experiment, files, guard, preempt, provenance
+from ssljax import experiment, files, guard, preempt, protocol, provenance
 from ssljax.data import sources
 from ssljax.log import clock
 from ssljax.study import batch, sweep, table
@@ -230,10 +230,6 @@ def _describe(config, directory: Path, planned: list[Cell]) -> None:
         'reference': config.study.reference,
         'published': [dict(zip(('what', 'value', 'setting', 'source', 'labels'), p)) for p in config.published],
         'planned': len(planned),
-        'protocol': (
-            'Weights were chosen on validation; the test split was read once a cell, by those weights. Label sets of '
-            'one seed are nested, and the same for all ways. A pretraining sees all training images but validation, '
-            'without labels, once a seed, and is shared by all label budgets.'
-        ),
+        'protocol': protocol.of_study(config, [cell.point for cell in planned]),
     }
     files.write_json(directory / 'study.json', about)

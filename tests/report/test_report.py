@@ -161,7 +161,7 @@ def make_run(folder, *, k=10, n=25, channels=1, side=12, images=None, labels=Non
 
 def read_page(folder):
     page = report.write(folder).read_text(encoding='utf-8')
-    assert self_contained(page)
+    assert self_contained(page) and 'could not be drawn' not in page
     return page
 
 
@@ -253,7 +253,7 @@ def test_one_seed_and_no_pretraining(tmp_path):
 
 
 def test_an_unknown_way_and_stage_keep_their_names(tmp_path):
-    make_run(tmp_path, seeds=2)
+    make_run(tmp_path)
     result = json.loads((tmp_path / 'result.json').read_text())
     for seed in result['seeds']:
         seed['ways']['fixmatch_x'] = dict(seed['ways']['finetune'], val={'top1': 0.99})
@@ -271,6 +271,20 @@ def test_headline_is_honest():
     tie = make_result(seeds=2)
     tie['summary']['versus_scratch'] = {way: stats([0.01, -0.01]) for way in WAYS}
     assert 'did not differ clearly: +0.00 ± 1.41 points' in headline(tie)
+
+
+@pytest.mark.parametrize('seeds', [1, 2, 3])
+def test_only_three_seeds_beat(tmp_path, seeds):
+    result = make_run(tmp_path, seeds=seeds, gain=0.1)
+    values = [0.1, 0.1001, 0.0999][:seeds]
+    result['summary']['versus_scratch'] = {way: stats(values) for way in WAYS if way != 'scratch'}
+    (tmp_path / 'result.json').write_text(json.dumps(result))
+    said, page = headline(result), plain(read_page(tmp_path))
+    assert '10,000 test images, whose number alone leaves' in said and '(Wilson)' in page
+    assert '10,000 test images (standard error' in report.table(result)
+    for text in (said, page, report.table(result)):
+        assert ('beat' in text) == (seeds == 3) and ('too few seeds to tell' in text) == (seeds < 3)
+    assert ('p, Holm' in page) == (seeds == 3)
 
 
 def test_table():

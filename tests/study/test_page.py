@@ -160,6 +160,18 @@ def test_errors_reach_the_terminal(tmp_path, capsys):
     assert page.main([]) == 2
 
 
+def test_two_seeds_are_too_few_to_tell(tmp_path):
+    rows = [row for row in rows_of() if row['seed'] < 2]
+    for row in rows:
+        if row['way'] != 'scratch':
+            row['test_top1'] += 0.2
+    found = write(tmp_path, [row | {'test_images': 1000} for row in rows])
+    assert 'too few seeds to tell' in found and 'needs at least 3 seeds' in found
+    assert ' beat ' not in found and 'p, Holm' not in found and 'Labels a class at which' not in found
+    three = write(tmp_path, [row | {'test_images': 1000} for row in rows_of()])
+    assert ' beat ' in three and 'on 1,000 test images, whose number alone leaves' in three
+
+
 def test_it_says_what_there_is_without_a_comparison(tmp_path):
     rows = [row('fixmatch', budget, 0, 0.6, point=point) for budget in (4, 16) for point in ('a=1', 'a=2')]
     assert 'FixMatch, a=1 reached 60.00 % top-1 on the test set with 16 labels a class' in write(tmp_path, rows)

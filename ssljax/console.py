@@ -1,0 +1,59 @@
+"""What a command prints never ends it: not in an encoding without its signs, nor where nobody reads any more."""
+
+import codecs
+import os
+import sys
+
+_PLAIN = {'±': '+/-', '–': '-', '—': '-', '−': '-', '…': '...', '·': '|', '×': 'x', '✓': 'v', '✗': 'x', 'µ': 'u'}
+
+
+def prepare() -> None:
+    """Makes stdout and stderr safe to print to; every command calls it first.
+
+    A sign that the stream's encoding lacks is written with signs that it has ('+/-' for '±'), any other one as an
+    escape (a surrogate, too, as a file name that is not UTF-8 has them). Where the reader is gone, as after `| head
+    -1`, or the disk is full, what is printed is dropped and the command goes on.
+    """
+    codecs.register_error('ssljax', _replace)
+    for name in ('stdout', 'stderr'):
+        stream = getattr(sys, name)
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(errors='ssljax')
+        if stream is not None and stream is getattr(sys, f'__{name}__'):
+            setattr(sys, name, _Lasting(stream))
+
+
+def _replace(error):
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    found = error.object[error.start : error.end]
+    return ''.join(_PLAIN.get(sign) or sign.encode('ascii', 'backslashreplace').decode() for sign in found), error.end
+
+
+class _Lasting:
+    """A text stream that outlives its reader."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def write(self, text):
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._drop()
+            return len(text)
+
+    def flush(self):
+        try:
+            self._stream.flush()
+        except OSError:
+            self._drop()
+
+    def _drop(self):
+        """Sends what is buffered, and all that follows, nowhere."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)

@@ -1,0 +1,83 @@
+"""How long a run took, over all the processes that worked on it: WORKDIR/time.json."""
+
+import contextlib
+import datetime
+import time
+from pathlib import Path
+
+from ssljax import files
+
+
+def begin(workdir, now: float | None = None) -> None:
+    """Notes that a process begins to work on a run. One before that was killed ended when it last wrote a file. A run
+    that has its result is not made longer by another look at it."""
+    workdir, now = Path(workdir), time.time() if now is None else now
+    spans = _spans(workdir)
+    if _finished(workdir) and not spans:
+        spans = [_finished(workdir)]
+        files.write_json(workdir / 'time.json', spans)
+    if _finished(workdir):
+        return
+    if spans and spans[-1][1] is None:
+        spans[-1][1] = max(spans[-1][0], min(now, _last_write(workdir)))
+    elif not spans and (workdir / 'config.json').exists():  # begun before the times were kept
+        began = min(now, (workdir / 'config.json').stat().st_mtime)
+        spans.append([began, began + _of_stages(workdir)])
+    files.write_json(workdir / 'time.json', [*spans, [now, None]])
+
+
+def end(workdir, now: float | None = None) -> None:
+    """Notes that this process has done its work, or stops."""
+    spans = _spans(workdir)
+    if spans and spans[-1][1] is None:
+        spans[-1][1] = max(spans[-1][0], time.time() if now is None else now)
+        with contextlib.suppress(OSError):  # it must not hide why the run stops
+            files.write_json(Path(workdir) / 'time.json', spans)
+
+
+def total(workdir, now: float | None = None) -> tuple[float, float]:
+    """(when the first process began, in seconds since 1970; the seconds that all of them took, until now)."""
+    now = time.time() if now is None else now
+    spans = _spans(workdir) or [[now, now]]
+    return spans[0][0], sum(max(0.0, (now if end is None else end) - begin) for begin, end in spans)
+
+
+def _spans(workdir) -> list:
+    """[[begin, end or None], ...]; [] without the file, or where it is damaged: the time is no reason to end a run."""
+    try:
+        found = files.read_json(Path(workdir) / 'time.json') or []
+        return [[float(begin), None if end is None else float(end)] for begin, end in found]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _finished(workdir: Path):
+    """[begin, end] as result.json has them; None where the run has not ended."""
+    try:
+        found = files.read_json(workdir / 'result.json')
+        began = datetime.datetime.fromisoformat(found['started']).timestamp()
+        return [began, began + float(found['seconds'])]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _last_write(workdir: Path) -> float:
+    times = [0.0]
+    for path in workdir.rglob('*'):
+        try:
+            if path.name != '.lock':  # the process that begins has just written that
+                times.append(path.stat().st_mtime)
+        except OSError:
+            continue
+    return max(times)
+
+
+def _of_stages(workdir: Path) -> float:
+    """The seconds of the stages that have ended."""
+    seconds = 0.0
+    for path in workdir.glob('seed*/*/done.json'):
+        try:
+            seconds += float(files.read_json(path)['seconds'])
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+    return seconds

@@ -1,0 +1,217 @@
+"""What a run did, in words: each sentence is of what the config and the records say, and no more."""
+
+from ssljax import config as configs
+from ssljax import methods, stats
+from ssljax.ways import PRETRAINED, needs_pretraining
+
+WHAT = {
+    'random_frozen': 'a head on random features',
+    'frozen': 'a head on frozen features',
+    'scratch': 'all weights from scratch',
+    'finetune': 'all weights in fine-tuning',
+    'two_stage': 'all weights after the frozen run (two-stage)',
+}
+
+
+def protocol(config, records, source, cell: bool = False) -> str:
+    """The protocol of a run.
+
+    Args:
+      config: the run's, with what was tuned.
+      records: its seeds' records, or that of one seed.
+      source: the data.
+      cell: whether it is one of a study, which has pretrained the backbone, and whose rows are to read alike.
+    """
+    records = [records] if isinstance(records, dict) else list(records)
+    sentences = [
+        labelled(config, records, source), validation(config, records, source), unlabelled(config, source),
+        pretrained(config, records, cell), chosen(config, records), test(config, records, source, cell),
+        trained(config, records),
+    ]  # fmt: skip
+    return ' '.join(sentence for sentence in sentences if sentence)
+
+
+def labelled(config, records, source) -> str:
+    """How many labelled images, and how they were chosen."""
+    data, counts = config.data, [record['partition']['labeled']['count'] for record in records]
+    amount = f'{_range(counts)} labelled images ({data.labels!r})'
+    if data.labels.startswith('list:'):
+        how = 'named by the list, the same for each seed'
+    elif data.labels.strip() == 'all' and source.val is not None:
+        how = 'all that have a label, the same for each seed'
+    elif data.labels.strip() == 'all':
+        how = f'all that validation leaves, which is {_anew(config)}'
+    elif oracle(data):
+        how = (
+            'the most typical of each class, chosen by an oracle that reads the class of every training image, which '
+            f'nobody with unlabelled images can; {_anew(config, "chosen")}'
+        )
+    elif data.choose == 'typical':
+        how = f'the most typical, chosen without a look at their labels; {_anew(config, "chosen")}'
+    else:
+        how = f'stratified by class, {_anew(config)}'
+    lacking = max(sum(not n for n in record['partition']['labeled'].get('per_class') or ()) for record in records)
+    lacking = f' Up to {lacking} of {len(source.classes)} classes have no labelled image.' if lacking else ''
+    return f'{amount}, {how}.{lacking}'
+
+
+def oracle(data) -> bool:
+    """Whether the labelled images were chosen by their class; `typical` was an oracle before it had the name."""
+    asked = dict(choose=data.choose, labels=data.labels)
+    configs.renamed(asked)
+    return asked['choose'] == 'typical_oracle' and asked['labels'].strip().endswith('/class')
+
+
+def _anew(config, done: str = 'drawn') -> str:
+    return f'{done} anew for each seed' if len(config.seeds) > 1 else f'{done} with the seed'
+
+
+def validation(config, records, source) -> str:
+    """Where the validation images are from."""
+    if source.val is not None:
+        unused = ' (data.val is not used)' if config.data.val != configs.base().data.val else ''
+        return f'{len(source.val):,} validation images, which the source brings{unused}: the same for each seed.'
+    count = _range([record['partition']['val']['count'] for record in records])
+    return (
+        f'{count} validation images, labelled besides, taken from the training images, stratified by class, '
+        f'{_anew(config)}.'
+    )
+
+
+def unlabelled(config, source) -> str:
+    """What limits or adds to the images without labels."""
+    said = []
+    if config.data.pool:
+        said.append(f'Of the other training images {config.data.pool:,} are used, without labels (data.pool).')
+    if source.unlabeled is not None:
+        said.append(f'{len(source.unlabeled):,} further images came without labels.')
+    return ' '.join(said)
+
+
+def pretrained(config, records, cell=False) -> str:
+    """How the backbone was pretrained, or where it is from."""
+    found = [record['pretrain'] for record in records if record.get('pretrain')]
+    if not found:
+        return ''
+    if config.transfer.checkpoint:
+        unknown = '' if cell else '; which images it has seen is not checked here'
+        return f'The pretrained backbone ({found[0].get("method")}) is that of {config.transfer.checkpoint}{unknown}.'
+    steps, images = (_range([entry[k] for entry in found if entry.get(k) is not None]) for k in ('steps', 'images'))
+    return (
+        f'Pretrained by {found[0]["method"]} for {steps} steps of {config.pretrain.batch_size} on {images} images '
+        'without labels; the last weights are used.'
+    )
+
+
+def chosen(config, records) -> str:
+    """What validation decides."""
+    said, ways = [], [way for record in records for way in record['ways']]
+    if ways:
+        said.append('Of each way the weights of the evaluation with the best validation accuracy are kept.')
+        patient = [w for w in dict.fromkeys(ways) if _cfg(config, w)[1].patience]
+        if patient:
+            said.append(f'Validation also ends {", ".join(patient)} early, by transfer or semi patience.')
+    if any(record.get('probe') for record in records):
+        said.append("Validation chooses the linear probe's layer and regularisation.")
+    if config.tune:
+        said.append(
+            f'What tuning changed was chosen before, on validation images of seed {config.seeds[0]} (tuning/).'
+        )
+    return ' '.join(said)
+
+
+def test(config, records, source, cell=False) -> str:
+    """Where the test images are from, how often they were looked at, and what their number leaves open."""
+    count = len(source.test)
+    carved = getattr(source.test, 'images', None) is getattr(source.train, 'images', source)
+    origin = f', set aside from the training images ({config.data.test!r}, the same for each seed),' if carved else ''
+    text = f'The test split of {count:,} images{origin} '
+    if config.evaluate.best_on_test:
+        text += (
+            'was read at every evaluation of training (best_on_test), which chose nothing but the figure "best on '
+            'test", and once more after all training.'
+        )
+    else:
+        text += f'was read once{" a seed" * (len(records) > 1)}, after all training.'
+    tests = [entry.get('test') or {} for record in records for entry in record['ways'].values()]
+    best = max((found['top1'] for found in tests if stats.is_number(found.get('top1'))), default=None)
+    if not cell and (known := stats.of_images(best, count)):
+        text += (
+            f' Their number alone gives an accuracy of {100 * best:.1f} % a standard error of '
+            f'{100 * known["error"]:.2f} points, beside the spread over seeds.'
+        )
+    return text
+
+
+def trained(config, records) -> str:
+    """Every way with its steps and batch."""
+    ways = dict.fromkeys(way for record in records for way in record['ways'])
+    parts = [_way(config, way, [r['ways'][way] for r in records if way in r['ways']]) for way in ways]
+    return f'Trained: {"; ".join(parts)}.' if parts else ''
+
+
+def _way(config, way: str, entries: list) -> str:
+    origin, changed = configs.variant(config, way)
+    joint, cfg = _cfg(config, way)
+    steps = _range([entry['steps'] for entry in entries if entry.get('steps') is not None])
+    name = WHAT.get(way, way)
+    if origin != way:
+        fields = next(fields for label, _, fields in config.variants if label == way)
+        name = f'{way} ({origin} with {", ".join(f"{field}={value!r}" for field, value in fields)})'
+    size = f'{changed.semi.batch_size} unlabelled images beside labelled ones'
+    if not joint:
+        size = f'{changed.transfer.batch_size} images'
+    text = f'{name} for {steps} steps of {size}'
+    if joint and changed.semi.start == 'scratch':
+        text += ', from the weights of training from scratch'
+    elif joint and changed.semi.start == 'pretrained':
+        text += ', from the pretrained backbone'
+    elif origin != way and origin in PRETRAINED and needs_pretraining(config, way):
+        text += ', from the pretrained backbone'
+    generations = changed.semi.noisy_student.generations if origin == 'noisy_student' else 1
+    return text + (f', each of {generations} generations' if generations > 1 else '')
+
+
+def _cfg(config, way: str):
+    """(whether a way trains on labelled and unlabelled images at once, the part of the config of its last stage)."""
+    origin, changed = configs.variant(config, way)
+    if origin in methods.SEMI:
+        return True, changed.semi
+    stage = {'random_frozen': 'frozen', 'two_stage': 'second'}.get(origin, origin)
+    return False, changed.transfer[stage]
+
+
+def _range(numbers: list) -> str:
+    """'1,000', or '300 to 500' where seeds differ."""
+    if not numbers:
+        return 'an unknown number of'
+    low, high = min(numbers), max(numbers)
+    return f'{low:,}' if low == high else f'{low:,} to {high:,}'
+
+
+def of_study(config, points=()) -> str:
+    """What holds of every cell of a study."""
+    swept = {field for point in points for field in point}
+    budgets = list(config.study.labels) or [config.data.labels]
+    if config.evaluate.best_on_test:
+        read = 'read at every evaluation for the figure "best on test", and once a cell by those weights'
+    else:
+        read = 'read once a cell, by those weights'
+    said = [f'Weights were chosen on validation; the test split was {read}.']
+    kinds = {'class' if b.endswith('/class') else 'list' if b.startswith('list:') else 'total' for b in budgets}
+    same = not any(field.startswith('data.') for field in swept)
+    sets = ['nested'] if len(budgets) > 1 and kinds in ({'class'}, {'total'}) and config.data.choose == 'random' else []
+    sets += ['the same for all ways'] if same else []
+    if sets:
+        said.append(f'Label sets of one seed are {", and ".join(sets)}.')
+    if oracle(config.data) or config.data.choose == 'typical_oracle':
+        said.append('They are chosen by an oracle that reads the class of every training image.')
+    if any(needs_pretraining(config, way) for way in config.transfer.ways):
+        if config.transfer.checkpoint:
+            said.append(f'The pretrained backbone is that of {config.transfer.checkpoint}.')
+        else:
+            limited = config.data.pool or 'data.pool' in swept
+            seen = 'the images that data.pool leaves it' if limited else 'all training images but validation'
+            shared = '' if limited or 'list' in kinds else ', and is shared by all label budgets'
+            said.append(f'A pretraining sees {seen}, without labels, once a seed{shared}.')
+    return ' '.join(said)

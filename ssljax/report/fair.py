@@ -1,0 +1,97 @@
+"""What must agree between two runs before a result of one is held against a control of the other."""
+
+from ml_collections import ConfigDict
+
+from ssljax import config as configs
+from ssljax.report.compare import pick, seeds_of
+from ssljax.report.words import shown
+
+# Of result.json: the images and the classes.
+RESULT = ('data.hashes.train', 'data.hashes.test', 'data.classes', 'data.shape', 'data.counts.test')
+# Of each seed: which images have labels, and which choose the weights.
+SEED = ('partition.labeled.hash', 'partition.val.hash')
+# Of the config where a result has no hashes of its images: all that decides which they are.
+UNHASHED = (
+    'data.source', 'data.image_size', 'data.channels', 'data.labels', 'data.choose', 'data.features', 'data.pool',
+    'data.val', 'data.test', 'data.unlabeled',
+)  # fmt: skip
+# Of the config, for training from scratch: parts with all their fields, or single fields. How long it takes is compared
+# in steps, for it can be written in several ways.
+SCRATCH = (
+    'backbone', 'transfer.layer', 'transfer.hidden', 'transfer.pool', 'transfer.augment', 'transfer.mixup',
+    'transfer.dropout', 'transfer.batch_size', 'transfer.scratch',
+)  # fmt: skip
+# Of the config, for what is measured on the features of random weights.
+RANDOM = ('backbone', 'transfer.layer', 'evaluate.probe_pool', 'evaluate.probe_l2', 'evaluate.knn')
+_DURATION = ('epochs', 'steps', 'examples')
+_NAMES = {
+    'data.hashes.train': 'training images', 'data.hashes.test': 'test images', 'partition.labeled.hash': 'label set',
+    'partition.val.hash': 'validation images', 'data.counts.test': 'number of test images',
+}  # fmt: skip
+
+
+def setting(result: dict, seed: dict, fields) -> dict:
+    """What decides the control of one seed of a run.
+
+    Args:
+      result: result.json.
+      seed: one of its seeds.
+      fields: SCRATCH or RANDOM.
+
+    Returns:
+      {field: value}; None for what the result does not say. Two runs may share a control of a seed where these are
+      equal.
+    """
+    config, found = result.get('config') or {}, {name: pick(result, *name.split('.')) for name in RESULT}
+    found |= {name: pick(seed, *name.split('.')) for name in SEED}
+    if None in (found['data.hashes.train'], found['partition.labeled.hash']):
+        found |= {name: pick(config, *name.split('.')) for name in UNHASHED}
+    for name in fields:
+        value = pick(config, *name.split('.'))
+        found |= _leaves(value, name) if isinstance(value, dict) else {name: value}
+    if fields is SCRATCH:
+        found = {name: v for name, v in found.items() if name not in [f'transfer.scratch.{d}' for d in _DURATION]}
+        found['steps'] = steps(result, seed)
+    return found
+
+
+def steps(result: dict, seed: dict):
+    """Steps of training from scratch: those that were taken or, in a run without it, those that the config gives it;
+    without a config that says so, those of fine-tuning, which trains all weights, too. None where nothing tells."""
+    taken = pick(seed, 'ways', 'scratch', 'steps')
+    patience = pick(result, 'config', 'transfer', 'scratch', 'patience')
+    if taken is not None and not patience:
+        return taken
+    images = pick(seed, 'partition', 'labeled', 'count')
+    try:
+        return configs.stage_steps(ConfigDict(result['config']), 'scratch', images)
+    except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError):
+        return taken if taken is not None else pick(seed, 'ways', 'finetune', 'steps')
+
+
+def differences(own: dict, other: dict) -> list[str]:
+    """In what two settings differ, steps and batch size first: ['2,000 steps of 64 against 500 of 128', ...]; []
+    where a control may be shared."""
+    apart = [name for name in {**own, **other} if own.get(name) != other.get(name)]
+    found, pace = [], ('steps', 'transfer.batch_size')
+    if set(pace) & set(apart):
+        (one, each), (two, other_each) = ([shown(of.get(name)) for name in pace] for of in (own, other))
+        found.append(f'{one} steps of {each} against {two} of {other_each}')
+    for name in apart:
+        if name in _NAMES:
+            found.append(f'another {_NAMES[name]}' if name == 'partition.labeled.hash' else f'other {_NAMES[name]}')
+        elif name not in pace:
+            found.append(f'{name} {shown(own.get(name))} against {shown(other.get(name))}')
+    return found
+
+
+def by_seed(result: dict, fields) -> dict:
+    """{seed: setting} of a run."""
+    return {seed.get('seed', i): setting(result, seed, fields) for i, seed in enumerate(seeds_of(result))}
+
+
+def _leaves(tree, prefix) -> dict:
+    found = {}
+    for name, value in tree.items():
+        found |= _leaves(value, f'{prefix}.{name}') if isinstance(value, dict) else {f'{prefix}.{name}': value}
+    return found

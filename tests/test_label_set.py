@@ -1,0 +1,73 @@
+"""Which images are labelled, and what that reads."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssljax import checkpoint, experiment, label_set
+from ssljax import config as configs
+from ssljax.data import partition as partitions
+from ssljax.study.cells import cells, digest
+
+
+@pytest.fixture
+def typical(config):
+    config.data.update(choose='typical', features='runs/x')
+    return config
+
+
+def test_typical_per_class_is_refused_under_that_name(typical):
+    with pytest.raises(ValueError, match='typical_oracle'):
+        configs.check(typical)
+    typical.data.choose = 'typical_oracle'
+    configs.check(typical)
+    typical.data.labels = '30'
+    with pytest.raises(ValueError, match='reads no labels'):
+        configs.check(typical)
+    typical.data.choose = 'typical'
+    configs.check(typical)
+    typical.study.labels = ('30', '4/class')
+    with pytest.raises(ValueError, match="data.labels='4/class'"):
+        cells(typical)
+
+
+def test_a_run_begun_under_the_old_name_goes_on_as_the_oracle(typical, tmp_path):
+    (tmp_path / 'config.json').write_text(json.dumps(configs.to_dict(typical)))
+    new = experiment.as_begun(typical, tmp_path)
+    assert new.data.choose == 'typical_oracle' and typical.data.choose == 'typical'
+    configs.check(new)
+    experiment.claim(new, tmp_path)
+    other = new.copy_and_resolve_references()
+    other.data.choose = 'random'
+    with pytest.raises(ValueError, match='another config'):
+        experiment.claim(other, tmp_path)
+    assert digest(new) == digest(typical), 'cells of a study that was begun so are found again'
+    assert experiment.as_begun(typical, tmp_path / 'new') is typical
+
+
+@given(st.integers(0, 5), st.sampled_from(['2', '6', '17', '50%', '100%']))
+@settings(derandomize=True, max_examples=30, deadline=None)
+def test_typical_reads_no_label(seed, budget):
+    random = np.random.default_rng(seed)
+    labels, seen = random.integers(0, 3, 40), []
+
+    def represent(rows, count):
+        seen.append(rows.tolist())
+        return rows[:count]
+
+    found = [
+        partitions.partition(given, 3, budget=budget, val='0', seed=seed, represent=represent).labeled
+        for given in (labels, random.permutation(labels), np.zeros(40, int))
+    ]
+    assert all(np.array_equal(found[0], other) for other in found) and seen[0] == seen[1] == seen[2]
+
+
+def test_a_backbone_trained_with_labels_is_no_typical_choice(typical, monkeypatch):
+    typical.data.labels = '30'
+    meta = {'stage': 'finetune', 'data': {'shape': [8, 8, 1]}}
+    monkeypatch.setattr(checkpoint, 'load_variables', lambda path: ({}, meta))
+    with pytest.raises(ValueError, match="the stage 'finetune', which was trained with labels"):
+        label_set._features(typical, None, None)
