@@ -22,7 +22,7 @@ from ssljax import (
 )
 from ssljax import config as configs
 from ssljax.data import partition as partitions
-from ssljax.data import sources
+from ssljax.data import readable, sources
 from ssljax.data.split import concat
 from ssljax.evals import watch
 from ssljax.methods import network
@@ -181,7 +181,9 @@ def train_seed(run: Run, seed: int) -> Seed:
 def seed_images(run: Run, seed: int) -> tuple:
     """(Partition, {'labeled', 'unlabeled', 'val': Split}) of one seed; raises ValueError without validation images."""
     rows = label_set.rows(run.config, run.source, run.represent, seed, run.workdir / f'seed{seed}')
-    labeled, val = run.source.train.take(rows.labeled), validation(run.source, rows)
+    labeled, val = readable.verified(run.source.train.take(rows.labeled)), validation(run.source, rows)
+    if not len(labeled):
+        raise ValueError(f'None of the {len(rows.labeled)} labelled images of seed {seed} can be decoded.')
     if not len(val):
         raise ValueError(
             f'data.val is {run.config.data.val!r}: validation chooses the weights, so it needs some images.'
@@ -207,13 +209,16 @@ def single_stage(run: Run, way: str, seed: int) -> dict:
 
 def validation(source, rows):
     """The validation Split: the source's own, or the rows carved from the training labels."""
-    return source.val if source.val is not None else source.train.take(rows.val)
+    return source.val if source.val is not None else readable.verified(source.train.take(rows.val))
 
 
 def unlabeled_images(source, rows):
     """All training images but validation, and the unlabelled folder's; no labels."""
     train = source.train.take(np.sort(np.concatenate([rows.labeled, rows.unlabeled])))
-    return (concat([train, source.unlabeled]) if source.unlabeled is not None else train).hide()
+    train = readable.settled(train)
+    if source.unlabeled is None:
+        return train.hide()
+    return concat([train, readable.settled(source.unlabeled)]).hide()
 
 
 def some(images, count: int, seed: int):
