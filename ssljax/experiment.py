@@ -17,6 +17,7 @@ from ssljax import (
     models,
     preempt,
     provenance,
+    recorded,
     result,
     ways,
 )
@@ -78,22 +79,22 @@ def claim(config, workdir: Path) -> None:
 
 
 def prepare(config, workdir, source, quiet: bool = False) -> Run:
-    """What all seeds share; raises ValueError where `workdir` was begun with other training images."""
+    """What all seeds share; raises ValueError where `workdir` was begun with other data."""
     mesh = make_mesh()
     for batch_size in (config[k].batch_size for k in ('pretrain', 'semi', 'transfer', 'evaluate')):
         check_batch(batch_size, mesh)
     meta = {
         'config': configs.to_dict(config),
-        'data': {'shape': list(source.shape), 'train': source.train.digest()},
+        'data': recorded.summary(config, source),
         'versions': provenance.versions(),
     }
     old = files.read_json(workdir / 'data.json')
-    if old is not None and old != meta['data']:
-        raise ValueError(
-            f'the training images of {config.data.source} are not those that {workdir} was begun with '
-            f'(sha256 {meta["data"]["train"][:12]}, was {old["train"][:12]}): restore them or give another --workdir.'
-        )
-    files.write_json(workdir / 'data.json', meta['data'])
+    if old is not None:
+        meta['data'] = recorded.check(old, meta['data'], source, workdir, config.data.source)
+    if old != meta['data']:
+        if not quiet:
+            recorded.keep(source, workdir)
+        files.write_json(workdir / 'data.json', meta['data'])
     known = {}
     if uses_pretraining(config):
         check_layers(config)

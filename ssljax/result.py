@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from ssljax import provenance, stats
+from ssljax import provenance, recorded, stats
 from ssljax.config import to_dict
 from ssljax.data import partition as partitions
 from ssljax.data import readable
@@ -36,7 +36,7 @@ def assemble(config, source, seeds: list[dict], began: float) -> dict:
       began: time.time() at the start of this process.
     """
     counts = _counts(seeds[0], source)
-    hashes = {'train': source.train.digest(), 'test': source.test.digest()}
+    hashes = {name: split.digest() for name, split in recorded.splits_of(source).items()}
     outcome = {
         'name': config.name,
         'command': provenance.command(),

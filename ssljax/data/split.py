@@ -147,6 +147,7 @@ class Split:
       images: the set the rows belong to: ArrayImages, JoinedImages or encoded.FileImages.
       rows: int64 [N], rows of `images`.
       labels: int32 [N], -1 where unknown.
+      contents: uint64 [N], a hash of each image, once `digest` was called.
       replaces: whether a corrupt image is replaced by another: only where all labels were hidden.
     """
 
@@ -154,7 +155,7 @@ class Split:
         self.images, self.replaces = images, replaces
         self.rows = np.arange(len(images)) if rows is None else np.asarray(rows, np.int64)
         self.labels = np.asarray(labels, np.int32)
-        self._compact = self._digest = None
+        self._compact = self._digest = self.contents = None
         if self.labels.shape != self.rows.shape:
             raise ValueError(
                 f'There must be one label per image, got labels of shape {list(self.labels.shape)} '
@@ -223,8 +224,11 @@ class Split:
         if self._digest is None:
             sha = hashlib.sha256(repr(self.shape).encode())
             sha.update(np.ascontiguousarray(self.labels, '<i4').tobytes())
-            for stamp in self.images.stamps(self.rows):
+            stamps = self.images.stamps(self.rows)
+            for stamp in stamps:
                 sha.update(stamp)
+            hashes = (stamp if len(stamp) == 32 else hashlib.sha256(stamp).digest() for stamp in stamps)
+            self.contents = np.frombuffer(b''.join(h[:8] for h in hashes), '<u8').astype(np.uint64)
             self._digest = sha.hexdigest()
         return self._digest
 
