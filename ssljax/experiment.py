@@ -22,8 +22,8 @@ from ssljax import (
     ways,
 )
 from ssljax import config as configs
+from ssljax.data import leaks, readable, sources
 from ssljax.data import partition as partitions
-from ssljax.data import readable, sources
 from ssljax.data.split import concat
 from ssljax.evals import watch
 from ssljax.methods import network
@@ -53,6 +53,7 @@ def _run(config, workdir: Path, began: float) -> dict:
 
         config = tune.tuned(config, workdir, source)
     state = prepare(config, workdir, source)
+    warnings = leaks_of(workdir, source)
     for seed in config.seeds:
         train_seed(state, seed)
     preempt.check()
@@ -60,10 +61,22 @@ def _run(config, workdir: Path, began: float) -> dict:
     from ssljax import report  # not at the top: matplotlib takes a second to import, and training needs none of it
 
     outcome = result.assemble(config, source, seeds, began)
+    outcome['data'] |= {'warnings': warnings} if warnings else {}
     files.write_json(workdir / 'result.json', outcome)
     print(report.table(outcome))
     print(f'\nReport: {report.write(workdir)}')
     return outcome
+
+
+def leaks_of(workdir: Path, source) -> list[str]:
+    """Warnings about the data; looked for once, printed, and kept in data.json."""
+    kept = files.read_json(workdir / 'data.json')
+    if 'warnings' not in kept:
+        kept['warnings'] = leaks.find(source)
+        for text in kept['warnings']:
+            print(f'warning: {text}', file=sys.stderr)
+        files.write_json(workdir / 'data.json', kept)
+    return kept['warnings']
 
 
 def claim(config, workdir: Path) -> None:

@@ -286,6 +286,16 @@ class FileImages:
 
         return [stamp(item) for item in enumerate(rows)]
 
+    def encoded(self, rows):
+        """The files' bytes, as they come; b'' for one that cannot be read."""
+        for number in self._order[rows]:
+            try:
+                yield self._files.read(number)
+            except MemoryError:
+                raise
+            except Exception:  # a damaged archive raises almost anything
+                yield b''
+
     def names(self, rows):
         """The files' names, with their path in the folder or archive."""
         return [self._files.names[n] for n in self._order[rows]]
