@@ -21,12 +21,13 @@ from ssljax import (
     models,
     preempt,
     provenance,
+    recorded,
     result,
     ways,
 )
 from ssljax import config as configs
+from ssljax.data import leaks, readable, sources
 from ssljax.data import partition as partitions
-from ssljax.data import sources
 from ssljax.data.split import concat
 from ssljax.data.summary import summary
 from ssljax.evals import watch
@@ -68,10 +69,12 @@ def _work(config, workdir: Path) -> dict:
 
         config = tune.tuned(config, workdir, source)
     state = prepare(config, workdir, source)
+    warnings = leaks_of(workdir, source)
     check_trained({seed: train_seed(state, seed).outcome() for seed in config.seeds})
     preempt.check()
     seeds = [evaluate_seed(state, seed) for seed in config.seeds]
     outcome = result.assemble(config, source, seeds, *elapsed.total(workdir))
+    outcome['data'] |= {'warnings': warnings} if warnings else {}
     files.write_json(workdir / 'result.json', outcome)
     show(outcome, workdir)
     return outcome
@@ -114,6 +117,17 @@ def check_trained(outcomes: dict[int, tuple]) -> None:
             guard.refuse(stopped, name, f'seed {seed} · {name}')
 
 
+def leaks_of(workdir: Path, source) -> list[str]:
+    """Warnings about the data; looked for once, printed, and kept in data.json."""
+    kept = files.read_json(workdir / 'data.json')
+    if 'warnings' not in kept:
+        kept['warnings'] = leaks.find(source)
+        for text in kept['warnings']:
+            print(f'warning: {text}', file=sys.stderr)
+        files.write_json(workdir / 'data.json', kept)
+    return kept['warnings']
+
+
 def claim(config, workdir: Path) -> None:
     """Stores the config in a new workdir, or in one in which nothing has been trained; refuses one in which another
     config has begun."""
@@ -143,14 +157,14 @@ def begun(workdir: Path) -> bool:
 def start_anew(workdir: Path) -> None:
     """Removes what a run leaves that ended before it had trained anything: its config, what it read, and the folders of
     its seeds, with their label sets."""
-    for name in ('config.json', 'data.json'):
+    for name in ('config.json', 'data.json', 'data.npz'):
         (workdir / name).unlink(missing_ok=True)
     for folder in workdir.glob('seed*'):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def prepare(config, workdir, source, quiet: bool = False) -> Run:
-    """What all seeds share; raises ValueError where `workdir` was begun with other training images."""
+    """What all seeds share; raises ValueError where `workdir` was begun with other data."""
     mesh = make_mesh()
     if source.val is not None and config.data.val != configs.base().data.val and not quiet:
         print(
@@ -162,16 +176,16 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         check_batch(batch_size, mesh)
     meta = {
         'config': configs.to_dict(config),
-        'data': {'shape': list(source.shape), 'train': source.train.digest()},
+        'data': recorded.summary(config, source),
         'versions': provenance.versions(),
     }
     old = files.read_json(workdir / 'data.json')
-    if old is not None and old != meta['data']:
-        raise ValueError(
-            f'the training images of {config.data.source} are not those that {workdir} was begun with '
-            f'(sha256 {meta["data"]["train"][:12]}, was {old["train"][:12]}): restore them or give another --workdir.'
-        )
-    files.write_json(workdir / 'data.json', meta['data'])
+    if old is not None and begun(workdir):
+        meta['data'] = recorded.check(old, meta['data'], source, workdir, config.data.source)
+    if old != meta['data']:
+        if not quiet:
+            recorded.keep(source, workdir)
+        files.write_json(workdir / 'data.json', meta['data'])
     known = {}
     if uses_pretraining(config):
         check_layers(config)
@@ -273,7 +287,9 @@ def train_seed(run: Run, seed: int) -> Seed:
 def seed_images(run: Run, seed: int) -> tuple:
     """(Partition, {'labeled', 'unlabeled', 'val': Split}) of one seed; raises ValueError without validation images."""
     rows = label_set.rows(run.config, run.source, run.represent, seed, run.workdir / f'seed{seed}')
-    labeled, val = run.source.train.take(rows.labeled), validation(run.source, rows)
+    labeled, val = readable.verified(run.source.train.take(rows.labeled)), validation(run.source, rows)
+    if not len(labeled):
+        raise ValueError(f'None of the {len(rows.labeled)} labelled images of seed {seed} can be decoded.')
     if not len(val):
         raise ValueError(
             f'data.val is {run.config.data.val!r}: validation chooses the weights, so it needs some images.'
@@ -299,13 +315,16 @@ def single_stage(run: Run, way: str, seed: int) -> dict:
 
 def validation(source, rows):
     """The validation Split: the source's own, or the rows carved from the training labels."""
-    return source.val if source.val is not None else source.train.take(rows.val)
+    return source.val if source.val is not None else readable.verified(source.train.take(rows.val))
 
 
 def unlabeled_images(source, rows):
     """All training images but validation, and the unlabelled folder's; no labels."""
     train = source.train.take(np.sort(np.concatenate([rows.labeled, rows.unlabeled])))
-    return (concat([train, source.unlabeled]) if source.unlabeled is not None else train).hide()
+    train = readable.settled(train)
+    if source.unlabeled is None:
+        return train.hide()
+    return concat([train, readable.settled(source.unlabeled)]).hide()
 
 
 def some(images, count: int, seed: int):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssljax import checkpoint, evaluate, files, say
 from ssljax.data import partition as partitions
-from ssljax.data import pick
+from ssljax.data import pick, readable
 from ssljax.evals import embed
 from ssljax.transfer import held_layers
 
@@ -43,9 +43,10 @@ def representative(config, source, mesh):
     features = functools.cache(lambda: _features(config, source, mesh))
 
     def choose(rows, count, seed):
-        x = features()[rows]
+        found = features()
+        rows = rows[~readable.is_bad(source.train.take(rows))]
         say.status(f'choosing {count} of {len(rows)} images to label')
-        return rows[pick.typical(x, count, seed)]
+        return rows[pick.typical(found[rows], count, seed)]
 
     return choose
 
@@ -68,4 +69,5 @@ def _features(config, source, mesh):
     layer = meta['config']['pretrain']['layer'] or backbone.layers[-1][0]
     print(f'features of {len(source.train)} images, to choose the labelled ones', file=sys.stderr)
     layers = evaluate.pooled_layers(backbone, 'avg')
-    return embed.outputs(layers, variables, source.train, batch_size=config.evaluate.batch_size, mesh=mesh)[layer]
+    shown = source.train.hide()  # a stream's corrupt images are only known once it was read
+    return embed.outputs(layers, variables, shown, batch_size=config.evaluate.batch_size, mesh=mesh)[layer]

@@ -5,19 +5,25 @@ import time
 
 import numpy as np
 
-from ssljax import provenance, stats
+from ssljax import provenance, recorded, stats
 from ssljax.config import to_dict
 from ssljax.data import partition as partitions
+from ssljax.data import readable
 from ssljax.protocol import protocol
 
 
 def sets(partition, source) -> dict:
     """{set: count, hash of the indices, images per class (of those with a known label)}."""
     out = {}
+    live = source.train.images.settled() if hasattr(source.train.images, 'settled') else True
     for name, rows in partition._asdict().items():
+        lost = readable.noted(source.train.take(rows))
+        if lost and (live or name != 'unlabeled'):  # those of a stream are replaced
+            rows = rows[~readable.is_bad(source.train.take(rows))]
         labels = source.train.labels[rows]
         per_class = np.bincount(labels[labels >= 0], minlength=len(source.classes))
         out[name] = {'count': len(rows), 'hash': partitions.digest(rows), 'per_class': per_class.tolist()}
+        out[name] |= {'unreadable': lost} if lost else {}
     return out
 
 
@@ -32,7 +38,7 @@ def assemble(config, source, seeds: list[dict], began: float, seconds: float | N
       seconds: that all its processes took; by default those since `began`.
     """
     counts = _counts(seeds[0], source)
-    hashes = {'train': source.train.digest(), 'test': source.test.digest()}
+    hashes = {name: split.digest() for name, split in recorded.splits_of(source).items()}
     outcome = {
         'name': config.name,
         'command': provenance.command(),
@@ -47,12 +53,30 @@ def assemble(config, source, seeds: list[dict], began: float, seconds: float | N
             'classes': list(source.classes),
             'counts': counts,
             'hashes': hashes,
+            **_left_out(source),
         },
-        'protocol': protocol(config, seeds, source),
+        'protocol': protocol(config, seeds, source) + _left_out_words(source),
         'published': [dict(zip(('what', 'value', 'setting', 'source'), p)) for p in config.published],
         'seeds': seeds,
     }
     return outcome | summarise(seeds, config.get('variants', ()))
+
+
+def _left_out(source) -> dict:
+    """{'unreadable': {split: count and first names}, 'unknown_labels': {split: count}}, without what is empty."""
+    splits = {'train': source.train, 'unlabeled': source.unlabeled} | (source.listed or {})
+    lost = {name: found for name, split in splits.items() if split is not None and (found := readable.noted(split))}
+    return ({'unreadable': lost} if lost else {}) | ({'unknown_labels': source.unknown} if source.unknown else {})
+
+
+def _left_out_words(source) -> str:
+    found = _left_out(source)
+    lost = found.get('unreadable', {}).items()
+    parts = [f'{entry["count"]} {name} images could not be decoded' for name, entry in lost]
+    parts += [f'{count} {name} images have no known label' for name, count in found.get('unknown_labels', {}).items()]
+    if not parts:
+        return ''
+    return f' Left out of every evaluation: {"; ".join(parts)}.'
 
 
 def _counts(record: dict, source) -> dict:

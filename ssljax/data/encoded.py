@@ -17,9 +17,9 @@ _LARGE = 8 << 20  # bytes of files that take longer to decode than processes to 
 class FileImages:
     """Images that are decoded when they are read, or once and for all by `array` or `decode_all`.
 
-    A corrupt image that was not dropped by `decode_all` (a set that is streamed is not decoded in advance)
-    is replaced by the next image with the same label when `corrupt` is 'skip': the batch keeps its shape and
-    each label stays right, at the price of one image that appears twice. Each is named in a warning, once.
+    When `corrupt` is 'skip', `read` replaces a corrupt image by the next one with the same label: a stream of
+    unlabelled images keeps the shape of its batches, at the price of one image that appears twice. `exact` never does;
+    what is evaluated or has labels is read by it (readable.py). Each corrupt image is named in a warning, once.
 
     Args:
       files: Files.
@@ -37,8 +37,8 @@ class FileImages:
         self._files, self._order, self._labels = files, np.asarray(order, np.int64), np.asarray(labels)
         self._fit = size, channels
         self._corrupt, self._like = corrupt, like
-        self._named, self._array, self._decoded = set(), None, None
-        self._crcs = {}
+        self._named, self._array, self._decoded, self._whole = set(), None, None, False
+        self._crcs, self._bad, self._good = {}, {}, np.zeros(len(self._order), bool)
         # Threads would wait for Python's lock: small files are decoded faster by one thread than by two.
         large = sum(files.sizes[n] for n in self._order) >= _LARGE
         self.readers = decoders.number() if large else 1
@@ -96,6 +96,7 @@ class FileImages:
         image = self._decode(row)
         if not isinstance(image, Exception):
             return image
+        self._bad[int(row)] = str(image)
         if error := self._refused(row, image):
             raise error
         same = np.flatnonzero(self._labels == self._labels[row])
@@ -119,6 +120,62 @@ class FileImages:
             images[i] = self._one(rows[i])
         return images
 
+    def exact(self, rows):
+        """As `read`, but no image stands for another.
+
+        Raises:
+          ValueError: one of them cannot be decoded.
+        """
+        images = self.attempt(rows)
+        for row in np.asarray(rows).tolist() if self._bad else ():
+            if row in self._bad:
+                raise ValueError(
+                    f'The image {self._files.names[self._order[row]]!r} cannot be decoded ({self._bad[row]}): restore '
+                    'or remove it; no other image may stand for it.'
+                )
+        return images
+
+    def attempt(self, rows):
+        """uint8 [n, H, W, C], 0 where an image is corrupt; `bad` then has it.
+
+        Raises:
+          ValueError: an image is corrupt and `corrupt` is 'refuse'.
+        """
+        rows = np.asarray(rows)
+        if self._array is not None:
+            return self._array[rows]
+        if self._decoded is not None:
+            return np.take(self._decoded.pixels, rows, 0)
+        images = np.zeros((len(rows), *self.shape), np.uint8)
+        left = set(np.asarray(self._decode_apart(rows, images)).tolist())
+        for i, row in enumerate(rows.tolist()):
+            image = self._decode(row) if i in left else None
+            if isinstance(image, Exception):
+                self._bad[row] = str(image)
+                images[i] = 0
+                if error := self._refused(row, image):
+                    raise error
+            elif image is not None:
+                images[i] = image
+            self._good[row] = row not in self._bad
+        return images
+
+    def bad(self):
+        """{row: why} of the images that are known to be corrupt."""
+        return dict(self._bad)
+
+    def checked(self, rows):
+        """Whether each of `rows` is known to be corrupt or not."""
+        return all(self._good[row] or row in self._bad for row in np.asarray(rows).tolist())
+
+    def settled(self):
+        """Whether all are known to be corrupt or not, and decoded."""
+        return self._decoded is not None or self._whole
+
+    def refuses(self):
+        """Whether a corrupt image is an error wherever it is read."""
+        return self._corrupt == 'refuse'
+
     def decode_all(self):
         """Decodes everything into memory, in parallel; returns the good rows, int64 [n], sorted.
 
@@ -131,7 +188,7 @@ class FileImages:
             array[start : start + len(images)] = images
 
         bad = self.decode_each(put)
-        self._array = array
+        self._array, self._whole = array, True
         return np.setdiff1d(np.arange(len(self)), list(bad))
 
     def decode_each(self, put):
@@ -158,6 +215,7 @@ class FileImages:
             put(start, images)
 
         parallel(run, len(self), 64, self.readers, 'decoding images')
+        self._bad |= {row: str(why) for row, why in bad.items()}
         for row in sorted(bad):
             if error := self._refused(row, bad[row]):
                 raise error
@@ -171,9 +229,10 @@ class FileImages:
     def use(self, decoded):
         """Takes every image from cache.Decoded instead of decoding it."""
         self._decoded, self.readers = decoded, 1
-        if self._corrupt == 'refuse':
-            for row, why in sorted(decoded.corrupt.items()):
-                raise self._refused(row, why)
+        self._bad |= decoded.corrupt
+        for row, why in sorted(decoded.corrupt.items()):
+            if error := self._refused(row, why):
+                raise error
 
     def identity(self):
         """Hex SHA-256 of what the pixels depend on: names, sizes and CRC-32 of the files (see `stamps`; where these are
@@ -226,6 +285,16 @@ class FileImages:
             return f'{name}\0{size}\0{crc}\n'.encode(errors='surrogatepass')
 
         return [stamp(item) for item in enumerate(rows)]
+
+    def encoded(self, rows):
+        """The files' bytes, as they come; b'' for one that cannot be read."""
+        for number in self._order[rows]:
+            try:
+                yield self._files.read(number)
+            except MemoryError:
+                raise
+            except Exception:  # a damaged archive raises almost anything
+                yield b''
 
     def names(self, rows):
         """The files' names, with their path in the folder or archive."""

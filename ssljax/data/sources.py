@@ -11,7 +11,7 @@ from absl import logging
 from PIL import Image
 
 from ssljax import paths
-from ssljax.data import cache, decode, folder, layout, toy
+from ssljax.data import cache, decode, folder, layout, readable, toy
 from ssljax.data.encoded import FileImages
 from ssljax.data.memory import empty_images, fits, parallel
 from ssljax.data.partition import carve_test
@@ -29,6 +29,9 @@ class Source(NamedTuple):
       val: Split, where the source brings its own besides a test split, else None.
       test: Split.
       unlabeled: Split of images that came without labels, else None.
+      listed: {'val', 'test': Split}, with the images that cannot be decoded and those without a known label, which
+        `val` and `test` lack. `train` and `unlabeled` have theirs: a partition does not depend on them.
+      unknown: {split: images left out for want of a label}.
     """
 
     name: str
@@ -38,6 +41,8 @@ class Source(NamedTuple):
     val: Split | None
     test: Split
     unlabeled: Split | None
+    listed: dict | None = None
+    unknown: dict | None = None
 
 
 def load(config):
@@ -54,9 +59,10 @@ def load(config):
     'folder:PATH' or 'npz:PATH' of images whose labels are ignored, adds to it. Where there is no test split,
     the validation split is it; where there is neither, config.data.test says how much of the training split
     is, chosen with a fixed seed. Image files are decoded here, in parallel, when config.data.path is not
-    'stream' and they fit a quarter of the free memory; otherwise when they are read. Corrupt ones are
-    dropped in the first case and replaced by another of their label in the second (encoded.FileImages). With
-    config.data.cache they are decoded into a file there, or taken from it, in either case (cache.py).
+    'stream' and they fit a quarter of the free memory; otherwise when they are read. Corrupt ones are left out of
+    validation, test and labelled images (readable.py); of unlabelled ones they are left out in the first case and
+    replaced by another in the second (encoded.FileImages). With config.data.cache they are decoded into a file
+    there, or taken from it, in either case (cache.py). Validation and test have images with a known label alone.
 
     Args:
       config: config.data.
@@ -96,6 +102,7 @@ def load(config):
     if config.unlabeled:
         extra = _extra(config)
         splits['unlabeled'] = concat([splits['unlabeled'], extra]) if 'unlabeled' in splits else extra
+    _drop_unlabelled_test(splits, config.source)
     if 'test' not in splits:
         rows = carve_test(splits['train'].labels, config.test, classes)
         splits['test'] = splits['train'].take(rows)
@@ -107,15 +114,54 @@ def load(config):
                 f'The {name} images are {_by(split.shape)}, the training images {_by(shape)}: set '
                 'config.data.image_size and config.data.channels to make them equal.'
             )
+    listed = {name: splits[name] for name in ('val', 'test') if name in splits}
+    shown, unknown = {}, {}
+    for name, split in listed.items():
+        shown[name] = evaluable(split, name, config.source)
+        if count := int(np.sum(split.labels < 0)):
+            unknown[name] = count
     return Source(
         config.source,
         tuple(classes),
         shape,
         splits['train'],
-        splits.get('val'),
-        splits['test'],
+        shown.get('val'),
+        shown['test'],
         splits.get('unlabeled'),
+        listed,
+        unknown,
     )
+
+
+def evaluable(split, name, given):
+    """The images of a split that can be evaluated: those that can be decoded and whose label is known.
+
+    Raises:
+      ValueError: none can.
+    """
+    known = np.flatnonzero(split.labels >= 0)
+    if len(known) < len(split):
+        logging.warning('%d of %d %s images have no known label and are left out.',
+                        len(split) - len(known), len(split), name)  # fmt: skip
+    labelled = split if len(known) == len(split) else split.take(known)
+    good = readable.verified(labelled)
+    if len(good) < len(labelled):
+        logging.warning('%d of %d %s images cannot be decoded and are left out.',
+                        len(labelled) - len(good), len(labelled), name)  # fmt: skip
+    if len(split) and not len(good):
+        why = 'has a known label' if not len(known) else 'can be decoded'
+        raise ValueError(f'None of the {len(split)} {name} images of {given!r} {why}: mend or remove that split.')
+    return good
+
+
+def _drop_unlabelled_test(splits, given):
+    """A test split without one known label, such as ImageNet's, gives way to validation, or to a part of training."""
+    if 'test' in splits and len(splits['test']) and not np.any(splits['test'].labels >= 0):
+        logging.warning('The test images of %r have no known labels; %s instead.', given,
+                        'validation is the test split' if 'val' in splits else 'a part of training is')  # fmt: skip
+        splits.pop('test')
+        if 'val' in splits:
+            splits['test'] = splits.pop('val')
 
 
 def _by(shape):
@@ -278,15 +324,9 @@ def _encoded(splits, config):
             images.use(cache.decoded(images, config.cache))
         result[name] = Split(images, labels)
         if config.path != 'stream' and fits(result[name].nbytes, 0.8 if config.path == 'resident' else 0.25):
-            good = images.decode_all()
-            if len(good) < len(labels):
-                logging.warning(
-                    '%d of %d %s images were corrupt and are left out.',
-                    len(labels) - len(good),
-                    len(labels),
-                    name,
-                )
-                result[name] = result[name].take(good)
+            images.decode_all()
+        if name == 'unlabeled':
+            result[name] = result[name].hide()
     return result
 
 

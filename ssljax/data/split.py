@@ -80,6 +80,37 @@ class JoinedImages:
             images[inside] = part.read(local)
         return images
 
+    def exact(self, rows):
+        """As `read`, but no image stands for another (encoded.FileImages.exact)."""
+        images = np.empty((len(rows), *self.shape), np.uint8)
+        for part, inside, local in self._by_part(rows):
+            images[inside] = getattr(part, 'exact', part.read)(local)
+        return images
+
+    def attempt(self, rows):
+        """As encoded.FileImages.attempt."""
+        images = np.empty((len(rows), *self.shape), np.uint8)
+        for part, inside, local in self._by_part(rows):
+            images[inside] = getattr(part, 'attempt', part.read)(local)
+        return images
+
+    def bad(self):
+        """{row: why} of the images that are known to be corrupt."""
+        parts = [(p, int(s)) for p, s in zip(self._parts, self._starts) if hasattr(p, 'bad')]
+        return {start + row: why for part, start in parts for row, why in part.bad().items()}
+
+    def checked(self, rows):
+        """Whether each of `rows` is known to be corrupt or not."""
+        return all(part.checked(local) for part, _, local in self._by_part(rows) if hasattr(part, 'checked'))
+
+    def settled(self):
+        """Whether all are known to be corrupt or not, and decoded."""
+        return all(part.settled() for part in self._parts if hasattr(part, 'settled'))
+
+    def refuses(self):
+        """Whether a corrupt image is an error wherever it is read."""
+        return all(part.refuses() for part in self._parts if hasattr(part, 'refuses'))
+
     def array(self):
         if self._array is None:
             self.move(empty_images(len(self), self.shape))
@@ -116,13 +147,15 @@ class Split:
       images: the set the rows belong to: ArrayImages, JoinedImages or encoded.FileImages.
       rows: int64 [N], rows of `images`.
       labels: int32 [N], -1 where unknown.
+      contents: uint64 [N], a hash of each image, once `digest` was called.
+      replaces: whether a corrupt image is replaced by another: only where all labels were hidden.
     """
 
-    def __init__(self, images, labels, rows=None):
-        self.images = images
+    def __init__(self, images, labels, rows=None, replaces=False):
+        self.images, self.replaces = images, replaces
         self.rows = np.arange(len(images)) if rows is None else np.asarray(rows, np.int64)
         self.labels = np.asarray(labels, np.int32)
-        self._compact = self._digest = None
+        self._compact = self._digest = self.contents = None
         if self.labels.shape != self.rows.shape:
             raise ValueError(
                 f'There must be one label per image, got labels of shape {list(self.labels.shape)} '
@@ -146,22 +179,26 @@ class Split:
         """Decoded images, uint8 [n, H, W, C]; `indices` count within this split.
 
         Raises:
-          ValueError: an image is corrupt and config.data.corrupt is 'refuse', or has another size than the
-            rest.
+          ValueError: an image is corrupt and config.data.corrupt is 'refuse' or the split does not replace it, or
+            it has another size than the rest.
         """
-        return self.images.read(self.rows[indices])
+        return self._read(self.rows[indices])
+
+    def _read(self, rows):
+        read = self.images.read
+        return (read if self.replaces else getattr(self.images, 'exact', read))(rows)
 
     def take(self, indices):
         """The Split of the given rows; `indices` count within this split."""
-        return Split(self.images, self.labels[indices], self.rows[indices])
+        return Split(self.images, self.labels[indices], self.rows[indices], self.replaces)
 
     def hide(self):
         """The same images with every label -1."""
-        return self.relabel(np.full(len(self), -1))
+        return Split(self.images, np.full(len(self), -1), self.rows, replaces=True)
 
     def relabel(self, labels):
         """The same images with other labels, [N] int."""
-        return Split(self.images, labels, self.rows)
+        return Split(self.images, labels, self.rows, self.replaces)
 
     def names(self):
         """The images' names, [N] str, or None where they are no files."""
@@ -173,7 +210,7 @@ class Split:
             array = empty_images(len(self), self.shape)
 
             def run(start, stop):
-                array[start:stop] = self.images.read(self.rows[start:stop])
+                array[start:stop] = self._read(self.rows[start:stop])
 
             parallel(run, len(self), 64, self.images.readers, 'decoding images')
             self._compact = Split(ArrayImages(array), self.labels)
@@ -187,8 +224,11 @@ class Split:
         if self._digest is None:
             sha = hashlib.sha256(repr(self.shape).encode())
             sha.update(np.ascontiguousarray(self.labels, '<i4').tobytes())
-            for stamp in self.images.stamps(self.rows):
+            stamps = self.images.stamps(self.rows)
+            for stamp in stamps:
                 sha.update(stamp)
+            hashes = (stamp if len(stamp) == 32 else hashlib.sha256(stamp).digest() for stamp in stamps)
+            self.contents = np.frombuffer(b''.join(h[:8] for h in hashes), '<u8').astype(np.uint64)
             self._digest = sha.hexdigest()
         return self._digest
 
@@ -213,4 +253,5 @@ def concat(splits):
         joined = sets[0].joined.setdefault(tuple(sets[1:]), JoinedImages(sets))
     start_of = {id(images): start for images, start in zip(sets, starts)}
     rows = np.concatenate([split.rows + start_of[id(split.images)] for split in splits])
-    return Split(joined, np.concatenate([split.labels for split in splits]), rows)
+    labels, replaces = np.concatenate([split.labels for split in splits]), all(split.replaces for split in splits)
+    return Split(joined, labels, rows, replaces)

@@ -8,13 +8,19 @@ def scores(logits, labels) -> dict:
 
     Args:
       logits: [N, K] float.
-      labels: [N] int in [0, K).
+      labels: [N] int in [-1, K); those with -1, unknown, do not count.
 
     Returns:
       {'top1', 'top5' (six classes or more), 'loss' (nats), 'per_class' [K] (None for a class without images),
       'confusion' [K][K], rows true, columns predicted}.
+
+    Raises:
+      ValueError: no label is known.
     """
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    logits, labels = logits[labels >= 0], labels[labels >= 0]
+    if not len(labels):
+        raise ValueError('There is no image with a known label to evaluate.')
     classes = logits.shape[1]
     own = logits[np.arange(len(labels)), labels]
     rank = (~(logits < own[:, None])).sum(1)  # a tie counts against, and so does NaN

@@ -12,7 +12,7 @@ def predict(train, train_labels, queries, *, k: int, classes: int, temperature: 
 
     Args:
       train: [N, D] float32.
-      train_labels: [N] int32 in [0, classes).
+      train_labels: [N] int32 in [-1, classes); a neighbour with -1, unknown, has no vote.
       queries: [M, D] float32.
       k: neighbours; at most N are used.
       classes: K.
@@ -29,6 +29,12 @@ def predict(train, train_labels, queries, *, k: int, classes: int, temperature: 
         for i in range(0, len(queries), block)
     ]
     return tuple(np.concatenate([np.asarray(p[i]) for p in parts]) for i in (0, 1))
+
+
+def accuracy(scores, labels) -> float:
+    """Share of the rows of scores, [M, K], that are right, of those whose label, [M] int, is known (not -1)."""
+    labels = np.asarray(labels)
+    return float((scores.argmax(1) == labels)[labels >= 0].mean())
 
 
 def _unit(x):

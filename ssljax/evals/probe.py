@@ -15,7 +15,7 @@ def probe(train, val, test, *, classes: int, l2s, steps: int = 100) -> dict:
     learning rate or schedule enters the comparison of layers (cf. Kornblith et al. 2019, appendix A.6).
 
     Args:
-      train, val, test: pairs (features [N, D] float32, labels [N] int32).
+      train, val, test: pairs (features [N, D] float32, labels [N] int32; rows with -1, unknown, do not count).
       classes: K.
       l2s: strengths; the loss is mean cross-entropy + l2 / 2 * |W|^2.
       steps: L-BFGS iterations; each strength starts from the solution of the one before, strongest first.
@@ -23,6 +23,7 @@ def probe(train, val, test, *, classes: int, l2s, steps: int = 100) -> dict:
     Returns:
       {'val', 'test' (accuracies), 'l2', 'dim'}.
     """
+    train, val, test = (_known(*part) for part in (train, val, test))
     mean, scale = _moments(jnp.asarray(train[0]))
     x, y = (jnp.asarray(train[0]) - mean) / scale, jnp.asarray(train[1])
     params = {'w': jnp.zeros((x.shape[1], classes)), 'b': jnp.zeros(classes)}
@@ -34,6 +35,11 @@ def probe(train, val, test, *, classes: int, l2s, steps: int = 100) -> dict:
             best = accuracy, float(l2), params
     accuracy, l2, params = best
     return {'val': accuracy, 'test': _accuracy(params, test, mean, scale), 'l2': l2, 'dim': int(x.shape[1])}
+
+
+def _known(features, labels):
+    known = np.asarray(labels) >= 0
+    return (features, labels) if known.all() else (features[known], np.asarray(labels)[known])
 
 
 @jax.jit

@@ -39,5 +39,5 @@ def look(see, variables, labeled, val, others, *, k: int, classes: int, batch_si
     if k:
         known = embed.outputs(see, variables, labeled, batch_size=batch_size, mesh=mesh)['features']
         scores, _ = knn.predict(known, np.asarray(labeled.labels), seen['features'], k=k, classes=classes)
-        metrics['knn'] = float((scores.argmax(1) == np.asarray(val.labels)).mean())
+        metrics['knn'] = knn.accuracy(scores, val.labels)
     return metrics

@@ -107,7 +107,8 @@ def make(
         out, labels = logits(params, state, batch['image']), batch['label'].clip(0)
         rows = network.means({'d_heldout': real(out)}, batch['mask'])
         out = out[:, :classes]
-        return rows | network.classification_metrics(out, labels, cross_entropy(out, labels), batch['mask'])
+        mask = batch['mask'] * (batch['label'] >= 0)
+        return rows | network.classification_metrics(out, labels, cross_entropy(out, labels), mask)
 
     def init(key, batch):
         k_net, k_made = jax.random.split(key)

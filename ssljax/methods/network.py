@@ -133,7 +133,8 @@ def evaluation(net: Network) -> dict:
 
     def evaluate(params, state, batch):
         logits, labels = predict(params, state, batch['image']), batch['label'].clip(0)
-        return classification_metrics(logits, labels, cross_entropy(logits, labels), batch['mask'])
+        mask = batch['mask'] * (batch['label'] >= 0)
+        return classification_metrics(logits, labels, cross_entropy(logits, labels), mask)
 
     return {'evaluate': evaluate, 'predict': predict}
 

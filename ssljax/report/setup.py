@@ -20,6 +20,10 @@ def data(run):
         shown = ', '.join(names[:20]) + (f', … ({len(names)} in all)' if len(names) > 20 else '')
         rows.append([f'Classes ({len(names)})', shown])
     rows += [[f'Images, {split}', number(count)] for split, count in (found.get('counts') or {}).items()]
+    lost = found.get('unreadable') or {}
+    rows += [[f'Not decodable, {split}', number(entry['count'])] for split, entry in lost.items()]
+    rows += [[f'Without a known label, {name}', number(n)] for name, n in (found.get('unknown_labels') or {}).items()]
+    rows += [['Warning', warning] for warning in found.get('warnings') or ()]
     rows += [[f'Hash, {split}', digest] for split, digest in (found.get('hashes') or {}).items()]
     every = '<div class="names">' + ''.join(f'<div>{i} {text(n)}</div>' for i, n in enumerate(names)) + '</div>'
     more = folded('All class names', every) if len(names) > 20 else ''

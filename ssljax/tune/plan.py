@@ -7,6 +7,7 @@ import time
 import jax
 
 from ssljax import experiment, label_set, methods
+from ssljax.data import readable
 from ssljax.tune import batch_size, decision, duration, rate, search
 from ssljax.tune.bench import Bench
 
@@ -68,7 +69,8 @@ def make_bench(config, workdir, source, place, end: float) -> Bench:
     if not len(val):
         raise ValueError(f'data.val is {config.data.val!r}: validation decides, so it needs some images.')
     val = experiment.some(val, config.tuning.images, seed)
-    return Bench(run, seed, source.train.take(rows.labeled), experiment.unlabeled_images(source, rows), val, place, end)
+    labeled = readable.verified(source.train.take(rows.labeled))
+    return Bench(run, seed, labeled, experiment.unlabeled_images(source, rows), val, place, end)
 
 
 def too_short(bench, way: str, config, spent: float, ways: int) -> str:
