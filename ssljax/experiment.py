@@ -9,9 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ssljax import (
+    begun,
     checkpoint,
     evaluate,
     files,
+    held,
     label_set,
     methods,
     models,
@@ -61,19 +63,28 @@ def _run(config, workdir: Path, began: float) -> dict:
     outcome = result.assemble(config, source, seeds, began)
     files.write_json(workdir / 'result.json', outcome)
     print(report.table(outcome))
-    print(f'\nReport: {report.write(workdir)}')
+    page = report.write(workdir)
+    held.check(page)
+    if not Path(page).is_file():
+        raise FileNotFoundError(f'{page} was deleted as soon as it was written: run the same command again.')
+    print(f'\nReport: {page}')
     return outcome
 
 
 def claim(config, workdir: Path) -> None:
     """Stores the config in a new workdir; refuses one in which another config has begun."""
-    new, old = configs.to_dict(config), files.read_json(workdir / 'config.json')
+    new = configs.to_dict(config)
+    old, kept = begun.stored(workdir, 'config'), (workdir / 'config.json').exists()
+    if old is not None and not kept and config.tune:
+        old = None  # what the stages say has what was tuned
+    if old is not None and not kept:  # a study gives its cells a checkpoint that their config does not name
+        old['transfer']['checkpoint'] = new['transfer']['checkpoint']
     if old is not None and (changed := configs.differences(old, new)):
         raise ValueError(
             f'{workdir} holds a run of another config ({"; ".join(changed[:8])}). '
             'Give another --workdir, or the same config to go on with it.'
         )
-    if old is None:
+    if not kept:
         files.write_json(workdir / 'config.json', new)
 
 
@@ -87,7 +98,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         'data': {'shape': list(source.shape), 'train': source.train.digest()},
         'versions': provenance.versions(),
     }
-    old = files.read_json(workdir / 'data.json')
+    old = begun.stored(workdir, 'data')
     if old is not None and old != meta['data']:
         raise ValueError(
             f'the training images of {config.data.source} are not those that {workdir} was begun with '
@@ -242,14 +253,17 @@ def evaluate_seed(run: Run, seed: int) -> dict:
     """The record of one seed for result.json. A seed that has one is not measured again: the test split is read
     once."""
     directory = run.workdir / f'seed{seed}'
-    if record := files.read_json(directory / 'evaluation.json'):
-        return record
+    before = begun.evaluation(directory)
+    if before and (not (run.config.evaluate.figures and before['ways']) or begun.figures(directory)):
+        return before
     trained = train_seed(run, seed)
     if not run.quiet:
         print(f'seed {seed} · evaluation', file=sys.stderr)
     record, arrays = evaluate.evaluate(run, trained, directory)
     if arrays:
         files.write_npz(directory / 'figures.npz', arrays)
+    if before:
+        return before
     rows = result.sets(trained.partition, run.source)
     record = {'seed': seed, 'partition': rows, 'pretrain': trained.pretrain_record} | record
     files.write_json(directory / 'evaluation.json', record)

@@ -1,9 +1,9 @@
 """The 2-D map of test features."""
 
+import contextlib
 import hashlib
 import sys
 import warnings
-import zipfile
 
 import numpy as np
 
@@ -83,12 +83,10 @@ def sample(features, labels, seed=0):
 def cached_embed(features, path):
     """embed(features), kept in the file `path` so that writing the page again is quick."""
     digest = hashlib.sha256(np.ascontiguousarray(features).tobytes() + str(features.shape).encode()).hexdigest()
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if str(file['digest']) == digest:
-                return file['xy'], str(file['how'])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        pass  # not there, or of an interrupted write
+    with contextlib.suppress(OSError, KeyError, files.Damaged):
+        kept = files.read_npz(path) or {}
+        if str(kept['digest']) == digest:
+            return kept['xy'], str(kept['how'])
     xy, how = embed(features)
     if how.startswith('UMAP'):
         files.write_npz(path, {'xy': xy, 'how': how, 'digest': digest})
