@@ -1,10 +1,12 @@
 """Checkpoints: separate Orbax items, so that a backbone can be read without knowing the optimiser.
 
 A stage's directory holds `checkpoints/STEP` while it trains (items params, state, ema, opt, progress, meta) and
-`model/0` when it has ended (items params, state, meta: the weights that the stage chose).
+`model/0` when it has ended (items params, state, meta: the weights that the stage chose). Beside the items lie their
+checksums, and what does not match them is not used: of a stage that trains the checkpoint before is, which is kept.
 """
 
 import contextlib
+import errno
 from pathlib import Path
 
 import jax
@@ -12,19 +14,21 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
-from ssljax import paths
-from ssljax.files import check_space, disk_errors
+from ssljax import checksums, files, held, paths, preempt
+from ssljax.disk import DiskError, check_space, disk_errors, explained
 
 ITEMS = ('params', 'state', 'ema', 'opt', 'progress', 'best')
 
 
-def open_manager(directory, keep: int = 1) -> ocp.CheckpointManager:
-    """A manager of `directory` that keeps the newest `keep` steps; a save is complete when it returns."""
+def open_manager(directory, keep: int = 2, write: bool = True) -> ocp.CheckpointManager:
+    """A manager of `directory` that keeps the newest `keep` steps; a save is complete when it returns. One that does
+    not `write` leaves the directory as it is, where another run may be at work."""
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
-    )
+        max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=write, read_only=not write,
+        create=write,
+    )  # fmt: skip
     handlers = {item: ocp.StandardCheckpointHandler() for item in ITEMS} | {'meta': ocp.JsonCheckpointHandler()}
-    with quiet():
+    with quiet(), disk_errors(directory):
         return ocp.CheckpointManager(Path(directory).absolute(), options=options, item_handlers=handlers)
 
 
@@ -32,24 +36,99 @@ def save(manager, step: int, items: dict, meta: dict) -> None:
     """Writes the non-empty trees of `items` and `meta` under `step`. The one before stays until this is complete.
 
     Raises:
-      OSError: no space is left; what was there before is untouched.
+      OSError: no space is left, or the directory is gone; what was there before is untouched.
     """
     if manager.latest_step() == step:
         return
+    held.check(manager.directory)
+    if not manager.directory.parent.is_dir():
+        raise DiskError(
+            errno.ENOENT, f'{manager.directory.parent} was deleted while it was trained: run the same command again.'
+        )
     check_space(manager.directory, 2**20 + sum(a.nbytes for a in jax.tree.leaves(items)))
     trees = {k: ocp.args.StandardSave(v) for k, v in items.items() if jax.tree.leaves(v)}
-    with quiet(), disk_errors(manager.directory):
+    with quiet(), disk_errors(manager.directory), preempt.hold():
         manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **trees), force=True)
+        if jax.process_index() == 0:
+            checksums.write(Path(manager.directory) / str(step))
 
 
-def restore(manager, step: int, like: dict) -> dict:
-    """Reads the trees of `like` (arrays or shapes with shardings) from `step`; empty ones are taken from `like`."""
+def resume(directory, like: dict) -> tuple:
+    """(manager of `directory`, trees and meta of its newest checkpoint that is whole, or `like` and {}).
+
+    Damaged ones are set aside, with a warning.
+
+    Args:
+      directory: path; made where it is missing.
+      like: as for `restore`.
+
+    Raises:
+      ValueError: a checkpoint is as it was written, but does not fit `like`.
+      OSError: the disk refuses.
+    """
+    directory = Path(directory)
+    if directory.exists() and not directory.is_dir():
+        files.set_aside(directory, 'it is no directory')
+    while True:
+        step = newest(directory)
+        manager = open_manager(directory)
+        if step is None:
+            return manager, like, {}
+        try:
+            return manager, *restore(manager, step, like)
+        except files.Damaged as e:
+            manager.close()
+            files.set_aside(directory / str(step), e.why)
+
+
+def newest(directory: Path) -> int | None:
+    """The last step under `directory` whose files are as they were written, or None; damaged ones are set aside."""
+    for step in sorted((int(p.name) for p in directory.glob('*') if p.name.isdigit()), reverse=True):
+        try:
+            checksums.verify(directory / str(step))
+            return step
+        except files.Damaged as e:
+            files.set_aside(directory / str(step), e)
+    return None
+
+
+@contextlib.contextmanager
+def reading(directory):
+    """Says what is wrong where Orbax cannot read `directory`, for which it has errors of every kind."""
+    known = checksums.verify(directory)
+    try:
+        with quiet():
+            yield
+    except Exception as e:
+        if isinstance(e, MemoryError):
+            raise
+        found = explained(e, directory)
+        if found and found.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+            raise found from e
+        text = f'{type(e).__name__}: {str(e).splitlines()[0][:200] if str(e) else ""}'
+        if known:
+            raise ValueError(
+                f'{directory} is as it was written, but does not fit this run ({text}): it is of another version of '
+                'this code or its libraries. Use that one, or delete the directory to train the stage anew.'
+            ) from e
+        raise files.Damaged(directory, text) from e
+
+
+def restore(manager, step: int, like: dict) -> tuple[dict, dict]:
+    """Reads the trees of `like` (arrays or shapes with shardings) from `step`, and its meta; empty trees are taken from
+    `like`.
+
+    Raises:
+      files.Damaged: it cannot be read.
+    """
     wanted = {k: v for k, v in like.items() if jax.tree.leaves(v)}
     abstract = {
         k: ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, v)) for k, v in wanted.items()
     }
-    with quiet():
-        return like | dict(manager.restore(step, args=ocp.args.Composite(**abstract)))
+    with reading(Path(manager.directory) / str(step)):
+        found = dict(manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **abstract)))
+    meta = found.pop('meta')
+    return like | found, meta if isinstance(meta, dict) else {}
 
 
 def load_variables(path) -> tuple[dict, dict]:
@@ -59,31 +138,60 @@ def load_variables(path) -> tuple[dict, dict]:
       path: a stage's directory, its `model` or `checkpoints`, or a run's directory (its first seed's pretraining).
 
     Raises:
-      FileNotFoundError: nothing of the kind is there.
+      FileNotFoundError: nothing of the kind is there; the message says what is.
+      files.Damaged: it is not as it was written.
     """
     cpu = jax.sharding.SingleDeviceSharding(jax.local_devices(backend='cpu')[0])
     path = Path(paths.expand(path))
     places = [path, path / 'model', path / 'checkpoints', path / 'pretrain/model']
     places += sorted(path.glob('seed*/pretrain/model'))
     for place in places:
-        if not place.is_dir() or not any(p.name.isdigit() for p in place.iterdir()):
-            continue
-        manager = open_manager(place)
-        step = manager.latest_step()
-        trees = {}
+        if steps := _steps(place):
+            if place == path / 'checkpoints':
+                logging.warning('%s is not finished; its newest checkpoint is used.', path)
+            return _load(place, max(steps), cpu)
+    raise FileNotFoundError(
+        f'no checkpoint at {path}: {_seen(path)}; give the directory of a run (with seed0/pretrain/model in it) or of '
+        'one stage.'
+    )
+
+
+def _load(place: Path, step: int, cpu) -> tuple[dict, dict]:
+    trees = {}
+    with reading(place / str(step)):
+        manager = open_manager(place, write=False)
         for item in ('params', 'state'):
             if (place / str(step) / item).is_dir():
-                with quiet():
-                    shapes = manager.item_metadata(step)[item].tree
+                shapes = manager.item_metadata(step)[item].tree
                 trees[item] = jax.tree.map(lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=cpu), shapes)
-        with quiet():
-            args = {k: ocp.args.StandardRestore(v) for k, v in trees.items()}
-            got = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **args))
+        args = {k: ocp.args.StandardRestore(v) for k, v in trees.items()}
+        got = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **args))
         host = jax.tree.map(np.asarray, {'params': got['params'], **(got['state'] if 'state' in trees else {})})
-        return host, got['meta']
-    raise FileNotFoundError(
-        f'no checkpoint at {path}: give the directory of a run (with seed0/pretrain/model in it) or of one stage.'
-    )
+        manager.close()
+        if not isinstance(got['meta'], dict):
+            raise ValueError(f'its meta is a {type(got["meta"]).__name__}, not an object')
+    return host, got['meta']
+
+
+def _steps(place: Path) -> list[int]:
+    """The steps that lie in `place`; [] where it is no directory."""
+    with disk_errors(place):
+        return [int(p.name) for p in place.iterdir() if p.name.isdigit()] if place.is_dir() else []
+
+
+def _seen(path: Path) -> str:
+    """What is at a path that holds no checkpoint."""
+    if not path.exists():
+        return 'there is no such directory'
+    if not path.is_dir():
+        return 'it is a file'
+    stages = sorted(p.parent for p in (*path.glob('seed*/*/metrics.jsonl'), *path.glob('*/metrics.jsonl')))
+    if path.joinpath('metrics.jsonl').exists() or path.joinpath('checkpoints').exists():
+        return 'the stage is not finished (run its command again, and it goes on)'
+    if not stages:
+        return 'it holds no stage of a run'
+    said = [f'{p.relative_to(path)} ({"finished" if (p / "done.json").exists() else "not finished"})' for p in stages]
+    return f'its stages are {", ".join(said[:8])}'
 
 
 @contextlib.contextmanager

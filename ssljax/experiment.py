@@ -2,7 +2,6 @@
 
 import functools
 import shlex
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -11,11 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ssljax import (
+    begun,
     checkpoint,
     elapsed,
     evaluate,
     files,
     guard,
+    held,
     label_set,
     methods,
     models,
@@ -86,8 +87,12 @@ def show(outcome: dict, workdir: Path) -> None:
 
     try:
         print(report.table(outcome), flush=True)
-        print(f'\nReport: {report.write(workdir)}', flush=True)
+        page = report.write(workdir)
+        if not Path(page).is_file():
+            raise FileNotFoundError(f'{page} was deleted as soon as it was written')
+        print(f'\nReport: {page}', flush=True)
     except Exception as error:
+        held.check(workdir / 'result.json')  # where the directory is gone, nothing is kept
         print(
             f'warning: the report could not be drawn ({type(error).__name__}: {error}). All results are kept in '
             f'{workdir / "result.json"}; to draw it again: python -m ssljax.report {shlex.quote(str(workdir))}',
@@ -131,36 +136,25 @@ def leaks_of(workdir: Path, source) -> list[str]:
 def claim(config, workdir: Path) -> None:
     """Stores the config in a new workdir, or in one in which nothing has been trained; refuses one in which another
     config has begun."""
-    new, old = configs.to_dict(config), files.read_json(workdir / 'config.json')
-    if isinstance(old, dict) and isinstance(old.get('data'), dict):
+    new = configs.to_dict(config)
+    old, kept = begun.stored(workdir, 'config'), (workdir / 'config.json').exists()
+    if old is not None and not kept and config.tune:
+        old = None  # what the stages say has what was tuned
+    if old is not None and not kept:  # a study gives its cells a checkpoint that their config does not name
+        old['transfer']['checkpoint'] = new['transfer']['checkpoint']
+    if old is not None:
         configs.renamed(old['data'])
     changed = configs.differences(old, new) if old is not None else []
-    if changed and not begun(workdir):
-        start_anew(workdir)
+    if changed and not begun.trained(workdir):
+        begun.clear(workdir)
         old = None
     elif changed:
         raise ValueError(
             f'{workdir} holds a run of another config ({"; ".join(changed[:8])}). '
             'Give another --workdir, or the same config to go on with it.'
         )
-    if old is None:
+    if not kept:
         files.write_json(workdir / 'config.json', new)
-
-
-def begun(workdir: Path) -> bool:
-    """Whether anything in `workdir` depends on its config: a checkpoint, a finished stage, a result or a decision of
-    tuning."""
-    kept = 'result.json', 'seed*/evaluation.json', 'seed*/*/done.json', 'seed*/*/checkpoints/[0-9]*', 'tuning/*'
-    return any(True for pattern in kept for _ in workdir.glob(pattern))
-
-
-def start_anew(workdir: Path) -> None:
-    """Removes what a run leaves that ended before it had trained anything: its config, what it read, and the folders of
-    its seeds, with their label sets."""
-    for name in ('config.json', 'data.json', 'data.npz'):
-        (workdir / name).unlink(missing_ok=True)
-    for folder in workdir.glob('seed*'):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def prepare(config, workdir, source, quiet: bool = False) -> Run:
@@ -179,8 +173,8 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         'data': recorded.summary(config, source),
         'versions': provenance.versions(),
     }
-    old = files.read_json(workdir / 'data.json')
-    if old is not None and begun(workdir):
+    old = begun.stored(workdir, 'data')
+    if old is not None and begun.trained(workdir):
         meta['data'] = recorded.check(old, meta['data'], source, workdir, config.data.source)
     if old != meta['data']:
         if not quiet:
@@ -355,12 +349,15 @@ def evaluate_seed(run: Run, seed: int) -> dict:
     """The record of one seed for result.json. A seed that has one is not measured again: the test split is read
     once."""
     directory = run.workdir / f'seed{seed}'
-    if record := files.read_json(directory / 'evaluation.json'):
-        return record
+    before = begun.evaluation(directory)
+    if before and (not (run.config.evaluate.figures and before['ways']) or begun.figures(directory)):
+        return before
     trained = train_seed(run, seed)
     record, arrays = evaluate.evaluate(run, trained, directory)
     if arrays:
         files.write_npz(directory / 'figures.npz', arrays)
+    if before:
+        return before
     rows = result.sets(trained.partition, run.source)
     record = {'seed': seed, 'partition': rows, 'pretrain': trained.pretrain_record} | record
     record |= {'stopped': trained.stopped} if trained.stopped else {}

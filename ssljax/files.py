@@ -1,22 +1,45 @@
-"""Small files, written whole or not at all."""
+"""Small files: written whole or not at all, and read only as they were written."""
 
 import contextlib
 import errno
-import fcntl
 import io
 import json
+import math
 import os
-import shutil
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from ssljax import held, preempt
+from ssljax.disk import disk_errors
+from ssljax.held import lock  # noqa: F401  (files.lock)
+
+CHECKSUM = 'checksum'  # the last key of a JSON object that was written here
+NUMBER = (int, float)
+
+
+class Damaged(ValueError):
+    """A file, or a directory, does not hold what was written there."""
+
+    def __init__(self, path, why: str, advice: str = ''):
+        super().__init__(f'{path} is damaged ({why})' + (f': {advice}' if advice else ''))
+        self.path, self.why = Path(path), why
 
 
 def write_json(path, value) -> None:
-    """Writes JSON so that a reader sees the old file or the new one, never a part."""
+    """Writes JSON so that a reader sees the old file or the new one, never a part. An object gets a checksum."""
+    if isinstance(value, dict):
+        value = value | {CHECKSUM: checksum(value)}
     write_atomically(path, json.dumps(value, indent=1))
+
+
+def checksum(value: dict) -> str:
+    """'crc32:<hex>' of an object as it is after a round trip through JSON."""
+    text = json.dumps(json.loads(json.dumps(value)), sort_keys=True)
+    return f'crc32:{zlib.crc32(text.encode()):08x}'
 
 
 def write_npz(path, arrays: dict) -> None:
@@ -27,10 +50,17 @@ def write_npz(path, arrays: dict) -> None:
 
 
 def write_atomically(path, content: str | bytes) -> None:
-    """Writes a whole file or nothing."""
+    """Writes a whole file or nothing. A directory in its place is set aside.
+
+    Raises:
+      OSError: the disk is full or cannot be written to, or the directory that this process holds is gone.
+    """
     path = Path(path)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    with disk_errors(path.parent):
+    held.check(path)
+    with disk_errors(path.parent), preempt.hold():
+        if path.is_dir():
+            set_aside(path, 'it is a directory')
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(temporary, 'wb') as f:
@@ -39,59 +69,112 @@ def write_atomically(path, content: str | bytes) -> None:
                 os.fsync(f.fileno())
             os.replace(temporary, path)
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
-def read_json(path):
-    """The value of a JSON file, or None where there is no file."""
-    path = Path(path)
-    return json.loads(path.read_text()) if path.exists() else None
-
-
-@contextlib.contextmanager
-def lock(directory):
-    """Holds a directory for this process; the system lets go of it however the process ends.
+def read_bytes(path) -> bytes | None:
+    """The content of a file, or None where there is none.
 
     Raises:
-      ValueError: another process holds it.
+      Damaged: something else is in its place, or the disk cannot read it.
+      OSError: it must not be read.
     """
-    directory = Path(directory)
-    with disk_errors(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / '.lock', 'w') as f:
-        try:
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f'another run is at work in {directory}: wait for it, or give another --workdir.'
-            ) from None
-        yield
-
-
-def check_space(directory, needed: int) -> None:
-    """Raises the OSError of a full disk before anything is begun, where `needed` bytes do not fit."""
-    free = shutil.disk_usage(directory).free
-    if free < needed:
-        raise OSError(
-            errno.ENOSPC, full(directory, f'{needed / 2**20:.1f} MiB are needed, {free / 2**20:.1f} are free')
-        )
-
-
-def full(directory, detail: str) -> str:
-    """What a user is told of a full disk."""
-    return (
-        f'no space left for {directory} ({detail}). Free some and run the same command again: it goes on from the '
-        'last complete checkpoint, which is intact'
-    )
+    path = Path(path)
+    with disk_errors(path):
+        if not path.exists():
+            return None
+        if not path.is_file():
+            raise Damaged(path, 'it is a directory' if path.is_dir() else 'it is no regular file')
+        with bad_sectors(path):
+            return path.read_bytes()
 
 
 @contextlib.contextmanager
-def disk_errors(directory):
-    """Turns a full disk into one clear OSError."""
+def bad_sectors(path):
+    """Turns the error of a disk that cannot read a file into Damaged."""
     try:
         yield
-    except (OSError, ValueError) as e:
-        text = str(e)
-        if getattr(e, 'errno', None) in FULL or 'No space left' in text or 'RESOURCE_EXHAUSTED' in text:
-            raise OSError(errno.ENOSPC, full(directory, 'the disk, a quota or a limit')) from e
+    except OSError as e:
+        if e.errno != errno.EIO:
+            raise
+        raise Damaged(path, 'the disk cannot read it') from e
+
+
+def read_json(path, keys: dict | None = None) -> dict | None:
+    """The object in a JSON file, or None where there is no file.
+
+    Args:
+      path: the file.
+      keys: {key: type}, what a file must have that has no checksum; NUMBER wants a finite number.
+
+    Raises:
+      Damaged: it is no JSON object, its checksum is another, or it lacks a key.
+      OSError: it must not be read.
+    """
+    content = read_bytes(path)
+    if content is None:
+        return None
+    try:
+        value = json.loads(content.decode())
+    except UnicodeDecodeError as e:
+        raise Damaged(path, f'it is not UTF-8: {e}') from e
+    except (ValueError, RecursionError) as e:
+        raise Damaged(path, f'it is not JSON: {e}' if content else 'it is empty') from e
+    if not isinstance(value, dict):
+        raise Damaged(path, f'it holds {json.dumps(value)[:20]}, not an object')
+    said = value.pop(CHECKSUM, None)
+    if said is not None and said != checksum(value) or any(str(v).startswith('crc32:') for v in value.values()):
+        raise Damaged(path, 'its content does not match its checksum')
+    for key, kind in (keys or {}).items() if said is None else ():
+        if key not in value:
+            raise Damaged(path, f'it has no {key!r}')
+        if not _is(value[key], kind):
+            raise Damaged(path, f'its {key!r} is {json.dumps(value[key])[:40]}')
+    return value
+
+
+def _is(value, kind) -> bool:
+    if isinstance(value, bool) and kind is not bool:
+        return False
+    return isinstance(value, kind) and (not isinstance(value, float) or math.isfinite(value))
+
+
+def read_npz(path) -> dict | None:
+    """The arrays of an .npz file, or None where there is no file; nothing in it is unpickled.
+
+    Raises:
+      Damaged: it is no such file, or its content does not match its CRC-32.
+      OSError: it must not be read.
+    """
+    content = read_bytes(path)
+    if content is None:
+        return None
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if bad := archive.testzip():
+                raise Damaged(path, f'the content of {bad} does not match its checksum')
+        with np.load(io.BytesIO(content), allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+    except Damaged:
         raise
+    except Exception as e:  # zipfile, zlib and NumPy each have their own
+        raise Damaged(path, 'it is empty' if not content else f'it is no .npz file: {e}') from e
+
+
+def set_aside(path, why) -> Path:
+    """Renames what cannot be used to NAME.damaged, with a number where that is taken; returns the new path.
+
+    Raises:
+      OSError: it cannot be renamed.
+    """
+    path, number = Path(path), 1
+    target = path.with_name(f'{path.name}.damaged')
+    while target.exists():
+        number += 1
+        target = path.with_name(f'{path.name}.damaged{number}')
+    held.check(path)
+    with disk_errors(path):
+        os.rename(path, target)
+    logging.warning('%s is set aside as %s (%s).', path, target.name, why)
+    return target

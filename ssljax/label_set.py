@@ -1,8 +1,11 @@
 """The images of a seed that are labelled, unlabelled and for validation: drawn once, and kept in its folder."""
 
+import contextlib
 import functools
 import sys
 from pathlib import Path
+
+from absl import logging
 
 from ssljax import checkpoint, evaluate, files, say
 from ssljax.data import partition as partitions
@@ -19,19 +22,70 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
     Raises:
       ValueError, FileNotFoundError: as `partition.partition`; or the backbone of data.features saw other images.
     """
-    path = directory / 'partition.npz'
-    if path.exists():
-        return partitions.load(path)[0]
-    names = source.train.names()
+    path, names = directory / 'partition.npz', source.train.names()
+    if (found := stored(path, len(source.train.labels))) is not None:
+        if names and listing(names, found) != _content(directory / 'labels.txt'):
+            if (directory / 'labels.txt').exists():
+                files.set_aside(directory / 'labels.txt', 'it does not name the labelled images of partition.npz')
+            files.write_atomically(directory / 'labels.txt', listing(names, found))
+        return found
     found = partitions.partition(
         source.train.labels, len(source.classes), budget=config.data.labels,
         val='0' if source.val is not None else config.data.val, seed=seed, classes=source.classes, names=names,
         represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
     )  # fmt: skip
     if names:
-        files.write_atomically(directory / 'labels.txt', pick.written([names[row] for row in found.labeled]))
+        files.write_atomically(directory / 'labels.txt', listing(names, found))
+    check_same(directory, found)
     partitions.save(path, found, train=source.train.digest(), seed=seed)
     return found
+
+
+def listing(names, found) -> bytes:
+    """The content of labels.txt."""
+    return pick.written([names[row] for row in found.labeled])
+
+
+def _content(path) -> bytes | None:
+    try:
+        return files.read_bytes(path)
+    except files.Damaged:
+        return None
+
+
+def stored(path: Path, images: int) -> partitions.Partition | None:
+    """The Partition in a file, or None where there is none, or a damaged one, which is set aside.
+
+    Args:
+      images: of the training split.
+    """
+    try:
+        files.read_npz(path)
+        found = partitions.load(path)[0] if path.exists() else None
+        if found and max((int(rows.max(initial=-1)) for rows in found), default=-1) >= images:
+            raise files.Damaged(path, f'it has rows beyond the {images} training images')
+    except files.Damaged as e:
+        why = e.why
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        why = f'it is no partition: {e}'
+    else:
+        return found
+    logging.warning('%s is damaged (%s): the label set is drawn anew from config, data and seed.', path, why)
+    files.set_aside(path, why)
+    return None
+
+
+def check_same(directory: Path, found: partitions.Partition) -> None:
+    """Raises ValueError where a set is not that with which `directory` was evaluated before."""
+    with contextlib.suppress(files.Damaged):
+        before = (files.read_json(directory / 'evaluation.json') or {}).get('partition', {})
+        for name, rows in found._asdict().items():
+            if name in before and before[name]['hash'] != partitions.digest(rows):
+                raise ValueError(
+                    f'the {name} images of {directory} cannot be drawn again: what is drawn now are others than those '
+                    'that it was evaluated with. Restore partition.npz, or the label list or backbone that they '
+                    'were chosen by, or give another --workdir.'
+                )
 
 
 def representative(config, source, mesh):

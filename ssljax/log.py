@@ -1,13 +1,22 @@
 """Where metrics go: metrics.jsonl, TensorBoard event files and one line of progress."""
 
+import errno
 import json
+import os
 import sys
 import time
+import zlib
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
+from absl import logging
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 
-from ssljax.files import write_atomically
+from ssljax import files, held
+from ssljax.disk import DiskError, disk_errors
+
+CRC = 'crc'
 
 
 class MetricLog:
@@ -17,22 +26,50 @@ class MetricLog:
         """Lines after `resume_step` are dropped: the steps that wrote them are trained again. Without a title there is
         no line of progress."""
         self.path = Path(directory) / 'metrics.jsonl'
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [r for r in read(self.path) if r['step'] <= resume_step]
-        write_atomically(self.path, ''.join(json.dumps(r) + '\n' for r in kept))
-        self.tensorboard = SummaryWriter(str(self.path.parent), purge_step=resume_step + 1)
+        rows, bad = parse(self.path)
+        kept = [r for r in rows if r['step'] <= resume_step]
+        if bad and self.path.is_file():
+            files.set_aside(self.path, f'{bad} lines that cannot be read')
+        if resume_step and not kept:
+            logging.warning('%s has lost the lines of the steps up to %d.', self.path, resume_step)
+        files.write_atomically(self.path, ''.join(line(r.pop('step'), r) for r in kept))
+        with disk_errors(self.path):
+            self.file = open(self.path, 'a')
+            # In this thread: tensorboardX's own would end with a traceback on a full disk, and wait for ever.
+            self.tensorboard = EventsWriter(str(self.path.parent / 'events'))
+        self._event(Event(step=resume_step + 1, file_version='brain.Event:2'))
+        self._event(Event(step=resume_step + 1, session_log=SessionLog(status=SessionLog.START)))
         self.title, self.total = title, total
         self.started, self.shown, self.last = time.time(), 0.0, {}
 
     def write(self, step: int, metrics: dict, left: float | None = None) -> None:
         """Appends {name: float} at `step`; left: the seconds that the stage may still take, None where nobody knows."""
-        with open(self.path, 'a') as f:
-            f.write(line(step, metrics))
+        self._there()
+        with disk_errors(self.path):
+            self.file.write(line(step, metrics))
+            self.file.flush()
         for name, value in metrics.items():
             if name != 'epoch':
-                self.tensorboard.add_scalar(name, value, step)
+                self._event(Event(step=step, summary=scalar(name, value)))
+        with disk_errors(self.path.parent):
+            self.tensorboard.flush()
         self.last |= metrics
         self.progress(step, '' if left is None else f'{clock(left)} left')
+
+    def _there(self) -> None:
+        """Raises OSError where the file is no longer the one that was opened."""
+        held.check(self.path)
+        if not self.path.exists() or not os.path.samestat(os.stat(self.path), os.fstat(self.file.fileno())):
+            raise DiskError(
+                errno.ENOENT,
+                f'{self.path} was deleted or replaced while the stage was trained. Run the same command again: it goes '
+                'on from what is there',
+            )
+
+    def _event(self, event) -> None:
+        event.wall_time = time.time()
+        with disk_errors(self.path.parent):
+            self.tensorboard.write_event(event)
 
     def progress(self, step: int, what: str = '', end: bool = False) -> None:
         """On a terminal one line that is written over; elsewhere a line every 10 seconds. It ends with `what`."""
@@ -58,7 +95,9 @@ class MetricLog:
     def close(self, step: int) -> None:
         """Ends the line of progress and the event file."""
         self.progress(step, end=True)
-        self.tensorboard.close()
+        with disk_errors(self.path.parent):
+            self.file.close()
+            self.tensorboard.close()
 
 
 def _short(name, value):
@@ -73,16 +112,42 @@ def clock(seconds: float) -> str:
 
 
 def line(step: int, metrics: dict) -> str:
-    """A line of metrics.jsonl."""
-    return json.dumps({'step': step, **metrics}) + '\n'
+    """A line of metrics.jsonl; its 'crc' is the CRC-32 of the line without it."""
+    text = json.dumps({'step': step, **metrics})
+    return f'{text[:-1]}, "{CRC}": "{zlib.crc32(text.encode()):08x}"}}\n'
 
 
 def read(path) -> list[dict]:
-    """The rows of a metrics.jsonl; a last line that a kill cut short is left out."""
-    path, rows = Path(path), []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
+    """The rows of a metrics.jsonl. A last line that a kill cut short is left out; so are, with a warning, lines that
+    cannot be read or are not as they were written."""
+    rows, bad = parse(path)
+    if bad:
+        logging.warning('%s: %d lines cannot be read and are left out.', path, bad)
     return rows
+
+
+def parse(path) -> tuple[list[dict], int]:
+    """(the rows of a metrics.jsonl, how many lines cannot be read)."""
+    try:
+        content = files.read_bytes(path) or b''
+    except files.Damaged as e:
+        logging.warning('%s', e)
+        return [], 1
+    lines = content.split(b'\n')
+    rows = [_row(text) for text in lines if text.strip()]
+    cut = bool(lines[-1].strip()) and rows[-1] is None
+    return [r for r in rows if r is not None], rows.count(None) - cut
+
+
+def _row(text: bytes) -> dict | None:
+    """The metrics of a line by name, with 'step', or None where it is not as it was written."""
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or not isinstance(row.get('step'), int):
+        return None
+    crc = row.pop(CRC, None)
+    if crc is not None and crc != f'{zlib.crc32(json.dumps(row).encode()):08x}':
+        return None
+    return row if all(isinstance(v, int | float) for v in row.values()) else None

@@ -4,13 +4,17 @@ import os
 import sys
 from pathlib import Path
 
+from ssljax import preempt
+
+if __name__ == '__main__':
+    preempt.early()  # before the imports, which take seconds
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import jax  # noqa: E402
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ssljax import arguments, console, experiment, paths, platform, preempt  # noqa: E402
+from ssljax import arguments, console, experiment, paths, platform  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe, a file under configs/.', lock_config=True)
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default runs/NAME.')
@@ -37,7 +41,7 @@ def command(work) -> int:
     try:
         work(config, Path(paths.expand(_WORKDIR.value or Path('runs') / config.name)))
     except preempt.Preempted:
-        print('stopped; all is saved: the same command goes on from here', file=sys.stderr)
+        preempt.goodbye()
         return preempt.RESUME
     except (ValueError, OSError, ImportError) as e:
         if not raised_by_us(e):

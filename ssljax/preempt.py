@@ -1,37 +1,135 @@
-"""SIGTERM, or Ctrl-C once, asks a run to save and end; it does so at the next step and exits with the code RESUME."""
+"""SIGTERM, SIGHUP, or Ctrl-C once, asks a run to save and end; it exits with the code RESUME.
 
+The training loop saves and raises Preempted at its next step; other long work asks `check` now and then. What cannot
+ask, such as a compilation, is ended by a thread after PATIENCE seconds: outside the loop all that is finished is on
+disk. Nothing is ever raised from a signal's handler, which could be anywhere, C++ code that aborts on it included.
+"""
+
+import contextlib
+import functools
+import os
 import signal
-import sys
 import threading
+import time
 
 RESUME = 75  # EX_TEMPFAIL: run the same command again and it goes on
+PATIENCE = 1.0  # seconds
+SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name))
 
-_asked = threading.Event()
+_asked, _said = threading.Event(), threading.Lock()
+_unsaved, _change = set(), threading.Condition()
+_LOOP = 'the training loop'
 
 
-class Preempted(Exception):
-    """Everything is saved; the same command goes on from here."""
+class Preempted(BaseException):
+    """Everything is saved; the same command goes on from here. No Exception, so that nothing takes it for a failure."""
+
+
+def early() -> None:
+    """Until `install`, a signal ends the process with a line and the usual code, 128 and its number; for the imports.
+
+    SIGHUP stays ignored where it is, as under nohup.
+    """
+    for signum in _wanted():
+        signal.signal(signum, lambda signum, _: _leave(128 + signum, 'stopped; nothing was begun'))
 
 
 def install() -> None:
-    """Lets SIGTERM and the first SIGINT be noticed instead of ending the process at once."""
-    signal.signal(signal.SIGTERM, _ask)
-    signal.signal(signal.SIGINT, _ask)
+    """Lets SIGTERM, SIGHUP and the first SIGINT be noticed instead of ending the process at once."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    for signum in _wanted():
+        signal.signal(signum, lambda *_: None)  # C code writes the number into the pipe, whatever Python is at
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    threading.Thread(target=_listen, args=(read,), daemon=True).start()
 
 
-def _ask(signum, _):
-    if signum == signal.SIGINT:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        print('\nstopping when all is saved; Ctrl-C again stops at once', file=sys.stderr)
-    _asked.set()
+def _wanted() -> list:
+    return [s for s in SIGNALS if s == signal.SIGINT or signal.getsignal(s) != signal.SIG_IGN]
+
+
+def _listen(pipe: int) -> None:
+    interrupted = False
+    while True:
+        for signum in os.read(pipe, 64):
+            if signum not in SIGNALS:
+                continue
+            if signum == signal.SIGINT:
+                if interrupted:
+                    _leave(128 + signum, 'stopped at once; what was saved before is intact')
+                interrupted = True
+                _say('\nstopping when all is saved; Ctrl-C again stops at once')
+            if not _asked.is_set():
+                _asked.set()
+                threading.Thread(target=_end, daemon=True).start()
+
+
+def _end() -> None:
+    """Ends the process where the main thread does not do so itself, once nothing is unsaved."""
+    time.sleep(PATIENCE)
+    with _change:
+        _change.wait_for(lambda: not _unsaved)
+        goodbye()
+        os._exit(RESUME)
+
+
+def goodbye() -> None:
+    """Says, once, that the same command goes on."""
+    if _said.acquire(blocking=False):
+        _say('stopped; all is saved: the same command goes on from here')
+
+
+def _leave(code: int, text: str) -> None:
+    _say(text)
+    os._exit(code)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # print would fail where the main thread is in the middle of another
+        os.write(2, f'{text}\n'.encode())
 
 
 def asked() -> bool:
-    """Whether SIGTERM or SIGINT has come."""
+    """Whether one of the signals has come."""
     return _asked.is_set()
 
 
 def check() -> None:
-    """Raises Preempted where one of them has come; for the places between stages, where all is on disk."""
+    """Raises Preempted where one of them has come; for places where all that is finished is on disk."""
     if asked():
         raise Preempted
+
+
+@contextlib.contextmanager
+def hold():
+    """What is done within is finished, such as a file that is being written, before a signal ends the process."""
+    token = object()
+    with _change:
+        _unsaved.add(token)
+    try:
+        yield
+    finally:
+        with _change:
+            _unsaved.discard(token)
+            _change.notify_all()
+
+
+def unsaved() -> None:
+    """There is something to save now: the caller looks at `asked`, saves and raises Preempted."""
+    with _change:
+        _unsaved.add(_LOOP)
+
+
+def loop(function):
+    """Of a function that calls `unsaved`: once it has ended, nothing is left to save."""
+
+    @functools.wraps(function)
+    def run(*args, **kw):
+        try:
+            return function(*args, **kw)
+        finally:
+            with _change:
+                _unsaved.discard(_LOOP)
+                _change.notify_all()
+
+    return run

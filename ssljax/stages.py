@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import guard, log, methods, optim, preempt, train
+from ssljax import files, guard, log, methods, optim, preempt, train
 from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.methods import supervised
@@ -88,8 +88,11 @@ def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variable
     given = arguments(run, kind, name, seed, images, val, variables)
     if not run.config.evaluate.best_on_test or kind == 'pretrain':
         return train.fit(**given, watch=eye)
+    path = given['directory'] / 'metrics.jsonl'
+    if given['directory'].is_dir() and (log.parse(path)[1] or not path.exists()):  # a part would give another maximum
+        files.set_aside(given['directory'], f'{path.name}, which best_on_test is taken from, is damaged or missing')
     stage = train.fit(**given, watch=_also_test(run, given['program'], eye))
-    found = [row[TEST] for row in log.read(given['directory'] / 'metrics.jsonl') if TEST in row]
+    found = [row[TEST] for row in log.read(path) if TEST in row]
     return stage._replace(record=stage.record | {'best_on_test': max(found)})
 
 

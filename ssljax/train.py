@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from absl import logging
 
 from ssljax import checkpoint, collapse, files, guard, optim, preempt
 from ssljax.core import Method, TrainState, evaluated, init_state, train_step
@@ -73,6 +74,10 @@ def run_steps(method, tx, get, steps: int, ts: TrainState, totals: dict, arrays,
     return jax.lax.scan(one, (ts, totals), payload)[0]
 
 
+UNMEASURED = 'unmeasured'  # in a checkpoint's meta: the evaluation at its step was interrupted
+RECORD = {'steps': int, 'best_step': int, 'images': int, 'val': dict}  # what a done.json has
+
+
 class Stage(NamedTuple):
     """A finished stage: the variables it chose, and its record for result.json."""
 
@@ -80,6 +85,7 @@ class Stage(NamedTuple):
     record: dict
 
 
+@preempt.loop
 def fit(
     program: Program,
     variables: dict,
@@ -123,15 +129,12 @@ def fit(
       OSError: the disk is full.
     """
     directory = Path(directory)
-    done = files.read_json(directory / 'done.json')
-    if done:
-        return Stage(checkpoint.load_variables(directory / 'model')[0], done)
+    if done := finished(directory):
+        return done
     guard.heed(directory, title)
-    manager = checkpoint.open_manager(directory / 'checkpoints')
     method = program.method
     run = begin(program, variables, feed, key, mesh, select)
-    if manager.latest_step() is not None:
-        run = checkpoint.restore(manager, manager.latest_step(), run)
+    manager, run, resumed = checkpoint.resume(directory / 'checkpoints', run)
     step = int(run['progress']['step'])
     log = MetricLog(directory, title, program.steps, step)
     eval_at, per_call = eval_steps(program, cfg.evals), program.steps_per_call
@@ -152,9 +155,9 @@ def fit(
         found = evaluate(program.evaluate, params, ts.state, val, eval_batch, mesh)
         return found | (watch(step, {'params': params, **ts.state}) if watch else {})
 
-    def save():
+    def save(**noted):
         heed(guard.not_finite(means(progress['totals']['sums']), int(progress['totals']['bad'])))
-        checkpoint.save(manager, step, _items(ts, progress | timer.state(), run['best']), meta)
+        checkpoint.save(manager, step, _items(ts, progress | timer.state(), run['best']), meta | noted)
 
     def heed(why, kind='stopped'):
         if why:
@@ -171,8 +174,38 @@ def fit(
     def left():
         return timer.left(program.steps - step, sum(at > step for at in eval_at))
 
-    for payload in feed.payloads(step, program.steps, per_call):
+    def assess():
+        nonlocal metrics, before
+        jax.block_until_ready(ts)
+        timer.lap(step)
+        heed(guard.not_finite({'loss': 0.0}, int(progress['totals']['bad'])))
+        try:
+            metrics = measure()
+        except preempt.Preempted:  # in the middle of it
+            save(**{UNMEASURED: True})
+            log.close(step)
+            raise
+        log.write(step, evaluation_row(metrics), left())
+        why, warning = judge.look(step, before, metrics)
+        heed(why, 'collapsed')
+        warn(warning)
+        before = metrics
+        value = value_of(metrics)
+        if value > float(progress['best_value']) or select == 'last':
+            progress.update(_scalars(best_value=value, best_step=step, worse=0))
+            run['best'] = _copy((evaluated(method, ts), ts.state)) if select == 'best' else run['best']
+        else:
+            progress.update(_scalars(worse=int(progress['worse']) + 1))
+        timer.start(step)
+
+    def ended():
+        return step == program.steps or (cfg.patience and int(progress['worse']) >= cfg.patience)
+
+    if resumed.get(UNMEASURED):
+        assess()
+    for payload in feed.payloads(step, step if ended() else program.steps, per_call):
         ts, progress['totals'] = program.run(ts, progress['totals'], feed.arrays, payload, key)
+        preempt.unsaved()
         step += jax.tree.leaves(payload)[0].shape[0]
         at_eval, at_log = step in eval_at, step % log_every == 0 or step == program.steps
         if at_log:
@@ -187,23 +220,8 @@ def fit(
             # Where they were before: other shardings would compile the program anew.
             progress['totals'] = jax.device_put(nothing(progress['totals']['sums']), replicated(mesh))
         if at_eval:
-            jax.block_until_ready(ts)
-            timer.lap(step)
-            heed(guard.not_finite({'loss': 0.0}, int(progress['totals']['bad'])))
-            metrics = measure()
-            log.write(step, evaluation_row(metrics), left())
-            why, warning = judge.look(step, before, metrics)
-            heed(why, 'collapsed')
-            warn(warning)
-            before = metrics
-            value = value_of(metrics)
-            if value > float(progress['best_value']) or select == 'last':
-                progress |= _scalars(best_value=value, best_step=step, worse=0)
-                run['best'] = _copy((evaluated(method, ts), ts.state)) if select == 'best' else run['best']
-            else:
-                progress |= _scalars(worse=int(progress['worse']) + 1)
-            timer.start(step)
-        if step == program.steps or (cfg.patience and int(progress['worse']) >= cfg.patience):
+            assess()
+        if ended():
             break
         if preempt.asked():
             save()
@@ -224,6 +242,26 @@ def fit(
     jax.block_until_ready(ts)
     noted = record(program, feed, step, best_step, noted, timer.seconds, timer.rate())
     return finish(directory, *chosen, noted, meta)
+
+
+def finished(directory) -> Stage | None:
+    """The Stage that has ended in `directory`, or None. What is damaged is set aside: training the stage again gives
+    the same numbers.
+
+    Raises:
+      OSError: the disk refuses to read it.
+    """
+    directory = Path(directory)
+    try:
+        if (record := files.read_json(directory / 'done.json', RECORD)) is None:
+            return None
+        return Stage(checkpoint.load_variables(directory / 'model')[0], record)
+    except (files.Damaged, FileNotFoundError) as e:
+        logging.warning('%s is trained again, to the same numbers: %s', directory, e)
+        for path in (directory / 'done.json', directory / 'model'):
+            if path.exists():
+                files.set_aside(path, 'its stage is trained again')
+    return None
 
 
 def begin(program: Program, variables, feed, key, mesh, select) -> dict:
@@ -273,6 +311,8 @@ def record(program: Program, feed, step: int, best_step: int, noted: dict, secon
 def finish(directory, params, state, record: dict, meta: dict) -> Stage:
     """Writes what a finished stage leaves: the weights that it chose, and its record as done.json."""
     shutil.rmtree(directory / 'model', ignore_errors=True)  # of a run killed between the next lines
+    if (directory / 'model').exists():
+        files.set_aside(directory / 'model', 'it is no directory')
     manager = checkpoint.open_manager(directory / 'model')
     checkpoint.save(manager, 0, {'params': params, 'state': state}, meta)
     manager.close()
@@ -309,6 +349,7 @@ def evaluate(evaluate_batch: Callable, params, state, split, batch_size: int, me
     """Means of the metrics over a split, in one fixed batch shape."""
     totals = None
     for batch in feeds.eval_batches(split, batch_size=batch_size, mesh=mesh):
+        preempt.check()
         metrics = evaluate_batch(params, state, batch)
         totals = metrics if totals is None else jax.tree.map(jnp.add, totals, metrics)
     return means(totals)

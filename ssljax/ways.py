@@ -101,7 +101,7 @@ def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, 
     for generation in range(1, method.generations + 1):
         last = generation == method.generations
         name = way if last else f'{way}_{generation}'
-        if method.teach and not (run.workdir / f'seed{seed}' / name / 'done.json').exists():
+        if method.teach and not train.finished(run.workdir / f'seed{seed}' / name):
             shown = _taught(run, method, kind, teacher, unlabeled)
         eye = _gallery(run, way, seed) if method.sample or is_plane(run.source.shape) else None
         teacher = train_stage(run, way, name, seed, (labeled, shown), val, start, eye)

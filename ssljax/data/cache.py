@@ -52,7 +52,11 @@ def decoded(images, directory):
 
 def _read(path, images):
     """What lies at `path`, or None where nothing whole does."""
-    about = files.read_json(path.with_suffix('.json'))
+    try:
+        about = files.read_json(path.with_suffix('.json'), {'corrupt': dict})
+    except files.Damaged as e:
+        logging.warning('%s; the images are decoded anew.', e)
+        return None
     if about is None or not path.exists():
         return None
     try:

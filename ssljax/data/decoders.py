@@ -16,6 +16,7 @@ import zlib
 import numpy as np
 from absl import logging
 
+from ssljax import preempt
 from ssljax.data import decode
 from ssljax.data.memory import cores
 
@@ -73,7 +74,8 @@ class _Process:
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         environment = os.environ | {'PYTHONPATH': paths, 'OPENBLAS_NUM_THREADS': '1'}
         command, pipe = [sys.executable, '-m', __name__], subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, pipesize=1 << 20)
+        alone = dict(start_new_session=True)  # out of the terminal's reach: no signal comes while it starts
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, pipesize=1 << 20, **alone)
         self._process.stdout.read(1)
 
     def decode_into(self, images, keys, reader, fit, crcs):
@@ -119,6 +121,6 @@ def _serve(requests, answers):
 
 
 if __name__ == '__main__':
-    for signum in (signal.SIGINT, signal.SIGTERM):  # meant for the process that asks
+    for signum in preempt.SIGNALS:  # meant for the process that asks
         signal.signal(signum, signal.SIG_IGN)
     _serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from ssljax import preempt
 from ssljax.data.feed import eval_batches
 from ssljax.platform import compiler_options
 
@@ -18,6 +19,7 @@ def outputs(function: Callable, variables, split, *, batch_size: int, mesh):
     """Applies a compiled function to every image of a split, in order; returns host arrays [N, ...]."""
     parts = []
     for batch in eval_batches(split, batch_size=batch_size, mesh=mesh):
+        preempt.check()
         parts.append(jax.device_get(function(variables, batch['image'])))
     whole = jax.tree.map(lambda *a: np.concatenate(a), *parts)
     return jax.tree.map(lambda a: a[: len(split)], whole)

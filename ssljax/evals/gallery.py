@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from ssljax import files
 from ssljax.core import split
@@ -43,7 +44,15 @@ def collect(directory) -> dict:
     paths = sorted(Path(directory).glob('gallery/*.npz'))
     if not paths:
         return {}
-    kept = [np.load(path) for path in paths]
-    return {'steps': np.array([int(path.stem) for path in paths])} | {
-        name: np.stack([k[name] for k in kept]) for name in kept[-1].files
+    kept = {}
+    for path in paths:
+        try:
+            kept[int(path.stem)] = files.read_npz(path)
+        except (files.Damaged, ValueError) as e:  # or the name is no step
+            logging.warning('%s: left out of the figures.', e)
+    if not kept:
+        return {}
+    names = set.intersection(*(set(arrays) for arrays in kept.values()))
+    return {'steps': np.array(list(kept))} | {
+        name: np.stack([arrays[name] for arrays in kept.values()]) for name in kept[min(kept)] if name in names
     }

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ssljax import preempt
+
 
 def predict(train, train_labels, queries, *, k: int, classes: int, temperature: float = 0.07, block: int = 1000):
     """Class scores by cosine similarity to the k nearest of `train`, each weighted by exp(similarity / temperature).
@@ -24,10 +26,10 @@ def predict(train, train_labels, queries, *, k: int, classes: int, temperature: 
     """
     k = min(k, len(train))
     train, labels = _unit(jnp.asarray(train)), jnp.asarray(train_labels)
-    parts = [
-        _block(train, labels, jnp.asarray(queries[i : i + block]), k, classes, temperature)
-        for i in range(0, len(queries), block)
-    ]
+    parts = []
+    for i in range(0, len(queries), block):
+        preempt.check()
+        parts.append(_block(train, labels, jnp.asarray(queries[i : i + block]), k, classes, temperature))
     return tuple(np.concatenate([np.asarray(p[i]) for p in parts]) for i in (0, 1))
 
 

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from ssljax import preempt
+
 
 def probe(train, val, test, *, classes: int, l2s, steps: int = 100) -> dict:
     """Fits one probe per strength of regularisation and keeps the one that is best on validation.
@@ -29,6 +31,7 @@ def probe(train, val, test, *, classes: int, l2s, steps: int = 100) -> dict:
     params = {'w': jnp.zeros((x.shape[1], classes)), 'b': jnp.zeros(classes)}
     best = None
     for l2 in sorted(l2s, reverse=True):
+        preempt.check()
         params = _solve(params, x, y, jnp.float32(l2), steps)
         accuracy = _accuracy(params, val, mean, scale)
         if best is None or accuracy >= best[0]:

@@ -114,12 +114,10 @@ def sample(features, labels, seed=0):
 def cached_embed(features, path):
     """embed(features), kept in the file `path` so that writing the page again is quick."""
     digest = hashlib.sha256(np.ascontiguousarray(features).tobytes() + str(features.shape).encode()).hexdigest()
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if str(file['digest']) == digest:
-                return file['xy'], str(file['how'])
-    except Exception:
-        pass  # not there, or damaged: it is computed again
+    with contextlib.suppress(OSError, KeyError, files.Damaged):
+        kept = files.read_npz(path) or {}
+        if str(kept['digest']) == digest:
+            return kept['xy'], str(kept['how'])
     xy, how = embed(features)
     if how.startswith('UMAP'):
         with contextlib.suppress(OSError):  # a folder that is read-only, or full

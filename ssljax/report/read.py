@@ -1,14 +1,11 @@
 """What a run left on disk: result.json, seed*/STAGE/metrics.jsonl, seed*/figures.npz and tuning/decisions.json."""
 
-import json
 import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from ssljax import log
+from ssljax import files, log
 
 
 class Run(NamedTuple):
@@ -33,7 +30,10 @@ def read(workdir):
     workdir = Path(workdir)
     path = workdir / 'result.json'
     if not path.is_file():
-        raise FileNotFoundError(f'{path} does not exist: give the workdir of a run that has finished a stage.')
+        what = 'is a directory' if path.is_dir() else 'does not exist'
+        begun = (workdir / 'config.json').exists()
+        advice = 'the run is not finished: its own command goes on with it' if begun else 'give the workdir of a run'
+        raise FileNotFoundError(f'{path} {what}: {advice}.')
     result, decisions = read_object(path), workdir / 'tuning' / 'decisions.json'
     figures, source = read_figures(workdir)
     tuned = _whole(read_object, decisions, {}) if decisions.is_file() else {}
@@ -52,12 +52,10 @@ def _whole(reader, path, without):
 def read_object(path):
     """The dict in a JSON file; ValueError where it holds none."""
     try:
-        found = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{path} is not valid JSON ({error}): run the experiment again to rewrite it.') from error
-    if not isinstance(found, dict):
-        raise ValueError(f'{path} holds a {type(found).__name__}, not an object: run the experiment again.')
-    return found
+        return files.read_json(path) or {}
+    except files.Damaged as error:
+        again = 'run the experiment again to rewrite it; to keep what was edited by hand, delete its line "checksum"'
+        raise files.Damaged(path, error.why, again) from error
 
 
 def seed_folders(workdir):
@@ -71,6 +69,8 @@ def read_metrics(workdir):
     metrics = {}
     for folder in seed_folders(workdir):
         for path in sorted(folder.glob('*/metrics.jsonl')):
+            if '.' in path.parent.name:
+                continue  # set aside
             metrics.setdefault(path.parent.name, {})[folder.name] = _whole(read_rows, path, [])
     return metrics
 
@@ -88,13 +88,6 @@ def read_figures(workdir):
     """The arrays of the first seed that saved any, and the file they came from."""
     for folder in seed_folders(workdir):
         path = folder / 'figures.npz'
-        if path.is_file():
-            found = _whole(_arrays, path, {})
-            if found:
-                return found, path
+        if (found := _whole(files.read_npz, path, None)) is not None:
+            return found, path
     return {}, None
-
-
-def _arrays(path):
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}

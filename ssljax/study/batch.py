@@ -78,7 +78,11 @@ def _measure(runs: list[dict]) -> float:
 
 
 def _known(directory: Path) -> dict:
-    return files.read_json(directory / 'together.json') or {}
+    try:
+        return files.read_json(directory / 'together.json') or {}
+    except files.Damaged as e:
+        files.set_aside(directory / 'together.json', f'{e.why}; measured again')
+    return {}
 
 
 def _key(cell: Cell) -> str:

@@ -71,11 +71,13 @@ class Claims:
         return found
 
     def _lives(self, path: Path) -> bool:
-        text = path.read_text()
+        text = path.read_text(errors='replace')
         try:
             content = json.loads(text)
-        except json.JSONDecodeError:
+        except ValueError:
             content = {}  # just created, or its worker died in between
+        if not isinstance(content, dict) or content.get('host') and not {'pid', 'began'} <= content.keys():
+            content = {}
         if content.get('beat') == -1:
             return False
         if content.get('host') == socket.gethostname() and not _runs(content['pid'], content['began']):

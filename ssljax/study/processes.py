@@ -28,15 +28,16 @@ def run(count: int, arguments: list[str]) -> None:
         workers.append(subprocess.Popen([sys.executable, '-m', 'ssljax.study', *arguments], env=os.environ | gpu))
         if platform == 'cpu' and hasattr(os, 'sched_setaffinity'):
             os.sched_setaffinity(workers[-1].pid, places[i * len(places) // count : (i + 1) * len(places) // count])
-    while any(w.poll() is None for w in workers):
-        if preempt.asked():
+    with preempt.hold():
+        while any(w.poll() is None for w in workers):
+            if preempt.asked():
+                for w in workers:
+                    w.send_signal(signal.SIGTERM)
             for w in workers:
-                w.send_signal(signal.SIGTERM)
-        for w in workers:
-            try:
-                w.wait(timeout=0.5)
-            except subprocess.TimeoutExpired:
-                continue
+                try:
+                    w.wait(timeout=0.5)
+                except subprocess.TimeoutExpired:
+                    continue
     if preempt.asked():
         raise preempt.Preempted
     if failed := [w.returncode for w in workers if w.returncode]:

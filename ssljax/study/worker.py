@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ssljax import config as configs
 from ssljax import experiment, files, guard, preempt, protocol, provenance
 from ssljax.data import sources
+from ssljax.disk import disk_errors
 from ssljax.log import clock
 from ssljax.study import batch, sweep, table
 from ssljax.study.cells import Cell, Job, cells, like
@@ -40,7 +41,11 @@ def run(config, directory, points=(), *, write=None) -> Path:
       preempt.Preempted: the run was asked to stop; the same command goes on from here.
     """
     directory, planned = Path(directory), cells(config, points)
-    directory.mkdir(parents=True, exist_ok=True)
+    with disk_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    for cell in planned:
+        for job in filter(None, (cell.job, cell.needs)):
+            _sound(_row(directory, job))
     _describe(config, directory, planned)
     failed, progress = {}, Progress(directory, planned)
     place = Place(directory, Claims(directory / 'claims'), Shared(), progress, config.study.keep)
@@ -76,6 +81,14 @@ def run(config, directory, points=(), *, write=None) -> Path:
             'not train again what a guard stopped: change what the messages name, or leave those cells out.'
         )
     return path
+
+
+def _sound(path: Path) -> None:
+    """Sets a row aside that is damaged: its cell is evaluated again."""
+    try:
+        files.read_json(path, {'seconds': files.NUMBER})
+    except files.Damaged as e:
+        files.set_aside(path, f'{e.why}; its cell is done again')
 
 
 class Shared:

@@ -5,10 +5,15 @@ anything in here."""
 import sys
 from pathlib import Path
 
-from ssljax import config as configs
-from ssljax import experiment, files
-from ssljax.data import sources
-from ssljax.tune import decision, plan
+from ssljax import preempt
+
+if sys.argv[:1] == ['-m']:  # python -m ssljax.tune: __main__ comes after the imports below, which take seconds
+    preempt.early()
+
+from ssljax import begun, experiment, files  # noqa: E402
+from ssljax import config as configs  # noqa: E402
+from ssljax.data import sources  # noqa: E402
+from ssljax.tune import decision, plan  # noqa: E402
 
 
 def tuned(config, workdir, source):
@@ -26,7 +31,7 @@ def tuned(config, workdir, source):
       preempt.Preempted: the run was asked to stop; tuning begins anew with the same command.
     """
     place = Path(workdir) / 'tuning'
-    record = files.read_json(place / 'decisions.json')
+    record = begun.decisions(place / 'decisions.json')
     if record is None:
         record = plan.decide(config, Path(workdir), source._replace(test=None))
         changed = decided(config, record['decisions'])

@@ -1,0 +1,114 @@
+"""What a run's directory says of itself when the run goes on: the config and the data that it was begun with, and what
+was evaluated. Each is kept in a file, and the first two in the checkpoints of every stage as well."""
+
+import shutil
+from pathlib import Path
+
+from absl import logging
+
+from ssljax import files
+
+EVALUATION = {'seed': int, 'partition': dict, 'ways': dict}
+DECISIONS = {'decisions': list, 'trials': int, 'seconds': files.NUMBER}
+KEYS = {'config': {'name': str, 'data': dict, 'transfer': dict}, 'data': {'shape': list, 'train': str}}
+ADVICE = (
+    'it says with which {} the run was begun. Restore it from a copy, or delete it and run the same command again: the '
+    'stages that have begun are then compared with it'
+)
+
+
+def stored(workdir: Path, what: str) -> dict | None:
+    """The 'config' or the 'data' that a run was begun with, or None where it has not begun. Without the file, what a
+    stage's checkpoint says.
+
+    Raises:
+      files.Damaged: the file is not as it was written.
+    """
+    path = workdir / f'{what}.json'
+    try:
+        found = files.read_json(path, KEYS[what])
+    except files.Damaged as e:
+        raise files.Damaged(path, e.why, ADVICE.format(what)) from e
+    return meta(workdir).get(what) if found is None else found
+
+
+def meta(workdir: Path) -> dict:
+    """What the first stage's checkpoint that can be read says; {} where there is none."""
+    for pattern in ('seed*/*/model/0/meta/metadata', 'seed*/*/checkpoints/*/meta/metadata'):
+        for path in sorted(workdir.glob(pattern)):
+            try:
+                found = files.read_json(path, {'config': dict, 'data': dict})
+            except files.Damaged:
+                continue
+            if found:
+                return found
+    return {}
+
+
+def trained(workdir: Path) -> bool:
+    """Whether anything in a directory depends on the config of its run: a checkpoint, a finished stage, a result or a
+    decision of tuning."""
+    kept = 'result.json', 'seed*/evaluation.json', 'seed*/*/done.json', 'seed*/*/checkpoints/[0-9]*', 'tuning/*'
+    return any(True for pattern in kept for _ in workdir.glob(pattern))
+
+
+def clear(workdir: Path) -> None:
+    """Removes what a run leaves that ended before it had trained anything: its config, what it read, and the folders of
+    its seeds, with their label sets."""
+    for name in ('config.json', 'data.json', 'data.npz'):
+        (workdir / name).unlink(missing_ok=True)
+    for folder in workdir.glob('seed*'):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def any_stage(workdir: Path) -> bool:
+    """Whether training has begun in a directory."""
+    return any(workdir.glob('seed*/*/metrics.jsonl'))
+
+
+def decisions(path: Path) -> dict | None:
+    """What a run was tuned to, or None where that is still to be decided.
+
+    Raises:
+      ValueError: it is damaged or missing although training has begun. Deciding again could decide otherwise.
+    """
+    training = any_stage(path.parent.parent)
+    again = (
+        'the stages that have begun were trained by it, and tuning again could decide otherwise. Restore it from a '
+        'copy, or give another --workdir'
+    )
+    try:
+        found = files.read_json(path, DECISIONS)
+    except files.Damaged as e:
+        if training:
+            raise files.Damaged(path, e.why, again) from e
+        files.set_aside(path, e.why)
+        logging.warning('%s is damaged: the run is tuned again.', path)
+        return None
+    if found is None and training:
+        raise FileNotFoundError(f'{path} is missing: {again}.')
+    return found
+
+
+def evaluation(directory: Path) -> dict | None:
+    """The record of a seed that was evaluated, or None; a damaged one is set aside."""
+    path = directory / 'evaluation.json'
+    try:
+        return files.read_json(path, EVALUATION)
+    except files.Damaged as e:
+        logging.warning('%s; the seed is evaluated again, by the same weights: the test split is read again.', e)
+        files.set_aside(path, e.why)
+    return None
+
+
+def figures(directory: Path) -> bool:
+    """Whether a seed's figures.npz is there and whole; a damaged one is set aside."""
+    path, why = directory / 'figures.npz', 'is not there'
+    try:
+        if files.read_npz(path) is not None:
+            return True
+    except files.Damaged as e:
+        files.set_aside(path, e.why)
+        why = 'is damaged'
+    logging.warning('%s %s: it is made anew, by the same weights; the accuracies stay.', path, why)
+    return False

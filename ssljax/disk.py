@@ -1,0 +1,114 @@
+"""What can go wrong with a disk, in words that say what to do."""
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+
+FILES = 100  # that a checkpoint may take
+AGAIN = 'run the same command again: it goes on from the last complete checkpoint, which is intact'
+FREE = f'Free some and {AGAIN}'
+WAY = f'Move it away and {AGAIN}'
+KINDS = {  # errno: (what is wrong with a directory, what to do)
+    errno.EDQUOT: ('the disk quota is used up for {}', FREE),
+    errno.EFBIG: ('a file would be larger than a limit allows (ulimit -f, or that of the file system) in {}', FREE),
+    errno.EIO: ('the disk under {} failed to read or write', f'Look at its health, then {AGAIN}'),
+    errno.EMFILE: ('too many files are open to go on in {}', f'Raise the limit (ulimit -n) and {AGAIN}'),
+    errno.ENFILE: ('too many files are open on this machine to go on in {}', f'End other programs and {AGAIN}'),
+    errno.EROFS: ('{} is on a read-only file system', 'Give a --workdir that can be written to'),
+    errno.EACCES: ('no permission for {}', 'Change it, or give another --workdir'),
+    errno.EPERM: ('no permission for {}', 'Change it, or give another --workdir'),
+    errno.EEXIST: ('a file stands where a directory is needed, in {}', WAY),
+    errno.ENOTDIR: ('a file stands where a directory is needed, in {}', WAY),
+    errno.EISDIR: ('a directory stands where a file is needed, in {}', WAY),
+    errno.ENAMETOOLONG: ('{} is longer than a path may be', 'Give a shorter --workdir'),
+    errno.ENOENT: ('{}, or something in it, was deleted in the meantime', f'If it is gone for good, {AGAIN}'),
+    errno.ESTALE: ('{} was deleted, or its network disk came back as another', f'When it is there, {AGAIN}'),
+}
+
+
+class DiskError(OSError):
+    """What a file system refused, in words for the user."""
+
+
+def check_space(directory, needed: int) -> None:
+    """Raises the OSError of a full disk before anything is begun, where `needed` bytes or FILES files do not fit."""
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        detail = f'{needed / 2**20:.1f} MiB are needed, {free / 2**20:.1f} are free'
+        raise DiskError(errno.ENOSPC, full(directory, detail))
+    left = inodes_left(directory)
+    if left is not None and left < FILES:
+        raise DiskError(errno.ENOSPC, out_of_inodes(directory, left))
+
+
+def inodes_left(directory) -> int | None:
+    """How many files can still be made, or None where the file system has no such limit or there is no directory."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return None
+    return found.f_favail if found.f_files else None
+
+
+def full(directory, detail: str) -> str:
+    """What a user is told of a full disk."""
+    return f'no space left for {directory} ({detail}). {FREE}'
+
+
+def out_of_inodes(directory, left: int) -> str:
+    """What a user is told of a disk that has space but takes no more files."""
+    return (
+        f'no inodes left for {directory} (the file system takes {left} more files, whatever space is free; see df -i). '
+        f'Delete files that are not needed and {AGAIN}'
+    )
+
+
+@contextlib.contextmanager
+def disk_errors(directory):
+    """Turns what a file system refuses into one clear DiskError; whatever else is raised passes."""
+    try:
+        yield
+    except Exception as e:
+        found = explained(e, directory)
+        if found is None or found is e:
+            raise
+        raise found from e
+
+
+def explained(error: BaseException, directory) -> DiskError | None:
+    """The DiskError that says what a file system refused in `directory`, or None where `error` is of another kind.
+
+    Libraries in C++ give the errno in words alone, and threads wrap what they raise.
+    """
+    if isinstance(error, DiskError):
+        return error  # from within
+    number = errno_of(error)
+    if number is None:
+        return None
+    place = getattr(error, 'filename', None) or directory
+    if number == errno.ENOSPC:
+        left = inodes_left(directory)
+        text = out_of_inodes(directory, left) if left == 0 else full(directory, 'the disk, a quota or a limit')
+        return DiskError(number, text)
+    if number in KINDS:
+        what, advice = KINDS[number]
+        return DiskError(number, f'{what.format(place)}. {advice}')
+    return DiskError(number, f'{place} cannot be used ({os.strerror(number)})')
+
+
+def errno_of(error: BaseException | None) -> int | None:
+    """The errno of an error, of what it was raised from, or of those that it groups."""
+    if error is None:
+        return None
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    for inner in getattr(error, 'exceptions', ()):
+        if found := errno_of(inner):
+            return found
+    if found := re.search(r'(?:OS error|Errno) (\d+)', str(error)):
+        return int(found[1])
+    if 'No space left' in str(error):
+        return errno.ENOSPC
+    return errno_of(error.__cause__)

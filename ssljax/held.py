@@ -1,0 +1,71 @@
+"""A directory that a process works in: locked against others, and seen to be still there.
+
+Files are written under its path, which can be deleted, moved or replaced while a run is at work; what is written then
+would lie in a directory of half a run, or nowhere.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from ssljax.disk import DiskError, disk_errors
+
+LOCK = '.lock'
+_held = {}  # {absolute path: descriptor of the directory}; an open one keeps the inode from being used again
+
+
+@contextlib.contextmanager
+def lock(directory):
+    """Holds a directory for this process; the system lets go of it however the process ends.
+
+    Raises:
+      ValueError: another process holds it.
+      OSError: it cannot be made or written to.
+    """
+    directory = Path(directory).absolute()
+    with disk_errors(directory), contextlib.ExitStack() as opened:
+        directory.mkdir(parents=True, exist_ok=True)
+        place = os.open(directory, os.O_RDONLY)
+        opened.callback(os.close, place)
+        f = opened.enter_context(open(directory / LOCK, 'w'))
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f'another run is at work in {directory}: wait for it, or give another --workdir.'
+            ) from None
+        closing = opened.pop_all()
+    with closing:
+        _held[directory] = place, os.fstat(f.fileno())
+        try:
+            yield
+        finally:
+            del _held[directory]
+
+
+def check(path) -> None:
+    """Raises OSError where `path` lies in a directory that this process holds, and that is no longer there."""
+    path = Path(path).absolute()
+    for directory, (place, lock) in list(_held.items()):
+        if not path.is_relative_to(directory):
+            continue
+        try:
+            now = os.stat(directory)
+        except OSError:
+            now = None
+        if now is None or not os.path.samestat(now, os.fstat(place)):
+            what = 'is no longer there' if now is None else 'is another directory now'
+            raise DiskError(
+                errno.ESTALE,
+                f'{directory} {what}: it was deleted, moved or replaced while this run was at work in it. If it was '
+                'moved, move it back and run the same command again; what was deleted has to be done again.',
+            )
+        with contextlib.suppress(FileNotFoundError):
+            if not os.path.samestat(os.stat(directory / LOCK), lock):
+                raise DiskError(
+                    errno.ESTALE,
+                    f'{directory / LOCK} was replaced while this run was at work: another run may have begun there. '
+                    'When none is at work, run the same command again.',
+                )
