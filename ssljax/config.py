@@ -41,6 +41,9 @@ def base() -> ConfigDict:
                 val='10%',  # carved from the training labels, unless the source brings its own
                 test='20%',  # only where the source has no test split
                 unlabeled='',  # a further folder: or npz: path of unlabelled images
+                range='auto',  # of files of more than 8 bits a channel, what becomes 0 to 255: auto (by a sample of the
+                # training files) | full (of each file's type) | LOW,HIGH
+                max_pixels=100_000_000,  # an image that declares more is not decoded
                 corrupt='skip',  # skip | refuse
                 path='auto',  # auto | resident | stream
                 cache='',  # a directory where image files are kept decoded (uint8) for this and later runs; '': none

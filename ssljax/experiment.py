@@ -89,6 +89,8 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         'data': {'shape': list(source.shape), 'train': source.train.digest()},
         'versions': provenance.versions(),
     }
+    if source.range is not None:
+        meta['data']['range'] = list(source.range)
     old = files.read_json(workdir / 'data.json')
     if old is not None and old != meta['data']:
         raise ValueError(

@@ -45,7 +45,8 @@ def assemble(config, source, seeds: list[dict], began: float) -> dict:
             'classes': list(source.classes),
             'counts': counts,
             'hashes': hashes,
-        },
+        }
+        | ({'range': list(source.range)} if source.range is not None else {}),
         'protocol': protocol(config, seeds[0], source),
         'published': [dict(zip(('what', 'value', 'setting', 'source'), p)) for p in config.published],
         'seeds': seeds,
