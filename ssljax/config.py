@@ -30,6 +30,7 @@ from ssljax.fields import (
     widths,
 )
 
+LATER = 'data.range', 'data.max_pixels'  # fields that runs of earlier versions lack; as them, the default
 TUNED = ('batch_size', 'rate', 'regularisation', 'options', 'duration')  # what tuning can decide
 VARIANT = "(name, way, ((field, value), ...)), for example ('plain', 'scratch', (('transfer.augment', ''),))"
 
@@ -80,6 +81,10 @@ def fields() -> dict:
             val=amount('10%', none=True),  # carved from the training labels, unless the source brings its own
             test=amount('20%'),  # only where the source has no test split
             unlabeled=path('', ('folder', 'npz')),  # a further folder: or npz: path of unlabelled images
+            # Of files of more than 8 bits a channel, what becomes 0 to 255: auto (by a sample of the training files) |
+            # full (of each file's type) | LOW,HIGH.
+            range=form('auto', r'auto|full|[^,;]+,[^,;]+', 'auto, full, or two numbers LOW,HIGH, such as 0,4095'),
+            max_pixels=whole(100_000_000, 1),  # an image that declares more is not decoded
             corrupt=choice('skip', 'skip', 'refuse'),
             path=choice('auto', 'auto', 'resident', 'stream'),
             cache=path(),  # a directory where image files are kept decoded (uint8) for this and later runs; '': none
@@ -251,6 +256,17 @@ def check(config) -> None:
     from ssljax import checks  # not at the top: it looks into methods, see `fields`
 
     checks.check(config)
+
+
+def comparable(plain: dict) -> dict:
+    """A plain dict of a config without the fields of LATER that have the default, for a comparison or a hash: runs and
+    studies that were begun before there were these go on as they were."""
+    kept = dict(plain)
+    for name in LATER:
+        part, _, field = name.rpartition('.')
+        if kept.get(part, {}).get(field) == definitions()[name].default:
+            kept[part] = {k: v for k, v in kept[part].items() if k != field}
+    return kept
 
 
 def renamed(data) -> None:

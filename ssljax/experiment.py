@@ -144,7 +144,7 @@ def claim(config, workdir: Path) -> None:
         old['transfer']['checkpoint'] = new['transfer']['checkpoint']
     if old is not None:
         configs.renamed(old['data'])
-    changed = configs.differences(old, new) if old is not None else []
+    changed = configs.differences(*map(configs.comparable, (old, new))) if old is not None else []
     if changed and not begun.trained(workdir):
         begun.clear(workdir)
         old = None
@@ -173,6 +173,8 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         'data': recorded.summary(config, source),
         'versions': provenance.versions(),
     }
+    if source.range is not None:
+        meta['data']['range'] = list(source.range)
     old = begun.stored(workdir, 'data')
     if old is not None and begun.trained(workdir):
         meta['data'] = recorded.check(old, meta['data'], source, workdir, config.data.source)

@@ -10,6 +10,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from ssljax import paths
 from ssljax.disk import DiskError, disk_errors
 
 LOCK = '.lock'
@@ -26,7 +27,7 @@ def lock(directory):
     """
     directory = Path(directory).absolute()
     with disk_errors(directory), contextlib.ExitStack() as opened:
-        directory.mkdir(parents=True, exist_ok=True)
+        paths.make_folder(directory, '--workdir')
         place = os.open(directory, os.O_RDONLY)
         opened.callback(os.close, place)
         f = opened.enter_context(open(directory / LOCK, 'w'))

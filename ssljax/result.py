@@ -54,6 +54,7 @@ def assemble(config, source, seeds: list[dict], began: float, seconds: float | N
             'counts': counts,
             'hashes': hashes,
             **_left_out(source),
+            **({'range': list(source.range)} if source.range is not None else {}),
         },
         'protocol': protocol(config, seeds, source) + _left_out_words(source),
         'published': [dict(zip(('what', 'value', 'setting', 'source'), p)) for p in config.published],

@@ -1,20 +1,33 @@
 """From the bytes of an image file to pixels."""
 
 import io
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, features
 
-VERSION = 1  # of `decode`: to be raised with any change of its pixels: no cache of older ones is read
+from ssljax.data import depth
+
+VERSION = 2  # of `decode`: to be raised with any change of its pixels: no cache of older ones is read
 _MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
 _SPACES = {1: 'GRAY', 3: 'RGB'}  # of a JPEG's components
 _FRAMES = frozenset((0xC0, 0xC1, 0xC2))  # a JPEG's markers: baseline, extended and progressive frames
 _SCAN = 0xDA
+_SCALES = {'L;2': 85, 'L;4': 17}  # by which Pillow scales a PNG's grey levels, but not the transparent one
 _UNUSUAL = frozenset((0xE1, 0xFF))  # APP1, which holds EXIF and XMP; a byte that fills
 
 
-def decode(data, size=0, channels=0, out=None):
+class Fit(NamedTuple):
+    """How every image of a set is decoded: what `decode` takes besides the file."""
+
+    size: int = 0
+    channels: int = 0
+    span: object = 'full'
+    most: int = 0
+
+
+def decode(data, size=0, channels=0, span='full', most=0, out=None):
     """Decodes one image file.
 
     A JPEG whose shorter side is at least twice `size` is decoded at 1/2, 1/4 or 1/8, never below `size`, before it is
@@ -23,15 +36,27 @@ def decode(data, size=0, channels=0, out=None):
     Args:
       data: bytes of the file.
       size, channels: as for `fit`.
+      span: of more than 8 bits a channel, the values (low, high) that become 0 and 255; 'full' for those of the
+        file's type; None where there must be no more than 8 bits.
+      most: pixels that the file may declare; 0: any number.
       out: uint8 [H, W, C], contiguous; where the image may be put, and is not always, if it has that shape.
 
     Returns:
       uint8 [H, W, C].
+
+    Raises:
+      depth.OtherDepth: the image has more than 8 bits a channel where `span` is None, or no more where it is a pair.
+      ValueError: the image declares more than `most` pixels. Others of Pillow's: the file is damaged.
     """
-    return fit(opened(data, size, out), size, channels)
+    image = opened(data, size, out, most)
+    if not isinstance(image, np.ndarray) and depth.kind(image):
+        image = depth.plain(image, data, span, channels)
+    elif isinstance(span, tuple):
+        depth.refuse_8_bits()
+    return fit(image, size, channels)
 
 
-def opened(data, size=0, out=None):
+def opened(data, size=0, out=None, most=0):
     """A file's image: uint8 [H, W, C] of a JPEG without EXIF and XMP, else a Pillow image, not decoded yet.
 
     A large JPEG has a reduced size, as in `decode`. Plain ones take an eighth of Pillow's time for the same pixels,
@@ -39,17 +64,28 @@ def opened(data, size=0, out=None):
     """
     if data.startswith(b'\xff\xd8'):
         try:
-            return _jpeg(data, size, out)
+            return _jpeg(data, size, out, most)
         except (ValueError, LookupError):
             pass
     image = Image.open(io.BytesIO(data))
+    check_pixels(*image.size, most)
+    key = image.info.get('transparency')
+    if image.format == 'PNG' and image.mode == 'L' and isinstance(key, int) and image.tile:
+        image.info['transparency'] = key * _SCALES.get(image.tile[0].args, 1)
     if size and image.format == 'JPEG':
         image.draft(None, (size, size))
     return image
 
 
-def _jpeg(data, size, out):
+def check_pixels(width, height, most):
+    """Raises ValueError where an image has more than `most` pixels, unless that is 0."""
+    if most and width * height > most:
+        raise ValueError(f'its {width:,} x {height:,} pixels are more than config.data.max_pixels={most}')
+
+
+def _jpeg(data, size, out, most):
     shape = height, width, components = _plain_frame(data)
+    check_pixels(width, height, most)
     fraction = next((n for n in (8, 4, 2) if min(height, width) >= n * size), 1) if size else 1
     least = {'min_height': -(-height // fraction), 'min_width': -(-width // fraction)}
     if fraction > 1 or out is None or out.shape != shape:
@@ -81,7 +117,8 @@ def fit(image, size=0, channels=0):
 
     Args:
       image: what `opened` returns. Of a Pillow image the EXIF orientation is applied; palettes become RGB, or RGBA
-        where transparent; 16-bit grey keeps its upper 8 bits; CMYK and the like become RGB.
+        where transparent; CMYK and the like become RGB. Colours are put on white where alpha is dropped, and are 0
+        under an alpha of 0 where it is kept.
       size: the shorter side is resized to it with antialiasing and the centre square is kept; 0 keeps the
         size.
       channels: 1, 3 or 4; 0 keeps the channels.
@@ -97,21 +134,34 @@ def fit(image, size=0, channels=0):
         ImageOps.exif_transpose(image, in_place=True)
     if image.mode not in ('L', 'LA', 'RGB', 'RGBA'):
         image = _plain(image)
-    if channels and image.mode != _MODES[channels]:
-        image = image.convert(_MODES[channels])
+    mode = _MODES[channels] if channels else image.mode
+    if mode in ('L', 'RGB') and ('transparency' in image.info or image.mode in ('LA', 'RGBA')):
+        image = _on_white(image)
+    if image.mode != mode:
+        image = image.convert(mode)
     if size and image.size != (size, size):
         side = min(image.size)
         left, top = (image.width - side) / 2, (image.height - side) / 2
         image = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
     array = np.asarray(image)
+    if mode in ('LA', 'RGBA') and not array[..., -1].all():
+        array = array * (array[..., -1:] > 0)
     return array[..., None] if array.ndim == 2 else array
 
 
+def _on_white(image):
+    """L or RGB of an image with alpha, or with a transparent colour; where it is opaque, its own pixels."""
+    mode = 'L' if image.mode in ('L', 'LA') else 'RGB'
+    image = image if image.mode in ('LA', 'RGBA') else image.convert({'L': 'LA', 'RGB': 'RGBA'}[mode])
+    alpha, colour = image.getchannel('A'), image.convert(mode)
+    if alpha.getextrema()[0] == 255:
+        return colour
+    return Image.composite(colour, Image.new(mode, image.size, 'white'), alpha)
+
+
 def _plain(image):
-    if image.mode.startswith('I'):
-        return Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
-    if image.mode in ('1', 'F'):
-        return image.convert('L')
+    if image.mode == '1':
+        return _on_white(image.convert('LA')) if 'transparency' in image.info else image.convert('L')
     if image.mode == 'La':
         return image.convert('LA')
     if image.mode in ('PA', 'RGBa') or (image.mode == 'P' and 'transparency' in image.info):
@@ -138,8 +188,8 @@ def mixed(first, shape, second, other):
     )
 
 
-def probe(files, order, size, channels):
-    """Shape (H, W, C) and name of the first image that can be decoded.
+def probe(files, order, fit):
+    """Shape (H, W, C) and name of the first image that can be decoded; fit: Fit.
 
     Raises:
       ValueError: none can be.
@@ -147,9 +197,11 @@ def probe(files, order, size, channels):
     error = None
     for number in order:
         try:
-            return decode(files.read(number), size, channels).shape, files.names[number]
+            return decode(files.read(number), *fit).shape, files.names[number]
         except MemoryError:
             raise
+        except depth.OtherDepth as e:
+            raise ValueError(f'The image {files.names[number]!r} {e}.') from e
         except Exception as e:
             error = error or e
     raise ValueError(

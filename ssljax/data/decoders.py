@@ -36,7 +36,7 @@ def decode_into(images, keys, reader, fit, crcs=None):
       images: uint8 [n, H, W, C], written to.
       keys: where the n files are, for `reader`.
       reader: from a key to the bytes of a file; picklable.
-      fit: (size, channels) as for decode.decode.
+      fit: decode.Fit.
       crcs: uint32 [n], written to, or None: CRC-32 of the files.
 
     Returns:

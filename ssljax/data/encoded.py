@@ -7,7 +7,7 @@ import numpy as np
 from absl import logging
 from PIL import UnidentifiedImageError
 
-from ssljax.data import decode, decoders
+from ssljax.data import decode, decoders, depth
 from ssljax.data.memory import empty_images, parallel
 
 _DIGEST_BYTES = 2 << 30
@@ -25,17 +25,17 @@ class FileImages:
       files: Files.
       order: int64 [N], the files this set holds.
       labels: int32 [N].
-      shape: (H, W, C) that every image must have after `fit`.
-      size, channels: as for `fit`.
+      shape: (H, W, C) that every image must have after `decode.fit`.
+      fit: decode.Fit.
       corrupt: 'skip' or 'refuse'.
       like: name of an image that has this shape, for messages.
     """
 
-    def __init__(self, files, order, labels, *, shape, size, channels, corrupt, like):
+    def __init__(self, files, order, labels, *, shape, fit, corrupt, like):
         self.shape = tuple(shape)
         self.on_device, self.joined = {}, {}
         self._files, self._order, self._labels = files, np.asarray(order, np.int64), np.asarray(labels)
-        self._fit = size, channels
+        self._fit, self.span = fit, fit.span
         self._corrupt, self._like = corrupt, like
         self._named, self._array, self._decoded, self._whole = set(), None, None, False
         self._crcs, self._bad, self._good = {}, {}, np.zeros(len(self._order), bool)
@@ -60,6 +60,8 @@ class FileImages:
             image = decode.decode(data, *self._fit)
         except MemoryError:
             raise
+        except depth.OtherDepth as e:
+            raise ValueError(f'The image {self._files.names[number]!r} {e}.') from e
         except UnidentifiedImageError:
             return ValueError('it is no image of a known format')
         except Exception as e:  # Pillow raises almost anything on a damaged file

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ssljax import paths
 from ssljax.data import cache, decode, folder, layout, readable, toy
+from ssljax.data import span as spans
 from ssljax.data.encoded import FileImages
 from ssljax.data.memory import empty_images, fits, parallel
 from ssljax.data.partition import carve_test
@@ -32,6 +33,8 @@ class Source(NamedTuple):
       listed: {'val', 'test': Split}, with the images that cannot be decoded and those without a known label, which
         `val` and `test` lack. `train` and `unlabeled` have theirs: a partition does not depend on them.
       unknown: {split: images left out for want of a label}.
+      range: (low, high), the values of files of more than 8 bits a channel that became 0 and 255; None where there
+        were none, or each filled the range of its type.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Source(NamedTuple):
     unlabeled: Split | None
     listed: dict | None = None
     unknown: dict | None = None
+    range: tuple | None = None
 
 
 def load(config):
@@ -63,6 +67,8 @@ def load(config):
     validation, test and labelled images (readable.py); of unlabelled ones they are left out in the first case and
     replaced by another in the second (encoded.FileImages). With config.data.cache they are decoded into a file
     there, or taken from it, in either case (cache.py). Validation and test have images with a known label alone.
+    Values of more than 8 bits a channel become 0 to 255 by one range for the whole data set, config.data.range
+    (span.py).
 
     Args:
       config: config.data.
@@ -85,6 +91,7 @@ def load(config):
             raise ValueError(f'config.data.{field}={config[field]!r} is not one of {allowed}.')
     if config.image_size < 0:
         raise ValueError(f'config.data.image_size={config.image_size} must be a number of pixels, or 0 to keep sizes.')
+    spans.parsed(config.range)
     kind, _, rest = config.source.partition(':')
     if kind not in _SOURCES or (kind not in _WITHOUT_ARGUMENT and not rest):
         known = "'digits', 'circles', 'tfds:NAME', 'folder:PATH', 'npz:PATH' or 'synthetic:HxWxC:K'"
@@ -99,8 +106,11 @@ def load(config):
     classes, splits = _SOURCES[kind](rest, config)
     if not len(splits['train']):
         raise ValueError(f'config.data.source={config.source!r} has no training images.')
+    span = getattr(splits['train'].images, 'span', 'full' if config.range == 'full' else None)
+    if config.range not in ('auto', 'full') and span is None:
+        raise ValueError(f"config.data.range={config.range!r} does not go with {config.source!r}: leave it at 'auto'.")
     if config.unlabeled:
-        extra = _extra(config)
+        extra = _extra(config, span)
         splits['unlabeled'] = concat([splits['unlabeled'], extra]) if 'unlabeled' in splits else extra
     _drop_unlabelled_test(splits, config.source)
     if 'test' not in splits:
@@ -130,6 +140,7 @@ def load(config):
         splits.get('unlabeled'),
         listed,
         unknown,
+        span if isinstance(span, tuple) else None,
     )
 
 
@@ -303,11 +314,15 @@ def _folder(path, config):
     return classes, _encoded({name: (files, *rest) for name, rest in splits.items()}, config)
 
 
-def _encoded(splits, config):
+def _encoded(splits, config, *span):
     """Splits of encoded images: from {name: (Files, numbers int64 [n], labels int32 [n])} to {name:
-    Split}."""
+    Split}. span: that of the training images, where these are others."""
     files, numbers, _ = splits['train'] if 'train' in splits else splits['unlabeled']
-    shape, like = decode.probe(files, numbers, config.image_size, config.channels)
+    if span:
+        spans.agrees(*span, splits, f'config.data.unlabeled={config.unlabeled!r}')
+    span = span[0] if span else spans.decide(splits, config.range, config.max_pixels)
+    fit = decode.Fit(config.image_size, config.channels, span, config.max_pixels)
+    shape, like = decode.probe(files, numbers, fit)
     result = {}
     for name, (files, numbers, labels) in splits.items():
         images = FileImages(
@@ -315,9 +330,8 @@ def _encoded(splits, config):
             numbers,
             labels,
             shape=shape,
-            size=config.image_size,
+            fit=fit,
             like=like,
-            channels=config.channels,
             corrupt=config.corrupt,
         )
         if config.cache and len(labels):
@@ -330,20 +344,22 @@ def _encoded(splits, config):
     return result
 
 
-def _extra(config):
-    """The Split of config.data.unlabeled."""
+def _extra(config, span):
+    """The Split of config.data.unlabeled; span: of the training images."""
     kind, _, path = config.unlabeled.partition(':')
     if kind == 'folder' and path:
         path = paths.expand(path)
         files = folder.listing(path)
         n = len(files.names)
-        return _encoded({'unlabeled': (files, np.arange(n), np.full(n, -1, np.int32))}, config)['unlabeled']
+        return _encoded({'unlabeled': (files, np.arange(n), np.full(n, -1, np.int32))}, config, span)['unlabeled']
     if kind == 'npz' and path:
         content = _read_npz(path, config.unlabeled)
         name = 'unlabeled_images' if 'unlabeled_images' in content else 'train_images'
         if name not in content:
             raise ValueError(f'{path!r} has neither unlabeled_images nor train_images, only {sorted(content)}.')
         images = _nhwc(content[name], name, path)
+        if isinstance(span, tuple):
+            spans.mixture(name, '', f'config.data.unlabeled={config.unlabeled!r}')
         return _in_memory(images, np.full(len(images), -1), config)
     raise ValueError(f"config.data.unlabeled={config.unlabeled!r} must be 'folder:PATH', 'npz:PATH' or ''.")
 

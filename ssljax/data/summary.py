@@ -14,6 +14,9 @@ def summary(source) -> str:
     total = ', '.join(f'{len(split):,} {name}' for name, split in splits.items())
     shape = 'x'.join(map(str, source.shape))
     lines = [f'{source.name}: {len(source.classes)} classes; images of {shape}: {total}']
+    if source.range is not None:
+        low, high = source.range
+        lines.append(f'  Stored values from {low:,g} to {high:,g} become 0 to 255 (config.data.range).')
     labeled = {name: split.labels for name, split in splits.items() if (split.labels >= 0).any()}
     names = [printable(name) for name in source.classes[:_SHOWN]]
     width = max([len(name) for name in names] + [5])

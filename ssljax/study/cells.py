@@ -130,7 +130,7 @@ def _pretraining(c, seed) -> Job:
 
 def digest(config) -> str:
     """16 hex digits of the SHA-256 of a config; where data and compiled steps are kept does not enter."""
-    plain = configs.to_dict(config)
+    plain = configs.comparable(configs.to_dict(config))
     if plain['data']['choose'] == 'typical_oracle':
         plain['data']['choose'] = 'typical'  # its name where a study was begun earlier
     for field in ('data_dir', 'manual_dir', 'path', 'cache'):
@@ -144,7 +144,7 @@ def digest(config) -> str:
 def like(config) -> str:
     """16 hex digits, the same for cells of the same programs: they differ in the seed, the label set and the backbone
     that they start from."""
-    plain = configs.to_dict(config)
+    plain = configs.comparable(configs.to_dict(config))
     for field in ('seeds', 'name'):
         plain.pop(field)
     for field in ('labels', 'pool', 'choose', 'features', 'cache'):

@@ -263,7 +263,7 @@ def test_decoding():
     assert decode.decode(encode(colour.convert('CMYK'), 'JPEG')).shape == (20, 30, 3)
     assert set(np.unique(decode.decode(encode(colour.convert('1'))))) == {0, 255}
     deep = np.array([[0, 255, 256, 65535]], np.uint16)
-    assert decode.decode(encode(Image.fromarray(deep)))[..., 0].tolist() == [[0, 0, 1, 255]]
+    assert decode.decode(encode(Image.fromarray(deep)))[..., 0].tolist() == [[0, 1, 1, 255]]
 
 
 @pytest.mark.parametrize('size', [0, 8])
