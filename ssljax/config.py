@@ -262,9 +262,9 @@ def comparable(plain: dict) -> dict:
     """A plain dict of a config without the fields of LATER that have the default, for a comparison or a hash: runs and
     studies that were begun before there were these go on as they were."""
     kept = dict(plain)
-    for name in LATER:
-        part, _, field = name.rpartition('.')
-        if kept.get(part, {}).get(field) == definitions()[name].default:
+    for later in LATER:
+        part, _, field = later.rpartition('.')
+        if kept.get(part, {}).get(field) == definitions()[later].default:
             kept[part] = {k: v for k, v in kept[part].items() if k != field}
     return kept
 
