@@ -1,0 +1,162 @@
+"""Every file of a run, damaged in every way: the run goes on to the same numbers, or says which file it is.
+
+The fast suite tries each way on one file of each kind. SSLJAX_SLOW=1 tries every way on every file.
+"""
+
+import functools
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssljax import checkpoint, experiment, main, preempt
+from ssljax.log import read
+
+SLOW = os.environ.get('SSLJAX_SLOW') == '1'
+
+
+def flip(path, share=0.6):
+    content = bytearray(path.read_bytes())
+    if content:
+        content[int(share * len(content))] ^= 4
+    path.write_bytes(content)
+
+
+def directory(path):
+    path.unlink()
+    path.mkdir()
+    (path / 'inside').write_text('x')
+
+
+WAYS = {
+    'half': lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    'empty': lambda path: path.write_bytes(b''),
+    'flipped': flip,
+    'flipped early': functools.partial(flip, share=0.1),
+    'list': lambda path: path.write_text('[]'),
+    'null': lambda path: path.write_text('null'),
+    'other keys': lambda path: path.write_text('{"a": {"b": NaN}}'),
+    'not UTF-8': lambda path: path.write_bytes(b'\xff\xfe{"a": 1}'),
+    'deleted': Path.unlink,
+    'a directory': directory,
+}
+
+
+@pytest.fixture(scope='module')
+def settings():
+    from ssljax.config import base
+
+    c = base()
+    c.name = 'tiny'
+    c.data.update(source='synthetic:8x8x1:3', labels='10/class', val='60')
+    c.pretrain.update(epochs=0.0, steps=6, evals=3, batch_size=16, watch=0)
+    c.transfer.update(ways=('frozen',), batch_size=16)
+    c.transfer.frozen.update(epochs=0.0, steps=4, evals=2)
+    c.evaluate.update(batch_size=100, knn=5, probe=False)
+    c.update(log_every=2, save_every=-1.0)
+    return c
+
+
+@pytest.fixture(scope='module')
+def runs(settings, tmp_path_factory):
+    """{'finished': a run's directory, 'interrupted': that of one asked to stop at step 4 of its pretraining}."""
+    with pytest.MonkeyPatch.context() as patch:
+        drawn(patch)
+        place = tmp_path_factory.mktemp('runs')
+        experiment.run(settings, place / 'finished')
+        third = place / 'interrupted/seed0/pretrain/checkpoints/3'
+        patch.setattr(preempt, 'asked', third.is_dir)  # then at the next look, in the middle of step 4's evaluation
+        with pytest.raises(preempt.Preempted):
+            experiment.run(settings, place / 'interrupted')
+    steps = sorted(p.name for p in (place / 'interrupted/seed0/pretrain/checkpoints').iterdir())
+    assert steps == ['3', '4']
+    return {name: place / name for name in ('finished', 'interrupted')}
+
+
+def drawn(patch):
+    """The page takes seconds to draw and reads nothing that matters here."""
+    from ssljax import report
+
+    def write(workdir):
+        path = Path(workdir) / 'report.html'
+        path.write_text('')
+        return path
+
+    patch.setattr(report, 'write', write)
+
+
+def outcome(workdir):
+    metrics = {str(p.relative_to(workdir)): read(p) for p in sorted(workdir.glob('seed*/*/metrics.jsonl'))}
+    result = json.loads((workdir / 'result.json').read_text())
+    ways = {w: (r['test'], r['val'], r['best_step']) for w, r in result['seeds'][0]['ways'].items()}
+    weights = {p.parent.name: checkpoint.load_variables(p)[0] for p in sorted(workdir.glob('seed*/*/model'))}
+    arrays = dict(np.load(workdir / 'seed0/figures.npz'))
+    return metrics, [ways, result['seeds'][0]['partition'], result['seeds'][0]['knn']], weights, arrays
+
+
+def files_of(workdir):
+    paths = [p for p in sorted(workdir.rglob('*')) if p.is_file() and p.name not in ('.lock', 'report.html')]
+    return [str(p.relative_to(workdir)) for p in paths]
+
+
+def attempt(settings, whole, run, name, way, place):
+    """Damages one file of a copy and goes on; returns the error's text, or '' where it ended in the same numbers."""
+    shutil.copytree(run, place)
+    WAYS[way](place / name)
+    try:
+        experiment.run(settings, place)
+    except (ValueError, OSError) as error:
+        assert main.raised_by_us(error), f'{name}, {way}: {error!r}'
+        assert any(part in str(error) for part in (name, Path(name).name)), f'{name}, {way}: {error}'
+        return str(error)
+    after = outcome(place)
+    if name.endswith('metrics.jsonl'):
+        for stage, rows in after[0].items():
+            assert all(row in whole[0][stage] for row in rows), f'{name}, {way}'
+    else:
+        assert after[0] == whole[0], f'{name}, {way}'
+    assert after[1] == whole[1], f'{name}, {way}'
+    np.testing.assert_equal(after[2], whole[2], f'{name}, {way}')
+    np.testing.assert_equal(after[3], whole[3], f'{name}, {way}')
+    return ''
+
+
+def some(run):
+    """(file, way) of which the fast suite tries each kind once."""
+    pairs = {
+        'finished': [
+            ('config.json', 'flipped'), ('config.json', 'null'), ('data.json', 'half'), ('result.json', 'a directory'),
+            ('seed0/evaluation.json', 'list'), ('seed0/figures.npz', 'flipped'), ('seed0/partition.npz', 'flipped'),
+            ('seed0/frozen/metrics.jsonl', 'not UTF-8'), ('seed0/frozen/done.json', 'flipped'),
+            ('seed0/frozen/model/0/params/manifest.ocdbt', 'deleted'),
+        ],
+        'interrupted': [
+            ('seed0/pretrain/metrics.jsonl', 'flipped'), ('seed0/partition.npz', 'a directory'),
+            ('seed0/pretrain/checkpoints/4/checksums.json', 'half'),
+        ],
+    }  # fmt: skip
+    return pairs[run]
+
+
+@pytest.mark.parametrize('run', ['finished', 'interrupted'])
+def test_a_damaged_file_is_named_or_changes_no_number(runs, settings, tmp_path, monkeypatch, run):
+    drawn(monkeypatch)
+    whole, failed = outcome(runs['finished']), []
+    pairs = some(run)
+    if SLOW:
+        pairs = [(name, way) for name in files_of(runs[run]) for way in WAYS]
+    for i, (name, way) in enumerate(pairs):
+        try:
+            said = attempt(settings, whole, runs[run], name, way, tmp_path / str(i))
+        except Exception as error:
+            if not SLOW:
+                raise
+            failed.append(f'{name}, {way}: {type(error).__name__}: {str(error)[:300]}')
+            said = 'FAILED'
+        if SLOW:
+            print(f'{name} · {way}: {said[:200] or "same"}', flush=True)
+        shutil.rmtree(tmp_path / str(i), ignore_errors=True)
+    assert not failed, '\n'.join(failed)
