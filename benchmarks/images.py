@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssljax.data import folder
+from ssljax.data import folder, layout
 
 ZIP, FOLDER = 'images.zip', 'images'
 
@@ -16,11 +16,11 @@ def sample(path: str, count: int, root: Path) -> int:
     test, to root/images.zip (stored) and, the same files, to root/images; returns how many training images these are.
 
     Raises:
-      FileNotFoundError, ValueError: as for folder.listing and folder.layout.
+      FileNotFoundError, ValueError: as for folder.listing and layout.layout.
     """
     path = os.path.expanduser(path)
     files = folder.listing(path)
-    classes, splits = folder.layout(files, path)
+    classes, splits = layout.layout(files, path)
     numbers, labels = splits['train']
     drawn = np.sort(np.random.default_rng(0).permutation(len(numbers))[:count])
     with zipfile.ZipFile(root / ZIP, 'w', zipfile.ZIP_STORED) as archive:

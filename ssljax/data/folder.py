@@ -1,22 +1,21 @@
-"""Image files: folders and archives of them, their splits and classes."""
+"""Image files: what a folder or an archive of them holds."""
 
-import functools
-import mmap
 import os
-import struct
+import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
-import numpy as np
+from absl import logging
 
-_EXTENSIONS = frozenset('.jpg .jpeg .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .jfif'.split())
-_SPLITS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
-_UNLABELED = ('unlabeled', 'unlabelled')
-_METHODS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED  # that need no ZipFile
-_ENCRYPTED = 1  # a flag
+from ssljax.data import tars, walk, zips
+from ssljax.data.split_names import PLAIN, kind_of
+
+# Pictures all the same: a class of them alone is not passed over.
+_UNREADABLE = frozenset('.heic .heif .avif .jxl .jp2 .svg .dng .cr2 .nef .raw .psd .dcm .nii .exr .hdr .tga'.split())
 
 
 class Files(NamedTuple):
@@ -29,7 +28,7 @@ class Files(NamedTuple):
       keys: where each is, for `reader`.
       reader: from a key to the bytes; may be called from several threads.
       portable: whether other processes can read, too: keys and reader can be pickled.
-      folders: the folders seen, empty ones included.
+      folders: the folders seen, empty ones included, but not those that hold only files of other kinds.
     """
 
     names: Sequence[str]
@@ -45,125 +44,27 @@ class Files(NamedTuple):
         return self.reader(self.keys[number])
 
 
-def layout(files, path):
-    """Reads splits and classes from folder names.
-
-    Returns:
-      classes, tuple of str, sorted; and {'train' | 'val' | 'test' | 'unlabeled': (files int64 [n], labels
-      int32 [n])}. Where there are only 'train' and 'val', 'val' is returned as 'test'.
-
-    Raises:
-      ValueError: an image lies in no class folder, a class folder holds no image, and the like.
-    """
-    if not files.names:
-        raise ValueError(f'There is no image in {path!r}; known are files that end in {" ".join(sorted(_EXTENSIONS))}.')
-    names = [tuple(name.split('/')) for name in files.names]
-    folders = {tuple(folder.split('/')) for folder in files.folders}
-    folders |= {name[:i] for name in names for i in range(1, len(name))}
-    top = {name[0] for name in names if len(name) > 1} | {folder[0] for folder in folders}
-
-    strange = sorted(folder for folder in top if split_kind(folder) is None)
-    train = [folder for folder in top if split_kind(folder) == 'train']
-    if train and not strange:
-        where = {}
-        for folder in sorted(top):
-            if split_kind(folder) in where:
-                raise ValueError(
-                    f'The folders {where[split_kind(folder)]!r} and {folder!r} in {path!r} are the same '
-                    'split: keep one.'
-                )
-            where[split_kind(folder)] = folder
-    elif train and not any(len(name) == 2 and name[0] in train for name in names):
-        raise ValueError(
-            f'Beside the split folder {train[0]!r} in {path!r} there is {strange[0]!r}, which is no '
-            'split: allowed are train, val, test and unlabeled.'
-        )
-    elif top and not strange:
-        raise ValueError(
-            f'The folders {sorted(top)} in {path!r} have no train folder and no classes beside them: '
-            'put one folder per class inside a folder called train.'
-        )
-    else:
-        where = {'train': ''}
-
-    found = {'unlabeled': []}
-    for number, name in enumerate(names):
-        split = 'train' if where == {'train': ''} else split_kind(name[0])
-        inner = name if where == {'train': ''} else name[1:]
-        if split == 'unlabeled' or (split == 'train' and len(inner) > 1 and split_kind(inner[0]) == 'unlabeled'):
-            found['unlabeled'].append((number, None))
-        elif len(inner) < 2 or len(name) < 2:
-            raise ValueError(
-                f'The image {files.names[number]!r} in {path!r} lies in no class folder: put it into a '
-                "folder named after its class, or into one called 'unlabeled'."
-            )
-        else:
-            found.setdefault(split, []).append((number, inner[0]))
-
-    depth = 1 if where == {'train': ''} else 2
-    full = {name[:depth] for name in names}
-    for folder in sorted(folders):
-        if len(folder) == depth and folder not in full and not any(split_kind(f) == 'unlabeled' for f in folder):
-            raise ValueError(f'The class folder {"/".join(folder)!r} in {path!r} holds no image: fill or remove it.')
-    for split in where:
-        if split != 'unlabeled' and not found.get(split):
-            raise ValueError(f'The split folder {where[split]!r} in {path!r} holds no labelled image.')
-    classes = tuple(sorted({label for _, label in found['train']}))
-    number_of = {name: i for i, name in enumerate(classes)} | {None: -1}
-    splits = {}
-    for split, items in found.items():
-        unknown = sorted({label for _, label in items} - set(number_of))
-        if unknown:
-            raise ValueError(f'The class {unknown[0]!r} of the {split} split in {path!r} has no training images.')
-        splits[split] = (
-            np.array([n for n, _ in items], np.int64),
-            np.array([number_of[label] for _, label in items], np.int32),
-        )
-    if 'val' in splits and 'test' not in splits:
-        splits['test'] = splits.pop('val')
-    return classes, splits
-
-
-def split_kind(folder):
-    """'train', 'val', 'test' or 'unlabeled' for a name of such a split, else None."""
-    folder = folder.lower()
-    return 'unlabeled' if folder in _UNLABELED else _SPLITS.get(folder)
-
-
 def listing(path):
     """Lists the images of a folder, a .zip or a .tar (.tar.gz, .tgz and so on), sorted by name.
 
-    One folder around everything is left out of the names.
-
-    A compressed tar has no random access, so its files are held in memory as they are, encoded.
+    Folders around everything are left out of the names. What is left out otherwise is told in one warning. A compressed
+    tar has no random access, so its files are held in memory as they are, encoded.
 
     Raises:
       FileNotFoundError: there is no such path.
-      ValueError: it is no archive that can be read.
+      ValueError: it cannot be read, or not whole.
     """
     if not os.path.exists(path):
         raise FileNotFoundError(f'There is no folder or archive {path!r} (from {os.getcwd()!r}).')
-    if os.path.isdir(path):
-        entries, folders, reader = _folder(path)
-    else:
-        try:
-            if zipfile.is_zipfile(path):
-                entries, folders, reader = _zip(path)
-            elif tarfile.is_tarfile(path):
-                entries, folders, reader = _tar(path)
-            else:
-                raise ValueError('it is neither')
-        except (ValueError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error) as e:
-            raise ValueError(f'{path!r} cannot be read as a folder, .zip or .tar of images: {e}.') from e
-    entries = sorted((name.replace('\\', '/').removeprefix('./'), *rest) for name, *rest in entries)
-    entries = [e for e in entries if not _junk(e[0]) and os.path.splitext(e[0])[1].lower() in _EXTENSIONS]
-    folders = [f.replace('\\', '/').removeprefix('./').strip('/') for f in folders]
-    folders = [f for f in folders if f and not _junk(f)]
+    try:
+        entries, folders, others, reader, skipped = _lister(path)(path)
+    except (ValueError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, NotImplementedError) as e:
+        raise ValueError(f'{path!r} cannot be read as a folder, .zip or .tar of images: {e}.') from e
+    entries = sorted(entries, key=itemgetter(0))
     names = [e[0] for e in entries]
-    top = {name.split('/')[0] for name in names + folders}
-    if len(top) == 1 and split_kind(*top) is None and all(name.count('/') > 1 for name in names):
-        names = [name.split('/', 1)[1] for name in names]
-        folders = [f.split('/', 1)[1] for f in folders if '/' in f]
+    folders = _without_notes(names, folders, others, skipped)
+    _tell(path, skipped)
+    names, folders = _unwrapped(names, folders)
     return Files(
         names=names,
         sizes=[e[1] for e in entries],
@@ -174,107 +75,51 @@ def listing(path):
     )
 
 
-def _junk(name):
-    return any(part.startswith('.') or part == '__MACOSX' for part in name.split('/'))
+def _lister(path):
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        return walk.walk
+    if not stat.S_ISREG(mode):
+        raise ValueError('it is a pipe, a socket or a device')
+    if zipfile.is_zipfile(path):
+        return zips.entries_of
+    if tarfile.is_tarfile(path):
+        return tars.entries_of
+    raise ValueError('it is neither, or it is damaged')
 
 
-def _folder(path):
-    entries, folders = [], []
-    for parent, inside, files in os.walk(path, followlinks=True):
-        inside[:] = sorted(f for f in inside if not _junk(f))
-        relative = os.path.relpath(parent, path)
-        prefix = '' if relative == '.' else relative.replace(os.sep, '/') + '/'
-        folders += [prefix + f for f in inside]
-        for name in files:
-            full = os.path.join(parent, name)
-            size = os.path.getsize(full) if os.path.exists(full) else 0
-            entries.append((prefix + name, size, None, (full, size)))
-
-    return entries, folders, _read_file
+def _tell(path, skipped):
+    if skipped:
+        parts = (f'{len(names)} {what} (such as {names[0]!r})' for what, names in skipped.items())
+        logging.warning('%r: left out %s.', path, '; '.join(parts))
 
 
-def _read_file(key):
-    full, size = key
-    file = os.open(full, os.O_RDONLY)
-    try:
-        data = os.read(file, size + 1)
-    finally:
-        os.close(file)
-    if len(data) == size:
-        return data
-    with open(full, 'rb') as f:  # which takes twice the time for a small file; this one has changed
-        return f.read()
+def _without_notes(names, folders, others, skipped):
+    """The folders but those with files of other kinds alone, such as notes beside the classes, which `skipped` gets."""
+    pictures = [name for name in others if os.path.splitext(name)[1].lower() in _UNREADABLE]
+    if pictures:
+        skipped['pictures of a format that cannot be read'] = pictures
+    notes = _above(others) - _above(names) - _above(name for some in skipped.values() for name in some)
+    if highest := sorted(f for f in notes if f.rpartition('/')[0] not in notes):
+        skipped['folders without images'] = highest
+    return [f for f in folders if f not in notes]
 
 
-def _zip(path):
-    stamped, entries, folders = _stamped(path), [], []
-    _mapped(stamped)  # as it is now
-    with zipfile.ZipFile(path) as archive:
-        for i in archive.infolist():
-            if i.is_dir():
-                folders.append(i.filename)
-            else:
-                plain = i.compress_type in _METHODS and not i.flag_bits & _ENCRYPTED
-                key = (i.header_offset, i.compress_size, i.compress_type, i.CRC) if plain else i.filename
-                entries.append((i.filename, i.file_size, i.CRC, key))
-    return entries, folders, functools.partial(_read_zip, stamped)
+def _above(names):
+    """All folders that the names lie in."""
+    found = set()
+    for name in names:
+        while (name := name.rpartition('/')[0]) and name not in found:
+            found.add(name)
+    return found
 
 
-def _read_zip(archive, key):
-    """`ZipFile.read` costs more than the decoding of a small image; the stored and deflated files are cut out here."""
-    if isinstance(key, str):
-        return _opened_zip(archive).read(key)
-    offset, size, method, crc = key
-    content = _mapped(archive)
-    magic, name, extra = struct.unpack_from('<4s22xHH', content, offset)
-    start = offset + 30 + name + extra
-    data = content[start : start + size]
-    data = zlib.decompress(data, -15) if method == zipfile.ZIP_DEFLATED else data
-    if magic != b'PK\3\4' or zlib.crc32(data) != crc:
-        raise ValueError('its bytes do not match its CRC')
-    return data
-
-
-def _tar(path):
-    stamped = _stamped(path)
-    plain = _mapped(stamped)[:2] not in (b'\x1f\x8b', b'BZ', b'\xfd7', b'\x28\xb5')
-    entries, folders = [], []
-    with tarfile.open(path) as archive:
-        for member in archive:
-            if member.isdir():
-                folders.append(member.name)
-            elif member.isreg() and not _junk(member.name.removeprefix('./')):
-                key = member.offset_data, member.offset_data + member.size
-                if not plain and os.path.splitext(member.name)[1].lower() in _EXTENSIONS:
-                    key = archive.extractfile(member).read()
-                entries.append((member.name, member.size, None, key))
-    return entries, folders, functools.partial(_read_part, stamped) if plain else bytes
-
-
-def _read_part(archive, key):
-    return _mapped(archive)[slice(*key)]
-
-
-def _stamped(path):
-    """An archive as it is now, wherever a process is."""
-    return os.path.abspath(path), os.stat(path).st_mtime_ns
-
-
-@functools.lru_cache(maxsize=8)
-def _mapped(archive):
-    with _unchanged(archive) as f:
-        return mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-@functools.lru_cache(maxsize=8)
-def _opened_zip(archive):
-    return zipfile.ZipFile(_unchanged(archive))
-
-
-def _unchanged(archive):
-    path, stamp = archive
-    f = open(path, 'rb')
-    if os.fstat(f.fileno()).st_mtime_ns != stamp:
-        f.close()
-        raise ValueError(f'{path!r} has changed since it was listed')
-    return f
+def _unwrapped(names, folders):
+    """Names and folders below the single folders around everything, unless one is called train, test and so on."""
+    while len(top := {name.split('/', 1)[0] for name in names}) == 1:
+        around = top.pop()
+        if around.lower() in PLAIN or kind_of(around) == 'unlabeled' or any(n.count('/') < 2 for n in names):
+            break
+        names = [name.split('/', 1)[1] for name in names]
+        folders = [f.split('/', 1)[1] for f in folders if f.startswith(around + '/')]
+    return names, folders

@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from ssljax.data import cache, decode, folder, toy
+from ssljax.data import cache, decode, folder, layout, toy
 from ssljax.data.encoded import FileImages
 from ssljax.data.memory import empty_images, fits, parallel
 from ssljax.data.partition import carve_test
@@ -252,7 +252,7 @@ def _in_memory(images, labels, config):
 def _folder(path, config):
     path = os.path.expanduser(path)
     files = folder.listing(path)
-    classes, splits = folder.layout(files, path)
+    classes, splits = layout.layout(files, path)
     return classes, _encoded({name: (files, *rest) for name, rest in splits.items()}, config)
 
 
@@ -357,7 +357,7 @@ def _tfds(name, config):
         ) from e
     have = {}
     for split in builder.info.splits:
-        kind = 'unlabeled' if split == 'unsupervised' else folder.split_kind(split)
+        kind = _TFDS_SPLITS.get(split.lower())
         if kind:
             have[kind] = _tfds_split(tfds, builder, split)
     if 'train' not in have:
@@ -400,6 +400,9 @@ def _tfds_split(tfds, builder, split):
     return folder.Files(names, sizes, [None] * n, **where), np.arange(n), np.array(labels, np.int32)
 
 
+_TFDS_SPLITS = {'train': 'train', 'test': 'test'}
+_TFDS_SPLITS |= dict.fromkeys(('val', 'valid', 'validation'), 'val')
+_TFDS_SPLITS |= dict.fromkeys(('unlabeled', 'unlabelled', 'unsupervised'), 'unlabeled')
 _WITHOUT_ARGUMENT = ('digits', 'circles')
 _SOURCES = {
     'digits': _digits,
