@@ -22,7 +22,7 @@ from ssljax import (
 )
 from ssljax import config as configs
 from ssljax.data import partition as partitions
-from ssljax.data import sources
+from ssljax.data import sources, summary
 from ssljax.data.split import concat
 from ssljax.evals import watch
 from ssljax.methods import network
@@ -47,6 +47,7 @@ def run(config, workdir) -> dict:
 def _run(config, workdir: Path, began: float) -> dict:
     claim(config, workdir)
     source = sources.load(config.data)
+    summary.show(source)
     if config.tune:
         from ssljax import tune  # not at the top: it runs stages of experiments
 

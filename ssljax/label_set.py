@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ssljax import checkpoint, evaluate, files
+from ssljax.data import names as naming
 from ssljax.data import partition as partitions
 from ssljax.data import pick
 from ssljax.evals import embed
@@ -29,7 +30,8 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
         represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
     )  # fmt: skip
     if names:
-        files.write_atomically(directory / 'labels.txt', ''.join(f'{names[row]}\n' for row in found.labeled))
+        lines = [naming.to_line(names[row]) + '\n' for row in found.labeled]
+        files.write_atomically(directory / 'labels.txt', ''.join(lines))
     partitions.save(path, found, train=source.train.digest(), seed=seed)
     return found
 

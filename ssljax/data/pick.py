@@ -1,8 +1,12 @@
 """Which images to label: a list of them, or those that represent the rest."""
 
+import codecs
 import os
+import re
 
 import numpy as np
+
+from ssljax.data.names import from_line
 
 NEIGHBORS = 20  # over which an image's typicality is taken
 
@@ -11,8 +15,10 @@ def listed(path, names, labels):
     """The rows of a list of images.
 
     Args:
-      path: a text file with one image a line: its name in the folder or archive ('train/cat/17.jpg', or any end of it
-        after a slash that only one image has), or its row number; empty lines and what follows # are left out.
+      path: a text file (UTF-8, or UTF-16 with its mark) with one image a line: its name in the folder or archive
+        ('train/cat/17.jpg', or any end of it after a slash that only one image has), which may be written as a JSON
+        string, or its row number; empty lines and comments, from # on, are left out. A full name goes before the end of
+        another, and a name with # in it before a comment.
       names: the training images' names, or None where they have none.
       labels: int32 [N], -1 where unknown.
 
@@ -26,34 +32,82 @@ def listed(path, names, labels):
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f'config.data.labels names the list {path!r}, but there is no such file.')
-    places = {}
-    for row, name in enumerate(names or ()):
-        parts = name.split('/')
-        for start in range(len(parts)):
-            places.setdefault('/'.join(parts[start:]), []).append(row)
-    rows = {}
-    with open(path, encoding='utf-8') as file:
-        for number, line in enumerate(file, 1):
-            if not (word := line.partition('#')[0].strip()):
-                continue
-            found = places.get(word.removeprefix('./'), [])
-            if not found and word.isdecimal() and int(word) < len(labels):
-                found = [int(word)]
-            problem = ''
-            if not found:
-                problem = 'is no training image' + ('' if names else f' (a row number from 0 to {len(labels) - 1})')
-            elif len(found) > 1:
-                problem = f'could be {len(found)} images: write more of its path'
-            elif found[0] in rows:
-                problem = f'stands on line {rows[found[0]]}, too'
-            elif labels[found[0]] < 0:
-                problem = 'has no known class'
-            if problem:
-                raise ValueError(f'{path}, line {number}: {word!r} {problem}.')
-            rows[found[0]] = number
+    known, rows = _Known(names or (), len(labels)), {}
+    for number, line in enumerate(_lines(path), 1):
+        word, found = known.find(line)
+        if not word:
+            continue
+        problem = ''
+        if not found:
+            problem = 'is no training image' + ('' if names else f' (a row number from 0 to {len(labels) - 1})')
+        elif len(found) > 1:
+            problem = f'could be {len(found)} images: write more of its path'
+        elif found[0] in rows:
+            problem = f'stands on line {rows[found[0]]}, too'
+        elif labels[found[0]] < 0:
+            problem = 'has no known class'
+        if problem:
+            raise ValueError(f'{path}, line {number}: {word!r} {problem}.')
+        rows[found[0]] = number
     if not rows:
         raise ValueError(f'{path} lists no image: write one name a line.')
     return np.sort(np.fromiter(rows, np.int64))
+
+
+def _lines(path):
+    """The lines of a text file, without their ends; bytes that are not UTF-8 as the system's names have them."""
+    with open(path, 'rb') as file:
+        content = file.read()
+    wide = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    try:
+        if content.startswith(wide):
+            text = content.decode('utf-16')
+        elif b'\0' in content[:2]:  # without its mark; a name has no NUL
+            text = content.decode('utf-16-be' if content[:1] == b'\0' else 'utf-16-le')
+        else:
+            text = content.removeprefix(codecs.BOM_UTF8).decode('utf-8', 'surrogateescape')
+    except UnicodeDecodeError as e:
+        raise ValueError(f'The list {path!r} is no text in UTF-8 or UTF-16 ({e}).') from e
+    return re.split('\r\n|\n|\r', text)
+
+
+class _Known:
+    """What the lines of a list can name: `names`, ends of them after a slash, and rows below `count`."""
+
+    def __init__(self, names, count):
+        self.full, self.ends, self.count = {}, {}, count
+        for row, name in enumerate(names):
+            self.full.setdefault(name, []).append(row)
+            parts = name.split('/')
+            for start in range(1, len(parts)):
+                self.ends.setdefault('/'.join(parts[start:]), []).append(row)
+
+    def find(self, line):
+        """(what the line names, '' for nothing; the rows that this could be)."""
+        name, quoted = from_line(line)
+        if quoted and (found := self._named(name)):
+            return name, found
+        for known in (self.full, self.ends):
+            for word in (line, line.strip()):
+                if found := known.get(word):
+                    return word, found
+        marks = [m.start() for m in re.finditer('#', line)]
+        for end in (None, *reversed(marks)):  # the longest beginning that is a name: there may be # in it
+            word = line[:end].strip()
+            if word and (found := self._named(word)):
+                return word, found
+        comment = re.search(r'(^|\s)#' if self.full else '#', line)
+        word = line[: comment.start() if comment else None].strip()
+        row = int(word) if word.isdecimal() and len(word) < 20 else self.count
+        return word, [row] if row < self.count else []
+
+    def _named(self, word):
+        plain = word.removeprefix('./')
+        for known in (self.full, self.ends):
+            for one in (word, plain, plain.replace('\\', '/')):
+                if found := known.get(one):
+                    return found
+        return []
 
 
 def typical(features, count: int, seed: int):
