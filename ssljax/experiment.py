@@ -27,10 +27,9 @@ from ssljax import (
     ways,
 )
 from ssljax import config as configs
-from ssljax.data import leaks, readable, sources
+from ssljax.data import leaks, readable, sources, summary
 from ssljax.data import partition as partitions
 from ssljax.data.split import concat
-from ssljax.data.summary import summary
 from ssljax.evals import watch
 from ssljax.methods import network
 from ssljax.sharding import check_batch, make_mesh
@@ -64,7 +63,7 @@ def _run(config, workdir: Path, began: float) -> dict:
 
 def _work(config, workdir: Path) -> dict:
     source = sources.load(config.data)
-    print(summary(source), file=sys.stderr)
+    summary.show(source)
     if config.tune:
         from ssljax import tune  # not at the top: it runs stages of experiments
 

@@ -64,7 +64,7 @@ def write_atomically(path, content: str | bytes) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(temporary, 'wb') as f:
-                f.write(content.encode() if isinstance(content, str) else content)
+                f.write(content.encode('utf-8', 'backslashreplace') if isinstance(content, str) else content)
                 f.flush()
                 os.fsync(f.fileno())
             os.replace(temporary, path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from absl import logging
 
 from ssljax import checkpoint, evaluate, files, say
+from ssljax.data import names as naming
 from ssljax.data import partition as partitions
 from ssljax.data import pick, readable
 from ssljax.evals import embed
@@ -43,7 +44,7 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
 
 def listing(names, found) -> bytes:
     """The content of labels.txt."""
-    return pick.written([names[row] for row in found.labeled])
+    return ''.join(f'{naming.to_line(names[row])}\n' for row in found.labeled).encode()
 
 
 def _content(path) -> bytes | None:

@@ -284,7 +284,7 @@ class FileImages:
                 crc = self._crcs.get(row) if crc is None else crc
                 if crc is None:
                     crc = self._crcs[row] = zlib.crc32(self._files.read(number))
-            return f'{name}\0{size}\0{crc}\n'.encode(errors='surrogatepass')
+            return f'{name}\0{size}\0{crc}\n'.encode('utf-8', 'surrogatepass')  # names may not be UTF-8
 
         return [stamp(item) for item in enumerate(rows)]
 

@@ -1,22 +1,21 @@
-"""Image files: folders and archives of them."""
+"""Image files: what a folder or an archive of them holds."""
 
-import collections
-import lzma
 import os
-import re
+import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from absl import logging
 
-from ssljax.data import archives, walk
-from ssljax.data.layout import split_kind
+from ssljax.data import tars, walk, zips
+from ssljax.data.split_names import PLAIN, kind_of
 
-_EXTENSIONS = frozenset('.jpg .jpeg .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .jfif'.split())
-_OUTSIDE = re.compile(r'/|[A-Za-z]:')  # what an absolute path begins with, after \\ has become /
+# Pictures all the same: a class of them alone is not passed over.
+_UNREADABLE = frozenset('.heic .heif .avif .jxl .jp2 .svg .dng .cr2 .nef .raw .psd .dcm .nii .exr .hdr .tga'.split())
 
 
 class Files(NamedTuple):
@@ -29,7 +28,7 @@ class Files(NamedTuple):
       keys: where each is, for `reader`.
       reader: from a key to the bytes; may be called from several threads.
       portable: whether other processes can read, too: keys and reader can be pickled.
-      folders: the folders seen, empty ones included.
+      folders: the folders seen, empty ones included, but not those that hold only files of other kinds.
     """
 
     names: Sequence[str]
@@ -48,31 +47,24 @@ class Files(NamedTuple):
 def listing(path):
     """Lists the images of a folder, a .zip or a .tar (.tar.gz, .tgz and so on), sorted by name.
 
-    Folders around everything are left out of the names.
-
-    A compressed tar has no random access, so its files are held in memory as they are, encoded.
+    Folders around everything are left out of the names. What is left out otherwise is told in one warning. A compressed
+    tar has no random access, so its files are held in memory as they are, encoded.
 
     Raises:
       FileNotFoundError: there is no such path.
-      ValueError: it is no archive that can be read.
+      ValueError: it cannot be read, or not whole.
     """
     if not os.path.exists(path):
         raise FileNotFoundError(f'There is no folder or archive {path!r} (from {os.getcwd()!r}).')
-    if os.path.isdir(path):
-        entries, folders, left_out = walk.walk(path, lambda name: not _junk(name), is_image)
-        reader = walk.read
-    else:
-        entries, folders, left_out, reader = _archive(path)
-    entries = sorted(e for e in entries if not _junk(e[0]) and is_image(e[0]))
-    folders = [f for f in folders if f and not _junk(f)]
-    for why, count in sorted(left_out.items()):
-        logging.warning('%s: left out %d %s.', path, count, why)
+    try:
+        entries, folders, others, reader, skipped = _lister(path)(path)
+    except (ValueError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, NotImplementedError) as e:
+        raise ValueError(f'{path!r} cannot be read as a folder, .zip or .tar of images: {e}.') from e
+    entries = sorted(entries, key=itemgetter(0))
     names = [e[0] for e in entries]
-    if not names:
-        raise ValueError(f'There is no image in {path!r}; known are files that end in {" ".join(sorted(_EXTENSIONS))}.')
-    while _wrapped(names):
-        names = [name.split('/', 1)[1] for name in names]
-        folders = [f.split('/', 1)[1] for f in folders if '/' in f]
+    folders = _without_notes(names, folders, others, skipped)
+    _tell(path, skipped)
+    names, folders = _unwrapped(names, folders)
     return Files(
         names=names,
         sizes=[e[1] for e in entries],
@@ -83,41 +75,51 @@ def listing(path):
     )
 
 
-def _wrapped(names):
-    """Whether one folder is around everything, and is no split itself."""
-    top = {name.split('/')[0] for name in names}
-    return len(top) == 1 and split_kind(*top) is None and all(name.count('/') > 1 for name in names)
+def _lister(path):
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        return walk.walk
+    if not stat.S_ISREG(mode):
+        raise ValueError('it is a pipe, a socket or a device')
+    if zipfile.is_zipfile(path):
+        return zips.entries_of
+    if tarfile.is_tarfile(path):
+        return tars.entries_of
+    raise ValueError('it is neither, or it is damaged')
 
 
-def _junk(name):
-    return any(part == '__MACOSX' or part != '..' and part.startswith('.') for part in name.split('/'))
+def _tell(path, skipped):
+    if skipped:
+        parts = (f'{what} ({len(names)}, such as {names[0]!r})' for what, names in skipped.items())
+        logging.warning('%r: left out %s.', path, '; '.join(parts))
 
 
-def _archive(path):
-    try:
-        if not os.path.isfile(path) or walk.special(os.path.realpath(path)):
-            raise ValueError('it is no regular file')
-        if zipfile.is_zipfile(path):
-            entries, folders, left_out, reader = archives.of_zip(path)
-        elif tarfile.is_tarfile(path):
-            entries, folders, left_out, reader = archives.of_tar(path, lambda name: not _junk(name) and is_image(name))
-        else:
-            raise ValueError('it is neither')
-    except (ValueError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as e:
-        raise ValueError(f'{path!r} cannot be read as a folder, .zip or .tar of images: {e}.') from e
-    last, left_out = {}, collections.Counter(left_out)
-    for name, *rest in entries:
-        name = name.replace('\\', '/').removeprefix('./')
-        if _OUTSIDE.match(name) or '..' in name.split('/'):
-            left_out['entries with an absolute path, or one that leads out of the archive'] += 1
-            continue
-        left_out['entries that a later one of the same name replaces'] += name in last
-        last[name] = rest
-    folders = [f.replace('\\', '/').removeprefix('./').strip('/') for f in folders]
-    folders = [f for f in folders if not _OUTSIDE.match(f) and '..' not in f.split('/')]
-    return [(name, *rest) for name, rest in last.items()], folders, +left_out, reader
+def _without_notes(names, folders, others, skipped):
+    """The folders but those with files of other kinds alone, such as notes beside the classes, which `skipped` gets."""
+    pictures = [name for name in others if os.path.splitext(name)[1].lower() in _UNREADABLE]
+    if pictures:
+        skipped['pictures of a format that cannot be read'] = pictures
+    notes = _above(others) - _above(names) - _above(name for some in skipped.values() for name in some)
+    if highest := sorted(f for f in notes if f.rpartition('/')[0] not in notes):
+        skipped['folders without images'] = highest
+    return [f for f in folders if f not in notes]
 
 
-def is_image(name: str) -> bool:
-    """Whether a file's name ends as an image's."""
-    return os.path.splitext(name)[1].lower() in _EXTENSIONS
+def _above(names):
+    """All folders that the names lie in."""
+    found = set()
+    for name in names:
+        while (name := name.rpartition('/')[0]) and name not in found:
+            found.add(name)
+    return found
+
+
+def _unwrapped(names, folders):
+    """Names and folders below the single folders around everything, unless one is called train, test and so on."""
+    while len(top := {name.split('/', 1)[0] for name in names}) == 1:
+        around = top.pop()
+        if around.lower() in PLAIN or kind_of(around) == 'unlabeled' or any(n.count('/') < 2 for n in names):
+            break
+        names = [name.split('/', 1)[1] for name in names]
+        folders = [f.split('/', 1)[1] for f in folders if f.startswith(around + '/')]
+    return names, folders

@@ -1,57 +1,64 @@
-"""Splits and classes of image files, read from the names of their folders."""
+"""Splits and classes, read from the names of folders; what can be read in two ways is refused."""
 
-import collections
-import re
+from collections import Counter, defaultdict
 
 import numpy as np
 
-_KINDS = {
-    'train': 'train training trainset trainingset trn',
-    'val': 'val valid validation valset validationset dev devel development devset',
-    'test': 'test testing testset testingset tst eval evaluation holdout heldout',
-    'unlabeled': 'unlabeled unlabelled unsupervised unsup',
-}
-_KIND_OF = {word: kind for kind, words in _KINDS.items() for word in words.split()}
-# Words that may stand beside such a one without making a class of it.
-_FILLERS = frozenset('set sets data dataset images image imgs img pictures photos samples split folder'.split())
-# Folders of data sets that are hardly ever classes.
-_NO_CLASSES = frozenset(
-    'static assets images imgs img pictures media annotations thumbnails thumbs docs masks ground_truth'.split()
-)
-_SHOWN = 6
+from ssljax.data import split_names
+from ssljax.data.names import EXTENSIONS, printable
+from ssljax.data.split_names import kind_of
 
 
 def layout(files, path):
     """Reads splits and classes from folder names.
-
-    Split folders are known in any usual spelling (`split_kind`) and with a common prefix or suffix (`seg_train`,
-    `seg_test`); single folders around everything, or around all that a split holds, are passed over.
 
     Returns:
       classes, tuple of str, sorted; and {'train' | 'val' | 'test' | 'unlabeled': (files int64 [n], labels
       int32 [n])}. Where there are only 'train' and 'val', 'val' is returned as 'test'.
 
     Raises:
-      ValueError: an image lies in no class folder, a class folder holds no image, or folders can be read in more than
-        one way; the message says what was seen.
+      ValueError: an image lies in no class folder, a class folder holds no image, the folders could be splits as well
+        as classes, and the like; it names what was seen.
     """
+    if not files.names:
+        raise ValueError(f'There is no image in {path!r}; known are files that end in {" ".join(sorted(EXTENSIONS))}.')
     names = [tuple(name.split('/')) for name in files.names]
-    full = {name[:i] for name in names for i in range(1, len(name))}
-    folders = full | {tuple(folder.split('/')) for folder in files.folders}
-    top = {folder[0] for folder in full if len(folder) == 1}
-    kinds = _kinds(top)
-    where = _splits(names, kinds, top, path)
-    found, depth = _sorted_out(files, names, where, kinds, path)
-    _check_empty(folders, full, where, depth, found, path)
-    classes = tuple(sorted({label for _, label in found['train']}))
-    number_of = {name: i for i, name in enumerate(classes)} | {None: -1}
+    folders = {tuple(folder.split('/')) for folder in files.folders}
+    where = _split_folders(names, folders, path)
+    starts = _starts(names, where)
+    found = {'unlabeled': []}
+    for number, name in enumerate(names):
+        split = where.get(name[0], 'train') if where else 'train'
+        start = starts.get(split, 0)
+        inner = name[start:]
+        if split == 'unlabeled' or (split == 'train' and _is_unlabeled(name, start)):
+            found['unlabeled'].append((number, None))
+        elif len(inner) < 2:
+            raise ValueError(_outside(files.names[number], split, where, names, path))
+        else:
+            found.setdefault(split, []).append((number, inner[0]))
+    _check_empty(names, folders, where, starts, path)
+    for folder, split in where.items():
+        if split != 'unlabeled' and not found.get(split):
+            raise ValueError(f'The split folder {folder!r} in {path!r} holds no labelled image.')
+    inners = [names[n][starts.get(split, 0) :] for split in found if split != 'unlabeled' for n, _ in found[split]]
+    _check_classes(inners, path)
+    return _numbered(found, path)
+
+
+def _numbered(found, path):
+    """What `layout` returns, from {split: [(number, class or None)]}."""
+    if not found.get('train'):
+        raise ValueError(f'All images in {path!r} are unlabelled: put some into one folder per class.')
+    folders = sorted({label for _, label in found['train']})
+    number_of = {name: i for i, name in enumerate(folders)} | {None: -1}
     splits = {}
     for split, items in found.items():
-        unknown = sorted({label for _, label in items} - set(number_of))
-        if unknown:
+        if unknown := Counter(label for _, label in items if label not in number_of):
+            trained = _shown(Counter(label for _, label in found['train']))
             raise ValueError(
-                f'The class {unknown[0]!r} of the {split} split in {path!r} has no training images; the classes with '
-                f'training images are {_listed(classes)}.'
+                f'The class {min(unknown)!r} of the {split} split in {path!r} has no training images: {split} has '
+                f'{_shown(unknown)}, but train has {trained}.'
             )
         splits[split] = (
             np.array([n for n, _ in items], np.int64),
@@ -59,166 +66,169 @@ def layout(files, path):
         )
     if 'val' in splits and 'test' not in splits:
         splits['test'] = splits.pop('val')
-    return classes, splits
+    return tuple(map(printable, folders)), splits
 
 
-def split_kind(folder: str) -> str | None:
-    """'train', 'val', 'test' or 'unlabeled' for a folder whose name says nothing else, else None.
-
-    Case, digits at the end ('train2017'), separators and words such as 'set' and 'images' do not matter.
-    """
-    words = [word for word in _words(folder) if word not in _FILLERS]
-    return _KIND_OF.get(words[0]) if len(words) == 1 else None
-
-
-def _words(folder: str) -> list[str]:
-    apart = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', folder)
-    return [w for w in re.split(r'[\s_.\-]+', re.sub(r'[\s_.\-]*\d+$', '', apart).lower()) if w]
-
-
-def _kinds(top) -> dict[str, str]:
-    """{folder: kind} of those that are splits: by their own name, or because several differ in such a word alone."""
-    kinds = {folder: kind for folder in top if (kind := split_kind(folder))}
-    alike = collections.defaultdict(dict)  # what is left of a name without the word: {kind: folder}
-    for folder in sorted(set(top) - set(kinds)):
-        words = _words(folder)
-        for place in (0, -1):
-            if words and (kind := _KIND_OF.get(words[place])):
-                rest = tuple(w for w in words[1:] + [''] if w) if place == 0 else tuple(words[:-1])
-                alike[place, rest].setdefault(kind, folder)
-    for group in alike.values():
-        if 'train' in group and len(group) > 1:
-            kinds |= {folder: kind for kind, folder in group.items()}
-    return kinds
+def _split_folders(names, folders, path):
+    """{top folder: its split}, or {} where the top folders are classes."""
+    counts = Counter(name[0] for name in names if len(name) > 1)
+    flat = {name[0] for name in names if len(name) == 2}
+    counts.update({f[0]: 0 for f in folders if f[0] not in counts and kind_of(f[0])})  # empty ones
+    meanings = {folder: split_names.meaning(folder) for folder in counts}
+    known = {folder: kind for folder, (kind, rest) in meanings.items() if kind and (not rest or kind == 'unlabeled')}
+    partly = {folder: found for folder, found in meanings.items() if found.kind and folder not in known}
+    for folder, (kind, rest) in partly.items():  # cats_train beside cats_test
+        kinds = {other.kind for other in partly.values() if other.rest == rest}
+        if 'train' in kinds and len(kinds) > 1:
+            known[folder] = kind
+    labeled = {folder for folder, kind in known.items() if kind != 'unlabeled'}
+    everything = len(known | partly) == len(counts) and len({m.kind for m in partly.values()}) > 1
+    if not labeled and not everything:
+        return {}
+    classes = {folder: n for folder, n in counts.items() if known.get(folder) != 'unlabeled'}
+    if labeled and _is_class(labeled, classes, flat):
+        return {}
+    known |= {folder: found.kind for folder, found in partly.items()}
+    _check_splits(known, counts, path)
+    return known
 
 
-def _splits(names, kinds: dict, top, path) -> dict:
-    """{kind of split: its folder}, or {'train': ''} where the folders at the top are the classes."""
-    strange = sorted(top - kinds.keys())
-    direct = {name[0] for name in names if len(name) == 2}
-    nested = {name[0] for name in names if len(name) > 2}
-    train = sorted(folder for folder in kinds if kinds[folder] == 'train')
-    if train and not strange:
-        where = {}
-        for folder in sorted(kinds):
-            if kinds[folder] in where:
-                raise ValueError(
-                    f'The folders {where[kinds[folder]]!r} and {folder!r} in {path!r} are the same '
-                    f'split: keep one ({_seen(names)}).'
-                )
-            where[kinds[folder]] = folder
-        return where
-    evaluated = sorted(folder for folder in kinds if kinds[folder] in ('val', 'test'))
-    if train and (nested.intersection(train) or evaluated):
+def _is_class(named, classes, flat):
+    """Whether the one folder in `named`, called train, is a class among others: a vehicle, not a split. Or valid beside
+    invalid."""
+    if len(named) != 1 or not flat >= set(classes):
+        return False
+    name, = named
+    others = {f.lower() for f in classes if f != name}
+    train = name.lower() == 'train' and len(others) > 1 and not any(map(split_names.is_holder, others))
+    return train or (name.lower() == 'valid' and 'invalid' in others)
+
+
+def _check_splits(known, counts, path):
+    strange = Counter({folder: n for folder, n in counts.items() if known.get(folder) in (None, 'several')})
+    if 'train' not in known.values():
         raise ValueError(
-            f'Beside the split folder {train[0]!r} in {path!r} there is {strange[0]!r}, which is no '
-            f'split ({_seen(names)}): allowed are train, val, test and unlabeled. Take the other folder away, or give '
-            'the path of a folder that holds the splits alone.'
-        )
-    if evaluated and not strange:
-        raise ValueError(
-            f'The folders {sorted(top)} in {path!r} have no train folder and no classes beside them: '
+            f'The folders {_shown(counts)} in {path!r} have no train folder and no classes beside them: '
             'put one folder per class inside a folder called train.'
         )
-    if evaluated and not (len(top) == 1):
+    train = next(folder for folder, kind in known.items() if kind == 'train')
+    if strange:
         raise ValueError(
-            f'The folder {evaluated[0]!r} in {path!r} stands beside {strange[0]!r}, so that it could be a split or a '
-            f'class ({_seen(names)}): put the classes inside a folder called train, or rename it.'
+            f'Beside the split folder {train!r} in {path!r} there is {next(iter(strange))!r}, which is no split: '
+            f'allowed are train, val, test and unlabeled. Found: {_shown(counts)}. Move the others away, or, if '
+            f'{train!r} is a class, rename it.'
         )
-    _check_classes(names, [folder for folder in top if kinds.get(folder) != 'unlabeled'], direct, nested, path)
-    return {'train': ''}
-
-
-def _check_classes(names, classes, direct, nested, path) -> None:
-    """Raises ValueError where folders that would be the classes look like something else."""
-    inner = {folder: {name[1] for name in names if name[0] == folder and len(name) > 2} for folder in classes}
-    owners = collections.Counter(word.lower() for folders in inner.values() for word in folders)
-    for folder in sorted(inner):
-        for word in sorted(inner[folder]):
-            if split_kind(word) not in (None, 'unlabeled'):
-                raise ValueError(
-                    f'The folder {folder!r} in {path!r} holds {word!r}, which looks like a split below a class '
-                    f'({_seen(names)}): put the splits at the top, with a folder per class inside each.'
-                )
-            wrapper = len(inner[folder]) == 1 and word.lower() in _NO_CLASSES | _FILLERS
-            if owners[word.lower()] > 1 and not wrapper:
-                raise ValueError(
-                    f'Several folders in {path!r} hold a folder {word!r} ({_seen(names)}): are the classes the outer '
-                    'or the inner folders? Put one folder per class at the top, or inside folders called train, val '
-                    'and test.'
-                )
-    odd = sorted(folder for folder in classes if '_'.join(_words(folder)) in _NO_CLASSES)
-    if odd and len(classes) > 1:
-        raise ValueError(
-            f'The folder {odd[0]!r} in {path!r} does not look like a class ({_seen(names)}): take it away, rename it, '
-            'or put one folder per class inside a folder called train.'
-        )
-
-
-def _sorted_out(files, names, where, kinds, path) -> tuple[dict, int]:
-    """({split: [(number of the file, class or None)]}, how many folders lead to a class)."""
-    split_of = {folder: kind for kind, folder in where.items()}
-    flat = where == {'train': ''}
-    inside = collections.defaultdict(list)
-    for name in names:
-        inside['train' if flat else split_of[name[0]]].append(name if flat else name[1:])
-    wrapped = {} if flat else {split: _wrappers(inside[split], split) for split in inside}
-    found = {'unlabeled': []}
-    for number, name in enumerate(names):
-        split = 'train' if flat else split_of[name[0]]
-        inner = name if flat else name[1 + wrapped[split] :]
-        inner_kind = (kinds.get(inner[0]) if flat else split_kind(inner[0])) if len(inner) > 1 else None
-        if split == 'unlabeled' or (split == 'train' and inner_kind == 'unlabeled'):
-            found['unlabeled'].append((number, None))
-        elif len(inner) < 2:
+    first = {}
+    for folder, kind in sorted(known.items()):
+        if kind in first:
             raise ValueError(
-                f'The image {files.names[number]!r} in {path!r} lies in no class folder ({_seen(names)}): put it into '
-                "a folder named after its class, or into one called 'unlabeled'."
+                f'The folders {first[kind]!r} and {folder!r} in {path!r} are the same split ({kind}): keep one. '
+                f'Found: {_shown(counts)}.'
             )
-        else:
-            found.setdefault(split, []).append((number, inner[0]))
-    for split in where:
-        if split != 'unlabeled' and not found.get(split):
-            raise ValueError(f'The split folder {where[split]!r} in {path!r} holds no labelled image.')
-    return found, 1 if flat else 2 + max(wrapped.values(), default=0)
+        first[kind] = folder
 
 
-def _wrappers(names, split: str) -> int:
-    """How many single folders, called as the split or as nothing in particular, are around all classes of a split."""
-    count = 0
-    while len({name[count] for name in names}) == 1 and all(len(name) > count + 2 for name in names):
-        folder = names[0][count]
-        if split_kind(folder) != split and not set(_words(folder)) <= _FILLERS:
-            if not any(_KIND_OF.get(word) == split for word in _words(folder)):
+def _starts(names, where):
+    """{split: the place of the class in its images' paths}: below a single folder around all classes of a split."""
+    starts, known = {}, set()
+    for split in ('train', 'val', 'test'):
+        inner = [n for n in names if not where or where.get(n[0]) == split]
+        if not inner or (not where and split != 'train'):
+            continue
+        start = 1 if where else 0
+        while True:
+            labeled = [n[start:] for n in inner if not _is_unlabeled(n, start)]
+            top = {n[0] for n in labeled}
+            single = len(top) == 1 and all(len(n) > 2 for n in labeled) and not top & known
+            if not single or kind_of(next(iter(top))) not in (None, split):
                 break
-        count += 1
-    return count
+            start += 1
+        starts[split] = start
+        if split == 'train':
+            known = top
+    return starts
 
 
-def _check_empty(folders, full, where, depth, found, path) -> None:
-    """Raises ValueError where a class folder holds no image: its class would be missing."""
-    tops = set(where.values())
-    for folder in sorted(folders - full):
-        known = depth == 1 or folder[0] in tops
-        if len(folder) == depth and known and not any(split_kind(f) == 'unlabeled' for f in folder):
-            raise ValueError(f'The class folder {"/".join(folder)!r} in {path!r} holds no image: fill or remove it.')
+def _is_unlabeled(name, start):
+    """Whether a path has an unlabelled folder where the class would be, or above."""
+    return any(kind_of(folder) == 'unlabeled' for folder in name[: min(start + 1, len(name) - 1)])
 
 
-def _seen(names) -> str:
-    """What the folders hold, for messages: 'train: 20 images in 2 folders, test1: 10 images'."""
-    images, inner = collections.Counter(), collections.defaultdict(set)
-    for name in names:
-        images[name[0] if len(name) > 1 else ''] += 1
-        inner[name[0]].update(name[1:2] if len(name) > 2 else ())
+def _outside(name, split, where, names, path):
+    direct = sum(len(n) == 2 and where.get(n[0]) == split for n in names) if where else 0
+    among = f' Its split holds {direct} such images.' if direct > 1 else ''
+    return (
+        f"The image {name!r} in {path!r} lies in no class folder: put it into a folder named after its class, or into "
+        f"one called 'unlabeled'.{among} Found: {_shown(Counter(n[0] for n in names if len(n) > 1))}."
+    )
+
+
+def _check_empty(names, folders, where, starts, path):
+    for split, start in starts.items():
+        mine = [n for n in names if (not where or where.get(n[0]) == split) and not _is_unlabeled(n, start)]
+        prefix = mine[0][:start] if mine else ()
+        full = {name[: start + 1] for name in names}
+        for folder in sorted(f for f in folders if len(f) == start + 1 and f[:start] == prefix):
+            if folder not in full and kind_of(folder[-1]) != 'unlabeled':
+                raise ValueError(
+                    f'The class folder {"/".join(folder)!r} in {path!r} holds no image: fill or remove it.'
+                )
+
+
+def _check_classes(inners, path):
+    """Raises ValueError where what would be classes may be something else; `inners` are paths from the class on."""
+    counts = Counter(n[0] for n in inners)
+    flat, below = {n[0] for n in inners if len(n) == 2}, defaultdict(Counter)
+    for n in inners:
+        if len(n) > 2:
+            below[n[0]][n[1]] += 1
+    seen = f'Found: {_shown(counts, below)}.'
+    deep = next(('/'.join(n[: i + 1]) for n in inners for i in range(1, len(n) - 1) if kind_of(n[i])), None)
+    if deep:
+        raise ValueError(
+            f'The folder {deep!r} in {path!r} is named like a split, but lies below what would be a class: put train, '
+            f'val and test above the class folders, or give one folder that holds them. {seen}'
+        )
+    named = {folder for folder in counts if kind_of(folder)}
+    if named and not _is_class(named, counts, flat):
+        raise ValueError(
+            f'The folder {min(named)!r} in {path!r} is named like a split, but lies where classes do: move or rename '
+            f'it. {seen}'
+        )
+    if holders := sorted(filter(split_names.is_holder, counts)):
+        raise ValueError(
+            f'The folder {holders[0]!r} in {path!r} would be a class, but is not named like one: give the folder that '
+            f'holds the class folders, move away what is no class, or rename it. {seen}'
+        )
+    nested = set(below) - flat
+    if (nested and flat) or (len(counts) == 1 and below):
+        one = min(nested or counts)
+        raise ValueError(
+            f'The folders in {path!r} may not all be classes: images of {one!r} lie in folders below it, others '
+            f'directly in {min(flat)!r}. Put the images of each class directly into its folder, and move away what is '
+            f'no class. {seen}'
+        )
+    _check_repeated({folder: below[folder] for folder in nested}, path, seen)
+
+
+def _check_repeated(below, path, seen):
+    """Raises ValueError where most of the folders below several ones have the same names: those may be the classes."""
+    owners = Counter(name for inner in below.values() for name in inner)
+    shared = {name for name, n in owners.items() if n > 1}
+    alike = sorted(f for f, inner in below.items() if 2 * len(shared & inner.keys()) >= len(inner))
+    if len(owners) > 1 and shared and len(alike) > 1:
+        raise ValueError(
+            f'The folders {alike[0]!r} and {alike[1]!r} in {path!r} hold folders of the same names, such as '
+            f'{min(shared)!r}: which are the classes? Give one of them, name them train, val and test, or put the '
+            f'images of each class directly into its folder. {seen}'
+        )
+
+
+def _shown(counts, below=None, most=6):
+    """Folders with their numbers of images, and some of the folders in them."""
     parts = []
-    for folder in sorted(images):
-        number = f'{images[folder]} image{"s" * (images[folder] > 1)}'
-        within = inner[folder]
-        parts.append(f'{folder or "in no folder"}: {number}' + (f' in {_listed(sorted(within))}' if within else ''))
-    more = f' and {len(parts) - _SHOWN} more folders' if len(parts) > _SHOWN else ''
-    return 'found ' + '; '.join(parts[:_SHOWN]) + more
-
-
-def _listed(names) -> str:
-    more = f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
-    return ', '.join(map(str, names[:_SHOWN])) + more
+    for folder in sorted(counts)[:most]:
+        inner = sorted((below or {}).get(folder, ()))
+        inside = f' in {", ".join(map(repr, inner[:3]))}{" ..." if len(inner) > 3 else ""}' if inner else ''
+        parts.append(f'{folder!r} ({counts[folder]:,} image{"s" * (counts[folder] != 1)}{inside})')
+    return ', '.join(parts) + (f' and {len(counts) - most} more' if len(counts) > most else '')

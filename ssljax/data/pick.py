@@ -1,13 +1,13 @@
 """Which images to label: a list of them, or those that represent the rest."""
 
 import codecs
-import json
 import os
 import re
 
 import numpy as np
 
 from ssljax import paths
+from ssljax.data.names import from_line
 
 NEIGHBORS = 20  # over which an image's typicality is taken
 
@@ -16,9 +16,10 @@ def listed(path, names, labels):
     """The rows of a list of images.
 
     Args:
-      path: a text file with one image a line: its name in the folder or archive ('train/cat/17.jpg', or any end of it
-        after a slash that only one image has), or its row number; a name of odd characters as a JSON string. Empty
-        lines and comments, which begin with #, are left out. In UTF-8, or with a byte-order mark in UTF-16 or UTF-32.
+      path: a text file (UTF-8, or UTF-16 with its mark) with one image a line: its name in the folder or archive
+        ('train/cat/17.jpg', or any end of it after a slash that only one image has), which may be written as a JSON
+        string, or its row number; empty lines and comments, from # on, are left out. A full name goes before the end of
+        another, and a name with # in it before a comment.
       names: the training images' names, or None where they have none.
       labels: int32 [N], -1 where unknown.
 
@@ -32,24 +33,11 @@ def listed(path, names, labels):
     path = paths.expand(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f'config.data.labels names the list {path!r}, but there is no such file.')
-    whole, ends = {}, {}
-    for row, name in enumerate(names or ()):
-        whole.setdefault(name, []).append(row)
-        parts = name.split('/')
-        for start in range(1, len(parts)):
-            ends.setdefault('/'.join(parts[start:]), []).append(row)
-    rows = {}
+    known, rows = _Known(names or (), len(labels)), {}
     for number, line in enumerate(_lines(path), 1):
-        found = []
-        for word in _readings(line):
-            found = whole.get(word) or ends.get(word, [])
-            if not found and word.isdecimal() and int(word) < len(labels):
-                found = [int(word)]
-            if found:
-                break
-        else:
-            if not (word := line.partition('#')[0].strip()):
-                continue
+        word, found = known.find(line)
+        if not word:
+            continue
         problem = ''
         if not found:
             problem = 'is no training image' + ('' if names else f' (a row number from 0 to {len(labels) - 1})')
@@ -67,45 +55,60 @@ def listed(path, names, labels):
     return np.sort(np.fromiter(rows, np.int64))
 
 
-def written(names) -> bytes:
-    """A list of images as `listed` reads it; whatever a name is, it is read as the same name."""
-    return ''.join(f'{json.dumps(name) if _odd(name) else name}\n' for name in names).encode()
-
-
-def _odd(name: str) -> bool:
-    return not name.isprintable() or name != name.strip() or name[:1] == '"' or '#' in name or name.startswith('./')
-
-
-def _lines(path) -> list[str]:
-    """The lines of a text file; bytes that are not UTF-8 become what they are in file names."""
+def _lines(path):
+    """The lines of a text file, without their ends; bytes that are not UTF-8 as the system's names have them."""
     with open(path, 'rb') as file:
-        data = file.read()
-    marks = {codecs.BOM_UTF8: 'utf-8-sig', codecs.BOM_UTF32_LE: 'utf-32', codecs.BOM_UTF32_BE: 'utf-32'}
-    marks |= {codecs.BOM_UTF16_LE: 'utf-16', codecs.BOM_UTF16_BE: 'utf-16'}
-    encoding = next((encoding for mark, encoding in marks.items() if data.startswith(mark)), 'utf-8')
+        content = file.read()
+    wide = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     try:
-        text = data.decode(encoding, 'surrogateescape' if encoding.startswith('utf-8') else 'strict')
+        if content.startswith(wide):
+            text = content.decode('utf-16')
+        elif b'\0' in content[:2]:  # without its mark; a name has no NUL
+            text = content.decode('utf-16-be' if content[:1] == b'\0' else 'utf-16-le')
+        else:
+            text = content.removeprefix(codecs.BOM_UTF8).decode('utf-8', 'surrogateescape')
     except UnicodeDecodeError as e:
-        raise ValueError(f'{path} begins as {encoding.upper()}, but is not: {e}.') from e
+        raise ValueError(f'The list {path!r} is no text in UTF-8 or UTF-16 ({e}).') from e
     return re.split('\r\n|\n|\r', text)
 
 
-def _readings(line: str):
-    """The names that a line may stand for, the likeliest first: '#' can begin a comment or be part of a name."""
-    line = line.strip('\r\n')
-    if line.lstrip().startswith('"'):
-        try:
-            word, _ = json.JSONDecoder().raw_decode(line.lstrip())
-            yield word
-        except json.JSONDecodeError:
-            pass
-    words = [line, line.strip()]
-    words += [line[: m.start()].strip() for m in reversed(list(re.finditer(r'\s#', line)))]
-    words += [line.partition('#')[0].strip()]
-    for word in words:
-        if word:
-            yield word
-            yield word.removeprefix('./')
+class _Known:
+    """What the lines of a list can name: `names`, ends of them after a slash, and rows below `count`."""
+
+    def __init__(self, names, count):
+        self.full, self.ends, self.count = {}, {}, count
+        for row, name in enumerate(names):
+            self.full.setdefault(name, []).append(row)
+            parts = name.split('/')
+            for start in range(1, len(parts)):
+                self.ends.setdefault('/'.join(parts[start:]), []).append(row)
+
+    def find(self, line):
+        """(what the line names, '' for nothing; the rows that this could be)."""
+        name, quoted = from_line(line)
+        if quoted and (found := self._named(name)):
+            return name, found
+        for known in (self.full, self.ends):
+            for word in (line, line.strip()):
+                if found := known.get(word):
+                    return word, found
+        marks = [m.start() for m in re.finditer('#', line)]
+        for end in (None, *reversed(marks)):  # the longest beginning that is a name: there may be # in it
+            word = line[:end].strip()
+            if word and (found := self._named(word)):
+                return word, found
+        comment = re.search(r'(^|\s)#' if self.full else '#', line)
+        word = line[: comment.start() if comment else None].strip()
+        row = int(word) if word.isdecimal() and len(word) < 20 else self.count
+        return word, [row] if row < self.count else []
+
+    def _named(self, word):
+        plain = word.removeprefix('./')
+        for known in (self.full, self.ends):
+            for one in (word, plain, plain.replace('\\', '/')):
+                if found := known.get(one):
+                    return found
+        return []
 
 
 def typical(features, count: int, seed: int):

@@ -412,7 +412,7 @@ def _tfds(name, config):
         ) from e
     have = {}
     for split in builder.info.splits:
-        kind = 'unlabeled' if split == 'unsupervised' else layout.split_kind(split)
+        kind = _TFDS_SPLITS.get(split.lower())
         if kind:
             have[kind] = _tfds_split(tfds, builder, split)
     if 'train' not in have:
@@ -455,6 +455,9 @@ def _tfds_split(tfds, builder, split):
     return folder.Files(names, sizes, [None] * n, **where), np.arange(n), np.array(labels, np.int32)
 
 
+_TFDS_SPLITS = {'train': 'train', 'test': 'test'}
+_TFDS_SPLITS |= dict.fromkeys(('val', 'valid', 'validation'), 'val')
+_TFDS_SPLITS |= dict.fromkeys(('unlabeled', 'unlabelled', 'unsupervised'), 'unlabeled')
 _WITHOUT_ARGUMENT = ('digits', 'circles')
 _SOURCES = {
     'digits': _digits,

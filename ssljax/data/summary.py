@@ -1,37 +1,63 @@
-"""What a source holds, in a few lines: printed before anything is trained, so that wrong classes are seen at once."""
+"""What a run is about to train on: its classes, and how many images of each every split has."""
 
-_SHOWN = 20  # classes in full
+import sys
+import textwrap
+
+import numpy as np
+
+from ssljax.data.names import printable
+
+MOST, WIDTH = 20, 28  # classes that are listed one by one; columns for a name
 
 
-def summary(source) -> str:
-    """The size of each split, then a table of the classes with the images of each in each split.
+def show(source) -> None:
+    """Prints `text` to stderr."""
+    print(text(source), file=sys.stderr, flush=True)
+
+
+def text(source) -> str:
+    """A table of classes and splits; of more than `MOST` classes their names and the smallest and largest counts.
 
     Args:
       source: sources.Source.
     """
-    splits = {name: getattr(source, name) for name in ('train', 'val', 'test', 'unlabeled')}
-    splits = {name: split for name, split in splits.items() if split is not None and len(split)}
-    total = ', '.join(f'{len(split):,} {name}' for name, split in splits.items())
-    shape = 'x'.join(map(str, source.shape))
-    lines = [f'{source.name}: {len(source.classes)} classes; images of {shape}: {total}']
+    splits = {name: split for name in ('train', 'val', 'test') if (split := getattr(source, name)) is not None}
+    counts = {name: _counts(split.labels, len(source.classes)) for name, split in splits.items()}
+    size, total = 'x'.join(map(str, source.shape)), len(source.classes)
+    lines = [f'{printable(source.name)}: {size}, {total} class{"es" * (total != 1)}']
+    shown = [_name(name) for name in source.classes]
+    if total <= MOST:
+        rows = [(name, [str(per[i]) for per, _ in counts.values()]) for i, name in enumerate(shown)]
+    else:
+        lines += textwrap.wrap(', '.join([*shown[: MOST - 1], '...', shown[-1]]), 118, initial_indent='  ')
+        rows = [('images of a class', [_range(per) for per, _ in counts.values()])]
+    if any(unknown for _, unknown in counts.values()):
+        rows.append(('without a label', [str(unknown) for _, unknown in counts.values()]))
+    rows.append(('together', [str(len(split)) for split in splits.values()]))
+    width = max(7, *(len(cell) for _, cells in rows for cell in cells))
+    for name, cells in (('', list(splits)), *rows):
+        lines.append(f'  {name:<{WIDTH}}' + ''.join(f' {cell:>{width}}' for cell in cells))
+    if source.unlabeled is not None and len(source.unlabeled):
+        lines.append(f'  and {len(source.unlabeled)} unlabelled images')
     if source.range is not None:
         low, high = source.range
-        lines.append(f'  Stored values from {low:,g} to {high:,g} become 0 to 255 (config.data.range).')
-    labeled = {name: split.labels for name, split in splits.items() if (split.labels >= 0).any()}
-    names = [printable(name) for name in source.classes[:_SHOWN]]
-    width = max([len(name) for name in names] + [5])
-    lines.append(f'  {"class":<{width}}' + ''.join(f'{name:>9}' for name in labeled))
-    for i, name in enumerate(names):
-        lines.append(f'  {name:<{width}}' + ''.join(f'{int((labels == i).sum()):>9,}' for labels in labeled.values()))
-    if (more := len(source.classes) - _SHOWN) > 0:
-        rest = ''.join(f'{int((labels >= _SHOWN).sum()):>9,}' for labels in labeled.values())
-        lines.append(f'  {f"{more} more":<{width}}{rest}')
-    if unknown := int((splits['train'].labels < 0).sum()):
-        lines.append(f'  {unknown:,} training images have no label.')
+        lines.append(f'  stored values from {low:,g} to {high:,g} become 0 to 255 (config.data.range)')
+    if total == 1:
+        lines.append(f'  warning: all images are of one class, {shown[0]!r}: there is nothing to tell apart')
     return '\n'.join(lines)
 
 
-def printable(name: str) -> str:
-    """A file's or class's name on one line and in UTF-8, whatever bytes it has: the odd ones are escaped."""
-    text = name.encode('utf-8', 'backslashreplace').decode()
-    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
+def _counts(labels, classes):
+    """([classes] images of each, how many have no label)."""
+    return np.bincount(labels[labels >= 0], minlength=classes), int((labels < 0).sum())
+
+
+def _range(counts):
+    low, high = counts.min(), counts.max()
+    return str(low) if low == high else f'{low}-{high}'
+
+
+def _name(name):
+    name = printable(str(name))
+    name = name if name.isprintable() else repr(name)[1:-1]
+    return name if len(name) <= WIDTH else name[: WIDTH - 3] + '...'

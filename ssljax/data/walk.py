@@ -1,99 +1,147 @@
-"""The image files below a folder: regular files, each once, whatever links there are."""
+"""The images of a folder: regular files only, each real file once."""
 
-import collections
 import os
 import stat
+from collections import defaultdict
+from pathlib import Path
 
-_SPECIAL = '/proc', '/sys', '/dev'  # file systems whose files are none
-_HELD = '/dev/shm'  # memory, and a usual place for data
+from ssljax.data.names import is_image, is_junk
+
+_SPECIAL = frozenset(
+    'proc sysfs devtmpfs devpts cgroup cgroup2 debugfs tracefs securityfs pstore bpf mqueue configfs fusectl efivarfs '
+    'binfmt_misc hugetlbfs rpc_pipefs nsfs selinuxfs'.split()
+)
+DANGLING, TWICE, BACK = 'links that lead nowhere', 'links to an image that is there already', 'folders reached again'
+NO_FILE = 'pipes, sockets or devices'
 
 
-def walk(path: str, wanted, image) -> tuple:
-    """Lists the files below a folder, links followed.
-
-    A folder or file that can be reached in several ways is listed once, by its own name before a link's; a link to a
-    folder that holds `path` is not followed.
-
-    Args:
-      path: an existing folder.
-      wanted: name -> bool, for files and folders.
-      image: name -> bool, for files; others are passed over.
+def walk(root):
+    """Lists a folder. What is there itself goes before what a link leads to.
 
     Returns:
-      entries, (name, size, None, (full path, size)) of each file; the names of all folders; and {why: count} of what
-      was left out.
+      (entries, folders, others, reader, skipped): [(name, size, None, key)] of the images; names of all folders; names
+      of the other files; from a key to the bytes; {what was left out: names}.
 
     Raises:
-      ValueError: the folder is part of a special file system.
-      OSError: it cannot be read.
+      ValueError: a folder cannot be read, or `root` lies on a file system such as /proc, which holds no files.
     """
-    real = os.path.realpath(path)
-    if special(real):
-        raise ValueError(f'{path!r} lies in {real!r}, which holds no files of your own: give a folder of images.')
-    os.scandir(path).close()
-    left_out, folders, files, seen = collections.Counter(), [], {}, set()
-    waiting, linked = collections.deque([(path, '', False)]), collections.deque()
-    while waiting or linked:
-        place, prefix, behind = (waiting or linked).popleft()
-        info = os.stat(place)
-        if (info.st_dev, info.st_ino) in seen:
-            left_out['links to folders that are listed already'] += 1
-            continue
-        seen.add((info.st_dev, info.st_ino))
-        folders += [prefix[:-1]] if prefix else []
-        try:
-            with os.scandir(place) as found:
-                inside = sorted((entry for entry in found if wanted(prefix + entry.name)), key=lambda e: e.name)
-        except OSError:
-            left_out['folders that cannot be read'] += 1
-            continue
-        for entry in inside:
-            name, link = prefix + entry.name, entry.is_symlink()
+    found = _Walk(root)
+    found.enter(root, '')
+    while found.links:
+        found.follow(*found.links.pop(0))
+    if found.unreadable:
+        some = ', '.join(map(repr, found.unreadable[:5])) + (' and others' if len(found.unreadable) > 5 else '')
+        raise ValueError(f'some of its folders cannot be read ({len(found.unreadable)}): {some}')
+    return found.entries, found.folders, found.others, _read_file, dict(found.skipped)
+
+
+class _Walk:
+    """A walk in progress. `files` and `seen` hold (device, inode) of the images and folders so far."""
+
+    def __init__(self, root):
+        self.entries, self.folders, self.others, self.unreadable = [], [], [], []
+        self.links, self.skipped = [], defaultdict(list)
+        self.special = _special_devices()
+        if kind := self.special.get(os.stat(root).st_dev):
+            raise ValueError(f'it is on the special file system {kind}, which holds no images')
+        self.files, self.seen = set(), {_identity(os.stat(parent)) for parent in Path(os.path.realpath(root)).parents}
+
+    def enter(self, top, prefix):
+        """Lists a folder and the folders in it; links are kept for later."""
+        waiting = [(top, prefix)]
+        while waiting:
+            path, prefix = waiting.pop()
             try:
-                info = entry.stat()
+                about = os.stat(path)
+                if _identity(about) in self.seen:
+                    self.skipped[BACK].append(prefix.rstrip('/'))
+                    continue
+                if about.st_dev in self.special:
+                    self.skipped['folders on a special file system'].append(prefix.rstrip('/'))
+                    continue
+                self.seen.add(_identity(about))
+                with os.scandir(path) as inside:
+                    inside = sorted(inside, key=lambda entry: entry.name)
             except OSError:
-                left_out['links that lead nowhere'] += image(name)
+                self.unreadable.append(path)
                 continue
-            if stat.S_ISDIR(info.st_mode):
-                if link and _outside(entry.path, real):
-                    left_out['links to a folder around the data, or to a special one'] += 1
-                else:
-                    (linked if link or behind else waiting).append((entry.path, name + '/', link or behind))
-            elif not image(name):
-                continue
-            elif not stat.S_ISREG(info.st_mode) or link and special(os.path.realpath(entry.path)):
-                left_out['pipes, devices and other special files'] += 1
-            else:
-                ways = files.setdefault((info.st_dev, info.st_ino), [])
-                ways.append((link or behind, name, info.st_size, entry.path))
-    entries = []
-    for ways in files.values():
-        _, name, size, full = min(ways)
-        entries.append((name, size, None, (full, size)))
-        left_out['further links to a file'] += len(ways) - 1
-    return entries, folders, +left_out
+            waiting += reversed([f for entry in inside if (f := self._entry(entry, prefix + entry.name))])
+
+    def _entry(self, entry, name):
+        """Notes one entry of a folder; returns (path, prefix) of a folder to enter."""
+        if is_junk(entry.name):
+            return None
+        if entry.is_symlink():
+            self.links.append((entry.path, name))
+        elif entry.is_dir(follow_symlinks=False):
+            self.folders.append(name)
+            return entry.path, name + '/'
+        elif is_image(name) or not entry.is_file(follow_symlinks=False):
+            try:
+                self._file(entry.path, name, entry.stat(follow_symlinks=False))
+            except OSError:
+                self.skipped['files that vanished'].append(name)
+        else:
+            self.others.append(name)
+        return None
+
+    def _file(self, path, name, about):
+        if not stat.S_ISREG(about.st_mode):
+            self.skipped[NO_FILE].append(name)
+        elif not is_image(name):
+            self.others.append(name)
+        elif _identity(about) in self.files:
+            self.skipped[TWICE].append(name)
+        else:
+            self.files.add(_identity(about))
+            self.entries.append((name, about.st_size, None, (path, about.st_size)))
+
+    def follow(self, path, name):
+        """Notes what a link leads to."""
+        try:
+            about = os.stat(path)
+        except OSError:
+            self.skipped[DANGLING].append(name)
+            if not os.path.splitext(name)[1]:
+                self.folders.append(name)  # an empty one: it may have been a class
+            return
+        if stat.S_ISDIR(about.st_mode):
+            if _identity(about) not in self.seen:
+                self.folders.append(name)
+            self.enter(path, name + '/')
+        else:
+            self._file(path, name, about)
 
 
-def special(real: str) -> bool:
-    """Whether a path, links resolved, lies in a special file system."""
-    inside = lambda root: real == root or real.startswith(root + '/')
-    return any(map(inside, _SPECIAL)) and not inside(_HELD)
+def _identity(about):
+    return about.st_dev << 64 | about.st_ino
 
 
-def _outside(link: str, root: str) -> bool:
-    target = os.path.realpath(link)
-    return special(target) or root == target or root.startswith(target.rstrip('/') + '/')
+def _special_devices():
+    """{device number: type} of the file systems that are mounted and hold no files, where the system tells."""
+    try:
+        lines = Path('/proc/self/mountinfo').read_text(errors='replace').splitlines()
+    except OSError:
+        return {}
+    found = {}
+    for line in lines:
+        about, _, kind = line.partition(' - ')
+        if (kind := kind.split(' ')[0]) in _SPECIAL:
+            found[os.makedev(*map(int, about.split()[2].split(':')))] = kind
+    return found
 
 
-def read(key) -> bytes:
-    """The bytes of a file; key: (full path, size when it was listed)."""
+def _read_file(key):
     full, size = key
-    file = os.open(full, os.O_RDONLY)
+    file = os.open(full, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that took its place must not wait for a writer
     try:
         data = os.read(file, size + 1)
+        regular = len(data) == size or stat.S_ISREG(os.fstat(file).st_mode)
     finally:
         os.close(file)
     if len(data) == size:
         return data
+    if not regular:
+        raise ValueError('it is no longer a file')
     with open(full, 'rb') as f:  # which takes twice the time for a small file; this one has changed
         return f.read()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ssljax.config import base
 from ssljax.data import decode, decoders, depth, encoded, sources, span
-from ssljax.data.summary import summary
+from ssljax.data.summary import text as summary
 
 
 def png(array, color, key=b''):

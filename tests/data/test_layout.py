@@ -1,125 +1,155 @@
+"""Splits and classes from the names of folders, in the layouts of public data sets: right, or refused."""
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ssljax.data.folder import Files, _wrapped
-from ssljax.data.layout import layout, split_kind
-from ssljax.data.summary import summary
-
-fast = settings(derandomize=True, max_examples=50, deadline=None)
+from ssljax.data import folder, layout, split_names
+from ssljax.data.names import printable
 
 
-def read(*folders, each=2):
-    """What the layout makes of images in these folders: {split: {class: count}}."""
-    names = sorted(f'{folder}/{i}.png' for folder in folders for i in range(each))
-    while _wrapped(names):
-        names = [name.split('/', 1)[1] for name in names]
-    n = len(names)
-    classes, splits = layout(Files(names, [1] * n, [0] * n, range(n), bytes), 'data')
-    return {
-        split: {classes[c]: int((labels == c).sum()) for c in np.unique(labels) if c >= 0} or len(labels)
-        for split, (_, labels) in splits.items()
-        if len(labels)
-    }
+def read(*names, folders=()):
+    """Classes, and {split: images of each class}."""
+    names, folders = folder._unwrapped(sorted(names), list(folders))
+    files = folder.Files(names, [1] * len(names), [None] * len(names), names, bytes, folders=folders)
+    classes, splits = layout.layout(files, 'images')
+    counts = {s: np.bincount(labels[labels >= 0], minlength=len(classes)).tolist() for s, (_, labels) in splits.items()}
+    for numbers, labels in splits.values():
+        for number, label in zip(numbers, labels):
+            assert label == -1 or classes[label] in printable(names[number]).split('/')
+    return classes, {s: c for s, c in counts.items() if any(c)}, len(splits['unlabeled'][0])
 
 
-SPELLINGS = {
-    'train': 'train Train TRAIN training Training training_set Training-Set trainset train_data train-images '
-    'trainImages train2017 train_01 images_train TrainingSet',
-    'test': 'test Test TESTING test_set testset test1 test-images Test.Data eval Evaluation holdout',
-    'val': 'val Val valid VALIDATION val_set valset dev val2017 Validation_Images',
-    'unlabeled': 'unlabeled unlabelled Unlabeled_Images unlabeled2017',
+def split(*tops, classes=('cat', 'dog'), n=2):
+    return [f'{top}/{c}/{i}.jpg' for top in tops for c in classes for i in range(n)]
+
+
+TRAIN = 'train training Training TRAIN train_set training_set trainset TrainSet training_data train_images train-images'
+TRAIN += ' trainimages train2017 dataset_train data.train trainval train_val Train_Data train_256x256 labeled train1'
+TEST = 'test testing Testing TEST test_set testset test_images eval evaluation holdout hold_out held-out test1 TestData'
+VAL = 'val valid validation Validation dev val_set validationset valid_images val2017 development'
+UNLABELED = 'unlabeled unlabelled Unlabelled unlabeled_data unsup train_unlabeled un-labeled unlabeled_images'
+
+
+@pytest.mark.parametrize(
+    ('kind', 'names'), [('train', TRAIN), ('test', TEST), ('val', VAL), ('unlabeled', UNLABELED)]
+)
+def test_splits_are_known_in_any_usual_spelling(kind, names):
+    for name in names.split():
+        assert split_names.kind_of(name) == kind, name
+        others = {'train': 'train', 'test': 'test', 'val': 'val', 'unlabeled': 'unlabeled'} | {kind: name}
+        tops = [others[k] for k in ('train', 'val', 'test')]
+        classes, counts, unlabeled = read(*split(*tops), f'{others["unlabeled"]}/x.jpg')
+        assert (classes, unlabeled) == (('cat', 'dog'), 1), name
+        assert counts == {'train': [2, 2], 'val': [2, 2], 'test': [2, 2]}, name
+
+
+def test_other_names_are_no_splits():
+    for name in 'cat devil contest values trainer n01440764 invalid detest class1 A steam mask'.split():
+        assert split_names.meaning(name).kind is None and not split_names.is_holder(name), name
+
+
+@pytest.mark.parametrize(
+    'tops',
+    [
+        ('Training', 'Testing'),
+        ('x/y/train', 'x/y/test'),
+        ('seg_train/seg_train', 'seg_test/seg_test'),
+        ('cats_train', 'cats_test'),
+        ('training_set/training_set', 'test_set/test_set'),
+        ('data/archive/Train/images', 'data/archive/Test/images'),
+        ('pets_train', 'test'),
+    ],
+)
+def test_splits_are_found_at_any_depth(tops):
+    assert read(*split(*tops)) == (('cat', 'dog'), {'train': [2, 2], 'test': [2, 2]}, 0)
+
+
+PLAIN = {
+    'intel': (split('seg_train/seg_train', 'seg_test/seg_test', classes=('forest', 'sea')), ('forest', 'sea')),
+    'brain tumour': (split('Training', 'Testing', classes=('glioma', 'no_tumor')), ('glioma', 'no_tumor')),
+    'x-ray': (split('chest_xray/train', 'chest_xray/val', 'chest_xray/test', classes=('NORMAL', 'PNEUMONIA')), None),
+    'imagenette': (split('imagenette2/train', 'imagenette2/val', classes=('n01440764', 'n02102040')), None),
+    'cub': (split('CUB/images', classes=('001.Albatross', '002.Auklet')), ('001.Albatross', '002.Auklet')),
+    'food': (split('food-101/images', classes=('apple_pie', 'tacos')), ('apple_pie', 'tacos')),
+    'caltech': (split('caltech-101/101_ObjectCategories', classes=('accordion', 'yin_yang')), None),
+    'eurosat': (split('2750', classes=('Forest', 'River')), ('Forest', 'River')),
+    'dtd': (split('dtd/images', classes=('banded', 'zigzagged')), ('banded', 'zigzagged')),
+    'tiny imagenet': ([f'train/{c}/images/{i}.JPEG' for c in ('n1', 'n2') for i in range(2)], ('n1', 'n2')),
+    'cifar100': (split('train', 'test', classes=('apple', 'bus', 'train')), ('apple', 'bus', 'train')),
+    'vehicles': (split('vehicles', classes=('bus', 'car', 'train')), ('bus', 'car', 'train')),
+    'checks': (split('photos', classes=('invalid', 'valid')), ('invalid', 'valid')),
+    'digits': (split('mnist/training', 'mnist/testing', classes=('0', '1')), ('0', '1')),
+    'trains': (split('x', classes=('bullet_train', 'bus', 'test_tube')), ('bullet_train', 'bus', 'test_tube')),
+    'breeds': (['cat/persian/1.jpg', 'cat/tabby/1.jpg', 'dog/beagle/1.jpg', 'dog/pug/1.jpg'], ('cat', 'dog')),
+    'mixed': (['cat/1.jpg', 'cat/persian/2.jpg', 'dog/1.jpg'], ('cat', 'dog')),
+    'pool': (['photos/cat/1.jpg', 'photos/dog/1.jpg', 'unlabeled/1.jpg'], ('cat', 'dog')),
+    'labelled': (['labeled/cat/1.jpg', 'labeled/dog/1.jpg', 'unlabeled/1.jpg'], ('cat', 'dog')),
 }
 
 
-@pytest.mark.parametrize(('kind', 'name'), [(k, n) for k, names in SPELLINGS.items() for n in names.split()])
-def test_splits_are_known_in_any_usual_spelling(kind, name):
-    assert split_kind(name) == kind
+@pytest.mark.parametrize('name', PLAIN)
+def test_public_layouts_give_their_classes(name):
+    names, classes = PLAIN[name]
+    found = read(*names)[0]
+    assert found == (classes or tuple(sorted({n.split('/')[-2] for n in names})))
 
 
-@pytest.mark.parametrize('name', 'cat blood_test trainers 7 2750 contest tested fitness images seg_train'.split())
-def test_other_names_are_no_splits_by_themselves(name):
-    assert split_kind(name) is None
+REFUSED = {
+    'two sets': (split('dataset_a', 'dataset_b'), "dataset_a.*dataset_b|would be a class, but is not"),
+    'two unnamed sets': (split('north', 'south'), "'north' and 'south' .* folders of the same names, such as 'cat'"),
+    'plantvillage': (split('color', 'grayscale', 'segmented'), "'color' and 'grayscale'.*Give one"),
+    'kaggle flat': (['train/cat.0.jpg', 'train/dog.0.jpg', 'test1/1.jpg'], "lies in no class folder.*'test1' .1 image"),
+    'flat and stray': (['train/cat.0.jpg', 'train/dog.0.jpg', 'static/a.png'], "Beside .* 'static'"),
+    'flat and unknown': (['train/cat.0.jpg', 'train/dog.0.jpg', 'site/a.png'], "if 'train' is a class, rename"),
+    'stray beside splits': ([*split('Training', 'Testing'), 'static/a.png'], "Beside .* 'static', which is no split"),
+    'stray beside classes': (['cat/1.jpg', 'dog/1.jpg', 'static/css/a.png'], "'static'"),
+    'nested stray': (['cat/1.jpg', 'dog/1.jpg', 'site/css/a.png'], "'site' lie in folders below it"),
+    'splits below': ([*split('data/train', 'data/test'), 'site/a/b.png'], "'data/test'.* named like a split"),
+    'split in class': ([f'{c}/{s}/1.jpg' for c in ('cat', 'dog') for s in ('train', 'test')], 'named like a split'),
+    'mvtec': ([f'{c}/{s}/good/1.png' for c in ('cable', 'tile') for s in ('train', 'test')], 'put train, val and test'),
+    'mvtec tile': (['train/good/1.png', 'test/good/1.png', 'ground_truth/crack/1.png'], "'ground_truth', which is no"),
+    'intel': ([*split('seg_train/seg_train', 'seg_test/seg_test'), 'seg_pred/seg_pred/1.jpg'], 'seg_pred'),
+    'x-ray twice': ([*split('c/train', 'c/test'), *split('c/c/train', 'c/c/test')], "there is 'c'"),
+    'imagenet': (['train/n1/1.JPEG', 'train/n2/1.JPEG', 'val/1.JPEG'], "'val/1.JPEG' .* lies in no class folder"),
+    'tiny val': (['train/n1/images/1.JPEG', 'train/n2/images/1.JPEG', 'val/images/1.JPEG'], "'images' .* would be"),
+    'pets': (['images/a.jpg', 'annotations/trimaps/a.png'], "'annotations' .* would be a class"),
+    'all in one': (['pets/images/a.jpg', 'pets/images/b.jpg'], "'images' .* would be a class"),
+    'parts': (['HAM_images_part_1/a.jpg', 'HAM_images_part_2/b.jpg'], "'HAM_images_part_1' .* would be a class"),
+    'masks': ([f'{c}/{k}/1.png' for c in ('COVID', 'Normal') for k in ('images', 'masks')], 'same names'),
+    'test beside classes': (['cat/1.jpg', 'dog/1.jpg', 'test/1.jpg'], 'no train folder'),
+    'a preview': (['x/1.jpg', 'x/cat/1.jpg', 'x/dog/1.jpg'], "'x'"),
+    'class and split': ([f'{c}_{s}/1.jpg' for c in ('cat', 'dog') for s in ('train', 'test')], 'same split'),
+    'flat splits': (['cats_train/1.jpg', 'cats_test/1.jpg'], 'lies in no class folder'),
+    'train twice': (split('train', 'Train_Set', 'test'), 'are the same split .train.'),
+    'both in a name': (split('train_test', 'train'), "'train_test'"),
+    'splits of a split': (split('data/train', 'data/test', 'more/train'), 'named like a split'),
+    'train below train': (split('train/train', 'train/test'), "'test' .* named like a split"),
+    'other case': ([*split('train'), 'test/Cat/1.jpg'], "'Cat' .* no training images: test has .* train has 'cat'"),
+    'unlabelled alone': (split('unlabeled'), 'unlabelled'),
+}
 
 
-PAIR = {'cat': 2, 'dog': 2}
-BOTH = {'train': PAIR, 'test': PAIR}
+@pytest.mark.parametrize('name', REFUSED)
+def test_what_could_be_read_in_two_ways_is_refused(name):
+    names, message = REFUSED[name]
+    with pytest.raises(ValueError, match=message) as e:
+        read(*names)
+    assert 'image' in str(e.value)
 
 
-@fast
-@given(
-    train=st.sampled_from(SPELLINGS['train'].split()),
-    test=st.sampled_from(SPELLINGS['test'].split()),
-    around=st.lists(st.sampled_from(['x', 'archive', 'My Data', '2750', 'data']), max_size=3),
-    twice=st.booleans(),
-)
-def test_splits_at_any_depth(train, test, around, twice):
-    top = ''.join(f'{folder}/' for folder in around)
-    folders = [f'{top}{split}/{split + "/" if twice else ""}{c}' for split in (train, test) for c in ('cat', 'dog')]
-    assert read(*folders) == BOTH
+def test_the_message_counts_what_was_seen():
+    with pytest.raises(ValueError, match=r"'Testing' \(4 images\), 'Training' \(4 images\), 'static' \(1 image\)"):
+        read(*split('Training', 'Testing'), 'static/a.png')
+    with pytest.raises(ValueError, match=r"'a' \(2 images in 'cat', 'dog'\), 'b' \(2 images in 'cat', 'dog'\)"):
+        read(*split('a', 'b', n=1))
 
 
-@pytest.mark.parametrize(
-    ('folders', 'wanted'),
-    [
-        ('cat dog', {'train': PAIR}),
-        ('images/cat images/dog', {'train': PAIR}),
-        ('a/b/c/cat a/b/c/dog', {'train': PAIR}),
-        ('train/cat train/dog', {'train': PAIR}),
-        ('seg_train/cat seg_train/dog seg_test/cat seg_test/dog', BOTH),
-        ('train_cats/cat train_cats/dog test_cats/cat test_cats/dog', BOTH),
-        ('train/images/cat train/images/dog test/images/cat test/images/dog', BOTH),
-        ('cat/persian cat/siamese dog/pug', {'train': {'cat': 4, 'dog': 2}}),
-        ('cat/images dog/images', {'train': PAIR}),
-        ('train/cat/a train/cat/b train/dog test/cat/a test/dog', {'train': {'cat': 4, 'dog': 2}, 'test': PAIR}),
-        ('bus car train', {'train': {'bus': 2, 'car': 2, 'train': 2}}),
-        ('blood_test urine', {'train': {'blood_test': 2, 'urine': 2}}),
-        ('cat dog unlabelled_images/x', {'train': PAIR, 'unlabeled': 2}),
-        ('with_mask without_mask', {'train': {'with_mask': 2, 'without_mask': 2}}),
-    ],
-)
-def test_layouts(folders, wanted):
-    assert read(*folders.split()) == wanted
+def test_empty_splits_and_classes_are_refused():
+    with pytest.raises(ValueError, match="'test' .* no labelled image"):
+        read(*split('train'), folders=['train', 'test'])
+    with pytest.raises(ValueError, match="'Training/x/bird' .* holds no image"):
+        read(*split('Training/x', 'Testing/x'), folders=['Training/x/bird'])
 
 
-@pytest.mark.parametrize(
-    ('folders', 'message'),
-    [
-        ('set_a/cat set_a/dog set_b/cat set_b/dog', "hold a folder 'cat' .*set_a: 4 images in cat, dog"),
-        ('color/a color/b grayscale/a grayscale/b', "hold a folder 'a'"),
-        ('fold1/cat fold2/cat', "hold a folder 'cat'"),
-        ('cat/train cat/test dog/train dog/test', "'cat' .* holds 'test', which looks like a split"),
-        ('train test1', 'lies in no class folder .*test1: 2 images; train: 2 images'),
-        ('train/cat test1', "'test1/0.png' .* lies in no class folder"),
-        ('train/cat train/dog static', "Beside the split folder 'train' .* 'static'"),
-        ('train/cat train/dog static/img', "Beside the split folder 'train' .* 'static'"),
-        ('cat dog static/img/x', "'static' .* does not look like a class"),
-        ('images masks', "'images' .* does not look like a class"),
-        ('cat dog test', "'test' .* could be a split or a class"),
-        ('cat dog train/x test/x', "Beside the split folder 'train'"),
-        ('train/cat training/cat', "'train' and 'training' .* same split"),
-        ('TRAIN/cat TEST/cat TEST_SIMPLE/cat', "Beside the split folder 'TRAIN' .* 'TEST_SIMPLE'"),
-        ('bottle/train/good bottle/test/good bottle/test/broken', "class 'broken' of the test split .* are good"),
-        ('train/n01/images train/n02/images val/images', "class 'images' of the val split"),
-        ('test/cat val/cat', 'no train folder'),
-    ],
-)
-def test_what_can_be_read_in_several_ways_is_refused(folders, message):
-    with pytest.raises(ValueError, match=message):
-        read(*folders.split())
-
-
-def test_the_summary_counts_every_class():
-    from ssljax.config import base
-    from ssljax.data import sources
-
-    config = base().data
-    config.source = 'synthetic:4x4x1:3'
-    lines = summary(sources.load(config)).splitlines()
-    assert lines[0] == 'synthetic:4x4x1:3: 3 classes; images of 4x4x1: 2,000 train, 500 test'
-    assert [line.split() for line in lines[1:]] == [
-        ['class', 'train', 'test'], ['0', '667', '167'], ['1', '667', '167'], ['2', '666', '166']
-    ]  # fmt: skip
-    config.source = 'synthetic:4x4x1:30'
-    assert summary(sources.load(config)).splitlines()[-1].split()[:2] == ['10', 'more']
+def test_class_names_that_are_not_utf8_can_be_written():
+    assert read('caf\udce9/1.jpg', 'dog/1.jpg')[0] == ('caf\\xe9', 'dog')

@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ssljax.data import partition as partitions
 from ssljax.data import pick
@@ -93,34 +91,3 @@ def test_a_total_does_not_look_at_labels_and_a_count_a_class_does():
 
     assert np.array_equal(labeled('6', labels), labeled('6', np.roll(labels, 7)))
     assert np.bincount(labels[labeled('3/class', labels)]).tolist() == [3, 3]
-
-
-part = st.text(st.characters(exclude_characters='/\0'), min_size=1, max_size=8).filter(lambda p: p not in ('.', '..'))
-odd = st.sampled_from(
-    ['C#', '#', '# a', 'a # b', ' a', 'a ', '"', '"a"', 'a\nb', 'a\r', '\udcff', '12', '\ufeff', '\x85']
-)
-image_name = st.lists(part | odd, min_size=1, max_size=3).map('/'.join)
-
-
-@settings(derandomize=True, max_examples=200, deadline=None)
-@given(names=st.lists(image_name, min_size=1, max_size=6, unique=True))
-def test_a_list_of_any_names_reads_back_to_the_same_rows(tmp_path_factory, names):
-    path = tmp_path_factory.mktemp('lists') / 'labels.txt'
-    for chosen in (list(range(len(names))), [len(names) - 1]):
-        path.write_bytes(pick.written([names[row] for row in chosen]))
-        assert pick.listed(str(path), names, np.zeros(len(names), int)).tolist() == chosen
-
-
-@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16', 'utf-32'])
-@pytest.mark.parametrize('end', ['\n', '\r\n', '\r'])
-def test_lists_of_any_encoding_and_line_ends(tmp_path, encoding, end):
-    names = ['C#/ä.png', 'b/ä.png', 'x/b/ä.png', 'Ω/1.png', 'C/2.png']
-    lines = ['# a comment', 'C#/ä.png  ', '', 'b/ä.png # the whole name comes first', 'Ω/1.png#note', './C/2.png']
-    (tmp_path / 'list.txt').write_bytes(end.join(lines).encode(encoding))
-    assert pick.listed(str(tmp_path / 'list.txt'), names, np.zeros(5, int)).tolist() == [0, 1, 3, 4]
-
-
-def test_a_list_that_is_not_in_its_encoding(tmp_path):
-    (tmp_path / 'list.txt').write_bytes('a.png'.encode('utf-16') + b'x')
-    with pytest.raises(ValueError, match='begins as UTF-16, but is not'):
-        pick.listed(str(tmp_path / 'list.txt'), ['a.png'], np.zeros(1, int))

@@ -1,0 +1,46 @@
+"""Archives as they are on the disk, wherever a process is: found unchanged, or refused."""
+
+import functools
+import mmap
+import os
+
+
+def stamped(path):
+    """An archive as it is now."""
+    return os.path.abspath(path), os.stat(path).st_mtime_ns
+
+
+@functools.lru_cache(maxsize=8)
+def mapped(archive):
+    """The bytes of what `stamped` returned."""
+    with unchanged(archive) as f:
+        return mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def unchanged(archive):
+    """The open file of what `stamped` returned; raises ValueError where it has changed."""
+    path, stamp = archive
+    f = open(path, 'rb')
+    if os.fstat(f.fileno()).st_mtime_ns != stamp:
+        f.close()
+        raise ValueError(f'{path!r} has changed since it was listed')
+    return f
+
+
+def last_of_each(entries, skipped):
+    """Entries, (name, ...), with the last of those that share a name, as unpacking would leave them."""
+    last = {entry[0]: entry for entry in entries}
+    if len(last) < len(entries):
+        count = {}
+        for name, *_ in entries:
+            count[name] = count.get(name, 0) + 1
+        skipped['entries that a later one replaces'] = [n for n, k in count.items() for _ in range(k - 1)]
+    return list(last.values())
+
+
+def refuse_outside(names):
+    """Raises ValueError where there are `names` that lead out of the archive."""
+    if names:
+        raise ValueError(
+            f'the names of {len(names)} entries lead out of it, such as {names[0]!r}: pack it again with relative names'
+        )

@@ -1,0 +1,72 @@
+"""The images of a .tar, compressed or not, read to its end: `tarfile` alone takes a damaged header for the end."""
+
+import functools
+import tarfile
+from collections import defaultdict
+
+from ssljax.data import archive as archives
+from ssljax.data.names import is_image, is_junk, relative
+
+_PACKED = (b'\x1f\x8b', b'BZ', b'\xfd7', b'\x28\xb5')
+
+
+class _Member(tarfile.TarInfo):
+    """A header, which is whole, or the two blocks of zeros that end an archive; else tarfile.ReadError."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_):
+        try:
+            return super().fromtarfile(tarfile_)
+        except tarfile.EOFHeaderError:
+            raise
+        except tarfile.EmptyHeaderError:
+            raise tarfile.ReadError('it has no end: it was cut short') from None
+        except tarfile.HeaderError as e:
+            raise tarfile.ReadError(f'it is damaged or cut short at byte {tarfile_.offset:,} ({e})') from None
+
+
+def entries_of(path):
+    """As walk.walk, for a .tar. A compressed one has no random access: its images are held in memory, encoded.
+
+    Raises:
+      ValueError, tarfile.TarError, EOFError, OSError: it is damaged, cut short, or has entries that lead out of it.
+    """
+    stamped, skipped = archives.stamped(path), defaultdict(list)
+    plain = archives.mapped(stamped)[:2] not in _PACKED
+    entries, folders, others, outside = [], [], [], []
+    with tarfile.open(path, tarinfo=_Member) as archive:
+        for member in archive:
+            name = relative(member.name)
+            if name is None:
+                outside.append(member.name)
+            elif is_junk(name) or not name:
+                continue
+            elif member.isdir():
+                folders.append(name)
+            elif not member.isreg():
+                skipped['links or devices'].append(name)
+            elif member.issparse():
+                skipped['files with holes'].append(name)
+            elif not is_image(name):
+                others.append(name)
+            else:
+                key = member.offset_data, member.offset_data + member.size
+                if not plain:
+                    key = archive.extractfile(member).read()
+                entries.append((name, member.size, None, key))
+        _check_end(archive.fileobj)
+    archives.refuse_outside(outside)
+    reader = functools.partial(_read, stamped) if plain else bytes
+    return archives.last_of_each(entries, skipped), folders, others, reader, dict(skipped)
+
+
+def _check_end(file):
+    """Raises ValueError where more than zeros follow the end, as in archives that were joined; reading a compressed
+    file to its end checks its checksum, too."""
+    while block := file.read(1 << 20):
+        if block.count(0) != len(block):
+            raise ValueError('something follows its end: it is damaged, or several .tar files were joined to one')
+
+
+def _read(archive, key):
+    return archives.mapped(archive)[slice(*key)]

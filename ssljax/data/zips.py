@@ -1,0 +1,100 @@
+"""The images of a .zip. Its directory and the entries themselves both tell names and sizes: they must agree."""
+
+import functools
+import stat
+import struct
+import zipfile
+import zlib
+from collections import defaultdict
+
+from ssljax.data import archive as archives
+from ssljax.data.names import is_image, is_junk, relative
+
+_METHODS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED  # that need no ZipFile
+_ENCRYPTED, _SIZES_FOLLOW, _UTF8 = 1, 8, 0x800  # flags
+_LOCAL = struct.Struct('<4s2xHH4xIIIHH')  # magic, flags, method, CRC, packed and whole size, lengths of name and extra
+_UNIX = 3
+
+
+def entries_of(path):
+    """As walk.walk, for a .zip.
+
+    Raises:
+      ValueError, zipfile.BadZipFile: it is damaged, encrypted, or has entries that lead out of it.
+    """
+    stamped, skipped = archives.stamped(path), defaultdict(list)
+    content = archives.mapped(stamped)  # as it is now
+    entries, folders, others, outside, encrypted = [], [], [], [], []
+    with zipfile.ZipFile(path) as archive:
+        _check_count(content, len(archive.infolist()))
+        for i in archive.infolist():
+            _check_entry(content, i)
+            name, kind = relative(i.filename), stat.S_IFMT(i.external_attr >> 16) if i.create_system == _UNIX else 0
+            if name is None:
+                outside.append(i.filename)
+            elif is_junk(name) or not name:
+                continue
+            elif i.is_dir():
+                folders.append(name)
+            elif kind == stat.S_IFLNK or (kind not in (0, stat.S_IFREG) and not i.file_size):
+                skipped['links or devices'].append(name)
+            elif not is_image(name):
+                others.append(name)
+            elif i.flag_bits & _ENCRYPTED:
+                encrypted.append(name)
+            else:
+                key = (i.header_offset, i.compress_size, i.compress_type, i.CRC)
+                entries.append((name, i.file_size, i.CRC, key if i.compress_type in _METHODS else i.filename))
+    archives.refuse_outside(outside)
+    if encrypted:
+        raise ValueError(f'{len(encrypted)} of its images are encrypted, such as {encrypted[0]!r}: unpack it first')
+    entries = archives.last_of_each(entries, skipped)
+    return entries, folders, others, functools.partial(_read, stamped), dict(skipped)
+
+
+def _check_count(content, found):
+    """Raises ValueError where the directory holds another number of entries than the archive's end says."""
+    end = content.rfind(b'PK\5\6', max(0, len(content) - 22 - 65535))
+    said = struct.unpack_from('<10xH', content, end)[0]
+    large = content.rfind(b'PK\6\6', max(0, end - 4096), end) if said == 0xFFFF else -1
+    if large >= 0:
+        said = struct.unpack_from('<32xQ', content, large)[0]
+    if said != (found if large >= 0 else found & 0xFFFF):
+        raise ValueError(f'it is damaged: its end tells of {said} entries, its directory has {found}')
+
+
+def _check_entry(content, i):
+    """Raises ValueError where an entry is not what the directory says: neither has a checksum of its own."""
+    try:
+        magic, flags, method, crc, packed, whole, length, _ = _LOCAL.unpack_from(content, i.header_offset)
+    except struct.error:
+        magic, flags, method, crc, packed, whole, length = (b'', *(0,) * 6)
+    start = i.header_offset + _LOCAL.size
+    encoding = 'utf-8' if i.flag_bits & _UTF8 else 'cp437'
+    same = magic == b'PK\3\4' and content[start : start + length] == i.orig_filename.encode(encoding)
+    same = same and method == i.compress_type and (flags ^ i.flag_bits) & (_ENCRYPTED | _SIZES_FOLLOW) == 0
+    if same and not flags & _SIZES_FOLLOW:
+        sizes = ((packed, i.compress_size), (whole, i.file_size))
+        same = crc == i.CRC and all(a in (b, 0xFFFFFFFF) for a, b in sizes)
+    if not same or start + length + i.compress_size > len(content):
+        raise ValueError(f'it is damaged: its directory and the entry {i.filename!r} do not agree')
+
+
+def _read(archive, key):
+    """`ZipFile.read` costs more than the decoding of a small image; the stored and deflated files are cut out here."""
+    if isinstance(key, str):
+        return _opened(archive).read(key)
+    offset, size, method, crc = key
+    content = archives.mapped(archive)
+    magic, name, extra = struct.unpack_from('<4s22xHH', content, offset)
+    start = offset + 30 + name + extra
+    data = content[start : start + size]
+    data = zlib.decompress(data, -15) if method == zipfile.ZIP_DEFLATED else data
+    if magic != b'PK\3\4' or zlib.crc32(data) != crc:
+        raise ValueError('its bytes do not match its CRC')
+    return data
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(archive):
+    return zipfile.ZipFile(archives.unchanged(archive))
