@@ -90,7 +90,7 @@ def _lister(path):
 
 def _tell(path, skipped):
     if skipped:
-        parts = (f'{len(names)} {what} (such as {names[0]!r})' for what, names in skipped.items())
+        parts = (f'{what} ({len(names)}, such as {names[0]!r})' for what, names in skipped.items())
         logging.warning('%r: left out %s.', path, '; '.join(parts))
 
 

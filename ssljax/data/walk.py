@@ -31,7 +31,7 @@ def walk(root):
         found.follow(*found.links.pop(0))
     if found.unreadable:
         some = ', '.join(map(repr, found.unreadable[:5])) + (' and others' if len(found.unreadable) > 5 else '')
-        raise ValueError(f'no permission to read {len(found.unreadable)} of its folders: {some}')
+        raise ValueError(f'some of its folders cannot be read ({len(found.unreadable)}): {some}')
     return found.entries, found.folders, found.others, _read_file, dict(found.skipped)
 
 
