@@ -47,7 +47,7 @@ def entries_of(path):
                 entries.append((name, i.file_size, i.CRC, key if i.compress_type in _METHODS else i.filename))
     archives.refuse_outside(outside)
     if encrypted:
-        raise ValueError(f'{len(encrypted)} of its images are encrypted, such as {encrypted[0]!r}: unpack it first')
+        raise ValueError(f'it has encrypted images ({len(encrypted)}, such as {encrypted[0]!r}): unpack it first')
     entries = archives.last_of_each(entries, skipped)
     return entries, folders, others, functools.partial(_read, stamped), dict(skipped)
 
