@@ -9,9 +9,14 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from typing import NamedTuple
+
+from ssljax.data.memory import available_memory
 
 _METHODS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED  # that need no ZipFile
 _ENCRYPTED = 1  # a flag
+_NAMES = b'LKxgX'  # types of a tar's entries that hold names and attributes of the next ones
+_NAME_BYTES = 1 << 20  # of such an entry, at most
 
 
 def of_zip(path):
@@ -56,13 +61,37 @@ def _read_zip(archive, key):
     return data
 
 
-def of_tar(path, wanted):
-    """Lists a .tar, compressed or not; the rest as for `of_zip`. wanted: name -> bool, of files.
+class TooLarge(NamedTuple):
+    """The key of a file that has more bytes than it may have."""
+
+    size: int
+    most: int
+
+
+def read_small(reader, key):
+    """The bytes of a file by `reader`; raises ValueError where its key is TooLarge."""
+    if isinstance(key, TooLarge):
+        raise ValueError(f'its {key.size:,} bytes are more than the {key.most:,} that an image file may have')
+    return reader(key)
+
+
+def is_tar(path) -> bool:
+    """As tarfile.is_tarfile, which reads a first header whole, however large."""
+    try:
+        tarfile.open(path, tarinfo=_Member).close()
+    except tarfile.TarError:
+        return False
+    return True
+
+
+def of_tar(path, wanted, most):
+    """Lists a .tar, compressed or not; the rest as for `of_zip`. wanted: name -> bool, of files. most: bytes of one: a
+    compressed tar is read through, so one with a larger file is refused.
 
     Raises:
       ValueError, OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError: it cannot be read to its end.
     """
-    stamped, entries, folders, left_out = _stamped(path), [], [], collections.Counter()
+    stamped, entries, folders, left_out, held = _stamped(path), [], [], collections.Counter(), 0
     plain = _mapped(stamped)[:2] not in (b'\x1f\x8b', b'BZ', b'\xfd7', b'\x28\xb5')
     with tarfile.open(path, tarinfo=_Member) as archive:
         for member in archive:
@@ -71,6 +100,9 @@ def of_tar(path, wanted):
             elif not wanted(member.name.removeprefix('./')):
                 continue
             elif member.isreg():
+                if not plain:
+                    held += member.size
+                    _check_held(member, held, most)
                 place = member.offset_data, member.offset_data + member.size
                 key = place if plain else archive.extractfile(member).read()
                 entries.append((member.name, member.size, None, key))
@@ -80,8 +112,29 @@ def of_tar(path, wanted):
     return entries, folders, left_out, functools.partial(_read_part, stamped) if plain else bytes
 
 
+def _check_held(member, held, most) -> None:
+    """Raises ValueError where a file of a compressed tar is too large, or with the others (bytes) for the memory."""
+    if member.size > most:
+        raise ValueError(f'{member.name!r} has {member.size:,} bytes, and an image file may have {most:,} at most')
+    if held >> 26 == held - member.size >> 26:  # asking takes a while
+        return
+    free = available_memory()
+    if free is not None and member.size > 0.8 * free:
+        raise ValueError(
+            f'its images, {held:,} bytes up to {member.name!r}, do not fit the free memory: unpack it, and give the '
+            'folder'
+        )
+
+
 class _Member(tarfile.TarInfo):
     """Keeps why a tar's list ended: the library takes a header that it cannot read for the end, and says nothing."""
+
+    @classmethod
+    def frombuf(cls, *args, **kwargs):
+        member = super().frombuf(*args, **kwargs)
+        if member.type in _NAMES and member.size > _NAME_BYTES:  # which would be read whole
+            raise ValueError(f'it is damaged: a header has {member.size:,} bytes')
+        return member
 
     @classmethod
     def fromtarfile(cls, archive):

@@ -1,6 +1,7 @@
 """Image files: folders and archives of them."""
 
 import collections
+import functools
 import lzma
 import os
 import re
@@ -16,6 +17,7 @@ from ssljax.data import archives, walk
 from ssljax.data.layout import split_kind
 
 _EXTENSIONS = frozenset('.jpg .jpeg .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .jfif'.split())
+MAX_BYTES = 1 << 30  # of an image file: a larger one is not read
 _OUTSIDE = re.compile(r'/|[A-Za-z]:')  # what an absolute path begins with, after \\ has become /
 
 
@@ -50,7 +52,8 @@ def listing(path):
 
     Folders around everything are left out of the names.
 
-    A compressed tar has no random access, so its files are held in memory as they are, encoded.
+    A compressed tar has no random access, so its files are held in memory as they are, encoded. A file of more than
+    MAX_BYTES counts as one that cannot be decoded, and is not read.
 
     Raises:
       FileNotFoundError: there is no such path.
@@ -70,14 +73,20 @@ def listing(path):
     names = [e[0] for e in entries]
     if not names:
         raise ValueError(f'There is no image in {path!r}; known are files that end in {" ".join(sorted(_EXTENSIONS))}.')
+    crcs, keys = [e[2] for e in entries], [e[3] for e in entries]
+    for i, (_, size, *_) in enumerate(entries):
+        if size > MAX_BYTES:
+            crcs[i], keys[i] = 0, archives.TooLarge(size, MAX_BYTES)  # with a CRC, it is not read for one
+    if any(isinstance(key, archives.TooLarge) for key in keys):
+        reader = functools.partial(archives.read_small, reader)
     while _wrapped(names):
         names = [name.split('/', 1)[1] for name in names]
         folders = [f.split('/', 1)[1] for f in folders if '/' in f]
     return Files(
         names=names,
         sizes=[e[1] for e in entries],
-        crcs=[e[2] for e in entries],
-        keys=[e[3] for e in entries],
+        crcs=crcs,
+        keys=keys,
         reader=reader,
         folders=folders,
     )
@@ -99,8 +108,10 @@ def _archive(path):
             raise ValueError('it is no regular file')
         if zipfile.is_zipfile(path):
             entries, folders, left_out, reader = archives.of_zip(path)
-        elif tarfile.is_tarfile(path):
-            entries, folders, left_out, reader = archives.of_tar(path, lambda name: not _junk(name) and is_image(name))
+        elif archives.is_tar(path):
+            entries, folders, left_out, reader = archives.of_tar(
+                path, lambda name: not _junk(name) and is_image(name), MAX_BYTES
+            )
         else:
             raise ValueError('it is neither')
     except (ValueError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as e:
