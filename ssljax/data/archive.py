@@ -3,11 +3,26 @@
 import functools
 import mmap
 import os
+from typing import NamedTuple
 
 
 def stamped(path):
     """An archive as it is now."""
     return os.path.abspath(path), os.stat(path).st_mtime_ns
+
+
+class TooLarge(NamedTuple):
+    """The key of a file that has more bytes than it may have."""
+
+    size: int
+    most: int
+
+
+def read_small(reader, key):
+    """The bytes of a file by `reader`; raises ValueError where its key is TooLarge."""
+    if isinstance(key, TooLarge):
+        raise ValueError(f'its {key.size:,} bytes are more than the {key.most:,} that an image file may have')
+    return reader(key)
 
 
 @functools.lru_cache(maxsize=8)
@@ -42,5 +57,5 @@ def refuse_outside(names):
     """Raises ValueError where there are `names` that lead out of the archive."""
     if names:
         raise ValueError(
-            f'it has entries that lead out of it ({len(names)}, such as {names[0]!r}): pack it again with relative names'
+            f'it has entries that lead out of it ({len(names)}, such as {names[0]!r}): pack it again'
         )

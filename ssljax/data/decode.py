@@ -1,5 +1,6 @@
 """From the bytes of an image file to pixels."""
 
+import importlib.util
 import io
 from typing import NamedTuple
 
@@ -14,6 +15,10 @@ _MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
 _SPACES = {1: 'GRAY', 3: 'RGB'}  # of a JPEG's components
 _FRAMES = frozenset((0xC0, 0xC1, 0xC2))  # a JPEG's markers: baseline, extended and progressive frames
 _SCAN = 0xDA
+_TILE = 322, 323  # a TIFF's tags: width and length of a tile
+# Those whose size is known before anything is decoded. Others that Pillow reads hold further files, or programs.
+_FORMATS = 'PNG', 'JPEG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP', 'JPEG2000'
+_FORMATS += ('AVIF',) if importlib.util.find_spec('PIL.AvifImagePlugin') else ()  # of Pillow 11.3 on
 _SCALES = {'L;2': 85, 'L;4': 17}  # by which Pillow scales a PNG's grey levels, but not the transparent one
 _UNUSUAL = frozenset((0xE1, 0xFF))  # APP1, which holds EXIF and XMP; a byte that fills
 
@@ -25,6 +30,9 @@ class Fit(NamedTuple):
     channels: int = 0
     span: object = 'full'
     most: int = 0
+
+
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit: `check_pixels` has config.data.max_pixels in its place
 
 
 def decode(data, size=0, channels=0, span='full', most=0, out=None):
@@ -67,8 +75,12 @@ def opened(data, size=0, out=None, most=0):
             return _jpeg(data, size, out, most)
         except (ValueError, LookupError):
             pass
-    image = Image.open(io.BytesIO(data))
+    if data.startswith(b'RIFF'):
+        check_pixels(*_webp_size(data), most)
+    image = Image.open(io.BytesIO(data), formats=_FORMATS)
     check_pixels(*image.size, most)
+    if image.format == 'TIFF':
+        check_pixels(*(int(np.max(image.tag_v2.get(tag, 0))) for tag in _TILE), most)
     key = image.info.get('transparency')
     if image.format == 'PNG' and image.mode == 'L' and isinstance(key, int) and image.tile:
         image.info['transparency'] = key * _SCALES.get(image.tile[0].args, 1)
@@ -81,6 +93,16 @@ def check_pixels(width, height, most):
     """Raises ValueError where an image has more than `most` pixels, unless that is 0."""
     if most and width * height > most:
         raise ValueError(f'its {width:,} x {height:,} pixels are more than config.data.max_pixels={most}')
+
+
+def _webp_size(data):
+    """(width, height) that a WebP declares; its decoder takes memory for them when it is opened."""
+    kind, u = data[12:16], lambda start, bytes: int.from_bytes(data[start : start + bytes], 'little')
+    if kind == b'VP8X':
+        return u(24, 3) + 1, u(27, 3) + 1
+    if kind == b'VP8L':
+        return (u(21, 4) & 0x3FFF) + 1, (u(21, 4) >> 14 & 0x3FFF) + 1
+    return u(26, 2) & 0x3FFF, u(28, 2) & 0x3FFF
 
 
 def _jpeg(data, size, out, most):

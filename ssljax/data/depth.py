@@ -10,7 +10,6 @@ from PIL import Image, ImageOps
 _OTHER_ORDER = {'B': 'L', 'L': 'B', 'N': 'B' if sys.byteorder == 'little' else 'L'}
 _COLOUR = re.compile(r'(RGB|RGBA|RGBX);16([BLN])')
 _ADVICE = "convert it, or set config.data.range='full' if each image fills the range of its type"
-_PNG = b'\x89PNG\r\n\x1a\n'
 
 
 class OtherDepth(ValueError):
@@ -20,13 +19,6 @@ class OtherDepth(ValueError):
 def refuse_8_bits() -> None:
     """Raises OtherDepth: an image of 8 bits is in a set of more."""
     raise OtherDepth(f'holds 8-bit values, unlike the other images, which have more than 8 bits a channel: {_ADVICE}')
-
-
-def kind_of(data: bytes) -> str:
-    """As `kind`, of a file's bytes; no pixel is decoded. Raises what Pillow does on a damaged file."""
-    if data.startswith(b'\xff\xd8') or data.startswith(_PNG) and data[24] <= 8:
-        return ''
-    return kind(Image.open(io.BytesIO(data)))
 
 
 def kind(image) -> str:

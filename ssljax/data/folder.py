@@ -1,5 +1,6 @@
 """Image files: what a folder or an archive of them holds."""
 
+import functools
 import os
 import stat
 import tarfile
@@ -11,11 +12,14 @@ from typing import NamedTuple
 
 from absl import logging
 
-from ssljax.data import tars, walk, zips
+from ssljax.data import archive, tars, walk, zips
 from ssljax.data.split_names import PLAIN, kind_of
 
 # Pictures all the same: a class of them alone is not passed over.
 _UNREADABLE = frozenset('.heic .heif .avif .jxl .jp2 .svg .dng .cr2 .nef .raw .psd .dcm .nii .exr .hdr .tga'.split())
+
+
+MAX_BYTES = 1 << 30  # of an image file: a larger one is not read
 
 
 class Files(NamedTuple):
@@ -48,7 +52,8 @@ def listing(path):
     """Lists the images of a folder, a .zip or a .tar (.tar.gz, .tgz and so on), sorted by name.
 
     Folders around everything are left out of the names. What is left out otherwise is told in one warning. A compressed
-    tar has no random access, so its files are held in memory as they are, encoded.
+    tar has no random access, so its files are held in memory as they are, encoded. A file of more than MAX_BYTES counts
+    as one that cannot be decoded, and is not read.
 
     Raises:
       FileNotFoundError: there is no such path.
@@ -65,11 +70,17 @@ def listing(path):
     folders = _without_notes(names, folders, others, skipped)
     _tell(path, skipped)
     names, folders = _unwrapped(names, folders)
+    crcs, keys = [e[2] for e in entries], [e[3] for e in entries]
+    for i, (_, size, *_) in enumerate(entries):
+        if size > MAX_BYTES:
+            crcs[i], keys[i] = 0, archive.TooLarge(size, MAX_BYTES)  # with a CRC, it is not read for one
+    if any(isinstance(key, archive.TooLarge) for key in keys):
+        reader = functools.partial(archive.read_small, reader)
     return Files(
         names=names,
         sizes=[e[1] for e in entries],
-        crcs=[e[2] for e in entries],
-        keys=[e[3] for e in entries],
+        crcs=crcs,
+        keys=keys,
         reader=reader,
         folders=folders,
     )
@@ -83,8 +94,8 @@ def _lister(path):
         raise ValueError('it is a pipe, a socket or a device')
     if zipfile.is_zipfile(path):
         return zips.entries_of
-    if tarfile.is_tarfile(path):
-        return tars.entries_of
+    if tars.is_tar(path):
+        return functools.partial(tars.entries_of, most=MAX_BYTES)
     raise ValueError('it is neither, or it is damaged')
 
 

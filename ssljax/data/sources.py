@@ -1,9 +1,7 @@
 """Where images come from: one function a kind of source, each returning a Source."""
 
 import difflib
-import os
 import re
-import zipfile
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +9,10 @@ from absl import logging
 from PIL import Image
 
 from ssljax import paths
-from ssljax.data import cache, decode, folder, layout, readable, toy
+from ssljax.data import cache, decode, folder, layout, npz, readable, toy
 from ssljax.data import span as spans
 from ssljax.data.encoded import FileImages
-from ssljax.data.memory import empty_images, fits, parallel
+from ssljax.data.memory import available_memory, empty_images, fits, parallel
 from ssljax.data.partition import carve_test
 from ssljax.data.split import ArrayImages, Split, concat
 
@@ -49,13 +47,16 @@ class Source(NamedTuple):
     range: tuple | None = None
 
 
+_CLASSES = 10_000  # of synthetic images, at most
+
+
 def load(config):
     """Loads config.data.source.
 
     'digits'                scikit-learn's 1,797 digits, 8x8x1
     'circles'               7,000 points of two rings in the plane, as images of 1x1x2 (toy.py)
     'tfds:NAME'             a builder of TensorFlow Datasets with `image` and `label`; needs TensorFlow
-    'folder:PATH'           a folder, .zip or .tar of class folders, with or without train, val and test above (layout.py)
+    'folder:PATH'           a folder, .zip or .tar of class folders, with or without train, val and test above (layout)
     'npz:PATH'              MedMNIST's layout: train_images, train_labels, val_*, test_*, unlabeled_images
     'synthetic:HxWxC:K'     patterns made on the spot, for tests, such as 'synthetic:32x32x3:10'
 
@@ -91,6 +92,13 @@ def load(config):
             raise ValueError(f'config.data.{field}={config[field]!r} is not one of {allowed}.')
     if config.image_size < 0:
         raise ValueError(f'config.data.image_size={config.image_size} must be a number of pixels, or 0 to keep sizes.')
+    if config.max_pixels < 1:
+        raise ValueError(f'config.data.max_pixels={config.max_pixels} must be at least 1.')
+    if config.image_size**2 > config.max_pixels:
+        raise ValueError(
+            f'config.data.image_size={config.image_size} makes images of {config.image_size**2:,} pixels, more than '
+            f'config.data.max_pixels={config.max_pixels}.'
+        )
     spans.parsed(config.range)
     kind, _, rest = config.source.partition(':')
     if kind not in _SOURCES or (kind not in _WITHOUT_ARGUMENT and not rest):
@@ -200,13 +208,19 @@ def _circles(rest, config):
 
 def _synthetic(rest, config):
     """Each class is a smooth random pattern, shifted by up to an eighth, of varying contrast, under noise."""
-    form = re.fullmatch(r'(\d+)x(\d+)x([1-4]):(\d+)', rest)
-    if not form or min(map(int, form.groups())) < 1 or int(form[4]) < 2:
+    form = re.fullmatch(r'([0-9]{1,9})x([0-9]{1,9})x([1-4]):([0-9]{1,9})', rest)
+    if not form or min(map(int, form.groups())) < 1 or not 2 <= int(form[4]) <= _CLASSES:
         raise ValueError(
             f"config.data.source={config.source!r} is not of the form 'synthetic:HxWxC:K' with 1 to 4 "
-            "channels and at least 2 classes, such as 'synthetic:32x32x3:10'."
+            f"channels and 2 to {_CLASSES:,} classes, such as 'synthetic:32x32x3:10'."
         )
     h, w, c, k = map(int, form.groups())
+    if h * w > config.max_pixels:
+        raise ValueError(
+            f'config.data.source={config.source!r}: images of {h:,} x {w:,} pixels are more than '
+            f'config.data.max_pixels={config.max_pixels}.'
+        )
+    _check_memory(h * w * c * (2 * 25 * max(k, 100) + 4 * 8 * 3 * k), config)  # images twice; waves, as they are added
     random = np.random.Generator(np.random.Philox(np.random.SeedSequence((h, w, c, k))))
     y, x = np.mgrid[:h, :w] / np.array([h, w])[:, None, None]
     waves, phases = random.integers(-2, 3, (2, k, c, 4)), random.uniform(0, 2 * np.pi, (k, c, 4))
@@ -231,61 +245,43 @@ def _synthetic(rest, config):
 
 
 def _npz(path, config):
-    content = _read_npz(path, config.source)
+    file = npz.Npz(path, config.source)
+    path = file.path
     for name in ('train_images', 'train_labels'):
-        if name not in content:
+        if name not in file.declared:
             raise ValueError(
-                f'{path!r} has no array {name!r}, only {sorted(content)}: it needs train_images and '
+                f'{path!r} has no array {name!r}, only {sorted(file.declared)}: it needs train_images and '
                 'train_labels, and may have val_*, test_* and unlabeled_images.'
             )
-    splits = {}
-    for split in ('train', 'val', 'test'):
+    wanted = []
+    for split in ('train', 'val', 'test', 'unlabeled'):
+        if f'{split}_images' in file.declared:
+            images, labels = f'{split}_images', f'{split}_labels'
+            npz.check_images(*file.declared[images], images, path, config.max_pixels)
+            wanted.append(images)
+            if split == 'unlabeled':
+                continue
+            if labels not in file.declared:
+                raise ValueError(f'{path!r} has {images} but no {labels}.')
+            npz.check_labels(*file.declared[labels], file.declared[images][0][0], labels, path)
+            wanted.append(labels)
+    content = file.read(wanted)
+    train = npz.labels(content['train_labels'], None, 'train_labels', path)
+    count, splits = 1 + int(train.max(initial=-1)), {'train': _in_memory(_nhwc(content['train_images']), train, config)}
+    for split in ('val', 'test'):
         if f'{split}_images' in content:
-            if f'{split}_labels' not in content:
-                raise ValueError(f'{path!r} has {split}_images but no {split}_labels.')
-            labels = content[f'{split}_labels']
-            if labels.ndim == 2 and labels.shape[1] == 1:
-                labels = labels[:, 0]
-            if labels.ndim != 1 or labels.dtype.kind not in 'iub' or (labels.size and labels.min() < -1):
-                raise ValueError(
-                    f'{split}_labels in {path!r} must be integers [N] or [N, 1], -1 where unknown, got '
-                    f'{labels.dtype} {list(labels.shape)}: several labels an image are not supported.'
-                )
-            splits[split] = _in_memory(_nhwc(content[f'{split}_images'], f'{split}_images', path), labels, config)
+            labels = npz.labels(content[f'{split}_labels'], count, f'{split}_labels', path)
+            splits[split] = _in_memory(_nhwc(content[f'{split}_images']), labels, config)
     if 'val' in splits and 'test' not in splits:
         splits['test'] = splits.pop('val')
     if 'unlabeled_images' in content:
-        images = _nhwc(content['unlabeled_images'], 'unlabeled_images', path)
+        images = _nhwc(content['unlabeled_images'])
         splits['unlabeled'] = _in_memory(images, np.full(len(images), -1), config)
-    count = 1 + splits['train'].labels.max(initial=-1)
-    for split in ('val', 'test'):
-        if split in splits and splits[split].labels.max(initial=-1) >= count:
-            raise ValueError(
-                f'{split}_labels in {path!r} go up to {splits[split].labels.max()}, but train_labels only '
-                f'to {count - 1}.'
-            )
     return tuple(map(str, range(count))), splits
 
 
-def _read_npz(path, given):
-    path = paths.expand(path)
-    if not os.path.exists(path):
-        raise FileNotFoundError(f'There is no file {path!r} ({given!r} was given).')
-    try:
-        with np.load(path, allow_pickle=False) as f:
-            return dict(f)
-    except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as e:
-        raise ValueError(f'{path!r} cannot be read as an .npz of plain arrays: {e}.') from e
-
-
-def _nhwc(images, name, path):
-    images = images[..., None] if images.ndim == 3 else images
-    if images.dtype != np.uint8 or images.ndim != 4 or not 1 <= images.shape[3] <= 4:
-        raise ValueError(
-            f'{name} in {path!r} must be uint8 [N, H, W] or [N, H, W, C] with 1 to 4 channels, got '
-            f'{images.dtype} {list(images.shape)}.'
-        )
-    return images
+def _nhwc(images):
+    return images[..., None] if images.ndim == 3 else images
 
 
 def _in_memory(images, labels, config):
@@ -293,6 +289,7 @@ def _in_memory(images, labels, config):
     size, channels = config.image_size, config.channels
     h, w, c = images.shape[1:]
     changed = (size and (h, w) != (size, size)) or (channels and c != channels)
+    _check_memory(len(images) * (size or h) * (size or w) * (channels or c), config)
     target = empty_images(len(images), (size or h, size or w, channels or c))
 
     def run(start, stop):
@@ -307,6 +304,16 @@ def _in_memory(images, labels, config):
     return Split(ArrayImages(target), labels)
 
 
+def _check_memory(size, config):
+    """Raises ValueError where `size` bytes do not fit the free memory."""
+    free = available_memory()
+    if free is not None and size > 0.8 * free:
+        raise ValueError(
+            f'The images of {config.source!r} take {size / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are '
+            'free: make them fewer or smaller (config.data.image_size).'
+        )
+
+
 def _folder(path, config):
     path = paths.expand(path)
     files = folder.listing(path)
@@ -319,7 +326,7 @@ def _encoded(splits, config, *span):
     Split}. span: that of the training images, where these are others."""
     files, numbers, _ = splits['train'] if 'train' in splits else splits['unlabeled']
     if span:
-        spans.agrees(*span, splits, f'config.data.unlabeled={config.unlabeled!r}')
+        spans.agrees(*span, splits, f'config.data.unlabeled={config.unlabeled!r}', config.max_pixels)
     span = span[0] if span else spans.decide(splits, config.range, config.max_pixels)
     fit = decode.Fit(config.image_size, config.channels, span, config.max_pixels)
     shape, like = decode.probe(files, numbers, fit)
@@ -350,14 +357,17 @@ def _extra(config, span):
     if kind == 'folder' and path:
         path = paths.expand(path)
         files = folder.listing(path)
+        if not files.names:
+            raise ValueError(f'config.data.unlabeled={config.unlabeled!r} holds no image.')
         n = len(files.names)
         return _encoded({'unlabeled': (files, np.arange(n), np.full(n, -1, np.int32))}, config, span)['unlabeled']
     if kind == 'npz' and path:
-        content = _read_npz(path, config.unlabeled)
-        name = 'unlabeled_images' if 'unlabeled_images' in content else 'train_images'
-        if name not in content:
-            raise ValueError(f'{path!r} has neither unlabeled_images nor train_images, only {sorted(content)}.')
-        images = _nhwc(content[name], name, path)
+        file = npz.Npz(path, config.unlabeled)
+        name = 'unlabeled_images' if 'unlabeled_images' in file.declared else 'train_images'
+        if name not in file.declared:
+            raise ValueError(f'{path!r} has neither unlabeled_images nor train_images, only {sorted(file.declared)}.')
+        npz.check_images(*file.declared[name], name, path, config.max_pixels)
+        images = _nhwc(file.read([name])[name])
         if isinstance(span, tuple):
             spans.mixture(name, '', f'config.data.unlabeled={config.unlabeled!r}')
         return _in_memory(images, np.full(len(images), -1), config)

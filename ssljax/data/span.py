@@ -1,17 +1,16 @@
 """The range of values that becomes 0 to 255 in a data set of more than 8 bits a channel: one for all of its images."""
 
 import collections
-import io
 import math
 
 import numpy as np
-from PIL import Image
 
 from ssljax.data import decode, depth
 from ssljax.data.memory import parallel
 
 _FILES = 256  # of a split that are looked at
 _PIXELS = 1 << 15  # of each
+_PNG = b'\x89PNG\r\n\x1a\n'
 _PERCENTILES = 0.1, 99.9
 
 
@@ -51,7 +50,7 @@ def decide(splits: dict, text: str, most: int):
     given = parsed(text)
     if given == 'full':
         return given
-    found = {name: _kinds(files, numbers) for name, (files, numbers, *_) in splits.items()}
+    found = {name: _kinds(files, numbers, most) for name, (files, numbers, *_) in splits.items()}
     kinds = collections.Counter(kind for sample in found.values() for kind, _, _ in sample)
     if not any(kinds):
         if given != 'auto' and kinds:
@@ -69,12 +68,12 @@ def decide(splits: dict, text: str, most: int):
     return given if given != 'auto' else _percentiles(found['train' if 'train' in found else next(iter(found))], most)
 
 
-def agrees(span, splits: dict, of: str) -> None:
+def agrees(span, splits: dict, of: str, most: int) -> None:
     """Raises ValueError where further images, `of`, have another depth than those that `span` was decided for."""
     if span == 'full':
         return
     for files, numbers, *_ in splits.values():
-        for kind, number, _ in _kinds(files, numbers):
+        for kind, number, _ in _kinds(files, numbers, most):
             if bool(kind) != bool(span):
                 mixture(files.names[number], kind, of)
 
@@ -94,12 +93,19 @@ def sample(n: int, most: int = _FILES):
     return np.random.Generator(np.random.Philox(n)).integers(edges[:-1], edges[1:])
 
 
-def _kinds(files, numbers) -> list:
+def kind_of(data: bytes, most: int) -> str:
+    """As `depth.kind`, of a file's bytes; no pixel is decoded. Raises what Pillow does on a damaged file."""
+    if data.startswith(b'\xff\xd8') or data.startswith(_PNG) and data[24] <= 8:
+        return ''
+    return depth.kind(decode.opened(data, most=most))
+
+
+def _kinds(files, numbers, most) -> list:
     """(kind, number, Files) of a sample of files; those that cannot be read are left out."""
     found = []
     for number in np.asarray(numbers)[sample(len(numbers))].tolist():
         try:
-            found.append((depth.kind_of(files.read(number)), number, files))
+            found.append((kind_of(files.read(number), most), number, files))
         except MemoryError:
             raise
         except Exception:  # a damaged file, which is dealt with where it is decoded
@@ -132,8 +138,7 @@ def _percentiles(found: list, most: int) -> tuple:
 
 def _pool(data: bytes, seed: int, most: int):
     """Finite values of an image that can be seen, float64 [n]: all, or a sample."""
-    image = Image.open(io.BytesIO(data))
-    decode.check_pixels(*image.size, most)
+    image = decode.opened(data, most=most)
     array, alpha, _ = depth.values(image, data)
     array = array.reshape(-1, array.shape[2]) if alpha is None else array[alpha > 0]
     array = array.reshape(-1)

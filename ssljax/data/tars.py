@@ -5,13 +5,23 @@ import tarfile
 from collections import defaultdict
 
 from ssljax.data import archive as archives
+from ssljax.data.memory import available_memory
 from ssljax.data.names import is_image, is_junk, relative
 
+_NAMES = b'LKxgX'  # types of entries that hold names and attributes of the next ones
+_NAME_BYTES = 1 << 20  # of such an entry, at most
 _PACKED = (b'\x1f\x8b', b'BZ', b'\xfd7', b'\x28\xb5')
 
 
 class _Member(tarfile.TarInfo):
     """A header, which is whole, or the two blocks of zeros that end an archive; else tarfile.ReadError."""
+
+    @classmethod
+    def frombuf(cls, *args, **kwargs):
+        member = super().frombuf(*args, **kwargs)
+        if member.type in _NAMES and member.size > _NAME_BYTES:  # which would be read whole
+            raise ValueError(f'it is damaged: a header has {member.size:,} bytes')
+        return member
 
     @classmethod
     def fromtarfile(cls, tarfile_):
@@ -25,15 +35,25 @@ class _Member(tarfile.TarInfo):
             raise tarfile.ReadError(f'it is damaged or cut short at byte {tarfile_.offset:,} ({e})') from None
 
 
-def entries_of(path):
-    """As walk.walk, for a .tar. A compressed one has no random access: its images are held in memory, encoded.
+def is_tar(path) -> bool:
+    """As tarfile.is_tarfile, which reads a first header whole, however large."""
+    try:
+        tarfile.open(path, tarinfo=_Member).close()
+    except tarfile.TarError:
+        return False
+    return True
+
+
+def entries_of(path, most):
+    """As walk.walk, for a .tar. A compressed one has no random access: its images are held in memory, encoded, and one
+    of more than `most` bytes is refused.
 
     Raises:
       ValueError, tarfile.TarError, EOFError, OSError: it is damaged, cut short, or has entries that lead out of it.
     """
     stamped, skipped = archives.stamped(path), defaultdict(list)
     plain = archives.mapped(stamped)[:2] not in _PACKED
-    entries, folders, others, outside = [], [], [], []
+    entries, folders, others, outside, held = [], [], [], [], 0
     with tarfile.open(path, tarinfo=_Member) as archive:
         for member in archive:
             name = relative(member.name)
@@ -52,12 +72,28 @@ def entries_of(path):
             else:
                 key = member.offset_data, member.offset_data + member.size
                 if not plain:
+                    held += member.size
+                    _check_held(member, held, most)
                     key = archive.extractfile(member).read()
                 entries.append((name, member.size, None, key))
         _check_end(archive.fileobj)
     archives.refuse_outside(outside)
     reader = functools.partial(_read, stamped) if plain else bytes
     return archives.last_of_each(entries, skipped), folders, others, reader, dict(skipped)
+
+
+def _check_held(member, held, most) -> None:
+    """Raises ValueError where a file of a compressed tar is too large, or with the others (bytes) for the memory."""
+    if member.size > most:
+        raise ValueError(f'{member.name!r} has {member.size:,} bytes, and an image file may have {most:,} at most')
+    if held >> 26 == held - member.size >> 26:  # asking takes a while
+        return
+    free = available_memory()
+    if free is not None and member.size > 0.8 * free:
+        raise ValueError(
+            f'its images, {held:,} bytes up to {member.name!r}, do not fit the free memory: unpack it, and give the '
+            'folder'
+        )
 
 
 def _check_end(file):

@@ -43,7 +43,7 @@ def entries_of(path):
             elif i.flag_bits & _ENCRYPTED:
                 encrypted.append(name)
             else:
-                key = (i.header_offset, i.compress_size, i.compress_type, i.CRC)
+                key = (i.header_offset, i.compress_size, i.file_size, i.compress_type, i.CRC)
                 entries.append((name, i.file_size, i.CRC, key if i.compress_type in _METHODS else i.filename))
     archives.refuse_outside(outside)
     if encrypted:
@@ -84,12 +84,13 @@ def _read(archive, key):
     """`ZipFile.read` costs more than the decoding of a small image; the stored and deflated files are cut out here."""
     if isinstance(key, str):
         return _opened(archive).read(key)
-    offset, size, method, crc = key
+    offset, packed, size, method, crc = key
     content = archives.mapped(archive)
     magic, name, extra = struct.unpack_from('<4s22xHH', content, offset)
     start = offset + 30 + name + extra
-    data = content[start : start + size]
-    data = zlib.decompress(data, -15) if method == zipfile.ZIP_DEFLATED else data
+    data = content[start : start + packed]
+    if method == zipfile.ZIP_DEFLATED:
+        data = zlib.decompressobj(-15).decompress(data, size + 1)  # no more than was declared
     if magic != b'PK\3\4' or zlib.crc32(data) != crc:
         raise ValueError('its bytes do not match its CRC')
     return data

@@ -139,4 +139,4 @@ def test_the_summary_of_many_classes_and_of_one(tmp_path):
     config.source = f'npz:{tmp_path}/a.npz'
     text = summary.text(sources.load(config))
     assert 'warning: all images are of one class' in text
-    assert ['without', 'a', 'label', '1', '1'] in [line.split() for line in text.splitlines()]
+    assert ['without', 'a', 'label', '1', '0'] in [line.split() for line in text.splitlines()]

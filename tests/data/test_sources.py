@@ -454,7 +454,7 @@ def test_extra_unlabelled_images(tmp_path):
         load('digits', unlabeled=source)
     assert load('digits', unlabeled=source, image_size=8, channels=1).unlabeled.shape == (8, 8, 1)
     (tmp_path / 'none').mkdir()
-    with pytest.raises(ValueError, match='There is no image'):
+    with pytest.raises(ValueError, match='holds no image'):
         load('digits', unlabeled=f'folder:{tmp_path / "none"}')
 
 

@@ -1,0 +1,148 @@
+"""Arrays of an .npz: what is declared is checked before anything is allocated."""
+
+import io
+import math
+import os
+import zipfile
+import zlib
+
+import numpy as np
+
+from ssljax import paths
+from ssljax.data.memory import available_memory
+
+_HEADER = 10_000  # bytes of an array's header at most, as numpy has it
+_PARSERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_ERRORS = (
+    ValueError, OSError, EOFError, TypeError, AttributeError, SyntaxError, RuntimeError, NotImplementedError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+
+class Npz:
+    """The arrays of an .npz, read when they are asked for.
+
+    Attributes:
+      path: the file.
+      declared: {name: (shape, dtype)}.
+    """
+
+    def __init__(self, path: str, given: str):
+        """Reads the headers.
+
+        Args:
+          path: of the file; `given` is the field's value, for messages.
+
+        Raises:
+          FileNotFoundError: there is no such path.
+          ValueError: it is no .npz of plain arrays.
+        """
+        self.path, self.declared = paths.expand(path), {}
+        if not os.path.exists(self.path):
+            raise FileNotFoundError(f'There is no file {self.path!r} ({given!r} was given).')
+        try:
+            if not os.path.isfile(self.path):
+                raise ValueError('it is no regular file')
+            with zipfile.ZipFile(self.path) as archive:
+                for entry in archive.infolist():
+                    if entry.filename.endswith('.npy'):
+                        name = entry.filename.removesuffix('.npy')
+                        self.declared[name] = _declared(archive, entry)
+        except _ERRORS as e:
+            raise ValueError(f'{self.path!r} cannot be read as an .npz of plain arrays: {e}.') from e
+
+    def read(self, names) -> dict:
+        """{name: array}.
+
+        Raises:
+          ValueError: they do not fit the free memory, or are damaged.
+        """
+        size, free = sum(_size(*self.declared[name]) for name in names), available_memory()
+        if free is not None and size > free:
+            largest = max(names, key=lambda name: _size(*self.declared[name]))
+            raise ValueError(
+                f'The arrays of {self.path!r} take {size / 2**30:,.1f} GiB (the largest is {largest}, '
+                f'{list(self.declared[largest][0])}), but {free / 2**30:,.1f} GiB of memory are free.'
+            )
+        try:
+            with np.load(self.path, allow_pickle=False) as f:
+                return {name: f[name] for name in names}
+        except _ERRORS as e:
+            raise ValueError(f'{self.path!r} cannot be read as an .npz of plain arrays: {e}.') from e
+
+
+def _declared(archive, entry) -> tuple:
+    """(shape, dtype) of an array, if it is as large as the archive says. At most the header is read."""
+    with archive.open(entry) as f:
+        start = io.BytesIO(f.read(_HEADER + 12))
+    version = np.lib.format.read_magic(start)
+    if version not in _PARSERS:
+        raise ValueError(f'{entry.filename} has fields, or a format that is not known')
+    shape, _, dtype = _PARSERS[version](start)
+    if dtype.hasobject:
+        raise ValueError(f'{entry.filename} holds Python objects, which are not read')
+    if any(n < 0 for n in shape) or start.tell() + _size(shape, dtype) != entry.file_size:
+        raise ValueError(
+            f'{entry.filename} claims to be {dtype} {list(shape)}, {_size(shape, dtype):,} bytes, but has '
+            f'{entry.file_size - start.tell():,}'
+        )
+    return shape, dtype
+
+
+def _size(shape, dtype) -> int:
+    return math.prod(map(int, shape)) * dtype.itemsize
+
+
+def check_images(shape, dtype, name: str, path: str, most: int) -> None:
+    """Raises ValueError unless an array of that shape and type is uint8 [N, H, W] or [N, H, W, C], of 1 to 4 channels
+    and at most `most` pixels an image."""
+    whole = (*shape, 1) if len(shape) == 3 else shape
+    if dtype != np.uint8 or len(whole) != 4 or not 1 <= whole[3] <= 4 or 0 in whole[1:]:
+        raise ValueError(
+            f'{name} in {path!r} must be uint8 [N, H, W] or [N, H, W, C] with 1 to 4 channels, got '
+            f'{dtype} {list(shape)}.'
+        )
+    if whole[1] * whole[2] > most:
+        raise ValueError(
+            f'{name} in {path!r}: images of {whole[1]:,} x {whole[2]:,} pixels are more than '
+            f'config.data.max_pixels={most}.'
+        )
+
+
+def check_labels(shape, dtype, count: int, name: str, path: str) -> None:
+    """Raises ValueError unless an array of that shape and type can be the labels of `count` images."""
+    if (len(shape) != 1 and (len(shape) != 2 or shape[1] != 1)) or dtype.kind not in 'iubf':
+        raise ValueError(
+            f'{name} in {path!r} must be integers [N] or [N, 1], -1 where unknown, got {dtype} {list(shape)}: '
+            'several labels an image are not supported.'
+        )
+    if shape[0] != count:
+        raise ValueError(f'There must be one label per image: {path!r} has {shape[0]} {name} for {count} images.')
+
+
+def labels(array, classes: int | None, name: str, path: str):
+    """Labels as int32 [N], checked in their own type.
+
+    Args:
+      array: [N] or [N, 1], bool, integers, or whole numbers as floats; -1 where unknown.
+      classes: how many there are; None for training labels, of which there are at most as many as images.
+      name, path: for messages.
+
+    Raises:
+      ValueError: they are no whole numbers, or below -1, or too large.
+    """
+    array = array.reshape(len(array))
+    if array.dtype.kind == 'f' and not (np.isfinite(array) & (array == np.floor(array))).all():
+        odd = array[~(np.isfinite(array) & (array == np.floor(array)))][0]
+        raise ValueError(f'{name} in {path!r} must be integers, -1 where unknown, got {odd} ({array.dtype}).')
+    low, high = (int(array.min()), int(array.max())) if len(array) else (-1, -1)
+    if low < -1:
+        raise ValueError(f'{name} in {path!r} must be integers, -1 where unknown, got {low}.')
+    if classes is None and high + 1 > len(array):
+        raise ValueError(
+            f'{name} in {path!r} go up to {high}, which makes {high + 1} classes of {len(array)} training images: '
+            'number the classes from 0 on, without gaps.'
+        )
+    if classes is not None and high >= classes:
+        raise ValueError(f'{name} in {path!r} go up to {high}, but train_labels only to {classes - 1}.')
+    return array.astype(np.int32)
