@@ -57,5 +57,6 @@ def refuse_outside(names):
     """Raises ValueError where there are `names` that lead out of the archive."""
     if names:
         raise ValueError(
-            f'it has entries that lead out of it ({len(names)}, such as {names[0]!r}): pack it again'
+            f'it has entries that lead out of it ({len(names)}, such as {names[0]!r}): pack it again with relative '
+            'names'
         )

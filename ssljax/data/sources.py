@@ -56,7 +56,7 @@ def load(config):
     'digits'                scikit-learn's 1,797 digits, 8x8x1
     'circles'               7,000 points of two rings in the plane, as images of 1x1x2 (toy.py)
     'tfds:NAME'             a builder of TensorFlow Datasets with `image` and `label`; needs TensorFlow
-    'folder:PATH'           a folder, .zip or .tar of class folders, with or without train, val and test above (layout)
+    'folder:PATH'           a folder, .zip or .tar of class folders, with or without train, val and test above
     'npz:PATH'              MedMNIST's layout: train_images, train_labels, val_*, test_*, unlabeled_images
     'synthetic:HxWxC:K'     patterns made on the spot, for tests, such as 'synthetic:32x32x3:10'
 
