@@ -48,7 +48,7 @@ def save(manager, step: int, items: dict, meta: dict) -> None:
         )
     check_space(manager.directory, 2**20 + sum(a.nbytes for a in jax.tree.leaves(items)))
     trees = {k: ocp.args.StandardSave(v) for k, v in items.items() if jax.tree.leaves(v)}
-    with disk_errors(manager.directory), preempt.hold(), failing_quietly():
+    with held.disk_errors_in(manager.directory), preempt.hold(), failing_quietly():
         manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **trees), force=True)
         if jax.process_index() == 0:
             checksums.write(Path(manager.directory) / str(step))

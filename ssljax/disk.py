@@ -91,7 +91,8 @@ def explained(error: BaseException, directory) -> DiskError | None:
     number = errno_of(error)
     if number is None:
         return None
-    place = getattr(error, 'filename', None) or directory
+    named = getattr(error, 'filename', None)
+    place = named if named and os.path.isabs(str(named)) else directory
     if number == errno.ENOSPC:
         left = inodes_left(directory)
         text = out_of_inodes(directory, left) if left == 0 else full(directory, 'the disk, a quota or a limit')
