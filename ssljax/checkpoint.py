@@ -7,6 +7,7 @@ checksums, and what does not match them is not used: of a stage that trains the 
 
 import contextlib
 import errno
+import sys
 from pathlib import Path
 
 import jax
@@ -47,7 +48,7 @@ def save(manager, step: int, items: dict, meta: dict) -> None:
         )
     check_space(manager.directory, 2**20 + sum(a.nbytes for a in jax.tree.leaves(items)))
     trees = {k: ocp.args.StandardSave(v) for k, v in items.items() if jax.tree.leaves(v)}
-    with quiet(), disk_errors(manager.directory), preempt.hold():
+    with held.disk_errors_in(manager.directory), preempt.hold(), failing_quietly():
         manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **trees), force=True)
         if jax.process_index() == 0:
             checksums.write(Path(manager.directory) / str(step))
@@ -203,3 +204,15 @@ def quiet():
         yield
     finally:
         logging.set_verbosity(level)
+
+
+@contextlib.contextmanager
+def failing_quietly():
+    """Where Orbax fails to write, its threads log tracebacks, and callbacks print some, now and later: they are left
+    out for good, for the error that is raised says it all."""
+    level, hook = logging.get_verbosity(), sys.unraisablehook
+    logging.set_verbosity(logging.FATAL)
+    sys.unraisablehook = lambda what: 'Event loop is closed' in str(what.exc_value) or hook(what)
+    yield
+    logging.set_verbosity(level)
+    sys.unraisablehook = hook

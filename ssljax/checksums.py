@@ -27,6 +27,8 @@ def verify(directory) -> bool:
     if not directory.is_dir():
         raise files.Damaged(directory, 'it is no directory')
     noted, found = files.read_json(directory / NAME), _files(directory)
+    if noted is not None and not (noted and all(isinstance(v, list) and len(v) == 2 for v in noted.values())):
+        raise files.Damaged(directory / NAME, 'it holds no checksums')
     for path in found.values() if noted is None else ():
         with disk_errors(path), open(path, 'rb'):
             continue

@@ -26,6 +26,10 @@ KINDS = {  # errno: (what is wrong with a directory, what to do)
     errno.ENOENT: ('{}, or something in it, was deleted in the meantime', f'If it is gone for good, {AGAIN}'),
     errno.ESTALE: ('{} was deleted, or its network disk came back as another', f'When it is there, {AGAIN}'),
 }
+# Wherever they come from, no mistake in a program.
+OF_THE_MACHINE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.ESTALE
+)  # fmt: skip
 
 
 class DiskError(OSError):
@@ -87,7 +91,8 @@ def explained(error: BaseException, directory) -> DiskError | None:
     number = errno_of(error)
     if number is None:
         return None
-    place = getattr(error, 'filename', None) or directory
+    named = getattr(error, 'filename', None)
+    place = named if named and os.path.isabs(str(named)) else directory
     if number == errno.ENOSPC:
         left = inodes_left(directory)
         text = out_of_inodes(directory, left) if left == 0 else full(directory, 'the disk, a quota or a limit')
@@ -107,7 +112,7 @@ def errno_of(error: BaseException | None) -> int | None:
     for inner in getattr(error, 'exceptions', ()):
         if found := errno_of(inner):
             return found
-    if found := re.search(r'(?:OS error|Errno) (\d+)', str(error)):
+    if found := re.search(r"(?:OS error |Errno |os_error_code=')(\d+)", str(error)):
         return int(found[1])
     if 'No space left' in str(error):
         return errno.ENOSPC

@@ -120,7 +120,7 @@ def read_json(path, keys: dict | None = None) -> dict | None:
     except UnicodeDecodeError as e:
         raise Damaged(path, f'it is not UTF-8: {e}') from e
     except (ValueError, RecursionError) as e:
-        raise Damaged(path, f'it is not JSON: {e}' if content else 'it is empty') from e
+        raise Damaged(path, f'it is not valid JSON: {e}' if content else 'it is empty') from e
     if not isinstance(value, dict):
         raise Damaged(path, f'it holds {json.dumps(value)[:20]}, not an object')
     said = value.pop(CHECKSUM, None)

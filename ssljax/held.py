@@ -46,6 +46,17 @@ def lock(directory):
             del _held[directory]
 
 
+@contextlib.contextmanager
+def disk_errors_in(directory):
+    """As `disk_errors`; where the directory that this process holds is gone, that is the error."""
+    try:
+        with disk_errors(directory):
+            yield
+    except DiskError:
+        check(directory)
+        raise
+
+
 def check(path) -> None:
     """Raises OSError where `path` lies in a directory that this process holds, and that is no longer there."""
     path = Path(path).absolute()

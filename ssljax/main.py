@@ -15,6 +15,7 @@ from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
 from ssljax import arguments, console, experiment, paths, platform  # noqa: E402
+from ssljax.disk import OF_THE_MACHINE, DiskError, explained  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe, a file under configs/.', lock_config=True)
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default runs/NAME.')
@@ -45,8 +46,14 @@ def command(work) -> int:
         return preempt.RESUME
     except (ValueError, OSError, ImportError) as e:
         if not raised_by_us(e):
-            raise
-        print(f'\nerror: {e}', file=sys.stderr)
+            found = explained(e, _WORKDIR.value or '.') if isinstance(e, OSError) else None
+            if found is None or found.errno not in OF_THE_MACHINE:
+                raise
+            e = found
+        print(f'\nerror: {e}', file=sys.stderr, flush=True)
+        if isinstance(e, DiskError):
+            sys.stdout.flush()
+            os._exit(1)  # Orbax has threads that would end with tracebacks of their own
         return 1
     return 0
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ssljax import preempt
 
-if sys.argv[:1] == ['-m']:  # python -m ssljax.tune: __main__ comes after the imports below, which take seconds
-    preempt.early()
+preempt.early_for_command()  # before the imports, which take seconds
 
 from ssljax import begun, experiment, files  # noqa: E402
 from ssljax import config as configs  # noqa: E402
