@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import sys
 from pathlib import Path
 
 import jax
@@ -52,13 +53,23 @@ def evaluate(run, trained, directory) -> tuple[dict, dict]:
     arrays = {}
     if cfg.figures and trained.ways:
         note('figures')
-        arrays = figure_arrays(config, see, trained, labels) | plane_arrays(methods, trained, labels, directory)
+        arrays |= _optional(figure_arrays, config, see, trained, labels)
+        arrays |= _optional(plane_arrays, methods, trained, labels, directory)
     pretext = methods.get('pretrain')
     if cfg.figures and pretext and pretext.show and trained.pretrained:
-        arrays |= pretext_pictures(pretext, trained)
+        arrays |= _optional(pretext_pictures, pretext, trained)
     if not run.quiet:
         say.status('')
     return record, arrays
+
+
+def _optional(make, *args) -> dict:
+    """make(*args), arrays that only pictures need: where it fails, none, and a warning. What was measured is kept."""
+    try:
+        return make(*args)
+    except Exception as error:
+        print(f'warning: no {make.__name__} for the report ({type(error).__name__}: {error})', file=sys.stderr)
+        return {}
 
 
 def predictor(run, kind: str):

@@ -114,9 +114,7 @@ def chosen(config, records) -> str:
     if any(record.get('probe') for record in records):
         said.append("Validation chooses the linear probe's layer and regularisation.")
     if config.tune:
-        said.append(
-            f'What tuning changed was chosen before, on validation images of seed {config.seeds[0]} (tuning/).'
-        )
+        said.append(f'What tuning changed was chosen before, on validation images of seed {config.seeds[0]} (tuning/).')
     return ' '.join(said)
 
 
@@ -125,7 +123,7 @@ def test(config, records, source, cell=False) -> str:
     count = len(source.test)
     carved = getattr(source.test, 'images', None) is getattr(source.train, 'images', source)
     origin = f', set aside from the training images ({config.data.test!r}, the same for each seed),' if carved else ''
-    text = f'The test split of {count:,} images{origin} '
+    text = f'The test split of {count:,} image{"s" * (count != 1)}{origin} '
     if config.evaluate.best_on_test:
         text += (
             'was read at every evaluation of training (best_on_test), which chose nothing but the figure "best on '
@@ -136,9 +134,10 @@ def test(config, records, source, cell=False) -> str:
     tests = [entry.get('test') or {} for record in records for entry in record['ways'].values()]
     best = max((found['top1'] for found in tests if stats.is_number(found.get('top1'))), default=None)
     if not cell and (known := stats.of_images(best, count)):
+        low, high = (100 * known[end] for end in ('low', 'high'))
         text += (
-            f' Their number alone gives an accuracy of {100 * best:.1f} % a standard error of '
-            f'{100 * known["error"]:.2f} points, beside the spread over seeds.'
+            f' Their number alone leaves an accuracy of {100 * best:.1f} % with a 95% interval of {low:.1f} to '
+            f'{high:.1f} %' + ', besides the spread over seeds.' * (len(records) > 1) + '.' * (len(records) == 1)
         )
     return text
 

@@ -148,14 +148,14 @@ def verdict(difference):
     word = word[0] if mean > 0 else word[1]
     if len(values) == 1:
         if mean == 0:
-            return f'equalled training from scratch on the one seed run: {told}'
-        return f'{word} training from scratch by {points} points on one seed, so the spread is not known: {told}'
+            return f'equalled training from scratch on the one seed run ({told})'
+        return f'{word} training from scratch by {points} points on one seed, so the spread is not known ({told})'
     seeds = f'ahead on {sum(value > 0 for value in values)} of {len(values)}'
     if p is None:
         same = f'on each of {len(values)} seeds'
         if abs(mean) < 1e-12:
-            return f'equalled training from scratch {same}' + f': {told}' * few
-        return f'{word} training from scratch by {points} points {same}' + f': {told}' * few
+            return f'equalled training from scratch {same}' + f' ({told})' * few
+        return f'{word} training from scratch by {points} points {same}' + f' ({told})' * few
     corrected = ' after Holm' if p != difference['p'] else ''
     said = p_value(p) if p < 0.001 else f'= {p_value(p)}'
     found = f'(95% interval {interval(difference, sign=True)}, p {said}{corrected}; {seeds})'

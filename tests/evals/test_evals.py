@@ -67,3 +67,13 @@ def test_probe_chooses_its_regularisation_on_validation():
     parts = [(x[i : i + 30], y[i : i + 30]) for i in (0, 30, 60)]
     each = [probe.probe(*parts, classes=2, l2s=(l2,)) for l2 in (1e-4, 1e-1, 10.0)]
     assert probe.probe(*parts, classes=2, l2s=(1e-4, 1e-1, 10.0))['val'] >= max(e['val'] for e in each) - 0.04
+
+
+def test_a_picture_that_fails_keeps_what_was_measured(capsys):
+    from ssljax import evaluate
+
+    def figure_arrays(images):
+        raise ValueError('no such layer')
+
+    assert evaluate._optional(figure_arrays, None) == {}
+    assert 'no figure_arrays for the report (ValueError: no such layer)' in capsys.readouterr().err
