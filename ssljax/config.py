@@ -196,7 +196,7 @@ def _stage(epochs=0.0, lr=0.05, trained='.*=1', name='sgd', b1=0.9, weight_decay
         label_smoothing=below_one(0.0),
         optim=dict(
             name=choice(name, 'sgd', 'adamw'),
-            lr=real(lr, 1e-12, 1000.0),
+            lr=real(lr, 1e-12, 1e38),  # float32 holds no more
             momentum=below_one(0.9),
             nesterov=flag(True),
             b1=below_one(b1),

@@ -27,8 +27,9 @@ from ssljax import (
     ways,
 )
 from ssljax import config as configs
-from ssljax.data import leaks, readable, sources, summary
+from ssljax.data import augment, leaks, readable, sources, summary
 from ssljax.data import partition as partitions
+from ssljax.data.memory import fits
 from ssljax.data.split import concat
 from ssljax.evals import watch
 from ssljax.methods import network
@@ -165,8 +166,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
             'validation images of its own.',
             file=sys.stderr,
         )
-    for batch_size in (config[k].batch_size for k in ('pretrain', 'semi', 'transfer', 'evaluate')):
-        check_batch(batch_size, mesh)
+    check_batches(config, source.shape, mesh)
     meta = {
         'config': configs.to_dict(config),
         'data': recorded.summary(config, source),
@@ -181,6 +181,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         if not quiet:
             recorded.keep(source, workdir)
         files.write_json(workdir / 'data.json', meta['data'])
+    check_pipelines(config, source.shape)
     known = {}
     if uses_pretraining(config):
         check_layers(config)
@@ -188,6 +189,36 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
     for kind in ('scratch', *(kind_of(way) for way in config.transfer.ways)):
         known[kind] = classifier(config, source, kind)
     return Run(config, workdir, source, mesh, meta, {}, known, label_set.representative(config, source, mesh), quiet)
+
+
+def check_batches(config, shape, mesh) -> None:
+    """Raises ValueError for a batch that does not divide over the devices, or that the memory cannot hold."""
+    for section in ('pretrain', 'semi', 'transfer', 'evaluate'):
+        batch_size = config[section].batch_size
+        check_batch(batch_size, mesh)
+        if not fits(4 * batch_size * int(np.prod(shape)), 0.8):
+            raise ValueError(
+                f'{section}.batch_size is {batch_size}: a batch of that size of images of {"x".join(map(str, shape))} '
+                'does not fit the memory. Give a smaller one, or a smaller data.image_size.'
+            )
+
+
+def check_pipelines(config, shape) -> None:
+    """Raises ValueError for an augmentation pipeline that the stages of a run use and that does not suit images of
+    `shape` (H, W, C)."""
+    found = {}
+    if uses_pretraining(config):
+        own = config.pretrain
+        found = {'pretrain.augment': own.augment}
+        for name in methods.terms(own.method):
+            found |= {f'pretrain.{name}.{k}': own[name].get(k, '') for k in ('augment', 'augment2')}
+    for way in config.transfer.ways:
+        base, changed = configs.variant(config, way)
+        found[f'transfer.augment of {way}'] = changed.transfer.augment
+        if base in methods.SEMI:
+            found |= {f'semi.{k} of {way}': changed.semi[k] for k in ('augment', 'strong')}
+    for field, spec in found.items():
+        augment.suits(spec, shape, field)
 
 
 def uses_pretraining(config) -> bool:

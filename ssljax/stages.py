@@ -12,6 +12,7 @@ from ssljax import config as configs
 from ssljax import files, guard, log, methods, optim, preempt, train
 from ssljax.core import split
 from ssljax.data import feed as feeds
+from ssljax.data.memory import fits
 from ssljax.methods import supervised
 from ssljax.platform import once_options
 
@@ -78,7 +79,18 @@ def initial(run: Run, kind: str, seed: int, init=None) -> dict:
         count = len(run.source.train) + (0 if extra is None else len(extra))
         batch = {'image': np.zeros((1, *run.source.shape), np.uint8), 'unlabeled_count': count}
         run.programs[name] = jax.jit(lambda key: init(key, batch), compiler_options=once_options())
+        _check_size(kind, run.programs[name].trace(jax.random.key(0)).out_info)
     return run.programs[name](jax.random.fold_in(jax.random.key(seed), 0))
+
+
+def _check_size(kind: str, shapes) -> None:
+    """Raises ValueError for a network that the memory cannot hold with its gradient and a copy of it."""
+    size = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+    if not fits(3 * size, 1.0):
+        raise ValueError(
+            f'the network of {kind} has {size / 2**30:,.1f} GiB of weights, which the memory cannot hold in training: '
+            'give a smaller backbone.width, backbone.depth or width of the layers on it.'
+        )
 
 
 def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variables, eye=None) -> train.Stage:

@@ -27,6 +27,8 @@ from ssljax.data.pixels import mean_luma as _mean_luma
 from ssljax.data.pixels import split_alpha as _split_alpha
 from ssljax.data.rand_augment import rand_augment
 
+LARGEST = 10_000  # of the numbers of a pipeline: pixels, degrees, factors
+
 
 def to_float(images):
     """uint8 of any shape -> float32 in [0, 1]."""
@@ -58,8 +60,6 @@ def crop(key, images, padding, mode='reflect'):
     batch, height, width, _ = _check(images)
     if int(padding) != padding or padding < 0:
         raise ValueError(f'crop: padding is {padding}; it must be a whole number of pixels, 0 or more.')
-    if padding and padding >= min(height, width):
-        raise ValueError(f'crop: padding is {padding}, but the images are {height}x{width}: take less than a side.')
     offset = jax.random.randint(key, (batch, 2), -int(padding), int(padding) + 1)
     for axis, n in ((1, height), (2, width)):
         index = jnp.arange(n) + offset[:, axis - 1, None]
@@ -275,8 +275,6 @@ def cutout(key, images, size, fill=0.5, p=1.0):
     batch, height, width, _ = _check(images)
     if int(size) != size or size < 1:
         raise ValueError(f'cutout: size is {size}; it must be a whole number of pixels, 1 or more.')
-    if size > 2 * max(height, width):
-        raise ValueError(f'cutout: size is {size}, but the images are {height}x{width}: nothing would be left of any.')
     if not 0 <= fill <= 1:
         raise ValueError(f'cutout: fill is {fill}; it must be in [0, 1].')
     place_key, coin_key = jax.random.split(key)
@@ -306,9 +304,6 @@ OPS = {
 }
 
 
-_LARGE = 1024  # pixels a side: what depends on the size of the images is checked on theirs, when they are seen
-
-
 def parse(spec):
     """'crop(4)|flip|cutout(8, p=0.5)' -> a function (key, images) -> images; '' is the identity.
 
@@ -320,7 +315,7 @@ def parse(spec):
         return functools.partial(_chain, ops=())
     try:
         node = ast.parse(spec.strip(), mode='eval').body
-    except SyntaxError as error:
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ValueError(
             f"augmentation {spec!r} cannot be read; write names and arguments joined by '|', "
             "such as 'crop(4)|flip|cutout(8)'."
@@ -357,18 +352,46 @@ def _parse_step(node, spec):
     try:
         args = [ast.literal_eval(arg) for arg in call.args]
         kwargs = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-        shown.bind(*args, **kwargs)
+        bound = shown.bind(*args, **kwargs)
+        _check_numbers(bound.arguments)
         # Traced on abstract images: a value out of range is refused here, not at the first step.
         jax.eval_shape(
             lambda images: OPS[name](jax.random.key(0), images, *args, **kwargs),
-            jax.ShapeDtypeStruct((1, _LARGE, _LARGE, 3), jnp.float32),
+            jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32),
         )
     except (TypeError, ValueError, ArithmeticError, MemoryError, RecursionError) as error:
         reason = str(error).split('\n')[0].rstrip('.')
         raise ValueError(
             f'augmentation {spec!r}: {ast.unparse(node)!r} does not fit {name}{shown}: {reason}.'
         ) from error
-    return lambda key, images: OPS[name](key, images, *args, **kwargs)
+    return functools.partial(OPS[name], **bound.arguments)
+
+
+def _check_numbers(value) -> None:
+    """Raises ValueError for a number that no operation can mean, in nested dicts, tuples and lists."""
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ():
+        _check_numbers(part)
+    if isinstance(value, (int, float)) and not -LARGEST <= value <= LARGEST:
+        raise ValueError(f'numbers must be finite, from {-LARGEST:,} to {LARGEST:,}')
+
+
+def suits(spec, shape, field: str) -> None:
+    """Raises ValueError where a pipeline cannot be applied to images of `shape` (H, W, C), or would leave nothing of
+    them; `field` is the config's that gives it."""
+    height, width, _ = shape
+    for op in parse(spec).keywords['ops']:
+        given, side = op.keywords, min(height, width)
+        pixels = {crop: given.get('padding', 0), cutout: given.get('size', 0)}.get(op.func, 0)
+        if pixels > side or op.func is crop and pixels == side > 1:
+            raise ValueError(
+                f'{field} is {spec!r}: {op.func.__name__}({pixels}) leaves nothing of images of {height} x {width} '
+                'pixels: give fewer.'
+            )
+    try:
+        jax.eval_shape(parse(spec), jax.random.key(0), jax.ShapeDtypeStruct((1, *shape), jnp.float32))
+    except (TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip('.')
+        raise ValueError(f'{field} is {spec!r}, which does not suit images of {height} x {width}: {reason}.') from error
 
 
 def _range(op, name, value, above, to=float('inf')):

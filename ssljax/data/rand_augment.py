@@ -36,11 +36,11 @@ def rand_augment(key, images, operations=2, magnitude=10, p=1.0):
     equalize). An operation is applied with probability p: 1 is the paper, 0.5 FixMatch's code. Warps take the nearest
     pixel and are black outside, as there. Gray images have no color.
 
-    Raises ValueError for operations below 1, a magnitude outside of [0, 10] and p outside of [0, 1].
+    Raises ValueError for operations outside of [1, 100], a magnitude outside of [0, 10] and p outside of [0, 1].
     """
     batch = pixels.check(images)[0]
-    if int(operations) != operations or operations < 1:
-        raise ValueError(f'rand_augment: operations is {operations}; it must be a whole number, 1 or more.')
+    if int(operations) != operations or not 1 <= operations <= 100:
+        raise ValueError(f'rand_augment: operations is {operations}; it must be a whole number from 1 to 100.')
     if not 0 <= magnitude <= 10:
         raise ValueError(f'rand_augment: magnitude is {magnitude}; it must be in [0, 10].')
     if not 0 <= p <= 1:

@@ -67,6 +67,10 @@ def cells(config, points=()) -> list[Cell]:
     if len(set(budgets)) < len(budgets):
         raise ValueError(f'study.labels has a budget twice: {", ".join(budgets)}.')
     named = _pretrainings(config, known)
+    for point in points:
+        changed = config.copy_and_resolve_references()
+        changed.update_from_flattened_dict(point)
+        configs.check(changed)
     for point in ({}, *[p for p in points if p]):
         for way in config.transfer.ways:
             for name, changes in named.items() if ways.needs_pretraining(config, way) else (('', ()),):

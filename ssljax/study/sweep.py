@@ -1,6 +1,5 @@
 """Points of an ablation: {config field: value}, written as text or by a config file's `sweep(config)`."""
 
-import ast
 import itertools
 import math
 import re
@@ -8,6 +7,7 @@ import re
 import numpy as np
 
 from ssljax import config as configs
+from ssljax import fields
 
 HOW = (
     "Write 'FIELD=VALUE,VALUE; FIELD=VALUE,VALUE' for a grid, 'list: FIELD=VALUE FIELD=VALUE; FIELD=VALUE' for single "
@@ -30,31 +30,29 @@ def parse(text: str, config) -> list[dict]:
     text = text.strip()
     if listed := re.fullmatch(r'list:(.*)', text, re.S):
         points = [
-            dict(_assign(part, config, single=True) for part in _split(entry, ' ')) for entry in _split(listed[1], ';')
+            dict(_assign(part, config, single=True) for part in fields.split(entry, ' '))
+            for entry in fields.split(listed[1], ';')
         ]
     elif drawn := re.fullmatch(r'random\s+(\d+):(.*)', text, re.S):
         points = _random(int(drawn[1]), drawn[2], config)
     else:
-        axes = [_assign(part, config) for part in _split(text, ';')]
-        fields = [field for field, _ in axes]
-        if len(set(fields)) < len(fields):
+        axes = [_assign(part, config) for part in fields.split(text, ';')]
+        names = [field for field, _ in axes]
+        if len(set(names)) < len(names):
             raise ValueError(f'The sweep {text!r} has a field twice.')
-        points = [dict(zip(fields, values)) for values in itertools.product(*(values for _, values in axes))]
+        points = [dict(zip(names, values)) for values in itertools.product(*(values for _, values in axes))]
     return check(points, config)
 
 
 def check(points, config) -> list[dict]:
     """The points without repetition; ValueError for what is not {known field: value of its type}."""
-    out = []
+    out, definitions = [], configs.definitions()
     for point in points:
         if not isinstance(point, dict):
             raise ValueError(f'sweep(config) gives {point!r}; it must give a list of {{field: value}}.')
         for field, value in point.items():
             known(field, config)
-            try:
-                config.copy_and_resolve_references().update_from_flattened_dict({field: value})
-            except (TypeError, ValueError) as e:
-                raise ValueError(f'{field} cannot be {value!r} ({e}).') from None
+            fields.check(f'the sweep: {field}', value, definitions[field])
         if point not in out:
             out.append(point)
     if not out:
@@ -64,10 +62,10 @@ def check(points, config) -> list[dict]:
 
 def known(field: str, config) -> None:
     """Raises ValueError for a field that the config has not, or that is no part of a cell."""
-    fields = configs.field_names(config)
-    if field not in fields:
+    names = configs.field_names(config)
+    if field not in names:
         raise ValueError(
-            f'a sweep changes {field!r}, but the config has no such field{configs.nearest(field, fields)}.'
+            f'a sweep changes {field!r}, but the config has no such field{configs.nearest(field, names)}.'
         )
     if field in ('seeds', 'name', 'tune') or field.startswith(('study.', 'tuning.')):
         raise ValueError(f'a sweep cannot change {field}: it is the same for all cells of a study.')
@@ -85,7 +83,7 @@ def _shown(value) -> str:
 def _random(count: int, text: str, config) -> list[dict]:
     rng, points = np.random.Generator(np.random.Philox(0)), []
     axes = []
-    for part in _split(text, ';'):
+    for part in fields.split(text, ';'):
         found = re.fullmatch(r'\s*([\w.]+)\s*=\s*(log\s+)?([-+.\deE]+)\.\.([-+.\deE]+)\s*', part)
         if not found:
             axes.append(_assign(part, config))
@@ -115,7 +113,7 @@ def _assign(part: str, config, single=False):
     if not mark or not text.strip():
         raise ValueError(f'{part.strip()!r} is no part of a sweep. {HOW}')
     known(field, config)
-    values = [_value(field, v.strip(), config) for v in ([text] if single else _split(text, ','))]
+    values = [_value(field, v.strip(), config) for v in ([text] if single else fields.split(text, ','))]
     return (field, values[0]) if single else (field, values)
 
 
@@ -126,33 +124,7 @@ def _present(field: str, config):
 
 
 def _value(field: str, text: str, config):
-    present = _present(field, config)
-    if isinstance(present, str):
-        return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in '\'"' else text
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = None
-    if isinstance(present, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not type(present):
-        raise ValueError(f'{field} is a {type(present).__name__}, for example {present!r}; {text!r} is none.')
-    return value
-
-
-def _split(text: str, mark: str) -> list[str]:
-    """The parts between marks that stand outside of brackets and quotes; empty ones are left out."""
-    parts, depth, quote, start = [], 0, '', 0
-    for i, sign in enumerate(text):
-        if quote:
-            quote = '' if sign == quote else quote
-        elif sign in '\'"':
-            quote = sign
-        elif sign in '([{':
-            depth += 1
-        elif sign in ')]}':
-            depth -= 1
-        elif sign == mark and not depth:
-            parts.append(text[start:i])
-            start = i + 1
-    return [part for part in [*parts, text[start:]] if part.strip()]
+    definition = configs.definitions()[field]
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in '\'"'
+    bare = text[1:-1] if quoted and isinstance(definition.default, str) else text
+    return fields.read(field, bare, definition)

@@ -11,9 +11,12 @@ def test_a_grid_has_every_combination_in_order():
 
 
 def test_values_have_the_type_of_their_field():
-    text = 'transfer.augment=crop(4)|flip,\'\',"a,b"; transfer.mixup=0,0.5; evaluate.probe_l2=(1e-4, 1e-3),(0.1,)'
+    text = (
+        'transfer.augment=crop(4)|flip,\'\',"cutout(2, 0)"; '
+        'transfer.mixup=0,0.5; evaluate.probe_l2=(1e-4, 1e-3),(0.1,)'
+    )
     points = sweep.parse(text, base())
-    assert {p['transfer.augment'] for p in points} == {'crop(4)|flip', '', 'a,b'}
+    assert {p['transfer.augment'] for p in points} == {'crop(4)|flip', '', 'cutout(2, 0)'}
     assert {p['transfer.mixup'] for p in points} == {0.0, 0.5} and type(points[0]['transfer.mixup']) is float
     assert {p['evaluate.probe_l2'] for p in points} == {(1e-4, 1e-3), (0.1,)}
 
@@ -36,7 +39,7 @@ def test_random_points_lie_in_their_ranges_and_are_drawn_again_alike():
     'text, message',
     [
         ('backbone.block=3', 'did you mean backbone.blocks'),
-        ('backbone.blocks=three', 'is a int'),
+        ('backbone.blocks=three', 'a whole number from 3 to 5'),
         ('backbone.blocks', 'no part of a sweep'),
         ('backbone.blocks=3; backbone.blocks=4', 'a field twice'),
         ('seeds=(0,),(1,)', 'cannot change seeds'),
@@ -57,7 +60,7 @@ def test_a_point_is_named_by_its_fields():
 
 def test_points_of_a_config_file_are_checked():
     assert sweep.check([{'backbone.blocks': 3}, {'backbone.blocks': 3}], base()) == [{'backbone.blocks': 3}]
-    with pytest.raises(ValueError, match='backbone.blocks cannot be'):
+    with pytest.raises(ValueError, match="backbone.blocks is 'three'; it must be a whole number"):
         sweep.check([{'backbone.blocks': 'three'}], base())
     with pytest.raises(ValueError, match='list of'):
         sweep.check(['backbone.blocks=3'], base())
