@@ -1,6 +1,7 @@
 """Every file of a run, damaged in every way: the run goes on to the same numbers, or says which file it is.
 
-The fast suite tries each way on one file of each kind. SSLJAX_SLOW=1 tries every way on every file.
+The fast suite tries each way on one file of each kind. SSLJAX_SLOW=1 tries every way on every file, in an
+hour.
 """
 
 import functools
@@ -10,6 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -134,11 +136,11 @@ def some(run):
         'finished': [
             ('config.json', 'flipped'), ('config.json', 'null'), ('data.json', 'half'), ('result.json', 'a directory'),
             ('seed0/evaluation.json', 'list'), ('seed0/figures.npz', 'flipped'), ('seed0/partition.npz', 'flipped'),
-            ('seed0/frozen/metrics.jsonl', 'not UTF-8'), ('seed0/frozen/done.json', 'flipped'),
-            ('seed0/frozen/model/0/params/manifest.ocdbt', 'deleted'),
+            ('seed0/frozen/metrics.jsonl', 'not UTF-8'),
+            ('seed0/frozen/done.json', 'flipped'),
         ],
         'interrupted': [
-            ('seed0/pretrain/metrics.jsonl', 'flipped'), ('seed0/partition.npz', 'a directory'),
+            ('seed0/pretrain/metrics.jsonl', 'flipped'),
             ('seed0/pretrain/checkpoints/4/checksums.json', 'half'),
         ],
     }  # fmt: skip
@@ -163,4 +165,6 @@ def test_a_damaged_file_is_named_or_changes_no_number(runs, settings, tmp_path, 
         if SLOW:
             print(f'{name} · {way}: {said[:200] or "same"}', flush=True)
         shutil.rmtree(tmp_path / str(i), ignore_errors=True)
+        if i % 10 == 9:
+            jax.clear_caches()  # each run has programs of its own
     assert not failed, '\n'.join(failed)

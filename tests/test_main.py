@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,3 +173,44 @@ def test_a_full_disk_says_so_and_keeps_what_is_there(tmp_path):
     assert done.returncode == 1
     assert 'Traceback' not in done.stderr and 'no space left for' in done.stderr
     assert run(tmp_path, '--config.save_every=0').returncode == 0
+
+
+def acted(workdir, act, seen, *flags):
+    """(exit code, what was said) of a run on which `act` is called, with its process, once `seen`() is true."""
+    said = workdir.with_name(f'{workdir.name}.err')
+    with open(said, 'w') as err:
+        process = subprocess.Popen(command(workdir, *flags), cwd=ROOT, env=environment(), stderr=err)
+    deadline = time.time() + 200
+    while not seen(said.read_text()) and process.poll() is None and time.time() < deadline:
+        time.sleep(0.005)
+    act(process)
+    return process.wait(100), said.read_text()
+
+
+def test_ctrl_c_during_the_imports_is_one_line(tmp_path):
+    began = time.time()
+    code, said = acted(
+        tmp_path / 'a', lambda process: process.send_signal(signal.SIGINT), lambda _: time.time() - began > 0.4
+    )
+    assert code == 130 and said == 'stopped; nothing was begun\n'
+
+
+def test_a_run_that_is_stopped_in_its_evaluation_goes_on_to_the_same_numbers(finished, tmp_path):
+    workdir = tmp_path / 'a'
+    shutil.copytree(finished[0], workdir)
+    for name in ('result.json', 'report.html', 'seed0/evaluation.json'):
+        (workdir / name).unlink()
+    code, said = acted(workdir, lambda process: process.send_signal(signal.SIGHUP), lambda said: 'evaluation' in said)
+    assert code == preempt.RESUME and 'the same command goes on' in said and 'Traceback' not in said
+    assert not (workdir / 'result.json').exists()
+    assert run(workdir).returncode == 0
+    same(outcome(finished[0]), outcome(workdir))
+
+
+def test_a_workdir_that_is_deleted_ends_the_run_with_an_error(finished, tmp_path):
+    workdir = tmp_path / 'a'
+    shutil.copytree(finished[0], workdir)
+    (workdir / 'seed0/evaluation.json').unlink()
+    code, said = acted(workdir, lambda process: shutil.rmtree(workdir), lambda said: 'evaluation' in said)
+    assert code == 1 and 'deleted, moved or replaced' in said and 'Traceback' not in said
+    assert not workdir.exists()
