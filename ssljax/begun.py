@@ -48,7 +48,8 @@ def meta(workdir: Path) -> dict:
 def trained(workdir: Path) -> bool:
     """Whether anything in a directory depends on the config of its run: a checkpoint, a finished stage, a result or a
     decision of tuning."""
-    kept = 'result.json', 'seed*/evaluation.json', 'seed*/*/done.json', 'seed*/*/checkpoints/[0-9]*', 'tuning/*'
+    kept = ['result.json', 'tuning/*', 'seed*/evaluation.json']
+    kept += [f'seed*/*/{name}' for name in ('done.json', 'model/[0-9]*', 'checkpoints/[0-9]*')]
     return any(True for pattern in kept for _ in workdir.glob(pattern))
 
 

@@ -156,7 +156,7 @@ def fields() -> dict:
         ),
         study=dict(  # of ssljax.study: each budget x pretraining x way x seed is a cell
             # Label budgets; (): data.labels alone.
-            labels=many((), amount('all', everything=True, listed=True), distinct=True),
+            labels=many((), amount('all', everything=True, listed=True)),
             # Pretrainings; (): this config's own.
             pretrained=entries((), '(name, ((field of pretrain, value), ...))', _is_pretraining),
             reference=text('scratch'),  # the way that the others are held against
