@@ -153,7 +153,7 @@ def claim(config, workdir: Path) -> None:
             f'{workdir} holds a run of another config ({"; ".join(changed[:8])}). '
             'Give another --workdir, or the same config to go on with it.'
         )
-    if not kept:
+    if old is None or not kept:
         files.write_json(workdir / 'config.json', new)
 
 
