@@ -175,7 +175,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
     if source.range is not None:
         meta['data']['range'] = list(source.range)
     old = begun.stored(workdir, 'data')
-    if old is not None and begun.trained(workdir):
+    if old is not None:
         meta['data'] = recorded.check(old, meta['data'], source, workdir, config.data.source)
     if old != meta['data']:
         if not quiet:

@@ -62,7 +62,7 @@ def settings():
     c.transfer.update(ways=('frozen',), batch_size=16)
     c.transfer.frozen.update(epochs=0.0, steps=4, evals=2)
     c.evaluate.update(batch_size=100, knn=5, probe=False)
-    c.update(log_every=2, save_every=-1.0)
+    c.update(log_every=2, save_every=0.0)
     return c
 
 

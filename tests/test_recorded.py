@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssljax import experiment, recorded
+from ssljax import experiment, files, recorded
 from ssljax.data import sources
 
 SPLITS = {'train': 'training', 'val': 'validation', 'test': 'test', 'unlabeled': 'unlabelled'}
@@ -98,7 +98,7 @@ def test_a_run_that_stored_its_training_images_alone_goes_on(config, root, tmp_p
     path.write_text(json.dumps({k: state.meta['data'][k] for k in ('shape', 'train')}))
     (tmp_path / 'run/data.npz').unlink()
     begin(config, root, tmp_path / 'run')
-    assert json.loads(path.read_text()) == state.meta['data']
+    assert files.read_json(path) == state.meta['data']
     path.write_text(json.dumps({'shape': [8, 8, 1], 'train': 'x' * 64}))
     with pytest.raises(ValueError, match='the training images'):
         begin(config, root, tmp_path / 'run')

@@ -145,14 +145,14 @@ def test_a_figure_that_fails_leaves_its_table(tmp_path, monkeypatch):
     assert 'This figure could not be drawn: ZeroDivisionError' in text and 'From scratch' in plain(text)
 
 
-def test_a_damaged_file_leaves_the_rest(tmp_path, capsys):
+def test_a_damaged_file_leaves_the_rest(tmp_path, capsys, caplog):
     make_run(tmp_path, seeds=1, pretrain=False)
     (tmp_path / 'seed0/figures.npz').write_bytes(b'PK\x03\x04 no archive')
     (tmp_path / 'seed0/scratch/metrics.jsonl').write_bytes(b'\xff\xfe\n')
     (tmp_path / 'tuning').mkdir()
     (tmp_path / 'tuning/decisions.json').write_text('[]')
     assert 'could not be drawn' not in page.write(tmp_path).read_text()
-    said = capsys.readouterr().err
+    said = capsys.readouterr().err + caplog.text
     assert all(name in said for name in ('figures.npz', 'metrics.jsonl', 'decisions.json'))
 
 
