@@ -15,7 +15,7 @@ def begin(workdir, now: float | None = None) -> None:
     spans = _spans(workdir)
     if _finished(workdir) and not spans:
         spans = [_finished(workdir)]
-        files.write_json(workdir / 'time.json', spans)
+        _write(workdir, spans)
     if _finished(workdir):
         return
     if spans and spans[-1][1] is None:
@@ -23,7 +23,7 @@ def begin(workdir, now: float | None = None) -> None:
     elif not spans and (workdir / 'config.json').exists():  # begun before the times were kept
         began = min(now, (workdir / 'config.json').stat().st_mtime)
         spans.append([began, began + _of_stages(workdir)])
-    files.write_json(workdir / 'time.json', [*spans, [now, None]])
+    _write(workdir, [*spans, [now, None]])
 
 
 def end(workdir, now: float | None = None) -> None:
@@ -32,7 +32,7 @@ def end(workdir, now: float | None = None) -> None:
     if spans and spans[-1][1] is None:
         spans[-1][1] = max(spans[-1][0], time.time() if now is None else now)
         with contextlib.suppress(OSError):  # it must not hide why the run stops
-            files.write_json(Path(workdir) / 'time.json', spans)
+            _write(Path(workdir), spans)
 
 
 def total(workdir, now: float | None = None) -> tuple[float, float]:
@@ -42,12 +42,16 @@ def total(workdir, now: float | None = None) -> tuple[float, float]:
     return spans[0][0], sum(max(0.0, (now if end is None else end) - begin) for begin, end in spans)
 
 
+def _write(workdir: Path, spans: list) -> None:
+    files.write_json(workdir / 'time.json', {'spans': spans})
+
+
 def _spans(workdir) -> list:
     """[[begin, end or None], ...]; [] without the file, or where it is damaged: the time is no reason to end a run."""
     try:
-        found = files.read_json(Path(workdir) / 'time.json') or []
+        found = (files.read_json(Path(workdir) / 'time.json') or {}).get('spans', [])
         return [[float(begin), None if end is None else float(end)] for begin, end in found]
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         return []
 
 

@@ -144,12 +144,12 @@ def test_variants_are_further_ways(joint, tmp_path):
 @pytest.mark.parametrize(
     'variant, message',
     [
-        (('scratch', 'scratch', ()), 'is no way'),
+        (('scratch', 'scratch', ()), 'not that of another way'),
         (('Plain', 'scratch', ()), 'small letters'),
         (('plain', 'scrach', ()), 'did you mean scratch'),
         (('plain', 'scratch', (('transfer.augmnt', ''),)), 'did you mean transfer.augment'),
         (('plain', 'scratch', (('data.labels', '5'),)), 'can change fields of transfer and semi'),
-        (('plain', 'scratch'), 'each is'),
+        (('plain', 'scratch'), 'each of the form'),
     ],
 )
 def test_a_variant_that_cannot_be_trained_is_explained(joint, variant, message):
