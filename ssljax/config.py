@@ -1,6 +1,7 @@
 """Every field that a run can have, with its default. A config file imports `base` and overrides."""
 
 import difflib
+import functools
 import json
 
 from ml_collections import ConfigDict
@@ -217,6 +218,7 @@ def _defaults(tree: dict) -> dict:
     return {k: _defaults(v) if isinstance(v, dict) else of(v).default for k, v in tree.items()}
 
 
+@functools.cache
 def definitions() -> dict:
     """{dotted name: Field} of every field of the config."""
     return _flat(fields())
