@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 from PIL import Image
+from scipy.spatial import KDTree
 
 from ssljax.data.memory import parallel
 
@@ -13,6 +14,8 @@ MOST = 20_000  # images of a split whose pixels are compared: an even sample of 
 SIDE = 16  # pixels: of smaller images only exact copies are looked for
 HEADERS = 20  # files of a class that are opened for their format and size
 SHOWN = 3
+COMPONENTS = 12  # principal components of thumbnails, by which near ones are found first
+NEIGHBOURS = 8  # in them, of each image, that are compared whole
 _ALIKE, _NEAR, _PLAIN = 0.995, 4.0, 10.0  # correlation, mean difference, and least deviation in gray levels
 
 
@@ -69,20 +72,29 @@ def _near(one, many, thumbs) -> dict:
         return {}
     (rows, small), (others, large) = thumbs[id(one)], thumbs[id(many)]
     a, b = _standard(small), _standard(large)
-    found = {}
-    for start in range(0, len(a), 500):
-        alike = a[start : start + 500] @ b.T
-        best = alike.argmax(1)
-        for i in np.flatnonzero(alike[np.arange(len(best)), best] > _ALIKE):
-            if np.abs(small[start + i] - large[best[i]]).mean() < _NEAR:
-                found[int(rows[start + i])] = int(others[best[i]])
-    return found
+    near = _nearest(a, b)
+    alike = np.einsum('nd,nkd->nk', a, b[near])
+    best = np.take_along_axis(near, alike.argmax(1)[:, None], 1)[:, 0]
+    copies = (alike.max(1) > _ALIKE) & (np.abs(small - large[best]).mean(1) < _NEAR)
+    return {int(rows[i]): int(others[best[i]]) for i in np.flatnonzero(copies)}
+
+
+def _nearest(a, b):
+    """int64 [n, k]: of each row of `a` the rows of `b` that are nearest in a few principal components. Distances are
+    never longer there, so a copy, which is near everywhere, is among them."""
+    sample = b[np.unique(np.linspace(0, len(b) - 1, min(len(b), 2_000)).astype(int))]
+    axes = np.linalg.eigh(sample.T @ sample)[1][:, -COMPONENTS:]
+    near = KDTree(b @ axes).query(
+        a @ axes, range(1, min(NEIGHBOURS, len(b)) + 1), distance_upper_bound=np.sqrt(2 - 2 * _ALIKE) + 1e-4, workers=-1
+    )[1]
+    return np.minimum(near, len(b) - 1)  # where fewer are that near, the tree's index is len(b)
 
 
 def _standard(x):
+    """Rows of mean 0 and length 1, whose products are correlations; 0 for plain ones, which match none."""
     x = x - x.mean(1, keepdims=True)
-    deviation = x.std(1, keepdims=True)
-    return np.where(deviation > _PLAIN, x / np.maximum(deviation, 1) / np.sqrt(x.shape[1]), 0)  # plain ones match none
+    length = np.sqrt(np.einsum('nd,nd->n', x, x))[:, None]
+    return np.where(length > _PLAIN * np.sqrt(x.shape[1]), x / np.maximum(length, 1), 0)
 
 
 def _thumbnails(split):
@@ -95,7 +107,8 @@ def _thumbnails(split):
     (h, w), array = split.shape[:2], held.images.array()
 
     def run(start, stop):
-        x = array[held.rows[places[start:stop]]].astype(np.float32).mean(-1)
+        images = array[held.rows[places[start:stop]]]
+        x = sum(images[..., c].astype(np.float32) for c in range(images.shape[-1])) / images.shape[-1]
         for axis, size in ((1, h), (2, w)):
             edges = np.arange(SIDE) * size // SIDE
             counts = np.diff([*edges, size]).astype(np.float32)
