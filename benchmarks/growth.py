@@ -96,7 +96,7 @@ def measure(here: Point, seconds: float) -> dict:
 def plot(rows: list[dict], path) -> None:
     """Writes the three curves as an SVG."""
     from ssljax.report.draw import COLORS, new_figure, style  # it imports matplotlib
-    from ssljax.study.figure import write_svg
+    from ssljax.studies.figure import write_svg
 
     panels = (
         ('batch', 'batch', 'images_s', 1, 'Images in a step', 'Images per second'),

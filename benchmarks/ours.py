@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks import worker
 from benchmarks.jobs import CLASSES, STRONG, Job
 from ssljax import config as configs
-from ssljax import guard, methods, platform, stages, train
+from ssljax import guard, loop, methods, platform, stages
 from ssljax.core import init_state, train_step
 from ssljax.data.split import ArrayImages, Split
 from ssljax.sharding import make_mesh, replicated
@@ -56,17 +56,17 @@ def method_of(job: Job, config):
 
 
 def begin(job: Job, config, images: Split) -> tuple:
-    """(feed, train.Program, what it carries from step to step, key) of a run that trains this step on `images`, before
+    """(feed, loop.Program, what it carries from step to step, key) of a run that trains this step on `images`, before
     the first step."""
     mesh, (method, kind) = make_mesh(), method_of(job, config)
     source = SimpleNamespace(shape=images.shape, train=images, unlabeled=None)
     run = stages.Run(config, pathlib.Path(), source, mesh, {}, {}, {kind: method}, None, True)
     feed = stages.make_feed(run, kind, (images, images.hide()) if job.labeled else images, 0)
     cfg = stages.plan(config, kind).cfg
-    program = train.make_program(method, cfg, steps=STEPS, get=feed.get, mesh=mesh)  # as stages.train_stage makes it
+    program = loop.make_program(method, cfg, steps=STEPS, get=feed.get, mesh=mesh)  # as stages.train_stage makes it
     ts, key = init_state(method, program.tx, stages.initial(run, kind, 0)), jax.random.key(1)
     step = functools.partial(train_step, method, program.tx, steps=STEPS)
-    shapes = jax.eval_shape(step, ts, train.batch_of(feed, 0), key)[1]
+    shapes = jax.eval_shape(step, ts, loop.batch_of(feed, 0), key)[1]
     sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
     totals = {'sums': sums, 'bad': jnp.asarray(guard.NEVER, jnp.int32)}
     return feed, program, jax.device_put((ts, totals), replicated(mesh)), key
@@ -85,7 +85,7 @@ class Ours:
         config.data.path = path
         feed, program, self.carry, self.key = begin(job, config, random_images(job) if images is None else images)
         ts, self.arrays, self.per_call = self.carry[0], feed.arrays, program.steps_per_call
-        self.payloads, batch = feed.payloads(0, STEPS, self.per_call), train.batch_of(feed, 0)
+        self.payloads, batch = feed.payloads(0, STEPS, self.per_call), loop.batch_of(feed, 0)
         self.parameters = {k: sum(map(jnp.size, jax.tree.leaves(v))) for k, v in ts.params.items()}
         self.flop = plain_flop(job, dtype, program.tx, ts, batch, self.key)
         began = time.perf_counter()

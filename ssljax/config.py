@@ -155,7 +155,7 @@ def fields() -> dict:
             figures=flag(True),
             best_on_test=flag(False),  # also look at test at every evaluation, as tables do that select on it
         ),
-        study=dict(  # of ssljax.study: each budget x pretraining x way x seed is a cell
+        study=dict(  # of ssljax.studies: each budget x pretraining x way x seed is a cell
             # Label budgets; (): data.labels alone.
             labels=many((), amount('all', everything=True, listed=True)),
             # Pretrainings; (): this config's own.

@@ -333,7 +333,7 @@ def given_backbone(config):
 
 
 def single_stage(run: Run, way: str, seed: int) -> dict:
-    """What train.fit is given for a way that is one stage on labelled images, of a run that pretrains nothing."""
+    """What loop.fit is given for a way that is one stage on labelled images, of a run that pretrains nothing."""
     _, images = seed_images(run, seed)
     start = ways.beginning(run, way, seed, {}, given_backbone(run.config)[0])
     return arguments(run, kind_of(way), way, seed, images['labeled'], images['val'], start)

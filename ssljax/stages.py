@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import files, guard, log, methods, optim, preempt, train
+from ssljax import files, guard, log, loop, methods, optim, preempt
 from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.data.memory import fits
@@ -93,29 +93,29 @@ def _check_size(kind: str, shapes) -> None:
         )
 
 
-def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variables, eye=None) -> train.Stage:
+def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variables, eye=None) -> loop.Stage:
     """Trains the stage `name` with the program of its kind; the images of a semi-supervised one are a pair of Splits,
     labelled and unlabelled."""
     preempt.check()
     given = arguments(run, kind, name, seed, images, val, variables)
     if not run.config.evaluate.best_on_test or kind == 'pretrain':
-        return train.fit(**given, watch=eye)
+        return loop.fit(**given, watch=eye)
     path = given['directory'] / 'metrics.jsonl'
     if given['directory'].is_dir() and (log.parse(path)[1] or not path.exists()):  # a part would give another maximum
         files.set_aside(given['directory'], f'{path.name}, which best_on_test is taken from, is damaged or missing')
-    stage = train.fit(**given, watch=_also_test(run, given['program'], eye))
+    stage = loop.fit(**given, watch=_also_test(run, given['program'], eye))
     found = [row[TEST] for row in log.read(path) if TEST in row]
     return stage._replace(record=stage.record | {'best_on_test': max(found)})
 
 
 def arguments(run: Run, kind: str, name: str, seed: int, images, val, variables) -> dict:
-    """What train.fit is given for a stage, but for `watch`; see `train_stage`."""
+    """What loop.fit is given for a stage, but for `watch`; see `train_stage`."""
     base, config, section, cfg = plan(run.config, kind)
     feed = make_feed(run, kind, images, seed)
     steps = configs.stage_steps(config, 'semi' if section == 'semi' else base, feed.n)
     program = f'{kind}, {steps} steps, {feed.path}'  # label sets of different sizes may differ in both
     if program not in run.programs:
-        run.programs[program] = train.make_program(
+        run.programs[program] = loop.make_program(
             run.methods[kind],
             cfg,
             steps=steps,
@@ -142,13 +142,13 @@ def arguments(run: Run, kind: str, name: str, seed: int, images, val, variables)
     )
 
 
-def _also_test(run: Run, program: train.Program, eye):
+def _also_test(run: Run, program: loop.Program, eye):
     """`eye` with the top-1 on the test split: no part of the choice of weights, and no fair figure."""
 
     def look(step, variables):
         params, state = split(variables)
         size = run.config.evaluate.batch_size
-        found = train.evaluate(program.evaluate, params, state, run.source.test, size, run.mesh)
+        found = loop.evaluate(program.evaluate, params, state, run.source.test, size, run.mesh)
         return (eye(step, variables) if eye else {}) | {'test_top1': found['top1']}
 
     return look

@@ -1,6 +1,6 @@
 """Several runs of one stage trained at once: one compiled step, mapped over their states by jax.vmap.
 
-For small models, whose steps leave a device idle. What a run gets is what train.fit gives it, up to the order in which
+For small models, whose steps leave a device idle. What a run gets is what loop.fit gives it, up to the order in which
 floats are summed: the same batches, keys, evaluations and choice of weights, and the same files. A group that is
 interrupted has written nothing and begins anew.
 """
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssljax import files, log, optim, preempt, train
+from ssljax import files, log, loop, optim, preempt
 from ssljax.core import TrainState, evaluated
 from ssljax.sharding import replicated
 
@@ -21,7 +21,7 @@ ROUNDS, SECONDS = 3, 0.5  # of `speedup`
 
 
 def can(run: dict) -> bool:
-    """Whether a run, the arguments of train.fit, can be trained here: it has not begun, its images are on the one
+    """Whether a run, the arguments of loop.fit, can be trained here: it has not begun, its images are on the one
     device, and the end of the stage is no matter of its metrics."""
     begun = any((run['directory'] / name).exists() for name in ('done.json', 'stopped.json', 'checkpoints'))
     simple = run['select'] == 'best' and not run['cfg'].patience and run['feed'].path == 'resident'
@@ -34,13 +34,13 @@ def alike(run: dict, other: dict) -> bool:
 
 
 def fit(runs: list[dict]) -> list[bool]:
-    """Trains one stage of several runs at once and writes, for each, what train.fit writes for a finished stage.
+    """Trains one stage of several runs at once and writes, for each, what loop.fit writes for a finished stage.
 
     Args:
-      runs: the arguments of train.fit for each, of which `can` holds; they share the program and the resident images.
+      runs: the arguments of loop.fit for each, of which `can` holds; they share the program and the resident images.
 
     Returns:
-      For each run whether it was finished. One that a guard would stop has no files: train.fit will say why.
+      For each run whether it was finished. One that a guard would stop has no files: loop.fit will say why.
 
     Raises:
       preempt.Preempted: the run was asked to stop; nothing is written.
@@ -49,9 +49,9 @@ def fit(runs: list[dict]) -> list[bool]:
     program, cfg, feed = (runs[0][k] for k in ('program', 'cfg', 'feed'))
     ts, totals, keys = start(runs)
     zero, trained = jax.tree.map(jnp.copy, totals), optim.trained_parts(cfg.optim, ts.params)
-    eval_at, log_every = train.eval_steps(program, cfg.evals), train.log_interval(program, runs[0]['log_every'])
+    eval_at, log_every = loop.eval_steps(program, cfg.evals), loop.log_interval(program, runs[0]['log_every'])
     lines, best = [[] for _ in runs], [(-math.inf, 0, None)] * len(runs)
-    timer, step, left = train.Timer(), 0, set(range(len(runs)))
+    timer, step, left = loop.Timer(), 0, set(range(len(runs)))
     for payload in payloads(runs, log_every):
         preempt.check()
         ts, totals = program.together(ts, totals, feed.arrays, payload, keys)
@@ -60,10 +60,10 @@ def fit(runs: list[dict]) -> list[bool]:
             sums, bad = jax.device_get((totals['sums'], totals['bad']))
             timer.lap(step)
             for i in sorted(left):
-                found = train.means({name: (total[i], count[i]) for name, (total, count) in sums.items()})
-                if train.diagnosis(program, step, found, int(bad[i]), trained):
+                found = loop.means({name: (total[i], count[i]) for name, (total, count) in sums.items()})
+                if loop.diagnosis(program, step, found, int(bad[i]), trained):
                     left.remove(i)
-                lines[i].append(log.line(step, train.training_row(program, runs[i]['feed'], step, found)))
+                lines[i].append(log.line(step, loop.training_row(program, runs[i]['feed'], step, found)))
             totals = jax.tree.map(jnp.copy, zero)
         if not left:
             break
@@ -73,9 +73,9 @@ def fit(runs: list[dict]) -> list[bool]:
             for i in left:
                 variables = _take((evaluated(program.method, ts), ts.state), i)
                 val, size, mesh = (runs[i][k] for k in ('val', 'eval_batch', 'mesh'))
-                metrics = train.evaluate(program.evaluate, *variables, val, size, mesh)
-                lines[i].append(log.line(step, train.evaluation_row(metrics)))
-                if (value := train.value_of(metrics)) > best[i][0]:
+                metrics = loop.evaluate(program.evaluate, *variables, val, size, mesh)
+                lines[i].append(log.line(step, loop.evaluation_row(metrics)))
+                if (value := loop.value_of(metrics)) > best[i][0]:
                     best[i] = value, step, variables
             timer.start(step)
     for i in sorted(left):
@@ -83,18 +83,18 @@ def fit(runs: list[dict]) -> list[bool]:
     return [i in left for i in range(len(runs))]
 
 
-def _finish(run: dict, count: int, lines: list, best: tuple, timer: train.Timer) -> None:
+def _finish(run: dict, count: int, lines: list, best: tuple, timer: loop.Timer) -> None:
     value, step, variables = best
     files.write_atomically(run['directory'] / 'metrics.jsonl', ''.join(lines))
     noted, program = {'val': {'top1': value}, 'together': count}, run['program']
     share = timer.seconds / count, timer.rate() * count  # of the group's time; and the pace that goes with it
-    record = train.record(program, run['feed'], program.steps, step, noted, *share)
-    train.finish(run['directory'], *variables, record, run['meta'])
+    record = loop.record(program, run['feed'], program.steps, step, noted, *share)
+    loop.finish(run['directory'], *variables, record, run['meta'])
 
 
 def start(runs: list[dict]) -> tuple:
     """(train state, totals, keys) of all runs before the first step, each leaf with a leading axis of them."""
-    begun = [train.begin(*(r[k] for k in ('program', 'variables', 'feed', 'key', 'mesh', 'select'))) for r in runs]
+    begun = [loop.begin(*(r[k] for k in ('program', 'variables', 'feed', 'key', 'mesh', 'select'))) for r in runs]
     states = [TrainState(b['progress']['step'], b['params'], b['state'], b['ema'], b['opt']) for b in begun]
     trees = [(state, b['progress']['totals'], r['key']) for state, b, r in zip(states, begun, runs)]
     return jax.device_put(_stack(*trees), replicated(runs[0]['mesh']))
@@ -131,7 +131,7 @@ def speedup(runs: list[dict]) -> float:
     program, feed, key = (runs[0][k] for k in ('program', 'feed', 'key'))
     states, totals, keys = start(runs)
     one = jax.device_put(_take((states, totals), 0), replicated(runs[0]['mesh']))
-    block = train.log_interval(program, runs[0]['log_every'])
+    block = loop.log_interval(program, runs[0]['log_every'])
 
     def alone(calls):
         items = feed.payloads(0, program.steps, program.steps_per_call)

@@ -3,7 +3,7 @@
 import functools
 
 from ssljax import config as configs
-from ssljax import evaluate, guard, methods, train
+from ssljax import evaluate, guard, loop, methods
 from ssljax.data.toy import is_plane
 from ssljax.evals import embed, gallery
 from ssljax.stages import Run, initial, kind_of, plan, train_stage
@@ -56,7 +56,7 @@ def train_ways(run: Run, seed: int, images: dict, pretrained, stopped: dict) -> 
     return trained, stopped
 
 
-def train_way(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained) -> train.Stage:
+def train_way(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained) -> loop.Stage:
     """Trains one way.
 
     Args:
@@ -84,7 +84,7 @@ def beginning(run: Run, way: str, seed: int, ways: dict, pretrained) -> dict:
     return start
 
 
-def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, start) -> train.Stage:
+def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, start) -> loop.Stage:
     """Trains a semi-supervised way; where its method has a teacher, one generation after the other."""
     method, config = run.methods[way], plan(run.config, way).config
     labeled, unlabeled, val = (images[k] for k in ('labeled', 'unlabeled', 'val'))
@@ -101,7 +101,7 @@ def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, 
     for generation in range(1, method.generations + 1):
         last = generation == method.generations
         name = way if last else f'{way}_{generation}'
-        if method.teach and not train.finished(run.workdir / f'seed{seed}' / name):
+        if method.teach and not loop.finished(run.workdir / f'seed{seed}' / name):
             shown = _taught(run, method, kind, teacher, unlabeled)
         eye = _gallery(run, way, seed) if method.sample or is_plane(run.source.shape) else None
         teacher = train_stage(run, way, name, seed, (labeled, shown), val, start, eye)
@@ -109,7 +109,7 @@ def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, 
     return teacher
 
 
-def _taught(run: Run, method, kind: str, teacher: train.Stage, unlabeled):
+def _taught(run: Run, method, kind: str, teacher: loop.Stage, unlabeled):
     """The unlabelled images that a teacher, of a kind of stage, is sure of, with the classes that it gives them."""
     size = run.config.evaluate.batch_size
     predict = evaluate.predictor(run, kind)

@@ -8,8 +8,8 @@ import pytest
 from ssljax import begun, experiment, files, label_set
 from ssljax import config as configs
 from ssljax.data import partition as partitions
-from ssljax.study import worker
-from ssljax.study.batch import _known
+from ssljax.studies import worker
+from ssljax.studies.batch import _known
 
 
 @pytest.fixture

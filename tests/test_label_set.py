@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ssljax import checkpoint, experiment, label_set
 from ssljax import config as configs
 from ssljax.data import partition as partitions
-from ssljax.study.cells import cells, digest
+from ssljax.studies.cells import cells, digest
 
 
 @pytest.fixture

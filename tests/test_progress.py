@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ssljax import experiment, log, say, train
+from ssljax import experiment, log, loop, say
 from ssljax.data import memory
 
 
@@ -23,7 +23,7 @@ class Clock:
 
 def test_the_time_left_counts_neither_compilation_nor_evaluation(monkeypatch):
     clock = Clock(monkeypatch)
-    timer = train.Timer()
+    timer = loop.Timer()
     clock.passes(100)  # compiling
     timer.lap(10)
     assert timer.left(90, 2) is None

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, experiment, guard, preempt, stages, train
+from ssljax import checkpoint, experiment, guard, loop, preempt, stages
 from ssljax import config as configs
 from ssljax.data import feed as feeds
 from ssljax.data import sources, split
@@ -90,9 +90,9 @@ def test_a_joint_way_is_evaluated_by_its_averaged_weights_and_resumes(joint, tmp
 
 def test_a_joint_way_can_start_from_the_supervised_or_the_pretrained_weights(joint, tmp_path, monkeypatch):
     first = {}
-    fit = train.fit
+    fit = loop.fit
     keep = lambda program, variables, **k: first.update({k['title']: variables}) or fit(program, variables, **k)
-    monkeypatch.setattr(train, 'fit', keep)
+    monkeypatch.setattr(loop, 'fit', keep)
     joint.semi.start = 'scratch'
     experiment.run(joint, tmp_path / 'supervised')
     done = checkpoint.load_variables(tmp_path / 'supervised/seed0/scratch/model')[0]

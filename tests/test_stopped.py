@@ -9,7 +9,7 @@ from ssljax import experiment, guard, main, result
 from ssljax import report as reports
 from ssljax.report import embed, runs
 from ssljax.report.compare import headline
-from ssljax.study import worker
+from ssljax.studies import worker
 
 NOT_FINITE = 'the loss or its gradient is not finite'
 

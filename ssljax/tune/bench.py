@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import guard, log, optim, preempt, stages, train
+from ssljax import guard, log, loop, optim, preempt, stages
 from ssljax.core import split
 from ssljax.platform import compiler_options
 from ssljax.sharding import replicated
@@ -151,14 +151,14 @@ class Bench:
             start = stages.initial(run._replace(methods={way: method}, programs={}), way, self.seed)
             self.programs[key] = method, start, *compiled(method, cfg, feed.get, run.mesh)
         method, start, step, evaluate = self.programs[key]
-        program = train.make_program(
+        program = loop.make_program(
             method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=self.per_call(config)
         )
         program = program._replace(run=functools.partial(step, arguments(cfg, program, run.mesh)), evaluate=evaluate)
         cfg.update(evals=evals, patience=0)
         if 'idle' in cfg:
             cfg.idle = 0.0  # in so few steps no unlabelled image may count yet
-        return train.fit(
+        return loop.fit(
             program,
             start,
             feed=feed,
@@ -210,7 +210,7 @@ class Bench:
         """Measures an evaluation, of a program that is compiled."""
         _, start, _, look = self.programs[self._static(way, config)]
         began = time.time()
-        train.evaluate(look, *split(start), self.val, config.evaluate.batch_size, self.run.mesh)
+        loop.evaluate(look, *split(start), self.val, config.evaluate.batch_size, self.run.mesh)
         self.look = time.time() - began
 
     def chance(self) -> float:
@@ -277,7 +277,7 @@ def run_steps(method, fields: dict, get, values: dict, ts, totals, arrays, paylo
     """train.run_steps with the learning rates, weight decay and number of steps of `arguments`."""
     cfg = SimpleNamespace(**fields | {'weight_decay': values['weight_decay']})
     tx, _ = optim.make(cfg, 1, rate=lambda step: values['rates'][step])
-    return train.run_steps(method, tx, get, values['steps'], ts, totals, arrays, payload, key)
+    return loop.run_steps(method, tx, get, values['steps'], ts, totals, arrays, payload, key)
 
 
 def arguments(cfg, program, mesh) -> dict:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ssljax import experiment
 from ssljax.report import canvas, draw, embed, literal, page, plane, plots, tuning
 from ssljax.report.canvas import matplotlib
-from ssljax.study import curve, figure
+from ssljax.studies import curve, figure
 from tests.report.test_report import make_result, make_run, plain, self_contained
 
 ROOT = Path(__file__).resolve().parents[2]

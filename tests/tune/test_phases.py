@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from ssljax import config as configs
-from ssljax import experiment, stages, train
+from ssljax import experiment, loop, stages
 from ssljax.data import augment, sources
 from ssljax.tune import batch_size, duration, plan, rate, search
 from ssljax.tune import bench as benches
@@ -45,11 +45,11 @@ def test_a_short_run_is_the_run(bench, digits, tmp_path):
         assert step._cache_size() == 1 and len(bench.programs) == 1
         del step
         cfg = config.transfer.scratch
-        program = train.make_program(
+        program = loop.make_program(
             run.methods['scratch'], cfg, steps=60, get=stages.make_feed(run, 'scratch', bench.labeled, 0).get,
             mesh=run.mesh,
         )  # fmt: skip
-        stage = train.fit(
+        stage = loop.fit(
             program, start, feed=stages.make_feed(run, 'scratch', bench.labeled, 0), val=bench.val, cfg=cfg,
             key=jax.random.key(0), mesh=run.mesh, directory=tmp_path / f'whole{config is other}', title='', meta={},
             select='best', log_every=15, save_every=1e9, eval_batch=digits.evaluate.batch_size,
@@ -78,7 +78,7 @@ def test_a_short_run_in_which_no_unlabelled_image_counts_is_no_failure(digits, t
 
 
 def test_memory_that_is_not_enough_is_stepped_back_from(bench, digits, monkeypatch):
-    fit, seen = benches.train.fit, []
+    fit, seen = benches.loop.fit, []
 
     def full(*args, feed, **kwargs):
         seen.append(feed.batch_size)

@@ -5,10 +5,10 @@ from ssljax.report.markup import grid, paragraph, section
 from ssljax.report.table import compared
 from ssljax.report.words import count_of, number, percent
 from ssljax.stats import spread
-from ssljax.study import paired
-from ssljax.study.curve import title
-from ssljax.study.savings import RESAMPLES
-from ssljax.study.sections import pivot
+from ssljax.studies import paired
+from ssljax.studies.curve import title
+from ssljax.studies.savings import RESAMPLES
+from ssljax.studies.sections import pivot
 
 
 def verdicts(study):

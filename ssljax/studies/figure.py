@@ -10,7 +10,7 @@ from ssljax.report.draw import WAY_COLORS, labelled, new_figure, saved, shorten,
 from ssljax.report.plots import draw_differences, draw_spread
 from ssljax.report.words import is_number, number
 from ssljax.stats import spread
-from ssljax.study.curve import budgets, title
+from ssljax.studies.curve import budgets, title
 
 # Colours (Okabe and Ito, Tol) for series whose way has none of its own, or has given it to another series.
 SPARE = ('#CC79A7', '#E69F00', '#332288', '#882255', '#44AA99', '#999933', '#000000', '#661100', '#7f7f7f', '#88CCEE')

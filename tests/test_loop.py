@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ssljax import config as configs
-from ssljax import experiment, preempt, train
+from ssljax import experiment, loop, preempt
 from ssljax.log import read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +43,7 @@ def test_validation_chooses_the_weights_and_patience_ends_the_stage(tiny, tmp_pa
 
 
 def test_of_equal_evaluations_the_earliest_is_chosen(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, 'evaluate', lambda *_: {'top1': 0.9, 'loss': 1.0})  # less than 0.9 in float32
+    monkeypatch.setattr(loop, 'evaluate', lambda *_: {'top1': 0.9, 'loss': 1.0})  # less than 0.9 in float32
     tiny.transfer.ways, tiny.pretrain.method = ('random_frozen',), 'none'
     state = experiment.prepare(tiny, tmp_path, experiment.sources.load(tiny.data))
     assert experiment.train_seed(state, 0).ways['random_frozen'].record['best_step'] == 2
@@ -84,8 +84,8 @@ def test_a_run_without_validation_images_is_refused(tiny, tmp_path):
 
 
 def test_evaluations_are_even_and_the_last_is_at_the_end(tiny):
-    program = train.Program(None, None, None, steps=100, steps_per_call=8, run=None, evaluate=None)
-    assert sorted(train.eval_steps(program, 4)) == [32, 56, 80, 100]
+    program = loop.Program(None, None, None, steps=100, steps_per_call=8, run=None, evaluate=None)
+    assert sorted(loop.eval_steps(program, 4)) == [32, 56, 80, 100]
 
 
 def test_summary_is_paired_by_seed():

@@ -5,7 +5,7 @@ import json
 from ssljax.report.markup import folded, grid, section, text
 from ssljax.report.setup import flatten
 from ssljax.report.words import count_of, duration, is_number, number
-from ssljax.study.curve import values_of
+from ssljax.studies.curve import values_of
 
 
 def provenance(study):

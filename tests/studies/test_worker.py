@@ -10,12 +10,12 @@ import pyarrow.parquet
 import pytest
 
 from ssljax import files
-from ssljax.study import table, worker
+from ssljax.studies import table, worker
 
 RUN = """
 import sys
 from ssljax.config import base
-from ssljax.study import worker
+from ssljax.studies import worker
 c = base()
 c.update_from_flattened_dict(eval(sys.argv[2]))
 worker.run(c, sys.argv[1])

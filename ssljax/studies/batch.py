@@ -11,7 +11,7 @@ import jax
 
 from ssljax import files, provenance, together
 from ssljax.stages import kind_of, plan
-from ssljax.study.cells import Cell, like
+from ssljax.studies.cells import Cell, like
 
 GAIN = 1.1  # times as fast, from which on cells are trained together
 
@@ -32,7 +32,7 @@ def groups(todo: list[Cell], most: int, directory: Path) -> Iterator[list[Cell]]
 
 
 def train(runs: list[dict], cells: list[Cell], directory: Path) -> list[bool]:
-    """Trains the cells at once where that is faster than one after the other; `runs` are the arguments of train.fit for
+    """Trains the cells at once where that is faster than one after the other; `runs` are the arguments of loop.fit for
     each. Returns for each whether its training is finished now.
 
     What is faster is measured once for a program and a device, and kept in the study's together.json: {program and

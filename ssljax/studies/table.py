@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet
 
 from ssljax import files, provenance, result
-from ssljax.study import sweep
+from ssljax.studies import sweep
 
 COLUMNS = {
     'study': str, 'cell': str, 'point': str, 'way': str, 'pretrain': str, 'labels': str, 'labeled': int,

@@ -4,11 +4,16 @@
 import importlib.util
 import sys
 
-from absl import app, flags
-from ml_collections import config_flags
+from ssljax import preempt
 
-from ssljax import main
-from ssljax.study import page, processes, sweep, worker
+if __name__ == '__main__':
+    preempt.early()  # before the imports, which take seconds
+
+from absl import app, flags  # noqa: E402
+from ml_collections import config_flags  # noqa: E402
+
+from ssljax import main  # noqa: E402
+from ssljax.studies import page, processes, sweep, worker  # noqa: E402
 
 _SWEEP = flags.DEFINE_string('sweep', '', 'Settings of an ablation: FIELD=VALUE,VALUE; FIELD=VALUE,VALUE.')
 _WORKERS = flags.DEFINE_integer('workers', 1, 'Processes on this machine, one device each.', lower_bound=1)

@@ -1,6 +1,6 @@
 import pytest
 
-from ssljax.study import cells
+from ssljax.studies import cells
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from ssljax.report.markup import figure, folded, grid, paragraph, section
 from ssljax.report.table import compared
 from ssljax.report.words import count_of, duration, is_number, number, percent, way_title
 from ssljax.stats import spread
-from ssljax.study import curve, paired
-from ssljax.study import figure as draw
-from ssljax.study.curve import Series, budgets, title
+from ssljax.studies import curve, paired
+from ssljax.studies import figure as draw
+from ssljax.studies.curve import Series, budgets, title
 
 BEST_ON_TEST = 'best on test (not a fair figure; for comparison with tables that select so) %'
 MOST_LINES = 12  # in one figure

@@ -10,13 +10,13 @@ from ssljax.report.draw import style
 from ssljax.report.markup import CSS, text
 from ssljax.report.page import contents
 from ssljax.report.words import count_of
-from ssljax.study import curve, sections, versus
-from ssljax.study.curve import budgets
-from ssljax.study.figure import write_svg
-from ssljax.study.headline import change, headline
-from ssljax.study.provenance import provenance
-from ssljax.study.savings import savings
-from ssljax.study.sections import Study
+from ssljax.studies import curve, sections, versus
+from ssljax.studies.curve import budgets
+from ssljax.studies.figure import write_svg
+from ssljax.studies.headline import change, headline
+from ssljax.studies.provenance import provenance
+from ssljax.studies.savings import savings
+from ssljax.studies.sections import Study
 
 
 def write(directory) -> Path:

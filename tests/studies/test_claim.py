@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 
-from ssljax.study.claim import Claims
+from ssljax.studies.claim import Claims
 
 
 def test_one_worker_at_a_time(tmp_path):
@@ -36,7 +36,7 @@ def test_of_many_that_try_at_once_one_has_it(tmp_path):
 
 def test_a_killed_process_is_followed_at_once(tmp_path):
     code = (
-        'import time; from ssljax.study.claim import Claims\n'
+        'import time; from ssljax.studies.claim import Claims\n'
         f'with Claims({str(tmp_path)!r}).hold("a") as mine: print(mine, flush=True); time.sleep(60)'
     )
     process = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True)

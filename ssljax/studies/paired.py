@@ -1,7 +1,7 @@
 """Paired comparisons of a study: every series against the reference, every point against the base."""
 
 from ssljax import stats
-from ssljax.study.curve import Series, pairs, reference
+from ssljax.studies.curve import Series, pairs, reference
 
 
 def against_reference(curves, name=stats.BASELINE) -> dict:

@@ -3,8 +3,8 @@
 from ssljax.report.compare import by_images
 from ssljax.report.words import count_of, interval, number, p_value, percent
 from ssljax.stats import BASELINE, enough, spread
-from ssljax.study import curve, paired
-from ssljax.study.curve import budgets, title
+from ssljax.studies import curve, paired
+from ssljax.studies.curve import budgets, title
 
 
 def headline(study, found) -> str:

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from ssljax.study import curve
-from ssljax.study.curve import Series
+from ssljax.studies import curve
+from ssljax.studies.curve import Series
 
 TABLE = """study,cell,point,way,pretrain,labels,labeled,per_class,classes,seed,test_top1,hash_train,hash_test,config
 a,c1,,fixmatch,,4/class,40,4.0,10,0,0.5,tr,te,f1

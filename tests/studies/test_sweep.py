@@ -1,7 +1,7 @@
 import pytest
 
 from ssljax.config import base
-from ssljax.study import sweep
+from ssljax.studies import sweep
 
 
 def test_a_grid_has_every_combination_in_order():

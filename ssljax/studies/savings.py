@@ -8,7 +8,7 @@ from sklearn.isotonic import isotonic_regression
 
 from ssljax.report.words import number
 from ssljax.stats import BASELINE, LEVEL
-from ssljax.study.curve import Series, reference
+from ssljax.studies.curve import Series, reference
 
 RESAMPLES = 2000
 FEWEST = 3  # seeds, below which a bootstrap over seeds says nothing

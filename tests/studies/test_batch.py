@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from ssljax import files, together
-from ssljax.study import batch, cells, worker
+from ssljax.studies import batch, cells, worker
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from ssljax import experiment, files, guard, preempt, protocol, provenance
 from ssljax.data import sources
 from ssljax.disk import disk_errors
 from ssljax.log import clock
-from ssljax.study import batch, sweep, table
-from ssljax.study.cells import Cell, Job, cells, like
-from ssljax.study.claim import Claims
+from ssljax.studies import batch, sweep, table
+from ssljax.studies.cells import Cell, Job, cells, like
+from ssljax.studies.claim import Claims
 
 WAIT = 2.0  # seconds between looks at what others are doing
 

@@ -3,8 +3,8 @@
 import pytest
 from scipy.stats import ttest_rel
 
-from ssljax.study import paired
-from ssljax.study.curve import Series
+from ssljax.studies import paired
+from ssljax.studies.curve import Series
 
 SCRATCH, TUNED, FIXMATCH = Series('scratch'), Series('finetune', 'rotation'), Series('fixmatch')
 BASE = [0.50, 0.52, 0.55, 0.49]

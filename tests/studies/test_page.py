@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from ssljax.study import page
+from ssljax.studies import page
 
 GAINS = {'scratch': [0, 0, 0], 'finetune': [0.10, 0.11, 0.12], 'fixmatch': [0.01, -0.01, 0.003]}
 PRETRAIN = {'finetune': 'rotation'}

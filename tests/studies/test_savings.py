@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from ssljax.study.curve import Series
-from ssljax.study.savings import Ratio, savings
+from ssljax.studies.curve import Series
+from ssljax.studies.savings import Ratio, savings
 
 SCRATCH, OTHER = Series('scratch'), Series('fixmatch')
 
