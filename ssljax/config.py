@@ -31,7 +31,6 @@ from ssljax.fields import (
     widths,
 )
 
-LATER = 'data.range', 'data.max_pixels'  # fields that runs of earlier versions lack; as them, the default
 TUNED = ('batch_size', 'rate', 'regularisation', 'options', 'duration')  # what tuning can decide
 VARIANT = "(name, way, ((field, value), ...)), for example ('plain', 'scratch', (('transfer.augment', ''),))"
 
@@ -258,24 +257,6 @@ def check(config) -> None:
     from ssljax import checks  # not at the top: it looks into methods, see `fields`
 
     checks.check(config)
-
-
-def comparable(plain: dict) -> dict:
-    """A plain dict of a config without the fields of LATER that have the default, for a comparison or a hash: runs and
-    studies that were begun before there were these go on as they were."""
-    kept = dict(plain)
-    for later in LATER:
-        part, _, field = later.rpartition('.')
-        if kept.get(part, {}).get(field) == definitions()[later].default:
-            kept[part] = {k: v for k, v in kept[part].items() if k != field}
-    return kept
-
-
-def renamed(data) -> None:
-    """Gives what `data` asks for its present name, in place: `typical` with a count per class was an oracle without the
-    name. `data`: config.data, or the plain dict of one."""
-    if data.get('choose') == 'typical' and str(data.get('labels', '')).strip().endswith('/class'):
-        data['choose'] = 'typical_oracle'
 
 
 def variant(config, name: str):

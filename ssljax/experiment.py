@@ -24,6 +24,7 @@ from ssljax import (
     provenance,
     recorded,
     result,
+    schema,
     ways,
 )
 from ssljax import config as configs
@@ -109,7 +110,7 @@ def as_begun(config, workdir: Path):
         return config  # none, or a damaged one, of which `claim` speaks
     if choose == config.data.choose == 'typical':
         config = config.copy_and_resolve_references()
-        configs.renamed(config.data)
+        schema.renamed(config.data)
     return config
 
 
@@ -136,15 +137,13 @@ def leaks_of(workdir: Path, source) -> list[str]:
 def claim(config, workdir: Path) -> None:
     """Stores the config in a new workdir, or in one in which nothing has been trained; refuses one in which another
     config has begun."""
-    new = configs.to_dict(config)
+    new = schema.to_dict(config)
     old, kept = begun.stored(workdir, 'config'), (workdir / 'config.json').exists()
     if old is not None and not kept and config.tune:
         old = None  # what the stages say has what was tuned
     if old is not None and not kept:  # a study gives its cells a checkpoint that their config does not name
         old['transfer']['checkpoint'] = new['transfer']['checkpoint']
-    if old is not None:
-        configs.renamed(old['data'])
-    changed = configs.differences(*map(configs.comparable, (old, new))) if old is not None else []
+    changed = schema.changes(old, new) if old is not None else []
     if changed and not begun.trained(workdir):
         begun.clear(workdir)
         old = None
@@ -153,7 +152,7 @@ def claim(config, workdir: Path) -> None:
             f'{workdir} holds a run of another config ({"; ".join(changed[:8])}). '
             'Give another --workdir, or the same config to go on with it.'
         )
-    if old is None or not kept:
+    if old is None or not kept or old['seeds'] != new['seeds']:
         files.write_json(workdir / 'config.json', new)
 
 
@@ -168,7 +167,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         )
     check_batches(config, source.shape, mesh)
     meta = {
-        'config': configs.to_dict(config),
+        'config': schema.to_dict(config),
         'data': recorded.summary(config, source),
         'versions': provenance.versions(),
     }

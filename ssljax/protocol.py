@@ -1,7 +1,7 @@
 """What a run did, in words: each sentence is of what the config and the records say, and no more."""
 
 from ssljax import config as configs
-from ssljax import methods, stats
+from ssljax import methods, schema, stats
 from ssljax.ways import PRETRAINED, needs_pretraining
 
 WHAT = {
@@ -58,7 +58,7 @@ def labelled(config, records, source) -> str:
 def oracle(data) -> bool:
     """Whether the labelled images were chosen by their class; `typical` was an oracle before it had the name."""
     asked = dict(choose=data.choose, labels=data.labels)
-    configs.renamed(asked)
+    schema.renamed(asked)
     return asked['choose'] == 'typical_oracle' and asked['labels'].strip().endswith('/class')
 
 

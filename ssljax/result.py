@@ -10,6 +10,7 @@ from ssljax.config import to_dict
 from ssljax.data import partition as partitions
 from ssljax.data import readable
 from ssljax.protocol import protocol
+from ssljax.schema import SCHEMA
 
 
 def sets(partition, source) -> dict:
@@ -40,6 +41,7 @@ def assemble(config, source, seeds: list[dict], began: float, seconds: float | N
     counts = _counts(seeds[0], source)
     hashes = {name: split.digest() for name, split in recorded.splits_of(source).items()}
     outcome = {
+        'schema': SCHEMA,
         'name': config.name,
         'command': provenance.command(),
         'config': to_dict(config),

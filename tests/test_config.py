@@ -55,11 +55,3 @@ def test_differences_name_the_field():
     b['pretrain']['optim']['lr'] = 1.0
     assert configs.differences(a, b) == ['pretrain.optim.lr: 0.05 -> 1.0']
     assert configs.differences(a, json.loads(json.dumps(a))) == []
-
-
-def test_a_config_from_before_a_field_is_the_same_with_its_default():
-    new = configs.to_dict(configs.base())
-    old = new | {'data': {k: v for k, v in new['data'].items() if f'data.{k}' not in configs.LATER}}
-    assert old != new and configs.comparable(old) == configs.comparable(new)
-    other = new | {'data': new['data'] | {'range': 'full'}}
-    assert configs.differences(configs.comparable(old), configs.comparable(other)) == ["data.range: None -> 'full'"]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, experiment, files, paths
+from ssljax import checkpoint, experiment, files, paths, schema
 from ssljax import config as configs
 from ssljax.data import pick, sources
 
@@ -54,7 +54,7 @@ def test_a_run_that_has_trained_nothing_takes_another_config(config, tmp_path):
     for field, value in (('data.channels', 1), ('pretrain.optim.lr', 0.3), ('seeds', (4, 5)), ('backbone.name', 'mlp')):
         config.update_from_flattened_dict({field: value})
         experiment.claim(config, tmp_path)
-        assert files.read_json(tmp_path / 'config.json') == configs.to_dict(config)
+        assert files.read_json(tmp_path / 'config.json') == schema.to_dict(config)
         assert not (tmp_path / 'seed0/partition.npz').exists() and not (tmp_path / 'data.json').exists()
     (tmp_path / 'seed0/pretrain/checkpoints/5').mkdir(parents=True)
     config.pretrain.optim.lr = 0.2

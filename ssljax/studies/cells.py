@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import NamedTuple
 
-from ssljax import checks, methods, ways
+from ssljax import checks, methods, schema, ways
 from ssljax import config as configs
 
 PRETRAINED = 'pretrained'  # the folder of the pretrainings
@@ -134,7 +134,7 @@ def _pretraining(c, seed) -> Job:
 
 def digest(config) -> str:
     """16 hex digits of the SHA-256 of a config; where data and compiled steps are kept does not enter."""
-    plain = configs.comparable(configs.to_dict(config))
+    plain = schema.hashed(config)
     if plain['data']['choose'] == 'typical_oracle':
         plain['data']['choose'] = 'typical'  # its name where a study was begun earlier
     for field in ('data_dir', 'manual_dir', 'path', 'cache'):
@@ -148,7 +148,7 @@ def digest(config) -> str:
 def like(config) -> str:
     """16 hex digits, the same for cells of the same programs: they differ in the seed, the label set and the backbone
     that they start from."""
-    plain = configs.comparable(configs.to_dict(config))
+    plain = schema.hashed(config)
     for field in ('seeds', 'name'):
         plain.pop(field)
     for field in ('labels', 'pool', 'choose', 'features', 'cache'):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssljax import config as configs
-from ssljax import experiment, files, guard, preempt, protocol, provenance
+from ssljax import experiment, files, guard, preempt, protocol, provenance, schema
 from ssljax.data import sources
 from ssljax.disk import disk_errors
 from ssljax.log import clock
@@ -237,6 +237,7 @@ def _compute(cell: Cell, job: Job, place: Place, seconds: float = 0.0) -> None:
 def _describe(config, directory: Path, planned: list[Cell]) -> None:
     """study.json: what the page says beside the table."""
     about = {
+        'schema': schema.SCHEMA,
         'name': config.name,
         'command': provenance.command(),
         'config': configs.to_dict(config),

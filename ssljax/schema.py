@@ -1,0 +1,147 @@
+"""What makes two configs the same run, and how the configs of earlier versions are read.
+
+A run keeps its identity when the code grows. Only the sections that it uses are compared. A field that its version did
+not have counts as its default, and an id of a study's cell does not change with it. What is renamed or means something
+else is brought to its present form by `upgrade`.
+"""
+
+import functools
+import json
+import re
+from pathlib import Path
+
+from ssljax import config as configs
+
+SCHEMA = 2  # of what is written to disk; to be raised with an entry in MIGRATIONS
+# Fields on which no number of a run depends. Its seeds may become more (see `changes`).
+FREE = 'published', 'save_every', 'data.data_dir', 'data.manual_dir', 'data.cache', 'study.', 'seeds'
+STAGE_PARTS = ('optim',)  # parts of pretrain and semi that are no method's options
+
+
+def to_dict(config) -> dict:
+    """`config.to_dict` with the schema's number, as it is written to disk."""
+    return configs.to_dict(config) | {'schema': SCHEMA}
+
+
+def upgrade(plain: dict) -> dict:
+    """A config as it was written to disk, of any version, as this version has it: every field of today's, and those of
+    the old one that have no place today."""
+    plain = json.loads(json.dumps(plain))
+    for number in range(plain.pop('schema', 1), SCHEMA):
+        MIGRATIONS[number](plain)
+    return _tree(_defaults() | _flat(plain))
+
+
+def _typical(plain: dict) -> None:
+    renamed(plain.get('data', {}))
+
+
+MIGRATIONS = {1: _typical}  # {number: function that brings a plain config of that schema to the next, in place}
+
+
+def renamed(data) -> None:
+    """Gives what `data` asks for its present name, in place: `typical` with a count per class was an oracle without the
+    name. `data`: config.data, or the plain dict of one."""
+    if data.get('choose') == 'typical' and str(data.get('labels', '')).strip().endswith('/class'):
+        data['choose'] = 'typical_oracle'
+
+
+def restored(plain: dict):
+    """The ConfigDict of a config as it was written to disk, of any version; fields that are gone are left out."""
+    config = configs.base()
+    known = configs.definitions()
+    config.update_from_flattened_dict({k: _tuples(v) for k, v in _flat(upgrade(plain)).items() if k in known})
+    return config
+
+
+def changes(old: dict, new: dict) -> list[str]:
+    """Lines 'field: old -> new' for what differs between two runs in the fields that either depends on; [] where the
+    second goes on with the first.
+
+    Args:
+      old: a plain config as it was written to disk, of any version.
+      new: `to_dict` of one of today's. Its seeds are those of the old one, and perhaps more.
+    """
+    old, new = upgrade(old), upgrade(new)
+    lines = configs.differences(*(_tree(_used(plain)) for plain in (old, new)))
+    if not set(old['seeds']) <= set(new['seeds']):
+        lines.append(f'seeds: {old["seeds"]!r} -> {new["seeds"]!r}, without some that it has')
+    return lines
+
+
+def sections(plain: dict) -> dict:
+    """A plain config without the parts that its run does not use."""
+    return _tree(_used(plain))
+
+
+def hashed(config) -> dict:
+    """The plain dict that stands for a config in a hash: as the first version had it. Later fields enter where they
+    are not at their default; unused ones have the default of then, however it has changed since."""
+    flat, defaults, first = _flat(configs.to_dict(config)), _defaults(), _first()
+    used, out = _used(configs.to_dict(config)), dict(first)
+    for name, value in flat.items():
+        default = defaults.get(name, {})
+        if value != default or name in first and name in used:
+            out[name] = value
+    return _tree(out)
+
+
+@functools.cache
+def _first() -> dict:
+    """{dotted name: default} of the fields of the first version."""
+    return json.loads((Path(__file__).with_name('schema1.json')).read_text())
+
+
+def _defaults() -> dict:
+    return _flat(configs.to_dict(configs.base()))
+
+
+def _used(plain: dict) -> dict:
+    """{dotted name: value} of the fields that the run of a plain config depends on."""
+    left_out = tuple(f'{part.rstrip(".")}.' for part in (*FREE, *_unused(plain)))
+    return {k: v for k, v in _flat(plain).items() if not f'{k}.'.startswith(left_out)}
+
+
+def _unused(plain: dict) -> list[str]:
+    """What the names of fields begin with that the run of a plain config does not use."""
+    ways = {name: way for name, way, _ in plain['variants']}
+    trained = {ways.get(way, way) for way in plain['transfer']['ways']}
+    unused = [] if plain['tune'] else ['tuning']
+    for section, wanted in (('semi', trained & _methods(plain['semi'])), ('pretrain', _pretext(plain))):
+        unused += [f'{section}.{name}' for name in _methods(plain[section]) - wanted] if wanted else [section]
+    return unused
+
+
+def _methods(section: dict) -> set:
+    """The methods that have a part of their own in `pretrain` or `semi`."""
+    return {name for name, value in section.items() if isinstance(value, dict)} - {*STAGE_PARTS}
+
+
+def _pretext(plain: dict) -> set:
+    """The pretext tasks that a run trains itself."""
+    if plain['transfer']['checkpoint']:
+        return set()
+    return _methods(plain['pretrain']) & set(re.findall(r'[a-z_]\w*', plain['pretrain']['method']))
+
+
+def _flat(tree: dict, prefix='') -> dict:
+    """{dotted name: value}; an empty part is a value."""
+    out = {}
+    for key, value in tree.items():
+        out |= _flat(value, f'{prefix}{key}.') if isinstance(value, dict) and value else {f'{prefix}{key}': value}
+    return out
+
+
+def _tree(flat: dict) -> dict:
+    tree = {}
+    for name, value in flat.items():
+        *parts, last = name.split('.')
+        node = tree
+        for part in parts:
+            node = node.setdefault(part, {})
+        node.setdefault(last, {} if value == {} else value)
+    return tree
+
+
+def _tuples(value):
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
