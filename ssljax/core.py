@@ -19,6 +19,7 @@ class Method(NamedTuple):
     ema_decay: (progress, step) -> tau of the averaged copy of the parameters, or None: no copy is kept
     averaged:  that copy is what is evaluated, chosen and kept, not the parameters themselves
     predict:   (params, state, images) -> class logits [B, K], of a method that classifies; deterministic
+    features:  (params, state, images) -> [B, D] float32 that the classifier's head is on, pooled; deterministic
     embed:     (params, state, images) -> [B, D] float32 that the loss compares, watched for collapse; deterministic
     show:      (params, state, images) -> {column: [B, h, w, C] float32 in [0, 1]}, pictures of the task for the report
     sample:    (params, state) -> [N, H, W, C] float32 in [0, 1], from the same noise at each call; deterministic
@@ -45,6 +46,7 @@ class Method(NamedTuple):
     ema_decay: Callable | None = None
     averaged: bool = False
     predict: Callable | None = None
+    features: Callable | None = None
     embed: Callable | None = None
     show: Callable | None = None
     sample: Callable | None = None

@@ -170,6 +170,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         'config': schema.to_dict(config),
         'data': recorded.summary(config, source),
         'versions': provenance.versions(),
+        'classes': list(source.classes),
     }
     if source.range is not None:
         meta['data']['range'] = list(source.range)
@@ -186,7 +187,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         check_layers(config)
         known['pretrain'] = methods.pretext(config, source.shape)
     for kind in ('scratch', *(kind_of(way) for way in config.transfer.ways)):
-        known[kind] = classifier(config, source, kind)
+        known[kind] = classifier(config, source.shape, len(source.classes), kind)
     return Run(config, workdir, source, mesh, meta, {}, known, label_set.representative(config, source, mesh), quiet)
 
 

@@ -34,8 +34,7 @@ def command(work) -> int:
     if config is None:
         print('error: give a recipe, for example --config=configs/quickstart.py', file=sys.stderr)
         return 2
-    platform.tune_cpu()
-    platform.keep_compiled()
+    platform.enter()
     preempt.install()
     if 'JAX_COORDINATOR_ADDRESS' in os.environ:
         jax.distributed.initialize()

@@ -77,6 +77,13 @@ def tune_cpu() -> bool:
     return all([libc.mallopt(name, value) for name, value in settings])
 
 
+@functools.cache
+def enter() -> None:
+    """What every way into this package does first, once a process: `tune_cpu` and `keep_compiled`."""
+    tune_cpu()
+    keep_compiled()
+
+
 def keep_compiled() -> None:
     """Keeps compiled programs on disk, so that a run that goes on, or the next one, does not compile them again.
 

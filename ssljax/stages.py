@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import files, guard, log, loop, methods, optim, preempt
+from ssljax import files, guard, log, loop, methods, model_json, optim, preempt
 from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.data.memory import fits
@@ -62,12 +62,12 @@ def kind_of(way: str) -> str:
     return KINDS.get(way, way)
 
 
-def classifier(config, source, kind: str):
-    """The Method of a kind of stage that trains a classifier."""
+def classifier(config, shape, classes: int, kind: str):
+    """The Method of a kind of stage that trains a classifier of images of `shape` (H, W, C)."""
     base, config, _, cfg = plan(config, kind)
     if base in methods.SEMI:
-        return methods.semi(base, config, source.shape, len(source.classes))
-    return supervised.make(config, len(source.classes), frozen=base == 'frozen', smoothing=cfg.label_smoothing)
+        return methods.semi(base, config, shape, classes)
+    return supervised.make(config, classes, frozen=base == 'frozen', smoothing=cfg.label_smoothing)
 
 
 def initial(run: Run, kind: str, seed: int, init=None) -> dict:
@@ -98,8 +98,16 @@ def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variable
     labelled and unlabelled."""
     preempt.check()
     given = arguments(run, kind, name, seed, images, val, variables)
-    if not run.config.evaluate.best_on_test or kind == 'pretrain':
-        return loop.fit(**given, watch=eye)
+    if run.config.evaluate.best_on_test and kind != 'pretrain':
+        stage = _fit_and_test(run, given, eye)
+    else:
+        stage = loop.fit(**given, watch=eye)
+    model_json.write(given['directory'], given['meta'], stage.record)
+    return stage
+
+
+def _fit_and_test(run: Run, given: dict, eye) -> loop.Stage:
+    """`loop.fit` with the best top-1 on test in the record."""
     path = given['directory'] / 'metrics.jsonl'
     if given['directory'].is_dir() and (log.parse(path)[1] or not path.exists()):  # a part would give another maximum
         files.set_aside(given['directory'], f'{path.name}, which best_on_test is taken from, is damaged or missing')
@@ -134,7 +142,7 @@ def arguments(run: Run, kind: str, name: str, seed: int, images, val, variables)
         mesh=run.mesh,
         directory=run.workdir / f'seed{seed}' / name,
         title='' if run.quiet else f'seed {seed} · {name}',
-        meta=run.meta | {'stage': name, 'seed': seed},
+        meta=run.meta | {'stage': name, 'seed': seed, 'method': base},
         select='last' if base == 'pretrain' else 'best',
         log_every=config.log_every,
         save_every=config.save_every,

@@ -121,6 +121,7 @@ def make(
         loss=classifier_turn,
         evaluate=evaluate,
         predict=lambda params, state, images: logits(params, state, images)[:, :classes],
+        features=network.features(net),
         sample=sampler(make_images, noise, shape),
         turns=((('backbone', 'head'), classifier_turn), (('generator',), generator_turn)),
     )

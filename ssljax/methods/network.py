@@ -10,7 +10,7 @@ from ssljax import models
 from ssljax.core import split
 from ssljax.data import augment
 from ssljax.losses import cross_entropy, top_k
-from ssljax.models.heads import Head
+from ssljax.models.heads import Head, pool_features
 
 
 class Network(NamedTuple):
@@ -126,7 +126,7 @@ def means(rows: dict, mask=None) -> dict:
 
 
 def evaluation(net: Network) -> dict:
-    """The `evaluate` and `predict` of the Method of a classifier."""
+    """The `evaluate`, `predict` and `features` of the Method of a classifier."""
 
     def predict(params, state, images):
         return apply(net, params, state, to_input(images), train=False)[0]['head']
@@ -136,7 +136,17 @@ def evaluation(net: Network) -> dict:
         mask = batch['mask'] * (batch['label'] >= 0)
         return classification_metrics(logits, labels, cross_entropy(logits, labels), mask)
 
-    return {'evaluate': evaluate, 'predict': predict}
+    return {'evaluate': evaluate, 'predict': predict, 'features': features(net)}
+
+
+def features(net: Network):
+    """The `features` of the Method of a classifier."""
+    pool = net.heads[0][1].pool
+
+    def found(params, state, images):
+        return pool_features(layers(net, {'params': params, **state}, images)[net.layer], pool).astype(jnp.float32)
+
+    return found
 
 
 def classification_metrics(logits, labels, losses, mask=None) -> dict:

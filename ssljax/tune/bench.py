@@ -147,7 +147,7 @@ class Bench:
         self.clock.clear()
         key, cfg = self._static(way, config), stage(config, way)
         if key not in self.programs:
-            method = stages.classifier(config, run.source, way)
+            method = stages.classifier(config, run.source.shape, len(run.source.classes), way)
             start = stages.initial(run._replace(methods={way: method}, programs={}), way, self.seed)
             self.programs[key] = method, start, *compiled(method, cfg, feed.get, run.mesh)
         method, start, step, evaluate = self.programs[key]

@@ -1,0 +1,284 @@
+"""A trained model: its weights with what is needed to use them, without the data or the recipe of its run."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ssljax import checkpoint, files, model_json, paths, platform, schema, stages
+from ssljax.config import nearest
+from ssljax.core import split
+from ssljax.data import decode, depth
+from ssljax.data.memory import parallel
+from ssljax.evals import embed
+from ssljax.methods import network
+from ssljax.models.heads import pool_features
+from ssljax.transfer import held_layers
+
+BATCH = 256  # images that are predicted at once
+
+
+class Model:
+    """A trained classifier, or a backbone that was pretrained without labels.
+
+    Attributes:
+      classes: names of the classes, in the order of the probabilities; () of a backbone without a classifier.
+      shape: (H, W, C) of the images.
+      way: how it was trained, such as 'finetune', 'scratch' or 'fixmatch'; 'pretrain' of a bare backbone.
+      metrics: {'val': {'top1', ...}, 'test': {...}}, fractions; 'test' where the run has evaluated it.
+      info: the content of its model.json.
+      chosen: why `load` took this one of a run.
+    """
+
+    def __init__(self, variables: dict, info: dict, chosen: str = ''):
+        self._variables, self.info, self.chosen = variables, info, chosen or info['chosen']
+        self.classes, self.shape = tuple(info['classes']), tuple(info['input']['shape'])
+        self.way, self.metrics = info['way'], info['metrics']
+        self._config = schema.restored({'schema': info['schema']} | info['config'])
+        self._on_device, self._compiled = None, {}
+
+    def __repr__(self):
+        top1 = {k: f'{100 * v["top1"]:.2f}%' for k, v in self.metrics.items() if 'top1' in v}
+        said = ', '.join(f'{k} {v}' for k, v in top1.items())
+        shape = 'x'.join(map(str, self.shape))
+        return f'<Model {self.way} on {self.info["backbone"]}, {len(self.classes)} classes, images {shape}; {said}>'
+
+    def predict(self, images, batch_size: int = BATCH) -> np.ndarray:
+        """Class probabilities.
+
+        Args:
+          images: paths of image files, one or several; or uint8 arrays [N, H, W, C], or [N, H, W] of one channel, or a
+            list of [h, w, c] of any sizes. Files, and arrays of other sizes, are cropped and resized as in training.
+          batch_size: images that are decoded and predicted at once.
+
+        Returns:
+          float32 [N, K]; the order of the columns is that of `classes`.
+
+        Raises:
+          ValueError: the model has no classifier, or an image cannot be used; the message names it.
+          OSError: a file cannot be read.
+        """
+        if not self.classes:
+            raise ValueError(
+                f'this model ({self.way}) is a backbone without a classifier: it has no classes to predict. Use '
+                'embed(), or load one of the ways that were trained on labels.'
+            )
+        return self._apply('predict', images, batch_size)
+
+    def embed(self, images, batch_size: int = BATCH) -> np.ndarray:
+        """Features of the layer that the head is on, or of the last layer of a bare backbone, pooled: float32 [N, D].
+
+        Arguments and errors as for `predict`.
+        """
+        return self._apply('embed', images, batch_size)
+
+    def save(self, directory) -> Path:
+        """Writes the model alone to a directory that `load` opens, here or on another machine; returns its path.
+
+        Raises:
+          FileExistsError: something is in its place.
+          OSError: it cannot be written.
+        """
+        directory = Path(paths.expand(directory))
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise FileExistsError(errno.EEXIST, f'{directory} exists already: give a new directory for the model')
+        temporary = directory.with_name(f'.{directory.name}.{os.getpid()}')
+        try:
+            params, state = split(self._variables)
+            manager = checkpoint.open_manager(temporary / 'model')
+            checkpoint.save(manager, 0, {'params': params, 'state': state}, {'model': self.info})
+            manager.close()
+            files.write_json(temporary / model_json.NAME, self.info | {'chosen': self.chosen})
+            if directory.exists():
+                directory.rmdir()
+            os.replace(temporary, directory)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return directory
+
+    def _apply(self, what: str, images, batch_size: int) -> np.ndarray:
+        if batch_size < 1:
+            raise ValueError(f'batch_size is {batch_size}; it must be 1 or more.')
+        if self._on_device is None:
+            self._on_device = jax.device_put(self._variables)
+        if what not in self._compiled:
+            self._compiled[what] = embed.compiled(getattr(self, f'_{what}_function')())
+        out = []
+        for batch in self.read(images, batch_size):
+            full = batch_size if len(batch) == batch_size else min(batch_size, 1 << (len(batch) - 1).bit_length())
+            padded = np.resize(batch, (full, *batch.shape[1:]))  # few sizes, so that few programs are compiled
+            out.append(jax.device_get(self._compiled[what](self._on_device, padded))[: len(batch)])
+        return np.concatenate(out)
+
+    def _predict_function(self):
+        predict = self._method().predict
+        return lambda variables, x: jax.nn.softmax(predict(*split(variables), x).astype('float32'))
+
+    def _embed_function(self):
+        if self.classes:
+            features = self._method().features
+            return lambda variables, x: features(*split(variables), x)
+        backbone = held_layers(self._config.backbone, self.shape, self._variables['params']['backbone'])
+        names, cfg = [name for name, _ in backbone.layers], self._config.transfer
+        layer = cfg.layer if cfg.layer in names else names[-1]
+
+        def features(variables, images):
+            found = network.layers(network.Network(backbone, ''), variables, images)
+            return pool_features(found[layer], cfg.pool).astype('float32')
+
+        return features
+
+    def _method(self):
+        return stages.classifier(self._config, self.shape, len(self.classes), self.info['method'])
+
+    def read(self, images, batch_size: int = BATCH) -> Iterator[np.ndarray]:
+        """The images as the network gets them, uint8 [n, H, W, C], n at most `batch_size`; as for `predict`."""
+        items = [images] if isinstance(images, (str, os.PathLike)) else images
+        if not len(items):
+            raise ValueError('There are no images: give at least one.')
+        if isinstance(items, np.ndarray) and items.dtype.kind not in 'OUS':
+            items = self._array(items)
+        for start in range(0, len(items), batch_size):
+            part = items[start : start + batch_size]
+            if isinstance(part, np.ndarray) and part.dtype == np.uint8 and part.shape[1:] == self.shape:
+                yield part
+                continue
+            out = np.empty((len(part), *self.shape), np.uint8)
+
+            def run(first, last, part=part, out=out, start=start):
+                for i in range(first, last):
+                    out[i] = self._one(part[i], start + i)
+
+            parallel(run, len(part), 16)
+            yield out
+
+    def _array(self, images: np.ndarray) -> np.ndarray:
+        """A batch of one array, uint8 [N, h, w, c]."""
+        if images.ndim == 3 and self.shape[2] == 1:
+            images = images[..., None]
+        if images.ndim != 4:
+            raise ValueError(
+                f'the images are an array of shape {images.shape}: it must be [N, H, W, C], or [N, H, W] of one '
+                'channel. Give a single image as images[None].'
+            )
+        return self._bytes(images, 'the array')
+
+    def _one(self, item, number: int) -> np.ndarray:
+        """One image, a path or an array, as uint8 of the model's shape."""
+        wanted = self.shape
+        square = wanted[0] if wanted[0] == wanted[1] else 0
+        if isinstance(item, (str, os.PathLike)):
+            name, span = repr(os.fspath(item)), self.info['input']['range']
+            span = tuple(span) if isinstance(span, list) else span
+            data = Path(paths.expand(item)).read_bytes()
+            try:
+                image = decode.decode(data, square, wanted[2], span, self._config.data.max_pixels)
+            except Exception as error:  # Pillow raises almost anything on a damaged file
+                if isinstance(error, MemoryError):
+                    raise
+                raise ValueError(f'the image {name} cannot be read: {error}') from error
+        else:
+            name, image = f'image {number}', np.asarray(item)
+            image = image[..., None] if image.ndim == 2 else image
+            if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or not image.size:
+                raise ValueError(f'{name} is an array of shape {image.shape}: it must be [H, W] or [H, W, 1, 3 or 4].')
+            image = decode.fit(np.ascontiguousarray(self._bytes(image, name)), square, wanted[2])
+        if image.shape != wanted:
+            shown = ['x'.join(map(str, s[:2])) for s in (image.shape, wanted)]
+            raise ValueError(f'{name} is {shown[0]} pixels; this model takes {shown[1]}: resize it.')
+        return image
+
+    def _bytes(self, image: np.ndarray, name: str) -> np.ndarray:
+        """uint8 of an array; values of more than 8 bits by the range of the training images."""
+        span = self.info['input']['range']
+        if image.dtype == np.uint8:
+            return image
+        if isinstance(span, list) and image.dtype.kind in 'uif':
+            return depth.to_bytes(image, *span)
+        raise ValueError(f'{name} has values of type {image.dtype}; this model takes uint8, 0 to 255.')
+
+
+def load(path, way: str = '', seed: int | None = None) -> Model:
+    """The trained model of a run, of one of its stages, or of a directory that `Model.save` wrote.
+
+    Of a run it is the classifier with the highest top-1 on validation, of all ways and seeds: the test split has no
+    part in the choice. A run that trained no classifier has its pretrained backbone.
+
+    Args:
+      path: a directory.
+      way: take this way of a run, 'pretrain' for the pretrained backbone.
+      seed: take this seed of a run.
+
+    Raises:
+      FileNotFoundError: there is no trained model; the message says what is there.
+      ValueError: no such way or seed, or a file is damaged.
+    """
+    platform.enter()
+    path = Path(paths.expand(path))
+    if (path / 'model').is_dir() or (path / model_json.NAME).is_file():
+        if way or seed is not None:
+            raise ValueError(f'{path} holds one model: way and seed choose among those of a run.')
+        return _open(path, '')
+    found = _stages(path)
+    if not found:
+        checkpoint.load_variables(path)  # says what is there instead
+        raise FileNotFoundError(errno.ENOENT, f'{path} holds no finished stage of a run')
+    return _open(*_choose(path, found, way, seed))
+
+
+def _stages(path: Path) -> dict:
+    """{(seed, way): (directory, validation top-1, None of a pretraining)} of the finished stages of a run, in order."""
+    config, found = files.read_json(path / 'config.json') or {}, {}
+    ways = [*config.get('transfer', {}).get('ways', ()), 'pretrain']
+    for folder in sorted(path.glob('seed*'), key=lambda p: (len(p.name), p.name)):
+        for way in ways:
+            directory = folder / way
+            record = files.read_json(directory / 'done.json', {'val': dict})
+            if record and (directory / 'model').is_dir() and folder.name[4:].isdigit():
+                top1 = None if way == 'pretrain' else record['val'].get('top1')
+                found[int(folder.name[4:]), way] = directory, top1
+    return found
+
+
+def _choose(path: Path, found: dict, way: str, seed: int | None) -> tuple[Path, str]:
+    """(directory of the stage, why it was chosen)."""
+    ways, seeds = list(dict.fromkeys(w for _, w in found)), list(dict.fromkeys(s for s, _ in found))
+    if way and way not in ways:
+        has = ', '.join(ways)
+        raise ValueError(f'{path} has no trained model of the way {way!r}{nearest(way, ways)} (it has {has}).')
+    if seed is not None and seed not in seeds:
+        raise ValueError(f'{path} has no seed {seed} (it has {", ".join(map(str, seeds))}).')
+    asked = [way] if way else [w for w in ways if w != 'pretrain'] or ways
+    wanted = {(s, w): v for (s, w), v in found.items() if w in asked and seed in (None, s)}
+    if not wanted:
+        raise ValueError(f'{path} has no trained model of the way {way!r} with seed {seed}.')
+    best = max(wanted, key=lambda k: -1 if wanted[k][1] is None else wanted[k][1])
+    directory, top1 = wanted[best]
+    if top1 is None:
+        return directory, f'the pretrained backbone of seed {best[0]}'
+    of = f'of {len(wanted)} trained classifiers' if len(wanted) > 1 else 'the only one asked for'
+    return directory, f'the highest top-1 on validation, {100 * top1:.2f}%, {of}'
+
+
+def _open(directory: Path, chosen: str) -> Model:
+    """The model of a stage's directory, or of one that `Model.save` wrote."""
+    variables, meta = checkpoint.load_variables(directory)
+    info = model_json.read(directory)
+    run = directory.parent.parent
+    if info is None and 'model' in meta:
+        raise FileNotFoundError(errno.ENOENT, f'{directory / model_json.NAME} is missing: save the model again')
+    if info is None:  # of an earlier version
+        record = files.read_json(directory / 'done.json', {'val': dict, 'steps': int, 'best_step': int})
+        if record is None:
+            raise FileNotFoundError(errno.ENOENT, f'{directory} is not finished: run its command again')
+        info = model_json.describe(meta, record, files.read_json(run / 'result.json', {'data': dict}))
+    if 'test' not in info['metrics']:
+        evaluation = files.read_json(directory.parent / 'evaluation.json', {'ways': dict}) or {'ways': {}}
+        test = evaluation['ways'].get(info['way'], {}).get('test')
+        if test:
+            info = info | {'metrics': info['metrics'] | {'test': test}}
+    return Model(variables, info, chosen)

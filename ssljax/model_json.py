@@ -1,0 +1,116 @@
+"""model.json: what a trained model is, beside its weights. With both it can be used where neither the data nor the
+recipe of its run is."""
+
+import re
+from pathlib import Path
+
+from ssljax import files, schema
+from ssljax.methods import SEMI
+
+NAME = 'model.json'
+KEYS = {'schema': int, 'input': dict, 'method': str, 'config': dict, 'metrics': dict}
+RESIZED = 'the shorter side is resized to {size} pixels, bilinear with antialiasing, and the centre square is kept'
+
+
+def write(directory, meta: dict, record: dict) -> None:
+    """Writes the model.json of a finished stage, where there is none.
+
+    Args:
+      directory: the stage's.
+      meta, record: of its checkpoint and its done.json.
+    """
+    path = Path(directory) / NAME
+    if not path.exists():
+        files.write_json(path, describe(meta, record))
+
+
+def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
+    """The content of model.json.
+
+    Args:
+      meta: of the stage's checkpoint, of any version.
+      record: the stage's done.json.
+      result: the run's result.json, for what checkpoints of earlier versions lack.
+
+    Returns:
+      'classes' (names in the order of the outputs; [] of a backbone without a classifier); 'input': 'shape' [H, W, C],
+      and in words what is done to an image file; 'way', 'method', 'backbone', 'head', 'seed'; 'metrics'; 'config': the
+      sections that rebuild the network; 'data': hashes of what it was trained on; 'versions'.
+
+    Raises:
+      ValueError: the names of the classes are in neither.
+    """
+    plain = schema.upgrade(meta['config'])
+    way, base = meta['stage'], meta.get('method')
+    variants = {name: (of, changes) for name, of, changes in plain['variants']}
+    if way in variants and base != 'pretrain':
+        for field, value in variants[way][1]:
+            *parts, last = field.split('.')
+            node = plain
+            for part in parts:
+                node = node[part]
+            node[last] = value
+    base = base or _base(way, variants)
+    used = schema.sections(plain)
+    section = 'pretrain' if base == 'pretrain' else 'semi' if base in SEMI else 'transfer'
+    kept = {name: used[name] for name in dict.fromkeys(('backbone', 'transfer', section))}
+    kept |= {'data': {k: plain['data'][k] for k in ('image_size', 'max_pixels')}}
+    data = meta['data']
+    classes = [] if base == 'pretrain' else _classes(meta, result)
+    size = plain['data']['image_size']
+    return {
+        'schema': schema.SCHEMA,
+        'classes': classes,
+        'input': {
+            'shape': data['shape'],
+            'range': data.get('range'),
+            'resize': RESIZED.format(size=size) if size else 'none: images are as stored',
+            'normalize': 'value / 127.5 - 1, of 0 to 255',
+        },
+        'way': way,
+        'method': base,
+        'backbone': plain['backbone']['name'],
+        'head': None if base == 'pretrain' else {k: plain['transfer'][k] for k in ('layer', 'hidden', 'pool')},
+        'seed': meta['seed'],
+        'chosen': f'the weights of step {record["best_step"]:,} of {record["steps"]:,}: '
+        + ('the last' if base == 'pretrain' else 'the highest top-1 on validation'),
+        'metrics': {'val': record['val']},
+        'config': kept,
+        'data': {k: v for k, v in data.items() if k not in ('shape', 'range', 'warnings')},
+        'versions': meta['versions'],
+    }
+
+
+def _base(stage: str, variants: dict) -> str:
+    """The way that a stage of an earlier version was trained as."""
+    base = variants[stage][0] if stage in variants else stage
+    generation = re.fullmatch(r'(.+)_\d+', base)
+    base = generation[1] if base not in SEMI and generation and generation[1] in SEMI else base
+    return {'random_frozen': 'frozen', 'two_stage': 'second'}.get(base, base)
+
+
+def _classes(meta: dict, result: dict | None) -> list:
+    if 'classes' in meta:
+        return meta['classes']
+    if result:
+        return result['data']['classes']
+    raise ValueError(
+        'neither this checkpoint nor a result.json of its run names its classes: run its command to the end, and load '
+        'the run.'
+    )
+
+
+def read(directory) -> dict | None:
+    """The content of a directory's model.json, or None where there is none.
+
+    Raises:
+      files.Damaged: it is not as it was written.
+      ValueError: a later version wrote it.
+    """
+    found = files.read_json(Path(directory) / NAME, KEYS)
+    if found and found['schema'] > schema.SCHEMA:
+        raise ValueError(
+            f'{Path(directory) / NAME} has schema {found["schema"]}, and this version of ssljax reads up to '
+            f'{schema.SCHEMA}: update ssljax.'
+        )
+    return found

@@ -1,0 +1,2 @@
+def recipe(name, argument=None):
+    raise NotImplementedError
