@@ -21,6 +21,7 @@ from ssljax import config as configs
 from ssljax import guard, loop, methods, platform, stages
 from ssljax.core import init_state, train_step
 from ssljax.data.split import ArrayImages, Split
+from ssljax.program import make_program
 from ssljax.sharding import make_mesh, replicated
 
 STEPS = 10**6  # of the schedule
@@ -56,14 +57,14 @@ def method_of(job: Job, config):
 
 
 def begin(job: Job, config, images: Split) -> tuple:
-    """(feed, loop.Program, what it carries from step to step, key) of a run that trains this step on `images`, before
+    """(feed, Program, what it carries from step to step, key) of a run that trains this step on `images`, before
     the first step."""
     mesh, (method, kind) = make_mesh(), method_of(job, config)
     source = SimpleNamespace(shape=images.shape, train=images, unlabeled=None)
     run = stages.Run(config, pathlib.Path(), source, mesh, {}, {}, {kind: method}, None, True)
     feed = stages.make_feed(run, kind, (images, images.hide()) if job.labeled else images, 0)
     cfg = stages.plan(config, kind).cfg
-    program = loop.make_program(method, cfg, steps=STEPS, get=feed.get, mesh=mesh)  # as stages.train_stage makes it
+    program = make_program(method, cfg, steps=STEPS, get=feed.get, mesh=mesh)  # as stages.train_stage makes it
     ts, key = init_state(method, program.tx, stages.initial(run, kind, 0)), jax.random.key(1)
     step = functools.partial(train_step, method, program.tx, steps=STEPS)
     shapes = jax.eval_shape(step, ts, loop.batch_of(feed, 0), key)[1]

@@ -75,11 +75,9 @@ def _optional(make, *args) -> dict:
 def predictor(run, kind: str):
     """Compiled (variables, images uint8) -> logits [B, K] of a kind of stage; compiled once a run."""
     kind = kind if kind in run.methods else 'scratch'
-    name = f'{kind} predictions'
-    if name not in run.programs:
-        predict = run.methods[kind].predict
-        run.programs[name] = embed.compiled(lambda variables, x: predict(*split(variables), x))
-    return run.programs[name]
+    predict = run.methods[kind].predict
+    make = lambda: embed.compiled(lambda variables, x: predict(*split(variables), x))
+    return run.once(('predict', kind), make)
 
 
 def pretext_pictures(pretext, trained) -> dict:

@@ -18,6 +18,7 @@ from ssljax import (
     guard,
     held,
     label_set,
+    loop,
     methods,
     models,
     preempt,
@@ -35,7 +36,7 @@ from ssljax.data.split import concat
 from ssljax.evals import watch
 from ssljax.methods import network
 from ssljax.sharding import check_batch, make_mesh
-from ssljax.stages import Run, arguments, classifier, initial, kind_of, train_stage
+from ssljax.stages import Run, classifier, initial, kind_of, task, train_stage
 from ssljax.transfer import held_layers
 
 
@@ -332,11 +333,11 @@ def given_backbone(config):
     return (variables, where), {'checkpoint': where, 'method': meta['config']['pretrain']['method']}
 
 
-def single_stage(run: Run, way: str, seed: int) -> dict:
+def single_stage(run: Run, way: str, seed: int) -> loop.Task:
     """What loop.fit is given for a way that is one stage on labelled images, of a run that pretrains nothing."""
     _, images = seed_images(run, seed)
     start = ways.beginning(run, way, seed, {}, given_backbone(run.config)[0])
-    return arguments(run, kind_of(way), way, seed, images['labeled'], images['val'], start)
+    return task(run, kind_of(way), way, seed, images['labeled'], images['val'], start)
 
 
 def validation(source, rows):
@@ -366,12 +367,11 @@ def _watch(run: Run, images: dict, seed: int):
     config = run.config
     if not config.pretrain.watch:
         return None
-    if 'watch' not in run.programs:
-        run.programs['watch'] = watch.compiled(config, run.methods['pretrain'], run.source.shape)
+    program = run.once(('watch',), lambda: watch.compiled(config, run.methods['pretrain'], run.source.shape))
     known, shown = (some(images[k], config.pretrain.watch, seed) for k in ('labeled', 'val'))
     others = some(images['unlabeled'], max(config.pretrain.watch, watch.LEAST), seed)
     look = functools.partial(
-        watch.look, run.programs['watch'], labeled=known, val=shown, others=others, k=config.evaluate.knn,
+        watch.look, program, labeled=known, val=shown, others=others, k=config.evaluate.knn,
         classes=len(run.source.classes), batch_size=config.evaluate.batch_size, mesh=run.mesh,
     )  # fmt: skip
     return lambda step, variables: look(variables)

@@ -6,76 +6,57 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from absl import logging
 
 from ssljax import checkpoint, collapse, files, guard, optim, preempt
-from ssljax.core import Method, TrainState, evaluated, init_state, train_step
+from ssljax.core import TrainState, evaluated, init_state, train_step
 from ssljax.data import feed as feeds
 from ssljax.log import MetricLog, read
-from ssljax.platform import compiler_options
+from ssljax.program import Program, eval_steps, log_interval, nothing
 from ssljax.sharding import replicated
-
-
-class Program(NamedTuple):
-    """What is compiled once for a stage and used again by every seed.
-
-    run:      (train state, totals, arrays, payload of k steps, key) -> (train state, totals)
-    evaluate: (params, state, batch) -> metrics
-    together: as run, for several runs at once: all but the arrays have a further leading axis
-    """
-
-    method: Method
-    tx: optax.GradientTransformation
-    rate: optax.Schedule
-    steps: int
-    steps_per_call: int
-    run: Callable
-    evaluate: Callable
-    together: Callable | None = None
-
-
-def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_per_call: int = 0) -> Program:
-    """Compiles nothing yet: shapes come with the first call.
-
-    Args:
-      method: the method to train.
-      cfg: the stage's config (duration, optim, evals, patience).
-      steps: optimiser steps in all.
-      get: a feed's `get`, from its arrays and one payload to a batch.
-      mesh: the devices.
-      steps_per_call: steps compiled into one call; 0 is 1 on a CPU and 10 elsewhere.
-    """
-    tx, rate = optim.make(cfg.optim, steps)
-    per_call = steps_per_call or (1 if mesh.devices.flat[0].platform == 'cpu' else 10)
-    compiled = functools.partial(jax.jit, out_shardings=replicated(mesh), compiler_options=compiler_options())
-    one = functools.partial(run_steps, method, tx, get, steps)
-    several = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
-    run, together = (compiled(f, donate_argnums=(0, 1)) for f in (one, several))
-    return Program(method, tx, rate, steps, min(per_call, max(steps, 1)), run, compiled(method.evaluate), together)
-
-
-def run_steps(method, tx, get, steps: int, ts: TrainState, totals: dict, arrays, payload, key):
-    """k of the `steps` training steps; k is the leading axis of the payload. Metrics are added to `totals`."""
-
-    def one(carry, item):
-        ts, totals = carry
-        bad, step = totals['bad'], ts.step
-        ts, metrics = train_step(method, tx, ts, get(arrays, item), key, steps)
-        sums = jax.tree.map(jnp.add, totals['sums'], metrics)
-        return (ts, {'sums': sums, 'bad': guard.first_bad(bad, step, metrics)}), None
-
-    if jax.tree.leaves(payload)[0].shape[0] == 1:
-        return one((ts, totals), jax.tree.map(lambda a: a[0], payload))[0]
-    return jax.lax.scan(one, (ts, totals), payload)[0]
-
+from ssljax.timer import Timer
 
 UNMEASURED = 'unmeasured'  # in a checkpoint's meta: the evaluation at its step was interrupted
 RECORD = {'steps': int, 'best_step': int, 'images': int, 'val': dict}  # what a done.json has
+
+
+class Task(NamedTuple):
+    """A stage that is to be trained.
+
+    Attributes:
+      program: what it compiles.
+      variables: the initial ones; they are copied.
+      feed: the batches, a pure function of the step.
+      val: the validation Split.
+      cfg: the stage's config.
+      key: the run's key for this stage; step t uses fold_in(key, t).
+      mesh: the devices.
+      directory: where metrics and checkpoints go.
+      title: what the line of progress calls it; '' has none.
+      meta: stored with each checkpoint.
+      select: 'best' keeps the weights with the highest validation top-1 (the earliest of equals), 'last' the last.
+      log_every, save_every: steps between log lines, seconds between checkpoints.
+      eval_batch: batch size of the evaluation.
+    """
+
+    program: Program
+    variables: dict
+    feed: Any
+    val: Any
+    cfg: Any
+    key: jax.Array
+    mesh: jax.sharding.Mesh
+    directory: Path
+    title: str
+    meta: dict
+    select: str
+    log_every: int
+    save_every: float
+    eval_batch: int
 
 
 class Stage(NamedTuple):
@@ -86,40 +67,11 @@ class Stage(NamedTuple):
 
 
 @preempt.loop
-def fit(
-    program: Program,
-    variables: dict,
-    *,
-    feed,
-    val,
-    cfg,
-    key,
-    mesh,
-    directory,
-    title: str,
-    meta: dict,
-    select: str,
-    log_every: int,
-    save_every: float,
-    eval_batch: int,
-    watch: Callable | None = None,
-) -> Stage:
+def fit(task: Task, watch: Callable | None = None) -> Stage:
     """Trains one stage, or goes on with it, or returns it where it has ended before.
 
     Args:
-      program: from `make_program`.
-      variables: the initial variables; they are copied.
-      feed: the batches, a pure function of the step.
-      val: the validation Split.
-      cfg: the stage's config.
-      key: the run's key for this stage; step t uses fold_in(key, t).
-      mesh: the devices.
-      directory: where metrics and checkpoints go.
-      title: what the line of progress calls it.
-      meta: stored with each checkpoint.
-      select: 'best' keeps the weights with the highest validation top-1 (the earliest of equals), 'last' the last.
-      log_every, save_every: steps between log lines, seconds between checkpoints.
-      eval_batch: batch size of the evaluation.
+      task: the stage.
       watch: (step, variables) -> further metrics of an evaluation, such as the spread of the features.
 
     Raises:
@@ -128,120 +80,170 @@ def fit(
         no effect; early in training the last is a warning. Raised again, without training, where it was before.
       OSError: the disk is full.
     """
-    directory = Path(directory)
-    if done := finished(directory):
+    if done := finished(task.directory):
         return done
-    guard.heed(directory, title)
-    method = program.method
-    run = begin(program, variables, feed, key, mesh, select)
-    manager, run, resumed = checkpoint.resume(directory / 'checkpoints', run)
-    step = int(run['progress']['step'])
-    log = MetricLog(directory, title, program.steps, step)
-    eval_at, per_call = eval_steps(program, cfg.evals), program.steps_per_call
-    log_every = log_interval(program, log_every)
-    progress = run['progress']
-    ts = TrainState(progress['step'], run['params'], run['state'], run['ema'], run['opt'])
-    timer, saved, metrics, warnings = Timer(progress), time.time(), None, []
-    trained = optim.trained_parts(cfg.optim, ts.params)
-    judge = collapse.Judge(
-        cfg.get('collapse', 0) if watch else 0, program.steps, bool(method.embed), method.remedy,
-        lambda: watch(0, variables),
-    )  # fmt: skip
-    before = guard.last_evaluation(read(log.path))
-    log.progress(step, 'compiling')
-
-    def measure():
-        params = evaluated(method, ts)
-        found = evaluate(program.evaluate, params, ts.state, val, eval_batch, mesh)
-        return found | (watch(step, {'params': params, **ts.state}) if watch else {})
-
-    def save(**noted):
-        heed(guard.not_finite(means(progress['totals']['sums']), int(progress['totals']['bad'])))
-        checkpoint.save(manager, step, _items(ts, progress | timer.state(), run['best']), meta | noted)
-
-    def heed(why, kind='stopped'):
-        if why:
-            at = min(int(progress['totals']['bad']), step - 1)
-            log.close(step)
-            manager.close()
-            guard.stop(directory, batch_of(feed, at), at, title, why, kind)
-
-    def warn(text):
-        if text and text.split(':')[0] not in {said.split(':')[0] for said in warnings}:
-            warnings.append(text)
-            log.note(step, text)
-
-    def left():
-        return timer.left(program.steps - step, sum(at > step for at in eval_at))
-
-    def assess():
-        nonlocal metrics, before
-        jax.block_until_ready(ts)
-        timer.lap(step)
-        heed(guard.not_finite({'loss': 0.0}, int(progress['totals']['bad'])))
-        try:
-            metrics = measure()
-        except preempt.Preempted:  # in the middle of it
-            save(**{UNMEASURED: True})
-            log.close(step)
-            raise
-        log.write(step, evaluation_row(metrics), left())
-        why, warning = judge.look(step, before, metrics)
-        heed(why, 'collapsed')
-        warn(warning)
-        before = metrics
-        value = value_of(metrics)
-        if value > float(progress['best_value']) or select == 'last':
-            progress.update(_scalars(best_value=value, best_step=step, worse=0))
-            run['best'] = _copy((evaluated(method, ts), ts.state)) if select == 'best' else run['best']
-        else:
-            progress.update(_scalars(worse=int(progress['worse']) + 1))
-        timer.start(step)
-
-    def ended():
-        return step == program.steps or (cfg.patience and int(progress['worse']) >= cfg.patience)
-
-    if resumed.get(UNMEASURED):
-        assess()
-    for payload in feed.payloads(step, step if ended() else program.steps, per_call):
-        ts, progress['totals'] = program.run(ts, progress['totals'], feed.arrays, payload, key)
-        preempt.unsaved()
-        step += jax.tree.leaves(payload)[0].shape[0]
-        at_eval, at_log = step in eval_at, step % log_every == 0 or step == program.steps
-        if at_log:
-            found = means(progress['totals']['sums'])
-            timer.lap(step)
-            heed(diagnosis(program, step, found, int(progress['totals']['bad']), trained))
-            idle, late = guard.idle(found), step >= max(cfg.get('idle', 0) * program.steps, 2 * log_every)
-            if cfg.get('idle', 0) and late:
-                heed(idle)
-            warn(idle or late and guard.unselective(found))
-            log.write(step, training_row(program, feed, step, found), left())
-            # Where they were before: other shardings would compile the program anew.
-            progress['totals'] = jax.device_put(nothing(progress['totals']['sums']), replicated(mesh))
-        if at_eval:
-            assess()
-        if ended():
+    guard.heed(task.directory, task.title)
+    training = Training(task, watch)
+    if training.unmeasured:
+        training.assess()
+    for payload in training.payloads():
+        training.advance(payload)
+        if training.at_log():
+            training.report()
+        if training.at_evaluation():
+            training.assess()
+        if training.ended():
             break
         if preempt.asked():
-            save()
-            log.close(step)
-            raise preempt.Preempted
-        if time.time() - saved > save_every:
-            jax.block_until_ready(ts)
-            timer.lap(step)
-            save()
-            saved = time.time()
-            timer.start(step)
-    log.close(step)
-    manager.close()
-    val_metrics = {'top1': float(progress['best_value'])} if select == 'best' else metrics or measure()
-    noted = {'val': val_metrics} | ({'warnings': warnings} if warnings else {})
-    chosen = run['best'] if select == 'best' else (evaluated(method, ts), ts.state)
-    best_step = int(progress['best_step']) if select == 'best' else step
-    jax.block_until_ready(ts)
-    noted = record(program, feed, step, best_step, noted, timer.seconds, timer.rate())
-    return finish(directory, *chosen, noted, meta)
+            training.leave()
+        training.save_now_and_then()
+    return training.finish()
+
+
+class Training:
+    """A stage while it is trained: its state on the devices, what it has measured, and what it writes."""
+
+    def __init__(self, task: Task, watch: Callable | None):
+        """From the newest checkpoint that is whole, or else the beginning."""
+        self.task, self.program, self.watch = task, task.program, watch
+        self.manager, run, meta = checkpoint.resume(task.directory / 'checkpoints', begin(task))
+        self.unmeasured = bool(meta.get(UNMEASURED))
+        self.progress, self.best = run['progress'], run['best']
+        self.step = int(self.progress['step'])
+        self.ts = TrainState(self.progress['step'], run['params'], run['state'], run['ema'], run['opt'])
+        self.log = MetricLog(task.directory, task.title, self.program.steps, self.step)
+        self.timer, self.saved, self.warnings = Timer(self.progress), time.time(), []
+        self.eval_at = eval_steps(self.program, task.cfg.evals)
+        self.log_every = log_interval(self.program, task.log_every)
+        self.trained = optim.trained_parts(task.cfg.optim, self.ts.params)
+        self.judge = collapse.Judge(
+            task.cfg.get('collapse', 0) if watch else 0, self.program.steps, bool(self.program.method.embed),
+            self.program.method.remedy, lambda: watch(0, task.variables),
+        )  # fmt: skip
+        self.metrics, self.before = None, guard.last_evaluation(read(self.log.path))
+        self.log.progress(self.step, 'compiling')
+
+    def payloads(self):
+        """What `advance` is given, up to the end of the stage."""
+        stop = self.step if self.ended() else self.program.steps
+        return self.task.feed.payloads(self.step, stop, self.program.steps_per_call)
+
+    def advance(self, payload) -> None:
+        """Trains the steps of a payload; the device may not have finished them when this returns."""
+        self.ts, self.progress['totals'] = self.program.run(
+            self.ts, self.progress['totals'], self.task.feed.arrays, payload, self.task.key
+        )
+        preempt.unsaved()
+        self.step += jax.tree.leaves(payload)[0].shape[0]
+
+    def at_log(self) -> bool:
+        """Whether the metrics of training are due."""
+        return self.step % self.log_every == 0 or self.step == self.program.steps
+
+    def at_evaluation(self) -> bool:
+        """Whether an evaluation is due."""
+        return self.step in self.eval_at
+
+    def ended(self) -> bool:
+        """Whether all steps are done, or validation has not risen for as long as `patience` says."""
+        patience = self.task.cfg.patience
+        return self.step == self.program.steps or bool(patience and int(self.progress['worse']) >= patience)
+
+    def report(self) -> None:
+        """Writes the metrics of the steps since the last report; stops where they show that it cannot end well."""
+        found = means(self.progress['totals']['sums'])
+        self.timer.lap(self.step)
+        self._heed(diagnosis(self.program, self.step, found, int(self.progress['totals']['bad']), self.trained))
+        share = self.task.cfg.get('idle', 0)
+        idle, late = guard.idle(found), self.step >= max(share * self.program.steps, 2 * self.log_every)
+        if share and late:
+            self._heed(idle)
+        self._warn(idle or late and guard.unselective(found))
+        self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left())
+        # Where they were before: other shardings would compile the program anew.
+        zero = nothing(self.progress['totals']['sums'])
+        self.progress['totals'] = jax.device_put(zero, replicated(self.task.mesh))
+
+    def assess(self) -> None:
+        """Evaluates, and keeps the weights where they are the best so far."""
+        jax.block_until_ready(self.ts)
+        self.timer.lap(self.step)
+        self._heed(guard.not_finite({'loss': 0.0}, int(self.progress['totals']['bad'])))
+        try:
+            self.metrics = self._measured()
+        except preempt.Preempted:  # in the middle of it
+            self._save(**{UNMEASURED: True})
+            self.log.close(self.step)
+            raise
+        self.log.write(self.step, evaluation_row(self.metrics), self._left())
+        why, warning = self.judge.look(self.step, self.before, self.metrics)
+        self._heed(why, 'collapsed')
+        self._warn(warning)
+        self.before, value = self.metrics, value_of(self.metrics)
+        if value > float(self.progress['best_value']) or self.task.select == 'last':
+            self.progress.update(_scalars(best_value=value, best_step=self.step, worse=0))
+            self.best = _copy(self._weights()) if self.task.select == 'best' else self.best
+        else:
+            self.progress.update(_scalars(worse=int(self.progress['worse']) + 1))
+        self.timer.start(self.step)
+
+    def leave(self) -> None:
+        """Saves and raises Preempted."""
+        self._save()
+        self.log.close(self.step)
+        raise preempt.Preempted
+
+    def save_now_and_then(self) -> None:
+        """Saves where the last checkpoint is `save_every` seconds old."""
+        if time.time() - self.saved > self.task.save_every:
+            jax.block_until_ready(self.ts)
+            self.timer.lap(self.step)
+            self._save()
+            self.saved = time.time()
+            self.timer.start(self.step)
+
+    def finish(self) -> Stage:
+        """Writes what a finished stage leaves."""
+        self.log.close(self.step)
+        self.manager.close()
+        by_validation = self.task.select == 'best'
+        val = {'top1': float(self.progress['best_value'])} if by_validation else self.metrics or self._measured()
+        chosen = self.best if by_validation else self._weights()
+        best_step = int(self.progress['best_step']) if by_validation else self.step
+        jax.block_until_ready(self.ts)
+        noted = {'val': val} | ({'warnings': self.warnings} if self.warnings else {})
+        said = record(self.program, self.task.feed, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
+        return finish(self.task.directory, *chosen, said, self.task.meta)
+
+    def _weights(self) -> tuple:
+        return evaluated(self.program.method, self.ts), self.ts.state
+
+    def _measured(self) -> dict:
+        params, state = self._weights()
+        task = self.task
+        found = evaluate(self.program.evaluate, params, state, task.val, task.eval_batch, task.mesh)
+        return found | (self.watch(self.step, {'params': params, **state}) if self.watch else {})
+
+    def _save(self, **noted) -> None:
+        totals = self.progress['totals']
+        self._heed(guard.not_finite(means(totals['sums']), int(totals['bad'])))
+        items = _items(self.ts, self.progress | _scalars(**self.timer.state()), self.best)
+        checkpoint.save(self.manager, self.step, items, self.task.meta | noted)
+
+    def _heed(self, why: str, kind: str = 'stopped') -> None:
+        if why:
+            at = min(int(self.progress['totals']['bad']), self.step - 1)
+            self.log.close(self.step)
+            self.manager.close()
+            guard.stop(self.task.directory, batch_of(self.task.feed, at), at, self.task.title, why, kind)
+
+    def _warn(self, text: str | bool) -> None:
+        if text and text.split(':')[0] not in {said.split(':')[0] for said in self.warnings}:
+            self.warnings.append(text)
+            self.log.note(self.step, text)
+
+    def _left(self) -> float | None:
+        return self.timer.left(self.program.steps - self.step, sum(at > self.step for at in self.eval_at))
 
 
 def finished(directory) -> Stage | None:
@@ -264,27 +266,22 @@ def finished(directory) -> Stage | None:
     return None
 
 
-def begin(program: Program, variables, feed, key, mesh, select) -> dict:
+def begin(task: Task) -> dict:
     """The trees of a checkpoint before the first step, on the mesh."""
-    ts = init_state(program.method, program.tx, _copy(variables))
+    program, feed = task.program, task.feed
+    ts = init_state(program.method, program.tx, _copy(task.variables))
     step = functools.partial(train_step, program.method, program.tx, steps=program.steps)
-    totals = nothing(jax.eval_shape(step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), key)[1])
-    progress = _scalars(best_value=-math.inf, best_step=0, worse=0, seconds=0.0, timed_seconds=0.0, timed_steps=0)
-    best = _copy((ts.params, ts.state)) if select == 'best' else ()
+    totals = nothing(jax.eval_shape(step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), task.key)[1])
+    progress = _scalars(best_value=-math.inf, best_step=0, worse=0, **Timer().state())
+    best = _copy((ts.params, ts.state)) if task.select == 'best' else ()
     items = _items(ts, progress | {'totals': totals}, best)
-    return jax.device_put(items, replicated(mesh))
+    return jax.device_put(items, replicated(task.mesh))
 
 
 def batch_of(feed, step: int) -> dict:
     """The batch of one step."""
     payload = next(iter(feed.payloads(step, step + 1, 1)))
     return feed.get(feed.arrays, jax.tree.map(lambda a: a[0], payload))
-
-
-def nothing(metrics) -> dict:
-    """The totals before any step, for metrics of these shapes."""
-    sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), metrics)
-    return {'sums': sums, 'bad': jnp.asarray(guard.NEVER, jnp.int32)}
 
 
 def _items(ts: TrainState, progress: dict, best) -> dict:
@@ -340,11 +337,6 @@ def evaluation_row(metrics: dict) -> dict:
     return {f'val/{k}': v for k, v in metrics.items()}
 
 
-def log_interval(program: Program, log_every: int) -> int:
-    """Steps between log lines: whole calls of the program."""
-    return max(program.steps_per_call, log_every // program.steps_per_call * program.steps_per_call)
-
-
 def evaluate(evaluate_batch: Callable, params, state, split, batch_size: int, mesh) -> dict[str, float]:
     """Means of the metrics over a split, in one fixed batch shape."""
     totals = None
@@ -355,57 +347,10 @@ def evaluate(evaluate_batch: Callable, params, state, split, batch_size: int, me
     return means(totals)
 
 
-class Timer:
-    """Seconds of training without compilation, evaluation and saving: the first lap after a start is not counted
-    towards the rate."""
-
-    def __init__(self, progress: dict | None = None):
-        before = progress or {'seconds': 0, 'timed_seconds': 0, 'timed_steps': 0}
-        self.seconds, self.timed = float(before['seconds']), float(before['timed_seconds'])
-        self.steps = int(before['timed_steps'])
-        self.mark = self.at = None
-        self.begun = time.time()
-        self.pauses = []
-
-    def start(self, step: int) -> None:
-        """Work other than training ended: an evaluation, or saving."""
-        self.pauses.append(time.time() - self.begun)
-        self.mark, self.at = time.time(), step
-
-    def lap(self, step: int) -> None:
-        """The device has finished `step`."""
-        now = time.time()
-        if self.mark is not None and step > self.at:
-            self.timed += now - self.mark
-            self.steps += step - self.at
-        self.seconds += now - self.begun
-        self.mark, self.at, self.begun = now, step, now
-
-    def rate(self) -> float:
-        """Steps per second."""
-        return self.steps / self.timed if self.timed else 0.0
-
-    def left(self, steps: int, evaluations: int) -> float | None:
-        """Seconds that so many steps and evaluations may take; None where no rate is known yet."""
-        pause = min(self.pauses[1:], default=0.0)  # the first one compiles
-        return steps / self.rate() + evaluations * pause if self.rate() else None
-
-    def state(self) -> dict:
-        """For a checkpoint."""
-        return _scalars(seconds=self.seconds, timed_seconds=self.timed, timed_steps=self.steps)
-
-
 def value_of(metrics: dict) -> float:
     """What the weights are chosen by: top-1, or else the negative loss. In float32, as a checkpoint keeps the best one:
     otherwise an equal value could count as a better one."""
     return float(jnp.float32(metrics.get('top1', -metrics['loss'])))
-
-
-def eval_steps(program: Program, evals: int) -> set[int]:
-    """The steps after which a stage is evaluated: evenly spaced whole calls of the program, and the end."""
-    k = program.steps_per_call
-    steps = {math.ceil(i * program.steps / max(evals, 1) / k) * k for i in range(1, max(evals, 1))}
-    return {s for s in steps if s < program.steps} | {program.steps}
 
 
 def means(totals: dict) -> dict[str, float]:

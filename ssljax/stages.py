@@ -15,14 +15,15 @@ from ssljax.data import feed as feeds
 from ssljax.data.memory import fits
 from ssljax.methods import supervised
 from ssljax.platform import once_options
+from ssljax.program import Program, make_program
 
 TEST = 'val/test_top1'  # in metrics.jsonl, with evaluate.best_on_test
 KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # of stage, where it is not called as the way
 
 
 class Run(NamedTuple):
-    """What all seeds of a run share. `programs` holds each stage's compiled program once it was needed; `represent` is
-    that of label_set.representative; a `quiet` run has no lines of progress."""
+    """What all seeds of a run share. `programs` holds what was compiled, see `once`; `represent` is that of
+    label_set.representative; a `quiet` run has no lines of progress."""
 
     config: object
     workdir: Path
@@ -33,6 +34,12 @@ class Run(NamedTuple):
     methods: dict
     represent: Callable | None
     quiet: bool = False
+
+    def once(self, key: tuple, make: Callable):
+        """What make() returned when it was first asked for under this key, such as a compiled program."""
+        if key not in self.programs:
+            self.programs[key] = make()
+        return self.programs[key]
 
 
 class Plan(NamedTuple):
@@ -72,15 +79,16 @@ def classifier(config, shape, classes: int, kind: str):
 
 def initial(run: Run, kind: str, seed: int, init=None) -> dict:
     """The initial variables of a kind of stage; `init`, by default its method's, is compiled once for all seeds."""
-    name = f'{kind} init'
-    if name not in run.programs:
-        init = init or run.methods[kind].init
-        extra = run.source.unlabeled
+
+    def make():
+        begin, extra = init or run.methods[kind].init, run.source.unlabeled
         count = len(run.source.train) + (0 if extra is None else len(extra))
         batch = {'image': np.zeros((1, *run.source.shape), np.uint8), 'unlabeled_count': count}
-        run.programs[name] = jax.jit(lambda key: init(key, batch), compiler_options=once_options())
-        _check_size(kind, run.programs[name].trace(jax.random.key(0)).out_info)
-    return run.programs[name](jax.random.fold_in(jax.random.key(seed), 0))
+        program = jax.jit(lambda key: begin(key, batch), compiler_options=once_options())
+        _check_size(kind, program.trace(jax.random.key(0)).out_info)
+        return program
+
+    return run.once(('init', kind), make)(jax.random.fold_in(jax.random.key(seed), 0))
 
 
 def _check_size(kind: str, shapes) -> None:
@@ -97,43 +105,39 @@ def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variable
     """Trains the stage `name` with the program of its kind; the images of a semi-supervised one are a pair of Splits,
     labelled and unlabelled."""
     preempt.check()
-    given = arguments(run, kind, name, seed, images, val, variables)
+    given = task(run, kind, name, seed, images, val, variables)
     if run.config.evaluate.best_on_test and kind != 'pretrain':
         stage = _fit_and_test(run, given, eye)
     else:
-        stage = loop.fit(**given, watch=eye)
-    model_json.write(given['directory'], given['meta'], stage.record)
+        stage = loop.fit(given, eye)
+    model_json.write(given.directory, given.meta, stage.record)
     return stage
 
 
-def _fit_and_test(run: Run, given: dict, eye) -> loop.Stage:
+def _fit_and_test(run: Run, given: loop.Task, eye) -> loop.Stage:
     """`loop.fit` with the best top-1 on test in the record."""
-    path = given['directory'] / 'metrics.jsonl'
-    if given['directory'].is_dir() and (log.parse(path)[1] or not path.exists()):  # a part would give another maximum
-        files.set_aside(given['directory'], f'{path.name}, which best_on_test is taken from, is damaged or missing')
-    stage = loop.fit(**given, watch=_also_test(run, given['program'], eye))
+    path = given.directory / 'metrics.jsonl'
+    if given.directory.is_dir() and (log.parse(path)[1] or not path.exists()):  # a part would give another maximum
+        files.set_aside(given.directory, f'{path.name}, which best_on_test is taken from, is damaged or missing')
+    stage = loop.fit(given, _also_test(run, given.program, eye))
     found = [row[TEST] for row in log.read(path) if TEST in row]
     return stage._replace(record=stage.record | {'best_on_test': max(found)})
 
 
-def arguments(run: Run, kind: str, name: str, seed: int, images, val, variables) -> dict:
-    """What loop.fit is given for a stage, but for `watch`; see `train_stage`."""
+def task(run: Run, kind: str, name: str, seed: int, images, val, variables) -> loop.Task:
+    """What loop.fit is given for a stage; arguments as for `train_stage`."""
     base, config, section, cfg = plan(run.config, kind)
     feed = make_feed(run, kind, images, seed)
     steps = configs.stage_steps(config, 'semi' if section == 'semi' else base, feed.n)
-    program = f'{kind}, {steps} steps, {feed.path}'  # label sets of different sizes may differ in both
-    if program not in run.programs:
-        run.programs[program] = loop.make_program(
-            run.methods[kind],
-            cfg,
-            steps=steps,
-            get=feed.get,
-            mesh=run.mesh,
-            steps_per_call=config.steps_per_call,
-        )
+
+    def make():
         optim.log_rules(cfg.optim, variables['params'])
-    return dict(
-        program=run.programs[program],
+        method, per_call = run.methods[kind], config.steps_per_call
+        return make_program(method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=per_call)
+
+    return loop.Task(
+        # Label sets of different sizes may differ in steps and path.
+        program=run.once(('train', kind, steps, feed.path), make),
         variables=variables,
         feed=feed,
         val=val,
@@ -150,7 +154,7 @@ def arguments(run: Run, kind: str, name: str, seed: int, images, val, variables)
     )
 
 
-def _also_test(run: Run, program: loop.Program, eye):
+def _also_test(run: Run, program: Program, eye):
     """`eye` with the top-1 on the test split: no part of the choice of weights, and no fair figure."""
 
     def look(step, variables):

@@ -15,29 +15,31 @@ import numpy as np
 
 from ssljax import files, log, loop, optim, preempt
 from ssljax.core import TrainState, evaluated
+from ssljax.program import eval_steps, log_interval
 from ssljax.sharding import replicated
+from ssljax.timer import Timer
 
 ROUNDS, SECONDS = 3, 0.5  # of `speedup`
 
 
-def can(run: dict) -> bool:
-    """Whether a run, the arguments of loop.fit, can be trained here: it has not begun, its images are on the one
+def can(task: loop.Task) -> bool:
+    """Whether a stage can be trained here: it has not begun, its images are on the one
     device, and the end of the stage is no matter of its metrics."""
-    begun = any((run['directory'] / name).exists() for name in ('done.json', 'stopped.json', 'checkpoints'))
-    simple = run['select'] == 'best' and not run['cfg'].patience and run['feed'].path == 'resident'
-    return simple and not begun and run['mesh'].size == 1
+    begun = any((task.directory / name).exists() for name in ('done.json', 'stopped.json', 'checkpoints'))
+    simple = task.select == 'best' and not task.cfg.patience and task.feed.path == 'resident'
+    return simple and not begun and task.mesh.size == 1
 
 
-def alike(run: dict, other: dict) -> bool:
-    """Whether two runs share the program and the images on the device."""
-    return run['program'] is other['program'] and run['feed'].arrays['image'] is other['feed'].arrays['image']
+def alike(task: loop.Task, other: loop.Task) -> bool:
+    """Whether two stages share the program and the images on the device."""
+    return task.program is other.program and task.feed.arrays['image'] is other.feed.arrays['image']
 
 
-def fit(runs: list[dict]) -> list[bool]:
-    """Trains one stage of several runs at once and writes, for each, what loop.fit writes for a finished stage.
+def fit(tasks: list[loop.Task]) -> list[bool]:
+    """Trains the same stage of several runs at once and writes, for each, what loop.fit writes for a finished stage.
 
     Args:
-      runs: the arguments of loop.fit for each, of which `can` holds; they share the program and the resident images.
+      tasks: of which `can` holds; they share the program and the resident images.
 
     Returns:
       For each run whether it was finished. One that a guard would stop has no files: loop.fit will say why.
@@ -46,13 +48,13 @@ def fit(runs: list[dict]) -> list[bool]:
       preempt.Preempted: the run was asked to stop; nothing is written.
       OSError: the disk is full.
     """
-    program, cfg, feed = (runs[0][k] for k in ('program', 'cfg', 'feed'))
-    ts, totals, keys = start(runs)
+    program, cfg, feed = tasks[0].program, tasks[0].cfg, tasks[0].feed
+    ts, totals, keys = start(tasks)
     zero, trained = jax.tree.map(jnp.copy, totals), optim.trained_parts(cfg.optim, ts.params)
-    eval_at, log_every = loop.eval_steps(program, cfg.evals), loop.log_interval(program, runs[0]['log_every'])
-    lines, best = [[] for _ in runs], [(-math.inf, 0, None)] * len(runs)
-    timer, step, left = loop.Timer(), 0, set(range(len(runs)))
-    for payload in payloads(runs, log_every):
+    eval_at, log_every = eval_steps(program, cfg.evals), log_interval(program, tasks[0].log_every)
+    lines, best = [[] for _ in tasks], [(-math.inf, 0, None)] * len(tasks)
+    timer, step, left = Timer(), 0, set(range(len(tasks)))
+    for payload in payloads(tasks, log_every):
         preempt.check()
         ts, totals = program.together(ts, totals, feed.arrays, payload, keys)
         step += payload.shape[1]
@@ -63,7 +65,7 @@ def fit(runs: list[dict]) -> list[bool]:
                 found = loop.means({name: (total[i], count[i]) for name, (total, count) in sums.items()})
                 if loop.diagnosis(program, step, found, int(bad[i]), trained):
                     left.remove(i)
-                lines[i].append(log.line(step, loop.training_row(program, runs[i]['feed'], step, found)))
+                lines[i].append(log.line(step, loop.training_row(program, tasks[i].feed, step, found)))
             totals = jax.tree.map(jnp.copy, zero)
         if not left:
             break
@@ -72,32 +74,32 @@ def fit(runs: list[dict]) -> list[bool]:
             timer.lap(step)
             for i in left:
                 variables = _take((evaluated(program.method, ts), ts.state), i)
-                val, size, mesh = (runs[i][k] for k in ('val', 'eval_batch', 'mesh'))
-                metrics = loop.evaluate(program.evaluate, *variables, val, size, mesh)
+                task = tasks[i]
+                metrics = loop.evaluate(program.evaluate, *variables, task.val, task.eval_batch, task.mesh)
                 lines[i].append(log.line(step, loop.evaluation_row(metrics)))
                 if (value := loop.value_of(metrics)) > best[i][0]:
                     best[i] = value, step, variables
             timer.start(step)
     for i in sorted(left):
-        _finish(runs[i], len(runs), lines[i], best[i], timer)
-    return [i in left for i in range(len(runs))]
+        _finish(tasks[i], len(tasks), lines[i], best[i], timer)
+    return [i in left for i in range(len(tasks))]
 
 
-def _finish(run: dict, count: int, lines: list, best: tuple, timer: loop.Timer) -> None:
+def _finish(task: loop.Task, count: int, lines: list, best: tuple, timer: Timer) -> None:
     value, step, variables = best
-    files.write_atomically(run['directory'] / 'metrics.jsonl', ''.join(lines))
-    noted, program = {'val': {'top1': value}, 'together': count}, run['program']
+    files.write_atomically(task.directory / 'metrics.jsonl', ''.join(lines))
+    noted, program = {'val': {'top1': value}, 'together': count}, task.program
     share = timer.seconds / count, timer.rate() * count  # of the group's time; and the pace that goes with it
-    record = loop.record(program, run['feed'], program.steps, step, noted, *share)
-    loop.finish(run['directory'], *variables, record, run['meta'])
+    record = loop.record(program, task.feed, program.steps, step, noted, *share)
+    loop.finish(task.directory, *variables, record, task.meta)
 
 
-def start(runs: list[dict]) -> tuple:
+def start(tasks: list[loop.Task]) -> tuple:
     """(train state, totals, keys) of all runs before the first step, each leaf with a leading axis of them."""
-    begun = [loop.begin(*(r[k] for k in ('program', 'variables', 'feed', 'key', 'mesh', 'select'))) for r in runs]
+    begun = [loop.begin(task) for task in tasks]
     states = [TrainState(b['progress']['step'], b['params'], b['state'], b['ema'], b['opt']) for b in begun]
-    trees = [(state, b['progress']['totals'], r['key']) for state, b, r in zip(states, begun, runs)]
-    return jax.device_put(_stack(*trees), replicated(runs[0]['mesh']))
+    trees = [(state, b['progress']['totals'], task.key) for state, b, task in zip(states, begun, tasks)]
+    return jax.device_put(_stack(*trees), replicated(tasks[0].mesh))
 
 
 @jax.jit
@@ -110,41 +112,41 @@ def _take(tree, i):
     return jax.tree.map(lambda leaf: leaf[i], tree)
 
 
-def payloads(runs: list[dict], block: int):
+def payloads(tasks: list[loop.Task], block: int):
     """The payloads of all runs, int32 [S, k, B, 3] numpy, in the order of the steps; `block` steps are drawn at once, a
     multiple of the program's k."""
-    program = runs[0]['program']
+    program = tasks[0].program
     for first in range(0, program.steps, block):
         last = min(first + block, program.steps)
-        drawn = np.stack([next(run['feed'].items(first, last, last - first)) for run in runs])
+        drawn = np.stack([next(task.feed.items(first, last, last - first)) for task in tasks])
         for at in range(0, last - first, program.steps_per_call):
             yield drawn[:, at : at + program.steps_per_call]
 
 
-def speedup(runs: list[dict]) -> float:
+def speedup(tasks: list[loop.Task]) -> float:
     """How many times as fast these runs train together as one after the other, in steps alone: the ratio of the medians
     of a few rounds of either, in turn, after both are compiled. Trains nothing that is kept.
 
     Args:
-      runs: as for `fit`.
+      tasks: as for `fit`.
     """
-    program, feed, key = (runs[0][k] for k in ('program', 'feed', 'key'))
-    states, totals, keys = start(runs)
-    one = jax.device_put(_take((states, totals), 0), replicated(runs[0]['mesh']))
-    block = loop.log_interval(program, runs[0]['log_every'])
+    program, feed, key = tasks[0].program, tasks[0].feed, tasks[0].key
+    states, totals, keys = start(tasks)
+    one = jax.device_put(_take((states, totals), 0), replicated(tasks[0].mesh))
+    block = log_interval(program, tasks[0].log_every)
 
     def alone(calls):
         items = feed.payloads(0, program.steps, program.steps_per_call)
         return _seconds(program.run, one, feed.arrays, items, key, calls)
 
     def together(calls):
-        return _seconds(program.together, (states, totals), feed.arrays, payloads(runs, block), keys, calls)
+        return _seconds(program.together, (states, totals), feed.arrays, payloads(tasks, block), keys, calls)
 
     alone(2), together(2)
     calls = max(1, min(program.steps // program.steps_per_call, math.ceil(2 * SECONDS / max(together(2), 1e-6))))
     rounds = [(alone(calls), together(calls)) for _ in range(ROUNDS)]
     apart, joined = (statistics.median(seconds) for seconds in zip(*rounds))
-    return len(runs) * apart / joined
+    return len(tasks) * apart / joined
 
 
 def _seconds(step, state, arrays, items, keys, calls: int) -> float:

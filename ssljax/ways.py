@@ -119,7 +119,5 @@ def _taught(run: Run, method, kind: str, teacher: loop.Stage, unlabeled):
 
 def _gallery(run: Run, way: str, seed: int):
     """(step, variables) -> {}, which keeps generated images or the map of the plane for the report."""
-    name = f'{way} gallery'
-    if name not in run.programs:
-        run.programs[name] = gallery.compiled(run.methods[way], run.source.shape)
-    return functools.partial(gallery.keep, run.programs[name], run.workdir / f'seed{seed}' / way)
+    program = run.once(('gallery', way), lambda: gallery.compiled(run.methods[way], run.source.shape))
+    return functools.partial(gallery.keep, program, run.workdir / f'seed{seed}' / way)

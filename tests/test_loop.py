@@ -13,6 +13,7 @@ import pytest
 from ssljax import config as configs
 from ssljax import experiment, loop, preempt
 from ssljax.log import read
+from ssljax.program import Program, eval_steps
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -84,8 +85,8 @@ def test_a_run_without_validation_images_is_refused(tiny, tmp_path):
 
 
 def test_evaluations_are_even_and_the_last_is_at_the_end(tiny):
-    program = loop.Program(None, None, None, steps=100, steps_per_call=8, run=None, evaluate=None)
-    assert sorted(loop.eval_steps(program, 4)) == [32, 56, 80, 100]
+    program = Program(None, None, None, steps=100, steps_per_call=8, run=None, evaluate=None)
+    assert sorted(eval_steps(program, 4)) == [32, 56, 80, 100]
 
 
 def test_summary_is_paired_by_seed():
@@ -103,7 +104,7 @@ def test_summary_is_paired_by_seed():
 
 CHILD = """
 import json, sys, jax
-from tests.test_train import child_config
+from tests.test_loop import child_config
 from ssljax import experiment
 result = experiment.run(child_config(), sys.argv[1])
 print(json.dumps([jax.device_count(), result['seeds'][0]['ways']['finetune']['test']]))

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from ssljax import experiment, log, loop, say
+from ssljax import experiment, log, say
 from ssljax.data import memory
+from ssljax.timer import Timer
 
 
 class Clock:
@@ -23,7 +24,7 @@ class Clock:
 
 def test_the_time_left_counts_neither_compilation_nor_evaluation(monkeypatch):
     clock = Clock(monkeypatch)
-    timer = loop.Timer()
+    timer = Timer()
     clock.passes(100)  # compiling
     timer.lap(10)
     assert timer.left(90, 2) is None

@@ -91,7 +91,7 @@ def test_a_joint_way_is_evaluated_by_its_averaged_weights_and_resumes(joint, tmp
 def test_a_joint_way_can_start_from_the_supervised_or_the_pretrained_weights(joint, tmp_path, monkeypatch):
     first = {}
     fit = loop.fit
-    keep = lambda program, variables, **k: first.update({k['title']: variables}) or fit(program, variables, **k)
+    keep = lambda task, watch=None: first.update({task.title: task.variables}) or fit(task, watch)
     monkeypatch.setattr(loop, 'fit', keep)
     joint.semi.start = 'scratch'
     experiment.run(joint, tmp_path / 'supervised')

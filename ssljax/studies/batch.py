@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax
 
-from ssljax import files, provenance, together
+from ssljax import files, loop, provenance, together
 from ssljax.stages import kind_of, plan
 from ssljax.studies.cells import Cell, like
 
@@ -31,19 +31,19 @@ def groups(todo: list[Cell], most: int, directory: Path) -> Iterator[list[Cell]]
         yield from (cells[at : at + size] for at in range(0, len(cells), size))
 
 
-def train(runs: list[dict], cells: list[Cell], directory: Path) -> list[bool]:
-    """Trains the cells at once where that is faster than one after the other; `runs` are the arguments of loop.fit for
-    each. Returns for each whether its training is finished now.
+def train(tasks: list[loop.Task], cells: list[Cell], directory: Path) -> list[bool]:
+    """Trains the cells at once where that is faster than one after the other; `tasks` are the
+    stages of each. Returns for each whether its training is finished now.
 
     What is faster is measured once for a program and a device, and kept in the study's together.json: {program and
     device: times as fast}.
     """
-    able = [i for i, run in enumerate(runs) if together.can(run)]
-    able = [i for i in able if together.alike(runs[i], runs[able[0]])]
-    finished = [False] * len(runs)
-    if len(able) < 2 or not _faster([runs[i] for i in able], _key(cells[0]), directory):
+    able = [i for i, run in enumerate(tasks) if together.can(run)]
+    able = [i for i in able if together.alike(tasks[i], tasks[able[0]])]
+    finished = [False] * len(tasks)
+    if len(able) < 2 or not _faster([tasks[i] for i in able], _key(cells[0]), directory):
         return finished
-    for i, done in zip(able, together.fit([runs[i] for i in able])):
+    for i, done in zip(able, together.fit([tasks[i] for i in able])):
         finished[i] = done
     return finished
 
@@ -54,13 +54,13 @@ def _simple(cell: Cell) -> bool:
     return of.section == 'transfer' and of.base != 'second' and not cell.job.config.evaluate.best_on_test
 
 
-def _faster(runs: list[dict], key: str, directory: Path) -> bool:
+def _faster(tasks: list[loop.Task], key: str, directory: Path) -> bool:
     if (factor := _known(directory).get(key)) is None:
-        factor = _measure(runs)
+        factor = _measure(tasks)
         files.write_json(directory / 'together.json', _known(directory) | {key: factor})
         verdict = 'together' if factor > GAIN else 'one after the other'
         print(
-            f'{len(runs)} seeds together: {factor:.1f} times as fast as one after the other on '
+            f'{len(tasks)} seeds together: {factor:.1f} times as fast as one after the other on '
             f'{jax.default_backend()}; trained {verdict}',
             file=sys.stderr,
             flush=True,
@@ -68,9 +68,9 @@ def _faster(runs: list[dict], key: str, directory: Path) -> bool:
     return factor > GAIN
 
 
-def _measure(runs: list[dict]) -> float:
+def _measure(tasks: list[loop.Task]) -> float:
     try:
-        return together.speedup(runs)
+        return together.speedup(tasks)
     except jax.errors.JaxRuntimeError as error:
         if 'RESOURCE_EXHAUSTED' not in str(error):
             raise

@@ -13,6 +13,7 @@ import numpy as np
 
 from ssljax import config as configs
 from ssljax import guard, log, loop, optim, preempt, stages
+from ssljax import program as programs
 from ssljax.core import split
 from ssljax.platform import compiler_options
 from ssljax.sharding import replicated
@@ -151,16 +152,16 @@ class Bench:
             start = stages.initial(run._replace(methods={way: method}, programs={}), way, self.seed)
             self.programs[key] = method, start, *compiled(method, cfg, feed.get, run.mesh)
         method, start, step, evaluate = self.programs[key]
-        program = loop.make_program(
+        program = programs.make_program(
             method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=self.per_call(config)
         )
         program = program._replace(run=functools.partial(step, arguments(cfg, program, run.mesh)), evaluate=evaluate)
         cfg.update(evals=evals, patience=0)
         if 'idle' in cfg:
             cfg.idle = 0.0  # in so few steps no unlabelled image may count yet
-        return loop.fit(
-            program,
-            start,
+        task = loop.Task(
+            program=program,
+            variables=start,
             feed=feed,
             val=self.val if not images else self.val.take(np.arange(min(images, len(self.val)))),
             cfg=cfg,
@@ -173,7 +174,8 @@ class Bench:
             log_every=max(steps // 4, 1),
             save_every=np.inf,
             eval_batch=config.evaluate.batch_size,
-        ).record
+        )
+        return loop.fit(task).record
 
     def per_call(self, config) -> int:
         """Steps that are compiled into one call."""
@@ -274,10 +276,10 @@ def compiled(method, cfg, get, mesh):
 
 
 def run_steps(method, fields: dict, get, values: dict, ts, totals, arrays, payload, key):
-    """train.run_steps with the learning rates, weight decay and number of steps of `arguments`."""
+    """programs.run_steps with the learning rates, weight decay and number of steps of `arguments`."""
     cfg = SimpleNamespace(**fields | {'weight_decay': values['weight_decay']})
     tx, _ = optim.make(cfg, 1, rate=lambda step: values['rates'][step])
-    return loop.run_steps(method, tx, get, values['steps'], ts, totals, arrays, payload, key)
+    return programs.run_steps(method, tx, get, values['steps'], ts, totals, arrays, payload, key)
 
 
 def arguments(cfg, program, mesh) -> dict:

@@ -8,6 +8,7 @@ import pytest
 from ssljax import config as configs
 from ssljax import experiment, loop, stages
 from ssljax.data import augment, sources
+from ssljax.program import make_program
 from ssljax.tune import batch_size, duration, plan, rate, search
 from ssljax.tune import bench as benches
 from ssljax.tune.bench import Outcome
@@ -45,15 +46,15 @@ def test_a_short_run_is_the_run(bench, digits, tmp_path):
         assert step._cache_size() == 1 and len(bench.programs) == 1
         del step
         cfg = config.transfer.scratch
-        program = loop.make_program(
+        program = make_program(
             run.methods['scratch'], cfg, steps=60, get=stages.make_feed(run, 'scratch', bench.labeled, 0).get,
             mesh=run.mesh,
         )  # fmt: skip
-        stage = loop.fit(
+        stage = loop.fit(loop.Task(
             program, start, feed=stages.make_feed(run, 'scratch', bench.labeled, 0), val=bench.val, cfg=cfg,
             key=jax.random.key(0), mesh=run.mesh, directory=tmp_path / f'whole{config is other}', title='', meta={},
             select='best', log_every=15, save_every=1e9, eval_batch=digits.evaluate.batch_size,
-        )  # fmt: skip
+        ))  # fmt: skip
         assert out.value == pytest.approx(stage.record['val']['top1'], abs=0.011)
         assert out.value > 0.3
 
@@ -80,13 +81,13 @@ def test_a_short_run_in_which_no_unlabelled_image_counts_is_no_failure(digits, t
 def test_memory_that_is_not_enough_is_stepped_back_from(bench, digits, monkeypatch):
     fit, seen = benches.loop.fit, []
 
-    def full(*args, feed, **kwargs):
-        seen.append(feed.batch_size)
-        if feed.batch_size > 16:
+    def full(task):
+        seen.append(task.feed.batch_size)
+        if task.feed.batch_size > 16:
             raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory allocating 17 bytes')
-        return fit(*args, feed=feed, **kwargs)
+        return fit(task)
 
-    monkeypatch.setattr(benches.train, 'fit', full)
+    monkeypatch.setattr(benches.loop, 'fit', full)
     monkeypatch.setattr(batch_size, 'FIRST', 8)
     digits.tuning.batch_max = 32
     (decided,) = batch_size.decide(bench, 'scratch', digits, time.time() + 60)

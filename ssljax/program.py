@@ -1,0 +1,86 @@
+"""What a stage compiles: some training steps in one call, and the evaluation of a batch."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ssljax import guard, optim
+from ssljax.core import Method, TrainState, train_step
+from ssljax.platform import compiler_options
+from ssljax.sharding import replicated
+
+
+class Program(NamedTuple):
+    """What is compiled once for a stage and used again by every seed.
+
+    run:      (train state, totals, arrays, payload of k steps, key) -> (train state, totals)
+    evaluate: (params, state, batch) -> metrics
+    together: as run, for several runs at once: all but the arrays have a further leading axis
+    """
+
+    method: Method
+    tx: optax.GradientTransformation
+    rate: optax.Schedule
+    steps: int
+    steps_per_call: int
+    run: Callable
+    evaluate: Callable
+    together: Callable | None = None
+
+
+def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_per_call: int = 0) -> Program:
+    """Compiles nothing yet: shapes come with the first call.
+
+    Args:
+      method: the method to train.
+      cfg: the stage's config (duration, optim, evals, patience).
+      steps: optimiser steps in all.
+      get: a feed's `get`, from its arrays and one payload to a batch.
+      mesh: the devices.
+      steps_per_call: steps compiled into one call; 0 is 1 on a CPU and 10 elsewhere.
+    """
+    tx, rate = optim.make(cfg.optim, steps)
+    per_call = steps_per_call or (1 if mesh.devices.flat[0].platform == 'cpu' else 10)
+    compiled = functools.partial(jax.jit, out_shardings=replicated(mesh), compiler_options=compiler_options())
+    one = functools.partial(run_steps, method, tx, get, steps)
+    several = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
+    run, together = (compiled(f, donate_argnums=(0, 1)) for f in (one, several))
+    return Program(method, tx, rate, steps, min(per_call, max(steps, 1)), run, compiled(method.evaluate), together)
+
+
+def run_steps(method, tx, get, steps: int, ts: TrainState, totals: dict, arrays, payload, key):
+    """k of the `steps` training steps; k is the leading axis of the payload. Metrics are added to `totals`."""
+
+    def one(carry, item):
+        ts, totals = carry
+        bad, step = totals['bad'], ts.step
+        ts, metrics = train_step(method, tx, ts, get(arrays, item), key, steps)
+        sums = jax.tree.map(jnp.add, totals['sums'], metrics)
+        return (ts, {'sums': sums, 'bad': guard.first_bad(bad, step, metrics)}), None
+
+    if jax.tree.leaves(payload)[0].shape[0] == 1:
+        return one((ts, totals), jax.tree.map(lambda a: a[0], payload))[0]
+    return jax.lax.scan(one, (ts, totals), payload)[0]
+
+
+def nothing(metrics) -> dict:
+    """The totals before any step, for metrics of these shapes."""
+    sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), metrics)
+    return {'sums': sums, 'bad': jnp.asarray(guard.NEVER, jnp.int32)}
+
+
+def eval_steps(program: Program, evals: int) -> set[int]:
+    """The steps after which a stage is evaluated: evenly spaced whole calls of the program, and the end."""
+    k = program.steps_per_call
+    steps = {math.ceil(i * program.steps / max(evals, 1) / k) * k for i in range(1, max(evals, 1))}
+    return {s for s in steps if s < program.steps} | {program.steps}
+
+
+def log_interval(program: Program, log_every: int) -> int:
+    """Steps between log lines: whole calls of the program."""
+    return max(program.steps_per_call, log_every // program.steps_per_call * program.steps_per_call)
