@@ -51,7 +51,11 @@ def train(config: ConfigDict, workdir: str | Path = '') -> dict:
       ssljax.guard.Stopped: a guard stopped every way of every seed.
     """
     platform.enter()
-    return experiment.run(config, _workdir(config, workdir))
+    tuner = None
+    if config.tune:
+        from ssljax.tune import tuned as tuner  # not at the top: it imports a search library
+
+    return experiment.run(config, _workdir(config, workdir), tuner)
 
 
 def study(config: ConfigDict, workdir: str | Path = '', points=()) -> Path:

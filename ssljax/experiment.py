@@ -4,6 +4,7 @@ import functools
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,8 +41,13 @@ from ssljax.stages import Run, classifier, initial, kind_of, task, train_stage
 from ssljax.transfer import held_layers
 
 
-def run(config, workdir) -> dict:
+def run(config, workdir, tuner: Callable | None = None) -> dict:
     """Does the whole run, or what is left of it, in `workdir`; returns the content of result.json.
+
+    Args:
+      config: the run's config.
+      workdir: where it is kept.
+      tuner: (config, workdir, source) -> config, of a run that tunes itself.
 
     Raises:
       ValueError, OSError: something the user can mend; the message says what and how.
@@ -51,26 +57,26 @@ def run(config, workdir) -> dict:
     began, workdir = time.time(), Path(workdir)
     config = as_begun(config, workdir)
     configs.check(config)
+    if config.tune and tuner is None:
+        raise ValueError('config.tune is True, and no tuner is given: use ssljax.train, which brings its own.')
     with files.lock(workdir):
-        return _run(config, workdir, began)
+        return _run(config, workdir, began, tuner)
 
 
-def _run(config, workdir: Path, began: float) -> dict:
+def _run(config, workdir: Path, began: float, tuner) -> dict:
     claim(config, workdir)
     elapsed.begin(workdir, began)
     try:
-        return _work(config, workdir)
+        return _work(config, workdir, tuner)
     finally:
         elapsed.end(workdir)
 
 
-def _work(config, workdir: Path) -> dict:
+def _work(config, workdir: Path, tuner) -> dict:
     source = sources.load(config.data)
     summary.show(source)
     if config.tune:
-        from ssljax import tune  # not at the top: it runs stages of experiments
-
-        config = tune.tuned(config, workdir, source)
+        config = tuner(config, workdir, source)
     state = prepare(config, workdir, source)
     warnings = leaks_of(workdir, source)
     check_trained({seed: train_seed(state, seed).outcome() for seed in config.seeds})

@@ -14,7 +14,7 @@ import jax  # noqa: E402
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ssljax import arguments, console, experiment, paths, platform  # noqa: E402
+from ssljax import api, arguments, console, paths, platform  # noqa: E402
 from ssljax.disk import OF_THE_MACHINE, DiskError, explained  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe, a file under configs/.', lock_config=True)
@@ -23,7 +23,7 @@ _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default
 
 def main(_) -> int:
     """Runs, or goes on with, one experiment; returns the exit code."""
-    return command(experiment.run)
+    return command(api.train)
 
 
 def command(work) -> int:

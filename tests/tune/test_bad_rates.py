@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from ssljax import experiment, tune
+import ssljax
+from ssljax import tune
 from ssljax.data import sources
 from ssljax.tune import batch_size, decision, duration, plan, progress, rate, search
 from ssljax.tune.bench import Outcome
@@ -80,7 +81,7 @@ def test_a_tuned_run_trains_from_a_bad_rate(digits, tmp_path, given, capsys, mon
     assert tuned.transfer.scratch.patience == 4
     assert 1e-3 < tuned.transfer.scratch.optim.lr < 10
     tuned.tune = False
-    result = experiment.run(tuned, tmp_path / 'run')
+    result = ssljax.train(tuned, tmp_path / 'run')
     assert result['seeds'][0]['ways']['scratch']['val']['top1'] > 0.3
     said = capsys.readouterr().err.splitlines()
     assert any('trial' in line and ' of 5:00' in line and 'optim.lr=' in line for line in said)

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+import ssljax
 from ssljax import config as configs
-from ssljax import experiment, preempt, tune
+from ssljax import preempt, tune
 from ssljax.data import sources
 from ssljax.tune import plan
 
@@ -44,7 +45,7 @@ def recipe(path):
 
 
 def test_a_run_tunes_itself_once_and_the_recipe_repeats_it(digits, tmp_path, capsys, monkeypatch):
-    result = experiment.run(digits, tmp_path / 'a')
+    result = ssljax.train(digits, tmp_path / 'a')
     record = json.loads((tmp_path / 'a/tuning/decisions.json').read_text())
     decisions = {d['field']: d for d in record['decisions']}
     assert {'transfer.batch_size', 'transfer.scratch.optim.lr', 'transfer.augment', 'transfer.scratch.steps',
@@ -64,11 +65,11 @@ def test_a_run_tunes_itself_once_and_the_recipe_repeats_it(digits, tmp_path, cap
         {d['field']: d['value'] for d in record['decisions']},
         {field: tune.decision.get(again, field) for field in decisions},
     ) == []  # fmt: skip
-    by_recipe = experiment.run(again, tmp_path / 'b')
+    by_recipe = ssljax.train(again, tmp_path / 'b')
     assert by_recipe['seeds'][0]['ways']['scratch']['test'] == result['seeds'][0]['ways']['scratch']['test']
 
     monkeypatch.setattr(plan, 'decide', lambda *_: pytest.fail('tuned again'))
-    assert experiment.run(digits, tmp_path / 'a')['summary'] == result['summary']
+    assert ssljax.train(digits, tmp_path / 'a')['summary'] == result['summary']
 
 
 def test_tuning_does_not_open_the_test_split(digits, tmp_path, monkeypatch):
@@ -85,7 +86,7 @@ def test_tuning_does_not_open_the_test_split(digits, tmp_path, monkeypatch):
     assert wanted <= set(fields)
     configs.check(recipe(tmp_path / 'tuning/tuned.py'))
     with pytest.raises(AssertionError, match='test split'):  # what follows tuning opens it
-        experiment.run(recipe(tmp_path / 'tuning/tuned.py'), tmp_path / 'after')
+        ssljax.train(recipe(tmp_path / 'tuning/tuned.py'), tmp_path / 'after')
 
 
 def test_a_signal_ends_tuning_and_leaves_nothing_behind(digits, tmp_path, monkeypatch):
