@@ -50,7 +50,7 @@ def test_each_run_is_as_the_ordinary_loop_has_it(tiny, tmp_path, change):
     state, runs = prepared(tiny, tmp_path / 'together')
     assert all(together.can(run) for run in runs)
     assert together.fit(runs) == [True] * 3 and not any(together.can(run) for run in runs)
-    program = runs[0]['program']
+    program = runs[0].program
     assert program.together._cache_size() == 1
     for a, b in zip(records(tiny, tmp_path / 'alone', way), records(tiny, tmp_path / 'together', way)):
         assert b.pop('together') == 3
@@ -71,7 +71,7 @@ def test_each_run_is_as_the_ordinary_loop_has_it(tiny, tmp_path, change):
 
 def test_a_run_that_is_not_finite_is_left_to_the_ordinary_loop(tiny, tmp_path):
     state, runs = prepared(tiny, tmp_path)
-    runs[1]['variables'] = jax.tree.map(lambda a: a * np.nan, runs[1]['variables'])
+    runs[1] = runs[1]._replace(variables=jax.tree.map(lambda a: a * np.nan, runs[1].variables))
     assert together.fit(runs) == [True, False, True]
     first, bad, _ = records(tiny, tmp_path)
     assert bad is None and not (tmp_path / 'seed1/scratch').exists()
@@ -98,4 +98,4 @@ def test_the_measurement_trains_nothing(tiny, tmp_path, monkeypatch):
     _, runs = prepared(tiny, tmp_path)
     assert 0.01 < together.speedup(runs) < 100
     assert [p.name for p in tmp_path.glob('seed*/*')] == ['partition.npz'] * 3 and all(map(together.can, runs))
-    assert runs[0]['program'].run._cache_size() == 1 and runs[0]['program'].together._cache_size() == 1
+    assert runs[0].program.run._cache_size() == 1 and runs[0].program.together._cache_size() == 1

@@ -78,7 +78,7 @@ def test_cells_of_other_workers_are_left_out(study, tmp_path, speedup, monkeypat
     fit, trained = together.fit, []
 
     def then_let_go(runs):
-        trained.append([run['meta']['seed'] for run in runs])
+        trained.append([run.meta['seed'] for run in runs])
         held.__exit__(None, None, None)
         return fit(runs)
 
