@@ -61,7 +61,7 @@ def begin(job: Job, config, images: Split) -> tuple:
     the first step."""
     mesh, (method, kind) = make_mesh(), method_of(job, config)
     source = SimpleNamespace(shape=images.shape, train=images, unlabeled=None)
-    run = stages.Run(config, pathlib.Path(), source, mesh, {}, {}, {kind: method}, None, True)
+    run = stages.Run(config, pathlib.Path(), source, mesh, {}, {}, {kind: method}, None, [], True)
     feed = stages.make_feed(run, kind, (images, images.hide()) if job.labeled else images, 0)
     cfg = stages.plan(config, kind).cfg
     program = make_program(method, cfg, steps=STEPS, get=feed.get, mesh=mesh)  # as stages.train_stage makes it

@@ -25,6 +25,7 @@ from ssljax import (
     preempt,
     provenance,
     recorded,
+    resolve,
     result,
     schema,
     ways,
@@ -36,6 +37,7 @@ from ssljax.data.memory import fits
 from ssljax.data.split import concat
 from ssljax.evals import watch
 from ssljax.methods import network
+from ssljax.models.layers import Backbone
 from ssljax.sharding import check_batch, make_mesh
 from ssljax.stages import Run, classifier, initial, kind_of, task, train_stage
 from ssljax.transfer import held_layers
@@ -83,6 +85,7 @@ def _work(config, workdir: Path, tuner) -> dict:
     preempt.check()
     seeds = [evaluate_seed(state, seed) for seed in config.seeds]
     outcome = result.assemble(config, source, seeds, *elapsed.total(workdir))
+    outcome['resolved'] = [d._asdict() for d in state.resolved]
     outcome['data'] |= {'warnings': warnings} if warnings else {}
     files.write_json(workdir / 'result.json', outcome)
     show(outcome, workdir)
@@ -173,8 +176,9 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
             file=sys.stderr,
         )
     check_batches(config, source.shape, mesh)
+    asked, (config, decided) = config, resolve.resolve(config, source.shape, mesh)
     meta = {
-        'config': schema.to_dict(config),
+        'config': schema.to_dict(asked),
         'data': recorded.summary(config, source),
         'versions': provenance.versions(),
         'classes': list(source.classes),
@@ -195,7 +199,8 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         known['pretrain'] = methods.pretext(config, source.shape)
     for kind in ('scratch', *(kind_of(way) for way in config.transfer.ways)):
         known[kind] = classifier(config, source.shape, len(source.classes), kind)
-    return Run(config, workdir, source, mesh, meta, {}, known, label_set.representative(config, source, mesh), quiet)
+    represent = label_set.representative(config, source, mesh)
+    return Run(config, workdir, source, mesh, meta, {}, known, represent, decided, quiet)
 
 
 def check_batches(config, shape, mesh) -> None:
@@ -267,12 +272,12 @@ class Seed(NamedTuple):
     splits: the Splits 'labeled', 'val' and 'test'. stopped: {way, or 'pretrain': guard.entry} of what has no result.
     """
 
-    partition: object
+    partition: partitions.Partition
     splits: dict
     classes: tuple
     ways: dict
     layer: str
-    backbone: object
+    backbone: Backbone
     pretrained: dict | None
     pretrain_record: dict | None
     random: dict

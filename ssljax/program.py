@@ -42,15 +42,21 @@ def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_
       steps: optimiser steps in all.
       get: a feed's `get`, from its arrays and one payload to a batch.
       mesh: the devices.
-      steps_per_call: steps compiled into one call; 0 is 1 on a CPU and 10 elsewhere.
+      steps_per_call: steps compiled into one call; 0 as `steps_a_call` has it.
     """
     tx, rate = optim.make(cfg.optim, steps)
-    per_call = steps_per_call or (1 if mesh.devices.flat[0].platform == 'cpu' else 10)
+    per_call = steps_per_call or steps_a_call(mesh)
     compiled = functools.partial(jax.jit, out_shardings=replicated(mesh), compiler_options=compiler_options())
     one = functools.partial(run_steps, method, tx, get, steps)
     several = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
     run, together = (compiled(f, donate_argnums=(0, 1)) for f in (one, several))
     return Program(method, tx, rate, steps, min(per_call, max(steps, 1)), run, compiled(method.evaluate), together)
+
+
+def steps_a_call(mesh) -> int:
+    """Steps that are compiled into one call where nobody says: on a CPU a compiled loop is slow, and elsewhere the
+    device would wait between short calls."""
+    return 1 if mesh.devices.flat[0].platform == 'cpu' else 10
 
 
 def run_steps(method, tx, get, steps: int, ts: TrainState, totals: dict, arrays, payload, key):

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from ssljax import config as configs
 from ssljax import files, guard, log, loop, methods, model_json, optim, preempt
 from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.data.memory import fits
+from ssljax.data.sources import Source
 from ssljax.methods import supervised
 from ssljax.platform import once_options
 from ssljax.program import Program, make_program
@@ -23,16 +25,18 @@ KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # of stage, where it
 
 class Run(NamedTuple):
     """What all seeds of a run share. `programs` holds what was compiled, see `once`; `represent` is that of
-    label_set.representative; a `quiet` run has no lines of progress."""
+    label_set.representative; `resolved` has the resolve.Decisions
+    that `config` holds; a `quiet` run has no lines of progress."""
 
-    config: object
+    config: ConfigDict
     workdir: Path
-    source: object
+    source: Source
     mesh: jax.sharding.Mesh
     meta: dict
     programs: dict
     methods: dict
     represent: Callable | None
+    resolved: list
     quiet: bool = False
 
     def once(self, key: tuple, make: Callable):
@@ -51,9 +55,9 @@ class Plan(NamedTuple):
     """
 
     base: str
-    config: object
+    config: ConfigDict
     section: str
-    cfg: object
+    cfg: ConfigDict
 
 
 def plan(config, kind: str) -> Plan:

@@ -4,6 +4,8 @@ import hashlib
 import json
 from typing import NamedTuple
 
+from ml_collections import ConfigDict
+
 from ssljax import checks, methods, schema, ways
 from ssljax import config as configs
 
@@ -17,7 +19,7 @@ class Job(NamedTuple):
     """
 
     folder: str
-    config: object
+    config: ConfigDict
 
 
 class Cell(NamedTuple):

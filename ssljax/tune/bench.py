@@ -179,7 +179,7 @@ class Bench:
 
     def per_call(self, config) -> int:
         """Steps that are compiled into one call."""
-        return config.steps_per_call or (1 if self.run.mesh.devices.flat[0].platform == 'cpu' else 10)
+        return config.steps_per_call or programs.steps_a_call(self.run.mesh)
 
     def batch(self, way: str, config) -> int:
         """Images of a step: the unlabelled ones, where there are any."""
