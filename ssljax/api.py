@@ -53,8 +53,9 @@ def train(config: ConfigDict, workdir: str | Path = '') -> dict:
     platform.enter()
     tuner = None
     if config.tune:
-        from ssljax.tune import tuned as tuner  # not at the top: it imports a search library
+        from ssljax import tune  # not at the top: it imports a search library
 
+        tuner = tune.tuned
     return experiment.run(config, _workdir(config, workdir), tuner)
 
 

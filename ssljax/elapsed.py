@@ -58,7 +58,7 @@ def _spans(workdir) -> list:
 def _finished(workdir: Path):
     """[begin, end] as result.json has them; None where the run has not ended."""
     try:
-        found = files.read_json(workdir / 'result.json')
+        found = files.read_json(workdir / 'result.json') or {}
         began = datetime.datetime.fromisoformat(found['started']).timestamp()
         return [began, began + float(found['seconds'])]
     except (OSError, ValueError, TypeError, KeyError):
@@ -81,7 +81,7 @@ def _of_stages(workdir: Path) -> float:
     seconds = 0.0
     for path in workdir.glob('seed*/*/done.json'):
         try:
-            seconds += float(files.read_json(path)['seconds'])
+            seconds += float((files.read_json(path) or {})['seconds'])
         except (OSError, ValueError, TypeError, KeyError):
             continue
     return seconds

@@ -100,27 +100,33 @@ def fit(task: Task, watch: Callable | None = None) -> Stage:
     return training.finish()
 
 
+def _nothing_more(step: int, variables: dict) -> dict:
+    return {}
+
+
 class Training:
     """A stage while it is trained: its state on the devices, what it has measured, and what it writes."""
 
     def __init__(self, task: Task, watch: Callable | None):
         """From the newest checkpoint that is whole, or else the beginning."""
-        self.task, self.program, self.watch = task, task.program, watch
+        self.task, self.program, self.watch = task, task.program, watch or _nothing_more
         self.manager, run, meta = checkpoint.resume(task.directory / 'checkpoints', begin(task))
         self.unmeasured = bool(meta.get(UNMEASURED))
         self.progress, self.best = run['progress'], run['best']
         self.step = int(self.progress['step'])
         self.ts = TrainState(self.progress['step'], run['params'], run['state'], run['ema'], run['opt'])
         self.log = MetricLog(task.directory, task.title, self.program.steps, self.step)
-        self.timer, self.saved, self.warnings = Timer(self.progress), time.time(), []
+        self.timer, self.saved = Timer(self.progress), time.time()
+        self.warnings: list[str] = []
         self.eval_at = eval_steps(self.program, task.cfg.evals)
         self.log_every = log_interval(self.program, task.log_every)
         self.trained = optim.trained_parts(task.cfg.optim, self.ts.params)
         self.judge = collapse.Judge(
             task.cfg.get('collapse', 0) if watch else 0, self.program.steps, bool(self.program.method.embed),
-            self.program.method.remedy, lambda: watch(0, task.variables),
+            self.program.method.remedy, lambda: self.watch(0, task.variables),
         )  # fmt: skip
-        self.metrics, self.before = None, guard.last_evaluation(read(self.log.path))
+        self.metrics: dict = {}  # of the last evaluation of this process
+        self.before = guard.last_evaluation(read(self.log.path))
         self.log.progress(self.step, 'compiling')
 
     def payloads(self):
@@ -158,7 +164,7 @@ class Training:
         idle, late = guard.idle(found), self.step >= max(share * self.program.steps, 2 * self.log_every)
         if share and late:
             self._heed(idle)
-        self._warn(idle or late and guard.unselective(found))
+        self._warn(idle or (guard.unselective(found) if late else ''))
         self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left())
         # Where they were before: other shardings would compile the program anew.
         zero = nothing(self.progress['totals']['sums'])
@@ -213,7 +219,7 @@ class Training:
         jax.block_until_ready(self.ts)
         noted = {'val': val} | ({'warnings': self.warnings} if self.warnings else {})
         said = record(self.program, self.task.feed, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
-        return finish(self.task.directory, *chosen, said, self.task.meta)
+        return finish(self.task.directory, chosen, said, self.task.meta)
 
     def _weights(self) -> tuple:
         return evaluated(self.program.method, self.ts), self.ts.state
@@ -222,7 +228,7 @@ class Training:
         params, state = self._weights()
         task = self.task
         found = evaluate(self.program.evaluate, params, state, task.val, task.eval_batch, task.mesh)
-        return found | (self.watch(self.step, {'params': params, **state}) if self.watch else {})
+        return found | self.watch(self.step, {'params': params, **state})
 
     def _save(self, **noted) -> None:
         totals = self.progress['totals']
@@ -237,7 +243,7 @@ class Training:
             self.manager.close()
             guard.stop(self.task.directory, batch_of(self.task.feed, at), at, self.task.title, why, kind)
 
-    def _warn(self, text: str | bool) -> None:
+    def _warn(self, text: str) -> None:
         if text and text.split(':')[0] not in {said.split(':')[0] for said in self.warnings}:
             self.warnings.append(text)
             self.log.note(self.step, text)
@@ -305,12 +311,13 @@ def record(program: Program, feed, step: int, best_step: int, noted: dict, secon
     }
 
 
-def finish(directory, params, state, record: dict, meta: dict) -> Stage:
-    """Writes what a finished stage leaves: the weights that it chose, and its record as done.json."""
+def finish(directory, variables: tuple, record: dict, meta: dict) -> Stage:
+    """Writes what a finished stage leaves: the weights that it chose, (params, state), and its record as done.json."""
     shutil.rmtree(directory / 'model', ignore_errors=True)  # of a run killed between the next lines
     if (directory / 'model').exists():
         files.set_aside(directory / 'model', 'it is no directory')
     manager = checkpoint.open_manager(directory / 'model')
+    params, state = variables
     checkpoint.save(manager, 0, {'params': params, 'state': state}, meta)
     manager.close()
     files.write_json(directory / 'done.json', record)
@@ -339,11 +346,11 @@ def evaluation_row(metrics: dict) -> dict:
 
 def evaluate(evaluate_batch: Callable, params, state, split, batch_size: int, mesh) -> dict[str, float]:
     """Means of the metrics over a split, in one fixed batch shape."""
-    totals = None
+    totals: dict = {}
     for batch in feeds.eval_batches(split, batch_size=batch_size, mesh=mesh):
         preempt.check()
         metrics = evaluate_batch(params, state, batch)
-        totals = metrics if totals is None else jax.tree.map(jnp.add, totals, metrics)
+        totals = metrics if not totals else jax.tree.map(jnp.add, totals, metrics)
     return means(totals)
 
 

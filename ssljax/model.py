@@ -39,7 +39,8 @@ class Model:
         self.classes, self.shape = tuple(info['classes']), tuple(info['input']['shape'])
         self.way, self.metrics = info['way'], info['metrics']
         self._config = schema.restored({'schema': info['schema']} | info['config'])
-        self._on_device, self._compiled = None, {}
+        self._on_device: dict | None = None
+        self._compiled: dict = {}
 
     def __repr__(self):
         top1 = {k: f'{100 * v["top1"]:.2f}%' for k, v in self.metrics.items() if 'top1' in v}

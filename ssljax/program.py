@@ -30,7 +30,7 @@ class Program(NamedTuple):
     steps_per_call: int
     run: Callable
     evaluate: Callable
-    together: Callable | None = None
+    together: Callable
 
 
 def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_per_call: int = 0) -> Program:

@@ -126,14 +126,14 @@ def _pretext(plain: dict) -> set:
 
 def _flat(tree: dict, prefix='') -> dict:
     """{dotted name: value}; an empty part is a value."""
-    out = {}
+    out: dict = {}
     for key, value in tree.items():
         out |= _flat(value, f'{prefix}{key}.') if isinstance(value, dict) and value else {f'{prefix}{key}': value}
     return out
 
 
 def _tree(flat: dict) -> dict:
-    tree = {}
+    tree: dict = {}
     for name, value in flat.items():
         *parts, last = name.split('.')
         node = tree

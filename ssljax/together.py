@@ -52,7 +52,8 @@ def fit(tasks: list[loop.Task]) -> list[bool]:
     ts, totals, keys = start(tasks)
     zero, trained = jax.tree.map(jnp.copy, totals), optim.trained_parts(cfg.optim, ts.params)
     eval_at, log_every = eval_steps(program, cfg.evals), log_interval(program, tasks[0].log_every)
-    lines, best = [[] for _ in tasks], [(-math.inf, 0, None)] * len(tasks)
+    lines: list[list] = [[] for _ in tasks]
+    best: list[tuple] = [(-math.inf, 0, None)] * len(tasks)
     timer, step, left = Timer(), 0, set(range(len(tasks)))
     for payload in payloads(tasks, log_every):
         preempt.check()
@@ -75,7 +76,8 @@ def fit(tasks: list[loop.Task]) -> list[bool]:
             for i in left:
                 variables = _take((evaluated(program.method, ts), ts.state), i)
                 task = tasks[i]
-                metrics = loop.evaluate(program.evaluate, *variables, task.val, task.eval_batch, task.mesh)
+                params, state = variables
+                metrics = loop.evaluate(program.evaluate, params, state, task.val, task.eval_batch, task.mesh)
                 lines[i].append(log.line(step, loop.evaluation_row(metrics)))
                 if (value := loop.value_of(metrics)) > best[i][0]:
                     best[i] = value, step, variables
@@ -91,7 +93,7 @@ def _finish(task: loop.Task, count: int, lines: list, best: tuple, timer: Timer)
     noted, program = {'val': {'top1': value}, 'together': count}, task.program
     share = timer.seconds / count, timer.rate() * count  # of the group's time; and the pace that goes with it
     record = loop.record(program, task.feed, program.steps, step, noted, *share)
-    loop.finish(task.directory, *variables, record, task.meta)
+    loop.finish(task.directory, variables, record, task.meta)
 
 
 def start(tasks: list[loop.Task]) -> tuple:

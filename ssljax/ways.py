@@ -1,6 +1,7 @@
 """The ways of training a classifier: from which weights each starts, and what stages it has."""
 
 import functools
+from typing import Any
 
 from ssljax import config as configs
 from ssljax import evaluate, guard, loop, methods
@@ -88,7 +89,7 @@ def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, 
     """Trains a semi-supervised way; where its method has a teacher, one generation after the other."""
     method, config = run.methods[way], plan(run.config, way).config
     labeled, unlabeled, val = (images[k] for k in ('labeled', 'unlabeled', 'val'))
-    teacher = None
+    teacher: Any = None
     if method.teach or config.semi.start == 'scratch':
         teacher = ways.get('scratch') or train_stage(
             run, 'scratch', 'scratch', seed, labeled, val, initial(run, 'scratch', seed)

@@ -47,7 +47,7 @@ def collect(directory) -> dict:
     kept = {}
     for path in paths:
         try:
-            kept[int(path.stem)] = files.read_npz(path)
+            kept[int(path.stem)] = files.read_npz(path) or {}
         except (files.Damaged, ValueError) as e:  # or the name is no step
             logging.warning('%s: left out of the figures.', e)
     if not kept:

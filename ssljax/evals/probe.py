@@ -29,12 +29,12 @@ def probe(train, val, test, *, classes: int, l2s, steps: int = 100) -> dict:
     mean, scale = _moments(jnp.asarray(train[0]))
     x, y = (jnp.asarray(train[0]) - mean) / scale, jnp.asarray(train[1])
     params = {'w': jnp.zeros((x.shape[1], classes)), 'b': jnp.zeros(classes)}
-    best = None
+    best: tuple = ()
     for l2 in sorted(l2s, reverse=True):
         preempt.check()
         params = _solve(params, x, y, jnp.float32(l2), steps)
         accuracy = _accuracy(params, val, mean, scale)
-        if best is None or accuracy >= best[0]:
+        if not best or accuracy >= best[0]:
             best = accuracy, float(l2), params
     accuracy, l2, params = best
     return {'val': accuracy, 'test': _accuracy(params, test, mean, scale), 'l2': l2, 'dim': int(x.shape[1])}

@@ -4,6 +4,7 @@ al. 2016, arXiv:1511.06434, section 3 and figure 1)."""
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -59,9 +60,9 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        sides = grids(self.shape[:2], x.shape[1:3] if x.ndim == 4 else None)
+        sides = grids(self.shape[:2], (x.shape[1], x.shape[2]) if x.ndim == 4 else None)
         widths = [self.width * 2**i for i in range(max(len(sides) - 2, 0), -1, -1)]
-        common = dict(dtype=self.dtype, mode=self.mode, kernel_init=self.kernel_init)
+        common: dict[str, Any] = dict(dtype=self.dtype, mode=self.mode, kernel_init=self.kernel_init)
         norm = lambda x, name: nn.relu(layers.BatchNorm(train, dtype=self.dtype, name=f'{name}_norm')(x))
         dense = functools.partial(nn.Dense, dtype=self.dtype)
         if self.pool != 'flatten' or self.bottleneck:
@@ -76,8 +77,8 @@ class Decoder(nn.Module):
         for i, (h, w) in enumerate(sides[1:-1], 1):
             x = layers.ConvTranspose(widths[i], **common, name=f'up{i}')(x)
             x = norm(x[:, :h, :w], f'up{i}')
-        last = layers.ConvTranspose if len(sides) > 1 else functools.partial(layers.Conv, kernel=3)
-        last = last(self.shape[2], use_bias=True, **common, name='pixels')
+        kind: Callable = layers.ConvTranspose if len(sides) > 1 else functools.partial(layers.Conv, kernel=3)
+        last = kind(self.shape[2], use_bias=True, **common, name='pixels')
         if self.weight_norm:  # an output of a transposed convolution of stride 2 sees a quarter of its kernel
             axis, length = (-2, 0.1 * 8**0.5) if len(sides) > 1 else (-1, 0.1 * 2**0.5)
             last = _weight_norm(last, length, axis)
@@ -97,7 +98,7 @@ class DenseGenerator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         x = dense_layers(x.astype(jnp.float32), (self.width, self.width), train)
-        last = nn.Dense(math.prod(self.shape), kernel_init=nn.initializers.he_normal(), name='pixels')
+        last: Any = nn.Dense(math.prod(self.shape), kernel_init=nn.initializers.he_normal(), name='pixels')
         if self.weight_norm:
             last = _weight_norm(last, 2**0.5)
         return jnp.tanh(last(x)).reshape(-1, *self.shape)
