@@ -53,7 +53,7 @@ def method_of(job: Job, config):
     shape = (job.size, job.size, 3)
     if job.task in PRETEXT:
         return methods.pretext(config, shape), 'pretrain'
-    return stages.classifier(config, SimpleNamespace(shape=shape, classes=range(CLASSES)), job.task), job.task
+    return stages.classifier(config, shape, CLASSES, job.task), job.task
 
 
 def begin(job: Job, config, images: Split) -> tuple:

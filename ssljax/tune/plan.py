@@ -63,7 +63,7 @@ def prefix(way: str) -> str:
 def make_bench(config, workdir, source, place, end: float) -> Bench:
     """The Bench of the first seed."""
     seed = config.seeds[0]
-    run = experiment.prepare(config, workdir, source)
+    run = experiment.prepare(config, workdir, source)._replace(config=config)  # as it was given: that is what is tuned
     rows = label_set.rows(config, source, run.represent, seed, workdir / f'seed{seed}')
     val = experiment.validation(source, rows)
     if not len(val):

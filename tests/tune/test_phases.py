@@ -96,9 +96,9 @@ def test_memory_that_is_not_enough_is_stepped_back_from(bench, digits, monkeypat
     monkeypatch.setattr(batch_size, 'FIRST', 64)
     (decided,) = batch_size.decide(bench, 'scratch', digits, time.time() + 60)
     assert decided.value == 16 and seen[3:] == [32, 16] and decided.plot['x'] == [16, 32]
-    monkeypatch.setattr(benches.train, 'fit', lambda *a, **k: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(benches.loop, 'fit', lambda *a, **k: (_ for _ in ()).throw(MemoryError()))
     assert bench.train('scratch', digits, 7).failed == 'memory'
-    monkeypatch.setattr(benches.train, 'fit', lambda *a, **k: (_ for _ in ()).throw(jax.errors.JaxRuntimeError('x')))
+    monkeypatch.setattr(benches.loop, 'fit', lambda *a, **k: (_ for _ in ()).throw(jax.errors.JaxRuntimeError('x')))
     with pytest.raises(jax.errors.JaxRuntimeError):
         bench.train('scratch', digits, 8)
 
