@@ -11,7 +11,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from ssljax import preempt
+from ssljax import console, preempt
 
 VERBS = (
     'train',
@@ -26,6 +26,7 @@ HELP = '-h', '--help'
 def main() -> int:
     """The console script; returns the exit code where the verb's file does not exit itself."""
     preempt.early()
+    console.prepare()
     given, *rest = sys.argv[1:] or ['--help']
     if given in HELP:
         print(overview())
@@ -49,6 +50,7 @@ def begin(verb: str) -> None:
 def helped(verb: str) -> None:
     """Prints the help of a verb and exits, where the command line asks for it."""
     if any(arg in HELP for arg in sys.argv[1:]):
+        console.prepare()
         print(text(verb))
         sys.exit(0)
 
