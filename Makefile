@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/installed  ## the main job on embedded images: pretraining, transfer, report
-	$(BIN)/python -m ssljax.main --config=configs/quickstart.py --workdir=runs/quickstart
+	$(BIN)/ssljax train --config=quickstart --workdir=runs/quickstart
 
 test: $(VENV)/installed-test lint  ## the tests, on the CPU
 	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2
@@ -17,18 +17,19 @@ lint: $(VENV)/installed-test
 bench: $(VENV)/installed-bench  ## training steps beside the same in PyTorch; run it alone on the machine
 	$(BIN)/python -m benchmarks.steps --peer=torch
 
-$(VENV)/installed: requirements.txt
+# Editable installations with what pyproject.toml lists: the code that runs is that of this folder.
+$(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet -e .
 	touch $@
 
-$(VENV)/installed-test: requirements-test.txt $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -r requirements-test.txt
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -e '.[tfds,test]'
 	touch $@
 
-$(VENV)/installed-bench: requirements-bench.txt $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -r requirements-bench.txt
+$(VENV)/installed-bench: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -e '.[tfds,bench]'
 	touch $@
 
 clean:

@@ -6,7 +6,7 @@ import sys
 from absl import flags
 
 from ssljax import config as configs
-from ssljax import fields, paths
+from ssljax import fields, paths, recipes
 
 
 def separate(argv: list[str]) -> tuple[list[str], dict]:
@@ -48,31 +48,53 @@ def separate(argv: list[str]) -> tuple[list[str], dict]:
     return rest, values
 
 
-def check_recipe(argv: list[str]) -> None:
-    """Raises ValueError where --config names nothing that can be a recipe; argv: what `separate` leaves."""
-    for i, arg in enumerate(argv):
-        name, mark, given = arg.lstrip('-').partition('=')
-        if name != 'config':
-            continue
-        given = given if mark else ''.join(argv[i + 1 : i + 2])
-        path = paths.expand(given.split(':')[0])
-        if os.path.isdir(path):
-            raise ValueError(f'--config={given} is a folder: give a Python file such as configs/quickstart.py.')
-        if not os.path.isfile(path):
-            raise ValueError(f'--config={given}: there is no file {path!r}{_near_file(path)} (in {os.getcwd()}).')
-        if not path.endswith('.py'):
-            raise ValueError(f'--config={given} is no Python file: give a recipe such as configs/quickstart.py.')
+def find_recipe(argv: list[str]) -> list[str]:
+    """`argv`, what `separate` leaves, with the path of the recipe where --config gives its name alone.
+
+    Raises:
+      ValueError: --config names nothing that can be a recipe.
+    """
+    argv = list(argv)
+    for i, mark, given in _recipes(argv):
+        found = recipes.meant(given)
+        file, bare = found.split(':')[0], given.split(':')[0]
+        _check_recipe(given, paths.expand(file))
+        if file == f'{bare}.py' and bare in recipes.names():
+            print(
+                f'note: --config={given} is the file {file} of this folder, not the recipe of that name',
+                file=sys.stderr,
+            )
+        if found != given:
+            argv[i if mark else i + 1] = f'--config={found}' if mark else found
+    return argv
+
+
+def _recipes(argv: list[str]) -> list[tuple[int, str, str]]:
+    """(place, '=' or '', value) of each --config=VALUE or --config VALUE."""
+    parts = [(i, *arg.lstrip('-').partition('=')) for i, arg in enumerate(argv) if arg.startswith('-')]
+    return [
+        (i, mark, value if mark else ''.join(argv[i + 1 : i + 2])) for i, name, mark, value in parts if name == 'config'
+    ]
+
+
+def _check_recipe(given: str, path: str) -> None:
+    if os.path.isdir(path):
+        raise ValueError(f'--config={given} is a folder: give a Python file such as configs/quickstart.py.')
+    if not os.path.isfile(path):
+        raise ValueError(f'--config={given}: there is no file {path!r}{_near_file(path)} (in {os.getcwd()}).')
+    if not path.endswith('.py'):
+        raise ValueError(f'--config={given} is no Python file: give a recipe such as configs/quickstart.py.')
 
 
 def why_not(error: BaseException, argv: list[str]) -> str:
     """What is wrong with a recipe that raised `error` while it was read."""
-    given = next((a.partition('=')[2] for a in argv if a.lstrip('-').startswith('config=')), '')
+    given = next((given for _, _, given in _recipes(argv)), '')
+    while error.__context__ is not None and 'Error whilst parsing config file' in str(error):
+        error = error.__context__  # as the recipe raised it
     text = str(error)
     if isinstance(error, TypeError) and 'get_config()' in text:
         file, colon, argument = given.partition(':')
-        if colon:
-            return f'the recipe {file} takes no argument, but was given {argument!r}: write --config={file}.'
-        return f'the recipe {file} needs an argument, for example --config={file}:NAME; its first lines say which.'
+        return recipes.takes(file, *[argument] * bool(colon))
     if isinstance(error, AttributeError) and 'get_config' in text:
         return f'the recipe {given} has no function get_config, which returns the config.'
     if isinstance(error, SyntaxError):
@@ -107,6 +129,8 @@ def _unknown(field: str, known: dict) -> str:
 
 
 def _near_file(path: str) -> str:
-    folder = os.path.dirname(path) or '.'
-    names = [n for n in sorted(os.listdir(folder)) if n.endswith('.py')] if os.path.isdir(folder) else []
-    return configs.nearest(os.path.basename(path), names)
+    folder, name = os.path.split(path)
+    if name == path and name.removesuffix('.py') in recipes.names():
+        return f'; the recipe of the package is --config={name.removesuffix(".py")}'
+    names = [n for n in sorted(os.listdir(folder or '.')) if n.endswith('.py')] if os.path.isdir(folder or '.') else []
+    return configs.nearest(name, names)

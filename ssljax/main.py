@@ -1,13 +1,14 @@
-"""python -m ssljax.main --config=configs/rotnet.py [--workdir=DIR] [--config.FIELD=VALUE ...]"""
+"""python -m ssljax.main --config=configs/rotnet.py ...: the command `ssljax train`, and what the verbs that read a
+recipe share."""
 
 import os
 import sys
 from pathlib import Path
 
-from ssljax import preempt
+from ssljax import preempt, verbs
 
 if __name__ == '__main__':
-    preempt.early()  # before the imports, which take seconds
+    verbs.begin('train')  # before the imports, which take seconds
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import jax  # noqa: E402
@@ -17,7 +18,7 @@ from ml_collections import config_flags  # noqa: E402
 from ssljax import api, arguments, console, paths, platform  # noqa: E402
 from ssljax.disk import OF_THE_MACHINE, DiskError, explained  # noqa: E402
 
-_CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe, a file under configs/.', lock_config=True)
+_CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe: its name or file.', lock_config=True)
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default runs/NAME.')
 
 
@@ -32,7 +33,7 @@ def command(work) -> int:
     logging.set_verbosity(logging.WARNING)
     config = _CONFIG.value
     if config is None:
-        print('error: give a recipe, for example --config=configs/quickstart.py', file=sys.stderr)
+        print('error: give a recipe, for example --config=quickstart (--help says more)', file=sys.stderr)
         return 2
     platform.enter()
     preempt.install()
@@ -70,11 +71,11 @@ def parse(argv):
     console.prepare()
     try:
         rest, values = arguments.separate(argv[1:])
-        arguments.check_recipe(rest)
+        found = arguments.find_recipe(rest)
     except ValueError as e:
         _exit(str(e))
     try:
-        left = flags.FLAGS([argv[0], *rest])
+        left = flags.FLAGS([argv[0], *found])
     except Exception as e:  # a recipe is the user's own code, and can raise anything
         _exit(arguments.why_not(e, rest))
     if _CONFIG.value is not None:

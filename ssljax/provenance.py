@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax
 
-_LIBRARIES = 'jax jaxlib flax optax orbax-checkpoint numpy pillow simplejpeg tensorflow-datasets'.split()
+_LIBRARIES = 'jax jaxlib flax optax orbax-checkpoint numpy pillow simplejpeg tensorflow-datasets ssljax'.split()
 
 
 def versions() -> dict:
@@ -57,6 +57,8 @@ def hardware() -> dict:
 
 def command() -> str:
     """The command line, as it can be typed again."""
+    if sys.argv[0].startswith('ssljax '):  # as verbs.main leaves it
+        return shlex.join(sys.argv[0].split() + sys.argv[1:])
     module = re.search(r'(ssljax(?:/\w+)*?)(?:/__main__)?\.py$', sys.argv[0])
     program = ['python', '-m', module[1].replace('/', '.')] if module else ['python', sys.argv[0]]
     return shlex.join(program + sys.argv[1:])

@@ -1,13 +1,31 @@
-"""python -m ssljax.study --config=configs/label_efficiency.py [--workdir=DIR] [--sweep=TEXT] [--workers=N]
-[--config.FIELD=VALUE ...]: computes what of a study is not done yet; DIR gets rows.csv, rows.parquet and study.html."""
+"""Train budgets x label sets x ways, or an ablation: a table, a page.
+
+usage: ssljax study --config=RECIPE [--workdir=DIR] [--sweep=TEXT]
+                    [--workers=N] [--config.FIELD=VALUE ...]
+
+  --config=RECIPE         a recipe of the package, such as label_efficiency,
+                          or a Python file; its sweep(config) lists settings
+  --workdir=DIR           where the study is kept (runs/NAME)
+  --sweep=TEXT            settings in place of the recipe's: a grid
+                          (A=1,2; B=3,4), single ones (list: A=1 B=2; A=3), or
+                          drawn ones (random 20: A=log 1e-3..1e-1)
+  --workers=N             so many processes, each with a device of its own (1)
+  --config.FIELD=VALUE    sets a field of the recipe; study.labels lists the
+                          budgets, study.pretrained pretrainings
+
+DIR then has rows.csv, rows.parquet and study.html. The same command, or one
+with more budgets, seeds, ways or settings, computes only what is not done yet.
+
+example: ssljax study --config=quickstart --sweep="backbone.depth=2,3"
+"""
 
 import importlib.util
 import sys
 
-from ssljax import preempt
+from ssljax import verbs
 
 if __name__ == '__main__':
-    preempt.early()  # before the imports, which take seconds
+    verbs.begin('study')  # before the imports, which take seconds
 
 from absl import app, flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402

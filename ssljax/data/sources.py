@@ -385,9 +385,8 @@ def _tfds(name, config):
         import tensorflow_datasets as tfds
     except ImportError as e:
         raise ImportError(
-            f"config.data.source='tfds:{name}' needs TensorFlow and its Datasets ({e}): pip "
-            "install tensorflow tensorflow-datasets importlib_resources, or use a 'folder:' or 'npz:' "
-            'source.'
+            f"config.data.source='tfds:{name}' needs TensorFlow and its Datasets ({e}), the extra tfds of the package: "
+            "pip install tensorflow tensorflow-datasets importlib_resources, or use a 'folder:' or 'npz:' source."
         ) from e
     try:
         tf.config.set_visible_devices([], 'GPU')

@@ -1,9 +1,19 @@
-"""`python -m ssljax.report WORKDIR` writes WORKDIR/report.html again from the run's files; of several folders it prints
-one table that compares the runs."""
+"""Draw a finished run's page again; of several runs, print one table.
+
+usage: ssljax report DIR [DIR ...]
+
+  DIR     a run's folder, the --workdir it was trained with. One: its page,
+          DIR/report.html, is drawn again from its files, and its table is
+          printed. Several: one table of all, in which each run is held against
+          its own controls, or against another's where images, label sets,
+          network, optimiser, batch and steps agree; it says what differs
+
+example: ssljax report runs/rotation runs/simclr
+"""
 
 import sys
 
-from ssljax import console
+from ssljax import console, verbs
 from ssljax.report import table, write
 from ssljax.report.read import read
 from ssljax.report.runs import compare_runs
@@ -12,7 +22,7 @@ from ssljax.report.runs import compare_runs
 def main(args):
     console.prepare()
     if not args or any(arg.startswith('-') for arg in args):
-        print('usage: python -m ssljax.report WORKDIR [WORKDIR ...]', file=sys.stderr)
+        print('usage: ssljax report DIR [DIR ...] (--help says more)', file=sys.stderr)
         return 2
     try:
         if len(args) > 1:
@@ -27,4 +37,5 @@ def main(args):
 
 
 if __name__ == '__main__':
+    verbs.begin('report')
     sys.exit(main(sys.argv[1:]))

@@ -1,9 +1,28 @@
-"""python -m ssljax.tune --config=configs/rotnet.py [--workdir=DIR] [--config.FIELD=VALUE ...]: tunes, and does not
-train. WORKDIR/tuning/tuned.py is then a config for ssljax.main."""
+"""Decide batch size, rate, augmentation and duration by short runs.
 
-from absl import app
+usage: ssljax tune --config=RECIPE [--workdir=DIR] [--config.FIELD=VALUE ...]
 
-from ssljax import main, tune
+  --config=RECIPE         a recipe of the package, such as quickstart, or a
+                          Python file
+  --workdir=DIR           where the run is kept (runs/NAME)
+  --config.FIELD=VALUE    sets a field of the recipe, for example
+                          --config.tuning.minutes=10    in all
+                          --config.tuning.decide=batch_size,rate
+
+Nothing is trained yet. DIR/tuning then has decisions.json, each decision with
+its reason, and tuned.py, a recipe for `ssljax train`; `ssljax train` with
+--config.tune=True and the same --workdir trains with what was decided.
+
+example: ssljax tune --config=quickstart --config.tuning.minutes=2
+"""
+
+from ssljax import verbs
 
 if __name__ == '__main__':
+    verbs.begin('tune')
+
+    from absl import app
+
+    from ssljax import main, tune
+
     app.run(lambda _: main.command(tune.run), flags_parser=main.parse)

@@ -1,0 +1,102 @@
+"""The command `ssljax` and its verbs."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ssljax import provenance, verbs
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def start(*arguments, cwd=ROOT, **kw):
+    environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'PYTHONPATH': str(ROOT)}
+    return subprocess.Popen([sys.executable, *arguments], cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, **kw)  # fmt: skip
+
+
+def said(*arguments, **kw):
+    """(exit code, stdout, stderr)"""
+    process = start(*arguments, **kw)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize('verb', verbs.VERBS)
+def test_help_fits_a_screen_and_says_usage_arguments_and_an_example(verb):
+    lines = verbs.text(verb).splitlines()
+    assert len(lines) < 24 and max(map(len, lines)) < 80
+    assert lines[1] == '' and lines[2].startswith(f'usage: ssljax {verb} ') and lines[0].endswith('.')
+    assert lines[-1].startswith(f'example: ssljax {verb} ')
+    usage = ' '.join(lines[2 : lines.index('', 2)])
+    for flag in re.findall(r'--[a-z_.]+|(?<= )DIR(?= )', usage):
+        assert any(line.startswith(f'  {flag}') for line in lines), flag
+
+
+@pytest.mark.parametrize('verb', [*verbs.VERBS, 'main'])
+def test_both_ways_of_calling_a_verb_print_its_help(verb):
+    expected = verbs.text(verbs.ALIASES.get(verb, verb)) + '\n'
+    for flag in verbs.HELP:
+        assert said('-m', f'ssljax.{verb}', flag) == (0, expected, '')
+    assert said('-m', 'ssljax', verb, '--workdir=x', '-h') == (0, expected, '')
+
+
+def test_without_a_verb_all_are_listed_with_no_import_of_jax():
+    code = "import sys; from ssljax import verbs; sys.exit(verbs.main() or 'jax' in sys.modules)"
+    for arguments in ([], ['--help'], ['-h']):
+        status, out, _ = said('-c', code, *arguments)
+        assert status == 0 and max(map(len, out.splitlines())) < 80
+        assert [line.split()[0] for line in out.splitlines() if line.startswith('  ')] == list(verbs.VERBS)
+
+
+@pytest.mark.parametrize(
+    'given, told',
+    [
+        ('tran', "there is no verb 'tran'; did you mean train"),
+        ('reprot', 'did you mean report'),
+        ('quite_else', "'quite_else' (the verbs: train, "),
+        ('--config=quickstart', 'ssljax VERB --config=quickstart'),
+    ],
+)
+def test_an_unknown_verb_is_told_the_known_ones(given, told, monkeypatch, capsys):
+    monkeypatch.setattr(verbs.preempt, 'early', lambda: None)
+    monkeypatch.setattr(sys, 'argv', ['ssljax', given])
+    assert verbs.main() == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('arguments', [['-m', 'ssljax.train'], ['-m', 'ssljax', 'train']])
+def test_mistakes_end_a_verb_with_its_code(arguments):
+    status, _, err = said(*arguments)
+    assert (status, err) == (2, 'error: give a recipe, for example --config=quickstart (--help says more)\n')
+    assert said(*arguments, '--config=quickstrt')[0] == 2
+
+
+@pytest.mark.parametrize('arguments', [['-m', 'ssljax', 'train'], ['-m', 'ssljax.train'], ['-m', 'ssljax', 'report']])
+def test_ctrl_c_during_the_imports_is_one_line(arguments):
+    process = start(*arguments, '--config=quickstart')
+    time.sleep(0.4)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == 'stopped; nothing was begun\n' and process.returncode == 130
+
+
+@pytest.mark.parametrize(
+    'argv, command',
+    [
+        (['ssljax train', '--config=quickstart', '--config.seeds=(0, 1)'],
+         "ssljax train --config=quickstart '--config.seeds=(0, 1)'"),
+        (['/a/ssljax/train.py', '--config=x.py'], 'python -m ssljax.train --config=x.py'),
+        (['/a/ssljax/main.py', '--config=x.py'], 'python -m ssljax.main --config=x.py'),
+        (['/a/ssljax/tune/__main__.py', '--config=x.py'], 'python -m ssljax.tune --config=x.py'),
+        (['mine.py'], 'python mine.py'),
+    ],
+)  # fmt: skip
+def test_a_report_shows_the_command_as_it_can_be_typed_again(argv, command, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', argv)
+    assert provenance.command() == command
