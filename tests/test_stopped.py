@@ -8,7 +8,7 @@ import pytest
 from ssljax import experiment, guard, main, result
 from ssljax import report as reports
 from ssljax.report import embed, runs
-from ssljax.report.compare import headline
+from ssljax.report.headline import headline
 from ssljax.studies import worker
 
 NOT_FINITE = 'the loss or its gradient is not finite'

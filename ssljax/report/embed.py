@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import sys
 import tempfile
 import warnings
 
@@ -79,17 +78,9 @@ def _temporary():
 
 
 def _import_umap():
-    """The class, without the import of TensorFlow, for seconds, that umap-learn tries for another one."""
-    hidden = 'tensorflow' not in sys.modules
-    if hidden:
-        sys.modules['tensorflow'] = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            from umap import UMAP
-    finally:
-        if hidden:
-            del sys.modules['tensorflow']
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        from umap import UMAP
     return UMAP
 
 

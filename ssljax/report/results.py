@@ -10,9 +10,9 @@ from ssljax.report.compare import (
     test_images,
     versus_scratch,
     ways_of,
-)
+)  # fmt: skip
 from ssljax.report.game import players_of
-from ssljax.report.markup import beside, figure, folded, grid, paragraph, section, text
+from ssljax.report.markup import beside, figure, folded, grid, paragraph, part, section
 from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways
 from ssljax.report.table import compared, other_rows, way_rows
 from ssljax.report.words import duration, is_number, number, p_value, percent, stage_title, way_title
@@ -54,7 +54,7 @@ def main_results(run):
         'Test top-1 (%) of every seed.',
     )
     best_rows = [ways.index(best)] if best else []
-    protocol = f'<h3>Protocol</h3>{paragraph(result["protocol"])}' if result.get('protocol') else ''
+    protocol = part('heading', 'Protocol') + paragraph(result['protocol']) if result.get('protocol') else ''
     return section(
         'Results',
         grid(*way_rows(result), ' '.join(filter(None, [*caption, note])), best=best_rows),
@@ -98,33 +98,13 @@ def pretraining(run):
         entry = seed.get('pretrain')
         if not entry:
             continue
-        val = entry.get('val') or {}
-        rows.append(
-            [
-                f'{seed.get("seed", index)}',
-                entry.get('method', '–'),
-                number(entry.get('steps')),
-                number(entry.get('epochs')),
-                percent(spread([val.get('top1')])),
-                number(val.get('loss')),
-                percent(spread([val.get('knn')])),
-                f'{number(val.get("features_std"), 2)}, {number(val.get("features_rank"), 3)}',
-                duration(entry.get('seconds')),
-                number(entry.get('images_per_second')),
-            ]
-        )
-    header = [
-        'Seed',
-        'Method',
-        'Steps',
-        'Epochs',
-        'Validation accuracy %',
-        'Validation loss',
-        'Neighbours %',
-        'Spread, rank',
-        'Time',
-        'Images/s',
-    ]
+        val, name = entry.get('val') or {}, str(seed.get('seed', index))
+        spreads = [number(val.get(key), digits) for key, digits in (('features_std', 2), ('features_rank', 3))]
+        row = [name, entry.get('method', '–'), number(entry.get('steps')), number(entry.get('epochs'))]
+        row += [percent(spread([val.get('top1')])), number(val.get('loss')), percent(spread([val.get('knn')]))]
+        rows.append([*row, *spreads, duration(entry.get('seconds')), number(entry.get('images_per_second'))])
+    header = ['Seed', 'Method', 'Steps', 'Epochs', 'Validation accuracy %', 'Validation loss', 'Neighbours %', 'Spread']
+    header += ['Rank', 'Time', 'Images/s']
     known = {*ways_of(result), *(name for _, name, _ in stopped_of(result))} - {'pretrain'}
     plots = []
     for stage in sorted(run.metrics, key=lambda name: (name != 'pretrain', name)):
@@ -133,7 +113,7 @@ def pretraining(run):
                 plots.append(figure(image, f'{metric}, stage "{stage}". {seed_lines(run.metrics[stage])}'))
     caption = (
         'Pretraining, by seed. Accuracy and loss are those of the pretext task on validation images; "Neighbours": '
-        'validation accuracy of the vote of the nearest labelled images; "Spread, rank": relative standard deviation '
+        'validation accuracy of the vote of the nearest labelled images; "Spread", "Rank": relative standard deviation '
         '(0: constant, 1: even) and effective rank of the features of validation images.'
     )
     table = grid(header, rows, caption)
@@ -256,7 +236,3 @@ def nearest_vote(run):
     caption += ' "Against random": paired by seed, in points; p: of the paired t-test.' if versus else ''
     header = ['Weights', 'Layer', 'k', 'Validation %', 'Test %', '95% interval', 'Against random', '95% interval', 'p']
     return section('Nearest-neighbour accuracy', grid(header, [row[:9] for row in rows], caption))
-
-
-def headline_html(sentence):
-    return f'<p class="lede"><strong>{text(sentence)}</strong></p>'

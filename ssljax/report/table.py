@@ -1,9 +1,9 @@
 """The tables of ways, as rows for the page and as plain text for the terminal."""
 
 from ssljax import stats
+from ssljax.literal import line
 from ssljax.report.compare import (
     across,
-    headline,
     of_way,
     seeds_of,
     stopped_of,
@@ -12,7 +12,7 @@ from ssljax.report.compare import (
     versus_scratch,
     ways_of,
 )
-from ssljax.report.literal import line
+from ssljax.report.headline import headline
 from ssljax.report.words import count_of, duration, interval, number, p_value, percent, stage_title, way_title
 
 COMPARED = ['Test top-1 %', '95% interval', 'Against scratch', '95% interval', 'p', 'p, Holm']

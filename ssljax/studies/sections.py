@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from ssljax.report.draw import as_img
-from ssljax.report.markup import figure, folded, grid, paragraph, section
+from ssljax.report import shell
+from ssljax.report.markup import folded, grid, paragraph, part
+from ssljax.report.plots import changes
 from ssljax.report.table import compared
 from ssljax.report.words import count_of, duration, is_number, number, percent, way_title
 from ssljax.stats import spread
@@ -11,16 +12,19 @@ from ssljax.studies import curve, paired
 from ssljax.studies import figure as draw
 from ssljax.studies.curve import Series, budgets, title
 
-BEST_ON_TEST = 'best on test (not a fair figure; for comparison with tables that select so) %'
+BEST_ON_TEST = 'best on test (not a fair figure; to compare with tables that select in this way) %'
 MOST_LINES = 12  # in one figure
 
 
 class Study(NamedTuple):
-    """What the page is made from: the rows of the table, study.json, and the curves of test top-1."""
+    """What the page is made from: the rows of the table, study.json, the curves of test top-1, the labels saved, and
+    {file name: (Figure, caption)}."""
 
     rows: list
     about: dict
     curves: dict
+    savings: list = ()
+    plots: dict = {}
 
     @property
     def base(self):
@@ -105,16 +109,10 @@ def of_points(study, way):
         return image, f'{way_title(way)}, with each change: {marks_of(study)}.'
     several = len(budgets(curves)) > 1
     names = {key: key[0].point + (f', {number(key[1], 3)} a class' if several else '') for key in differences}
-    image = draw.of_changes(differences, draw.looks(curves)[next(iter(curves))][0], names)
+    color = draw.looks(curves)[next(iter(curves))][0]
+    image = changes(differences, names, [color] * len(differences))
     note = ' Whiskers: 95% interval of the mean; points: seeds.' if study.most_seeds() > 1 else ' One seed.'
     return image, f'{way_title(way)}: the difference of each change to the base, paired by seed.{note}'
-
-
-def results(study, plots, *others):
-    """The figures, then `others`, the means, the published values, what is missing."""
-    images = [figure(as_img(image, caption), caption) for image, caption in plots.values()]
-    tables = [make(study) for make in (means, best_on_test, every_number, published, gaps)]
-    return section('Results', *images, *others, *tables)
 
 
 def means(study):
@@ -205,11 +203,50 @@ def gaps(study):
     if curve.reference(study.base, study.reference) is None:
         known = ', '.join(dict.fromkeys(series.way for series in study.base)) or 'none'
         said.append(
-            f'No cell of the reference "{study.reference}" is there (ways: {known}), so nothing is compared with it.'
+            f'No cell of the reference "{study.reference}" is done (ways: {known}), so nothing is compared with it.'
         )
     if found := curve.unpaired(study.rows):
         some = ', '.join(f'{number(budget, 3)} a class with seed {seed}' for budget, seed in found[:5])
         said.append(
-            f'Not all cells of the same seed have the same labelled images: {some}; their pairs share the seed alone.'
+            f'Not all cells of the same seed have the same labelled and validation images: {some}; there, pairs share '
+            'nothing but the seed.'
         )
-    return '<h3>Completeness</h3>' + paragraph(*said) if said else ''
+    return part('heading', 'Completeness') + paragraph(*said) if said else ''
+
+
+def provenance(study):
+    """Where the numbers come from."""
+    rows = study.rows
+    seeds, finished = (sorted(curve.values_of(rows, column)) for column in ('seed', 'finished'))
+    lines = [['Cells', number(len(rows))], ['Seeds', ', '.join(map(str, seeds))]]
+    for column, name in (
+        ('study', 'Study'), ('hash_train', 'Hash of the training images'), ('hash_test', 'Hash of the test images'),
+        ('test_images', 'Test images'), ('classes', 'Classes'), ('device', 'Device'), ('versions', 'Versions'),
+        ('protocol', 'Protocol'),
+    ):  # fmt: skip
+        lines += [[name, f'{value}{of_cells(rows, column, value)}'] for value in curve.values_of(rows, column)]
+    lines += [['Finished', ' to '.join(dict.fromkeys([finished[0], finished[-1]]))]] if finished else []
+    seconds = [row['seconds'] for row in rows if is_number(row.get('seconds'))]
+    time = 'Time of all cells (of the last process of each), without pretraining'
+    lines += [[time, duration(sum(seconds))]] if seconds else []
+    return shell.provenance(
+        study.about.get('command'),
+        study.about.get('config'),
+        grid(['Property', 'Value'], lines, 'Data, machine and software.', wide=(1,)),
+        folded('Label sets', label_sets(rows)),
+    )
+
+
+def of_cells(rows, column, value):
+    """' (12 cells)' where not all have it."""
+    count = sum(row.get(column) == value for row in rows)
+    return f' ({count_of(count, "cell")})' if count < len(rows) else ''
+
+
+def label_sets(rows):
+    """The hashes of every choice of images, each once."""
+    columns = ('hash_labeled', 'hash_val', 'hash_unlabeled')
+    found = sorted({(row['per_class'], row['seed'], *(row.get(column) or '–' for column in columns)) for row in rows})
+    lines = [[number(budget, 3), str(seed), *hashes] for budget, seed, *hashes in found]
+    header = ['Labels a class', 'Seed', 'Labelled', 'Validation', 'Unlabelled']
+    return grid(header, lines, 'Hashes of the labelled, validation and unlabelled images.')
