@@ -9,6 +9,11 @@ def seeds_of(result):
     return result.get('seeds') or []
 
 
+def named_seeds(result):
+    """[(number of a seed as text, its record), ...]."""
+    return [(str(seed.get('seed', index)), seed) for index, seed in enumerate(seeds_of(result))]
+
+
 def ways_of(result):
     """Names of the ways in any seed: the known ones in the order of words.WAYS, then the others; a variant stands
     behind the way that it derives from."""

@@ -29,17 +29,17 @@ def embed(features, seed=0):
       (xy [N, 2] float32, str).
     """
     if len(features) < FEWEST_FOR_UMAP:
-        return principal(features, 2, seed), f'PCA, for UMAP wants at least {FEWEST_FOR_UMAP} images'
+        return principal(features, 2, seed), f'PCA (UMAP needs at least {FEWEST_FOR_UMAP} images)'
     try:
         make = _umap()
     except ImportError:
-        return principal(features, 2, seed), 'PCA, for umap-learn is not installed'
+        return principal(features, 2, seed), 'PCA (umap-learn is not installed)'
     except Exception as error:
-        return principal(features, 2, seed), f'PCA, for umap-learn cannot be loaded ({described(error)})'
+        return principal(features, 2, seed), f'PCA (umap-learn cannot be loaded: {described(error)})'
     try:
         return _embed(make, features, seed)
     except Exception as error:
-        return principal(features, 2, seed), f'PCA, for UMAP failed on these features ({described(error)})'
+        return principal(features, 2, seed), f'PCA (UMAP failed on these features: {described(error)})'
 
 
 def _embed(make, features, seed):

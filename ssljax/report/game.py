@@ -36,7 +36,7 @@ def generated(run):
             part('moment', f'step {number(int(steps[t]))}', sheet_row(images[t], int(steps[t])))
             for t in evenly(len(images), ROWS)
         ]
-        caption = f'{way_title(way)}{of_seed(run)}: images from the same noise in every row, while it trains.'
+        caption = f'{way_title(way)}{of_seed(run)}: images from the same noise in every row, during training.'
         parts.append(figure(part('join', rows), caption))
     return section('Generated images over time', *parts)
 
@@ -83,8 +83,8 @@ def plane(run):
         ]
     whose = f' ({run.figures_from.parent.name})' if len(seeds_of(run.result)) > 1 else ''
     intro = (
-        f'Each map{whose} shows what the classifier would say of every point of the plane: the colour is the class, '
-        'white is doubt, and on the black line a class has a probability of one half. Small pale points are test '
+        f'Each map{whose} shows what the classifier predicts at every point of the plane: the colour is the class, '
+        'white is uncertain, and on the black line a class has a probability of one half. Small pale points are test '
         'points, large ones with a black rim are labels that the classifier had.'
     )
     return section('Points in the plane', paragraph(intro), beside(*maps, three=True), *strips, paragraph(lesson(ways)))
@@ -140,7 +140,7 @@ def players(run):
                     'The discriminator on real training images, on validation images it never trained on, and on '
                     'generated ones: 1 is real, 0 is generated.',
                 ),
-                figure(accuracy(run, way), 'Validation accuracy while it trains.'),
+                figure(accuracy(run, way), 'Validation accuracy during training.'),
                 three=True,
             ),
         ]

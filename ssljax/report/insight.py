@@ -59,7 +59,7 @@ def confused_pairs(counts, names, most=8):
     order = np.argsort(-wrong, axis=None, kind='stable')[:most]
     pairs = [(i, j) for i, j in zip(*np.unravel_index(order, wrong.shape)) if wrong[i, j] > 0]
     rows = [[names[i], names[j], f'{wrong[i, j]:,.0f}', f'{100 * wrong[i, j] / totals[i]:.1f}'] for i, j in pairs]
-    return grid(['True class', 'Taken for', 'Images', '% of the true class'], rows, 'The most frequent errors.')
+    return grid(['True class', 'Predicted as', 'Images', '% of the true class'], rows, 'The most frequent errors.')
 
 
 def feature_map(run):
@@ -131,7 +131,7 @@ def neighbors(run):
             tiles.append(tile(near[q, k], ('✓ ' if same else '✗ ') + name, 'right' if same else 'wrong', 'neighbour'))
         rows.append(part('strip', tiles, 'row'))
     of = str(run.figures.get('neighbors_of', ''))
-    of = f' of "{way_title(of)}"' * bool(of) if of != 'pretrained' else ' of the pretrained backbone before any label'
+    of = f' of "{way_title(of)}"' * bool(of) if of != 'pretrained' else ' of the backbone as it was pretrained'
     caption = (
         f'Test images (black frame) and the labelled images nearest to them in the features{of}, nearest first. '
         'Blue frame and ✓: same class; dashed orange frame and ✗: another class.'

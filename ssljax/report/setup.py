@@ -3,7 +3,7 @@
 import numpy as np
 
 from ssljax.report import shell
-from ssljax.report.compare import is_points, of_seed, pick, seeds_of, ways_of
+from ssljax.report.compare import is_points, named_seeds, of_seed, pick, ways_of
 from ssljax.report.insight import class_names, name_of, tile
 from ssljax.report.markup import figure, folded, grid, part, section
 from ssljax.report.words import duration, is_number, number, stage_title, way_title
@@ -30,10 +30,9 @@ def data(run):
 
 def label_sets(run):
     rows, counts = [], []
-    for index, seed in enumerate(seeds_of(run.result)):
+    for name, seed in named_seeds(run.result):
         for split, entry in (seed.get('partition') or {}).items():
             per_class = entry.get('per_class') or []
-            name = str(seed.get('seed', index))
             rows.append([name, split, number(entry.get('count')), balance(per_class), entry.get('hash', '–')])
             if split == 'labeled' and per_class:
                 counts.append((f'Seed {name}', per_class))
@@ -98,12 +97,12 @@ def provenance(run):
 
 def cost(result):
     rows = []
-    for index, seed in enumerate(seeds_of(result)):
+    for seed_name, seed in named_seeds(result):
         stages = {stage_title('pretrain'): seed.get('pretrain')}
         stages |= {way_title(way): pick(seed, 'ways', way) for way in ways_of(result)}
         for name, entry in stages.items():
             steps, best, rate = (number((entry or {}).get(key)) for key in ('steps', 'best_step', 'images_per_second'))
-            row = [f'{seed.get("seed", index)}', name, steps, best, duration((entry or {}).get('seconds')), rate]
+            row = [seed_name, name, steps, best, duration((entry or {}).get('seconds')), rate]
             rows += [row] if entry else []
     header = ['Seed', 'Stage', 'Steps', 'Best step', 'Time', 'Images/s']
     return grid(header, rows, 'Time and throughput of training.')

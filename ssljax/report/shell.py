@@ -6,7 +6,8 @@ import sys
 from ssljax import say
 from ssljax.report.compare import flatten
 from ssljax.report.draw import described, style
-from ssljax.report.markup import folded, page, paragraph, part, section
+from ssljax.report.markup import folded, grid, page, paragraph, part, section
+from ssljax.report.words import number
 
 
 def render(name, top, makers, of, slow=None) -> str:
@@ -45,9 +46,18 @@ def _title(make):
 
 
 def lede(facts, sentences):
-    """The facts in one line and, below it, the first sentence in bold and the others."""
+    """The facts in one line and, below it, the first sentence in bold, and the others."""
     claim, *more = [sentence for sentence in sentences if sentence] or ['']
-    return part('lede', facts, claim, ' '.join(more))
+    return part('lede', facts, claim, more)
+
+
+def published(rows):
+    """The table of published values: rows of what, labels, value in percent, our own one, setting and source; a column
+    that is empty is left out."""
+    caption = 'Published values. Their setting is not ours unless it says so.'
+    header = ['What', 'Labels', 'Published %', 'Ours %', 'Published setting', 'Source']
+    rows = [[what, labels, number(value), *others] for what, labels, value, *others in rows]
+    return grid(header, [[str(cell) for cell in row] for row in rows], caption, wide=(4, 5))
 
 
 def provenance(command, config, *parts):

@@ -142,45 +142,30 @@ def pivot(cells, caption):
 
 def every_number(study):
     """All columns of accuracy and cost, one row a series and budget."""
-    columns = ('test_top5', 'val_top1', 'seconds', 'images_per_second')
+    columns = ('test_top5', 'val_top1', 'best_on_test', 'seconds', 'images_per_second')
     columns, rows = [curve.curves(study.rows, name) for name in columns], []
     for series, found in study.curves.items():
         for budget, values in found.items():
-            top5, val, seconds, rate = (spread(of.get(series, {}).get(budget, {}).values()) for of in columns)
-            cells = [*compared(spread(values.values()), None)[:2], percent(top5), percent(val)]
+            others = (spread(of.get(series, {}).get(budget, {}).values()) for of in columns)
+            top5, val, best, seconds, rate = others
+            cells = [*compared(spread(values.values()), None)[:2], percent(top5), percent(val), percent(best)]
             cells += [duration(seconds and seconds['mean']), number(rate and round(rate['mean']))]
             rows.append([title(series), number(budget, 3), *cells, ', '.join(str(seed) for seed in values)])
-    header = ['', 'Labels a class', 'Test top-1 %', '95% interval', 'Test top-5 %', 'Validation top-1 %']
+    header = ['', 'Labels a class', 'Test top-1 %', '95% interval', 'Test top-5 %', 'Validation top-1 %', BEST_ON_TEST]
     caption = (
         'All that was measured: mean ± sample standard deviation over seeds; 95% interval of the mean by '
-        f"Student's t; time and images/s: of the way itself, mean over seeds.{study.protocol}"
+        f"Student's t; time and images/s: of the way alone, mean over seeds.{study.protocol}"
     )
     return folded('Every number', grid([*header, 'Time', 'Images/s', 'Seeds'], rows, caption))
 
 
-def best_on_test(study):
-    """The highest test accuracy of any evaluation beside that of the chosen weights, where it was measured."""
-    rows = []
-    for series, found in curve.curves(study.rows, 'best_on_test').items():
-        for budget, values in found.items():
-            own = study.curves.get(series, {}).get(budget, {}).values()
-            rows.append([title(series), number(budget, 3), percent(spread(own)), percent(spread(values.values()))])
-    caption = (
-        'Test top-1 of the weights that validation chose, and the highest test top-1 of all evaluations, which is '
-        f'chosen by the test images themselves: mean ± sample standard deviation over seeds.{study.protocol}'
-    )
-    table = grid(['', 'Labels a class', 'chosen by validation %', BEST_ON_TEST], rows, caption)
-    return folded('Best on test', table)
-
-
 def published(study):
-    keys, rows = ('what', 'labels', 'value', 'setting', 'source'), []
+    rows = []
     for entry in study.about.get('published') or []:
-        what, labels, value, *others = (entry.get(key, '–') for key in keys)
-        way, _, pretrain = str(what).partition(':')
-        rows.append([title(Series(way, pretrain)), str(labels), number(value), *(str(other) for other in others)])
-    caption = 'Published values, in percent. Their setting is not ours unless it says so.'
-    return grid(['What', 'Labels', 'Published %', 'Setting', 'Source'], rows, caption, wide=(3, 4))
+        way, _, pretrain = str(entry.get('what', '–')).partition(':')
+        labels, *others = (entry.get(key, '–') for key in ('labels', 'value', 'setting', 'source'))
+        rows.append((title(Series(way, pretrain)), labels, others[0], '', *others[1:]))
+    return shell.published(rows)
 
 
 def gaps(study):

@@ -15,7 +15,7 @@ from ssljax.studies.sections import pivot
 def results(study):
     """The figures, the comparisons in short, the means, the published values, what is missing."""
     images = [figure(as_img(image, caption), caption) for image, caption in study.plots.values()]
-    tables = (verdicts, sections.means, sections.best_on_test, sections.every_number, sections.published, sections.gaps)
+    tables = (verdicts, sections.means, sections.every_number, sections.published, sections.gaps)
     return section('Results', *images, *(make(study) for make in tables))
 
 
@@ -46,11 +46,11 @@ def label_savings(study):
     if not found:
         return None
     cells = {(one.series, one.budget): f'{one.ratio}{ends(one)}' for one in found}
-    own = ' with the same change' if any(one.series.point for one in found) else ''
+    own = ' (with the same change)' if any(one.series.point for one in found) else ''
     caption = (
-        f'Labels that each needs for the accuracy that "{study.reference_title()}"{own} has with so many labels a '
-        'class, as a ratio: 0.5 is half as many. By isotonic regression of the means over log2(labels), linear between '
-        f'budgets; > and <: the accuracy is beyond the last or the first budget measured.'
+        f'Labels that each needs for the accuracy of "{study.reference_title()}"{own} with that many labels a '
+        'class, as a ratio: 0.5 means half as many. By isotonic regression of the means over log2(labels), linear '
+        'between budgets; > and <: the accuracy is beyond the last or the first budget measured.'
         f'{interval_note(found)}{study.protocol}'
     )
     return section('Label savings', pivot(cells, caption))

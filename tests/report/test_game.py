@@ -205,7 +205,7 @@ def test_a_run_without_players_has_none_of_it(tmp_path):
     make_game(tmp_path, ('scratch',), images=pictures())
     page = read_page(tmp_path)
     assert 'The two players' not in page and 'Generated images' not in page
-    assert 'Validation accuracy while it trains: From scratch.' in plain(part_of(page, 'Learning curves'))
+    assert 'Validation accuracy during training: From scratch.' in plain(part_of(page, 'Learning curves'))
 
 
 def test_headline_names_the_method(tmp_path):
