@@ -52,11 +52,14 @@ def write(directory) -> Path:
     study = Study(rows, about(directory / 'study.json'), curves)
     study = study._replace(savings=savings(curves, study.reference))
     with style():
-        study = study._replace(plots=sections.plots(study))
+        plots = shell.attempt(sections.plots, study)
+    makers, study = SECTIONS, study._replace(plots=plots if isinstance(plots, dict) else {})
+    if not isinstance(plots, dict):
+        makers = (lambda _: plots, *SECTIONS)
     for name, (figure, _) in study.plots.items():
         write_svg(figure, directory / name)
     name = study.about.get('name') or directory.resolve().name
-    files.write_atomically(directory / 'study.html', shell.render(name, heading, SECTIONS, study))
+    files.write_atomically(directory / 'study.html', shell.render(name, heading, makers, study))
     return directory / 'study.html'
 
 

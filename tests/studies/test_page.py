@@ -183,3 +183,26 @@ def test_a_bound_is_said_where_the_ratio_is_not_known(tmp_path):
     gains = [0.30, 0.31, 0.32]
     rows += [row('fixmatch', budget, seed, 0.6 + 0.01 * seed + gains[seed]) for budget in (4, 16) for seed in range(3)]
     assert 'It needs less than 0.25 times the labels for' in write(tmp_path, rows)
+
+
+def test_a_part_that_fails_is_replaced_by_its_error(tmp_path, monkeypatch, capsys):
+    def ablation(study):
+        raise RuntimeError('no <luck>')
+
+    monkeypatch.setattr(page, 'SECTIONS', (*page.SECTIONS[:-2], ablation, page.SECTIONS[-1]))
+    monkeypatch.setattr(page.sections, 'of_points', lambda *_: 1 / 0)
+    rows = rows_of()
+    rows += [row | {'point': 'a=1', 'cell': 'x'} for row in rows if row['way'] == 'finetune']
+    found = write(tmp_path, rows)
+    assert 'This section could not be drawn: RuntimeError: no &lt;luck&gt;' in found and found.count('<h2>Plots') == 1
+    assert cells(found, 'Each against "From scratch"') and 'Where the numbers come from' in found
+    said = capsys.readouterr().err
+    assert '"ablation" could not be drawn' in said and 'ZeroDivisionError' in said
+
+
+def test_it_says_that_it_draws_and_shows_any_text_as_it_is(tmp_path, capsys):
+    rows = [row | {'pretrain': '<b>$x$'} if row['way'] == 'finetune' else row for row in rows_of(device='a&b')]
+    found = write(tmp_path, rows, name='<i>', command='python <x>')
+    assert 'Fine-tuned (&lt;b&gt;$x$)' in found and '<title>&lt;i&gt;</title>' in found and 'a&amp;b' in found
+    assert not re.search('<b>|<i>|<x>', found)
+    assert capsys.readouterr().err == 'report: tables and plots of the study ...\n'
