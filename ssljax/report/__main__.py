@@ -1,6 +1,7 @@
 """`python -m ssljax.report WORKDIR` writes WORKDIR/report.html again from the run's files; of several folders it prints
 one table that compares the runs."""
 
+import os
 import sys
 
 from ssljax import console
@@ -11,6 +12,7 @@ from ssljax.report.runs import compare_runs
 
 def main(args):
     console.prepare()
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # umap-learn imports TensorFlow where it is installed
     if not args or any(arg.startswith('-') for arg in args):
         print('usage: python -m ssljax.report WORKDIR [WORKDIR ...]', file=sys.stderr)
         return 2
