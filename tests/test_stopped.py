@@ -8,7 +8,7 @@ import pytest
 from ssljax import experiment, guard, main, result
 from ssljax import report as reports
 from ssljax.report import embed, runs
-from ssljax.report.compare import headline
+from ssljax.report.headline import headline
 from ssljax.studies import worker
 
 NOT_FINITE = 'the loss or its gradient is not finite'
@@ -109,7 +109,7 @@ def test_a_way_with_results_of_some_seeds_says_of_how_many():
     assert found['versus_scratch']['finetune']['values'] == pytest.approx([0.2, 0.0])
     whole = {'name': 'x', 'seeds': seeds, 'config': {}} | found
     text = reports.table(whole)
-    assert text.count('(2 of 3 seeds)') == 2 and 'seed 0 · Fine-tuned: diverged, step 3: x' in text
+    assert text.count('(2 of 3)') == 2 and 'seed 0 · Fine-tuned: diverged, step 3: x' in text
     assert 'over 2 seeds' in headline(whole) and reports.table(json.loads(json.dumps(whole))) == text
 
 

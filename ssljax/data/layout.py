@@ -5,8 +5,9 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from ssljax.data import split_names
-from ssljax.data.names import EXTENSIONS, printable
+from ssljax.data.names import EXTENSIONS
 from ssljax.data.split_names import kind_of
+from ssljax.literal import clean
 
 
 def layout(files, path):
@@ -66,7 +67,7 @@ def _numbered(found, path):
         )
     if 'val' in splits and 'test' not in splits:
         splits['test'] = splits.pop('val')
-    return tuple(map(printable, folders)), splits
+    return tuple(map(clean, folders)), splits
 
 
 def _split_folders(names, folders, path):

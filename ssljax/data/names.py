@@ -29,16 +29,6 @@ def relative(name):
     return '/'.join(part for part in parts if part not in ('', '.'))
 
 
-def printable(name):
-    """A name that any encoding of Unicode can write: bytes that are not UTF-8 become '\\xe9' and the like."""
-    if not any('\ud800' <= c <= '\udfff' for c in name):
-        return name
-    try:
-        return name.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')
-    except UnicodeEncodeError:
-        return name.encode('utf-8', 'backslashreplace').decode()
-
-
 def to_line(name):
     """A name as a line of a list: as it is, or as a JSON string where a reader could take it for something else."""
     odd = '#' in name or name != name.strip() or name[:1] in ('', '"', '\ufeff') or name.startswith('./')

@@ -5,7 +5,7 @@ import textwrap
 
 import numpy as np
 
-from ssljax.data.names import printable
+from ssljax.literal import clean
 
 MOST, WIDTH = 20, 28  # classes that are listed one by one; columns for a name
 
@@ -24,7 +24,7 @@ def text(source) -> str:
     splits = {name: split for name in ('train', 'val', 'test') if (split := getattr(source, name)) is not None}
     counts = {name: _counts(split.labels, len(source.classes)) for name, split in splits.items()}
     size, total = 'x'.join(map(str, source.shape)), len(source.classes)
-    lines = [f'{printable(source.name)}: {size}, {total} class{"es" * (total != 1)}']
+    lines = [f'{clean(source.name)}: {size}, {total} class{"es" * (total != 1)}']
     shown = [_name(name) for name in source.classes]
     if total <= MOST:
         rows = [(name, [str(per[i]) for per, _ in counts.values()]) for i, name in enumerate(shown)]
@@ -58,6 +58,6 @@ def _range(counts):
 
 
 def _name(name):
-    name = printable(str(name))
+    name = clean(name)
     name = name if name.isprintable() else repr(name)[1:-1]
     return name if len(name) <= WIDTH else name[: WIDTH - 3] + '...'

@@ -11,6 +11,7 @@ usage: ssljax report DIR [DIR ...]
 example: ssljax report runs/rotation runs/simclr
 """
 
+import os
 import sys
 
 from ssljax import console, verbs
@@ -21,6 +22,7 @@ from ssljax.report.runs import compare_runs
 
 def main(args):
     console.prepare()
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # umap-learn imports TensorFlow where it is installed
     if not args or any(arg.startswith('-') for arg in args):
         print('usage: ssljax report DIR [DIR ...] (--help says more)', file=sys.stderr)
         return 2

@@ -1,70 +1,71 @@
-"""The section on variants: ways that train like another one with some fields of the config changed."""
+"""What changes did: of a run's variants, ways that train like another one with some fields of the config changed, and
+of a study's points."""
 
-from ssljax.report.compare import of_way, pick, seeds_of, variants_of, versus_scratch, versus_unchanged, ways_of
-from ssljax.report.draw import as_img, drawn, new_figure, shorten
+from ssljax.report.compare import of_way, pick, seeds_of, variants_of, versus_unchanged, ways_of
+from ssljax.report.draw import as_img, drawn
 from ssljax.report.markup import figure, grid, section
-from ssljax.report.plots import color_of, draw_differences
+from ssljax.report.plots import changes, color_of
 from ssljax.report.table import compared
-from ssljax.report.words import shown, way_title
-from ssljax.stats import BASELINE
+from ssljax.report.words import percent, shown, way_title
+from ssljax.stats import is_clear
 
-HEADER = ['Way', 'Test top-1 %', '95% interval', 'Against unchanged', '95% interval', 'p, Holm']
+CHANGES = ['Change', 'Way', 'Labels a class', 'Test top-1 %', 'Unchanged %']
 
 
 def ablation(run):
-    """Every variant beside the way that it derives from; '' without variants."""
+    """Every variant beside the way that it derives from; None without variants."""
     result = run.result
     variants = [entry for entry in variants_of(result) if entry[0] in ways_of(result)]
     if not variants:
-        return ''
-    unchanged = versus_unchanged(result)
-    note = 'The difference of each variant to the way that it derives from, paired by seed.'
-    note += ' Whiskers: 95% interval of the mean; points: seeds.' if len(seeds_of(result)) > 1 else ''
-    return section(
-        'Ablation',
-        change_table(result, variants),
-        score_table(result, variants, unchanged),
-        figure(plot_variants(result, variants, unchanged), note),
-    )
-
-
-def change_table(result, variants):
+        return None
+    found, seeds = versus_unchanged(result), len(seeds_of(result))
+    found = {name: found[name] for name, *_ in variants if name in found}
     rows = [
+        (
+            [name, way_title(way), '', *(percent(of_way(result, one, 'test', 'top1')) for one in (name, way))],
+            found[name],
+        )
+        for name, way, _ in variants
+        if name in found
+    ]
+    fields = [
         [name, way_title(way), field, shown(pick(result, 'config', *field.split('.'))), shown(new)]
         for name, way, changed in variants
         for field, new in changed.items()
     ]
-    caption = 'What each variant changes; in all else it trains like the way that it derives from.'
-    return grid(['Variant', 'Derives from', 'Field', 'Old', 'New'], rows, caption, wide=(3, 4))
-
-
-def score_table(result, variants, unchanged):
-    rows, first, scratch = [], [], versus_scratch(result)
-    for origin in dict.fromkeys(way for _, way, _ in variants):
-        first.append(len(rows))
-        for way in [origin, *(name for name, base, _ in variants if base == origin)]:
-            versus = None if way != origin and origin == BASELINE else scratch.get(way)
-            other = compared(None, versus)
-            title = way_title(way) if way == origin else f'\u2003{way}'
-            own = compared(of_way(result, way, 'test', 'top1'), unchanged.get(way), len(seeds_of(result)))
-            rows.append([title, *own[:4], own[5], other[2], other[5]])
+    about = 'What each variant changes; in everything else it trains like the way that it derives from.'
     caption = (
-        'What each change does. A variant stands under the way that it derives from (highlighted). Differences are in '
-        'points of test top-1, paired by seed, with the 95% interval of their mean; p, Holm: two-sided, of the '
-        "paired t-test, by Holm's correction for all that were compared with the same way."
+        'What each change does, in points of test top-1, paired by seed, with the 95% interval of the mean; p, Holm: '
+        "two-sided, of the paired t-test, by Holm's correction for all that were compared with the same way. "
+        'Highlighted: below 0.05.'
     )
-    return grid([*HEADER, 'Against scratch', 'p, Holm'], rows, caption, best=first)
+    note = 'The difference of each variant to the way that it derives from, paired by seed.'
+    note += ' Whiskers: 95% interval of the mean; points: seeds.' if seeds > 1 else ''
+    return section(
+        'Ablation',
+        grid(['Variant', 'Derives from', 'Field', 'Old', 'New'], fields, about, wide=(3, 4)),
+        table(CHANGES, rows, caption, seeds),
+        figure(plot_variants(result, found), note),
+    )
+
+
+def table(header, rows, caption, seeds=0):
+    """A table of paired differences from rows of (cells under `header`, stats.difference or None); clear ones stand
+    out."""
+    lines = []
+    for cells, difference in rows:
+        _, _, *versus, _, p = compared(None, difference, seeds)
+        values = difference['values'] if difference else ()
+        ahead = f'{sum(value > 0 for value in values)} of {len(values)}' if values else '–'
+        lines.append([*cells, *versus, p, ahead])
+    best = [i for i, (_, difference) in enumerate(rows) if difference and is_clear(difference)]
+    wide = (0,) if any(len(row[0]) > 30 for row in lines) else ()  # or the last columns would not be seen
+    return grid([*header, 'Difference', '95% interval', 'p, Holm', 'Ahead on'], lines, caption, best=best, wide=wide)
 
 
 @drawn
-def plot_variants(result, variants, unchanged):
+def plot_variants(result, found):
     """The difference of every variant to the way that it derives from."""
-    names = [name for name, *_ in variants if unchanged.get(name)]
-    if not names:
-        return ''
-    image, axes = new_figure(6.4, 0.8 + 0.4 * len(names))
-    draw_differences(axes, names, unchanged, [color_of(result, name) for name in names])
-    axes.set_yticks(range(len(names)), [shorten(name, 30) for name in names])
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlabel('Difference to the unchanged way (points)')
-    return as_img(image, 'Difference of each variant to the way that it derives from')
+    colors = [color_of(result, name) for name in found]
+    image = changes(found, {name: name for name in found}, colors)
+    return image and as_img(image, 'Difference of each variant to the way that it derives from')

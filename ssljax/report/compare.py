@@ -1,13 +1,17 @@
-"""The numbers of a result: ways in order, their spread over seeds, paired differences, the headline."""
+"""The numbers of a result: ways in order, their spread over seeds, paired differences."""
 
 from ssljax import stats
 from ssljax.data import toy
-from ssljax.report.words import NOT_PRETRAINED, WAYS, count_of, interval, is_number, p_value, percent, way_title
-from ssljax.stats import BASELINE
+from ssljax.report.words import WAYS, is_number
 
 
 def seeds_of(result):
     return result.get('seeds') or []
+
+
+def named_seeds(result):
+    """[(number of a seed as text, its record), ...]."""
+    return [(str(seed.get('seed', index)), seed) for index, seed in enumerate(seeds_of(result))]
 
 
 def ways_of(result):
@@ -53,6 +57,15 @@ def pick(tree, *path):
             return None
         tree = tree.get(name)
     return tree
+
+
+def flatten(tree, prefix=''):
+    """[(dotted name, value), ...] of a nested dict, in its own order."""
+    found = []
+    for name, value in tree.items():
+        whole = isinstance(value, dict) and value
+        found += flatten(value, f'{prefix}{name}.') if whole else [(f'{prefix}{name}', value)]
+    return found
 
 
 def is_points(result):
@@ -101,67 +114,7 @@ def best_way(result, among=None):
     return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
-def headline(result):
-    """One sentence: what beat what by how much, over how many seeds; it says so when the way lost."""
-    ways = ways_of(result)
-    known = [way for way in ways if origin(result, way) == way]
-    way = best_way(result, [way for way in known if way not in NOT_PRETRAINED]) or best_way(result)
-    if way is None:
-        way = ways[0] if ways else None
-    ours = of_way(result, way, 'test', 'top1') if way else None
-    if ours is None:
-        return 'This run holds no test accuracy yet.'
-    labeled = pick(result, 'data', 'counts', 'labeled')
-    budget = f' with {count_of(labeled, "label")}' if is_number(labeled) else ''
-    budget += by_images(ours, test_images(result))
-    difference = versus_scratch(result).get(way)
-    if difference is None:
-        seeds = count_of(len(ours['values']), 'seed')
-        return f'{way_title(way)} reached {percent(ours)} % top-1 on the test set{budget}, over {seeds}.'
-    scratch = percent(of_way(result, BASELINE, 'test', 'top1'))
-    return (
-        f'{way_title(way)} {verdict(difference)}: {percent(ours)} % against {scratch} % top-1 on the test set{budget}.'
-    )
-
-
 def test_images(result):
     """How many test images there are; None where the result does not say."""
     count = pick(result, 'data', 'counts', 'test')
     return count if is_number(count) else None
-
-
-def by_images(found, count):
-    """' (on 1,000 test images, whose number alone leaves 80.56 to 85.22 %)'; '' where the number is not known."""
-    known = stats.of_images(found['mean'], count) if found and count else None
-    if known is None:
-        return ''
-    return f' (on {count_of(count, "test image")}, whose number alone leaves {interval(known)} %)'
-
-
-def verdict(difference):
-    """'beat training from scratch by 2.31 ± 0.72 points (95% interval +0.51 to +4.11, p = 0.03; ahead on 3 of 3)'; of
-    too few seeds no more than which was ahead."""
-    mean, values, p = difference['mean'], difference['values'], difference['p_holm']
-    points, over = percent(difference | {'mean': abs(mean)}), f'over {len(values)} seeds'
-    few, told = not stats.enough(difference), 'too few seeds to tell'
-    word = ('beat', 'lost to') if not few else ('was ahead of', 'was behind')
-    word = word[0] if mean > 0 else word[1]
-    if len(values) == 1:
-        if mean == 0:
-            return f'equalled training from scratch on the one seed run ({told})'
-        return f'{word} training from scratch by {points} points on one seed, so the spread is not known ({told})'
-    seeds = f'ahead on {sum(value > 0 for value in values)} of {len(values)}'
-    if p is None:
-        same = f'on each of {len(values)} seeds'
-        if abs(mean) < 1e-12:
-            return f'equalled training from scratch {same}' + f' ({told})' * few
-        return f'{word} training from scratch by {points} points {same}' + f' ({told})' * few
-    corrected = ' after Holm' if p != difference['p'] else ''
-    said = p_value(p) if p < 0.001 else f'= {p_value(p)}'
-    found = f'(95% interval {interval(difference, sign=True)}, p {said}{corrected}; {seeds})'
-    if p >= 1 - stats.LEVEL:
-        tie = 'and training from scratch did not differ clearly'
-        return f'{tie}: {percent(difference, sign=True)} points {over} {found}' + f', {told}' * few
-    if few:
-        return f'{word} training from scratch by {points} points {over} ({seeds}), {told}'
-    return f'{word} training from scratch by {points} points {over} {found}'

@@ -1,4 +1,4 @@
-"""How every plot looks, and how a figure becomes an <img> with its data inside."""
+"""How every plot looks, and how a figure becomes an image with its data inside."""
 
 import base64
 import contextlib
@@ -7,24 +7,14 @@ import io
 import sys
 import warnings
 
+from ssljax.literal import line
 from ssljax.report.canvas import Figure, Text, colors, matplotlib, ticker
-from ssljax.report.literal import as_html, line
+from ssljax.report.markup import part
 
 # Okabe and Ito's colours without yellow (too light on white), then two more: safe for the colour-blind.
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#332288', '#999999')
 # Petroff's ten colours (arXiv:2107.02270), for classes.
-CLASS_COLORS = (
-    '#3f90da',
-    '#ffa90e',
-    '#bd1f01',
-    '#94a4a2',
-    '#832db6',
-    '#a96b59',
-    '#e76300',
-    '#b9ac70',
-    '#717581',
-    '#92dadd',
-)
+CLASS_COLORS = tuple('#3f90da #ffa90e #bd1f01 #94a4a2 #832db6 #a96b59 #e76300 #b9ac70 #717581 #92dadd'.split())
 MOST_SIGNS = 80  # of a text in a figure
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X', '<', '>', '*')
 WAY_COLORS = {
@@ -86,13 +76,14 @@ def blend(color, share=0.4):
 
 def as_img(figure, alt, kind='svg'):
     """The figure as an HTML <img> (kind: 'svg', or 'png' where there are thousands of marks)."""
-    content = saved(figure, kind)
-    mime = 'image/svg+xml' if kind == 'svg' else 'image/png'
     width = round(figure.get_size_inches()[0] * 100)
-    return (
-        f'<img style="width:{width}px" alt="{as_html(alt)}" '
-        f'src="data:{mime};base64,{base64.b64encode(content).decode()}">'
-    )
+    return img(saved(figure, kind), kind, alt, f'width:{width}px')
+
+
+def img(content, kind, alt, css='', **others):
+    """The bytes of an 'svg', 'png' or 'gif' as an <img>."""
+    kind = {'svg': 'svg+xml'}.get(kind, kind)
+    return part('picture', kind, base64.b64encode(content).decode(), alt, css, **others)
 
 
 def saved(figure, kind):
@@ -121,7 +112,7 @@ def drawn(plot):
         except Exception as error:
             said = f'This figure could not be drawn: {described(error)}'
             print(f'warning: {plot.__name__} of the report could not be drawn: {described(error)}', file=sys.stderr)
-            return f'<p class="failed">{as_html(said)}</p>'
+            return part('paragraph', said, 'failed')
 
     return attempt
 

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import sys
 import tempfile
 import warnings
 
@@ -30,17 +29,17 @@ def embed(features, seed=0):
       (xy [N, 2] float32, str).
     """
     if len(features) < FEWEST_FOR_UMAP:
-        return principal(features, 2, seed), f'PCA, for UMAP wants at least {FEWEST_FOR_UMAP} images'
+        return principal(features, 2, seed), f'PCA (UMAP needs at least {FEWEST_FOR_UMAP} images)'
     try:
         make = _umap()
     except ImportError:
-        return principal(features, 2, seed), 'PCA, for umap-learn is not installed'
+        return principal(features, 2, seed), 'PCA (umap-learn is not installed)'
     except Exception as error:
-        return principal(features, 2, seed), f'PCA, for umap-learn cannot be loaded ({described(error)})'
+        return principal(features, 2, seed), f'PCA (umap-learn cannot be loaded: {described(error)})'
     try:
         return _embed(make, features, seed)
     except Exception as error:
-        return principal(features, 2, seed), f'PCA, for UMAP failed on these features ({described(error)})'
+        return principal(features, 2, seed), f'PCA (UMAP failed on these features: {described(error)})'
 
 
 def _embed(make, features, seed):
@@ -79,17 +78,9 @@ def _temporary():
 
 
 def _import_umap():
-    """The class, without the import of TensorFlow, for seconds, that umap-learn tries for another one."""
-    hidden = 'tensorflow' not in sys.modules
-    if hidden:
-        sys.modules['tensorflow'] = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            from umap import UMAP
-    finally:
-        if hidden:
-            del sys.modules['tensorflow']
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        from umap import UMAP
     return UMAP
 
 

@@ -1,15 +1,34 @@
 """What must agree between two runs before a result of one is held against a control of the other."""
 
+from typing import NamedTuple
+
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax.report.compare import pick, seeds_of
+from ssljax.report.compare import flatten, pick, seeds_of
 from ssljax.report.words import shown
 
-# Of result.json: the images and the classes.
-RESULT = ('data.hashes.train', 'data.hashes.test', 'data.classes', 'data.shape', 'data.counts.test')
-# Of each seed: which images have labels, and which choose the weights.
-SEED = ('partition.labeled.hash', 'partition.val.hash')
+
+class Fact(NamedTuple):
+    """Something that must agree: in words, and the column that it has in the table of a study ('': none)."""
+
+    words: str
+    column: str = ''
+
+
+# By its place in result.json: the images and the classes.
+RESULT = {
+    'data.hashes.train': Fact('training images', 'hash_train'),
+    'data.hashes.test': Fact('test images', 'hash_test'),
+    'data.classes': Fact('classes', 'classes'),
+    'data.shape': Fact('image shapes'),
+    'data.counts.test': Fact('numbers of test images'),
+}
+# By its place in each seed: which images have labels, and which choose the weights.
+SEED = {
+    'partition.labeled.hash': Fact('label sets', 'hash_labeled'),
+    'partition.val.hash': Fact('validation images', 'hash_val'),
+}
 # Of the config where a result has no hashes of its images: all that decides which they are.
 UNHASHED = (
     'data.source', 'data.image_size', 'data.channels', 'data.labels', 'data.choose', 'data.features', 'data.pool',
@@ -24,10 +43,6 @@ SCRATCH = (
 # Of the config, for what is measured on the features of random weights.
 RANDOM = ('backbone', 'transfer.layer', 'evaluate.probe_pool', 'evaluate.probe_l2', 'evaluate.knn')
 _DURATION = ('epochs', 'steps', 'examples')
-_NAMES = {
-    'data.hashes.train': 'training images', 'data.hashes.test': 'test images', 'partition.labeled.hash': 'label set',
-    'partition.val.hash': 'validation images', 'data.counts.test': 'number of test images',
-}  # fmt: skip
 
 
 def setting(result: dict, seed: dict, fields) -> dict:
@@ -48,7 +63,7 @@ def setting(result: dict, seed: dict, fields) -> dict:
         found |= {name: pick(config, *name.split('.')) for name in UNHASHED}
     for name in fields:
         value = pick(config, *name.split('.'))
-        found |= _leaves(value, name) if isinstance(value, dict) else {name: value}
+        found |= dict(flatten(value, f'{name}.')) if isinstance(value, dict) else {name: value}
     if fields is SCRATCH:
         found = {name: v for name, v in found.items() if name not in [f'transfer.scratch.{d}' for d in _DURATION]}
         found['steps'] = steps(result, seed)
@@ -78,8 +93,8 @@ def differences(own: dict, other: dict) -> list[str]:
         (one, each), (two, other_each) = ([shown(of.get(name)) for name in pace] for of in (own, other))
         found.append(f'{one} steps of {each} against {two} of {other_each}')
     for name in apart:
-        if name in _NAMES:
-            found.append(f'another {_NAMES[name]}' if name == 'partition.labeled.hash' else f'other {_NAMES[name]}')
+        if fact := (RESULT | SEED).get(name):
+            found.append(f'different {fact.words}')
         elif name not in pace:
             found.append(f'{name} {shown(own.get(name))} against {shown(other.get(name))}')
     return found
@@ -88,10 +103,3 @@ def differences(own: dict, other: dict) -> list[str]:
 def by_seed(result: dict, fields) -> dict:
     """{seed: setting} of a run."""
     return {seed.get('seed', i): setting(result, seed, fields) for i, seed in enumerate(seeds_of(result))}
-
-
-def _leaves(tree, prefix) -> dict:
-    found = {}
-    for name, value in tree.items():
-        found |= _leaves(value, f'{prefix}.{name}') if isinstance(value, dict) else {f'{prefix}.{name}': value}
-    return found

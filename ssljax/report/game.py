@@ -5,7 +5,7 @@ import numpy as np
 from ssljax.report.compare import is_points, of_seed, pick, seeds_of, ways_of
 from ssljax.report.draw import way_color
 from ssljax.report.insight import class_names
-from ssljax.report.markup import beside, figure, paragraph, section, text
+from ssljax.report.markup import beside, figure, paragraph, part, section
 from ssljax.report.pictures import animation, as_png
 from ssljax.report.plane import frame, marked, plot_map, plot_moments
 from ssljax.report.plots import column, plot_curves
@@ -26,18 +26,18 @@ def evenly(count, most):
 def generated(run):
     """A row of images an evaluation, a column a draw of noise; the same draws in every row."""
     if is_points(run.result):
-        return ''
+        return None
     parts = []
     for way in ways_of(run.result):
         images, steps = (run.figures.get(f'{name}_{way}') for name in ('samples', 'samples_steps'))
         if images is None or not images.size:
             continue
-        rows = ''.join(
-            f'<div class="moment"><span>step {number(int(steps[t]))}</span>{sheet_row(images[t], int(steps[t]))}</div>'
+        rows = [
+            part('moment', f'step {number(int(steps[t]))}', sheet_row(images[t], int(steps[t])))
             for t in evenly(len(images), ROWS)
-        )
-        caption = f'{way_title(way)}{of_seed(run)}: images from the same noise in every row, while it trains.'
-        parts.append(figure(rows, caption))
+        ]
+        caption = f'{way_title(way)}{of_seed(run)}: images from the same noise in every row, during training.'
+        parts.append(figure(part('join', rows), caption))
     return section('Generated images over time', *parts)
 
 
@@ -56,8 +56,8 @@ def plane(run):
     """The decision of every way in the plane, and the generator's points while it trains."""
     known = [run.figures.get(n) for n in ('points', 'points_labels', 'labeled_points', 'labeled_points_labels')]
     ways = [way for way in ways_of(run.result) if f'boundary_{way}' in run.figures]
-    if not ways or any(part is None for part in known):
-        return ''
+    if not ways or any(array is None for array in known):
+        return None
     names = class_names(run.result, run.figures[f'boundary_{ways[0]}'].shape[-1])
     maps, strips = [], []
     for way in ways:
@@ -77,17 +77,14 @@ def plane(run):
             f'{way_title(way)}: the map and the generated points at every evaluation',
             colors=marked(len(names)),
         )
-        strips.append(
-            f'<h3>{text(way_title(way))}: the generated points over time</h3>'
-            + beside(
-                figure(still, 'At some evaluations.'),
-                figure(moving, 'All of training, in a loop.').replace('<figure', '<figure class=motion'),
-            )
-        )
+        strips += [
+            part('heading', f'{way_title(way)}: the generated points over time'),
+            beside(figure(still, 'At some evaluations.'), figure(moving, 'All of training, in a loop.', 'motion')),
+        ]
     whose = f' ({run.figures_from.parent.name})' if len(seeds_of(run.result)) > 1 else ''
     intro = (
-        f'Each map{whose} shows what the classifier would say of every point of the plane: the colour is the class, '
-        'white is doubt, and on the black line a class has a probability of one half. Small pale points are test '
+        f'Each map{whose} shows what the classifier predicts at every point of the plane: the colour is the class, '
+        'white is uncertain, and on the black line a class has a probability of one half. Small pale points are test '
         'points, large ones with a black rim are labels that the classifier had.'
     )
     return section('Points in the plane', paragraph(intro), beside(*maps, three=True), *strips, paragraph(lesson(ways)))
@@ -135,15 +132,15 @@ def players(run):
         logged = run.metrics[way]
         seeds = ' Light lines: seeds; bold: their mean.' if len(logged) > 1 else ''
         parts += [
-            f'<h3>{text(way_title(way))}</h3>',
+            part('heading', way_title(way)),
             beside(
                 figure(curves(logged, LOSSES, 'Training loss'), f'Losses of the two players.{seeds}'),
                 figure(
-                    curves(logged, SHARES, 'D: held to be real', limits=(-0.03, 1.03)),
+                    curves(logged, SHARES, 'D: probability of being real', limits=(-0.03, 1.03)),
                     'The discriminator on real training images, on validation images it never trained on, and on '
                     'generated ones: 1 is real, 0 is generated.',
                 ),
-                figure(accuracy(run, way), 'Validation accuracy while it trains.'),
+                figure(accuracy(run, way), 'Validation accuracy during training.'),
                 three=True,
             ),
         ]

@@ -4,7 +4,7 @@ import numpy as np
 
 from ssljax.report.compare import best_way, is_points, of_seed, pick, seeds_of, ways_of
 from ssljax.report.embed import cached_embed, plot_map, sample
-from ssljax.report.markup import beside, figure, folded, grid, section, text
+from ssljax.report.markup import beside, figure, folded, grid, part, section
 from ssljax.report.pictures import as_png, filter_sheet
 from ssljax.report.plots import confusion_of, plot_confusion, plot_per_class
 from ssljax.report.words import count_of, is_number, way_title
@@ -59,20 +59,16 @@ def confused_pairs(counts, names, most=8):
     order = np.argsort(-wrong, axis=None, kind='stable')[:most]
     pairs = [(i, j) for i, j in zip(*np.unravel_index(order, wrong.shape)) if wrong[i, j] > 0]
     rows = [[names[i], names[j], f'{wrong[i, j]:,.0f}', f'{100 * wrong[i, j] / totals[i]:.1f}'] for i, j in pairs]
-    return grid(
-        ['True class', 'Taken for', 'Images', '% of the true class'],
-        rows,
-        'The most frequent errors.',
-    )
+    return grid(['True class', 'Predicted as', 'Images', '% of the true class'], rows, 'The most frequent errors.')
 
 
 def feature_map(run):
     features, labels = run.figures.get('features'), run.figures.get('features_labels')
     if features is None or labels is None or features.ndim != 2 or len(features) != len(labels):
-        return ''
+        return None
     features, labels = sample(np.asarray(features, np.float32), np.asarray(labels, int))
     if len(features) < 2 or features.shape[1] < 1:
-        return ''
+        return None
     names = class_names(run.result, int(labels.max()) + 1)
     xy, how = cached_embed(features, run.figures_from.parent / 'map.npz')
     model = str(run.figures['features_of']) if 'features_of' in run.figures else ''
@@ -81,8 +77,7 @@ def feature_map(run):
     legend = ''
     if len(names) > 20:
         caption += ' Numbers stand at the median of their class.'
-        items = ''.join(f'<div>{i} {text(name)}</div>' for i, name in enumerate(names))
-        legend = folded('Class numbers and names', f'<div class="names">{items}</div>')
+        legend = folded('Class numbers and names', part('names', names))
     return section('Map of test features', figure(plot_map(xy, labels, names), caption), legend)
 
 
@@ -92,30 +87,25 @@ def pretext(run):
     names = sorted(names, key=lambda parts: int(parts[1]))
     columns = [(parts[2], run.figures['_'.join(parts)]) for parts in names]
     if not columns:
-        return ''
+        return None
     method = pick(seeds_of(run.result)[0], 'pretrain', 'method')
     if len(columns) == 1:
         title, images = columns[0]
-        tiles = ''.join(as_png(image, title, longest=256, smallest=64) for image in images)
-        caption = f'{method}: {title} images, after pretraining.'
-        return section('The pretext task in pictures', figure(f'<div class="strip sheet">{tiles}</div>', caption))
-    caption = f'{method}: validation images, after pretraining.'
-    rows = ''.join(
-        f'<tr><th>{text(title)}</th>'
-        + ''.join(f'<td>{as_png(image, title, longest=256, smallest=64)}</td>' for image in images)
-        + '</tr>'
-        for title, images in columns
-    )
-    return section('The pretext task in pictures', figure(f'<table class="pictures">{rows}</table>', caption))
+        tiles = [as_png(image, title, longest=256, smallest=64) for image in images]
+        shown, what = part('strip', tiles, 'sheet'), title
+    else:
+        rows = [(title, [as_png(i, title, longest=256, smallest=64) for i in images]) for title, images in columns]
+        shown, what = part('pictures', rows), 'validation'
+    return section('The pretext task in pictures', figure(shown, f'{method}: {what} images, after pretraining.'))
 
 
 def filters(run):
     weights = run.figures.get('filters')
     if weights is None or weights.ndim != 4 or not weights.size or is_points(run.result):
-        return ''
+        return None
     sheet, shown = filter_sheet(weights)
     kh, kw, channels, count = weights.shape
-    image = as_png(sheet, 'First-layer filters', longest=4096).replace('style=""', 'class="pixels"')
+    image = as_png(sheet, 'First-layer filters', longest=4096, **{'class': 'pixels'})
     kind = {1: 'gray', 3: 'colour'}.get(channels, f'one gray row for each of {min(channels, 16)} input channels')
     most = '' if shown == count else f' The first {shown} are shown.'
     caption = (
@@ -128,7 +118,7 @@ def filters(run):
 def neighbors(run):
     arrays = [run.figures.get(name) for name in ('query_images', 'query_labels', 'neighbor_images', 'neighbor_labels')]
     if any(array is None for array in arrays) or not len(arrays[0]) or is_points(run.result):
-        return ''
+        return None
     images, labels, near, near_labels = arrays
     known = int(max(labels.max(), near_labels.max())) + 1
     names = class_names(run.result, known)
@@ -139,18 +129,14 @@ def neighbors(run):
             same = near_labels[q, k] == labels[q]
             name = name_of(names, near_labels[q, k])
             tiles.append(tile(near[q, k], ('✓ ' if same else '✗ ') + name, 'right' if same else 'wrong', 'neighbour'))
-        rows.append(f'<div class="strip row">{"".join(tiles)}</div>')
+        rows.append(part('strip', tiles, 'row'))
     of = str(run.figures.get('neighbors_of', ''))
-    of = (
-        'of the pretrained backbone, before any label was used'
-        if of == 'pretrained'
-        else f'of "{way_title(of)}"' * bool(of)
-    )
+    of = f' of "{way_title(of)}"' * bool(of) if of != 'pretrained' else ' of the backbone as it was pretrained'
     caption = (
-        f'Test images (black frame) and the labelled images nearest to them in the features {of}, nearest first. '
+        f'Test images (black frame) and the labelled images nearest to them in the features{of}, nearest first. '
         'Blue frame and ✓: same class; dashed orange frame and ✗: another class.'
     )
-    return section('Nearest neighbours', figure(''.join(rows), caption))
+    return section('Nearest neighbours', figure(part('join', rows), caption))
 
 
 def name_of(names, label):
@@ -159,4 +145,4 @@ def name_of(names, label):
 
 def tile(image, name, kind='', what=''):
     """One small captioned image."""
-    return f'<div class="tile {kind}">{as_png(image, f"{what} {name}".strip())}{text(name)}</div>'
+    return part('tile', as_png(image, f'{what} {name}'.strip()), name, kind)

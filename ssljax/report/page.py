@@ -1,15 +1,13 @@
 """The report of a run: one HTML file with everything inside it."""
 
-import sys
-
-from ssljax import files, say
-from ssljax.report import ablation, game, insight, results, setup, tuning
-from ssljax.report.compare import headline, pick, seeds_of, ways_of
-from ssljax.report.draw import described, style
-from ssljax.report.markup import CSS, paragraph, section, text
+from ssljax import files
+from ssljax.report import ablation, game, insight, results, setup, shell, tuning
+from ssljax.report.compare import pick, seeds_of, ways_of
+from ssljax.report.headline import sentences
 from ssljax.report.read import read
 from ssljax.report.words import SEMI, count_of, duration, is_number, way_title
 
+# (Run) -> markup.section(title, parts...) or None; another figure is a function in a file of its own, and a line here.
 SECTIONS = (
     results.main_results,
     ablation.ablation,
@@ -28,10 +26,10 @@ SECTIONS = (
     tuning.tuning,
     setup.data,
     setup.label_sets,
-    setup.reproduce,
+    setup.provenance,
 )
-
-LONG = {  # that may take long: what is said, and how the names of the arrays begin that they draw
+# That may take long: what is said, and how the names of the arrays begin that they draw.
+SLOW = {
     results.main_results: ('tables and plots', ''),
     game.plane: ('maps of the plane', 'boundary_'),
     insight.feature_map: ('map of the features (UMAP)', 'features'),
@@ -57,42 +55,23 @@ def write(workdir):
 
 
 def render(run):
-    """The page of a Run as a string; in place of a section that fails stands its error."""
-    with style():
-        parts = [part for part in (attempt(make, run) for make in SECTIONS) if part]
-        top = attempt(heading, run)
-    say.status('')
-    name = text(run.result.get('name') or run.workdir.resolve().name)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{name}</title><style>{CSS}</style></head><body>\n'
-        f'<h1>{name}</h1>{top}<nav>{" ".join(contents(part) for part in parts)}</nav>\n'
-        + '\n'.join(parts)
-        + '\n</body></html>\n'
-    )
-
-
-def attempt(make, *args):
-    """make(*args), the HTML of a section; where it fails, a section that says so, and a warning on stderr."""
-    try:
-        announce(make, *args)
-        return make(*args)
-    except Exception as error:
-        name = getattr(make, '__name__', 'section').replace('_', ' ')
-        print(f'warning: the section "{name}" could not be drawn: {described(error)}', file=sys.stderr)
-        return section(name.capitalize(), paragraph(f'This section could not be drawn: {described(error)}'))
+    """The page of a Run as a string."""
+    slow = {
+        make: said
+        for make, (said, begins) in SLOW.items()
+        if not begins or any(name.startswith(begins) for name in run.figures)
+    }
+    return shell.render(run.result.get('name') or run.workdir.resolve().name, heading, SECTIONS, run, slow)
 
 
 def heading(run):
-    """What stands under the name of the run: the main facts in a line, and the headline."""
+    """The main facts in a line, and the headline."""
     result = run.result
-    about = [count_of(len(seeds_of(result)), 'seed')]
     method = next((pick(seed, 'pretrain', 'method') for seed in seeds_of(result) if seed.get('pretrain')), None)
     how = [f'{method} pretraining'] if method else []
     joint = [way_title(way) for way in ways_of(result) if way in SEMI]
     how += joint if len(joint) < 4 else [f'{len(joint)} semi-supervised methods']
-    about = (how or ['no pretraining']) + about
+    about = [*(how or ['no pretraining']), count_of(len(seeds_of(result)), 'seed')]
     labeled = pick(result, 'data', 'counts', 'labeled')
     if is_number(labeled):
         about.append(count_of(labeled, 'label'))
@@ -101,19 +80,4 @@ def heading(run):
         about.append(f'started {result["started"]}')
     if is_number(result.get('seconds')):
         about.append(duration(result['seconds']))
-    return f'<p class="meta">{text(" · ".join(about))}</p>{results.headline_html(headline(result))}'
-
-
-def announce(make, run):
-    """Says which section is drawn, on terminals always and elsewhere where it may take long."""
-    title, begins = LONG.get(make, (make.__name__.replace('_', ' '), ''))
-    drawn = not begins or any(name.startswith(begins) for name in run.figures)
-    if drawn and (make in LONG or sys.stderr.isatty()):
-        say.status(f'report: {title} ...')
-
-
-def contents(part):
-    """The link to a section, taken from its own heading."""
-    target = part.split('id="', 1)[1].split('"', 1)[0]
-    title = part.split('<h2>', 1)[1].split('</h2>', 1)[0]
-    return f'<a href="#{target}">{title}</a>'
+    return shell.lede(about, sentences(result))

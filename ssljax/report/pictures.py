@@ -1,15 +1,14 @@
 """Images and filters as small inline PNG files."""
 
-import base64
 import io
 
 import numpy as np
 from PIL import Image
 
-from ssljax.report.literal import as_html
+from ssljax.report.draw import img
 
 
-def as_png(array, alt, *, css='', longest=96, smallest=0):
+def as_png(array, alt, *, longest=96, smallest=0, **others):
     """A uint8 [H, W] or [H, W, C] image as an <img>; of 4 channels the first 3, of 2 the first is shown.
 
     `longest` bounds the stored side in pixels; an image below `smallest` is enlarged by a whole factor.
@@ -25,8 +24,7 @@ def as_png(array, alt, *, css='', longest=96, smallest=0):
         image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     buffer = io.BytesIO()
     image.save(buffer, 'PNG', optimize=True)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{as_html(alt)}" style="{css}" src="data:image/png;base64,{data}">'
+    return img(buffer.getvalue(), 'png', alt, **others)
 
 
 def animation(frames, alt, *, colors=(), seconds=8.0, most=1_000_000):
@@ -43,19 +41,12 @@ def animation(frames, alt, *, colors=(), seconds=8.0, most=1_000_000):
     while True:
         each = round(1000 * min(0.8, seconds / len(pictures)))
         buffer = io.BytesIO()
-        pictures[0].save(
-            buffer,
-            'GIF',
-            save_all=True,
-            append_images=pictures[1:],
-            duration=[each] * (len(pictures) - 1) + [2000],
-            loop=0,
-        )
+        rests = [each] * (len(pictures) - 1) + [2000]
+        pictures[0].save(buffer, 'GIF', save_all=True, append_images=pictures[1:], duration=rests, loop=0)
         if len(buffer.getvalue()) <= most or len(pictures) == 1:
             break
         pictures = pictures[-1::-2][::-1]
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{as_html(alt)}" src="data:image/gif;base64,{data}">'
+    return img(buffer.getvalue(), 'gif', alt)
 
 
 def filter_sheet(filters, most=256):

@@ -1,4 +1,4 @@
-"""The plots of the page; each returns an <img> string, or '' where there is nothing to draw."""
+"""The plots of the page; each returns an <img>, or '' where there is nothing to draw."""
 
 import numpy as np
 
@@ -51,6 +51,19 @@ def draw_bars(axes, result, found):
     axes.set_xlim(0, 101)
     axes.grid(axis='y', visible=False)
     axes.set_xlabel('Test top-1 accuracy (%)')
+
+
+def changes(differences, names, colors):
+    """A matplotlib Figure of {key: stats.difference}, a row each, with 95% intervals and the seeds as points; names:
+    {key: text}; None without any."""
+    if not differences:
+        return None
+    figure, axes = new_figure(7.2, 0.8 + 0.38 * len(differences))
+    draw_differences(axes, list(differences), differences, colors)
+    axes.set_yticks(range(len(differences)), [shorten(names[key], 48) for key in differences])
+    axes.set_ylim(len(differences) - 0.5, -0.5)
+    axes.set_xlabel('Difference to the unchanged way (points of test top-1)')
+    return figure
 
 
 def draw_differences(axes, rows, found, colors):
@@ -232,13 +245,8 @@ def plot_confusion(counts, names):
         axes.set_yticks(range(k), labels, fontsize=font)
     axes.set_xlabel('Predicted class' + (' (number)' if k > 40 else ''))
     axes.set_ylabel('True class' + (' (number)' if k > 40 else ''))
-    figure.colorbar(
-        image,
-        ax=axes,
-        shrink=0.75,
-        label='% of the true class',
-        ticks=[0, 5, 20, 50, 100] if k > 12 else None,
-    )
+    ticks = [0, 5, 20, 50, 100] if k > 12 else None
+    figure.colorbar(image, ax=axes, shrink=0.75, label='% of the true class', ticks=ticks)
     return as_img(figure, f'Confusion matrix of {k} classes')
 
 

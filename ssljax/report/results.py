@@ -1,8 +1,10 @@
 """Sections on what came out: the ways, the pretraining, the curves, the probe, the neighbours' vote."""
 
+from ssljax.report import shell
 from ssljax.report.compare import (
     across,
     best_way,
+    named_seeds,
     of_way,
     pick,
     seeds_of,
@@ -10,12 +12,12 @@ from ssljax.report.compare import (
     test_images,
     versus_scratch,
     ways_of,
-)
+)  # fmt: skip
 from ssljax.report.game import players_of
-from ssljax.report.markup import beside, figure, folded, grid, paragraph, section, text
+from ssljax.report.markup import beside, figure, folded, grid, paragraph, part, section
 from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways
-from ssljax.report.table import compared, other_rows, way_rows
-from ssljax.report.words import duration, is_number, number, p_value, percent, stage_title, way_title
+from ssljax.report.table import compared, of_some_seeds, other_rows, way_rows
+from ssljax.report.words import duration, number, percent, stage_title, way_title
 from ssljax.stats import FEWEST, against, correct, difference, enough, spread
 
 
@@ -34,32 +36,33 @@ def main_results(run):
             caption.append(f'No p: a test needs at least {FEWEST} seeds.')
         if tested and len(versus) > 1:
             caption.append(f"p, Holm: by Holm's correction for {len(versus)} ways compared with scratch.")
+    header, rows = way_rows(result)
+    if brackets := of_some_seeds(rows):
+        caption.append(f'{brackets.capitalize()}.')
     if count := test_images(result):
         caption.append(f'"By test images": the 95% interval that their number, {count:,}, leaves (Wilson).')
     note = f'Highlighted: {way_title(best)}, the best by validation.' if best and len(ways) > 1 else ''
-    others = ['Best step: where validation was best.']
+    others = ['Best step: the one whose weights did best on validation.']
     if any(seed.get('pretrain') for seed in seeds_of(result)):
-        others.append('Time: that of the way itself, without the pretraining.')
+        others.append('Time: of the way alone, without pretraining.')
     others.append('Steps, time and images/s are means over seeds.' if n > 1 else '')
     image = plot_ways(result)
     dots = ways_caption(n, versus)
     if any(entry.get('what') in ways for entry in result.get('published') or []):
         dots += ' Hollow diamonds: published values, whose setting may differ (see the table of published values).'
-    by_seed = grid(
-        ['Way'] + [f'Seed {seed.get("seed", i)}' for i, seed in enumerate(seeds_of(result))],
-        [
-            [way_title(way)] + [percent(spread([pick(seed, 'ways', way, 'test', 'top1')])) for seed in seeds_of(result)]
-            for way in ways
-        ],
-        'Test top-1 (%) of every seed.',
-    )
+    seeds = named_seeds(result)
+    each = [
+        [way_title(way), *(percent(spread([pick(seed, 'ways', way, 'test', 'top1')])) for _, seed in seeds)]
+        for way in ways
+    ]
+    by_seed = grid(['Way', *(f'Seed {name}' for name, _ in seeds)], each, 'Test top-1 (%) of every seed.')
     best_rows = [ways.index(best)] if best else []
-    protocol = f'<h3>Protocol</h3>{paragraph(result["protocol"])}' if result.get('protocol') else ''
+    protocol = part('heading', 'Protocol') + paragraph(result['protocol']) if result.get('protocol') else ''
     return section(
         'Results',
-        grid(*way_rows(result), ' '.join(filter(None, [*caption, note])), best=best_rows),
+        grid(header, rows, ' '.join(filter(None, [*caption, note])), best=best_rows),
         figure(image, dots),
-        grid(*other_rows(result), ' '.join(filter(None, ['What else was measured.', *others])), best=best_rows),
+        grid(*other_rows(result), ' '.join(filter(None, ['Other measurements.', *others])), best=best_rows),
         folded('Every seed', by_seed) if n > 1 else '',
         stopped(result),
         warnings(result),
@@ -81,50 +84,28 @@ def ways_caption(seeds, versus):
 
 
 def published(result):
-    rows = []
-    for entry in result.get('published') or []:
-        value = entry.get('value')
-        ours = percent(of_way(result, entry.get('what'), 'test', 'top1'))
-        value = f'{value:g}' if is_number(value) else '–' if value is None else str(value)
-        rows.append([way_title(entry.get('what', '')), value, ours, entry.get('setting', ''), entry.get('source', '')])
-    caption = 'Published values beside ours. Their setting is not ours unless it says so.'
-    return grid(['What', 'Published %', 'Ours %', 'Published setting', 'Source'], rows, caption, wide=(3, 4))
+    rows = [
+        (way_title(entry.get('what', '')), '', entry.get('value'),
+         percent(of_way(result, entry.get('what'), 'test', 'top1')), entry.get('setting', ''), entry.get('source', ''))
+        for entry in result.get('published') or []
+    ]  # fmt: skip
+    return shell.published(rows)
 
 
 def pretraining(run):
     result = run.result
     rows = []
-    for index, seed in enumerate(seeds_of(result)):
+    for name, seed in named_seeds(result):
         entry = seed.get('pretrain')
         if not entry:
             continue
         val = entry.get('val') or {}
-        rows.append(
-            [
-                f'{seed.get("seed", index)}',
-                entry.get('method', '–'),
-                number(entry.get('steps')),
-                number(entry.get('epochs')),
-                percent(spread([val.get('top1')])),
-                number(val.get('loss')),
-                percent(spread([val.get('knn')])),
-                f'{number(val.get("features_std"), 2)}, {number(val.get("features_rank"), 3)}',
-                duration(entry.get('seconds')),
-                number(entry.get('images_per_second')),
-            ]
-        )
-    header = [
-        'Seed',
-        'Method',
-        'Steps',
-        'Epochs',
-        'Validation accuracy %',
-        'Validation loss',
-        'Neighbours %',
-        'Spread, rank',
-        'Time',
-        'Images/s',
-    ]
+        spreads = [number(val.get(key), digits) for key, digits in (('features_std', 2), ('features_rank', 3))]
+        row = [name, entry.get('method', '–'), number(entry.get('steps')), number(entry.get('epochs'))]
+        row += [percent(spread([val.get('top1')])), number(val.get('loss')), percent(spread([val.get('knn')]))]
+        rows.append([*row, *spreads, duration(entry.get('seconds')), number(entry.get('images_per_second'))])
+    header = ['Seed', 'Method', 'Steps', 'Epochs', 'Validation accuracy %', 'Validation loss', 'Neighbours %', 'Spread']
+    header += ['Rank', 'Time', 'Images/s']
     known = {*ways_of(result), *(name for _, name, _ in stopped_of(result))} - {'pretrain'}
     plots = []
     for stage in sorted(run.metrics, key=lambda name: (name != 'pretrain', name)):
@@ -133,7 +114,7 @@ def pretraining(run):
                 plots.append(figure(image, f'{metric}, stage "{stage}". {seed_lines(run.metrics[stage])}'))
     caption = (
         'Pretraining, by seed. Accuracy and loss are those of the pretext task on validation images; "Neighbours": '
-        'validation accuracy of the vote of the nearest labelled images; "Spread, rank": relative standard deviation '
+        'validation accuracy of the vote of the nearest labelled images; "Spread", "Rank": relative standard deviation '
         '(0: constant, 1: even) and effective rank of the features of validation images.'
     )
     table = grid(header, rows, caption)
@@ -160,7 +141,7 @@ def transfer_curves(run):
         image = plot_transfer(run.metrics, ways, key)
         note = seed_lines(max((run.metrics[way] for way in ways), key=len, default=()))
         whose = way_title(ways[0]) if len(ways) == 1 else 'each way'
-        parts.append(figure(image, f'{what} while it trains: {whose}. {note}'))
+        parts.append(figure(image, f'{what} during training: {whose}. {note}'))
     return section('Learning curves', beside(*parts))
 
 
@@ -172,20 +153,20 @@ def having(run, ways, key):
 def stopped(result):
     """What has no result because a guard stopped it, or what it starts from."""
     rows = [[stage_title(name), f'{seed}', entry['kind'], entry['why']] for seed, name, entry in stopped_of(result)]
-    caption = 'Without a result: a guard stopped it, or what it starts from.'
+    caption = 'Without a result: a guard stopped this stage, or the one that it starts from.'
     return grid(['What', 'Seed', 'Outcome', 'Why'], rows, caption, wide=(3,))
 
 
 def warnings(result):
     """What the guards said while the ways trained, each once."""
     said = {}
-    for index, seed in enumerate(seeds_of(result)):
+    for number_of, seed in named_seeds(result):
         found = {'pretrain': pick(seed, 'pretrain', 'warnings')}
         found |= {way: pick(seed, 'ways', way, 'warnings') for way in ways_of(result)}
         for name, warning in ((name, warning) for name, list_ in found.items() for warning in list_ or []):
-            said.setdefault((name, warning), []).append(f'{seed.get("seed", index)}')
+            said.setdefault((name, warning), []).append(number_of)
     rows = [[stage_title(way), ', '.join(seeds), warning] for (way, warning), seeds in said.items()]
-    return grid(['Way', 'Seeds', 'Warning'], rows, 'Warnings while it trained.', wide=(2,))
+    return grid(['Way', 'Seeds', 'Warning'], rows, 'Warnings during training.', wide=(2,))
 
 
 def probe(run):
@@ -204,26 +185,23 @@ def probe(run):
             marked[what] = max(scored, key=lambda pair: pair[0])[1]
     rows, best, gains = [], [], probe_gains(result, layers)
     for what, found in layers.items():
-        for name, stats in found.items():
-            if marked.get(what) == name:
-                best.append(len(rows))
-            values = {
-                key: {pick(seed, 'probe', what, 'layers', name, key) for seed in seeds_of(result)} - {None}
-                for key in ('dim', 'l2')
-            }
-            dim, l2 = (', '.join(number(value, 2) for value in sorted(values[key])) or '–' for key in ('dim', 'l2'))
+        best += [len(rows) + list(found).index(marked[what])] if what in marked else []
+        for name, layer in found.items():
+            values = (
+                {pick(seed, 'probe', what, 'layers', name, key) for seed in seeds_of(result)} for key in ('dim', 'l2')
+            )
+            dim, l2 = (', '.join(number(value, 2) for value in sorted(found - {None})) or '–' for found in values)
             votes = f'{chosen[what].count(name)} of {len(chosen[what])}' if chosen[what] else '–'
-            gain = gains.get(name) if what == 'pretrained' else None
-            gain = [percent(gain, sign=True), p_value(gain['p_holm'] if gain and enough(gain) else None)]
-            rows.append([what, name, dim, l2, percent(stats['val']), percent(stats['test']), *gain, votes])
+            gain = compared(None, gains.get(name) if what == 'pretrained' else None)
+            rows.append([what, name, dim, l2, percent(layer['val']), percent(layer['test']), gain[2], gain[5], votes])
     header = ['Weights', 'Layer', 'Features', 'L2', 'Validation %', 'Test %', 'Against random', 'p, Holm']
     about = 'Linear probe of every layer. Highlighted: best mean validation accuracy.'
     if gains:
         about += ' "Against random": the same layer before training, paired by seed, in points of the test.'
         about += " p: of the paired t-test, by Holm's correction for the layers."
-    table = grid([*header, 'Chosen on seeds'], rows, about, best=best)
+    table = grid([*header, 'Seeds that chose it'], rows, about, best=best)
     caption = (
-        'Linear probe by layer. Solid: test, with standard deviation; dotted: validation; ring: validation chooses it.'
+        'Linear probe by layer. Solid: test, with standard deviation; dotted: validation; ring: chosen on validation.'
     )
     return section('Linear probe', beside(figure(plot_probe(layers, marked), caption), table))
 
@@ -252,11 +230,7 @@ def nearest_vote(run):
         layers = {pick(seed, 'knn', what, 'layer') for seed in seeds_of(result)} - {None}
         row = [what, ', '.join(sorted(layers)), number(k['mean']) if k else '–', percent(val)]
         rows.append(row + compared(test, versus.get(what)))
-    caption = 'Vote of the k nearest labelled images on frozen features; random: the network before any training.'
+    caption = 'Vote of the k nearest labelled images on frozen features; "random": the network before any training.'
     caption += ' "Against random": paired by seed, in points; p: of the paired t-test.' if versus else ''
     header = ['Weights', 'Layer', 'k', 'Validation %', 'Test %', '95% interval', 'Against random', '95% interval', 'p']
     return section('Nearest-neighbour accuracy', grid(header, [row[:9] for row in rows], caption))
-
-
-def headline_html(sentence):
-    return f'<p class="lede"><strong>{text(sentence)}</strong></p>'

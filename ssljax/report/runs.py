@@ -1,8 +1,8 @@
 """Several runs in one table: what each pretraining gives by neighbours, linear probe and transfer."""
 
+from ssljax.literal import as_markdown
 from ssljax.report import fair
 from ssljax.report.compare import pick, seeds_of, stopped_of, ways_of
-from ssljax.report.literal import as_markdown
 from ssljax.report.read import read
 from ssljax.report.words import NOT_PRETRAINED, is_number, percent, stage_title, way_title
 from ssljax.stats import spread

@@ -1,9 +1,9 @@
 """The tables of ways, as rows for the page and as plain text for the terminal."""
 
 from ssljax import stats
+from ssljax.literal import line
 from ssljax.report.compare import (
     across,
-    headline,
     of_way,
     seeds_of,
     stopped_of,
@@ -12,7 +12,7 @@ from ssljax.report.compare import (
     versus_scratch,
     ways_of,
 )
-from ssljax.report.literal import line
+from ssljax.report.headline import headline
 from ssljax.report.words import count_of, duration, interval, number, p_value, percent, stage_title, way_title
 
 COMPARED = ['Test top-1 %', '95% interval', 'Against scratch', '95% interval', 'p', 'p, Holm']
@@ -40,9 +40,14 @@ def compared(top1, versus, seeds=0):
 
 
 def of_seeds(stats, seeds):
-    """' (2 of 3 seeds)' for a spread that lacks some of the seeds, else ''."""
+    """' (2 of 3)' for a spread that lacks some of the seeds, else ''."""
     known = len((stats or {}).get('values') or ())
-    return f' ({known} of {count_of(seeds, "seed")})' if 0 < known < seeds else ''
+    return f' ({known} of {seeds})' if 0 < known < seeds else ''
+
+
+def of_some_seeds(rows):
+    """What such brackets mean, for a caption; '' where these rows of `way_rows` have none."""
+    return 'in brackets: with how many of the seeds' if any('(' in row[1] for row in rows) else ''
 
 
 def stopped_lines(result):
@@ -86,23 +91,17 @@ def table(result):
       headline.
     """
     seeds, versus = len(seeds_of(result)), versus_scratch(result)
+    (header, rows), (_, others) = way_rows(result), other_rows(result)
     about = 'mean ± standard deviation, 95% interval of the mean'
     tested = any(stats.enough(found) for found in versus.values())
     about += ', paired t-test' * tested + " with Holm's correction" * (tested and len(versus) > 1)
     about += ', too few seeds for a test' * (bool(versus) and not tested)
+    about += f'; {brackets}' if (brackets := of_some_seeds(rows)) else ''
     over = ', '.join([count_of(seeds, 'seed'), *tests(result)])
     lines = [f'{line(result.get("name", "run"))}, {over}: {about if seeds > 1 else "no interval, no p"}']
-    header, rows = ['Way', 'Test top-1 %', '95% interval'], []
-    header += ['Against scratch', '95% interval', 'p, Holm' if len(versus) > 1 else 'p'] if versus else []
-    for way in ways_of(result):
-        top1, interval1, difference, interval2, _, p = compared(
-            of_way(result, way, 'test', 'top1'), versus.get(way), seeds
-        )
-        time = across(result, 'ways', way, 'seconds')
-        rows.append([way_title(way), top1, interval1, *[difference, interval2, p] * bool(versus)])
-        rows[-1].append(duration(time['mean'] if time else None))
-    rows += [[way_title(way), kind, *['–'] * (len(header) - 1)] for way, kind in untrained_of(result).items()]
-    cells = [[*header, 'Time'], *rows]
+    kept = [0, 1, 2, 3, 4, header.index('p, Holm' if len(versus) > 1 else 'p')] if versus else [0, 1, 2]
+    times = [row[4] for row in others] + ['–'] * (len(rows) - len(others))
+    cells = [[*(row[i] for i in kept), time] for row, time in zip([header, *rows], ['Time', *times])]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     cells.insert(1, ['-' * width for width in widths])
     for first, *others in cells if rows else []:

@@ -3,17 +3,17 @@
 import numpy as np
 
 from ssljax.report.draw import COLORS, as_img, drawn, labelled, new_figure, plain_log, shorten
-from ssljax.report.markup import beside, figure, grid, section, text
+from ssljax.report.markup import beside, figure, grid, paragraph, part, section
 from ssljax.report.words import count_of, duration, is_number, shown
 
 SIZE = (3.2, 2.6)  # inches of a plot
 
 
 def tuning(run):
-    """The decisions, a plot of each that has one, and where the config with all of them lies; '' without any."""
+    """The decisions, a plot of each that has one, and where the config with all of them lies; None without any."""
     decisions = run.tuning.get('decisions')
     if not decisions:
-        return ''
+        return None
     rows = [
         [d['field'], shown(d.get('before')), shown(d.get('value')), d.get('why', ''), duration(d.get('seconds'))]
         for d in decisions
@@ -24,11 +24,9 @@ def tuning(run):
     table = grid(['Field', 'Before', 'Chosen', 'Why', 'Time'], rows, caption, wide=(1, 2, 3))
     plots = [figure(plot_decision(d['plot'], d['field']), caption_of(d)) for d in decisions if d.get('plot')]
     path = run.workdir / 'tuning' / 'tuned.py'
-    again = (
-        '<p>The same run with these values and without the tuning:</p>'
-        f'<pre class="wrap">{text(f"python -m ssljax.main --config={path}")}</pre>'
-    )
-    return section('What was tuned', table, beside(*plots, three=True), again)
+    again = part('code', f'python -m ssljax.main --config={path}', 'wrap')
+    note = paragraph('The same run with these values and without the tuning:')
+    return section('What was tuned', table, beside(*plots, three=True), note, again)
 
 
 def caption_of(decision):

@@ -1,19 +1,11 @@
 """Accuracy over the number of labels: the rows of a study's table become series of values by budget and seed."""
 
-import csv
 import re
-from pathlib import Path
 from typing import NamedTuple
 
+from ssljax.report import fair
 from ssljax.report.words import WAYS, count_of, way_title
 from ssljax.stats import BASELINE, is_number
-
-INTEGERS = ('labeled', 'classes', 'seed', 'steps', 'images', 'test_images')
-FLOATS = (
-    'per_class', 'val_top1', 'test_top1', 'test_top5', 'best_on_test', 'seconds', 'images_per_second',
-    'pretrain_seconds',
-)  # fmt: skip
-NEEDED = ('way', 'per_class', 'seed', 'test_top1')
 
 
 class Series(NamedTuple):
@@ -30,62 +22,20 @@ def title(series: Series) -> str:
     return f'{name}, {series.point}' if series.point else name
 
 
-def read(path) -> list[dict]:
-    """The rows of a study's rows.csv, one dict a cell; numbers are int or float, an empty number is None.
-
-    Raises:
-      ValueError: no such file, no row in it, a column that is needed is missing, or a number cannot be read.
-    """
-    path = Path(path)
-    todo = 'Run the study until at least one cell is done, then write the page again.'
-    if not path.exists():
-        raise ValueError(f'There is no table {path}. {todo}')
-    with open(path, newline='') as f:
-        rows = list(csv.DictReader(f))
-    if not rows:
-        raise ValueError(f'The table {path} has no rows. {todo}')
-    if missing := [name for name in NEEDED if name not in rows[0]]:
-        raise ValueError(
-            f'The table {path} has no column {", ".join(missing)}; needed are {", ".join(NEEDED)}. '
-            'Write it again from the cells of the study.'
-        )
-    return [_numbers(row, f'{path}, row {number}') for number, row in enumerate(rows, 1)]
-
-
-def _numbers(row, where):
-    row = {name: value or '' for name, value in row.items() if name is not None}
-    for names, kind in ((INTEGERS, int), (FLOATS, float)):
-        for name in names:
-            try:
-                row[name] = kind(row[name]) if row.get(name) else None
-            except ValueError:
-                raise ValueError(
-                    f'{where}: {name} is {row[name]!r}, which is no {kind.__name__}. Write the table again from '
-                    'the cells.'
-                ) from None
-    if row['seed'] is None or not row['per_class'] or row['per_class'] < 0:
-        raise ValueError(
-            f'{where}: seed is {row["seed"]} and per_class is {row["per_class"]}; needed are a seed and a number of '
-            'labels a class above 0. Write the table again from the cells.'
-        )
-    return row
-
-
 def check(rows) -> None:
     """That accuracies of these rows may stand in one figure.
 
     Raises:
-      ValueError: two rows have another hash_train, hash_test or number of classes, or are the same series, budget and
-        seed.
+      ValueError: two rows are of different images or classes (fair.RESULT), or are the same series, budget and seed.
     """
-    groups = {}
+    groups, columns = {}, [fact.column for fact in fair.RESULT.values() if fact.column]
     for row in rows:
-        groups.setdefault(tuple(row.get(name) for name in ('hash_train', 'hash_test', 'classes')), []).append(row)
+        groups.setdefault(tuple(row.get(name) or 'none' for name in columns), []).append(row)
     if len(groups) > 1:
+        described = [f'{_group(own)} with {", ".join(map("{} {}".format, columns, of))}' for of, own in groups.items()]
         raise ValueError(
-            f'The rows are of {len(groups)} data sets, whose accuracies cannot be compared: '
-            + '; '.join(_group(*of, group) for of, group in groups.items())
-            + '. Keep the cells of one of them in this study, and give the others a study of their own.'
+            f'The rows are of {len(groups)} data sets, whose accuracies cannot be compared: {"; ".join(described)}. '
+            'Keep the cells of one of them in this study, and give the others a study of their own.'
         )
     found = {}
     for row in rows:
@@ -99,14 +49,9 @@ def check(rows) -> None:
         found[key] = row
 
 
-def _group(train, test, classes, rows):
-    def names(column):
-        return ', '.join(sorted({row.get(column) or 'none' for row in rows})[:3])
-
-    return (
-        f'{count_of(len(rows), "row")} of study {names("study")} (config {names("config")}) with hash_train '
-        f'{train or "none"}, hash_test {test or "none"} and {classes or "no"} classes'
-    )
+def _group(rows):
+    study, config = (', '.join(sorted({row.get(name) or 'none' for row in rows})[:3]) for name in ('study', 'config'))
+    return f'{count_of(len(rows), "row")} of study {study} (config {config})'
 
 
 def _cell(row):
@@ -181,10 +126,11 @@ def without_pretraining(point: str) -> str:
 
 
 def unpaired(rows) -> list[tuple]:
-    """[(labels a class, seed), ...] at which series have different labelled images (hash_labeled), so that a comparison
-    by seed is not one on the same label set."""
+    """[(labels a class, seed), ...] at which series have different images with labels or for validation (fair.SEED), so
+    that a comparison by seed is not one on the same label set."""
     found = {}
     for row in rows:
-        if row.get('hash_labeled'):
-            found.setdefault((row['per_class'], row['seed']), set()).add(row['hash_labeled'])
-    return sorted(key for key, hashes in found.items() if len(hashes) > 1)
+        for fact in fair.SEED.values():
+            if value := row.get(fact.column):
+                found.setdefault((row['per_class'], row['seed'], fact.column), set()).add(value)
+    return sorted({key[:2] for key, hashes in found.items() if len(hashes) > 1})

@@ -1,4 +1,4 @@
-"""The figures of a study: accuracy over labels, and what each change of an ablation does."""
+"""The figures of a study: accuracy over labels."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import numpy as np
 from ssljax import files
 from ssljax.report.canvas import ticker
 from ssljax.report.draw import WAY_COLORS, labelled, new_figure, saved, shorten, style
-from ssljax.report.plots import draw_differences, draw_spread
+from ssljax.report.plots import draw_spread
 from ssljax.report.words import is_number, number
 from ssljax.stats import spread
 from ssljax.studies.curve import budgets, title
@@ -134,28 +134,6 @@ def limits(values, ends):
     low, high = max(low - room / 4, min([low, *ends])), min(high + room / 4, max([high, *ends]))
     margin = 0.04 * max(high - low, 1.0)
     return low - margin, high + margin
-
-
-def of_changes(differences, color, names):
-    """Differences to the base, one row each, with their 95% intervals and the seeds as points.
-
-    Args:
-      differences: {key: stats.difference}, in the order of the rows.
-      color: of all rows.
-      names: {key: text}.
-
-    Returns:
-      a matplotlib Figure, or None without any.
-    """
-    if not differences:
-        return None
-    figure, axes = new_figure(7.2, 0.8 + 0.36 * len(differences))
-    keys = list(differences)
-    draw_differences(axes, keys, differences, [color] * len(keys))
-    axes.set_yticks(range(len(keys)), [shorten(names[key], 48) for key in keys])
-    axes.set_ylim(len(keys) - 0.5, -0.5)
-    axes.set_xlabel('Difference to the base (points of test top-1)')
-    return figure
 
 
 def published_at(entries, curves, classes) -> list[tuple]:

@@ -1,53 +1,47 @@
 """What a study found, in a few sentences."""
 
-from ssljax.report.compare import by_images
-from ssljax.report.words import count_of, interval, number, p_value, percent
-from ssljax.stats import BASELINE, enough, spread
+from ssljax.report.headline import FEW, SCRATCH, evidence, of_images, verdict
+from ssljax.report.words import count_of, number, percent
+from ssljax.stats import BASELINE, enough, is_clear, spread
 from ssljax.studies import curve, paired
 from ssljax.studies.curve import budgets, title
 
 
-def headline(study, found) -> str:
-    """What beat the reference, where and by how much, and what it saves; it says so where nothing did.
+def sentences(study) -> list[str]:
+    """What beat the reference, where and by how much, and what it saves; it says so where nothing did."""
+    return [*lead(study), change(study)]
 
-    The series is the one whose validation accuracy leads the reference by most, on average over budgets."""
+
+def lead(study) -> list[str]:
+    """On the series whose validation accuracy leads the reference by most, on average over budgets."""
     tests = {key: one for key, one in study.tests.items() if not key[0].point}
     if not tests:
-        return '' if paired.against_base(study.curves) else best(study)
+        return [] if paired.against_base(study.curves) else [best(study)]
     series = chosen(study, tests)
     own = {budget: one for (other, budget), one in tests.items() if other == series}
-    other = curve.reference(study.base, study.reference)
-    name = 'training from scratch' if other.way == BASELINE else title(other)
-    ahead = [budget for budget, one in own.items() if one['mean'] > 0 and paired.is_clear(one)]
-    behind = [budget for budget, one in own.items() if one['mean'] < 0 and paired.is_clear(one)]
-    count = count_of(len(own), 'budget')
-    if ahead:
-        most = max(ahead, key=lambda budget: own[budget]['mean'])
-        where = '' if len(own) == 1 else f' at {len(ahead)} of {count}, by most'
-        saying = f'{title(series)} beat {name}{where} with {describe(most, own[most])}'
-        saying += f', and was clearly behind at {listed(behind)} a class' if behind else ''
+    other, who = curve.reference(study.base, study.reference), title(series)
+    name = SCRATCH if other.way == BASELINE else title(other)
+    ahead = [budget for budget, one in own.items() if one['mean'] > 0 and is_clear(one)]
+    behind = [budget for budget, one in own.items() if one['mean'] < 0 and is_clear(one)]
+    most, count = max(ahead or own, key=lambda budget: own[budget]['mean']), count_of(len(own), 'budget')
+    if len(own) == 1:
+        said = verdict(who, own[most], name, f' with {count_of_labels(most)} a class')
+    elif ahead:
+        said = f'{who} beat {name} at {len(ahead)} of {count}, by most with {describe(most, own[most])}'
+        said += f', and was clearly behind at {listed(behind)} a class' if behind else ''
         unclear = [budget for budget in own if budget not in ahead + behind]
-        saying += f'; no clear difference at {listed(unclear)}' if unclear else ''
-        most_of = spread(study.curves[series][most].values())
-        return f'{saying}{by_images(most_of, test_images(study))}.{saved(series, found, ahead, name)}'
-    most = max(own, key=lambda budget: own[budget]['mean'])
-    if max(len(one['values']) for one in own.values()) < 2:
-        up = sum(one['mean'] > 0 for one in own.values())
-        return (
-            f'{title(series)} was ahead of {name} at {up} of {count} on the one seed run, so nothing can be tested; '
-            f'at best with {describe(most, own[most])}.'
-        )
-    if not any(enough(one) for one in own.values()):
+        said += f'; no clear difference at {listed(unclear)}' if unclear else ''
+    elif any(enough(one) for one in own.values()):
+        lost = f' and clearly lost to it at {listed(behind)} a class' if behind else ''
+        said = f'{who} did not clearly beat {name} at any of {count}{lost}; it came out best with '
+        said += describe(most, own[most])
+    else:
         up, seeds = sum(one['mean'] > 0 for one in own.values()), max(len(one['values']) for one in own.values())
-        return (
-            f'{title(series)} was ahead of {name} at {up} of {count} over {seeds} seeds, too few seeds to tell; at '
-            f'best with {describe(most, own[most])}.'
-        )
-    lost = f' and clearly lost to it at {listed(behind)} a class' if behind else ''
-    return (
-        f'{title(series)} did not clearly beat {name} at any of {count}{lost}; it came out best with '
-        f'{describe(most, own[most])}.'
-    )
+        over = f'over {seeds} seeds, {FEW}' if seeds > 1 else 'on the one seed run, so nothing can be tested'
+        said = f'{who} was ahead of {name} at {up} of {count} {over}; at best with {describe(most, own[most])}'
+    top1 = spread(study.curves[series][most].values())
+    there = f'Top-1 on the test set with {count_of_labels(most)} a class: {percent(top1)} %'
+    return [f'{said}.', f'{there}{of_images(top1, test_images(study))}.', saved(series, study.savings, ahead, name)]
 
 
 def test_images(study):
@@ -72,14 +66,9 @@ def chosen(study, tests):
 
 
 def describe(budget, one):
-    """'4 labels a class (+8.13 ± 1.20 points, 95% interval +6.64 to +9.62, p < 0.001 by Holm)'."""
-    inside = [f'{percent(one, sign=True)} points']
-    if one['low'] is not None:
-        inside.append(f'95% interval {interval(one, sign=True)}')
-    if one['p_holm'] is not None and enough(one):
-        p = p_value(one['p_holm'])
-        inside.append(f'p {p if one["p_holm"] < 0.001 else f"= {p}"} by Holm')
-    return f'{count_of_labels(budget)} a class ({", ".join(inside)})'
+    """'4 labels a class (+8.13 ± 1.20 points, 95% interval +6.64 to +9.62, p < 0.001 after Holm; ahead on 3 of 3)'."""
+    proof = evidence(one)
+    return f'{count_of_labels(budget)} a class ({percent(one, sign=True)} points{f", {proof}" if proof else ""})'
 
 
 def count_of_labels(budget):
@@ -93,15 +82,15 @@ def listed(amounts):
 
 
 def saved(series, found, ahead, name):
-    """' It needs 0.31 times the labels (95% interval 0.2 to 0.4) for the accuracy of ... at 64 a class.': of the
-    largest of the budgets `ahead` where the ratio, or at least a bound above it, is known; '' of none."""
+    """'It needs 0.31 times the labels (95% interval 0.2 to 0.4) to match ... at 64 a class.': of the largest of the
+    budgets `ahead` where the ratio, or at least a bound above it, is known; '' of none."""
     own = [one for one in found if one.series == series and one.budget in ahead and one.ratio.sign != '>']
     if not own:
         return ''
     one = max(own, key=lambda saving: (not saving.ratio.sign, saving.budget))
     inside = f' (95% interval {one.low} to {one.high})' if one.low and not one.ratio.sign else ''
     ratio = str(one.ratio).replace('<', 'less than')
-    return f' It needs {ratio} times the labels{inside} for the accuracy of {name} at {number(one.budget, 3)} a class.'
+    return f'It needs {ratio} times the labels{inside} for the accuracy of {name} at {number(one.budget, 3)} a class.'
 
 
 def best(study):
@@ -109,9 +98,10 @@ def best(study):
     budget = budgets(study.curves)[-1]
     found = {series: spread(values[budget].values()) for series, values in study.curves.items() if budget in values}
     series = max(found, key=lambda one: found[one]['mean'])
+    among = f', the most of {count_of(len(found), "series", "series")} there' if len(found) > 1 else ''
     return (
         f'{title(series)} reached {percent(found[series])} % top-1 on the test set with {count_of_labels(budget)} '
-        f'a class, the most of {count_of(len(found), "series", "series")} there; nothing else is compared.'
+        f'a class{among}; there is nothing to compare it with.'
     )
 
 
@@ -120,19 +110,14 @@ def change(study) -> str:
     found = paired.against_base(study.curves)
     if not found:
         return ''
-    clear = {key: one for key, one in found.items() if paired.is_clear(one)}
+    clear = {key: one for key, one in found.items() if is_clear(one)}
     helped = sum(one['mean'] > 0 for one in clear.values())
     (series, budget), one = max((clear or found).items(), key=lambda item: abs(item[1]['mean']))
-    which = 'the largest of them' if clear else 'the largest difference'
-    if max(len(one['values']) for one in found.values()) < 2:
-        return f'The largest difference that a change made, on one seed: {title(series)} with {describe(budget, one)}.'
+    largest = f'{title(series)} with {describe(budget, one)}.'
     if not any(enough(one) for one in found.values()):
-        return (
-            f'The largest difference that a change made, over too few seeds to tell: {title(series)} with '
-            f'{describe(budget, one)}.'
-        )
+        over = 'on one seed' if max(len(one['values']) for one in found.values()) < 2 else f'over {FEW}'
+        return f'The largest difference that a change made, {over}: {largest}'
     return (
         f'Of {count_of(len(found), "comparison")} of a change with its base, {helped} clearly helped and '
-        f'{len(clear) - helped} clearly hurt; {which}: {title(series)} with '
-        f'{describe(budget, one)}.'
+        f'{len(clear) - helped} clearly hurt; the largest {"of them" if clear else "difference"}: {largest}'
     )

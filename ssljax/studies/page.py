@@ -1,22 +1,23 @@
 """The page of a study: DIR/study.html and its figures, from DIR/rows.csv and DIR/study.json alone.
 
-`python -m ssljax.study.page DIR` writes them again."""
+`python -m ssljax.studies.page DIR` writes them again."""
 
 import sys
 from pathlib import Path
 
-from ssljax import console, files
+from ssljax import console, files, say
+from ssljax.report import shell
 from ssljax.report.draw import style
-from ssljax.report.markup import CSS, text
-from ssljax.report.page import contents
 from ssljax.report.words import count_of
-from ssljax.studies import curve, sections, versus
+from ssljax.studies import curve, sections, table, versus
 from ssljax.studies.curve import budgets
 from ssljax.studies.figure import write_svg
-from ssljax.studies.headline import change, headline
-from ssljax.studies.provenance import provenance
+from ssljax.studies.headline import sentences
 from ssljax.studies.savings import savings
 from ssljax.studies.sections import Study
+
+# (Study) -> markup.section(title, parts...) or None.
+SECTIONS = (versus.results, versus.label_savings, versus.tests, versus.ablation, sections.provenance)
 
 
 def write(directory) -> Path:
@@ -39,7 +40,7 @@ def write(directory) -> Path:
         test accuracy yet, several series that have the name of the reference, or a damaged study.json.
     """
     directory = Path(directory)
-    rows = curve.read(directory / 'rows.csv')
+    rows = table.read(directory / 'rows.csv')
     curve.check(rows)
     curves = curve.curves(rows)
     if not curves:
@@ -47,13 +48,18 @@ def write(directory) -> Path:
             f'None of the {count_of(len(rows), "row")} of {directory / "rows.csv"} has a finite test_top1: see the '
             'logs of the cells, run them again, and then write the page again.'
         )
+    say.status('report: tables and plots of the study ...')
     study = Study(rows, about(directory / 'study.json'), curves)
+    study = study._replace(savings=savings(curves, study.reference))
     with style():
-        plots = sections.plots(study)
-        page = render(study, plots, study.about.get('name') or directory.resolve().name)
-    for name, (figure, _) in plots.items():
+        plots = shell.attempt(sections.plots, study)
+    makers, study = SECTIONS, study._replace(plots=plots if isinstance(plots, dict) else {})
+    if not isinstance(plots, dict):
+        makers = (lambda _: plots, *SECTIONS)
+    for name, (figure, _) in study.plots.items():
         write_svg(figure, directory / name)
-    files.write_atomically(directory / 'study.html', page)
+    name = study.about.get('name') or directory.resolve().name
+    files.write_atomically(directory / 'study.html', shell.render(name, heading, makers, study))
     return directory / 'study.html'
 
 
@@ -62,44 +68,25 @@ def about(path) -> dict:
     try:
         found = files.read_json(path) or {}
     except ValueError as error:
-        raise ValueError(f'{path} is no JSON ({error}): mend it, or remove it to do without it.') from None
+        raise ValueError(f'{path} is not valid JSON ({error}): mend it, or remove it to do without it.') from None
     if not isinstance(found, dict):
         raise ValueError(f'{path} is a {type(found).__name__}; an object with the keys of page.write is needed.')
     return found
 
 
-def render(study, plots, name) -> str:
-    """The page as a string; under report.draw.style."""
-    found = savings(study.curves, study.reference)
-    parts = [
-        sections.results(study, plots, versus.verdicts(study)),
-        versus.label_savings(study, found),
-        versus.tests(study),
-        versus.ablation(study),
-        provenance(study),
-    ]
-    parts = [part for part in parts if part]
-    seeds = {row['seed'] for row in study.rows}
+def heading(study):
+    """The main facts in a line, and the headline."""
     facts = [
         count_of(len(study.rows), 'cell'), count_of(len(budgets(study.curves)), 'label budget'),
-        count_of(len(seeds), 'label-set seed'), *curve.values_of(study.rows, 'device'),
+        count_of(len({row['seed'] for row in study.rows}), 'label-set seed'), *curve.values_of(study.rows, 'device'),
     ]  # fmt: skip
-    lede = ' '.join(filter(None, [headline(study, found), change(study)]))
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{text(name)}</title><style>{CSS}</style></head><body>\n'
-        f'<h1>{text(name)}</h1><p class="meta">{text(" · ".join(facts))}</p>'
-        f'<p class="lede"><strong>{text(lede)}</strong></p><nav>{" ".join(contents(part) for part in parts)}</nav>\n'
-        + '\n'.join(parts)
-        + '\n</body></html>\n'
-    )
+    return shell.lede(facts, sentences(study))
 
 
 def main(argv) -> int:
     console.prepare()
     if len(argv) != 1 or argv[0].startswith('-'):
-        print('usage: python -m ssljax.study.page DIR', file=sys.stderr)
+        print('usage: python -m ssljax.studies.page DIR', file=sys.stderr)
         return 2
     try:
         print(write(argv[0]))

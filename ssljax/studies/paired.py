@@ -41,8 +41,3 @@ def _compared(curves, others):
             if difference:
                 found[series, budget] = difference
     return stats.correct(found)
-
-
-def is_clear(difference) -> bool:
-    """Whether it is called a difference: over three seeds or more, with a corrected p-value below 0.05."""
-    return stats.is_clear(difference)

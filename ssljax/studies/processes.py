@@ -20,7 +20,7 @@ def run(count: int, arguments: list[str]) -> None:
     platform, places = _places()
     if count > len(places):
         kind = 'cores' if platform == 'cpu' else 'devices'
-        raise ValueError(f'--workers={count}, but this machine has {len(places)} {kind}: give at most so many.')
+        raise ValueError(f'--workers={count}, but this machine has {len(places)} {kind}: start at most {len(places)}.')
     visible = [name for name in os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',') if name]
     workers = []
     for i in range(count):

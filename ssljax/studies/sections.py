@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from ssljax.report.draw import as_img
-from ssljax.report.markup import figure, folded, grid, paragraph, section
+from ssljax.report import shell
+from ssljax.report.markup import folded, grid, paragraph, part
+from ssljax.report.plots import changes
 from ssljax.report.table import compared
 from ssljax.report.words import count_of, duration, is_number, number, percent, way_title
 from ssljax.stats import spread
@@ -11,16 +12,19 @@ from ssljax.studies import curve, paired
 from ssljax.studies import figure as draw
 from ssljax.studies.curve import Series, budgets, title
 
-BEST_ON_TEST = 'best on test (not a fair figure; for comparison with tables that select so) %'
+BEST_ON_TEST = 'best on test (not a fair figure; to compare with tables that select in this way) %'
 MOST_LINES = 12  # in one figure
 
 
 class Study(NamedTuple):
-    """What the page is made from: the rows of the table, study.json, and the curves of test top-1."""
+    """What the page is made from: the rows of the table, study.json, the curves of test top-1, the labels saved, and
+    {file name: (Figure, caption)}."""
 
     rows: list
     about: dict
     curves: dict
+    savings: list = ()
+    plots: dict = {}
 
     @property
     def base(self):
@@ -105,16 +109,10 @@ def of_points(study, way):
         return image, f'{way_title(way)}, with each change: {marks_of(study)}.'
     several = len(budgets(curves)) > 1
     names = {key: key[0].point + (f', {number(key[1], 3)} a class' if several else '') for key in differences}
-    image = draw.of_changes(differences, draw.looks(curves)[next(iter(curves))][0], names)
+    color = draw.looks(curves)[next(iter(curves))][0]
+    image = changes(differences, names, [color] * len(differences))
     note = ' Whiskers: 95% interval of the mean; points: seeds.' if study.most_seeds() > 1 else ' One seed.'
     return image, f'{way_title(way)}: the difference of each change to the base, paired by seed.{note}'
-
-
-def results(study, plots, *others):
-    """The figures, then `others`, the means, the published values, what is missing."""
-    images = [figure(as_img(image, caption), caption) for image, caption in plots.values()]
-    tables = [make(study) for make in (means, best_on_test, every_number, published, gaps)]
-    return section('Results', *images, *others, *tables)
 
 
 def means(study):
@@ -144,45 +142,30 @@ def pivot(cells, caption):
 
 def every_number(study):
     """All columns of accuracy and cost, one row a series and budget."""
-    columns = ('test_top5', 'val_top1', 'seconds', 'images_per_second')
+    columns = ('test_top5', 'val_top1', 'best_on_test', 'seconds', 'images_per_second')
     columns, rows = [curve.curves(study.rows, name) for name in columns], []
     for series, found in study.curves.items():
         for budget, values in found.items():
-            top5, val, seconds, rate = (spread(of.get(series, {}).get(budget, {}).values()) for of in columns)
-            cells = [*compared(spread(values.values()), None)[:2], percent(top5), percent(val)]
+            others = (spread(of.get(series, {}).get(budget, {}).values()) for of in columns)
+            top5, val, best, seconds, rate = others
+            cells = [*compared(spread(values.values()), None)[:2], percent(top5), percent(val), percent(best)]
             cells += [duration(seconds and seconds['mean']), number(rate and round(rate['mean']))]
             rows.append([title(series), number(budget, 3), *cells, ', '.join(str(seed) for seed in values)])
-    header = ['', 'Labels a class', 'Test top-1 %', '95% interval', 'Test top-5 %', 'Validation top-1 %']
+    header = ['', 'Labels a class', 'Test top-1 %', '95% interval', 'Test top-5 %', 'Validation top-1 %', BEST_ON_TEST]
     caption = (
         'All that was measured: mean ± sample standard deviation over seeds; 95% interval of the mean by '
-        f"Student's t; time and images/s: of the way itself, mean over seeds.{study.protocol}"
+        f"Student's t; time and images/s: of the way alone, mean over seeds.{study.protocol}"
     )
     return folded('Every number', grid([*header, 'Time', 'Images/s', 'Seeds'], rows, caption))
 
 
-def best_on_test(study):
-    """The highest test accuracy of any evaluation beside that of the chosen weights, where it was measured."""
-    rows = []
-    for series, found in curve.curves(study.rows, 'best_on_test').items():
-        for budget, values in found.items():
-            own = study.curves.get(series, {}).get(budget, {}).values()
-            rows.append([title(series), number(budget, 3), percent(spread(own)), percent(spread(values.values()))])
-    caption = (
-        'Test top-1 of the weights that validation chose, and the highest test top-1 of all evaluations, which is '
-        f'chosen by the test images themselves: mean ± sample standard deviation over seeds.{study.protocol}'
-    )
-    table = grid(['', 'Labels a class', 'chosen by validation %', BEST_ON_TEST], rows, caption)
-    return folded('Best on test', table)
-
-
 def published(study):
-    keys, rows = ('what', 'labels', 'value', 'setting', 'source'), []
+    rows = []
     for entry in study.about.get('published') or []:
-        what, labels, value, *others = (entry.get(key, '–') for key in keys)
-        way, _, pretrain = str(what).partition(':')
-        rows.append([title(Series(way, pretrain)), str(labels), number(value), *(str(other) for other in others)])
-    caption = 'Published values, in percent. Their setting is not ours unless it says so.'
-    return grid(['What', 'Labels', 'Published %', 'Setting', 'Source'], rows, caption, wide=(3, 4))
+        way, _, pretrain = str(entry.get('what', '–')).partition(':')
+        labels, *others = (entry.get(key, '–') for key in ('labels', 'value', 'setting', 'source'))
+        rows.append((title(Series(way, pretrain)), labels, others[0], '', *others[1:]))
+    return shell.published(rows)
 
 
 def gaps(study):
@@ -205,11 +188,50 @@ def gaps(study):
     if curve.reference(study.base, study.reference) is None:
         known = ', '.join(dict.fromkeys(series.way for series in study.base)) or 'none'
         said.append(
-            f'No cell of the reference "{study.reference}" is there (ways: {known}), so nothing is compared with it.'
+            f'No cell of the reference "{study.reference}" is done (ways: {known}), so nothing is compared with it.'
         )
     if found := curve.unpaired(study.rows):
         some = ', '.join(f'{number(budget, 3)} a class with seed {seed}' for budget, seed in found[:5])
         said.append(
-            f'Not all cells of the same seed have the same labelled images: {some}; their pairs share the seed alone.'
+            f'Not all cells of the same seed have the same labelled and validation images: {some}; there, pairs share '
+            'nothing but the seed.'
         )
-    return '<h3>Completeness</h3>' + paragraph(*said) if said else ''
+    return part('heading', 'Completeness') + paragraph(*said) if said else ''
+
+
+def provenance(study):
+    """Where the numbers come from."""
+    rows = study.rows
+    seeds, finished = (sorted(curve.values_of(rows, column)) for column in ('seed', 'finished'))
+    lines = [['Cells', number(len(rows))], ['Seeds', ', '.join(map(str, seeds))]]
+    for column, name in (
+        ('study', 'Study'), ('hash_train', 'Hash of the training images'), ('hash_test', 'Hash of the test images'),
+        ('test_images', 'Test images'), ('classes', 'Classes'), ('device', 'Device'), ('versions', 'Versions'),
+        ('protocol', 'Protocol'),
+    ):  # fmt: skip
+        lines += [[name, f'{value}{of_cells(rows, column, value)}'] for value in curve.values_of(rows, column)]
+    lines += [['Finished', ' to '.join(dict.fromkeys([finished[0], finished[-1]]))]] if finished else []
+    seconds = [row['seconds'] for row in rows if is_number(row.get('seconds'))]
+    time = 'Time of all cells (of the last process of each), without pretraining'
+    lines += [[time, duration(sum(seconds))]] if seconds else []
+    return shell.provenance(
+        study.about.get('command'),
+        study.about.get('config'),
+        grid(['Property', 'Value'], lines, 'Data, machine and software.', wide=(1,)),
+        folded('Label sets', label_sets(rows)),
+    )
+
+
+def of_cells(rows, column, value):
+    """' (12 cells)' where not all have it."""
+    count = sum(row.get(column) == value for row in rows)
+    return f' ({count_of(count, "cell")})' if count < len(rows) else ''
+
+
+def label_sets(rows):
+    """The hashes of every choice of images, each once."""
+    columns = ('hash_labeled', 'hash_val', 'hash_unlabeled')
+    found = sorted({(row['per_class'], row['seed'], *(row.get(column) or '–' for column in columns)) for row in rows})
+    lines = [[number(budget, 3), str(seed), *hashes] for budget, seed, *hashes in found]
+    header = ['Labels a class', 'Seed', 'Labelled', 'Validation', 'Unlabelled']
+    return grid(header, lines, 'Hashes of the labelled, validation and unlabelled images.')

@@ -7,19 +7,22 @@ import json
 from pathlib import Path
 
 import pyarrow
+import pyarrow.csv
 import pyarrow.parquet
 
 from ssljax import files, provenance, result
 from ssljax.studies import sweep
 
-COLUMNS = {
+_TYPES = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
+SCHEMA = pyarrow.schema([(name, _TYPES[kind]) for name, kind in {
     'study': str, 'cell': str, 'point': str, 'way': str, 'pretrain': str, 'labels': str, 'labeled': int,
     'per_class': float, 'classes': int, 'seed': int, 'val_top1': float, 'test_top1': float, 'test_top5': float,
     'best_on_test': float, 'steps': int, 'images': int, 'seconds': float, 'images_per_second': float,
     'together': int, 'pretrain_seconds': float, 'protocol': str, 'hash_train': str, 'hash_test': str,
     'test_images': int, 'hash_labeled': str, 'hash_val': str, 'hash_unlabeled': str, 'config': str, 'device': str,
     'versions': str, 'finished': str,
-}  # fmt: skip
+}.items()])  # fmt: skip
+NEEDED = ('way', 'per_class', 'seed', 'test_top1')  # of a page
 # That differ when done again.
 TIMED = ('seconds', 'images_per_second', 'together', 'pretrain_seconds', 'versions', 'finished')
 
@@ -77,16 +80,41 @@ def write(directory, planned) -> Path:
     # A point may have other words for a cell that an earlier study of this directory had computed.
     said = [{'point': sweep.title(c.point), 'pretrain': c.pretrain, 'labels': c.labels} for c in planned]
     rows = [r | {'study': name} | s for r, s in zip(rows, said) if r]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(COLUMNS), extrasaction='ignore', lineterminator='\n')
+    text, buffer = io.StringIO(), io.BytesIO()
+    writer = csv.DictWriter(text, SCHEMA.names, extrasaction='ignore', lineterminator='\n')
     writer.writeheader()
     writer.writerows(rows)
     files.write_atomically(directory / 'rows.csv', text.getvalue())
-    types = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
-    schema = pyarrow.schema([(column, types[kind]) for column, kind in COLUMNS.items()])
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(
-        pyarrow.Table.from_pylist([{c: r.get(c) for c in COLUMNS} for r in rows], schema), buffer
-    )
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, SCHEMA), buffer)
     files.write_atomically(directory / 'rows.parquet', buffer.getvalue())
     return directory / 'rows.csv'
+
+
+def read(path) -> list[dict]:
+    """The rows of a study's rows.csv, one dict a cell; an empty number is None.
+
+    Raises:
+      ValueError: no such file, no row in it, a column that is needed is missing, or a number cannot be read.
+    """
+    todo = 'Run the study until at least one cell is done, then write the page again.'
+    if not Path(path).exists():
+        raise ValueError(f'There is no table {path}. {todo}')
+    how = pyarrow.csv.ConvertOptions(column_types=SCHEMA), pyarrow.csv.ParseOptions(newlines_in_values=True)
+    try:
+        rows = pyarrow.csv.read_csv(path, convert_options=how[0], parse_options=how[1]).to_pylist()
+    except pyarrow.ArrowInvalid as error:
+        raise ValueError(f'The table {path} cannot be read: {error}. Write it again from the cells.') from None
+    if not rows:
+        raise ValueError(f'The table {path} has no rows. {todo}')
+    if missing := [name for name in NEEDED if name not in rows[0]]:
+        raise ValueError(
+            f'The table {path} has no column {", ".join(missing)}; needed are {", ".join(NEEDED)}. '
+            'Write it again from the cells of the study.'
+        )
+    for number, row in enumerate(rows, 1):
+        if row['seed'] is None or not (row['per_class'] or 0) > 0:
+            raise ValueError(
+                f'{path}, row {number}: seed is {row["seed"]} and per_class is {row["per_class"]}; needed are a seed '
+                'and a number of labels a class above 0. Write the table again from the cells.'
+            )
+    return rows

@@ -1,14 +1,22 @@
 """The sections of a study's page that compare: what is clear, label savings, paired tests, the ablation."""
 
 from ssljax import stats
-from ssljax.report.markup import grid, paragraph, section
-from ssljax.report.table import compared
+from ssljax.report.ablation import CHANGES, table
+from ssljax.report.draw import as_img
+from ssljax.report.markup import figure, grid, paragraph, section
 from ssljax.report.words import count_of, number, percent
 from ssljax.stats import spread
-from ssljax.studies import paired
+from ssljax.studies import paired, sections
 from ssljax.studies.curve import title
 from ssljax.studies.savings import RESAMPLES
 from ssljax.studies.sections import pivot
+
+
+def results(study):
+    """The figures, the comparisons in short, the means, the published values, what is missing."""
+    images = [figure(as_img(image, caption), caption) for image, caption in study.plots.values()]
+    tables = (verdicts, sections.means, sections.every_number, sections.published, sections.gaps)
+    return section('Results', *images, *(make(study) for make in tables))
 
 
 def verdicts(study):
@@ -18,7 +26,7 @@ def verdicts(study):
         cells = {'ahead': [], 'behind': [], 'open': []}
         for (one, budget), difference in found.items():
             if one == series:
-                clear = paired.is_clear(difference)
+                clear = stats.is_clear(difference)
                 side = ('ahead' if difference['mean'] > 0 else 'behind') if clear else 'open'
                 cells[side].append(number(budget, 3))
         rows.append([title(series), *(', '.join(cell) or 'nowhere' for cell in cells.values())])
@@ -32,16 +40,17 @@ def verdicts(study):
     return grid(['', 'clearly ahead at', 'clearly behind at', 'not clear at'], rows, caption, wide=(1, 2, 3))
 
 
-def label_savings(study, found):
-    """Labels needed, by series and budget of the reference; `found`: as savings.savings gives it."""
+def label_savings(study):
+    """Labels needed, by series and budget of the reference."""
+    found = study.savings
     if not found:
-        return ''
+        return None
     cells = {(one.series, one.budget): f'{one.ratio}{ends(one)}' for one in found}
-    own = ' with the same change' if any(one.series.point for one in found) else ''
+    own = ' (with the same change)' if any(one.series.point for one in found) else ''
     caption = (
-        f'Labels that each needs for the accuracy that "{study.reference_title()}"{own} has with so many labels a '
-        'class, as a ratio: 0.5 is half as many. By isotonic regression of the means over log2(labels), linear between '
-        f'budgets; > and <: the accuracy is beyond the last or the first budget measured.'
+        f'Labels that each needs for the accuracy of "{study.reference_title()}"{own} with that many labels a '
+        'class, as a ratio: 0.5 means half as many. By isotonic regression of the means over log2(labels), linear '
+        'between budgets; > and <: the accuracy is beyond the last or the first budget measured.'
         f'{interval_note(found)}{study.protocol}'
     )
     return section('Label savings', pivot(cells, caption))
@@ -65,10 +74,9 @@ def ends(saving):
 def tests(study):
     """Every series against the reference, at every budget."""
     found = study.tests
-    rows = [[title(series), number(budget, 3), *difference_cells(one)] for (series, budget), one in found.items()]
+    rows = [([title(series), number(budget, 3)], one) for (series, budget), one in found.items()]
     caption = f'Each against "{study.reference_title()}", {differences_of(found)}'
-    header = ['', 'Labels a class', 'Difference', '95% interval', 'p, Holm', 'Ahead on']
-    return section('Paired tests', grid(header, rows, caption + study.protocol, best=clear(found), wide=long(rows)))
+    return section('Paired tests', table(['', 'Labels a class'], rows, caption + study.protocol))
 
 
 def ablation(study):
@@ -76,15 +84,13 @@ def ablation(study):
     found = paired.against_base(study.curves)
     rows = []
     for (series, budget), one in found.items():
-        own = spread(study.curves[series][budget].values())
-        rows.append([series.point, title(series._replace(point='')), number(budget, 3), percent(own)])
-        rows[-1] += difference_cells(one)
+        both = (study.curves[s].get(budget, {}) for s in (series, paired.base(study.curves, series)))
+        cells = [series.point, title(series._replace(point='')), number(budget, 3)]
+        rows.append(([*cells, *(percent(spread(values.values())) for values in both)], one))
     caption = f'Each change against the same way without it, at the same budget, {differences_of(found)}'
-    header = ['Change', 'Way', 'Labels a class', 'Test top-1 %', 'To the base', '95% interval', 'p, Holm', 'Ahead on']
     lost = [s for s in study.curves if s.point and paired.base(study.curves, s) is None]
     without = 'Without a base to compare with: ' + '; '.join(title(series) for series in lost) + '.' if lost else ''
-    table = grid(header, rows, caption + study.protocol, best=clear(found), wide=long(rows))
-    return section('Ablation', table, paragraph(without))
+    return section('Ablation', table(CHANGES, rows, caption + study.protocol), paragraph(without))
 
 
 def differences_of(found):
@@ -101,19 +107,3 @@ def differences_of(found):
         "the two-sided p of the paired t-test, by Holm's correction for "
         f'{count_of(len(found), "comparison")}. Highlighted: below 0.05.'
     )
-
-
-def long(rows):
-    """The columns to wrap: the first, where its texts are so long that the last would not be seen."""
-    return (0,) if any(len(row[0]) > 30 for row in rows) else ()
-
-
-def clear(found):
-    return [row for row, one in enumerate(found.values()) if paired.is_clear(one)]
-
-
-def difference_cells(one):
-    """The difference, its interval, p by Holm, and on how many seeds it is above zero."""
-    ahead = f'{sum(value > 0 for value in one["values"])} of {len(one["values"])}'
-    _, _, difference, interval, _, p = compared(None, one)
-    return [difference, interval, p, ahead]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssljax.data import folder, layout, split_names
-from ssljax.data.names import printable
+from ssljax.literal import clean
 
 
 def read(*names, folders=()):
@@ -15,7 +15,7 @@ def read(*names, folders=()):
     counts = {s: np.bincount(labels[labels >= 0], minlength=len(classes)).tolist() for s, (_, labels) in splits.items()}
     for numbers, labels in splits.values():
         for number, label in zip(numbers, labels):
-            assert label == -1 or classes[label] in printable(names[number]).split('/')
+            assert label == -1 or classes[label] in clean(names[number]).split('/')
     return classes, {s: c for s, c in counts.items() if any(c)}, len(splits['unlabeled'][0])
 
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssljax import files, label_set
+from ssljax import files, label_set, literal
 from ssljax.config import base
 from ssljax.data import names as naming
 from ssljax.data import pick, sources, summary
@@ -88,9 +88,10 @@ def test_rows_without_names_and_text_that_is_none(tmp_path):
 @settings(derandomize=True, max_examples=50, deadline=None)
 @given(st.text(st.characters(), max_size=8))
 def test_what_is_shown_can_be_written(name):
-    naming.printable(name).encode()
-    if not any('\ud800' <= c <= '\udfff' for c in name):
-        assert naming.printable(name) == name
+    literal.clean(name).encode()
+    if name.isprintable():
+        assert literal.clean(name) == name
+    assert literal.clean(b'caf\xe9'.decode(errors='surrogateescape')) == 'caf\\xe9'
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ def test_the_plane(tmp_path):
     assert 'imitates the data well' in words and 'complement generator that works' in words
     found = stored(part)
     assert [getattr(image, 'n_frames', 1) for image in found] == [1, 1, 1, 1, 7, 1, 7]
-    assert part.count('class=motion') == 2 and '(prefers-reduced-motion: reduce) { .motion { display: none' in page
+    assert part.count('class="motion"') == 2 and '(prefers-reduced-motion: reduce) { .motion { display: none' in page
     assert len(part) < 4_000_000
     for title in ('Generated images over time', 'Nearest neighbours', 'First-layer filters'):
         assert title not in page
@@ -205,7 +205,7 @@ def test_a_run_without_players_has_none_of_it(tmp_path):
     make_game(tmp_path, ('scratch',), images=pictures())
     page = read_page(tmp_path)
     assert 'The two players' not in page and 'Generated images' not in page
-    assert 'Validation accuracy while it trains: From scratch.' in plain(part_of(page, 'Learning curves'))
+    assert 'Validation accuracy during training: From scratch.' in plain(part_of(page, 'Learning curves'))
 
 
 def test_headline_names_the_method(tmp_path):

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ssljax import experiment
-from ssljax.report import canvas, draw, embed, literal, page, plane, plots, tuning
+from ssljax import experiment, literal
+from ssljax.report import canvas, draw, embed, markup, page, plane, plots, tuning
 from ssljax.report.canvas import matplotlib
 from ssljax.studies import curve, figure
 from tests.report.test_report import make_result, make_run, plain, self_contained
@@ -92,7 +92,7 @@ def test_figures_read_no_formula_and_no_matplotlibrc():
 @given(name=NAMES)
 @settings(derandomize=True, max_examples=50, deadline=None)
 def test_html_and_markdown_are_literal(name):
-    shown = literal.as_html(name)
+    shown = markup.part('heading', name)[4:-5]
     shown.encode('utf-8')
     assert not set('<>"\'') & set(shown)
     if literal.clean(name) == name:
@@ -106,7 +106,7 @@ def test_any_name_is_on_the_page(tmp_path, name):
     make_result_in(tmp_path, name)
     text = page.write(tmp_path).read_text(encoding='utf-8')
     assert self_contained(text) and 'could not be drawn' not in text
-    assert literal.as_html(name) in text and '<b>&' not in text
+    assert markup.part('heading', name)[4:-5] in text and '<b>&' not in text
 
 
 def make_result_in(folder, name):
@@ -181,7 +181,7 @@ def test_umap_that_fails_gives_a_map_by_pca(monkeypatch):
     features = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
     for error in (RuntimeError('cannot cache function'), ImportError('no'), OSError('read-only')):
         monkeypatch.setattr(embed, '_import_umap', lambda error=error: (_ for _ in ()).throw(error))
-        assert 'PCA, for umap-learn' in embed.embed(features)[1]
+        assert 'PCA (umap-learn' in embed.embed(features)[1]
 
 
 def test_numba_without_a_place_is_given_one(monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from ssljax import report
 from ssljax.report import embed
 from ssljax.report.__main__ import main
-from ssljax.report.compare import headline
+from ssljax.report.headline import headline
 from ssljax.report.pictures import filter_sheet
 from ssljax.report.read import read_rows
 
@@ -203,7 +203,7 @@ def test_page_holds_the_numbers(tmp_path):
         'PCA',
     ):
         assert expected in words, expected
-    assert 'config.optim.note = &quot;&lt;b&gt;&amp;&quot;' in page and '<b>' not in page
+    assert 'config.optim.note = &#34;&lt;b&gt;&amp;&#34;' in page and '<b>' not in page
     assert not list(tmp_path.glob('.report*'))
     assert read_page(tmp_path) == page, 'writing again gives the same page'
 
@@ -262,7 +262,7 @@ def test_an_unknown_way_and_stage_keep_their_names(tmp_path):
     stage.mkdir()
     (stage / 'metrics.jsonl').write_text('{"step": 1, "train/agreement": 0.5}\n')
     words = plain(read_page(tmp_path))
-    assert 'fixmatch_x beat training from scratch' in words and 'stage &quot;teacher_y&quot;' in words
+    assert 'fixmatch_x beat training from scratch' in words and 'stage &#34;teacher_y&#34;' in words
 
 
 def test_headline_is_honest():

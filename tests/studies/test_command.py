@@ -47,7 +47,7 @@ def test_the_sweep_of_a_config_file_and_two_workers(command, tmp_path):
 def test_mistakes_are_told_at_once(command):
     for arguments, message in (
         (['--sweep=transfer.mixd=1'], 'did you mean transfer.mixup'),
-        (['--workers=4096'], 'give at most so many'),
+        (['--workers=4096'], 'start at most'),
     ):
         told = command(*arguments)
         assert told.returncode == 1 and message in told.stderr and 'Traceback' not in told.stderr

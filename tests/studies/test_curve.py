@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ssljax.studies import curve
+from ssljax.studies import curve, table
 from ssljax.studies.curve import Series
 
 TABLE = """study,cell,point,way,pretrain,labels,labeled,per_class,classes,seed,test_top1,hash_train,hash_test,config
@@ -26,7 +26,7 @@ def row(**changed):
 
 def test_a_table_becomes_series(tmp_path):
     (tmp_path / 'rows.csv').write_text(TABLE)
-    rows = curve.read(tmp_path / 'rows.csv')
+    rows = table.read(tmp_path / 'rows.csv')
     curve.check(rows)
     assert rows[3]['test_top1'] is None and rows[0]['seed'] == 0 and rows[0]['per_class'] == 4.0
     found = curve.curves(rows)
@@ -46,9 +46,9 @@ def test_a_table_becomes_series(tmp_path):
     'text, said',
     [
         (None, 'Run the study until'),
-        (TABLE.splitlines()[0], 'has no rows'),
+        (TABLE.splitlines()[0] + '\n', 'has no rows'),
         ('way,seed\nscratch,0\n', 'no column per_class, test_top1'),
-        (TABLE.replace('0.5', 'half'), "row 1: test_top1 is 'half'"),
+        (TABLE.replace('0.5', 'half'), "invalid value 'half'"),
         (TABLE.replace('40,4.0', '40,0.0'), 'row 1: seed is 0 and per_class is 0.0'),
     ],
 )
@@ -56,7 +56,7 @@ def test_a_bad_table_is_refused(tmp_path, text, said):
     if text is not None:
         (tmp_path / 'rows.csv').write_text(text)
     with pytest.raises(ValueError, match=said):
-        curve.read(tmp_path / 'rows.csv')
+        table.read(tmp_path / 'rows.csv')
 
 
 @pytest.mark.parametrize('other', [{'hash_test': 'zz'}, {'hash_train': 'zz'}, {'classes': 20}])

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from ssljax.studies import page
 
@@ -49,7 +50,7 @@ def write(directory, rows, **about):
 
 def cells(text, title):
     """The rows of the table whose caption begins with `title`."""
-    table = text.split(f'<figcaption>{html.escape(title, quote=True)}', 1)[1].split('</table>', 1)[0]
+    table = text.split(f'<figcaption>{escape(title)}', 1)[1].split('</table>', 1)[0]
     found = [re.findall('<t[dh][^>]*>(.*?)</t[dh]>', line) for line in re.findall('<tr.*?</tr>', table)]
     return [[html.unescape(cell) for cell in line] for line in found]
 
@@ -94,8 +95,8 @@ def test_where_it_comes_from(written):
 
 def test_best_on_test_only_where_measured(tmp_path):
     found = write(tmp_path, rows_of(best_on_test=0.777))
-    assert page.sections.BEST_ON_TEST in cells(found, 'Test top-1 of the weights')[0]
-    assert cells(found, 'Test top-1 of the weights')[1][-1] == '77.70 ± 0.00'
+    header, first, *_ = cells(found, 'All that was measured')
+    assert first[header.index(page.sections.BEST_ON_TEST)] == '77.70 ± 0.00'
 
 
 def test_figures_are_files_that_do_not_change(tmp_path):
@@ -137,10 +138,10 @@ def test_ablation(tmp_path, budgets):
     header, first, *others = cells(found, 'Each change against the same way without it')
     assert header[0] == 'Change' and len(others) == 2 * len(budgets) - 1
     assert first == [
-        'pretrain.rotations=2', 'Fine-tuned (rotation)', '4', '47.00 ± 1.73', '−5.00 ± 0.00', '−5.00 to −5.00', '–',
-        '0 of 3',
+        'pretrain.rotations=2', 'Fine-tuned (rotation)', '4', '47.00 ± 1.73', '52.00 ± 1.73', '−5.00 ± 0.00',
+        '−5.00 to −5.00', '–', '0 of 3',
     ]  # fmt: skip
-    assert others[-1][0] == 'a=1' and others[-1][4].startswith(('+2.', '+3.'))
+    assert others[-1][0] == 'a=1' and others[-1][5].startswith(('+2.', '+3.'))
     assert (tmp_path / 'ablation_finetune.svg').exists() and not (tmp_path / 'ablation_scratch.svg').exists()
 
 
@@ -155,7 +156,7 @@ def test_errors_reach_the_terminal(tmp_path, capsys):
         write(tmp_path, mixed)
     (tmp_path / 'study.json').write_text('{')
     write_rows(tmp_path, rows_of())
-    with pytest.raises(ValueError, match='study.json is no JSON'):
+    with pytest.raises(ValueError, match='study.json is not valid JSON'):
         page.write(tmp_path)
     assert page.main([]) == 2
 
@@ -182,3 +183,26 @@ def test_a_bound_is_said_where_the_ratio_is_not_known(tmp_path):
     gains = [0.30, 0.31, 0.32]
     rows += [row('fixmatch', budget, seed, 0.6 + 0.01 * seed + gains[seed]) for budget in (4, 16) for seed in range(3)]
     assert 'It needs less than 0.25 times the labels for' in write(tmp_path, rows)
+
+
+def test_a_part_that_fails_is_replaced_by_its_error(tmp_path, monkeypatch, capsys):
+    def ablation(study):
+        raise RuntimeError('no <luck>')
+
+    monkeypatch.setattr(page, 'SECTIONS', (*page.SECTIONS[:-2], ablation, page.SECTIONS[-1]))
+    monkeypatch.setattr(page.sections, 'of_points', lambda *_: 1 / 0)
+    rows = rows_of()
+    rows += [row | {'point': 'a=1', 'cell': 'x'} for row in rows if row['way'] == 'finetune']
+    found = write(tmp_path, rows)
+    assert 'This section could not be drawn: RuntimeError: no &lt;luck&gt;' in found and found.count('<h2>Plots') == 1
+    assert cells(found, 'Each against "From scratch"') and 'Where the numbers come from' in found
+    said = capsys.readouterr().err
+    assert '"ablation" could not be drawn' in said and 'ZeroDivisionError' in said
+
+
+def test_it_says_that_it_draws_and_shows_any_text_as_it_is(tmp_path, capsys):
+    rows = [row | {'pretrain': '<b>$x$'} if row['way'] == 'finetune' else row for row in rows_of(device='a&b')]
+    found = write(tmp_path, rows, name='<i>', command='python <x>')
+    assert 'Fine-tuned (&lt;b&gt;$x$)' in found and '<title>&lt;i&gt;</title>' in found and 'a&amp;b' in found
+    assert not re.search('<b>|<i>|<x>', found)
+    assert capsys.readouterr().err == 'report: tables and plots of the study ...\n'

@@ -3,6 +3,7 @@
 import pytest
 from scipy.stats import ttest_rel
 
+from ssljax import stats
 from ssljax.studies import paired
 from ssljax.studies.curve import Series
 
@@ -26,8 +27,8 @@ def test_holm_counts_all_comparisons_of_the_table():
     best = found[TUNED, 4.0]
     assert best['mean'] == pytest.approx((0.10 + 0.11 + 0.09 + 0.11) / 4)
     assert best['p'] == pytest.approx(ttest_rel(ahead, BASE).pvalue)
-    assert best['p_holm'] == pytest.approx(3 * best['p']) and paired.is_clear(best)
-    assert found[TUNED, 16.0]['p_holm'] == 1.0 and not paired.is_clear(found[TUNED, 16.0])
+    assert best['p_holm'] == pytest.approx(3 * best['p']) and stats.is_clear(best)
+    assert found[TUNED, 16.0]['p_holm'] == 1.0 and not stats.is_clear(found[TUNED, 16.0])
     against = paired.against_reference(curves, 'finetune')
     assert against[SCRATCH, 4.0]['mean'] == pytest.approx(-best['mean'])
 
@@ -39,7 +40,7 @@ def test_pairs_are_of_the_same_seed():
 
 def test_one_seed_has_no_test():
     (found,) = paired.against_reference({SCRATCH: {4.0: {0: 0.5}}, FIXMATCH: {4.0: {0: 0.9}}}).values()
-    assert found['p'] is None and found['low'] is None and not paired.is_clear(found)
+    assert found['p'] is None and found['low'] is None and not stats.is_clear(found)
 
 
 def test_points_against_their_base():

@@ -1,6 +1,5 @@
-"""Text that others wrote, such as names of classes, files and runs: shown literally in HTML, Markdown and figures."""
+"""Text that others wrote, such as names of classes, files and runs: made fit to be shown and stored."""
 
-import html
 import re
 import unicodedata
 
@@ -9,7 +8,8 @@ _UNFIT = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]')
 
 
 def clean(value) -> str:
-    r"""A text that can be written as UTF-8 and into XML: what cannot is shown as an escape (\x00, \udc80)."""
+    r"""A text that can be written as UTF-8 and into XML: what cannot is shown as an escape (\x00, \ud800), a byte of a
+    file's name that is not UTF-8 as that byte (\xe9)."""
     return _UNFIT.sub(lambda found: _escape(found[0]), str(value))
 
 
@@ -18,15 +18,12 @@ def line(value) -> str:
     return ''.join(_escape(s) if unicodedata.category(s) in ('Cc', 'Zl', 'Zp') else s for s in clean(value))
 
 
-def as_html(value) -> str:
-    """A text inside HTML, or inside an attribute with either quotation mark."""
-    return html.escape(clean(value), quote=True)
-
-
 def as_markdown(value) -> str:
     """A text in a cell of a Markdown table."""
     return re.sub(r'[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])', r'\\\g<0>', line(value))
 
 
 def _escape(sign) -> str:
+    if '\udc80' <= sign <= '\udcff':  # Python's stand-in for a byte of a file's name
+        return f'\\x{ord(sign) - 0xDC00:02x}'
     return sign.encode('unicode_escape', 'surrogatepass').decode()

@@ -1,0 +1,71 @@
+"""What the pages of a run and of a study share: sections one by one, a headline, and where the numbers come from."""
+
+import json
+import sys
+
+from ssljax import say
+from ssljax.report.compare import flatten
+from ssljax.report.draw import described, style
+from ssljax.report.markup import folded, grid, page, paragraph, part, section
+from ssljax.report.words import number
+
+
+def render(name, top, makers, of, slow=None) -> str:
+    """A page as a string; in place of a section that fails stands its error.
+
+    Args:
+      name: its heading.
+      top: (of) -> what stands below that.
+      makers: (of) -> Section or None, each.
+      of: what they draw.
+      slow: {maker: what it draws, where that may take long}: said on terminals and elsewhere; the others are said on
+        terminals alone.
+    """
+    slow, sections = slow or {}, []
+    with style():
+        for make in makers:
+            if make in slow or sys.stderr.isatty():
+                say.status(f'report: {slow.get(make, _title(make))} ...')
+            sections.append(attempt(make, of))
+        head = attempt(top, of)
+    say.status('')
+    return page(name, getattr(head, 'body', head), [found for found in sections if found])
+
+
+def attempt(make, of):
+    """make(of); where it fails, a section that says so, and a warning on stderr."""
+    try:
+        return make(of)
+    except Exception as error:
+        print(f'warning: the section "{_title(make)}" could not be drawn: {described(error)}', file=sys.stderr)
+        return section(_title(make).capitalize(), paragraph(f'This section could not be drawn: {described(error)}'))
+
+
+def _title(make):
+    return make.__name__.replace('_', ' ')
+
+
+def lede(facts, sentences):
+    """The facts in one line and, below it, the first sentence in bold, and the others."""
+    claim, *more = [sentence for sentence in sentences if sentence] or ['']
+    return part('lede', facts, claim, more)
+
+
+def published(rows):
+    """The table of published values: rows of what, labels, value in percent, our own one, setting and source; a column
+    that is empty is left out."""
+    caption = 'Published values. Their setting is not ours unless it says so.'
+    header = ['What', 'Labels', 'Published %', 'Ours %', 'Published setting', 'Source']
+    rows = [[what, labels, number(value), *others] for what, labels, value, *others in rows]
+    return grid(header, [[str(cell) for cell in row] for row in rows], caption, wide=(4, 5))
+
+
+def provenance(command, config, *parts):
+    """The section on where the numbers come from: the command, what else is known, the configuration."""
+    lines = [f'{name} = {json.dumps(value, ensure_ascii=False)}' for name, value in flatten(config or {}, 'config.')]
+    return section(
+        'Where the numbers come from',
+        part('heading', 'Command') + part('code', command, 'wrap') if command else '',
+        *parts,
+        folded('The whole configuration', part('code', '\n'.join(lines))) if lines else '',
+    )
