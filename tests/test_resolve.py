@@ -38,3 +38,12 @@ def test_a_run_reads_the_decisions_and_says_them(config, tmp_path):
     config.update_from_flattened_dict(said)
     again = experiment.run(config, tmp_path / 'written')
     assert again['summary'] == outcome['summary'] and again['resolved'] == []
+
+
+def test_the_page_says_what_was_decided_and_why(config, tmp_path):
+    config.transfer.ways = ('scratch',)
+    outcome = experiment.run(config, tmp_path / 'run')
+    page = (tmp_path / 'run/report.html').read_text()
+    assert len(outcome['resolved']) == 3 and 'What the configuration left open' in page
+    for decision in outcome['resolved']:
+        assert decision['field'] in page and decision['why'] in page

@@ -85,11 +85,13 @@ def provenance(run):
         rows.append(['Started', result['started']])
     if is_number(result.get('seconds')):
         rows.append(['Time of the whole run', duration(result['seconds'])])
+    decided = [[d['field'], str(d['value']), d['why']] for d in result.get('resolved') or ()]
     versions = [[name, str(version)] for name, version in (result.get('versions') or {}).items()]
     return shell.provenance(
         result.get('command'),
         result.get('config'),
         grid(['Property', 'Value'], rows, 'Machine and time.', wide=(1,)),
+        grid(['Field', 'Decided', 'Because'], decided, 'What the configuration left open.', wide=(2,)),
         grid(['Package', 'Version'], versions, 'Software versions.'),
         folded('Time of every stage and seed', cost(result)),
     )
