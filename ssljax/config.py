@@ -1,6 +1,5 @@
 """Every field that a run can have, with its default. A config file imports `base` and overrides."""
 
-import difflib
 import functools
 import json
 
@@ -19,6 +18,7 @@ from ssljax.fields import (
     is_published,
     many,
     name,
+    nearest,
     of,
     path,
     pipeline,
@@ -117,7 +117,7 @@ def fields() -> dict:
             **methods.options(),
         ),
         semi=dict(  # a way that is the name of a semi-supervised method: labelled and unlabelled images at once
-            _stage(epochs=10.0, name='adamw', lr=3e-4, b1=0.5, weight_decay=0.0),  # DCGAN's Adam
+            _stage(epochs=10.0, **methods.OPTIM),
             # random | pretrained (the backbone) | scratch (the outcome of that way)
             start=choice('random', 'random', 'pretrained', 'scratch'),
             augment=pipeline(),  # weak, of unlabelled images; '': as transfer.augment, which labelled ones have
@@ -305,12 +305,6 @@ def stage_steps(config, kind: str, images: int) -> int:
     t = config.transfer
     steps = {k: total_steps(t[k], images=images, batch_size=t.batch_size) for k in (kind, 'frozen', 'second')}
     return max(steps[kind] or steps['frozen'] + steps['second'] * ('two_stage' in t.ways), 1)
-
-
-def nearest(name: str, known) -> str:
-    """'; did you mean x?' or '' for a misspelt name."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f'; did you mean {close[0]}?' if close else ''
 
 
 def field_names(config, prefix='') -> list[str]:

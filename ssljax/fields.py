@@ -1,6 +1,7 @@
 """What a field of the config is: its default and what it may be. One function a kind of field."""
 
 import ast
+import difflib
 import functools
 import re
 from collections.abc import Callable
@@ -255,9 +256,13 @@ def split(written: str, mark: str = ',') -> list[str]:
     return [part.strip() for part in [*parts, written[start:]] if part.strip()]
 
 
-def _near(value, field: Field) -> str:
-    from ssljax.config import nearest  # not at the top: the config is made of fields
+def nearest(name: str, known) -> str:
+    """'; did you mean x?' or '' for a misspelt name."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f'; did you mean {close[0]}?' if close else ''
 
+
+def _near(value, field: Field) -> str:
     options = field.allowed.removeprefix('one of ').split(', ') if field.allowed.startswith('one of ') else ()
     near = nearest(value, options) if isinstance(value, str) and value else ''
     return re.sub(r'; did you mean (.*)\?', r" (did you mean '\1'?)", near)

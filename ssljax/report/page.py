@@ -2,13 +2,13 @@
 
 import sys
 
-from ssljax import files, say
+from ssljax import files, methods, say
 from ssljax.report import ablation, game, insight, results, setup, tuning
 from ssljax.report.compare import headline, pick, seeds_of, ways_of
 from ssljax.report.draw import described, style
 from ssljax.report.markup import CSS, paragraph, section, text
 from ssljax.report.read import read
-from ssljax.report.words import SEMI, count_of, duration, is_number, way_title
+from ssljax.report.words import count_of, duration, is_number, way_title
 
 SECTIONS = (
     results.main_results,
@@ -90,7 +90,7 @@ def heading(run):
     about = [count_of(len(seeds_of(result)), 'seed')]
     method = next((pick(seed, 'pretrain', 'method') for seed in seeds_of(result) if seed.get('pretrain')), None)
     how = [f'{method} pretraining'] if method else []
-    joint = [way_title(way) for way in ways_of(result) if way in SEMI]
+    joint = [way_title(way) for way in ways_of(result) if way in methods.SEMI]
     how += joint if len(joint) < 4 else [f'{len(joint)} semi-supervised methods']
     about = (how or ['no pretraining']) + about
     labeled = pick(result, 'data', 'counts', 'labeled')
