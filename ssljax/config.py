@@ -5,6 +5,7 @@ import json
 
 from ml_collections import ConfigDict
 
+from ssljax import methods, models
 from ssljax.fields import (
     BATCH,
     WIDEST,
@@ -46,8 +47,6 @@ def base() -> ConfigDict:
 def fields() -> dict:
     """The tree of the config with a `fields.Field` for each of its fields: its default and what it may be. A plain
     value stands for a field of its type that is finite and not negative (`fields.of`)."""
-    from ssljax import methods, models  # not at the top: methods read configs, and import flax
-
     ways = ('random_frozen', 'scratch', 'frozen', 'finetune', 'two_stage')
     return dict(
         name=name('run'),
@@ -251,13 +250,6 @@ def of_task(tasks: dict, task: str, name: str, **fields) -> ConfigDict:
     c.pretrain.update(method=task, steps=steps, epochs=0.0, evals=4, **fields)
     c.pretrain.update_from_flattened_dict(own)
     return c
-
-
-def check(config) -> None:
-    """Raises ValueError for what can be seen to be wrong before any data is read (checks.py)."""
-    from ssljax import checks  # not at the top: it looks into methods, see `fields`
-
-    checks.check(config)
 
 
 def comparable(plain: dict) -> dict:

@@ -12,6 +12,7 @@ import numpy as np
 from ssljax import (
     begun,
     checkpoint,
+    checks,
     elapsed,
     evaluate,
     files,
@@ -48,7 +49,7 @@ def run(config, workdir) -> dict:
     """
     began, workdir = time.time(), Path(workdir)
     config = as_begun(config, workdir)
-    configs.check(config)
+    checks.check(config)
     with files.lock(workdir):
         return _run(config, workdir, began)
 

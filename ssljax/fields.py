@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ssljax.data import augment
+
 MOST = 2**31 - 1  # of what is counted on the device in int32
 WIDEST = 2**13  # features of a layer: wider ones exhaust the memory of any machine that this trains on
 BATCH = 2**16  # images of a batch
@@ -270,8 +272,6 @@ def _near(value, field: Field) -> str:
 
 @functools.lru_cache(256)
 def _parsed(spec: str) -> bool:
-    from ssljax.data import augment  # not at the top: options of methods, which are read with little else, are fields
-
     augment.parse(spec)
     return True
 
