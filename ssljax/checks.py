@@ -3,19 +3,23 @@ that must go together."""
 
 import re
 
+from absl import logging
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import fields, methods
+from ssljax import fields, methods, models
 
 
 def check(config) -> None:
-    """Raises ValueError for the first field, or the first fields together, that cannot be."""
+    """Raises ValueError for the first field, or the first fields together, that cannot be; warns of a field of the
+    backbone that has no effect."""
     known = configs.definitions()
     whole(config, configs.fields())
     for name, field in known.items():
         fields.check(name, _get(config, name), field)
     choice(config.data)
+    for warning in models.unused(config.backbone):
+        logging.warning('%s', warning)
     if config.data.choose != 'random' and not config.data.features:
         raise ValueError(
             f'data.choose is {config.data.choose}, which compares images by a pretrained backbone: give one, for '

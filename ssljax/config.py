@@ -8,7 +8,6 @@ from ml_collections import ConfigDict
 from ssljax import methods, models
 from ssljax.fields import (
     BATCH,
-    WIDEST,
     amount,
     are_changes,
     below_one,
@@ -40,7 +39,7 @@ VARIANT = "(name, way, ((field, value), ...)), for example ('plain', 'scratch', 
 def base() -> ConfigDict:
     """The complete config of a run: data -> pretrain -> transfer -> evaluate. Amounts of images are strings:
     '1000' (a count), '10/class', '2.5%' or 'all'. Each pretext task's own options are the sub-dict
-    `pretrain.<method>`, declared beside the task."""
+    `pretrain.<method>`, declared beside the task, as the options of a backbone are beside it."""
     return ConfigDict(_defaults(fields()))
 
 
@@ -89,20 +88,7 @@ def fields() -> dict:
             path=choice('auto', 'auto', 'resident', 'stream'),
             cache=path(),  # a directory where image files are kept decoded (uint8) for this and later runs; '': none
         ),
-        backbone=dict(
-            name=choice('cnn', *models.BACKBONES),
-            blocks=whole(4, 3, 5),  # nin
-            stem=choice('auto', 'auto', 'cifar', 'imagenet'),
-            dtype=choice('float32', 'float32', 'bfloat16'),  # of the computation
-            conv=choice('auto', 'auto', 'xla', 'fast'),
-            norm=choice('batch', 'batch', 'weight', 'none'),  # conv9, mlp; the others have what their papers have
-            dropout=flag(True),  # conv9: whether features are dropped in training; the others drop none
-            # Features of a layer; 0: cnn 16, vit 64, conv9 96, mlp 128, wrn28_2 32 (its group1).
-            width=whole(0, 0, WIDEST),
-            depth=whole(0, 0, 1000),  # blocks; 0: cnn 2, vit 4, mlp 3, wrn28_2 4 (of each group)
-            heads=whole(4, 1, 1024),  # vit: of the attention; a divisor of the width
-            patch=whole(4, 1, 2**14),  # vit: pixels a side of a patch; a divisor of the image's
-        ),
+        backbone=models.options(),  # each takes those that its file declares
         pretrain=dict(
             _stage(epochs=10.0),
             method=text('rotation'),  # a pretext task, a sum such as rotation + 0.5*simclr, or none

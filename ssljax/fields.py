@@ -22,17 +22,25 @@ class Field(NamedTuple):
       allowed: what it may be, completing 'it must be ...'.
       fits: (value) -> whether the value is that; may raise ValueError with a reason of its own.
       read: (text) -> the value that a text of the command line spells; raises ValueError where it spells none.
+      usual: what the default stands for, where that is another value; else None.
     """
 
     default: object
     allowed: str
     fits: Callable
     read: Callable = str
+    usual: object = None
 
 
 def whole(default: int, low: int = 0, high: int = MOST) -> Field:
     """An int from low to high; a bool is none."""
     return Field(default, f'a whole number from {low:,} to {high:,}', lambda v: _is_whole(v) and low <= v <= high, int)
+
+
+def whole_or_usual(usual: int, low: int = 1, high: int = MOST) -> Field:
+    """An int from low to high, or 0, the default, which stands for `usual`."""
+    allowed = f'a whole number from {low:,} to {high:,}, or 0 for the usual one'
+    return Field(0, allowed, lambda v: _is_whole(v) and (v == 0 or low <= v <= high), int, usual)
 
 
 def real(default: float, low: float = 0.0, high: float = 1e9) -> Field:
@@ -192,6 +200,13 @@ def widths(default: tuple, least: int = 0) -> Field:
 def temperature(default: float) -> Field:
     """What scores are divided by."""
     return real(default, 1e-3, 1000.0)
+
+
+def either(first: Field, *others: Field) -> Field:
+    """What fits one of several fields; their default is the first's."""
+    every = (first, *others)
+    allowed = ', or '.join(dict.fromkeys(field.allowed for field in every))
+    return first._replace(allowed=allowed, fits=lambda v: any(field.fits(v) for field in every), usual=None)
 
 
 def of(value) -> Field:

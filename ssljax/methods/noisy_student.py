@@ -4,8 +4,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
-from ssljax import guard
+from ssljax import guard, models
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.fields import WIDEST, share, whole
@@ -32,8 +33,11 @@ def make(config, shape, classes: int) -> Method:
       ValueError: no strong augmentation.
     """
     options = config.semi.noisy_student
-    config = config.copy_and_resolve_references()
+    given, config = config, config.copy_and_resolve_references()
     config.backbone.update(width=options.width or config.backbone.width, depth=options.depth or config.backbone.depth)
+    for said in models.unused(config.backbone):
+        if said not in models.unused(given.backbone):
+            logging.warning('The students of noisy_student: %s', said)
     net, views = network.classifier(config, classes), strong.views(config, 'noisy_student')
 
     def loss(params, state, ema, batch, key):
