@@ -6,6 +6,7 @@ import json
 from ml_collections import ConfigDict
 
 from ssljax import methods, models
+from ssljax.data import sources
 from ssljax.fields import (
     BATCH,
     amount,
@@ -64,8 +65,7 @@ def fields() -> dict:
             compare=flag(True),  # the tuned ways are trained as they were given, too, as variants
         ),
         data=dict(
-            # digits | circles | tfds:NAME | folder:PATH | npz:PATH | synthetic:HxWxC:K
-            source=form('digits', r'\S.*', 'a source, such as digits, folder:PATH, npz:PATH or tfds:NAME'),
+            source=sources.field('digits'),
             data_dir=path(),  # where TensorFlow Datasets keeps prepared data
             manual_dir=path(),  # where TensorFlow Datasets finds what was downloaded by hand
             image_size=whole(0, 0, 2**14),  # 0: as stored
@@ -79,7 +79,7 @@ def fields() -> dict:
             pool=whole(0),  # how many of the other training images are used, without labels; 0: all
             val=amount('10%', none=True),  # carved from the training labels, unless the source brings its own
             test=amount('20%'),  # only where the source has no test split
-            unlabeled=path('', ('folder', 'npz')),  # a further folder: or npz: path of unlabelled images
+            unlabeled=sources.field(empty=True),  # a further source, of unlabelled images
             # Of files of more than 8 bits a channel, what becomes 0 to 255: auto (by a sample of the training files) |
             # full (of each file's type) | LOW,HIGH.
             range=form('auto', r'auto|full|[^,;]+,[^,;]+', 'auto, full, or two numbers LOW,HIGH, such as 0,4095'),
