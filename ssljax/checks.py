@@ -3,19 +3,24 @@ that must go together."""
 
 import re
 
+from absl import logging
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import fields, methods
+from ssljax import fields, methods, models
 
 
 def check(config) -> None:
-    """Raises ValueError for the first field, or the first fields together, that cannot be."""
+    """Raises ValueError for the first field, or the first fields together, that cannot be; warns of a field of the
+    backbone that has no effect."""
     known = configs.definitions()
     whole(config, configs.fields())
     for name, field in known.items():
         fields.check(name, _get(config, name), field)
     choice(config.data)
+    size(config.data)
+    for warning in models.unused(config.backbone):
+        logging.warning('%s', warning)
     if config.data.choose != 'random' and not config.data.features:
         raise ValueError(
             f'data.choose is {config.data.choose}, which compares images by a pretrained backbone: give one, for '
@@ -47,6 +52,15 @@ def choice(data) -> None:
         raise ValueError(
             f'data.choose is typical_oracle with data.labels={data.labels!r}: the oracle chooses within each class, so '
             'give a count such as 10/class; a total is chosen by --config.data.choose=typical, which reads no labels.'
+        )
+
+
+def size(data) -> None:
+    """Raises ValueError where images are made larger than an image may be."""
+    if data.image_size**2 > data.max_pixels:
+        raise ValueError(
+            f'data.image_size is {data.image_size}, which makes images of {data.image_size**2:,} pixels, more than '
+            f'data.max_pixels={data.max_pixels}: make the first smaller, or the second larger.'
         )
 
 

@@ -1,14 +1,14 @@
 """Every field that a run can have, with its default. A config file imports `base` and overrides."""
 
-import difflib
 import functools
 import json
 
 from ml_collections import ConfigDict
 
+from ssljax import methods, models
+from ssljax.data import sources
 from ssljax.fields import (
     BATCH,
-    WIDEST,
     amount,
     are_changes,
     below_one,
@@ -19,6 +19,7 @@ from ssljax.fields import (
     is_published,
     many,
     name,
+    nearest,
     of,
     path,
     pipeline,
@@ -38,15 +39,13 @@ VARIANT = "(name, way, ((field, value), ...)), for example ('plain', 'scratch', 
 def base() -> ConfigDict:
     """The complete config of a run: data -> pretrain -> transfer -> evaluate. Amounts of images are strings:
     '1000' (a count), '10/class', '2.5%' or 'all'. Each pretext task's own options are the sub-dict
-    `pretrain.<method>`, declared beside the task."""
+    `pretrain.<method>`, declared beside the task, as the options of a backbone are beside it."""
     return ConfigDict(_defaults(fields()))
 
 
 def fields() -> dict:
     """The tree of the config with a `fields.Field` for each of its fields: its default and what it may be. A plain
     value stands for a field of its type that is finite and not negative (`fields.of`)."""
-    from ssljax import methods, models  # not at the top: methods read configs, and import flax
-
     ways = ('random_frozen', 'scratch', 'frozen', 'finetune', 'two_stage')
     return dict(
         name=name('run'),
@@ -65,8 +64,7 @@ def fields() -> dict:
             compare=flag(True),  # the tuned ways are trained as they were given, too, as variants
         ),
         data=dict(
-            # digits | circles | tfds:NAME | folder:PATH | npz:PATH | synthetic:HxWxC:K
-            source=form('digits', r'\S.*', 'a source, such as digits, folder:PATH, npz:PATH or tfds:NAME'),
+            source=sources.field('digits'),
             data_dir=path(),  # where TensorFlow Datasets keeps prepared data
             manual_dir=path(),  # where TensorFlow Datasets finds what was downloaded by hand
             image_size=whole(0, 0, 2**14),  # 0: as stored
@@ -80,7 +78,7 @@ def fields() -> dict:
             pool=whole(0),  # how many of the other training images are used, without labels; 0: all
             val=amount('10%', none=True),  # carved from the training labels, unless the source brings its own
             test=amount('20%'),  # only where the source has no test split
-            unlabeled=path('', ('folder', 'npz')),  # a further folder: or npz: path of unlabelled images
+            unlabeled=sources.field(empty=True),  # a further source, of unlabelled images
             # Of files of more than 8 bits a channel, what becomes 0 to 255: auto (by a sample of the training files) |
             # full (of each file's type) | LOW,HIGH.
             range=form('auto', r'auto|full|[^,;]+,[^,;]+', 'auto, full, or two numbers LOW,HIGH, such as 0,4095'),
@@ -89,20 +87,7 @@ def fields() -> dict:
             path=choice('auto', 'auto', 'resident', 'stream'),
             cache=path(),  # a directory where image files are kept decoded (uint8) for this and later runs; '': none
         ),
-        backbone=dict(
-            name=choice('cnn', *models.BACKBONES),
-            blocks=whole(4, 3, 5),  # nin
-            stem=choice('auto', 'auto', 'cifar', 'imagenet'),
-            dtype=choice('float32', 'float32', 'bfloat16'),  # of the computation
-            conv=choice('auto', 'auto', 'xla', 'fast'),
-            norm=choice('batch', 'batch', 'weight', 'none'),  # conv9, mlp; the others have what their papers have
-            dropout=flag(True),  # conv9: whether features are dropped in training; the others drop none
-            # Features of a layer; 0: cnn 16, vit 64, conv9 96, mlp 128, wrn28_2 32 (its group1).
-            width=whole(0, 0, WIDEST),
-            depth=whole(0, 0, 1000),  # blocks; 0: cnn 2, vit 4, mlp 3, wrn28_2 4 (of each group)
-            heads=whole(4, 1, 1024),  # vit: of the attention; a divisor of the width
-            patch=whole(4, 1, 2**14),  # vit: pixels a side of a patch; a divisor of the image's
-        ),
+        backbone=models.options(),  # each takes those that its file declares
         pretrain=dict(
             _stage(epochs=10.0),
             method=text('rotation'),  # a pretext task, a sum such as rotation + 0.5*simclr, or none
@@ -116,7 +101,7 @@ def fields() -> dict:
             **methods.options(),
         ),
         semi=dict(  # a way that is the name of a semi-supervised method: labelled and unlabelled images at once
-            _stage(epochs=10.0, name='adamw', lr=3e-4, b1=0.5, weight_decay=0.0),  # DCGAN's Adam
+            _stage(epochs=10.0, **methods.OPTIM),
             # random | pretrained (the backbone) | scratch (the outcome of that way)
             start=choice('random', 'random', 'pretrained', 'scratch'),
             augment=pipeline(),  # weak, of unlabelled images; '': as transfer.augment, which labelled ones have
@@ -252,11 +237,6 @@ def of_task(tasks: dict, task: str, name: str, **fields) -> ConfigDict:
     return c
 
 
-def check(config) -> None:
-    """Raises ValueError for what can be seen to be wrong before any data is read (checks.py)."""
-    from ssljax import checks  # not at the top: it looks into methods, see `fields`
-
-    checks.check(config)
 
 
 def variant(config, name: str):
@@ -286,12 +266,6 @@ def stage_steps(config, kind: str, images: int) -> int:
     t = config.transfer
     steps = {k: total_steps(t[k], images=images, batch_size=t.batch_size) for k in (kind, 'frozen', 'second')}
     return max(steps[kind] or steps['frozen'] + steps['second'] * ('two_stage' in t.ways), 1)
-
-
-def nearest(name: str, known) -> str:
-    """'; did you mean x?' or '' for a misspelt name."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f'; did you mean {close[0]}?' if close else ''
 
 
 def field_names(config, prefix='') -> list[str]:

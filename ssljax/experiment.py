@@ -13,6 +13,7 @@ import numpy as np
 from ssljax import (
     begun,
     checkpoint,
+    checks,
     elapsed,
     evaluate,
     files,
@@ -58,7 +59,7 @@ def run(config, workdir, tuner: Callable | None = None) -> dict:
     """
     began, workdir = time.time(), Path(workdir)
     config = as_begun(config, workdir)
-    configs.check(config)
+    checks.check(config)
     if config.tune and tuner is None:
         raise ValueError('config.tune is True, and no tuner is given: use ssljax.train, which brings its own.')
     with files.lock(workdir):

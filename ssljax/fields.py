@@ -1,10 +1,13 @@
 """What a field of the config is: its default and what it may be. One function a kind of field."""
 
 import ast
+import difflib
 import functools
 import re
 from collections.abc import Callable
 from typing import NamedTuple
+
+from ssljax.data import augment
 
 MOST = 2**31 - 1  # of what is counted on the device in int32
 WIDEST = 2**13  # features of a layer: wider ones exhaust the memory of any machine that this trains on
@@ -19,17 +22,25 @@ class Field(NamedTuple):
       allowed: what it may be, completing 'it must be ...'.
       fits: (value) -> whether the value is that; may raise ValueError with a reason of its own.
       read: (text) -> the value that a text of the command line spells; raises ValueError where it spells none.
+      usual: what the default stands for, where that is another value; else None.
     """
 
     default: object
     allowed: str
     fits: Callable
     read: Callable = str
+    usual: object = None
 
 
 def whole(default: int, low: int = 0, high: int = MOST) -> Field:
     """An int from low to high; a bool is none."""
     return Field(default, f'a whole number from {low:,} to {high:,}', lambda v: _is_whole(v) and low <= v <= high, int)
+
+
+def whole_or_usual(usual: int, low: int = 1, high: int = MOST) -> Field:
+    """An int from low to high, or 0, the default, which stands for `usual`."""
+    allowed = f'a whole number from {low:,} to {high:,}, or 0 for the usual one'
+    return Field(0, allowed, lambda v: _is_whole(v) and (v == 0 or low <= v <= high), int, usual)
 
 
 def real(default: float, low: float = 0.0, high: float = 1e9) -> Field:
@@ -191,6 +202,13 @@ def temperature(default: float) -> Field:
     return real(default, 1e-3, 1000.0)
 
 
+def either(first: Field, *others: Field) -> Field:
+    """What fits one of several fields; their default is the first's."""
+    every = (first, *others)
+    allowed = ', or '.join(dict.fromkeys(field.allowed for field in every))
+    return first._replace(allowed=allowed, fits=lambda v: any(field.fits(v) for field in every), usual=None)
+
+
 def of(value) -> Field:
     """The Field of an option that is declared by its default alone: of the default's type, finite, not negative."""
     if isinstance(value, Field):
@@ -255,9 +273,13 @@ def split(written: str, mark: str = ',') -> list[str]:
     return [part.strip() for part in [*parts, written[start:]] if part.strip()]
 
 
-def _near(value, field: Field) -> str:
-    from ssljax.config import nearest  # not at the top: the config is made of fields
+def nearest(name: str, known) -> str:
+    """'; did you mean x?' or '' for a misspelt name."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f'; did you mean {close[0]}?' if close else ''
 
+
+def _near(value, field: Field) -> str:
     options = field.allowed.removeprefix('one of ').split(', ') if field.allowed.startswith('one of ') else ()
     near = nearest(value, options) if isinstance(value, str) and value else ''
     return re.sub(r'; did you mean (.*)\?', r" (did you mean '\1'?)", near)
@@ -265,8 +287,6 @@ def _near(value, field: Field) -> str:
 
 @functools.lru_cache(256)
 def _parsed(spec: str) -> bool:
-    from ssljax.data import augment  # not at the top: options of methods, which are read with little else, are fields
-
     augment.parse(spec)
     return True
 

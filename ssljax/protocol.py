@@ -167,7 +167,7 @@ def _way(config, way: str, entries: list) -> str:
         text += ', from the pretrained backbone'
     elif origin != way and origin in PRETRAINED and needs_pretraining(config, way):
         text += ', from the pretrained backbone'
-    generations = changed.semi.noisy_student.generations if origin == 'noisy_student' else 1
+    generations = changed.semi[origin].get('generations', 1) if joint else 1
     return text + (f', each of {generations} generations' if generations > 1 else '')
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ssljax import models
+from ssljax import fields, models
 from ssljax.program import steps_a_call
 
 
@@ -29,18 +29,23 @@ def resolve(config, shape, mesh) -> tuple:
       shape: (H, W, C) of the images.
       mesh: the devices.
     """
-    decided = [*_stem(config, shape), *_device(config, mesh)]
+    decided = [*_backbone(config.backbone, shape), *_device(config, mesh)]
     resolved = config.copy_and_resolve_references()
     resolved.update_from_flattened_dict({d.field: d.value for d in decided})
     return resolved, decided
 
 
-def _stem(config, shape) -> list[Decision]:
-    stem = models.stem_for(config.backbone, shape)
-    if stem == config.backbone.stem:
-        return []
-    side = min(shape[:2])
-    return [Decision('backbone.stem', stem, f'images are {side} pixels, {"below" if side < 64 else "not below"} 64')]
+def _backbone(config, shape) -> list[Decision]:
+    """The stem, by the image; and what an option of 0 stands for."""
+    options, found = models.BACKBONES[config.name].OPTIONS, []
+    stem = models.stem_for(config, shape)
+    if 'stem' in options and stem != config.stem:
+        side = min(shape[:2])
+        why = f'images are {side} pixels, {"below" if side < 64 else "not below"} 64'
+        found.append(Decision('backbone.stem', stem, why))
+    usual = {name: fields.of(field).usual for name, field in options.items() if fields.of(field).usual is not None}
+    why = f'what {config.name} usually has'
+    return found + [Decision(f'backbone.{k}', v, why) for k, v in usual.items() if config[k] == 0]
 
 
 def _device(config, mesh) -> list[Decision]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ssljax import checks
 from ssljax import config as configs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -13,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_each_recipe_is_whole_and_checked(path):
     module = importlib.import_module(f'configs.{path.stem}')
     config = module.get_config()
-    configs.check(config)
+    checks.check(config)
     assert configs.field_names(config) == configs.field_names(configs.base())
     assert f'--config=configs/{path.name}' in module.__doc__
     assert config.name.startswith(path.stem)
@@ -43,7 +44,7 @@ def test_what_check_refuses(field, value, said):
     with config.unlocked():
         config.update_from_flattened_dict({field: value})
     with pytest.raises(ValueError, match=said):
-        configs.check(config)
+        checks.check(config)
 
 
 def test_nearest_field():

@@ -76,7 +76,7 @@ def test_values_that_are_refused(name, value):
     with config.unlocked(), config.ignore_type():
         config.update_from_flattened_dict({name: value})
     with pytest.raises(ValueError, match=name):
-        configs.check(config)
+        checks.check(config)
 
 
 @pytest.mark.parametrize('field', ['transfer.augment', 'semi.ema', 'transfer.hidden', 'transfer.scratch.optim.lr'])

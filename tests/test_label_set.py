@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssljax import checkpoint, experiment, label_set
+from ssljax import checkpoint, checks, experiment, label_set
 from ssljax import config as configs
 from ssljax.data import partition as partitions
 from ssljax.studies.cells import cells, digest
@@ -21,14 +21,14 @@ def typical(config):
 
 def test_typical_per_class_is_refused_under_that_name(typical):
     with pytest.raises(ValueError, match='typical_oracle'):
-        configs.check(typical)
+        checks.check(typical)
     typical.data.choose = 'typical_oracle'
-    configs.check(typical)
+    checks.check(typical)
     typical.data.labels = '30'
     with pytest.raises(ValueError, match='reads no labels'):
-        configs.check(typical)
+        checks.check(typical)
     typical.data.choose = 'typical'
-    configs.check(typical)
+    checks.check(typical)
     typical.study.labels = ('30', '4/class')
     with pytest.raises(ValueError, match="data.labels='4/class'"):
         cells(typical)
@@ -38,7 +38,7 @@ def test_a_run_begun_under_the_old_name_goes_on_as_the_oracle(typical, tmp_path)
     (tmp_path / 'config.json').write_text(json.dumps(configs.to_dict(typical)))
     new = experiment.as_begun(typical, tmp_path)
     assert new.data.choose == 'typical_oracle' and typical.data.choose == 'typical'
-    configs.check(new)
+    checks.check(new)
     experiment.claim(new, tmp_path)
     other = new.copy_and_resolve_references()
     other.data.choose = 'random'

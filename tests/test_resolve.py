@@ -21,7 +21,7 @@ def test_the_stem_follows_the_image(mesh, name, shape, stem):
 
 def test_what_is_given_stays(mesh):
     config = base()
-    config.backbone.update(stem='imagenet', conv='xla')
+    config.backbone.update(stem='imagenet', conv='xla', width=8, depth=3)
     config.steps_per_call = 3
     assert resolve(config, (8, 8, 1), mesh) == (config, [])
 
@@ -32,7 +32,7 @@ def test_a_run_reads_the_decisions_and_says_them(config, tmp_path):
     config.transfer.ways = ('scratch',)
     outcome = experiment.run(config, tmp_path / 'open')
     said = {d['field']: d['value'] for d in outcome['resolved']}
-    assert said == {'backbone.stem': 'cifar', 'backbone.conv': 'fast', 'steps_per_call': 1}
+    assert said == {'backbone.width': 16, 'backbone.depth': 2, 'backbone.conv': 'fast', 'steps_per_call': 1}
     assert all(d['why'] for d in outcome['resolved'])
     assert files.read_json(tmp_path / 'open/config.json') == schema.to_dict(config)
     config.update_from_flattened_dict(said)
@@ -44,6 +44,6 @@ def test_the_page_says_what_was_decided_and_why(config, tmp_path):
     config.transfer.ways = ('scratch',)
     outcome = experiment.run(config, tmp_path / 'run')
     page = (tmp_path / 'run/report.html').read_text()
-    assert len(outcome['resolved']) == 3 and 'What the configuration left open' in page
+    assert len(outcome['resolved']) == 4 and 'What the configuration left open' in page
     for decision in outcome['resolved']:
         assert decision['field'] in page and decision['why'] in page

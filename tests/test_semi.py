@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, experiment, guard, loop, preempt, stages
-from ssljax import config as configs
+from ssljax import checkpoint, checks, experiment, guard, loop, preempt, stages
 from ssljax.data import feed as feeds
 from ssljax.data import sources, split
 from ssljax.evals import gallery
@@ -155,7 +154,7 @@ def test_variants_are_further_ways(joint, tmp_path):
 def test_a_variant_that_cannot_be_trained_is_explained(joint, variant, message):
     joint.variants = (variant,)
     with pytest.raises(ValueError, match=message):
-        configs.check(joint)
+        checks.check(joint)
 
 
 def test_an_unlabelled_loss_without_effect_warns_and_then_stops(joint, tmp_path, capfd):

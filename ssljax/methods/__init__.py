@@ -1,10 +1,23 @@
-"""Methods by name, in literal tables of modules: pretext tasks with `OPTIONS` and `make(config, shape) -> Method`, and
-those that train on labelled and unlabelled images at once, with `OPTIONS` and `make(config, shape, classes)`."""
+"""Methods by name, in literal tables of modules. What a module declares:
+
+    OPTIONS    {option: fields.Field or default}, its own fields of the config
+    make       (config, shape) -> core.Method of a pretext task; (config, shape, classes) of a semi-supervised method,
+               one that trains on labelled and unlabelled images at once
+    REMEDY     of a pretext task: what helps where its features collapse
+    TITLE      of a semi-supervised method: its name in plain words
+    TUNED      of one that the tuner may set: {option: choices, from weak to strong}
+    LEAST      of one that compares the images of a batch: how many it needs
+    GENERATOR  of one with a generator: what its images do with the data, 'imitates' or 'complements'
+    COLOR      of one that has a colour of its own in figures
+
+TITLE and what stands below it may be left out."""
 
 import re
 
-from ssljax.config import nearest
+from ssljax import fields
+from ssljax.fields import nearest
 from ssljax.methods import (
+    adversarial,
     autoencoder,
     badgan,
     barlow_twins,
@@ -84,6 +97,7 @@ JOINT = {
     's4l_rotation': s4l_rotation,
 }
 SEMI = ADVERSARIAL | JOINT
+OPTIM = adversarial.OPTIM  # of all semi-supervised methods, where config.semi says nothing else
 
 
 def options() -> dict:
@@ -100,7 +114,12 @@ def semi_options() -> dict:
 def tuned_options(name: str) -> dict:
     """{option: choices, from weak to strong} that the tuner may search for the semi-supervised method `name`: its
     module's table TUNED, {} without one."""
-    return getattr(SEMI[name], 'TUNED', {})
+    return declared('TUNED').get(name, {})
+
+
+def declared(what: str) -> dict:
+    """{name: value} of the semi-supervised methods whose module declares `what`, such as 'TITLE'."""
+    return {name: getattr(module, what) for name, module in SEMI.items() if hasattr(module, what)}
 
 
 def pretext(config, shape):
@@ -120,7 +139,13 @@ def pretext(config, shape):
 
 
 def semi(name: str, config, shape, classes: int):
-    """The semi-supervised method `name` for images of `shape` (H, W, C); raises ValueError as its `make`."""
+    """The semi-supervised method `name` for images of `shape` (H, W, C).
+
+    Raises:
+      ValueError: an option out of its range, a batch too small, or as its `make`.
+    """
+    for option, field in SEMI[name].OPTIONS.items():
+        fields.check(f'semi.{name}.{option}', config.semi[name][option], fields.of(field))
     check_batch(name, 'semi.batch_size', config.semi.batch_size)
     return SEMI[name].make(config, shape, classes)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.fields import WIDEST, choice, share, whole
-from ssljax.methods import network, reconstruction, remedies
+from ssljax.methods import network, reconstruction
 
 OPTIONS = dict(
     noise=choice('none', 'none', 'gaussian', 'mask'),  # none | gaussian | mask: what is done to the input
@@ -18,7 +18,7 @@ OPTIONS = dict(
     bottleneck=whole(0, 0, WIDEST),
     width=whole(32, 1, WIDEST),  # features of the decoder's last hidden map
 )
-REMEDY = remedies.RECONSTRUCTION
+REMEDY = 'lower optim.lr, widen the code, or spoil less of the input'
 
 
 def make(config, shape) -> Method:

@@ -13,6 +13,9 @@ from ssljax.fields import share
 from ssljax.losses import entropy, feature_matching, pull_away
 from ssljax.methods import adversarial, sgan
 
+TITLE = 'Complement GAN'
+COLOR = '#332288'  # in figures
+GENERATOR = 'complements'  # the data, by its generator
 OPTIONS = adversarial.OPTIONS | dict(
     unlabeled=1.0,  # weight of the unsupervised loss
     entropy=0.1,  # weight of the conditional entropy of unlabelled images
@@ -30,14 +33,8 @@ def make(config, shape, classes: int) -> Method:
 
     The paper's density is a PixelCNN++ trained before; here it is the classifier's own log Z, up to a constant: the
     term is the mean excess of generated images' log Z over the `quantile` of that of the unlabelled images.
-
-    Raises:
-      ValueError: an option out of range.
     """
     options = config.semi.badgan
-    if not 0 <= options.quantile <= 1:
-        raise ValueError(f'semi.badgan.quantile is {options.quantile}; it must be between 0 and 1.')
-
     terms = sgan.classifier_terms(options.unlabeled)
 
     def judge(labeled, labels, unlabeled, made):

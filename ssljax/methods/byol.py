@@ -8,7 +8,7 @@ epochs, online linear classifier: 92.58%.
 from ssljax.core import Method
 from ssljax.fields import pipeline, share, widths
 from ssljax.losses import byol
-from ssljax.methods import joint, remedies
+from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
@@ -18,7 +18,7 @@ OPTIONS = dict(
     predictor=widths((256,)),  # widths of the predictor's hidden layers; its output is as wide as the embedding
     augment2=pipeline(),  # of the second views; '' is that of the first. The paper blurs these less and solarizes some
 )
-REMEDY = remedies.PREDICTOR
+REMEDY = "look at the method's predictor and its momentum; lower optim.lr, or raise the batch size"
 
 
 def make(config, shape) -> Method:

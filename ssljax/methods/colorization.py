@@ -15,7 +15,7 @@ from ssljax.core import Method
 from ssljax.data import augment, color
 from ssljax.fields import share, temperature, whole
 from ssljax.losses import soft_cross_entropy
-from ssljax.methods import network, remedies, shapes
+from ssljax.methods import network, shapes
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
@@ -25,7 +25,7 @@ OPTIONS = dict(
     upsample=whole(0, 0, 64),  # colours a side for each cell of the map; 0: enough for one in 4 x 4 pixels, at most 4
     temperature=temperature(0.38),  # of the annealed mean that makes the picture
 )
-REMEDY = remedies.RECONSTRUCTION
+REMEDY = 'lower optim.lr, or set optim.clip or optim.warmup'
 
 
 def make(config, shape) -> Method:

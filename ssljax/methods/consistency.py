@@ -68,10 +68,9 @@ def make(
       labeled_rows: (Seen) -> [B] float32 weights of the labelled images' losses, whose sum is divided by B.
 
     Raises:
-      ValueError: an option out of range, no strong augmentation, or a teacher without `semi.ema`.
+      ValueError: no strong augmentation, or a teacher without `semi.ema`.
     """
     cfg, options = config.semi, config.semi[name]
-    check(config, name)
     if teacher and not cfg.ema:
         raise ValueError(f'{name} has the averaged weights as its teacher: set semi.ema, for example to 0.999.')
     net = network.classifier(config, classes)
@@ -152,17 +151,3 @@ def weight(options, progress):
 def most_frequent(logits):
     """The share of the class that is predicted most often; a scalar in [1/K, 1]."""
     return jnp.mean(jax.nn.one_hot(logits.argmax(1), logits.shape[1]), 0).max()
-
-
-def check(config, name: str) -> None:
-    """Raises ValueError for an option of config.semi.<name>, or config.semi.ema, that is out of range."""
-    options, ema = config.semi[name], config.semi.ema
-    if not 0 <= ema < 1:
-        raise ValueError(f'semi.ema is {ema}; it must be in [0, 1), for example 0.999; 0 keeps no average.')
-    for field, value in options.items():
-        if field in ('weight', 'ramp', 'threshold', 'fairness') and value < 0:
-            raise ValueError(f'semi.{name}.{field} is {value}; it must be 0 or more.')
-        if field in ('ramp', 'threshold', 'momentum') and value > 1:
-            raise ValueError(f'semi.{name}.{field} is {value}; it must be at most 1.')
-        if field in ('temperature', 'alpha', 'n_sigma') and value <= 0:
-            raise ValueError(f'semi.{name}.{field} is {value}; it must be above 0.')

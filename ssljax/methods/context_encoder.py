@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.fields import WIDEST, choice, real, whole
-from ssljax.methods import network, reconstruction, remedies
+from ssljax.methods import network, reconstruction
 from ssljax.models import layers
 from ssljax.models.decoder import Channelwise
 
@@ -21,7 +21,7 @@ OPTIONS = dict(
     overlap_weight=10.0,  # weight of the error there; 1 inside the hole
     width=whole(32, 1, WIDEST),  # features of the decoder's last hidden map
 )
-REMEDY = remedies.RECONSTRUCTION
+REMEDY = 'lower optim.lr, widen the decoder, or remove less of the picture'
 
 
 def make(config, shape) -> Method:

@@ -4,6 +4,7 @@ RandAugment 5.07, CTAugment 5.07); 4.97 in USB."""
 from ssljax.fields import share
 from ssljax.methods import consistency
 
+TITLE = 'FixMatch'
 OPTIONS = consistency.OPTIONS | dict(
     threshold=share(0.95),  # least confidence of a prediction that becomes a label
 )
@@ -14,7 +15,7 @@ def make(config, shape, classes: int):
     """Cross-entropy of a strong view against the class predicted for a weak one, where that is confident (equation 4).
 
     Raises:
-      ValueError: an option out of range.
+      ValueError: no strong augmentation.
     """
     compare = consistency.hard_labels(config.semi.fixmatch.threshold)
     return consistency.make(config, 'fixmatch', classes, compare)

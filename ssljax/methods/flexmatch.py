@@ -7,6 +7,7 @@ from ssljax.fields import share
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency
 
+TITLE = 'FlexMatch'
 OPTIONS = consistency.OPTIONS | dict(
     threshold=share(0.95),  # of the class that is learnt best
 )
@@ -20,7 +21,7 @@ def make(config, shape, classes: int):
     -1 before; sigma(c) is the number of those of class c (equation 5).
 
     Raises:
-      ValueError: an option out of range.
+      ValueError: no strong augmentation.
     """
     limit = config.semi.flexmatch.threshold
 

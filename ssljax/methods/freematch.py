@@ -7,6 +7,7 @@ from ssljax.fields import share
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency
 
+TITLE = 'FreeMatch'
 OPTIONS = consistency.OPTIONS | dict(
     momentum=share(0.999),  # of the running averages
     fairness=0.001,  # weight of the term that keeps the classes in balance
@@ -19,7 +20,7 @@ def make(config, shape, classes: int):
     have a lower running mean probability (equations 6 to 8), and the fairness term of equations 9 to 11.
 
     Raises:
-      ValueError: an option out of range.
+      ValueError: no strong augmentation.
     """
     options = config.semi.freematch
     mix = lambda old, new: options.momentum * old + (1 - options.momentum) * new

@@ -15,6 +15,8 @@ from ssljax.losses import cross_entropy, squared_distances
 from ssljax.methods import adversarial, network
 from ssljax.models.heads import Head
 
+TITLE = 'Good GAN, nearest labels'
+GENERATOR = 'imitates'  # the data, by its generator
 OPTIONS = dict(
     noise=whole(100, 1, WIDEST),  # dimensions of the generator's input, uniform in [-1, 1]
     width=whole(64, 1, WIDEST),  # features of the generator's last hidden map
@@ -26,9 +28,6 @@ def make(config, shape, classes: int) -> Method:
     """Three turns: a discriminator of its own (another copy of the backbone under one logit), the generator against it,
     and the classifier, on labelled images and on generated ones with the label of the labelled image of the batch that
     is nearest in pixels.
-
-    Raises:
-      ValueError: noise or a width below 1.
     """
     cfg, options = config.transfer, config.semi.good_gan
     make_images, noise = adversarial.generator_of(config, 'good_gan', shape)

@@ -17,7 +17,7 @@ from ssljax.core import Method
 from ssljax.data import augment, patches
 from ssljax.fields import whole
 from ssljax.losses import cross_entropy
-from ssljax.methods import network, remedies, shapes, siamese
+from ssljax.methods import network, shapes, siamese
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
@@ -27,7 +27,7 @@ OPTIONS = dict(
     jitter=whole(-1, -1, 2**14),  # pixels by which a tile moves either way; -1: half the gap
     permutations=whole(100, 2, 10**4),  # size of the set to tell apart
 )
-REMEDY = remedies.PRETEXT
+REMEDY = 'lower optim.lr, set optim.clip or optim.warmup, or make the augmentation weaker'
 
 
 def make(config, shape) -> Method:

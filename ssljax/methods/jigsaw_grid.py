@@ -14,7 +14,7 @@ from ssljax.core import Method
 from ssljax.data import augment, patches
 from ssljax.fields import whole
 from ssljax.losses import cross_entropy
-from ssljax.methods import network, remedies, shapes
+from ssljax.methods import network, shapes
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
@@ -23,7 +23,7 @@ OPTIONS = dict(
     gap=whole(-1, -1, 2**14),  # pixels between tiles; -1: about a seventh of a cell, as for jigsaw
     jitter=whole(-1, -1, 2**14),  # pixels by which a tile moves either way; -1: half the gap
 )
-REMEDY = remedies.PRETEXT
+REMEDY = 'lower optim.lr, set optim.clip or optim.warmup, or make the augmentation weaker'
 
 
 def make(config, shape) -> Method:

@@ -3,6 +3,7 @@
 from ssljax.fields import share
 from ssljax.methods import consistency, pi_model
 
+TITLE = 'Mean Teacher'
 OPTIONS = consistency.OPTIONS | dict(weight=50.0, ramp=share(0.4))
 TUNED = {'weight': (5.0, 15.0, 50.0)}
 
@@ -12,6 +13,6 @@ def make(config, shape, classes: int):
     teacher's weights are averaged with the decay `semi.ema`; its BatchNorm uses its own batch.
 
     Raises:
-      ValueError: an option out of range, or `semi.ema` is 0.
+      ValueError: `semi.ema` is 0.
     """
     return consistency.make(config, 'mean_teacher', classes, pi_model.squared_difference, trained='weak', teacher=True)

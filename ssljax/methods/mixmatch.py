@@ -10,6 +10,7 @@ from ssljax.fields import real, share, temperature, whole
 from ssljax.losses import soft_cross_entropy
 from ssljax.methods import consistency, network
 
+TITLE = 'MixMatch'
 OPTIONS = consistency.OPTIONS | dict(
     weight=100.0,
     ramp=share(0.4),
@@ -27,14 +28,8 @@ def make(config, shape, classes: int):
 
     The paper raises the weight over 16,000 steps; here it is a share of them. BatchNorm's running statistics are those
     of the mixed batch.
-
-    Raises:
-      ValueError: an option out of range.
     """
     options = config.semi.mixmatch
-    consistency.check(config, 'mixmatch')
-    if options.guesses < 1:
-        raise ValueError(f'semi.mixmatch.guesses is {options.guesses}; it must be 1 or more.')
     net = network.classifier(config, classes)
     weak = network.weak_views(config)
 

@@ -8,7 +8,7 @@ Published on CIFAR-10, ResNet-18, for MoCo with a queue: lightly's benchmark, 20
 from ssljax.core import Method
 from ssljax.fields import share, temperature, widths
 from ssljax.losses import info_nce
-from ssljax.methods import joint, remedies
+from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
@@ -17,7 +17,7 @@ OPTIONS = dict(
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
     predictor=widths((256,)),  # widths of the predictor's hidden layers; its output is as wide as the embedding
 )
-REMEDY = remedies.CONTRASTIVE
+REMEDY = 'raise the batch size, which has the negatives, or the temperature; or lower optim.lr'
 LEAST = 2  # images of a batch
 
 

@@ -4,14 +4,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
-from ssljax import guard
+from ssljax import guard, models
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.fields import WIDEST, share, whole
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency, network, strong
 
+TITLE = 'Noisy Student'
 OPTIONS = consistency.OPTIONS | dict(
     generations=whole(2, 1, 100),  # students, one after the other
     threshold=share(0.3),  # least confidence of an image that is taken
@@ -28,17 +30,14 @@ def make(config, shape, classes: int) -> Method:
     confident ones, repeated where there are too few (section 3, "data filtering and balancing").
 
     Raises:
-      ValueError: an option out of range, or no strong augmentation.
+      ValueError: no strong augmentation.
     """
     options = config.semi.noisy_student
-    consistency.check(config, 'noisy_student')
-    if min(options.generations, 1 + options.width, 1 + options.depth) < 1:
-        raise ValueError(
-            f'semi.noisy_student has generations={options.generations}, width={options.width}, depth={options.depth}: '
-            'the first must be 1 or more, the others 0 or more.'
-        )
-    config = config.copy_and_resolve_references()
+    given, config = config, config.copy_and_resolve_references()
     config.backbone.update(width=options.width or config.backbone.width, depth=options.depth or config.backbone.depth)
+    for said in models.unused(config.backbone):
+        if said not in models.unused(given.backbone):
+            logging.warning('The students of noisy_student: %s', said)
     net, views = network.classifier(config, classes), strong.views(config, 'noisy_student')
 
     def loss(params, state, ema, batch, key):

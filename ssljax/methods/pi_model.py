@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from ssljax.fields import share
 from ssljax.methods import consistency
 
+TITLE = 'Pi-model'
 OPTIONS = consistency.OPTIONS | dict(weight=10.0, ramp=share(0.4))
 TUNED = {'weight': (1.0, 3.0, 10.0, 30.0)}
 
@@ -13,9 +14,6 @@ TUNED = {'weight': (1.0, 3.0, 10.0, 30.0)}
 def make(config, shape, classes: int):
     """Mean squared difference of the class probabilities for two weak views (algorithm 1); one of the two has no
     gradient, as in later codes. The paper's weight rises as exp(-5 (1 - t)^2), here linearly.
-
-    Raises:
-      ValueError: an option out of range.
     """
     return consistency.make(config, 'pi_model', classes, squared_difference, trained='weak')
 

@@ -3,6 +3,7 @@
 from ssljax.fields import share
 from ssljax.methods import consistency
 
+TITLE = 'Pseudo-Label'
 OPTIONS = consistency.OPTIONS | dict(
     threshold=share(0.95),  # least confidence of a prediction that becomes a label; the paper takes all
     ramp=share(0.4),
@@ -13,9 +14,6 @@ TUNED = {'threshold': (0.7, 0.8, 0.9, 0.95), 'weight': (0.3, 1.0, 3.0)}
 def make(config, shape, classes: int):
     """Cross-entropy of the unlabelled images against the class that they are predicted as (equation 15), under a weight
     that rises (equation 16, here linearly), where that class has a probability of `threshold`, as is usual since.
-
-    Raises:
-      ValueError: an option out of range.
     """
     compare = consistency.hard_labels(config.semi.pseudo_label.threshold)
     return consistency.make(config, 'pseudo_label', classes, compare, trained='same')

@@ -16,7 +16,7 @@ from ssljax.core import Method
 from ssljax.data import augment, patches
 from ssljax.fields import whole
 from ssljax.losses import cross_entropy
-from ssljax.methods import network, remedies, shapes, siamese
+from ssljax.methods import network, shapes, siamese
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
@@ -26,7 +26,7 @@ OPTIONS = dict(
     jitter=whole(-1, -1, 2**14),
     drop=True,  # keep one random colour of a patch and put noise for the others (RGB only)
 )
-REMEDY = remedies.PRETEXT
+REMEDY = 'lower optim.lr, set optim.clip or optim.warmup, or make the augmentation weaker'
 _NEIGHBOURS = np.delete(np.stack(np.divmod(np.arange(9, dtype=np.int32), 3), 1) - 1, 4, 0)  # [8, 2], reading order
 
 

@@ -10,14 +10,14 @@ from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.fields import choice
 from ssljax.losses import cross_entropy
-from ssljax.methods import network, remedies
+from ssljax.methods import network
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
     count=choice(4, 2, 4, 8),  # rotations: 2, 4 or 8
     views=choice('all', 'all', 'one'),  # all rotations of an image in the batch, or 'one' at random
 )
-REMEDY = remedies.PRETEXT
+REMEDY = 'lower optim.lr, set optim.clip or optim.warmup, or make the augmentation weaker'
 
 
 def make(config, shape) -> Method:

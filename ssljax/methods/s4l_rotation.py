@@ -11,6 +11,7 @@ from ssljax.losses import cross_entropy
 from ssljax.methods import consistency, network, rotation
 from ssljax.models.heads import Head
 
+TITLE = 'S4L-Rotation'
 OPTIONS = consistency.OPTIONS | dict(
     views=choice('all', 'all', 'one'),  # all four rotations of an image, as in the paper, or 'one' at random
 )
@@ -22,12 +23,9 @@ def make(config, shape, classes: int):
     from a linear head on the same layer (section 3.1).
 
     Raises:
-      ValueError: images that are not square, or an option out of range.
+      ValueError: images that are not square.
     """
     options = config.semi.s4l_rotation
-    consistency.check(config, 's4l_rotation')
-    if options.views not in ('all', 'one'):
-        raise ValueError(f"semi.s4l_rotation.views is {options.views!r}; it can be 'all' or 'one'.")
     if shape[0] != shape[1]:
         raise ValueError(f'rotation needs square images; these are {shape[0]}x{shape[1]}: set data.image_size.')
     net, turns = network.classifier(config, classes), Head(4, (), config.transfer.pool)

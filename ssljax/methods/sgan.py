@@ -12,6 +12,9 @@ from ssljax.fields import choice
 from ssljax.losses import cross_entropy, fake_loss, real_loss
 from ssljax.methods import adversarial
 
+TITLE = 'Semi-supervised GAN'
+COLOR = '#CC79A7'  # in figures
+GENERATOR = 'complements'  # the data, by its generator
 OPTIONS = adversarial.OPTIONS | dict(
     # Logit | feature_matching: what the generator minimises.
     generator=choice('feature_matching', 'logit', 'feature_matching'),
@@ -24,13 +27,10 @@ def make(config, shape, classes: int) -> Method:
     """Cross-entropy on labelled images, plus half of -log D on unlabelled and half of -log(1 - D) on generated ones,
     where D = Z / (Z + 1) and Z sums the exponentials of the K logits: the logit of the K + 1st class, that of
     generated images, is fixed at 0.
-
-    Raises:
-      ValueError: an unknown loss of the generator, or an option out of range.
     """
     options = config.semi.sgan
     judge = classifier_terms(options.unlabeled)
-    fool = adversarial.generator_loss(options.generator, 'sgan', real_logit)
+    fool = adversarial.generator_loss(options.generator, real_logit)
     return adversarial.make(config, 'sgan', shape, classes, judge=judge, fool=fool, real=real)
 
 

@@ -12,6 +12,9 @@ from ssljax.fields import choice
 from ssljax.losses import cross_entropy
 from ssljax.methods import adversarial
 
+TITLE = 'SGAN with an explicit class of fakes'
+COLOR = '#E69F00'  # in figures
+GENERATOR = 'imitates'  # the data, by its generator
 OPTIONS = adversarial.OPTIONS | dict(
     generator=choice('logit', 'logit', 'feature_matching'),  # logit | feature_matching: what the generator minimises
     unlabeled=1.0,  # weight of the unsupervised loss
@@ -21,9 +24,6 @@ OPTIONS = adversarial.OPTIONS | dict(
 def make(config, shape, classes: int) -> Method:
     """Cross-entropy on labelled images over all K + 1 classes, plus half of -log(1 - p(fake)) on unlabelled and half of
     -log p(fake) on generated images; predictions are the first K logits.
-
-    Raises:
-      ValueError: an unknown loss of the generator, or an option out of range.
     """
     options = config.semi.sgan_explicit
 
@@ -34,7 +34,7 @@ def make(config, shape, classes: int) -> Method:
             'discriminator': options.unlabeled * unsupervised / 2,
         }
 
-    fool = adversarial.generator_loss(options.generator, 'sgan_explicit', real_logit)
+    fool = adversarial.generator_loss(options.generator, real_logit)
     return adversarial.make(
         config, 'sgan_explicit', shape, classes, judge=judge, fool=fool,
         real=lambda logits: jax.nn.sigmoid(real_logit(logits)), fake_class=True,

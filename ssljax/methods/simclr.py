@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from ssljax.core import Method
 from ssljax.fields import temperature, widths
 from ssljax.losses import nt_xent
-from ssljax.methods import joint, remedies
+from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
@@ -18,7 +18,7 @@ OPTIONS = dict(
     temperature=temperature(0.2),
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
 )
-REMEDY = remedies.CONTRASTIVE
+REMEDY = 'raise the batch size, which has the negatives, or the temperature; or lower optim.lr'
 LEAST = 2  # images of a batch
 
 

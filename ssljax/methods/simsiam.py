@@ -9,7 +9,7 @@ import jax
 from ssljax.core import Method
 from ssljax.fields import widths
 from ssljax.losses import negative_cosine
-from ssljax.methods import joint, remedies
+from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
@@ -17,7 +17,7 @@ OPTIONS = dict(
     # Widths of the predictor's hidden layers, a bottleneck; its output is as wide as the embedding.
     predictor=widths((64,)),
 )
-REMEDY = remedies.PREDICTOR
+REMEDY = "look at the method's predictor; lower optim.lr, or raise the batch size"
 
 
 def make(config, shape) -> Method:

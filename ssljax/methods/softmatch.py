@@ -7,6 +7,7 @@ from ssljax.fields import real, share
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency
 
+TITLE = 'SoftMatch'
 OPTIONS = consistency.OPTIONS | dict(
     momentum=share(0.999),  # of the running averages
     # The weight falls as a Gaussian whose deviation is that of the confidence divided by this.
@@ -21,7 +22,7 @@ def make(config, shape, classes: int):
     `align` the confidence is that of probabilities brought to a uniform mean (equation 9); the labels are not.
 
     Raises:
-      ValueError: an option out of range.
+      ValueError: no strong augmentation.
     """
     options = config.semi.softmatch
     mix = lambda old, new: options.momentum * old + (1 - options.momentum) * new

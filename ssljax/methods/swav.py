@@ -12,7 +12,7 @@ import jax
 from ssljax.core import Method
 from ssljax.fields import pipeline, share, temperature, whole, widths
 from ssljax.losses import sinkhorn, swav
-from ssljax.methods import joint, remedies
+from ssljax.methods import joint
 from ssljax.models.heads import Projector, Prototypes
 
 OPTIONS = dict(
@@ -25,7 +25,10 @@ OPTIONS = dict(
     local_views=whole(0, 0, 100),  # smaller views, whose codes are not computed; 6 in the paper
     local_augment=pipeline('random_resized_crop((0.1, 0.4), size=16)|flip|color_jitter(0.4, 0.4, 0.2, 0.1)'),
 )
-REMEDY = remedies.CLUSTERING
+REMEDY = (
+    'look at what keeps the prototypes in use (a sharper temperature, more Sinkhorn iterations); raise the batch size, '
+    'or lower optim.lr'
+)
 
 
 def make(config, shape) -> Method:

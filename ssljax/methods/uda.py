@@ -7,6 +7,7 @@ from ssljax.fields import choice, share, temperature
 from ssljax.losses import entropy, soft_cross_entropy
 from ssljax.methods import consistency
 
+TITLE = 'UDA'
 OPTIONS = consistency.OPTIONS | dict(
     threshold=share(0.8),  # least confidence of an image that counts
     temperature=temperature(0.4),  # of the target's softmax
@@ -26,11 +27,9 @@ def make(config, shape, classes: int):
     rises from 1/K to 1 in training (section 3.2).
 
     Raises:
-      ValueError: an option out of range.
+      ValueError: no strong augmentation.
     """
     options = config.semi.uda
-    if options.anneal and options.anneal not in _SHARES:
-        raise ValueError(f"semi.uda.anneal is {options.anneal!r}; it can be {', '.join(_SHARES)} or '' for none.")
 
     def compare(seen, memory):
         confident = jax.nn.softmax(seen.guess).max(1) >= options.threshold

@@ -7,7 +7,7 @@ Published on CIFAR-10, ResNet-18: solo-learn, 1,000 epochs, online linear classi
 from ssljax.core import Method
 from ssljax.fields import real, widths
 from ssljax.losses import vicreg
-from ssljax.methods import joint, remedies
+from ssljax.methods import joint
 from ssljax.models.heads import Projector
 
 OPTIONS = dict(
@@ -17,7 +17,7 @@ OPTIONS = dict(
     covariance=1.0,
     scale=real(0.1, 1e-9, 1e6),  # of the loss; for SGD without LARS
 )
-REMEDY = remedies.REDUNDANCY
+REMEDY = 'raise the weight of the variance, or the batch size; or lower optim.lr'
 LEAST = 2  # images of a batch
 
 

@@ -1,17 +1,30 @@
-"""Backbones by name. `build` makes one; calling it gives every named layer's activation."""
+"""Backbones by name, in a literal table of modules. What a module declares:
+
+    OPTIONS     {option: fields.Field}, the fields of config.backbone that it takes; one that others take, too, has the
+                same default in all, which `whole_or_usual` gives a meaning of the module's own
+    make        (config.backbone, checked, with the usual value for each default that stands for one) -> Backbone
+    KEEPS_AUTO  True where the stem 'auto' has the same weights at every image size; may be left out
+
+`build` makes one; calling it gives every named layer's activation."""
 
 import difflib
 
-from ssljax.models import layers
-from ssljax.models.alexnet import alexnet
-from ssljax.models.cnn import cnn
-from ssljax.models.conv9 import conv9
-from ssljax.models.mlp import mlp
-from ssljax.models.mobilenet import mobilenet
-from ssljax.models.nin import nin
-from ssljax.models.resnet import resnet18, resnet34, resnet50
-from ssljax.models.vit import vit
-from ssljax.models.wrn import wrn28_2
+from ssljax import fields
+from ssljax.models import (
+    alexnet,
+    cnn,
+    conv,
+    conv9,
+    layers,
+    mlp,
+    mobilenet,
+    nin,
+    resnet18,
+    resnet34,
+    resnet50,
+    vit,
+    wrn,
+)
 
 BACKBONES = {
     'cnn': cnn,
@@ -21,20 +34,47 @@ BACKBONES = {
     'resnet34': resnet34,
     'resnet50': resnet50,
     'mobilenet': mobilenet,
-    'wrn28_2': wrn28_2,
+    'wrn28_2': wrn,
     'vit': vit,
     'conv9': conv9,
     'mlp': mlp,
 }
-_NORM_IS_A_CHOICE = ('conv9', 'mlp')
+COMMON = dict(  # options of every backbone
+    dtype=fields.choice('float32', 'float32', 'bfloat16'),  # of the computation
+    conv=fields.choice('auto', *conv.MODES),
+)
+REFUSED = ('norm',)  # options that a backbone which does not take them refuses; others are only warned of
+
+
+def options() -> dict:
+    """{field of config.backbone: fields.Field}: the name, and all options of all backbones.
+
+    Raises:
+      ValueError: two backbones give one option different defaults.
+    """
+    found = {}
+    for name, module in BACKBONES.items():
+        for option, field in module.OPTIONS.items():
+            found.setdefault(option, {})[name] = fields.of(field)
+    for option, takers in found.items():
+        defaults = {name: field.default for name, field in takers.items()}
+        if len(set(defaults.values())) > 1:
+            raise ValueError(
+                f'the option {option} has different defaults, {defaults}, and a field of the config has one: '
+                'declare it with fields.whole_or_usual, or under another name.'
+            )
+    return (
+        {'name': fields.choice(next(iter(BACKBONES)), *BACKBONES)}
+        | COMMON
+        | {option: fields.either(*takers.values()) for option, takers in found.items()}
+    )
 
 
 def build(config, upto: str = '') -> layers.Backbone:
     """The backbone of config.backbone, whole or up to and including the layer `upto`.
 
     Args:
-        config: config.backbone with name, stem, dtype, conv, blocks (nin), width (cnn, vit, conv9, mlp, wrn28_2),
-            depth (cnn, vit, mlp, wrn28_2), heads and patch (vit), norm (conv9, mlp), dropout (conv9).
+        config: config.backbone; options that the backbone does not take have no effect.
         upto: a layer's name; the layers after it are not made and have no parameters. '' makes all.
 
     Returns:
@@ -42,15 +82,17 @@ def build(config, upto: str = '') -> layers.Backbone:
         {layer name: activation [B, h, w, c] or [B, d]}. The last layer is the default feature layer.
 
     Raises:
-        ValueError: an unknown backbone, layer, stem, dtype, normalisation, convolution mode or number of blocks.
+        ValueError: an unknown backbone or layer, or an option that it cannot have.
     """
-    make = _find(config.name, BACKBONES, 'backbone')
-    if config.norm != 'batch' and config.name not in _NORM_IS_A_CHOICE:
-        raise ValueError(
-            f'backbone.norm={config.norm!r} is not possible with backbone {config.name!r}, whose normalisation is '
-            f"fixed: set it to 'batch', or choose {' or '.join(_NORM_IS_A_CHOICE)}"
-        )
-    backbone = make(config)
+    module = _find(config.name, BACKBONES, 'backbone')
+    unused(config)
+    config = config.copy_and_resolve_references()
+    for option, field in (COMMON | module.OPTIONS).items():
+        field = fields.of(field)
+        fields.check(f'backbone.{option}', config[option], field)
+        if field.usual is not None and config[option] == field.default:
+            config[option] = field.usual
+    backbone = module.make(config)
     if not upto:
         return backbone
     names = [name for name, _ in backbone.layers]
@@ -58,10 +100,33 @@ def build(config, upto: str = '') -> layers.Backbone:
     return backbone.clone(layers=backbone.layers[: names.index(upto) + 1])
 
 
+def unused(config) -> list[str]:
+    """A sentence for each field of config.backbone that is set and has no effect with this backbone.
+
+    Raises:
+        ValueError: an unknown backbone, or one of REFUSED is set.
+    """
+    module, said = _find(config.name, BACKBONES, 'backbone'), []
+    for option, field in options().items():
+        value = config.get(option, field.default)
+        if option in ('name', *COMMON, *module.OPTIONS) or value == field.default:
+            continue
+        takers = [name for name, other in BACKBONES.items() if option in other.OPTIONS]
+        instead = f'{", ".join(takers[:-1])} or {takers[-1]}' if len(takers) > 1 else takers[0]
+        given = f'backbone.{option}={value!r}'
+        if option in REFUSED:
+            raise ValueError(
+                f'{given} is not possible with backbone {config.name!r}, where it is fixed: set it to '
+                f'{field.default!r}, or choose {instead}'
+            )
+        said.append(f'{given} has no effect with backbone {config.name!r}; it is an option of {instead}.')
+    return said
+
+
 def stem_for(config, shape) -> str:
-    """The stem that 'auto' stands for with images of `shape` (H, W, C). AlexNet's 'auto' has three levels with the
-    same weights and stays as it is."""
-    if config.stem != 'auto' or config.name == 'alexnet':
+    """The stem that 'auto' stands for with images of `shape` (H, W, C), where its weights depend on them; else 'auto'
+    stays as it is."""
+    if config.stem != 'auto' or getattr(_find(config.name, BACKBONES, 'backbone'), 'KEEPS_AUTO', False):
         return config.stem
     return 'cifar' if min(shape[:2]) < 64 else 'imagenet'
 

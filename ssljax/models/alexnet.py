@@ -8,6 +8,9 @@ import jax.numpy as jnp
 
 from ssljax.models import layers
 
+OPTIONS = dict(stem=layers.STEM)
+KEEPS_AUTO = True
+
 
 class Stem(nn.Module):
     """11x11 convolution to 64 features, padding 2; its stride is the image's size's or the one asked for.
@@ -43,7 +46,7 @@ class FullyConnected(nn.Module):
         return x
 
 
-def alexnet(config) -> layers.Backbone:
+def make(config) -> layers.Backbone:
     """conv1, pool1, conv2, pool2, conv3, conv4, conv5, pool5, fc_block; images of 16 pixels and more.
 
     At 224 pixels this is RotNet's network (pool5 is 6 x 6 x 256). On small maps a pool's window shrinks to
@@ -55,7 +58,7 @@ def alexnet(config) -> layers.Backbone:
     return layers.Backbone(
         'alexnet',
         (
-            ('conv1', functools.partial(Stem, layers.check_stem(config), **kw)),
+            ('conv1', functools.partial(Stem, config.stem, **kw)),
             ('pool1', pool),
             ('conv2', functools.partial(block, 192, 5)),
             ('pool2', pool),

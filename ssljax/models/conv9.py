@@ -8,7 +8,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ssljax.fields import WIDEST, flag, whole_or_usual
 from ssljax.models import layers
+
+OPTIONS = dict(
+    width=whole_or_usual(96, 1, WIDEST),  # features of the first three layers, twice as many in the others
+    norm=layers.NORM,  # 'weight' is the papers'
+    dropout=flag(True),  # a fifth of the image's values and half of the input of conv4 and conv7, see `Block`
+)
 
 # (widths of conv1, kernel, stride, padding, share of the input's features that are dropped) of conv1 .. conv9
 _LAYERS = (
@@ -49,20 +56,16 @@ class Block(nn.Module):
         return layers.normalized(conv, x, self.norm, train, self.dtype)
 
 
-def conv9(config) -> layers.Backbone:
+def make(config) -> layers.Backbone:
     """conv1 .. conv9 for images of 9 pixels and more; at 32 pixels the last is [B, 6, 6, 192].
-
-    config.width (0: 96) features in the first three layers, twice as many in the others; config.norm 'batch', 'weight'
-    (the papers') or 'none'. With config.dropout a fifth of the image's values and half of the input of conv4 and conv7
-    are dropped, see `Block`. The papers' pooling over all pixels is the head's. Raises ValueError for a width below 0
-    or an unknown norm.
+    The papers' pooling over all pixels is the head's.
     """
-    width = config.width or 96
-    if width < 0:
-        raise ValueError(f'backbone.width={width} is not possible: it must be 0 (the default) or more')
-    common = dict(norm=layers.check_norm(config), **layers.common(config))
+    width, common = config.width, dict(norm=config.norm, **layers.common(config))
     named = [
-        (f'conv{i}', functools.partial(Block, width * times, *shape, dropped if config.dropout else 0.0, **common))
+        (
+            f'conv{i}',
+            functools.partial(Block, width * times, *shape, dropped if config.dropout else 0.0, **common),
+        )
         for i, (times, *shape, dropped) in enumerate(_LAYERS, 1)
     ]
     return layers.Backbone('conv9', tuple(named), min_size=9)

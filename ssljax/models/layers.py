@@ -8,9 +8,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ssljax.fields import choice
 from ssljax.models import conv as conv_ops
 
-NORMS = ('batch', 'weight', 'none')
+STEM = choice('auto', 'auto', 'cifar', 'imagenet')  # options that several backbones take
+NORM = choice('batch', 'batch', 'weight', 'none')
 SLOPE = 0.2  # of leaky ReLU below zero (Radford et al. 2016, section 3)
 
 fan_out_normal = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')  # normal(0, sqrt(2 / (k * k * out)))
@@ -192,25 +194,7 @@ class Backbone(nn.Module):
 
 def common(config) -> dict:
     """What every layer with a convolution takes from config.backbone: compute dtype and mode."""
-    if config.dtype not in ('float32', 'bfloat16'):
-        raise ValueError(f"backbone.dtype={config.dtype!r} is unknown: use 'float32' or 'bfloat16'")
-    if config.conv not in conv_ops.MODES:
-        raise ValueError(f'backbone.conv={config.conv!r} is unknown: use one of {", ".join(conv_ops.MODES)}')
     return {'dtype': jnp.dtype(config.dtype), 'mode': config.conv}
-
-
-def check_stem(config) -> str:
-    """config.stem if it is a known one; ValueError otherwise."""
-    if config.stem not in ('auto', 'cifar', 'imagenet'):
-        raise ValueError(f"backbone.stem={config.stem!r} is unknown: use 'auto', 'cifar' or 'imagenet'")
-    return config.stem
-
-
-def check_norm(config) -> str:
-    """config.norm if it is a known one; ValueError otherwise."""
-    if config.norm not in NORMS:
-        raise ValueError(f'backbone.norm={config.norm!r} is unknown: use one of {", ".join(NORMS)}')
-    return config.norm
 
 
 def sequence(blocks: list[Callable], x: jax.Array, train: bool) -> jax.Array:

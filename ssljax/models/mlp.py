@@ -6,7 +6,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ssljax.fields import WIDEST, whole_or_usual
 from ssljax.models import layers
+
+OPTIONS = dict(
+    width=whole_or_usual(128, 1, WIDEST),  # features of a layer
+    depth=whole_or_usual(3, 1, 1000),  # layers
+    norm=layers.NORM,
+)
 
 
 class Block(nn.Module):
@@ -22,13 +29,7 @@ class Block(nn.Module):
         return layers.normalized(dense, x.reshape(x.shape[0], -1), self.norm, train, self.dtype)
 
 
-def mlp(config) -> layers.Backbone:
-    """dense1 .. denseN [B, width] for config.depth = N (0: 3), config.width (0: 128) and images of any size.
-
-    The weights of dense1 follow the image size. Raises ValueError for a width or depth below 0 or an unknown norm.
-    """
-    width, depth = config.width or 128, config.depth or 3
-    if width < 0 or depth < 0:
-        raise ValueError(f'backbone.width={width} and backbone.depth={depth}: both must be 0 (the default) or more')
-    block = functools.partial(Block, width, layers.check_norm(config), layers.common(config)['dtype'])
-    return layers.Backbone('mlp', tuple((f'dense{i}', block) for i in range(1, depth + 1)), min_size=1)
+def make(config) -> layers.Backbone:
+    """dense1 .. denseN [B, width] for config.depth = N and images of any size, which the weights of dense1 follow."""
+    block = functools.partial(Block, config.width, config.norm, layers.common(config)['dtype'])
+    return layers.Backbone('mlp', tuple((f'dense{i}', block) for i in range(1, config.depth + 1)), min_size=1)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from ssljax.models import layers
 
+OPTIONS = dict(stem=layers.STEM)
 # (features, stride) of conv2 .. conv14
 _SEPARABLE = (
     (64, 1),
@@ -50,12 +51,12 @@ class Separable(nn.Module):
         return block(self.features, 1, name='pointwise')(x, train)
 
 
-def mobilenet(config) -> layers.Backbone:
+def make(config) -> layers.Backbone:
     """conv1 .. conv14, pool [B, 1024]; width multiplier 1; images of 8 pixels and more."""
     kw = layers.common(config)
     separable = [
         (f'conv{i}', functools.partial(Separable, features, stride, **kw))
         for i, (features, stride) in enumerate(_SEPARABLE, 2)
     ]
-    stem = functools.partial(Stem, layers.check_stem(config), **kw)
+    stem = functools.partial(Stem, config.stem, **kw)
     return layers.Backbone('mobilenet', (('conv1', stem), *separable, ('pool', layers.GlobalPool)), min_size=8)

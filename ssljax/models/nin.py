@@ -6,7 +6,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ssljax.fields import whole
 from ssljax.models import layers
+
+OPTIONS = dict(
+    blocks=whole(4, 3, 5),
+)
 
 
 class Block(nn.Module):
@@ -32,14 +37,12 @@ class Block(nn.Module):
         return x
 
 
-def nin(config) -> layers.Backbone:
-    """conv1 .. convN for config.blocks = N in 3..5; no biases; kernels normal(0, sqrt(2 / (k k out))).
+def make(config) -> layers.Backbone:
+    """conv1 .. convN for config.blocks = N; no biases; kernels normal(0, sqrt(2 / (k k out))).
 
     The third block has no pooling (`use_avg_on_conv3=False`, the paper's four- and five-block CIFAR-10
-    setting). Raises ValueError for another number of blocks.
+    setting).
     """
-    if config.blocks not in (3, 4, 5):
-        raise ValueError(f'backbone.blocks={config.blocks!r} is not possible: nin has 3, 4 or 5 blocks')
     block = functools.partial(Block, **layers.common(config))
     blocks = [
         functools.partial(block, 5, (192, 160, 96), 'max'),

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 
 from ssljax.models import layers
 
+OPTIONS = dict(stem=layers.STEM)
+
 
 class Stem(nn.Module):
     """'imagenet': 7x7 stride 2, then 3x3 stride-2 max pooling; 'cifar': 3x3 stride 1 (section 4.2).
@@ -76,17 +78,12 @@ class Stage(nn.Module):
         return layers.sequence(units, x, train)
 
 
-def resnet(family: str, depths: tuple[int, ...], bottleneck: bool, config) -> layers.Backbone:
+def make(family: str, depths: tuple[int, ...], bottleneck: bool, config) -> layers.Backbone:
     """stem, block1 .. block4, pool [B, 512] ([B, 2048] with bottlenecks); images of 8 pixels and more."""
     kw = layers.common(config)
     stages = [
         (f'block{i + 1}', functools.partial(Stage, depth, 64 * 2**i, 1 if i == 0 else 2, bottleneck, **kw))
         for i, depth in enumerate(depths)
     ]
-    stem = functools.partial(Stem, layers.check_stem(config), **kw)
+    stem = functools.partial(Stem, config.stem, **kw)
     return layers.Backbone(family, (('stem', stem), *stages, ('pool', layers.GlobalPool)), min_size=8)
-
-
-resnet18 = functools.partial(resnet, 'resnet18', (2, 2, 2, 2), False)
-resnet34 = functools.partial(resnet, 'resnet34', (3, 4, 6, 3), False)
-resnet50 = functools.partial(resnet, 'resnet50', (3, 4, 6, 3), True)

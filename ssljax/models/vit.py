@@ -9,7 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ssljax.fields import WIDEST, whole, whole_or_usual
 from ssljax.models import layers
+
+OPTIONS = dict(
+    width=whole_or_usual(64, 1, WIDEST),  # features
+    depth=whole_or_usual(4, 1, 1000),  # blocks
+    heads=whole(4, 1, 1024),  # of the attention; a divisor of the width
+    patch=whole(4, 1, 2**14),  # pixels a side of a patch; a divisor of the image's
+)
 
 _dense = functools.partial(nn.Dense, kernel_init=nn.initializers.xavier_uniform())
 
@@ -141,17 +149,14 @@ def unpick(x: jax.Array, keep: jax.Array, count: int, fill: jax.Array) -> jax.Ar
     return jax.vmap(lambda x, keep: whole.at[keep].set(x, mode='promise_in_bounds', unique_indices=True))(x, keep)
 
 
-def vit(config) -> Vit:
-    """embed, block1 .. blockN for config.depth = N (0: 4); `width` (0: 64) features, `heads` heads, patches of `patch`
-    pixels.
+def make(config) -> Vit:
+    """embed, block1 .. blockN for config.depth = N.
 
     Every layer is a map [B, H / patch, W / patch, width]; the last is normalised. Weights are Xavier uniform, as in
-    MAE. Raises ValueError for a depth or patch below 1 and a width that `heads` or 4 does not divide.
+    MAE. Raises ValueError for a width that `heads` or 4 does not divide.
     """
-    width, depth = config.width or 64, config.depth or 4
-    if depth < 1 or config.patch < 1:
-        raise ValueError(f'backbone.depth={depth} and backbone.patch={config.patch}: both must be 1 or more')
-    if config.heads < 1 or width % config.heads or width % 4:
+    width, depth = config.width, config.depth
+    if width % config.heads or width % 4:
         raise ValueError(
             f'backbone.width={width} with backbone.heads={config.heads} is not possible: the width must be a '
             'multiple of the heads and of 4, for example width=64, heads=4'

@@ -12,9 +12,15 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ssljax.fields import WIDEST, whole_or_usual
 from ssljax.models import layers
 
-_STEM, _WIDTH, _DEPTH = 16, 32, 4
+OPTIONS = dict(
+    # Features of group1, twice as many in group2 and four times in group3; a widening factor k is width 16 k.
+    width=whole_or_usual(32, 1, WIDEST),
+    depth=whole_or_usual(4, 1, 1000),  # units in each group; n of them are the paper's depth 6 n + 4
+)
+_STEM = 16
 
 
 class Activate(nn.Module):
@@ -85,17 +91,10 @@ class Stem(nn.Module):
         return layers.Conv(_STEM, 3, dtype=self.dtype, mode=self.mode, name='conv')(x)
 
 
-def wrn28_2(config) -> layers.Backbone:
-    """conv1, group1, group2, group3 [B, H / 4, W / 4, 128], the last normalised and activated; 4 pixels and more.
-
-    config.width: features of group1, twice as many in group2 and four times in group3 (0: 32; a widening factor k is
-    width 16 k). config.depth: units in each group (0: 4; n of them are the paper's depth 6 n + 4). The stem is the same
-    at every image size. Raises ValueError for a width or depth below 0.
-    """
-    for name in ('width', 'depth'):
-        if config[name] < 0:
-            raise ValueError(f'backbone.{name}={config[name]} is not possible: it must be 0 (the default) or more')
-    width, depth, kw = config.width or _WIDTH, config.depth or _DEPTH, layers.common(config)
+def make(config) -> layers.Backbone:
+    """conv1, group1, group2, group3 [B, H / 4, W / 4, 4 width], the last normalised and activated; 4 pixels and more.
+    The stem is the same at every image size."""
+    width, depth, kw = config.width, config.depth, layers.common(config)
     groups = [
         (f'group{i + 1}', functools.partial(Group, depth, width * 2**i, min(2, i + 1), i == 0, i == 2, **kw))
         for i in range(3)

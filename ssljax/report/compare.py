@@ -2,7 +2,7 @@
 
 from ssljax import stats
 from ssljax.data import toy
-from ssljax.report.words import WAYS, is_number
+from ssljax.report.words import is_number, known_ways
 
 
 def seeds_of(result):
@@ -15,10 +15,11 @@ def named_seeds(result):
 
 
 def ways_of(result):
-    """Names of the ways in any seed: the known ones in the order of words.WAYS, then the others; a variant stands
+    """Names of the ways in any seed: the known ones in the order of words.known_ways, then the others; a variant stands
     behind the way that it derives from."""
     found = [way for seed in seeds_of(result) for way, entry in (seed.get('ways') or {}).items() if entry]
-    found = [way for way in WAYS if way in found] + [way for way in dict.fromkeys(found) if way not in WAYS]
+    known = known_ways()
+    found = [way for way in known if way in found] + [way for way in dict.fromkeys(found) if way not in known]
     origins = {name: way for name, way, _ in variants_of(result) if way in found}
     own = [way for way in found if way not in origins]
     return [way for first in own for way in [first, *(name for name in found if origins.get(name) == first)]]

@@ -7,6 +7,7 @@ import io
 import sys
 import warnings
 
+from ssljax import methods
 from ssljax.literal import line
 from ssljax.report.canvas import Figure, Text, colors, matplotlib, ticker
 from ssljax.report.markup import part
@@ -17,15 +18,12 @@ COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#33
 CLASS_COLORS = tuple('#3f90da #ffa90e #bd1f01 #94a4a2 #832db6 #a96b59 #e76300 #b9ac70 #717581 #92dadd'.split())
 MOST_SIGNS = 80  # of a text in a figure
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X', '<', '>', '*')
-WAY_COLORS = {
+TRANSFER_COLORS = {
     'random_frozen': '#7f7f7f',
     'scratch': '#D55E00',
     'frozen': '#56B4E9',
     'finetune': '#0072B2',
     'two_stage': '#009E73',
-    'sgan': '#CC79A7',
-    'sgan_explicit': '#E69F00',
-    'badgan': '#332288',
 }
 STYLE = {
     'font.family': 'DejaVu Sans',
@@ -65,8 +63,13 @@ def style():
         yield
 
 
+def way_colors():
+    """{way: its own colour}, of those that have one."""
+    return TRANSFER_COLORS | methods.declared('COLOR')
+
+
 def way_color(way, index):
-    return WAY_COLORS.get(way) or ('#882255', '#44AA99', '#999933', '#661100', '#88CCEE')[index % 5]
+    return way_colors().get(way) or ('#882255', '#44AA99', '#999933', '#661100', '#88CCEE')[index % 5]
 
 
 def blend(color, share=0.4):

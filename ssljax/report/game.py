@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ssljax import methods
 from ssljax.report.compare import is_points, of_seed, pick, seeds_of, ways_of
 from ssljax.report.draw import way_color
 from ssljax.report.insight import class_names
@@ -9,7 +10,7 @@ from ssljax.report.markup import beside, figure, paragraph, part, section
 from ssljax.report.pictures import animation, as_png
 from ssljax.report.plane import frame, marked, plot_map, plot_moments
 from ssljax.report.plots import column, plot_curves
-from ssljax.report.words import GENERATING, number, way_title
+from ssljax.report.words import number, way_title
 
 ROWS, COLUMNS, WIDTH = 10, 12, 840  # of a sheet of generated images; its width in pixels of the screen
 MOMENTS = 6
@@ -104,14 +105,15 @@ def shown_moment(run, way, steps):
 
 
 def lesson(ways):
-    """What is to be seen, in a sentence or two; '' without a generator."""
+    """What is to be seen, in a sentence or two; '' without a generator. One that matches mean features fills what lies
+    between the classes, one that must be taken for real imitates."""
     sentences = {
         'imitates': 'A generator that imitates the data well lays its points on the classes, where they say little '
         'about the boundary.',
         'complements': 'A complement generator that works puts points where no class is, too, and the boundary goes '
         'there.',
     }
-    kinds = {GENERATING[way] for way in ways if way in GENERATING}
+    kinds = {kind for way, kind in methods.declared('GENERATOR').items() if way in ways}
     return ' '.join(words for kind, words in sentences.items() if kind in kinds)
 
 

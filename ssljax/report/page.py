@@ -1,11 +1,11 @@
 """The report of a run: one HTML file with everything inside it."""
 
-from ssljax import files
+from ssljax import files, methods
 from ssljax.report import ablation, game, insight, results, setup, shell, tuning
 from ssljax.report.compare import pick, seeds_of, ways_of
 from ssljax.report.headline import sentences
 from ssljax.report.read import read
-from ssljax.report.words import SEMI, count_of, duration, is_number, way_title
+from ssljax.report.words import count_of, duration, is_number, way_title
 
 # (Run) -> markup.section(title, parts...) or None; another figure is a function in a file of its own, and a line here.
 SECTIONS = (
@@ -69,7 +69,7 @@ def heading(run):
     result = run.result
     method = next((pick(seed, 'pretrain', 'method') for seed in seeds_of(result) if seed.get('pretrain')), None)
     how = [f'{method} pretraining'] if method else []
-    joint = [way_title(way) for way in ways_of(result) if way in SEMI]
+    joint = [way_title(way) for way in ways_of(result) if way in methods.SEMI]
     how += joint if len(joint) < 4 else [f'{len(joint)} semi-supervised methods']
     about = [*(how or ['no pretraining']), count_of(len(seeds_of(result)), 'seed')]
     labeled = pick(result, 'data', 'counts', 'labeled')

@@ -1,5 +1,6 @@
 """Plain words and numbers: names of ways, mean ± std, intervals, percentages, durations."""
 
+from ssljax import methods
 from ssljax.stats import is_number
 
 TRANSFER = {
@@ -9,27 +10,6 @@ TRANSFER = {
     'finetune': 'Fine-tuned',
     'two_stage': 'Two-stage',
 }
-SEMI = {  # that train on labelled and unlabelled images at once
-    'sgan': 'Semi-supervised GAN',
-    'sgan_explicit': 'SGAN with an explicit class of fakes',
-    'badgan': 'Complement GAN',
-    'good_gan': 'Good GAN, nearest labels',
-    'pseudo_label': 'Pseudo-Label',
-    'pi_model': 'Pi-model',
-    'mean_teacher': 'Mean Teacher',
-    'mixmatch': 'MixMatch',
-    'uda': 'UDA',
-    'fixmatch': 'FixMatch',
-    'flexmatch': 'FlexMatch',
-    'freematch': 'FreeMatch',
-    'softmatch': 'SoftMatch',
-    'noisy_student': 'Noisy Student',
-    's4l_rotation': 'S4L-Rotation',
-}
-WAYS = TRANSFER | SEMI
-# The ways that train a generator beside the classifier, and what it does with the data: one that matches mean features
-# fills what lies between, one that must be taken for real imitates.
-GENERATING = {'sgan': 'complements', 'sgan_explicit': 'imitates', 'badgan': 'complements', 'good_gan': 'imitates'}
 NOT_PRETRAINED = ('random_frozen', 'scratch')
 WORDS = {
     'loss': 'Loss',
@@ -53,9 +33,14 @@ WORDS = {
 }
 
 
+def known_ways():
+    """{way: its name in plain words}: those that transfer, then those of semi-supervised methods, in order."""
+    return TRANSFER | dict.fromkeys(methods.SEMI, '') | methods.declared('TITLE')
+
+
 def way_title(way):
-    """A way's name in plain words; a way not known here keeps its own name."""
-    return WAYS.get(way, way)
+    """A way's name in plain words; one that has no other keeps its own."""
+    return known_ways().get(way) or way
 
 
 def stage_title(name):

@@ -58,7 +58,7 @@ def cells(config, points=()) -> list[Cell]:
             'tune is True, but cells that tune themselves are not trained alike: tune once (python -m ssljax.tune) and '
             'give the study the config that it writes.'
         )
-    configs.check(config)
+    checks.check(config)
     if config.study.together < 0:
         raise ValueError(
             f'study.together is {config.study.together}: give the number of cells that are trained at once at most, 1 '
@@ -72,7 +72,7 @@ def cells(config, points=()) -> list[Cell]:
     for point in points:
         changed = config.copy_and_resolve_references()
         changed.update_from_flattened_dict(point)
-        configs.check(changed)
+        checks.check(changed)
     for point in ({}, *[p for p in points if p]):
         for way in config.transfer.ways:
             for name, changes in named.items() if ways.needs_pretraining(config, way) else (('', ()),):

@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from ssljax.report import fair
-from ssljax.report.words import WAYS, count_of, way_title
+from ssljax.report.words import count_of, known_ways, way_title
 from ssljax.stats import BASELINE, is_number
 
 
@@ -75,10 +75,10 @@ def curves(rows, metric='test_top1') -> dict:
       metric: a column of shares in [0, 1].
 
     Returns:
-      {Series: {labels a class: {seed: value}}}: known ways in the order of report.words.WAYS, then the others, the base
-      before its points; budgets and seeds ascend. What has no finite value is left out.
+      {Series: {labels a class: {seed: value}}}: known ways in the order of report.words.known_ways, then the others,
+      the base before its points; budgets and seeds ascend. What has no finite value is left out.
     """
-    ways = [*WAYS, *dict.fromkeys(row['way'] for row in rows)]
+    ways = [*known_ways(), *dict.fromkeys(row['way'] for row in rows)]
     points = ['', *dict.fromkeys(row.get('point') or '' for row in rows)]
     found = {}
     for row in rows:

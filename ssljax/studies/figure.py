@@ -6,7 +6,7 @@ import numpy as np
 
 from ssljax import files
 from ssljax.report.canvas import ticker
-from ssljax.report.draw import WAY_COLORS, labelled, new_figure, saved, shorten, style
+from ssljax.report.draw import labelled, new_figure, saved, shorten, style, way_colors
 from ssljax.report.plots import draw_spread
 from ssljax.report.words import is_number, number
 from ssljax.stats import spread
@@ -23,7 +23,7 @@ def looks(series) -> dict:
     """{Series: (colour, marker, line)}, no two alike; the first series of a way has the way's own colour."""
     series = list(series)
     first = {one.way: one for one in reversed(series)}
-    own = {first[way]: color for way, color in WAY_COLORS.items() if way in first}
+    own = {first[way]: color for way, color in way_colors().items() if way in first}
     spare = itertools.cycle([color for color in SPARE if color not in own.values()])
     return {
         one: (own.get(one) or next(spare), SHAPES[i % len(SHAPES)], LINES[i // len(SHAPES) % len(LINES)])

@@ -9,8 +9,7 @@ from ssljax import preempt
 
 preempt.early_for_command()  # before the imports, which take seconds
 
-from ssljax import begun, experiment, files  # noqa: E402
-from ssljax import config as configs  # noqa: E402
+from ssljax import begun, checks, experiment, files  # noqa: E402
 from ssljax.data import sources  # noqa: E402
 from ssljax.tune import decision, plan  # noqa: E402
 
@@ -67,7 +66,7 @@ def run(config, workdir) -> None:
     """
     config = config.copy_and_resolve_references()
     config.tune, workdir = True, Path(workdir)
-    configs.check(config)
+    checks.check(config)
     with files.lock(workdir):
         experiment.claim(config, workdir)
         tuned(config, workdir, sources.load(config.data))

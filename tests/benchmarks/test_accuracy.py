@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import accuracy, goals
 from benchmarks.worker import ROOT
+from ssljax import checks
 from ssljax import config as configs
 
 TINY = goals.Goal(
@@ -24,7 +25,7 @@ def test_a_goal_is_a_run_that_the_command_accepts(name):
     flags = dict(flag.removeprefix('--config.').split('=', 1) for flag in goal.flags(3)[1:])
     assert flags.keys() <= set(configs.field_names(config)) and flags['seeds'] == '(3,)'
     config.update_from_flattened_dict(goal.fields | {f'{goal.section}.epochs': 0.0, f'{goal.section}.steps': 1})
-    configs.check(config)
+    checks.check(config)
     assert goal.steps == goal.every * goal.evals
     assert goal.every % (config.steps_per_call or 10) == 0  # else a line of training would not precede an evaluation
 

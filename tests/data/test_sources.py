@@ -209,14 +209,11 @@ def test_path_errors(tmp_path):
 @pytest.mark.parametrize(
     ('fields', 'message'),
     [
-        (dict(source='digit'), "'digit' is not known .*'digits'.*'tfds:NAME'"),
-        (dict(source='folder:'), 'is not known'),
+        (dict(source='digit'), "'digit': it is not known .*'digits'.*'tfds:NAME'"),
+        (dict(source='folder:'), "what of 'folder': use 'folder:PATH'"),
         (dict(source=''), 'is not known'),
-        (dict(source='digits', channels=2), r'channels=2 is not one of \(0, 1, 3, 4\)'),
-        (dict(source='digits', corrupt='x'), "corrupt='x' is not one of"),
-        (dict(source='digits', path='x'), "path='x' is not one of"),
-        (dict(source='digits', image_size=-1), 'image_size=-1'),
-        (dict(source='digits', unlabeled='x'), "unlabeled='x' must be 'folder:PATH'"),
+        (dict(source='digits', unlabeled='x'), "unlabeled='x': it is not known.*'folder:PATH'"),
+        (dict(source='digits', unlabeled='circle'), "did you mean 'circles'"),
         (dict(source='digits', test='x'), "data.test='x' is not an amount"),
     ],
 )
@@ -450,6 +447,12 @@ def test_extra_unlabelled_images(tmp_path):
     assert s.unlabeled.labels.tolist() == [-1] * 4
     assert np.array_equal(s.unlabeled.read([2, 3]), np.stack([draw(0), draw(1)]))
     assert len(load(source, unlabeled=source).unlabeled) == 4
+    for name, count in (('digits', 1797), ('synthetic:5x5x3:2', 2000), ('circles', None)):
+        if count:
+            assert len(load(source, unlabeled=name, image_size=6, channels=3).unlabeled) == 2 + count
+        else:
+            with pytest.raises(ValueError, match="does not go with 'circles'"):
+                load(source, unlabeled=name, image_size=6)
     with pytest.raises(ValueError, match='unlabeled images are .*6x5x3.* 8x8x1'):
         load('digits', unlabeled=source)
     assert load('digits', unlabeled=source, image_size=8, channels=1).unlabeled.shape == (8, 8, 1)
@@ -560,6 +563,8 @@ def test_tensorflow_datasets_prepared_as_tfrecord(fashion_mnist, tmp_path):
     s = load('tfds:pets', data_dir=str(tmp_path), image_size=6)
     assert s.shape == (6, 6, 3) and s.classes == ('cat', 'dog') and s.val is None
     assert (len(s.train), len(s.test)) == (8, 4) and s.unlabeled.labels.tolist() == [-1] * 6
+    more = load('synthetic:6x6x3:2', unlabeled='tfds:pets', data_dir=str(tmp_path), image_size=6)
+    assert more.unlabeled.digest() == s.unlabeled.digest()
 
 
 def test_tensorflow_datasets_errors(tmp_path):

@@ -120,9 +120,9 @@ def test_predictions_have_a_logit_a_class_and_samples_lie_in_range(name):
 @pytest.mark.parametrize(
     'name, options, said',
     [
-        ('sgan', {'generator': 'feature'}, 'logit or feature_matching'),
-        ('sgan', {'noise': 0}, 'noise=0'),
-        ('badgan', {'quantile': 1.5}, 'between 0 and 1'),
+        ('sgan', {'generator': 'feature'}, 'one of logit, feature_matching'),
+        ('sgan', {'noise': 0}, 'noise is 0'),
+        ('badgan', {'quantile': 1.5}, 'a number from 0 to 1'),
     ],
 )
 def test_what_is_refused(name, options, said):

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ssljax import config as configs
-from ssljax import methods
+from ssljax import checks, methods
 from ssljax.core import split
 
 SHAPES = {'pretext_fashion_mnist': (28, 28, 1), 'pretext_cifar10': (32, 32, 3)}
@@ -30,7 +29,7 @@ def recipe(name):
 @pytest.mark.parametrize('name, task', [(name, task) for name in SHAPES for task in recipe(name).TASKS])
 def test_a_task_builds_and_steps(name, task):
     config, shape = recipe(name).get_config(task), SHAPES[name]
-    configs.check(config)
+    checks.check(config)
     method = methods.pretext(config, shape)
     image = jax.ShapeDtypeStruct((8, *shape), jnp.uint8)
     row = jax.ShapeDtypeStruct((8,), jnp.int32)
@@ -50,7 +49,7 @@ def test_a_task_builds_and_steps(name, task):
 def test_a_semi_supervised_recipe_builds_and_steps(name):
     config, shape = recipe(name).get_config(), SEMI[name]
     for way in set(config.transfer.ways) & set(methods.SEMI):
-        configs.check(config)
+        checks.check(config)
         method = methods.semi(way, config, shape, 2)
         image, row = jax.ShapeDtypeStruct((8, *shape), jnp.uint8), jax.ShapeDtypeStruct((8,), jnp.int32)
         batch = {'image': image, 'unlabeled': image, 'label': row, 'index': row, 'progress': 0.5}

@@ -135,17 +135,17 @@ def test_fast_and_xla_backbones_agree():
     'fields, words',
     [
         ({'name': 'resnt18'}, "did you mean 'resnet18'"),
-        ({'name': 'nin', 'blocks': 2}, '3, 4 or 5'),
+        ({'name': 'nin', 'blocks': 2}, 'blocks is 2; it must be a whole number from 3 to 5'),
         ({'name': 'resnet18', 'stem': 'big'}, 'imagenet'),
         ({'name': 'cnn', 'dtype': 'float16'}, 'bfloat16'),
         ({'name': 'cnn', 'conv': 'slow'}, 'xla'),
-        ({'name': 'resnet18', 'norm': 'weight'}, "'resnet18', whose normalisation is fixed.*conv9 or mlp"),
+        ({'name': 'resnet18', 'norm': 'weight'}, "'resnet18', where it is fixed.*conv9 or mlp"),
         ({'name': 'vit', 'norm': 'none'}, "set it to 'batch'"),
         ({'name': 'conv9', 'norm': 'layer'}, 'batch, weight, none'),
-        ({'name': 'conv9', 'width': -1}, '0 .* or more'),
+        ({'name': 'conv9', 'width': -1}, 'or 0 for the usual one'),
         ({'name': 'mlp', 'norm': ''}, 'batch, weight, none'),
-        ({'name': 'mlp', 'depth': -1}, '0 .* or more'),
-        ({'name': 'wrn28_2', 'depth': -2}, 'depth=-2 .*0 .* or more'),
+        ({'name': 'mlp', 'depth': -1}, 'or 0 for the usual one'),
+        ({'name': 'wrn28_2', 'depth': -2}, 'depth is -2; .* or 0 for'),
     ],
 )
 def test_wrong_settings_are_named(fields, words):

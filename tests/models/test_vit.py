@@ -131,7 +131,7 @@ def test_bfloat16(config):
 
 
 @pytest.mark.parametrize(
-    'fields, said', [({'depth': -1}, '1 or more'), ({'heads': 3}, 'multiple'), ({'width': 6}, 'multiple of')]
+    'fields, said', [({'depth': -1}, 'number from 1'), ({'heads': 3}, 'multiple'), ({'width': 6}, 'multiple of')]
 )
 def test_wrong_settings_are_named(config, fields, said):
     config.update(fields)

@@ -6,8 +6,8 @@ import json
 import pytest
 
 import ssljax
+from ssljax import checks, preempt, tune
 from ssljax import config as configs
-from ssljax import preempt, tune
 from ssljax.data import sources
 from ssljax.tune import plan
 
@@ -84,7 +84,7 @@ def test_tuning_does_not_open_the_test_split(digits, tmp_path, monkeypatch):
     assert len(fields) == len(set(fields))
     wanted = {'semi.optim.lr', 'semi.sgan.unlabeled', 'semi.labeled_batch_size', 'semi.steps', 'transfer.augment'}
     assert wanted <= set(fields)
-    configs.check(recipe(tmp_path / 'tuning/tuned.py'))
+    checks.check(recipe(tmp_path / 'tuning/tuned.py'))
     with pytest.raises(AssertionError, match='test split'):  # what follows tuning opens it
         ssljax.train(recipe(tmp_path / 'tuning/tuned.py'), tmp_path / 'after')
 
@@ -101,7 +101,7 @@ def test_a_signal_ends_tuning_and_leaves_nothing_behind(digits, tmp_path, monkey
 def test_what_check_refuses(digits, field, value):
     digits.tuning[field] = value
     with pytest.raises(ValueError, match='tuning.' + field):
-        configs.check(digits)
+        checks.check(digits)
 
 
 def test_the_ways_as_they_were_given_run_beside_the_tuned_ones(digits):
@@ -118,6 +118,6 @@ def test_the_ways_as_they_were_given_run_beside_the_tuned_ones(digits):
         ('scratch_untuned', 'scratch', (('transfer.augment', ''), ('transfer.scratch.optim.lr', 0.05))),
         ('fixmatch_untuned', 'fixmatch', (('transfer.augment', ''), ('semi.fixmatch.threshold', 0.95))),
     )
-    configs.check(new)
+    checks.check(new)
     digits.tuning.compare = False
     assert tune.decided(digits, made).variants == () and tune.decided(digits, made).transfer.augment == 'crop(1)'

@@ -1,0 +1,118 @@
+"""Where images come from: kinds of source by name, in a literal table of modules. What a module declares:
+
+    FORM       how config.data.source names it: 'digits', or with what is given behind a colon, 'npz:PATH'
+    read       (Asked, config.data) -> (names of the classes, {split: Arrays or Encoded}), with the split train and any
+               of val, test and unlabeled, all of one type
+    unlabeled  (Asked, config.data) -> Arrays or Encoded, the images where it is config.data.unlabeled; may be left out:
+               the split unlabeled of `read`, or else train
+
+What they raise names what was asked for and what is allowed."""
+
+import difflib
+
+from ssljax import fields
+from ssljax.data import span as spans
+from ssljax.data.sources import circles, digits, folder, npz, synthetic, tfds
+from ssljax.data.sources.asked import Asked, without_labels
+from ssljax.data.sources.source import Source, complete
+from ssljax.data.sources.splits import further, splits_of
+from ssljax.data.split import concat
+
+SOURCES = {
+    'digits': digits,
+    'circles': circles,
+    'tfds': tfds,
+    'folder': folder,
+    'npz': npz,
+    'synthetic': synthetic,
+}
+
+
+def load(config) -> Source:
+    """Loads config.data.source, of the form of one of SOURCES, and with it config.data.unlabeled.
+
+    A split called unlabeled, unlabelled or unsupervised is the unlabelled set, and config.data.unlabeled, any source,
+    of whose images the labels are ignored, adds to it. Where there is no test split, the validation split is it; where
+    there is neither, config.data.test says how much of the training split is, chosen with a fixed seed. Image files are
+    decoded here, in parallel, when config.data.path is not 'stream' and they fit a quarter of the free memory;
+    otherwise when they are read. Corrupt ones are left out of validation, test and labelled images (readable.py); of
+    unlabelled ones they are left out in the first case and replaced by another in the second (encoded.FileImages). With
+    config.data.cache they are decoded into a file there, or taken from it, in either case (cache.py). Validation and
+    test have images with a known label alone. Values of more than 8 bits a channel become 0 to 255 by one range for the
+    whole data set, config.data.range (span.py).
+
+    Args:
+      config: config.data, checked (checks.py).
+
+    Raises:
+      FileNotFoundError: there is no such path.
+      ValueError: the source is not known, or its content is not as it should be.
+      ImportError: a source of TensorFlow Datasets without TensorFlow.
+      OSError: the disk of config.data.cache is full.
+    """
+    spans.parsed(config.range)
+    asked, module = _asked('source', config.source)
+    classes, found = module.read(asked, config)
+    if not len(found['train'].labels):
+        raise ValueError(f'{asked} has no training images.')
+    splits = splits_of(found, config, asked)
+    span = getattr(splits['train'].images, 'span', 'full' if config.range == 'full' else None)
+    if config.range not in ('auto', 'full') and span is None:
+        raise ValueError(f"config.data.range={config.range!r} does not go with {config.source!r}: leave it at 'auto'.")
+    if config.unlabeled:
+        extra = _extra(config, span)
+        splits['unlabeled'] = concat([splits['unlabeled'], extra]) if 'unlabeled' in splits else extra
+    return complete(config.source, tuple(classes), splits, span, config.test)
+
+
+def field(default: str = '', empty: bool = False) -> fields.Field:
+    """A source of one of the kinds of SOURCES; with `empty` also ''."""
+
+    def fits(v):
+        if not isinstance(v, str) or '\0' in v:
+            return False
+        if reason := '' if empty and not v else _wrong(v):
+            raise ValueError(reason)
+        return True
+
+    return fields.Field(default, f'a source, {forms()}' + ", or ''" * empty, fits)
+
+
+def forms() -> str:
+    """ "'digits', ... or 'synthetic:HxWxC:K'"."""
+    *most, last = (repr(module.FORM) for module in SOURCES.values())
+    return f'{", ".join(most)} or {last}'
+
+
+def _wrong(text: str) -> str:
+    """Why a text names no source; '' where it does."""
+    kind, _, rest = text.partition(':')
+    if kind not in SOURCES:
+        near = difflib.get_close_matches(kind, SOURCES, 1)
+        return 'it is not known' + (f' (did you mean {near[0]!r}?)' if near else '') + f': use {forms()}'
+    if ':' in SOURCES[kind].FORM and not rest:
+        return f'it is not known what of {kind!r}: use {SOURCES[kind].FORM!r}'
+    if ':' not in SOURCES[kind].FORM and ':' in text:
+        return f'{kind!r} takes no argument'
+    return ''
+
+
+def _asked(name: str, text: str):
+    """(Asked, the module of its kind)."""
+    if reason := _wrong(text):
+        raise ValueError(f'config.data.{name}={text!r}: {reason}.')
+    kind, _, rest = text.partition(':')
+    return Asked(name, text, rest), SOURCES[kind]
+
+
+def _extra(config, span):
+    """The Split of config.data.unlabeled; span: of the training images."""
+    asked, module = _asked('unlabeled', config.unlabeled)
+    if hasattr(module, 'unlabeled'):
+        found = module.unlabeled(asked, config)
+    else:
+        _, splits = module.read(asked, config)
+        found = splits.get('unlabeled', splits['train'])
+    if not len(found.labels):
+        raise ValueError(f'{asked} holds no image.')
+    return further(without_labels(found), config, asked, span)

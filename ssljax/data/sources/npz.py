@@ -1,0 +1,61 @@
+"""An .npz in MedMNIST's layout: train_images, train_labels, val_*, test_*, unlabeled_images."""
+
+import numpy as np
+
+from ssljax.data import npz
+from ssljax.data.sources.asked import Arrays
+
+FORM = 'npz:PATH'
+
+
+def read(asked, config):
+    """As sources.__init__ says; raises FileNotFoundError, or ValueError for an .npz that is none or holds other
+    arrays."""
+    file = npz.Npz(asked.rest, asked.text)
+    path = file.path
+    for name in ('train_images', 'train_labels'):
+        if name not in file.declared:
+            raise ValueError(
+                f'{path!r} has no array {name!r}, only {sorted(file.declared)}: it needs train_images and '
+                'train_labels, and may have val_*, test_* and unlabeled_images.'
+            )
+    wanted = []
+    for split in ('train', 'val', 'test', 'unlabeled'):
+        if f'{split}_images' in file.declared:
+            images, labels = f'{split}_images', f'{split}_labels'
+            npz.check_images(*file.declared[images], images, path, config.max_pixels)
+            wanted.append(images)
+            if split == 'unlabeled':
+                continue
+            if labels not in file.declared:
+                raise ValueError(f'{path!r} has {images} but no {labels}.')
+            npz.check_labels(*file.declared[labels], file.declared[images][0][0], labels, path)
+            wanted.append(labels)
+    content = file.read(wanted)
+    train = npz.labels(content['train_labels'], None, 'train_labels', path)
+    count, splits = 1 + int(train.max(initial=-1)), {'train': Arrays(_nhwc(content['train_images']), train)}
+    for split in ('val', 'test'):
+        if f'{split}_images' in content:
+            labels = npz.labels(content[f'{split}_labels'], count, f'{split}_labels', path)
+            splits[split] = Arrays(_nhwc(content[f'{split}_images']), labels)
+    if 'val' in splits and 'test' not in splits:
+        splits['test'] = splits.pop('val')
+    if 'unlabeled_images' in content:
+        images = _nhwc(content['unlabeled_images'])
+        splits['unlabeled'] = Arrays(images, np.full(len(images), -1))
+    return tuple(map(str, range(count))), splits
+
+
+def unlabeled(asked, config):
+    """As sources.__init__ says: the unlabelled images, or else the training images, without a look at labels."""
+    file = npz.Npz(asked.rest, asked.text)
+    name = 'unlabeled_images' if 'unlabeled_images' in file.declared else 'train_images'
+    if name not in file.declared:
+        raise ValueError(f'{file.path!r} has neither unlabeled_images nor train_images, only {sorted(file.declared)}.')
+    npz.check_images(*file.declared[name], name, file.path, config.max_pixels)
+    images = _nhwc(file.read([name])[name])
+    return Arrays(images, np.full(len(images), -1))
+
+
+def _nhwc(images):
+    return images[..., None] if images.ndim == 3 else images

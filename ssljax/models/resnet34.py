@@ -1,0 +1,8 @@
+"""ResNet-34 (resnet.py)."""
+
+import functools
+
+from ssljax.models import resnet
+
+OPTIONS = resnet.OPTIONS
+make = functools.partial(resnet.make, 'resnet34', (3, 4, 6, 3), False)
