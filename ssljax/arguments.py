@@ -64,23 +64,14 @@ def check_recipe(argv: list[str]) -> None:
             raise ValueError(f'--config={given} is no Python file: give a recipe such as configs/quickstart.py.')
 
 
-def why_not(error: BaseException, argv: list[str]) -> str:
-    """What is wrong with a recipe that raised `error` while it was read."""
-    given = next((a.partition('=')[2] for a in argv if a.lstrip('-').startswith('config=')), '')
-    text = str(error)
-    if isinstance(error, TypeError) and 'get_config()' in text:
-        file, colon, argument = given.partition(':')
-        if colon:
-            return f'the recipe {file} takes no argument, but was given {argument!r}: write --config={file}.'
-        return f'the recipe {file} needs an argument, for example --config={file}:NAME; its first lines say which.'
-    if isinstance(error, AttributeError) and 'get_config' in text:
-        return f'the recipe {given} has no function get_config, which returns the config.'
-    if isinstance(error, SyntaxError):
-        where = f'{os.path.basename(error.filename or given)}, line {error.lineno}'
-        return f'the recipe {given} is not valid Python: {error.msg} ({where}).'
-    if isinstance(error, (flags.Error, ValueError, OSError)):
-        return text
-    return f'the recipe {given} cannot be read: {type(error).__name__}: {text}.'
+def recipe(argv: list[str]) -> str | None:
+    """The value of --config in what `separate` leaves; None where it is not there."""
+    given = None
+    for i, arg in enumerate(argv):
+        name, mark, written = arg.lstrip('-').partition('=')
+        if arg.startswith('-') and name == 'config':
+            given = written if mark else ''.join(argv[i + 1 : i + 2])
+    return given
 
 
 def _takes_a_value(name: str) -> bool:

@@ -55,7 +55,14 @@ def whole(config, tree: dict, prefix='') -> None:
     misspelt it."""
     if not isinstance(config, ConfigDict):
         raise ValueError(f'{prefix[:-1] or "the config"} is {fields.shown(config)}; it must be a part of a config.')
-    for key in config:
+    try:
+        keys = list(config)
+    except TypeError:  # they cannot be sorted
+        raise ValueError(
+            f'{prefix[:-1] or "the config"} has a field whose name is no text, such as config[3]: every name is a '
+            'text (a recipe set it).'
+        ) from None
+    for key in keys:
         if key not in tree:
             near = configs.nearest(str(key), tree)
             raise ValueError(f'the config has no field {prefix}{key}{near} (a recipe set it).')

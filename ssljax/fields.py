@@ -237,6 +237,12 @@ def shown(value) -> str:
     return said if len(said) <= 100 else f'{said[:80]}... ({type(value).__name__})'
 
 
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line, cut where it is long."""
+    said = ' '.join(str(error).split())
+    return said if len(said) <= 400 else f'{said[:380]}...'
+
+
 def split(written: str, mark: str = ',') -> list[str]:
     """The parts between marks that stand outside of brackets and quotes, stripped; empty ones are left out."""
     parts, depth, quote, start = [], 0, '', 0

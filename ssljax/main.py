@@ -14,10 +14,10 @@ import jax  # noqa: E402
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ssljax import arguments, console, experiment, paths, platform  # noqa: E402
+from ssljax import arguments, console, experiment, paths, platform, recipe_faults  # noqa: E402
 from ssljax.disk import OF_THE_MACHINE, DiskError, explained  # noqa: E402
 
-_CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe, a file under configs/.', lock_config=True)
+_CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe, a file under configs/.', lock_config=False, sys_argv=[])
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default runs/NAME.')
 
 
@@ -73,19 +73,26 @@ def parse(argv):
         arguments.check_recipe(rest)
     except ValueError as e:
         _exit(str(e))
+    logging.set_verbosity(logging.ERROR)  # what ml_collections would warn of is an error here
     try:
         left = flags.FLAGS([argv[0], *rest])
-    except Exception as e:  # a recipe is the user's own code, and can raise anything
-        _exit(arguments.why_not(e, rest))
-    if _CONFIG.value is not None:
-        _set(_CONFIG.value, values)
+    except BaseException as e:  # a recipe is the user's own code, and can raise anything
+        if not isinstance(e, Exception) and not recipe_faults.raised_in(e, arguments.recipe(rest) or ''):
+            raise
+        _exit(recipe_faults.why_not(e, arguments.recipe(rest) or ''))
+    if (given := arguments.recipe(rest)) is not None:
+        _set(_CONFIG.value, values, given)
     return left
 
 
-def _set(config, values: dict) -> None:
+def _set(config, values: dict, given: str) -> None:
     try:
+        recipe_faults.check_returned(config, given)
+        config.lock()
         config.update_from_flattened_dict(values)
-    except (AttributeError, KeyError, TypeError, ValueError) as e:
+    except ValueError as e:
+        _exit(str(e))
+    except (AttributeError, KeyError, TypeError) as e:
         _exit(f'the recipe does not return a whole config, as ssljax.config.base() makes it: {e}')
 
 
