@@ -17,7 +17,9 @@ from ml_collections import config_flags  # noqa: E402
 from ssljax import arguments, console, experiment, paths, platform, recipe_faults  # noqa: E402
 from ssljax.disk import OF_THE_MACHINE, DiskError, explained  # noqa: E402
 
-_CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe, a file under configs/.', lock_config=False, sys_argv=[])
+_CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'The recipe, a file under configs/.', lock_config=False, sys_argv=[]
+)
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default runs/NAME.')
 
 
