@@ -4,13 +4,14 @@ import os
 import sys
 from pathlib import Path
 
-from ssljax import preempt
+from ssljax import environment, preempt
 
 if __name__ == '__main__':
     preempt.early()  # before the imports, which take seconds
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-import jax  # noqa: E402
+with environment.imports():
+    import jax  # noqa: F401
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
@@ -38,9 +39,8 @@ def command(work) -> int:
         return 2
     platform.enter()
     preempt.install()
-    if 'JAX_COORDINATOR_ADDRESS' in os.environ:
-        jax.distributed.initialize()
     try:
+        environment.start()
         work(config, Path(paths.expand(_WORKDIR.value or Path('runs') / config.name)))
     except preempt.Preempted:
         preempt.goodbye()
