@@ -82,7 +82,7 @@ def check_xla_flags(given: str) -> None:
     """
     words = given.split()
     if words and not words[0].startswith('--') and not os.path.isfile(words[0]):
-        raise ValueError(f'XLA_FLAGS={words[0]}: this is no flag (they begin with --), and there is no file of that name.')
+        raise ValueError(f'XLA_FLAGS={words[0]}: neither a flag, which begins with --, nor a file.')
     names = {word.lstrip('-').split('=')[0] for word in words if word.startswith('--')}
     if unknown := sorted(name for name in names if not _in_library(name)):
         raise ValueError(f'XLA_FLAGS: this version of XLA has no flag --{unknown[0]}. Leave it out.')

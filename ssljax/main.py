@@ -15,7 +15,7 @@ with environment.imports():
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ssljax import arguments, console, experiment, paths, platform, recipe_faults  # noqa: E402
+from ssljax import arguments, console, exhausted, experiment, paths, platform, recipe_faults  # noqa: E402
 from ssljax.disk import OF_THE_MACHINE, DiskError, explained  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -41,7 +41,8 @@ def command(work) -> int:
     preempt.install()
     try:
         environment.start()
-        work(config, Path(paths.expand(_WORKDIR.value or Path('runs') / config.name)))
+        with exhausted.explained(config):
+            work(config, Path(paths.expand(_WORKDIR.value or Path('runs') / config.name)))
     except preempt.Preempted:
         preempt.goodbye()
         return preempt.RESUME
