@@ -1,12 +1,14 @@
 """The command line of a run: each argument is understood, or refused with what was likely meant."""
 
 import os
+import re
 import sys
 
 from absl import flags
 
 from ssljax import config as configs
 from ssljax import fields, paths
+from ssljax.fields import brief
 
 
 def separate(argv: list[str]) -> tuple[list[str], dict]:
@@ -27,7 +29,9 @@ def separate(argv: list[str]) -> tuple[list[str], dict]:
         arg = waiting.pop(0)
         if not arg.startswith('-'):
             raise ValueError(_without_dashes(arg, known))
-        name, mark, written = arg.lstrip('-').partition('=')
+        name, mark, written = arg.removeprefix('-').removeprefix('-').partition('=')
+        if not re.match(r'[A-Za-z]|\?', name):
+            raise ValueError(_no_flag(arg))
         if not name.startswith(('config.', 'noconfig.')):
             rest.append(arg)
             if not mark and waiting and not waiting[0].startswith('-') and _takes_a_value(name):
@@ -40,7 +44,7 @@ def separate(argv: list[str]) -> tuple[list[str], dict]:
         if not mark:
             written = ('False' if negated else 'True') if switch else waiting.pop(0) if waiting else ''
         elif negated:
-            raise ValueError(f'{arg}: write --config.{field}=False.')
+            raise ValueError(f'{brief(arg)}: write --config.{field}=False.')
         value = fields.read(field, written, known[field])
         if field in values:
             print(f'note: --config.{field} is given twice; the last counts: {value!r}', file=sys.stderr)
@@ -57,9 +61,11 @@ def check_recipe(argv: list[str]) -> None:
         given = given if mark else ''.join(argv[i + 1 : i + 2])
         path = paths.expand(given.split(':')[0])
         if os.path.isdir(path):
-            raise ValueError(f'--config={given} is a folder: give a Python file such as configs/quickstart.py.')
+            raise ValueError(f'--config={brief(given)} is a folder: give a Python file such as configs/quickstart.py.')
         if not os.path.isfile(path):
-            raise ValueError(f'--config={given}: there is no file {path!r}{_near_file(path)} (in {os.getcwd()}).')
+            raise ValueError(
+                f'--config={brief(given)}: there is no file {fields.shown(path)}{_near_file(path)} (in {os.getcwd()}).'
+            )
         if not path.endswith('.py'):
             raise ValueError(f'--config={given} is no Python file: give a recipe such as configs/quickstart.py.')
 
@@ -84,17 +90,24 @@ def _without_dashes(arg: str, known: dict) -> str:
     field = name.removeprefix('config.')
     if mark and (field in known or name in ('config', 'workdir')):
         meant = f'config.{field}' if field in known else name
-        return f'the argument {arg!r} has no dashes in front: did you mean --{meant}={written}?'
+        return f'the argument {fields.shown(arg)} has no dashes in front: did you mean --{meant}={brief(written)}?'
     if arg.endswith('.py') or '.py:' in arg:
-        return f'the argument {arg!r} is not understood: did you mean --config={arg}?'
-    return f'the argument {arg!r} is not understood: arguments have the form --FLAG=VALUE (--help lists them).'
+        return f'the argument {fields.shown(arg)} is not understood: did you mean --config={brief(arg)}?'
+    return _no_flag(arg)
+
+
+def _no_flag(arg: str) -> str:
+    said = 'arguments have the form --FLAG=VALUE (--help lists them)'
+    return f'the argument {fields.shown(arg)} is not understood: {said}.'
 
 
 def _unknown(field: str, known: dict) -> str:
+    if not field:
+        return '--config. names no field: write --config.FIELD=VALUE, for example --config.seeds=0,1,2.'
     inside = [name for name in known if name.startswith(f'{field}.')]
     if inside:
         return f'config.{field} is a part of the config: set one of its fields, such as --config.{inside[0]}=...'
-    return f'the config has no field {field}{configs.nearest(field, known)}'
+    return f'the config has no field {brief(field)}{configs.nearest(field, known)}'
 
 
 def _near_file(path: str) -> str:

@@ -29,7 +29,8 @@ def why_not(error: BaseException, given: str) -> str:
         if 'get_config()' not in text:
             return f'in the recipe {file} get_config is no function: write `def get_config():` and {BASE}.'
         if colon:
-            return f'the recipe {file} takes no argument, but was given {argument!r}: write --config={file}.'
+            argument = fields.shown(argument)
+            return f'the recipe {file} takes no argument, but was given {argument}: write --config={file}.'
         return f'the recipe {file} needs an argument, for example --config={file}:NAME; its first lines say which.'
     where = f'the recipe {file}' + (f', line {line}' if line else '')
     if isinstance(error, SystemExit):

@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from ssljax import paths
+from ssljax import fields, paths
 from ssljax.data import cache, decode, folder, layout, npz, readable, toy
 from ssljax.data import span as spans
 from ssljax.data.encoded import FileImages
@@ -89,7 +89,7 @@ def load(config):
         ('path', ('auto', 'resident', 'stream')),
     ):
         if config[field] not in allowed:
-            raise ValueError(f'config.data.{field}={config[field]!r} is not one of {allowed}.')
+            raise ValueError(f'config.data.{field}={fields.shown(config[field])} is not one of {allowed}.')
     if config.image_size < 0:
         raise ValueError(f'config.data.image_size={config.image_size} must be a number of pixels, or 0 to keep sizes.')
     if config.max_pixels < 1:
@@ -105,18 +105,21 @@ def load(config):
         known = "'digits', 'circles', 'tfds:NAME', 'folder:PATH', 'npz:PATH' or 'synthetic:HxWxC:K'"
         near = difflib.get_close_matches(kind, _SOURCES, 1)
         raise ValueError(
-            f'config.data.source={config.source!r} is not known'
+            f'config.data.source={fields.shown(config.source)} is not known'
             + (f' (did you mean {near[0]!r}?)' if near and near[0] != kind else '')
             + f': use {known}.'
         )
     if rest and kind in _WITHOUT_ARGUMENT:
-        raise ValueError(f'config.data.source={config.source!r}: {kind!r} takes no argument.')
+        raise ValueError(f'config.data.source={fields.shown(config.source)}: {fields.shown(kind)} takes no argument.')
     classes, splits = _SOURCES[kind](rest, config)
     if not len(splits['train']):
-        raise ValueError(f'config.data.source={config.source!r} has no training images.')
+        raise ValueError(f'config.data.source={fields.shown(config.source)} has no training images.')
     span = getattr(splits['train'].images, 'span', 'full' if config.range == 'full' else None)
     if config.range not in ('auto', 'full') and span is None:
-        raise ValueError(f"config.data.range={config.range!r} does not go with {config.source!r}: leave it at 'auto'.")
+        raise ValueError(
+            f"config.data.range={fields.shown(config.range)} does not go with {fields.shown(config.source)}: leave it "
+            "at 'auto'."
+        )
     if config.unlabeled:
         extra = _extra(config, span)
         splits['unlabeled'] = concat([splits['unlabeled'], extra]) if 'unlabeled' in splits else extra
@@ -211,13 +214,13 @@ def _synthetic(rest, config):
     form = re.fullmatch(r'([0-9]{1,9})x([0-9]{1,9})x([1-4]):([0-9]{1,9})', rest)
     if not form or min(map(int, form.groups())) < 1 or not 2 <= int(form[4]) <= _CLASSES:
         raise ValueError(
-            f"config.data.source={config.source!r} is not of the form 'synthetic:HxWxC:K' with 1 to 4 "
+            f"config.data.source={fields.shown(config.source)} is not of the form 'synthetic:HxWxC:K' with 1 to 4 "
             f"channels and 2 to {_CLASSES:,} classes, such as 'synthetic:32x32x3:10'."
         )
     h, w, c, k = map(int, form.groups())
     if h * w > config.max_pixels:
         raise ValueError(
-            f'config.data.source={config.source!r}: images of {h:,} x {w:,} pixels are more than '
+            f'config.data.source={fields.shown(config.source)}: images of {h:,} x {w:,} pixels are more than '
             f'config.data.max_pixels={config.max_pixels}.'
         )
     _check_memory(h * w * c * (2 * 25 * max(k, 100) + 4 * 8 * 3 * k), config)  # images twice; waves, as they are added
@@ -309,7 +312,8 @@ def _check_memory(size, config):
     free = available_memory()
     if free is not None and size > 0.8 * free:
         raise ValueError(
-            f'The images of {config.source!r} take {size / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are '
+            f'The images of {fields.shown(config.source)} take {size / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of '
+            'memory are '
             'free: make them fewer or smaller (config.data.image_size).'
         )
 
@@ -326,7 +330,7 @@ def _encoded(splits, config, *span):
     Split}. span: that of the training images, where these are others."""
     files, numbers, _ = splits['train'] if 'train' in splits else splits['unlabeled']
     if span:
-        spans.agrees(*span, splits, f'config.data.unlabeled={config.unlabeled!r}', config.max_pixels)
+        spans.agrees(*span, splits, f'config.data.unlabeled={fields.shown(config.unlabeled)}', config.max_pixels)
     span = span[0] if span else spans.decide(splits, config.range, config.max_pixels)
     fit = decode.Fit(config.image_size, config.channels, span, config.max_pixels)
     shape, like = decode.probe(files, numbers, fit)
@@ -358,7 +362,7 @@ def _extra(config, span):
         path = paths.expand(path)
         files = folder.listing(path)
         if not files.names:
-            raise ValueError(f'config.data.unlabeled={config.unlabeled!r} holds no image.')
+            raise ValueError(f'config.data.unlabeled={fields.shown(config.unlabeled)} holds no image.')
         n = len(files.names)
         return _encoded({'unlabeled': (files, np.arange(n), np.full(n, -1, np.int32))}, config, span)['unlabeled']
     if kind == 'npz' and path:
@@ -369,9 +373,9 @@ def _extra(config, span):
         npz.check_images(*file.declared[name], name, path, config.max_pixels)
         images = _nhwc(file.read([name])[name])
         if isinstance(span, tuple):
-            spans.mixture(name, '', f'config.data.unlabeled={config.unlabeled!r}')
+            spans.mixture(name, '', f'config.data.unlabeled={fields.shown(config.unlabeled)}')
         return _in_memory(images, np.full(len(images), -1), config)
-    raise ValueError(f"config.data.unlabeled={config.unlabeled!r} must be 'folder:PATH', 'npz:PATH' or ''.")
+    raise ValueError(f"config.data.unlabeled={fields.shown(config.unlabeled)} must be 'folder:PATH', 'npz:PATH' or ''.")
 
 
 def _tfds(name, config):
