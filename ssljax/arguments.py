@@ -1,12 +1,14 @@
 """The command line of a run: each argument is understood, or refused with what was likely meant."""
 
 import os
+import re
 import sys
 
 from absl import flags
 
 from ssljax import config as configs
 from ssljax import fields, paths, recipes
+from ssljax.fields import brief
 
 
 def separate(argv: list[str]) -> tuple[list[str], dict]:
@@ -27,7 +29,9 @@ def separate(argv: list[str]) -> tuple[list[str], dict]:
         arg = waiting.pop(0)
         if not arg.startswith('-'):
             raise ValueError(_without_dashes(arg, known))
-        name, mark, written = arg.lstrip('-').partition('=')
+        name, mark, written = arg.removeprefix('-').removeprefix('-').partition('=')
+        if not re.match(r'[A-Za-z]|\?', name):
+            raise ValueError(_no_flag(arg))
         if not name.startswith(('config.', 'noconfig.')):
             rest.append(arg)
             if not mark and waiting and not waiting[0].startswith('-') and _takes_a_value(name):
@@ -40,7 +44,7 @@ def separate(argv: list[str]) -> tuple[list[str], dict]:
         if not mark:
             written = ('False' if negated else 'True') if switch else waiting.pop(0) if waiting else ''
         elif negated:
-            raise ValueError(f'{arg}: write --config.{field}=False.')
+            raise ValueError(f'{brief(arg)}: write --config.{field}=False.')
         value = fields.read(field, written, known[field])
         if field in values:
             print(f'note: --config.{field} is given twice; the last counts: {value!r}', file=sys.stderr)
@@ -79,30 +83,18 @@ def _recipes(argv: list[str]) -> list[tuple[int, str, str]]:
 
 def _check_recipe(given: str, path: str) -> None:
     if os.path.isdir(path):
-        raise ValueError(f'--config={given} is a folder: give a Python file such as configs/quickstart.py.')
+        raise ValueError(f'--config={brief(given)} is a folder: give a Python file such as configs/quickstart.py.')
     if not os.path.isfile(path):
-        raise ValueError(f'--config={given}: there is no file {path!r}{_near_file(path)} (in {os.getcwd()}).')
+        raise ValueError(
+            f'--config={brief(given)}: there is no file {fields.shown(path)}{_near_file(path)} (in {os.getcwd()}).'
+        )
     if not path.endswith('.py'):
-        raise ValueError(f'--config={given} is no Python file: give a recipe such as configs/quickstart.py.')
+        raise ValueError(f'--config={brief(given)} is no Python file: give a recipe such as configs/quickstart.py.')
 
 
-def why_not(error: BaseException, argv: list[str]) -> str:
-    """What is wrong with a recipe that raised `error` while it was read."""
-    given = next((given for _, _, given in _recipes(argv)), '')
-    while error.__context__ is not None and 'Error whilst parsing config file' in str(error):
-        error = error.__context__  # as the recipe raised it
-    text = str(error)
-    if isinstance(error, TypeError) and 'get_config()' in text:
-        file, colon, argument = given.partition(':')
-        return recipes.takes(file, *[argument] * bool(colon))
-    if isinstance(error, AttributeError) and 'get_config' in text:
-        return f'the recipe {given} has no function get_config, which returns the config.'
-    if isinstance(error, SyntaxError):
-        where = f'{os.path.basename(error.filename or given)}, line {error.lineno}'
-        return f'the recipe {given} is not valid Python: {error.msg} ({where}).'
-    if isinstance(error, (flags.Error, ValueError, OSError)):
-        return text
-    return f'the recipe {given} cannot be read: {type(error).__name__}: {text}.'
+def recipe(argv: list[str]) -> str | None:
+    """The value of --config in what `separate` or `find_recipe` leaves; None where it is not there."""
+    return next((given for _, _, given in reversed(_recipes(argv))), None)
 
 
 def _takes_a_value(name: str) -> bool:
@@ -115,17 +107,24 @@ def _without_dashes(arg: str, known: dict) -> str:
     field = name.removeprefix('config.')
     if mark and (field in known or name in ('config', 'workdir')):
         meant = f'config.{field}' if field in known else name
-        return f'the argument {arg!r} has no dashes in front: did you mean --{meant}={written}?'
+        return f'the argument {fields.shown(arg)} has no dashes in front: did you mean --{meant}={brief(written)}?'
     if arg.endswith('.py') or '.py:' in arg:
-        return f'the argument {arg!r} is not understood: did you mean --config={arg}?'
-    return f'the argument {arg!r} is not understood: arguments have the form --FLAG=VALUE (--help lists them).'
+        return f'the argument {fields.shown(arg)} is not understood: did you mean --config={brief(arg)}?'
+    return _no_flag(arg)
+
+
+def _no_flag(arg: str) -> str:
+    said = 'arguments have the form --FLAG=VALUE (--help lists them)'
+    return f'the argument {fields.shown(arg)} is not understood: {said}.'
 
 
 def _unknown(field: str, known: dict) -> str:
+    if not field:
+        return '--config. names no field: write --config.FIELD=VALUE, for example --config.seeds=0,1,2.'
     inside = [name for name in known if name.startswith(f'{field}.')]
     if inside:
         return f'config.{field} is a part of the config: set one of its fields, such as --config.{inside[0]}=...'
-    return f'the config has no field {field}{configs.nearest(field, known)}'
+    return f'the config has no field {brief(field)}{configs.nearest(field, known)}'
 
 
 def _near_file(path: str) -> str:

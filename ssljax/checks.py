@@ -69,7 +69,14 @@ def whole(config, tree: dict, prefix='') -> None:
     misspelt it."""
     if not isinstance(config, ConfigDict):
         raise ValueError(f'{prefix[:-1] or "the config"} is {fields.shown(config)}; it must be a part of a config.')
-    for key in config:
+    try:
+        keys = list(config)
+    except TypeError:  # they cannot be sorted
+        raise ValueError(
+            f'{prefix[:-1] or "the config"} has a field whose name is no text, such as config[3]: every name is a '
+            'text (a recipe set it).'
+        ) from None
+    for key in keys:
         if key not in tree:
             near = configs.nearest(str(key), tree)
             raise ValueError(f'the config has no field {prefix}{key}{near} (a recipe set it).')
@@ -97,13 +104,13 @@ def changes(entries, known: dict, field: str, sections: tuple) -> None:
     names = [entry[0] for entry in entries]
     for name in names:
         if not name or names.count(name) > 1:
-            raise ValueError(f'{field} has the name {name!r}: each must have one of its own.')
+            raise ValueError(f'{field} has the name {fields.shown(name)}: each must have one of its own.')
     able = [name for name in known if name.startswith(sections)]
     for name, *_, changed in entries:
         for key, value in changed:
             if key not in able:
                 raise ValueError(
-                    f'{field}: {name} changes {key!r}{configs.nearest(key, able)}; it can change fields of '
+                    f'{field}: {name} changes {fields.shown(key)}{configs.nearest(key, able)}; it can change fields of '
                     f'{" and ".join(s[:-1] for s in sections)}.'
                 )
             fields.check(f'{field}: {key} of {name}', value, known[key])
@@ -114,18 +121,22 @@ def _known_ways(config, known: dict) -> None:
     for name, way, _ in config.variants:
         if not re.fullmatch(r'[a-z][a-z0-9_]{0,99}', name) or name in (*named, 'pretrain', 'second'):
             raise ValueError(
-                f'variants has the name {name!r}: a name is made of small letters, digits and _, begins with a letter '
+                f'variants has the name {fields.shown(name)}: a name is made of small letters, digits and _, begins '
+                'with a letter '
                 'and is not that of another way.'
             )
         if way not in named:
             raise ValueError(
-                f'the variant {name} is of the way {way!r}{configs.nearest(way, named)} (known: {", ".join(named)}).'
+                f'the variant {name} is of the way {fields.shown(way)}{configs.nearest(way, named)} (known: '
+                f'{", ".join(named)}).'
             )
     changes(config.variants, known, 'variants', ('transfer.', 'semi.'))
     allowed = (*named, *(name for name, *_ in config.variants))
     for way in config.transfer.ways:
         if way not in allowed:
-            raise ValueError(f'transfer.ways has {way!r}{configs.nearest(way, allowed)} (known: {", ".join(allowed)}).')
+            raise ValueError(
+                f'transfer.ways has {fields.shown(way)}{configs.nearest(way, allowed)} (known: {", ".join(allowed)}).'
+            )
 
 
 def _durations(way: str, config) -> None:

@@ -27,6 +27,7 @@ from ssljax.fields import (
     real,
     rules,
     share,
+    shown,
     text,
     whole,
     widths,
@@ -228,7 +229,7 @@ def of_task(tasks: dict, task: str, name: str, **fields) -> ConfigDict:
       ValueError: the table has no such task.
     """
     if task not in tasks:
-        raise ValueError(f'no recipe for the task {task!r}{nearest(task, tasks)} (known: {", ".join(tasks)})')
+        raise ValueError(f'no recipe for the task {shown(task)}{nearest(task, tasks)} (known: {", ".join(tasks)})')
     steps, own = tasks[task]
     c = base()
     c.name = f'{name}_{task.replace(" ", "")}'

@@ -14,6 +14,7 @@ def prepare() -> None:
     escape (a surrogate, too, as a file name that is not UTF-8 has them). Where the reader is gone, as after `| head
     -1`, or the disk is full, what is printed is dropped and the command goes on.
     """
+    reopen()
     codecs.register_error('ssljax', _replace)
     for name in ('stdout', 'stderr'):
         stream = getattr(sys, name)
@@ -21,6 +22,21 @@ def prepare() -> None:
             stream.reconfigure(errors='ssljax')
         if stream is not None and stream is getattr(sys, f'__{name}__'):
             setattr(sys, name, _Lasting(stream))
+
+
+def reopen() -> None:
+    """Opens the standard streams that were closed, as after `2>&-`, on nothing.
+
+    A file of the run would otherwise get their number, 2 for example, and what C++ code prints would be written into
+    it; so this comes before any file is opened.
+    """
+    for number, name in enumerate(('stdin', 'stdout', 'stderr')):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, 'w' if number else 'r', encoding='utf-8'))  # noqa: SIM115
 
 
 def _replace(error):

@@ -11,11 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ssljax import (
+    beforehand,
     begun,
     checkpoint,
     checks,
     elapsed,
     evaluate,
+    exhausted,
     files,
     guard,
     held,
@@ -62,7 +64,7 @@ def run(config, workdir, tuner: Callable | None = None) -> dict:
     checks.check(config)
     if config.tune and tuner is None:
         raise ValueError('config.tune is True, and no tuner is given: use ssljax.train, which brings its own.')
-    with files.lock(workdir):
+    with files.lock(workdir), exhausted.explained(config):
         return _run(config, workdir, began, tuner)
 
 
@@ -197,21 +199,36 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
     known = {}
     if uses_pretraining(config):
         check_layers(config)
+        for way in config.transfer.ways:
+            if ways.needs_pretraining(config, way):
+                check_layers(configs.variant(config, way)[1])
         known['pretrain'] = methods.pretext(config, source.shape)
     for kind in ('scratch', *(kind_of(way) for way in config.transfer.ways)):
         known[kind] = classifier(config, source.shape, len(source.classes), kind)
     represent = label_set.representative(config, source, mesh)
-    return Run(config, workdir, source, mesh, meta, {}, known, represent, decided, quiet)
+    state = Run(config, workdir, source, mesh, meta, {}, known, represent, decided, quiet)
+    if not quiet:  # a quiet one has a stage or two, which begin now
+        beforehand.check(state)
+    return state
 
 
 def check_batches(config, shape, mesh) -> None:
     """Raises ValueError for a batch that does not divide over the devices, or that the memory cannot hold."""
-    for section in ('pretrain', 'semi', 'transfer', 'evaluate'):
-        batch_size = config[section].batch_size
-        check_batch(batch_size, mesh)
-        if not fits(4 * batch_size * int(np.prod(shape)), 0.8):
+    sizes = {f'{s}.batch_size': config[s].batch_size for s in ('pretrain', 'semi', 'transfer', 'evaluate')}
+    for way in config.transfer.ways:
+        base, own = configs.variant(config, way)
+        section = 'semi' if base in methods.SEMI else 'transfer'
+        sizes |= {f'{section}.batch_size of {way}': own[section].batch_size}
+        if section == 'semi' and own.semi.labeled_batch_size:
+            sizes |= {f'semi.labeled_batch_size of {way}': own.semi.labeled_batch_size}
+    for field, size in sizes.items():
+        try:
+            check_batch(size, mesh)
+        except ValueError as e:
+            raise ValueError(f'{field}: {e}') from None
+        if not fits(4 * size * int(np.prod(shape)), 0.8):
             raise ValueError(
-                f'{section}.batch_size is {batch_size}: a batch of that size of images of {"x".join(map(str, shape))} '
+                f'{field} is {size}: a batch of that size of images of {"x".join(map(str, shape))} '
                 'does not fit the memory. Give a smaller one, or a smaller data.image_size.'
             )
 

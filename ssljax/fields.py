@@ -157,7 +157,7 @@ def pool(default: str) -> Field:
     return form(default, 'avg|flatten|grid[1-9][0-9]{0,2}', 'avg, flatten, or gridN with N cells a side, such as grid4')
 
 
-def many(default: tuple, each: Field, least: int = 0, distinct: bool = False, most: int = 1000) -> Field:
+def many(default: tuple, each: Field, least: int = 0, distinct: bool = False, most: int = 2000) -> Field:
     """A tuple of fields of one kind."""
 
     def fits(v):
@@ -252,7 +252,17 @@ def shown(value) -> str:
         said = repr(value)
     except ValueError:  # an int of thousands of digits
         return 'a very large number'
-    return said if len(said) <= 100 else f'{said[:80]}... ({type(value).__name__})'
+    return said if len(said) <= 200 else f'{said[:180]}... ({type(value).__name__})'
+
+
+def brief(text: str, most: int = 200) -> str:
+    """A text in a message, without quotes, cut where it is longer than `most`."""
+    return text if len(text) <= most else f'{text[: most - 20]}... ({len(text):,} characters)'
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line, cut where it is long."""
+    return brief(' '.join(str(error).split()), 400)
 
 
 def split(written: str, mark: str = ',') -> list[str]:

@@ -5,20 +5,23 @@ import os
 import sys
 from pathlib import Path
 
-from ssljax import preempt, verbs
+from ssljax import environment, preempt, verbs
 
 if __name__ == '__main__':
     verbs.begin('train')  # before the imports, which take seconds
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-import jax  # noqa: E402
+with environment.imports():
+    import jax  # noqa: F401
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ssljax import api, arguments, console, paths, platform  # noqa: E402
+from ssljax import api, arguments, console, exhausted, paths, platform, recipe_faults  # noqa: E402
 from ssljax.disk import OF_THE_MACHINE, DiskError, explained  # noqa: E402
 
-_CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe: its name or file.', lock_config=True)
+_CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'The recipe: its name or file.', lock_config=False, sys_argv=[]
+)
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default runs/NAME.')
 
 
@@ -37,10 +40,10 @@ def command(work) -> int:
         return 2
     platform.enter()
     preempt.install()
-    if 'JAX_COORDINATOR_ADDRESS' in os.environ:
-        jax.distributed.initialize()
     try:
-        work(config, Path(paths.expand(_WORKDIR.value or Path('runs') / config.name)))
+        environment.start()
+        with exhausted.explained(config):
+            work(config, Path(paths.expand(_WORKDIR.value or Path('runs') / config.name)))
     except preempt.Preempted:
         preempt.goodbye()
         return preempt.RESUME
@@ -74,19 +77,27 @@ def parse(argv):
         found = arguments.find_recipe(rest)
     except ValueError as e:
         _exit(str(e))
+    logging.set_verbosity(logging.ERROR)  # what ml_collections would warn of is an error here
     try:
         left = flags.FLAGS([argv[0], *found])
-    except Exception as e:  # a recipe is the user's own code, and can raise anything
-        _exit(arguments.why_not(e, rest))
-    if _CONFIG.value is not None:
-        _set(_CONFIG.value, values)
+    except BaseException as e:  # a recipe is the user's own code, and can raise anything
+        given, file = arguments.recipe(rest) or '', arguments.recipe(found) or ''
+        if not isinstance(e, Exception) and not recipe_faults.raised_in(e, file):
+            raise
+        _exit(recipe_faults.why_not(e, given, file))
+    if (given := arguments.recipe(rest)) is not None:
+        _set(_CONFIG.value, values, given)
     return left
 
 
-def _set(config, values: dict) -> None:
+def _set(config, values: dict, given: str) -> None:
     try:
+        recipe_faults.check_returned(config, given)
+        config.lock()
         config.update_from_flattened_dict(values)
-    except (AttributeError, KeyError, TypeError, ValueError) as e:
+    except ValueError as e:
+        _exit(str(e))
+    except (AttributeError, KeyError, TypeError) as e:
         _exit(f'the recipe does not return a whole config, as ssljax.config.base() makes it: {e}')
 
 

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import optax
 from absl import logging
 
+from ssljax.fields import shown
+
 
 def schedule(cfg, steps: int) -> optax.Schedule:
     """Learning rate by step. `multistep` multiplies by gamma at each milestone, a share of the steps; `slow_cosine` is
@@ -45,14 +47,14 @@ def factors(rules: str, params) -> dict:
         try:
             table.append((re.compile(pattern), float(value)))
         except (re.error, ValueError) as e:
-            raise ValueError(f'optimiser rule {rule!r} is not of the form regex=number ({e}).') from None
+            raise ValueError(f'optimiser rule {shown(rule)} is not of the form regex=number ({e}).') from None
 
     def factor(path, leaf):
         name = path_name(path)
         for pattern, value in table:
             if pattern.fullmatch(name):
                 return value
-        raise ValueError(f'no optimiser rule of {rules!r} matches the parameter {name}: end with ".*=1".')
+        raise ValueError(f'no optimiser rule of {shown(rules)} matches the parameter {name}: end with ".*=1".')
 
     return jax.tree_util.tree_map_with_path(factor, params)
 

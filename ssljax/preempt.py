@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 
+from ssljax import console
+
 RESUME = 75  # EX_TEMPFAIL: run the same command again and it goes on
 PATIENCE = 1.0  # seconds
 SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name))
@@ -29,8 +31,10 @@ class Preempted(BaseException):
 def early() -> None:
     """Until `install`, a signal ends the process with a line and the usual code, 128 and its number; for the imports.
 
-    SIGHUP stays ignored where it is, as under nohup.
+    SIGHUP stays ignored where it is, as under nohup. Standard streams that are closed are opened first
+    (`console.reopen`).
     """
+    console.reopen()
     for signum in _wanted():
         signal.signal(signum, lambda signum, _: _leave(128 + signum, 'stopped; nothing was begun'))
 

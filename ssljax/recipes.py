@@ -7,6 +7,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
+from ssljax import fields
 
 _HERE = Path(__file__).parent
 FOLDERS = _HERE / 'configs', _HERE.parent / 'configs'  # of an installed package; of a checkout
@@ -80,5 +81,5 @@ def meant(given: str) -> str:
 def takes(name: str, *given) -> str:
     """What is wrong where a recipe takes no argument, but was given one, or needs one and was given none."""
     if given:
-        return f'the recipe {name} takes no argument, but was given {given[0]!r}: write --config={name}.'
+        return f'the recipe {name} takes no argument, but was given {fields.shown(given[0])}: write --config={name}.'
     return f'the recipe {name} needs an argument, for example --config={name}:NAME; its first lines say which.'

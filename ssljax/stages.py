@@ -89,13 +89,13 @@ def initial(run: Run, kind: str, seed: int, init=None) -> dict:
         count = len(run.source.train) + (0 if extra is None else len(extra))
         batch = {'image': np.zeros((1, *run.source.shape), np.uint8), 'unlabeled_count': count}
         program = jax.jit(lambda key: begin(key, batch), compiler_options=once_options())
-        _check_size(kind, program.trace(jax.random.key(0)).out_info)
+        check_size(kind, program.trace(jax.random.key(0)).out_info)
         return program
 
     return run.once(('init', kind), make)(jax.random.fold_in(jax.random.key(seed), 0))
 
 
-def _check_size(kind: str, shapes) -> None:
+def check_size(kind: str, shapes) -> None:
     """Raises ValueError for a network that the memory cannot hold with its gradient and a copy of it."""
     size = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
     if not fits(3 * size, 1.0):

@@ -50,3 +50,19 @@ def test_a_full_disk_ends_nothing():
     with open('/dev/full', 'w') as full:
         done = subprocess.run(**python(CODE.format(lines=20000)) | {'stdout': full})
     assert done.returncode == 0 and done.stderr.strip() == b'done'
+
+
+CLOSED = (
+    'import os, sys; [os.close(int(n)) for n in "{numbers}"]\n'
+    'os.execv(sys.executable, [sys.executable, "-c", "from ssljax import preempt, console; preempt.early(); '
+    'console.prepare(); import sys; from ssljax import say; say.status(sys.stdin.read()); print(1); '
+    'f = open(sys.argv[1], chr(119)); f.write(str(f.fileno() > 2))", sys.argv[1]])'
+)
+
+
+@pytest.mark.parametrize('numbers', ['0', '1', '2', '02', '12', '012'])
+def test_closed_streams_end_nothing(tmp_path, numbers):
+    given = python(CLOSED.format(numbers=numbers)) | {'stdin': subprocess.DEVNULL}
+    given['args'].append(str(tmp_path / 'out'))
+    done = subprocess.run(**given)
+    assert done.returncode == 0 and (tmp_path / 'out').read_text() == 'True'

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ssljax import arguments, checks, fields
 from ssljax import config as configs
+from ssljax.data import sources
 
 KNOWN = configs.definitions()
 fast = settings(derandomize=True, max_examples=60, deadline=None)
@@ -130,12 +131,34 @@ def test_a_list_of_one_in_any_usual_spelling(name, form):
         ('--config.pretrain.epoch=5', 'did you mean pretrain.epochs'),
         ('--config.tune=maybe', 'tune is'),
         ('--noconfig.tune=True', 'write --config.tune=False'),
+        ('-', "the argument '-' is not understood"),
+        ('--', "the argument '--' is not understood"),
+        ('--=', "the argument '--=' is not understood"),
+        ('---config.name=x', "the argument '---config.name=x' is not understood"),
+        ('--config.', '--config. names no field'),
+        ('--config.=5', '--config. names no field'),
     ],
 )
 def test_arguments_that_are_not_understood(arg, said):
     with pytest.raises(ValueError) as error:
         arguments.separate(['--config=configs/rotnet.py', arg])
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'arg', ['x', 'x=', '--config.', '--config.pretrain.method=', '--config.pretrain.optim.rules=',
+            '--config.data.source=', '--noconfig.tune=', '--config=', '--config.pretrain.augment=',
+            '--config.transfer.ways=', '--config.data.val=', '--config.backbone.name=']
+)  # fmt: skip
+def test_no_message_is_as_long_as_what_was_given(arg):
+    with pytest.raises(ValueError) as error:
+        rest, values = arguments.separate([arg + 'a' * 3000])
+        arguments.find_recipe(rest)
+        config = configs.base()
+        config.update_from_flattened_dict(values)
+        checks.check(config)
+        sources.load(config.data)
+    assert len(str(error.value)) < 900
 
 
 def test_flags_without_a_value_and_values_apart():

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ssljax import arguments, recipes
-from ssljax.config import check
+from ssljax import arguments, recipe_faults, recipes
+from ssljax.checks import check
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 MINE = 'from ssljax.config import base\nget_config = base\n'
@@ -110,5 +110,5 @@ def test_a_recipe_that_cannot_be_read_is_told_in_one_line(text, argument, told, 
     given = f'{tmp_path}/mine.py{argument}'
     with pytest.raises(Exception) as error:
         config_flags.ConfigFileFlagParser(tmp_path.name).parse(given)
-    message = arguments.why_not(error.value, [f'--config={given}'])
+    message = recipe_faults.why_not(error.value, given)
     assert re.search(told, message) and '\n' not in message

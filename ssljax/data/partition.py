@@ -10,6 +10,7 @@ import numpy as np
 from absl import logging
 
 from ssljax.data import pick
+from ssljax.fields import shown
 from ssljax.files import write_npz
 
 # First part of the key of each seeded order, so that no two uses share one.
@@ -150,7 +151,7 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
     if not kind:
         allowed = "'1000' (images), '10/class' or '1%'" + (", or '0' for none" if optional else '')
         raise ValueError(
-            f'{name}={amount!r} is not an amount: write it as {allowed}' + ('.' if leave else ", or 'all'.")
+            f'{name}={shown(amount)} is not an amount: write it as {allowed}' + ('.' if leave else ", or 'all'.")
         )
     percent, per_class, total = kind.groups()
     each = [rows[labels[rows] == c] for c in range(labels[rows].max(initial=-1) + 1)]
@@ -158,14 +159,14 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
 
     if per_class:
         if int(per_class) < 1:
-            raise ValueError(f'{name}={amount!r} asks for no image: ask for at least 1/class.')
+            raise ValueError(f'{name}={shown(amount)} asks for no image: ask for at least 1/class.')
         if not rows.size:
-            raise ValueError(f'{name}={amount!r}, but there is no image with a label to choose from.')
+            raise ValueError(f'{name}={shown(amount)}, but there is no image with a label to choose from.')
         for c, r in enumerate(each):
             if len(r) - leave < int(per_class):
                 title = repr(classes[c]) if c < len(classes) else c
                 raise ValueError(
-                    f'{name}={amount!r}, but class {title} has {len(r)} images to choose from'
+                    f'{name}={shown(amount)}, but class {title} has {len(r)} images to choose from'
                     + (f' and must keep {leave}' if leave else '')
                     + ': ask for fewer.'
                 )
@@ -176,7 +177,7 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
     count = int(total) if total else int(float(percent) / 100 * whole + 0.5)
     if count < 1:
         raise ValueError(
-            f'{name}={amount!r}'
+            f'{name}={shown(amount)}'
             + (f' of {whole} images' if percent else '')
             + ' is less than one image: ask for at least 1.'
         )
@@ -191,7 +192,7 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
         asked = f' ({count} images)' if percent else ''
         rest = 'ask for fewer' if leave else "ask for fewer, or for 'all'"
         raise ValueError(
-            f'{name}={amount!r}{asked}, but only {len(order)} images with a label are left to choose from: {rest}.'
+            f'{name}={shown(amount)}{asked}, but only {len(order)} images with a label are left to choose from: {rest}.'
         )
     return np.sort(represent(rows, count) if represent else np.concatenate(each)[order[:count]])
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ssljax.data import decode, depth
 from ssljax.data.memory import parallel
+from ssljax.fields import shown
 
 _FILES = 256  # of a split that are looked at
 _PIXELS = 1 << 15  # of each
@@ -28,7 +29,7 @@ def parsed(text: str):
             return low, high
     except (ValueError, AttributeError):
         pass
-    raise ValueError(f"config.data.range={text!r} must be 'auto', 'full' or 'LOW,HIGH', such as '0,4095'.")
+    raise ValueError(f"config.data.range={shown(text)} must be 'auto', 'full' or 'LOW,HIGH', such as '0,4095'.")
 
 
 def decide(splits: dict, text: str, most: int):
@@ -55,7 +56,8 @@ def decide(splits: dict, text: str, most: int):
     if not any(kinds):
         if given != 'auto' and kinds:
             raise ValueError(
-                f'config.data.range={text!r} is for images of more than 8 bits a channel; all {kinds[""]} that were '
+                f'config.data.range={shown(text)} is for images of more than 8 bits a channel; all {kinds[""]} that '
+                'were '
                 "looked at have 8: leave it at 'auto'."
             )
         return None

@@ -15,7 +15,7 @@ TITLE and what stands below it may be left out."""
 import re
 
 from ssljax import fields
-from ssljax.fields import nearest
+from ssljax.fields import nearest, shown
 from ssljax.methods import (
     adversarial,
     autoencoder,
@@ -99,6 +99,8 @@ JOINT = {
 SEMI = ADVERSARIAL | JOINT
 OPTIM = adversarial.OPTIM  # of all semi-supervised methods, where config.semi says nothing else
 
+WEIGHTS = 1e-6, 1e6  # the least and the largest of a task in a sum
+
 
 def options() -> dict:
     """{method: {option: default}}, the pretext tasks' own fields of config.pretrain. `augment`, '' for that of all
@@ -164,7 +166,7 @@ def terms(text: str) -> dict[str, float]:
     """{method: weight} of 'rotation' or 'rotation + 0.5*simclr'.
 
     Raises:
-      ValueError: a name that is unknown or stands twice, or a weight that is no number above 0.
+      ValueError: a name that is unknown or stands twice, a weight outside of WEIGHTS, or one of a single task.
     """
     weights = {}
     for term in text.split('+'):
@@ -173,12 +175,25 @@ def terms(text: str) -> dict[str, float]:
         if name not in PRETEXT:
             known = ', '.join(PRETEXT)
             raise ValueError(
-                f'pretrain.method is {text!r}, with {name!r}{nearest(name, PRETEXT)} (known: {known}; none; or a sum '
+                f'pretrain.method is {shown(text)}, with {shown(name)}{nearest(name, PRETEXT)} (known: {known}; none; '
+                'or a sum '
                 'such as rotation + 0.5*simclr)'
             )
-        if not re.fullmatch(r'(\d+\.?\d*|\.\d+)(e-?\d+)?', weight.strip() or '1') or float(weight or 1) <= 0:
-            raise ValueError(f'pretrain.method is {text!r}: {weight!r} is no weight; it must be a number above 0.')
+        low, high = WEIGHTS
+        number = re.fullmatch(r'(\d+\.?\d*|\.\d+)(e-?\d+)?', weight.strip() or '1')
+        if not number or not low <= float(weight or 1) <= high:
+            raise ValueError(
+                f'pretrain.method is {shown(text)}: {shown(weight)} is no weight; it must be a number from {low:g} to '
+                f'{high:g}.'
+            )
         if name in weights:
-            raise ValueError(f'pretrain.method is {text!r}: {name} stands twice; give it one weight.')
+            raise ValueError(f'pretrain.method is {shown(text)}: {name} stands twice; give it one weight.')
         weights[name] = float(weight or 1)
+    if weights and len(weights) == 1 and next(iter(weights.values())) != 1:
+        name = next(iter(weights))
+        raise ValueError(
+            f'pretrain.method is {shown(text)}: the weight of a single task has no effect, for weights only balance '
+            'the '
+            f'tasks of a sum. Set --config.pretrain.method={name}, and pretrain.optim.lr for larger or smaller steps.'
+        )
     return weights

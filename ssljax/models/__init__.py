@@ -10,6 +10,7 @@
 import difflib
 
 from ssljax import fields
+from ssljax.fields import shown
 from ssljax.models import (
     alexnet,
     cnn,
@@ -140,4 +141,4 @@ def _find(name: str, table: dict, kind: str):
     if name in table:
         return table[name]
     near = difflib.get_close_matches(str(name), table, n=1, cutoff=0.0)[0]
-    raise ValueError(f'unknown {kind} {name!r}: did you mean {near!r}? Known are {", ".join(table)}')
+    raise ValueError(f'unknown {kind} {shown(name)}: did you mean {near!r}? Known are {", ".join(table)}')

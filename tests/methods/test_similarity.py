@@ -95,7 +95,9 @@ def test_a_sum_with_a_momentum_teacher(config, key):
 @pytest.mark.parametrize(
     'text, said',
     [('rotation + simclar', 'did you mean simclr'), ('x*rotation', "'x' is no weight"), ('-1*rotation', 'no weight'),
-     ('rotation + rotation', 'stands twice'), ('0*rotation', 'above 0')],
+     ('rotation + rotation', 'stands twice'), ('0*rotation + simclr', 'from 1e-06 to 1e.06'),
+     ('1e400*rotation + simclr', 'no weight'), ('rotation + 1e39*simclr', 'no weight'),
+     ('2*rotation', 'has no effect')],
 )  # fmt: skip
 def test_a_sum_that_cannot_be_read(text, said):
     with pytest.raises(ValueError, match=said):

@@ -58,7 +58,10 @@ def load(config) -> Source:
     splits = splits_of(found, config, asked)
     span = getattr(splits['train'].images, 'span', 'full' if config.range == 'full' else None)
     if config.range not in ('auto', 'full') and span is None:
-        raise ValueError(f"config.data.range={config.range!r} does not go with {config.source!r}: leave it at 'auto'.")
+        raise ValueError(
+            f'config.data.range={fields.shown(config.range)} does not go with {fields.shown(config.source)}: '
+            "leave it at 'auto'."
+        )
     if config.unlabeled:
         extra = _extra(config, span)
         splits['unlabeled'] = concat([splits['unlabeled'], extra]) if 'unlabeled' in splits else extra

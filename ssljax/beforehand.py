@@ -1,0 +1,88 @@
+"""What would stop a later stage of a run, looked for before the first one is trained, on shapes alone."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssljax import checkpoint, models, optim, ways
+from ssljax.stages import Run, check_size, kind_of, plan
+from ssljax.transfer import take_backbone
+
+
+def check(run: Run) -> None:
+    """Raises ValueError where a stage of a run could not be trained: rules of its optimiser that do not fit its
+    parameters, a network that the memory cannot hold, a pool that its maps are too small for, or a start from weights
+    of another architecture."""
+    shapes = functools.cache(lambda kind: initial_shapes(run, kind))
+    for kind in kinds(run):
+        network = network_of(run, kind)
+        check_pool(run, kind)
+        check_rules(run, kind, shapes(network)['params'])
+        check_size(kind, shapes(network))
+    where = run.config.transfer.checkpoint
+    given = checkpoint.load_variables(where)[0] if where else None
+    for way in run.config.transfer.ways:
+        if ways.needs_pretraining(run.config, way):
+            target = shapes(network_of(run, kind_of(way)))
+            take_backbone(given or shapes('pretrain'), target, where or 'of the pretraining')
+
+
+def kinds(run: Run) -> list[str]:
+    """The kinds of stages that a run trains, in order."""
+    found = ['pretrain'] if 'pretrain' in run.methods else []
+    for way in run.config.transfer.ways:
+        found += [*(k for k in ways.starts_from(run, way) if k != 'pretrain'), kind_of(way)]
+    return list(dict.fromkeys(found))
+
+
+def network_of(run: Run, kind: str) -> str:
+    """The kind whose method has the network of `kind`: those that train on labelled images share one, but for
+    variants."""
+    base, _, section, _ = plan(run.config, kind)
+    return 'scratch' if section == 'transfer' and base == kind else kind
+
+
+def initial_shapes(run: Run, kind: str) -> dict:
+    """The variables of a kind of stage, as shapes."""
+    batch = {'image': np.zeros((1, *run.source.shape), np.uint8), 'unlabeled_count': 1}
+    return jax.eval_shape(lambda key: run.methods[kind].init(key, batch), jax.random.key(0))
+
+
+def check_rules(run: Run, kind: str, params) -> None:
+    """Raises ValueError where rules of the optimiser of a kind of stage leave a parameter out."""
+    base, _, section, cfg = plan(run.config, kind)
+    stage = f'transfer.{base}' if section == 'transfer' else section
+    for field in ('rules', 'decay'):
+        try:
+            optim.factors(cfg.optim[field], params)
+        except ValueError as e:
+            of = f' of {kind}' * (kind not in (base, section))
+            raise ValueError(f'{stage}.optim.{field}{of}: {e}') from None
+
+
+def check_pool(run: Run, kind: str) -> None:
+    """Raises ValueError where the head of a kind of stage pools a map to more cells than it has pixels."""
+    _, config, section, _ = plan(run.config, kind)
+    field = 'pretrain' if section == 'pretrain' else 'transfer'
+    pool = config[field].pool
+    layer = config[field].layer or models.layer_names(config.backbone)[-1]
+    if not pool.startswith('grid'):
+        return
+    shape = maps(config.backbone, run.source.shape)[layer].shape
+    side = int(pool.removeprefix('grid'))
+    if len(shape) == 4 and side * side > shape[1] * shape[2]:
+        most = min(shape[1:3])
+        raise ValueError(
+            f'{field}.pool is {pool}, {side}x{side} cells, but the map of the layer {layer} has {shape[1]}x{shape[2]} '
+            f'pixels for images of {"x".join(map(str, run.source.shape))}: set --config.{field}.pool=grid{most} or '
+            'less, avg or flatten.'
+        )
+
+
+def maps(backbone, shape) -> dict:
+    """{layer: the shape of its activation} of config.backbone for one image of `shape` (H, W, C)."""
+    module = models.build(backbone)
+    x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    return jax.eval_shape(lambda x: module.init_with_output(jax.random.key(0), x, train=False)[0], x)

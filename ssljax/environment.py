@@ -1,0 +1,98 @@
+"""What JAX reads from the environment: what it cannot start with is one line that names the variable."""
+
+import contextlib
+import mmap
+import os
+import re
+import sys
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def imports():
+    """Around `import jax` of a command: a variable whose value JAX refuses then ends it with one line and code 2."""
+    try:
+        yield
+    except ValueError as e:
+        named = re.search(r'(?i)\bjax_\w+', str(e))
+        if named is None:
+            raise
+        name = named[0].upper()
+        print(f'error: {name}={os.environ.get(name, "")!r}: JAX refuses this value ({e}).', file=sys.stderr)
+        sys.exit(2)
+
+
+def start() -> None:
+    """Starts JAX: with other processes where JAX_COORDINATOR_ADDRESS is set, and on the devices of JAX_PLATFORMS.
+
+    Raises:
+      ValueError: it cannot be started with the variables as they are; the message says which and what there is.
+    """
+    check_xla_flags(os.environ.get('XLA_FLAGS', ''))
+    import jax  # not at the top: `imports` is around the first import
+
+    if 'JAX_COORDINATOR_ADDRESS' in os.environ:
+        _distributed(os.environ['JAX_COORDINATOR_ADDRESS'])
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as e:
+        said = str(e).split(' (set JAX_PLATFORMS')[0].rstrip('.')
+        asked = jax.config.jax_platforms
+        there = _there()
+        if not asked or not there:
+            raise ValueError(f'JAX cannot start: {said or "no reason is given"}.') from e
+        raise ValueError(
+            f'JAX_PLATFORMS={asked}: JAX cannot start this here{": " * bool(said)}{said}. This machine has {there}: '
+            f'set JAX_PLATFORMS={there}, or leave it unset.'
+        ) from e
+
+
+def _there() -> str:
+    """The platform that JAX chooses itself, or '' where it finds none."""
+    import jax
+
+    try:
+        jax.config.update('jax_platforms', None)
+        return jax.default_backend()
+    except (RuntimeError, AssertionError):
+        return ''
+
+
+def _distributed(address: str) -> None:
+    import jax
+
+    if not re.fullmatch(r'\S+:\d{1,5}', address):
+        raise ValueError(
+            f'JAX_COORDINATOR_ADDRESS={address!r} is no address of the form HOST:PORT, such as 10.0.0.1:1234: give the '
+            'one of the first process, or leave the variable unset to train on this machine alone.'
+        )
+    try:
+        jax.distributed.initialize()
+    except (ValueError, TypeError, RuntimeError) as e:
+        raise ValueError(
+            f'JAX_COORDINATOR_ADDRESS={address}: JAX cannot begin with the other processes ({str(e).rstrip(".")}): '
+            'start each by a launcher that JAX knows (launch/), or leave the variable unset.'
+        ) from e
+
+
+def check_xla_flags(given: str) -> None:
+    """Raises ValueError for what XLA, which ends the process at once, would not know.
+
+    A flag that it knows stands by name in its library.
+    """
+    words = given.split()
+    if words and not words[0].startswith('--') and not os.path.isfile(words[0]):
+        raise ValueError(f'XLA_FLAGS={words[0]}: neither a flag, which begins with --, nor a file.')
+    names = {word.lstrip('-').split('=')[0] for word in words if word.startswith('--')}
+    if unknown := sorted(name for name in names if not _in_library(name)):
+        raise ValueError(f'XLA_FLAGS: this version of XLA has no flag --{unknown[0]}. Leave it out.')
+
+
+def _in_library(name: str) -> bool:
+    import jaxlib
+
+    path = Path(jaxlib.__file__).parent / 'libjax_common.so'
+    if not path.is_file():
+        return True  # nobody knows
+    with open(path, 'rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as library:
+        return library.find(name.encode() + b'\0') >= 0

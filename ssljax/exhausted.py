@@ -1,0 +1,51 @@
+"""Memory that runs out, of the device or the host, is one message that says what to make smaller."""
+
+import contextlib
+import errno
+import re
+
+import jax
+
+HOLDS = 'pretrain.batch_size', 'semi.batch_size', 'transfer.batch_size', 'evaluate.batch_size'
+
+
+@contextlib.contextmanager
+def explained(config):
+    """Raises ValueError in place of the errors by which JAX, NumPy and the system say that memory ran out."""
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError, OSError) as e:
+        if not is_memory(e):
+            raise
+        raise ValueError(message(str(e), config)) from e
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error)
+
+
+def message(said: str, config) -> str:
+    """What a user is told; said: by the one that ran out of memory."""
+    wanted = re.search(r'allocat\w*:? ([\d.]+) ?(bytes|[KMGT]i?B)', said)
+    size = ''
+    if wanted:
+        size = f' ({float(wanted[1]) / 2**30:,.2f} GiB more were asked for)' if wanted[2] == 'bytes' else (
+            f' ({wanted[1]} {wanted[2]} more were asked for)'
+        )  # fmt: skip
+    whose = 'host' if jax.default_backend() == 'cpu' else 'device or the host'
+    batches = ', '.join(f'{name} ({_value(config, name)})' for name in HOLDS)
+    return (
+        f'the memory of the {whose} is used up{size}. Make '
+        f'what it holds smaller: the batches, {batches}; data.image_size; backbone.width and backbone.depth; layers on '
+        'it, such as pretrain.hidden; a grid or flatten as pool. --config.data.path=stream keeps the images out of the '
+        "device's memory. What is finished is kept."
+    )
+
+
+def _value(config, name: str):
+    for part in name.split('.'):
+        config = config[part]
+    return config
