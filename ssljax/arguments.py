@@ -56,8 +56,8 @@ def check_recipe(argv: list[str]) -> None:
             continue
         given = given if mark else ''.join(argv[i + 1 : i + 2])
         path = paths.expand(given.split(':')[0])
-        if os.path.isdir(path):
-            raise ValueError(f'--config={given} is a folder: give a Python file such as configs/quickstart.py.')
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise ValueError(f'--config={given} is {paths.kind(path)}: give a recipe such as configs/quickstart.py.')
         if not os.path.isfile(path):
             raise ValueError(f'--config={given}: there is no file {path!r}{_near_file(path)} (in {os.getcwd()}).')
         if not path.endswith('.py'):
