@@ -258,6 +258,11 @@ def _npz(path, config):
         if f'{split}_images' in file.declared:
             images, labels = f'{split}_images', f'{split}_labels'
             npz.check_images(*file.declared[images], images, path, config.max_pixels)
+            if not file.declared[images][0][0] and split != 'unlabeled':
+                if split == 'train':
+                    raise ValueError(f'{path!r} has train_images: 0 images, so there is nothing to train on.')
+                logging.warning('%r has %s: 0 images, which counts as none. %s', path, images, _INSTEAD[split])
+                continue
             wanted.append(images)
             if split == 'unlabeled':
                 continue
@@ -267,6 +272,8 @@ def _npz(path, config):
             wanted.append(labels)
     content = file.read(wanted)
     train = npz.labels(content['train_labels'], None, 'train_labels', path)
+    if not np.any(train >= 0):
+        raise ValueError(f'{path!r}: all train_labels are -1, unknown: give those of some training images.')
     count, splits = 1 + int(train.max(initial=-1)), {'train': _in_memory(_nhwc(content['train_images']), train, config)}
     for split in ('val', 'test'):
         if f'{split}_images' in content:
@@ -278,6 +285,13 @@ def _npz(path, config):
         images = _nhwc(content['unlabeled_images'])
         splits['unlabeled'] = _in_memory(images, np.full(len(images), -1), config)
     return tuple(map(str, range(count))), splits
+
+
+_INSTEAD = {
+    'val': 'For validation a part of the training images is set aside (config.data.val).',
+    'test': 'The validation images are the test split or, without any, a part of the training images '
+    '(config.data.test).',
+}
 
 
 def _nhwc(images):
@@ -367,6 +381,8 @@ def _extra(config, span):
         if name not in file.declared:
             raise ValueError(f'{path!r} has neither unlabeled_images nor train_images, only {sorted(file.declared)}.')
         npz.check_images(*file.declared[name], name, path, config.max_pixels)
+        if not file.declared[name][0][0]:
+            raise ValueError(f'config.data.unlabeled={config.unlabeled!r} holds no image: {name} has 0.')
         images = _nhwc(file.read([name])[name])
         if isinstance(span, tuple):
             spans.mixture(name, '', f'config.data.unlabeled={config.unlabeled!r}')
