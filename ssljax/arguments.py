@@ -82,8 +82,8 @@ def _recipes(argv: list[str]) -> list[tuple[int, str, str]]:
 
 
 def _check_recipe(given: str, path: str) -> None:
-    if os.path.isdir(path):
-        raise ValueError(f'--config={brief(given)} is a folder: give a Python file such as configs/quickstart.py.')
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f'--config={brief(given)} is {paths.kind(path)}: give a recipe such as configs/quickstart.py.')
     if not os.path.isfile(path):
         raise ValueError(
             f'--config={brief(given)}: there is no file {fields.shown(path)}{_near_file(path)} (in {os.getcwd()}).'

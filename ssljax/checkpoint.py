@@ -183,9 +183,9 @@ def _steps(place: Path) -> list[int]:
 def _seen(path: Path) -> str:
     """What is at a path that holds no checkpoint."""
     if not path.exists():
-        return 'there is no such directory'
+        return f'there is no such directory{paths.obstacle(path)}'
     if not path.is_dir():
-        return 'it is a file'
+        return f'it is {paths.kind(path)}'
     stages = sorted(p.parent for p in (*path.glob('seed*/*/metrics.jsonl'), *path.glob('*/metrics.jsonl')))
     if path.joinpath('metrics.jsonl').exists() or path.joinpath('checkpoints').exists():
         return 'the stage is not finished (run its command again, and it goes on)'

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import shutil
+from pathlib import Path
 
 FILES = 100  # that a checkpoint may take
 AGAIN = 'run the same command again: it goes on from the last complete checkpoint, which is intact'
@@ -12,7 +13,11 @@ FREE = f'Free some and {AGAIN}'
 WAY = f'Move it away and {AGAIN}'
 KINDS = {  # errno: (what is wrong with a directory, what to do)
     errno.EDQUOT: ('the disk quota is used up for {}', FREE),
-    errno.EFBIG: ('a file would be larger than a limit allows (ulimit -f, or that of the file system) in {}', FREE),
+    errno.EFBIG: (
+        'a file would be larger than a limit allows in {}',
+        f'Raise the limit of this shell (ulimit -f unlimited), or, where that is none, take a file system that allows '
+        f'larger files; then {AGAIN}',
+    ),
     errno.EIO: ('the disk under {} failed to read or write', f'Look at its health, then {AGAIN}'),
     errno.EMFILE: ('too many files are open to go on in {}', f'Raise the limit (ulimit -n) and {AGAIN}'),
     errno.ENFILE: ('too many files are open on this machine to go on in {}', f'End other programs and {AGAIN}'),
@@ -71,14 +76,23 @@ def out_of_inodes(directory, left: int) -> str:
 
 @contextlib.contextmanager
 def disk_errors(directory):
-    """Turns what a file system refuses into one clear DiskError; whatever else is raised passes."""
+    """Turns what a file system refuses into one clear DiskError; whatever else is raised passes, and so does what this
+    package has put into words itself."""
     try:
         yield
     except Exception as e:
-        found = explained(e, directory)
+        found = None if not isinstance(e, OSError) and raised_by_us(e) else explained(e, directory)
         if found is None or found is e:
             raise
         raise found from e
+
+
+def raised_by_us(error: BaseException) -> bool:
+    """Whether this package raised the error itself: a message for the user, who needs no traceback."""
+    frame = error.__traceback__
+    while frame.tb_next:
+        frame = frame.tb_next
+    return Path(frame.tb_frame.f_code.co_filename).is_relative_to(Path(__file__).parent)
 
 
 def explained(error: BaseException, directory) -> DiskError | None:

@@ -191,9 +191,10 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
     old = begun.stored(workdir, 'data')
     if old is not None:
         meta['data'] = recorded.check(old, meta['data'], source, workdir, config.data.source)
-    if old != meta['data']:
-        if not quiet:
-            recorded.keep(source, workdir)
+    new = old != meta['data']
+    if not quiet and (new or not (workdir / 'data.npz').exists()):
+        recorded.keep(source, workdir)
+    if new or not (workdir / 'data.json').exists():  # a stage may know them, too
         files.write_json(workdir / 'data.json', meta['data'])
     check_pipelines(config, source.shape)
     known = {}

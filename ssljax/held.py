@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 from ssljax import paths
@@ -26,24 +27,47 @@ def lock(directory):
       OSError: it cannot be made or written to.
     """
     directory = Path(directory).absolute()
-    with disk_errors(directory), contextlib.ExitStack() as opened:
+    with disk_errors(directory), contextlib.ExitStack() as closing:
         paths.make_folder(directory, '--workdir')
         place = os.open(directory, os.O_RDONLY)
-        opened.callback(os.close, place)
-        f = opened.enter_context(open(directory / LOCK, 'w'))
+        closing.callback(os.close, place)
+        file = open_lock(directory / LOCK)
+        closing.callback(os.close, file)
         try:
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(
                 f'another run is at work in {directory}: wait for it, or give another --workdir.'
             ) from None
-        closing = opened.pop_all()
+        closing = closing.pop_all()
     with closing:
-        _held[directory] = place, os.fstat(f.fileno())
+        _held[directory] = place, os.fstat(file)
         try:
             yield
         finally:
             del _held[directory]
+
+
+def open_lock(path: Path) -> int:
+    """The descriptor of a file to lock, which is made where it is missing; nothing is written to it.
+
+    Raises:
+      ValueError: something else has its name, such as a link, whose target is no business of ours, or a named pipe.
+      OSError: it cannot be opened.
+    """
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        if stat.S_ISREG(os.fstat(file).st_mode):
+            return file
+        os.close(file)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise
+    what = 'a link' if path.is_symlink() else paths.kind(path)
+    raise ValueError(
+        f'{path} is {what}, and must be a plain file, by which a process says that it is at work here: remove it and '
+        'run the same command again.'
+    )
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
 from ssljax import api, arguments, console, exhausted, paths, platform, recipe_faults  # noqa: E402
-from ssljax.disk import OF_THE_MACHINE, DiskError, explained  # noqa: E402
+from ssljax.disk import OF_THE_MACHINE, DiskError, explained, raised_by_us  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The recipe: its name or file.', lock_config=False, sys_argv=[]
@@ -59,14 +59,6 @@ def command(work) -> int:
             os._exit(1)  # Orbax has threads that would end with tracebacks of their own
         return 1
     return 0
-
-
-def raised_by_us(error: BaseException) -> bool:
-    """Whether this package raised the error itself: a message for the user, who needs no traceback."""
-    frame = error.__traceback__
-    while frame.tb_next:
-        frame = frame.tb_next
-    return Path(frame.tb_frame.f_code.co_filename).is_relative_to(Path(__file__).parent)
 
 
 def parse(argv):

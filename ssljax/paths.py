@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -49,13 +50,44 @@ def make_folder(given, field: str) -> Path:
     except OSError as error:
         if error.errno in FULL:
             raise
-        raise ValueError(f'{field}={given}: this folder cannot be made ({_why(error)}): give another.') from error
+        raise ValueError(f'{field}={given}: this folder cannot be made ({_why(error, path)}): give another.') from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise ValueError(f'{field}={given}: this folder cannot be written to: give another, or change its rights.')
     return path
 
 
-def _why(error: OSError) -> str:
-    if isinstance(error, FileExistsError):
-        return 'it is a file'
+def kind(path) -> str:
+    """What is at a path, in words."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        if os.path.islink(path):
+            return 'a link that leads to itself' if error.errno == errno.ELOOP else 'a link that leads nowhere'
+        return 'in a folder that must not be entered' if error.errno == errno.EACCES else 'nothing'
+    return next((words for test, words in _KINDS if test(mode)), 'a file')
+
+
+def obstacle(path) -> str:
+    """': X is a file' of the first part of a path that is no folder; '' where there is none."""
+    for place in (*reversed(Path(path).parents), Path(path)):
+        if not os.path.isdir(place):
+            found = kind(place)
+            return '' if found == 'nothing' else f': {str(place)!r} is {found}'
+    return ''
+
+
+def _why(error: OSError, path: Path) -> str:
+    if stands := obstacle(path):
+        return stands.replace(f': {str(path)!r}', 'it').removeprefix(': ')
+    if error.errno == errno.ENOENT:
+        return 'its file system takes no folders'
     return (error.strerror or str(error)).lower()
+
+
+_KINDS = (
+    (stat.S_ISDIR, 'a folder'),
+    (stat.S_ISFIFO, 'a named pipe'),
+    (stat.S_ISSOCK, 'a socket'),
+    (stat.S_ISCHR, 'a device'),
+    (stat.S_ISBLK, 'a device'),
+)

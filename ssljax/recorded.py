@@ -90,13 +90,21 @@ def _change(name, old, new, splits, directory) -> str:
     n, before = new['counts'].get(name, 0), old.get('counts', {}).get(name, 0 if old[name] is None else None)
     text = f'the {title} images ({n:,} now' + (f', {before:,} then' if before is not None else '')
     text += f'; sha256 {str(new[name])[:12]}, was {str(old[name])[:12]})'
-    try:
-        kept = dict(np.load(directory / 'data.npz', allow_pickle=False))
-    except (OSError, ValueError, EOFError):
-        kept = {}
+    kept = _kept(directory, name)
     if name not in splits or f'{name}_content' not in kept:
         return text
     return text + ': ' + (_details(splits[name], kept, name) or 'their order or labels have changed')
+
+
+def _kept(directory, name) -> dict:
+    """What `keep` wrote of a split, or {}: it only adds to a message."""
+    try:
+        found = files.read_npz(directory / 'data.npz') or {}
+    except (files.Damaged, OSError):
+        return {}
+    found = {k: v for part in ('content', 'labels', 'names') if (v := found.get(k := f'{name}_{part}')) is not None}
+    whole = f'{name}_content' in found and f'{name}_labels' in found and len({v.shape for v in found.values()}) == 1
+    return found if whole and all(v.ndim == 1 and v.dtype.kind in 'iu' for v in found.values()) else {}
 
 
 def _details(split, kept, name) -> str:

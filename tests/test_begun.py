@@ -34,6 +34,27 @@ def test_missing_data_are_compared_with_those_of_a_stage(config, stage):
         experiment.prepare(config, stage, experiment.sources.load(config.data))
 
 
+@pytest.mark.parametrize('gone', [('data.json',), ('data.npz',), ('config.json', 'data.json', 'data.npz')])
+@pytest.mark.parametrize('trained', [False, True])
+def test_what_was_deleted_is_written_again(config, tmp_path, gone, trained):
+    source = experiment.sources.load(config.data)
+
+    def begin():
+        experiment.claim(config, tmp_path)
+        state = experiment.prepare(config, tmp_path, source)
+        return state.meta, experiment.leaks_of(tmp_path, source)
+
+    meta, warnings = begin()
+    if trained:
+        files.write_json(tmp_path / 'seed0/pretrain/model/0/meta/metadata', meta)
+    kept = {name: files.read_json(tmp_path / name) for name in ('config.json', 'data.json')}
+    for name in gone:
+        (tmp_path / name).unlink()
+    assert begin()[1] == warnings
+    assert kept == {name: files.read_json(tmp_path / name) for name in kept}
+    assert files.read_npz(tmp_path / 'data.npz')
+
+
 @pytest.mark.parametrize('name', ['config', 'data'])
 def test_what_a_run_was_begun_with_is_not_guessed(stage, name):
     (stage / f'{name}.json').write_text('{')

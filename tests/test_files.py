@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,6 +147,48 @@ def test_no_inodes_are_told_from_no_space(tmp_path, monkeypatch):
             files.write_json(tmp_path / 'a.json', {})
         with pytest.raises(OSError, match='no inodes left'):
             disk.check_space(tmp_path, 1)
+
+
+def test_a_limit_on_the_size_of_files_is_no_lack_of_space(tmp_path):
+    said = str(disk.explained(OSError(errno.EFBIG, 'File too large'), tmp_path))
+    assert 'Raise the limit of this shell (ulimit -f unlimited)' in said and 'Free some' not in said
+
+
+def test_what_is_in_words_already_stays(tmp_path, monkeypatch):
+    """A file that the disk cannot read is damaged, and what reads it sets it aside."""
+    (tmp_path / 'a.json').write_text('{}')
+    monkeypatch.setattr(Path, 'read_bytes', lambda path: (_ for _ in ()).throw(OSError(errno.EIO, 'error')))
+    with pytest.raises(files.Damaged, match='a.json is damaged .the disk cannot read it'):
+        files.read_json(tmp_path / 'a.json')
+
+
+@pytest.mark.parametrize('what', ['link', 'pipe', 'folder', 'loop'])
+@pytest.mark.parametrize('way', ['workdir', 'cache'])
+def test_a_lock_that_is_no_file_is_named_and_left_alone(tmp_path, what, way):
+    place, kept = tmp_path / 'run', tmp_path / 'kept'
+    place.mkdir()
+    kept.write_text('precious')
+    make = {
+        'link': lambda path: path.symlink_to(kept),
+        'pipe': os.mkfifo,
+        'folder': Path.mkdir,
+        'loop': lambda path: path.symlink_to('.lock'),
+    }
+    make[what](place / '.lock')
+    with pytest.raises(ValueError, match='.lock is a (link|named pipe|folder), and must be a plain file.*remove it'):
+        if way == 'workdir':
+            with files.lock(place):
+                pass
+        else:
+            os.close(held.open_lock(place / '.lock'))
+    assert kept.read_text() == 'precious'
+
+
+def test_a_lock_is_not_emptied(tmp_path):
+    (tmp_path / '.lock').write_text('x')
+    with files.lock(tmp_path):
+        pass
+    assert (tmp_path / '.lock').read_text() == 'x'
 
 
 def test_an_errno_is_found_in_words_causes_and_groups():

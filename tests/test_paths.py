@@ -1,7 +1,9 @@
+import os
+
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, experiment, files, paths, schema
+from ssljax import arguments, checkpoint, experiment, files, paths, schema
 from ssljax import config as configs
 from ssljax.data import pick, sources
 
@@ -25,13 +27,53 @@ def test_a_path_that_cannot_be():
         paths.expand('a\0b')
 
 
-@pytest.mark.parametrize('given', ['/dev/null/x', '/proc/x', 'x' * 300, 'file', 'file/x', ''])
-def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch, given):
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture
+def odd(tmp_path, monkeypatch):
+    """A folder with things that are no folders in it, and the place of work."""
     (tmp_path / 'file').write_text('kept')
-    with pytest.raises(ValueError, match='--workdir'):
+    (tmp_path / 'loop').symlink_to('loop')
+    (tmp_path / 'dangling').symlink_to('/nonexistent/x')
+    os.mkfifo(tmp_path / 'pipe')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+UNFIT = {'/dev/null': 'it is a device', '/dev/null/x': '/dev/null. is a device', '/proc/x': 'takes no folders',
+         'x' * 300: 'name too long', 'file': 'it is a file', 'file/x': 'file. is a file', 'pipe': 'it is a named pipe',
+         'loop': 'it is a link that leads to itself', 'loop/x': 'loop. is a link that leads to itself',
+         'dangling': 'it is a link that leads nowhere', '': 'is empty'}  # fmt: skip
+
+
+@pytest.mark.parametrize('given', UNFIT)
+def test_a_folder_that_cannot_be_made_is_named(odd, given):
+    with pytest.raises(ValueError, match=f'--workdir.*{UNFIT[given]}'):
         paths.make_folder(given, '--workdir')
-    assert (tmp_path / 'file').read_text() == 'kept'
+    if given:
+        with pytest.raises(ValueError, match=f'--workdir.*{UNFIT[given]}.*: give another') as error, files.lock(given):
+            pass
+        assert 'goes on' not in str(error.value)
+    assert (odd / 'file').read_text() == 'kept'
+
+
+@pytest.mark.parametrize(('given', 'said'), [('file', 'a file'), ('pipe', 'a named pipe'), ('/dev/null', 'a device'),
+                                             ('.', 'a folder'), ('loop', 'a link that leads to itself'),
+                                             ('dangling', 'a link that leads nowhere')])  # fmt: skip
+def test_what_is_there_is_said(odd, given, said):
+    config = configs.base().data
+    if given not in ('file', '.'):
+        for kind in ('folder', 'npz'):
+            config.source = f'{kind}:{given}'
+            with pytest.raises((ValueError, FileNotFoundError), match=f'is {said}|is a pipe, a socket or a device'):
+                sources.load(config)
+    if given != 'file':
+        with pytest.raises((ValueError, FileNotFoundError), match=f'config.data.labels.* is {said}'):
+            pick.listed(given, None, np.zeros(3, int))
+    if given != '.':
+        with pytest.raises(FileNotFoundError, match=f'is {said}'):
+            checkpoint.load_variables(given)
+    if given in ('pipe', '/dev/null'):
+        with pytest.raises(ValueError, match=f'is {said}: give a recipe'):
+            arguments.check_recipe([f'--config={given}'])
 
 
 def test_every_path_of_a_source_may_begin_with_a_home(home):

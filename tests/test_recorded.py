@@ -1,6 +1,7 @@
 """A run does not go on with other data than it was begun with."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -90,6 +91,38 @@ def test_arrays_say_how_many_changed(config, tmp_path, change):
     np.savez(tmp_path / 'a.npz', **arrays)
     with pytest.raises(ValueError, match=f'the test images .*1 {change}'):
         experiment.prepare(config, tmp_path / 'run', sources.load(config.data))
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+
+
+def other(path):
+    np.savez(path, train_content=np.array(['x']), train_labels=np.zeros((2, 2)), train_names=np.array(3))
+
+
+DAMAGES = [pipe, folder, flip, other, lambda path: path.write_bytes(b''), lambda path: path.write_text('text')]
+
+
+@pytest.mark.parametrize('damage', DAMAGES)
+def test_what_says_what_changed_may_be_damaged(config, root, tmp_path, damage):
+    begin(config, root, tmp_path / 'run')
+    image(root / 'train/a/0.bmp', 98)
+    damage(tmp_path / 'run/data.npz')
+    with pytest.raises(ValueError, match=r'the training images \(8 now, 8 then; sha256 .*\). Restore it or give'):
+        begin(config, root, tmp_path / 'run')
 
 
 def test_a_run_that_stored_its_training_images_alone_goes_on(config, root, tmp_path):

@@ -1,14 +1,27 @@
-"""Archives as they are on the disk, wherever a process is: found unchanged, or refused."""
+"""Files and archives as they are on the disk, wherever a process is: found unchanged, or refused."""
 
 import functools
-import mmap
 import os
 from typing import NamedTuple
 
 
+class Changed(ValueError):
+    """A file is not as it was when it was listed: it is neither what was recorded nor a corrupt image."""
+
+
+def changed(path, how='has changed'):
+    """The Changed of a file or an archive."""
+    return Changed(f'{os.fspath(path)!r} {how} since it was listed: restore it and run the same command again.')
+
+
 def stamped(path):
     """An archive as it is now."""
-    return os.path.abspath(path), os.stat(path).st_mtime_ns
+    return os.path.abspath(path), stamp(os.stat(path))
+
+
+def stamp(about):
+    """Of an os.stat_result, what changes with the content: (size, time of the last change in ns)."""
+    return about.st_size, about.st_mtime_ns
 
 
 class TooLarge(NamedTuple):
@@ -25,21 +38,37 @@ def read_small(reader, key):
     return reader(key)
 
 
+def read(archive, start, size):
+    """Bytes of what `stamped` returned. By a call, not through a map: where the file was cut short meanwhile, a map
+    would kill the process.
+
+    Raises:
+      Changed: it has fewer.
+    """
+    data = os.pread(opened(archive).fileno(), size, start)
+    if len(data) < size:
+        raise changed(archive[0])
+    return data
+
+
 @functools.lru_cache(maxsize=8)
-def mapped(archive):
-    """The bytes of what `stamped` returned."""
-    with unchanged(archive) as f:
-        return mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def unchanged(archive):
-    """The open file of what `stamped` returned; raises ValueError where it has changed."""
-    path, stamp = archive
-    f = open(path, 'rb')
-    if os.fstat(f.fileno()).st_mtime_ns != stamp:
+def opened(archive):
+    """The open file of what `stamped` returned; raises Changed where it has changed."""
+    try:
+        f = open(archive[0], 'rb')
+    except FileNotFoundError as e:
+        raise changed(archive[0], 'is gone') from e
+    if stamp(os.fstat(f.fileno())) != archive[1]:
         f.close()
-        raise ValueError(f'{path!r} has changed since it was listed')
+        raise changed(archive[0])
     return f
+
+
+def check(archive):
+    """Raises Changed where what `stamped` returned was written to meanwhile. One that was deleted or replaced stays
+    readable where it is open."""
+    if stamp(os.fstat(opened(archive).fileno())) != archive[1]:
+        raise changed(archive[0])
 
 
 def last_of_each(entries, skipped):

@@ -1,28 +1,71 @@
 """Decoded images on disk: made once, then mapped into memory by every run of the same images."""
 
+import base64
+import contextlib
 import errno
 import fcntl
 import os
 import shutil
-from typing import NamedTuple
+import zlib
 
 import numpy as np
 from absl import logging
 
-from ssljax import files, paths
+from ssljax import files, held, paths
 from ssljax.data import decode
+from ssljax.data.archive import Changed
 
 
-class Decoded(NamedTuple):
-    """The decoded images of a set.
+class Decoded:
+    """The decoded images of a set, in a file.
+
+    Each image is compared with its checksum when it is first read: to do so for all at the start would read a large
+    file whole.
 
     Attributes:
-      pixels: uint8 [N, H, W, C], mapped from a file and read-only; 0 for corrupt images.
-      corrupt: {row: why it cannot be decoded}.
+      corrupt: {row: why it cannot be decoded}; their pixels are 0.
     """
 
-    pixels: np.ndarray
-    corrupt: dict
+    def __init__(self, path, pixels, crcs, corrupt):
+        """path: of the .npy; pixels: uint8 [N, H, W, C], mapped from it; crcs: uint32 [N], CRC-32 of each image."""
+        self.corrupt = corrupt
+        self._path, self._pixels, self._crcs = path, pixels, crcs
+        self._file = open(path, 'rb')  # the one that is mapped, whatever has this name later
+        self._size = os.fstat(self._file.fileno()).st_size
+        self._sound, self._told = np.zeros(len(crcs), bool), False
+
+    def take(self, rows, out=None):
+        """Copies of images.
+
+        Args:
+          rows: [n] int.
+          out: uint8 [n, H, W, C], contiguous, written to; made where it is None.
+
+        Returns:
+          (uint8 [n, H, W, C], the places of those that are damaged). The first time there are any, the file is named in
+          a warning, and the next run makes it anew.
+
+        Raises:
+          archive.Changed: the file was cut short.
+        """
+        if os.fstat(self._file.fileno()).st_size < self._size:  # to read beyond the end would kill the process
+            raise Changed(f'{self._path} was cut short while it was in use: delete it and run the same command again.')
+        images = np.take(self._pixels, rows, 0, out, 'raise' if out is None else 'clip')  # without a buffer between
+        damaged = []
+        for i in np.flatnonzero(~self._sound[rows]).tolist():
+            if zlib.crc32(images[i]) == self._crcs[rows[i]]:
+                self._sound[rows[i]] = True
+            else:
+                damaged.append(i)
+        if damaged and not self._told:
+            self._told = True
+            logging.warning(
+                '%s is damaged: images that do not match their checksum are decoded from their files here, and all are '
+                'by the next run.', self._path,
+            )  # fmt: skip
+            with contextlib.suppress(OSError):
+                self._path.with_suffix('.json').unlink(missing_ok=True)
+        return images, damaged
 
 
 def decoded(images, directory):
@@ -45,15 +88,20 @@ def decoded(images, directory):
     if found := _read(path, images):
         return found
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.parent / '.lock', 'w') as lock:
+    lock = held.open_lock(path.parent / held.LOCK)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)  # waits for another process; the system lets go however this one ends
         return _read(path, images) or _make(path, images)
+    finally:
+        os.close(lock)
 
 
 def _read(path, images):
     """What lies at `path`, or None where nothing whole does."""
     try:
-        about = files.read_json(path.with_suffix('.json'), {'corrupt': dict})
+        about = files.read_json(path.with_suffix('.json'), {'corrupt': dict, 'crc32': str})
+        if about is not None and 'crc32' not in about:
+            raise files.Damaged(path.with_suffix('.json'), 'it holds no checksums, as those of earlier versions')
     except files.Damaged as e:
         logging.warning('%s; the images are decoded anew.', e)
         return None
@@ -63,15 +111,24 @@ def _read(path, images):
         pixels = np.load(path, mmap_mode='r').view(np.ndarray)
         if pixels.shape != _shape(images) or pixels.dtype != np.uint8:
             raise ValueError(f'it is {pixels.dtype} {list(pixels.shape)}')
+        crcs = np.frombuffer(base64.b64decode(about['crc32']), '<u4')
+        if len(crcs) != len(pixels):
+            raise ValueError(f'it has {len(crcs)} checksums')
     except (ValueError, EOFError) as e:
         logging.warning('%s is damaged (%s) and made anew.', path, e)
         return None
-    return Decoded(pixels, {int(row): why for row, why in about['corrupt'].items()})
+    return Decoded(path, pixels, crcs, {int(row): why for row, why in about['corrupt'].items()})
 
 
 def _make(path, images):
     """Decodes a set into `path` and returns what lies there."""
     shape, part = _shape(images), path.with_suffix('.part')
+    crcs = np.zeros(len(images), '<u4')
+
+    def put(row, pixels):
+        crcs[row : row + len(pixels)] = [zlib.crc32(image) for image in pixels]
+        _write(f.fileno(), pixels, start + row * each)
+
     try:
         with open(part, 'wb', buffering=0) as f:  # empties what a killed process left
             _check_space(path.parent, images)
@@ -79,10 +136,12 @@ def _make(path, images):
             np.lib.format.write_array_header_1_0(f, header)
             start, each = f.tell(), int(np.prod(images.shape))
             logging.info('Decoding %d images into %s.', len(images), path)
-            bad = images.decode_each(lambda row, pixels: _write(f.fileno(), pixels, start + row * each))
+            bad = images.decode_each(put)
             os.fsync(f)
         corrupt = {row: str(bad[row]) for row in sorted(bad)}
-        files.write_json(path.with_suffix('.json'), {'shape': shape, 'decoder': decode.version(), 'corrupt': corrupt})
+        about = {'shape': shape, 'decoder': decode.version(), 'corrupt': corrupt}
+        about['crc32'] = base64.b64encode(crcs).decode()
+        files.write_json(path.with_suffix('.json'), about)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

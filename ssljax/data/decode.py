@@ -9,6 +9,7 @@ import simplejpeg
 from PIL import Image, ImageOps, features
 
 from ssljax.data import depth
+from ssljax.data.archive import Changed
 
 VERSION = 2  # of `decode`: to be raised with any change of its pixels: no cache of older ones is read
 _MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
@@ -220,7 +221,7 @@ def probe(files, order, fit):
     for number in order:
         try:
             return decode(files.read(number), *fit).shape, files.names[number]
-        except MemoryError:
+        except (MemoryError, Changed):
             raise
         except depth.OtherDepth as e:
             raise ValueError(f'The image {files.names[number]!r} {e}.') from e

@@ -1,5 +1,6 @@
 """A set of encoded images: decoded when they are read, once into memory, or once on disk (cache.py)."""
 
+import errno
 import hashlib
 import zlib
 
@@ -8,6 +9,7 @@ from absl import logging
 from PIL import UnidentifiedImageError
 
 from ssljax.data import decode, decoders, depth
+from ssljax.data.archive import Changed
 from ssljax.data.memory import empty_images, parallel
 
 _DIGEST_BYTES = 2 << 30
@@ -51,27 +53,51 @@ class FileImages:
         """One image, uint8 [H, W, C], or the exception of a corrupt one."""
         if self._decoded is not None:
             why = self._decoded.corrupt.get(int(row))
-            return self._decoded.pixels[row] if why is None else ValueError(why)
+            return self._cached([row])[0] if why is None else ValueError(why)
+        return self._decode_file(row)
+
+    def _decode_file(self, row):
         number = self._order[row]
         try:
             data = self._files.read(number)
             if self._files.crcs[number] is None:
                 self._crcs[row] = zlib.crc32(data)
             image = decode.decode(data, *self._fit)
-        except MemoryError:
+        except (MemoryError, Changed):
             raise
         except depth.OtherDepth as e:
             raise ValueError(f'The image {self._files.names[number]!r} {e}.') from e
         except UnidentifiedImageError:
             return ValueError('it is no image of a known format')
         except Exception as e:  # Pillow raises almost anything on a damaged file
+            if isinstance(e, OSError) and e.errno in (errno.EMFILE, errno.ENFILE):
+                raise
+            if isinstance(e, OSError) and e.errno and row in self._crcs:
+                raise Changed(
+                    f'{self._files.names[number]!r} could be read before, and now cannot be ({e.strerror}): restore it '
+                    'and run the same command again.'
+                ) from e
             return e
         if image.shape != self.shape:
             raise ValueError(decode.mixed(self._like, self.shape, self._files.names[number], image.shape))
         return image
 
-    def _decode_apart(self, rows, images):
-        """Decodes into `images` in other processes, where that is faster; returns the places that are left to do."""
+    def _cached(self, rows, out=None):
+        """uint8 [n, H, W, C] of cache.Decoded; what is damaged there is decoded from its file."""
+        images, damaged = self._decoded.take(rows, out)
+        for i in damaged:
+            image = self._decode_file(int(rows[i]))
+            if isinstance(image, Exception):
+                raise ValueError(f'{self._files.names[self._order[rows[i]]]!r} cannot be decoded again ({image}).')
+            images[i] = image
+        return images
+
+    def _most(self, rows, images):
+        """Puts most of the images of `rows` into `images`, from the cache, or decoded in other processes where that is
+        faster; returns the places that are left to do."""
+        if self._decoded is not None:
+            self._cached(rows, images)
+            return np.flatnonzero(np.isin(rows, list(self._decoded.corrupt)))
         if not self._apart or not len(rows):
             return range(len(rows))
         numbers = self._order[rows]
@@ -112,13 +138,8 @@ class FileImages:
         """uint8 [n, H, W, C]."""
         if self._array is not None:
             return self._array[rows]
-        if self._decoded is not None:
-            images = np.take(self._decoded.pixels, rows, 0)
-            for i in np.flatnonzero(np.isin(rows, list(self._decoded.corrupt))):
-                images[i] = self._one(rows[i])
-            return images
         images = np.empty((len(rows), *self.shape), np.uint8)
-        for i in self._decode_apart(rows, images):
+        for i in self._most(rows, images):
             images[i] = self._one(rows[i])
         return images
 
@@ -147,9 +168,9 @@ class FileImages:
         if self._array is not None:
             return self._array[rows]
         if self._decoded is not None:
-            return np.take(self._decoded.pixels, rows, 0)
+            return self._cached(rows)
         images = np.zeros((len(rows), *self.shape), np.uint8)
-        left = set(np.asarray(self._decode_apart(rows, images)).tolist())
+        left = set(np.asarray(self._most(rows, images)).tolist())
         for i, row in enumerate(rows.tolist()):
             image = self._decode(row) if i in left else None
             if isinstance(image, Exception):
@@ -208,7 +229,7 @@ class FileImages:
 
         def run(start, stop):
             images, rows = np.zeros((stop - start, *self.shape), np.uint8), range(start, stop)
-            for i in self._decode_apart(rows, images):
+            for i in self._most(rows, images):
                 image = self._decode(rows[i])
                 if isinstance(image, Exception):
                     bad[rows[i]] = image
@@ -293,7 +314,7 @@ class FileImages:
         for number in self._order[rows]:
             try:
                 yield self._files.read(number)
-            except MemoryError:
+            except (MemoryError, Changed):
                 raise
             except Exception:  # a damaged archive raises almost anything
                 yield b''

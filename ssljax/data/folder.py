@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from absl import logging
 
+from ssljax import paths
 from ssljax.data import archive, tars, walk, zips
 from ssljax.data.split_names import PLAIN, kind_of
 
@@ -60,7 +61,7 @@ def listing(path):
       ValueError: it cannot be read, or not whole.
     """
     if not os.path.exists(path):
-        raise FileNotFoundError(f'There is no folder or archive {path!r} (from {os.getcwd()!r}).')
+        raise FileNotFoundError(f'There is no folder or archive {path!r} (from {os.getcwd()!r}){paths.obstacle(path)}.')
     try:
         entries, folders, others, reader, skipped = _lister(path)(path)
     except (ValueError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, NotImplementedError) as e:

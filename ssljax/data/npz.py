@@ -39,10 +39,10 @@ class Npz:
         """
         self.path, self.declared = paths.expand(path), {}
         if not os.path.exists(self.path):
-            raise FileNotFoundError(f'There is no file {self.path!r} ({given!r} was given).')
+            raise FileNotFoundError(f'There is no file {self.path!r} ({given!r} was given){paths.obstacle(self.path)}.')
         try:
             if not os.path.isfile(self.path):
-                raise ValueError('it is no regular file')
+                raise ValueError(f'it is {paths.kind(self.path)}')
             with zipfile.ZipFile(self.path) as archive:
                 for entry in archive.infolist():
                     if entry.filename.endswith('.npy'):

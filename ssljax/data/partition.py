@@ -165,6 +165,11 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
         for c, r in enumerate(each):
             if len(r) - leave < int(per_class):
                 title = repr(classes[c]) if c < len(classes) else c
+                if not (labels == c).any():
+                    raise ValueError(
+                        f'{name}={amount!r}, but no training image has the class {title}, label {c}: labels go from 0 '
+                        f'on without gaps, and here up to {labels.max()}. Number them so, or add images of that class.'
+                    )
                 raise ValueError(
                     f'{name}={shown(amount)}, but class {title} has {len(r)} images to choose from'
                     + (f' and must keep {leave}' if leave else '')

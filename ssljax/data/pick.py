@@ -28,11 +28,15 @@ def listed(path, names, labels):
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: a line names no image, several, one without a label, or one that stands there already.
+      ValueError: it is no file; a line names no image, several, one without a label, or one that stands there already.
     """
     path = paths.expand(path)
     if not os.path.isfile(path):
-        raise FileNotFoundError(f'config.data.labels names the list {path!r}, but there is no such file.')
+        if os.path.exists(path):
+            raise ValueError(f'config.data.labels: the list {path!r} is {paths.kind(path)}: give a text file.')
+        raise FileNotFoundError(
+            f'config.data.labels names the list {path!r}, but there is no such file{paths.obstacle(path)}.'
+        )
     known, rows = _Known(names or (), len(labels)), {}
     for number, line in enumerate(_lines(path), 1):
         word, found = known.find(line)

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from ssljax.data import decode, depth
+from ssljax.data.archive import Changed
 from ssljax.data.memory import parallel
 from ssljax.fields import shown
 
@@ -108,7 +109,7 @@ def _kinds(files, numbers, most) -> list:
     for number in np.asarray(numbers)[sample(len(numbers))].tolist():
         try:
             found.append((kind_of(files.read(number), most), number, files))
-        except MemoryError:
+        except (MemoryError, Changed):
             raise
         except Exception:  # a damaged file, which is dealt with where it is decoded
             continue
@@ -123,7 +124,7 @@ def _percentiles(found: list, most: int) -> tuple:
             _, number, files = found[i]
             try:
                 pools[i] = _pool(files.read(number), number, most)
-            except MemoryError:
+            except (MemoryError, Changed):
                 raise
             except Exception:  # as in _kinds
                 continue

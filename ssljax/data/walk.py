@@ -1,10 +1,12 @@
 """The images of a folder: regular files only, each real file once."""
 
+import errno
 import os
 import stat
 from collections import defaultdict
 from pathlib import Path
 
+from ssljax.data import archive as archives
 from ssljax.data.names import is_image, is_junk
 
 _SPECIAL = frozenset(
@@ -13,6 +15,7 @@ _SPECIAL = frozenset(
 )
 DANGLING, TWICE, BACK = 'links that lead nowhere', 'links to an image that is there already', 'folders reached again'
 NO_FILE = 'pipes, sockets or devices'
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)
 
 
 def walk(root):
@@ -94,7 +97,7 @@ class _Walk:
             self.skipped[TWICE].append(name)
         else:
             self.files.add(_identity(about))
-            self.entries.append((name, about.st_size, None, (path, about.st_size)))
+            self.entries.append((name, about.st_size, None, (path, *archives.stamp(about))))
 
     def follow(self, path, name):
         """Notes what a link leads to."""
@@ -132,16 +135,22 @@ def _special_devices():
 
 
 def _read_file(key):
-    full, size = key
-    file = os.open(full, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that took its place must not wait for a writer
+    full, *listed = key
     try:
-        data = os.read(file, size + 1)
-        regular = len(data) == size or stat.S_ISREG(os.fstat(file).st_mode)
+        file = os.open(full, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that took its place must not wait for a writer
+    except OSError as e:
+        if e.errno in _GONE:
+            raise archives.changed(full, 'is gone') from e
+        raise
+    try:
+        about = os.fstat(file)
+        if not stat.S_ISREG(about.st_mode) or archives.stamp(about) != tuple(listed):
+            raise archives.changed(full)
+        data = os.read(file, about.st_size)
+    except OSError as e:
+        raise OSError(e.errno, e.strerror, full) from e  # a read does not say of what
     finally:
         os.close(file)
-    if len(data) == size:
-        return data
-    if not regular:
-        raise ValueError('it is no longer a file')
-    with open(full, 'rb') as f:  # which takes twice the time for a small file; this one has changed
-        return f.read()
+    if len(data) < about.st_size:
+        raise archives.changed(full)
+    return data

@@ -23,12 +23,11 @@ def entries_of(path):
       ValueError, zipfile.BadZipFile: it is damaged, encrypted, or has entries that lead out of it.
     """
     stamped, skipped = archives.stamped(path), defaultdict(list)
-    content = archives.mapped(stamped)  # as it is now
     entries, folders, others, outside, encrypted = [], [], [], [], []
     with zipfile.ZipFile(path) as archive:
-        _check_count(content, len(archive.infolist()))
+        _check_count(stamped, len(archive.infolist()))
         for i in archive.infolist():
-            _check_entry(content, i)
+            start = _check_entry(stamped, i)
             name, kind = relative(i.filename), stat.S_IFMT(i.external_attr >> 16) if i.create_system == _UNIX else 0
             if name is None:
                 outside.append(i.filename)
@@ -43,7 +42,7 @@ def entries_of(path):
             elif i.flag_bits & _ENCRYPTED:
                 encrypted.append(name)
             else:
-                key = (i.header_offset, i.compress_size, i.file_size, i.compress_type, i.CRC)
+                key = (start, i.compress_size, i.file_size, i.compress_type, i.CRC)
                 entries.append((name, i.file_size, i.CRC, key if i.compress_type in _METHODS else i.filename))
     archives.refuse_outside(outside)
     if encrypted:
@@ -52,9 +51,12 @@ def entries_of(path):
     return entries, folders, others, functools.partial(_read, stamped), dict(skipped)
 
 
-def _check_count(content, found):
+def _check_count(archive, found):
     """Raises ValueError where the directory holds another number of entries than the archive's end says."""
-    end = content.rfind(b'PK\5\6', max(0, len(content) - 22 - 65535))
+    size = archive[1][0]
+    tail = min(size, 4096 + 22 + 65535)
+    content = archives.read(archive, size - tail, tail)
+    end = content.rfind(b'PK\5\6', max(0, tail - 22 - 65535))
     said = struct.unpack_from('<10xH', content, end)[0]
     large = content.rfind(b'PK\6\6', max(0, end - 4096), end) if said == 0xFFFF else -1
     if large >= 0:
@@ -63,39 +65,46 @@ def _check_count(content, found):
         raise ValueError(f'it is damaged: its end tells of {said} entries, its directory has {found}')
 
 
-def _check_entry(content, i):
-    """Raises ValueError where an entry is not what the directory says: neither has a checksum of its own."""
-    try:
-        magic, flags, method, crc, packed, whole, length, _ = _LOCAL.unpack_from(content, i.header_offset)
-    except struct.error:
-        magic, flags, method, crc, packed, whole, length = (b'', *(0,) * 6)
-    start = i.header_offset + _LOCAL.size
-    encoding = 'utf-8' if i.flag_bits & _UTF8 else 'cp437'
-    same = magic == b'PK\3\4' and content[start : start + length] == i.orig_filename.encode(encoding)
+def _check_entry(archive, i):
+    """Where an entry's content begins; raises ValueError where it is not what the directory says: neither has a
+    checksum of its own."""
+    size, start = archive[1][0], i.header_offset + _LOCAL.size
+    named = i.orig_filename.encode('utf-8' if i.flag_bits & _UTF8 else 'cp437')
+    length = min(_LOCAL.size + len(named), size - i.header_offset)
+    header = archives.read(archive, i.header_offset, length) if length > 0 <= i.header_offset else b''
+    magic, flags, method, crc, packed, whole, length, extra = (b'', *(0,) * 7)
+    if len(header) >= _LOCAL.size:
+        magic, flags, method, crc, packed, whole, length, extra = _LOCAL.unpack_from(header)
+    same = magic == b'PK\3\4' and length == len(named) and header[_LOCAL.size :] == named
     same = same and method == i.compress_type and (flags ^ i.flag_bits) & (_ENCRYPTED | _SIZES_FOLLOW) == 0
     if same and not flags & _SIZES_FOLLOW:
         sizes = ((packed, i.compress_size), (whole, i.file_size))
         same = crc == i.CRC and all(a in (b, 0xFFFFFFFF) for a, b in sizes)
-    if not same or start + length + i.compress_size > len(content):
+    start += length + extra
+    if not same or start + i.compress_size > size:
         raise ValueError(f'it is damaged: its directory and the entry {i.filename!r} do not agree')
+    return start
 
 
 def _read(archive, key):
-    """`ZipFile.read` costs more than the decoding of a small image; the stored and deflated files are cut out here."""
-    if isinstance(key, str):
-        return _opened(archive).read(key)
-    offset, packed, size, method, crc = key
-    content = archives.mapped(archive)
-    magic, name, extra = struct.unpack_from('<4s22xHH', content, offset)
-    start = offset + 30 + name + extra
-    data = content[start : start + packed]
+    """The files that the directory lists have a CRC, so the stamp of the archive is looked at only where it differs."""
+    try:
+        return _opened(archive).read(key) if isinstance(key, str) else _cut_out(archive, *key)
+    except Exception:  # damaged content raises almost anything
+        archives.check(archive)
+        raise
+
+
+def _cut_out(archive, start, packed, size, method, crc):
+    """A stored or deflated file: `ZipFile.read` costs more than the decoding of a small image."""
+    data = archives.read(archive, start, packed)
     if method == zipfile.ZIP_DEFLATED:
         data = zlib.decompressobj(-15).decompress(data, size + 1)  # no more than was declared
-    if magic != b'PK\3\4' or zlib.crc32(data) != crc:
+    if zlib.crc32(data) != crc:
         raise ValueError('its bytes do not match its CRC')
     return data
 
 
 @functools.lru_cache(maxsize=8)
 def _opened(archive):
-    return zipfile.ZipFile(archives.unchanged(archive))
+    return zipfile.ZipFile(archives.opened(archive))

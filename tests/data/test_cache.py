@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssljax import files
 from ssljax.config import base
-from ssljax.data import decode, readable, sources
+from ssljax.data import decode, decoders, encoded, readable, sources
 from ssljax.data import feed as feeds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,6 +157,55 @@ def test_a_damaged_file_is_made_anew(tmp_path):
     path = cache / made(cache)[0]
     os.truncate(path, path.stat().st_size - 1)
     assert all(np.array_equal(a, b) for a, b in zip(pixels(load(root, cache)), pixels(load(root))))
+
+
+@pytest.mark.parametrize('path', ['stream', 'auto'])
+@pytest.mark.parametrize('corrupt', [False, True])
+def test_damaged_pixels_are_decoded_again_and_the_file_is_named(tmp_path, caplog, path, corrupt):
+    root, cache = tree(tmp_path / 'images'), tmp_path / 'cache'
+    if corrupt:
+        (root / 'dog/05.png').write_bytes(b'no image')
+    load(root, cache)
+    file = cache / made(cache)[0]
+    content = file.read_bytes()
+    file.write_bytes(content[:-700] + bytes(700))
+    expected = pixels(load(root))
+    for damaged in (True, False):
+        caplog.clear()
+        with caplog.at_level('WARNING', logger='absl'):
+            found = load(root, cache, path=path)
+            for _ in range(2):
+                assert all(np.array_equal(a, b) for a, b in zip(pixels(found), expected))
+        assert caplog.text.count(f'{file} is damaged') == damaged
+    assert file.read_bytes() == content
+
+
+def test_a_file_of_an_earlier_version_without_checksums_is_made_anew(tmp_path, decodes):
+    root, cache = tree(tmp_path / 'images'), tmp_path / 'cache'
+    load(root, cache)
+    about = next(cache.glob('*.json'))
+    kept = files.read_json(about)
+    files.write_json(about, {k: v for k, v in kept.items() if k != 'crc32'})
+    decodes.clear()
+    load(root, cache)
+    assert len(decodes) == 21 and files.read_json(about) == kept
+
+
+def test_a_file_that_is_cut_short_while_it_is_in_use_is_named(tmp_path):
+    root, cache = tree(tmp_path / 'images'), tmp_path / 'cache'
+    source = load(root, cache)
+    os.truncate(cache / made(cache)[0], 0)
+    with pytest.raises(ValueError, match='npy was cut short while it was in use: delete it'):
+        source.train.read(np.arange(4))
+
+
+def test_no_process_decodes_what_is_there(tmp_path, monkeypatch):
+    root, cache = tree(tmp_path / 'images'), tmp_path / 'cache'
+    load(root, cache)
+    monkeypatch.setattr(encoded, '_LARGE', 0)
+    monkeypatch.setattr(decoders, 'number', lambda: 2)
+    monkeypatch.setattr(decoders, 'decode_into', None)
+    assert all(np.array_equal(a, b) for a, b in zip(pixels(load(root, cache, path='auto')), pixels(load(root, cache))))
 
 
 def test_a_full_disk_is_said_before_anything_is_decoded(tmp_path, monkeypatch, decodes):

@@ -440,6 +440,56 @@ def test_npz_errors(tmp_path, fields, message):
         load(medmnist(tmp_path / 'a.npz', **fields))
 
 
+NOTHING = dict(images=np.zeros((0, 5, 5), np.uint8), labels=np.zeros(0, int))
+
+
+@pytest.mark.parametrize('empty', [('val',), ('test',), ('val', 'test'), ('unlabeled',), ('val', 'test', 'unlabeled')])
+def test_an_empty_split_of_an_npz_counts_as_none(tmp_path, caplog, empty):
+    gone = {f'{s}_{k}': array for s in empty for k, array in NOTHING.items()}
+    with caplog.at_level('WARNING', logger='absl'):
+        found = load(medmnist(tmp_path / 'a.npz', **gone))
+    for split in ('val', 'test'):
+        assert (f'{split}_images: 0 images, which counts as none' in caplog.text) == (split in empty)
+    expected = load(medmnist(tmp_path / 'b.npz', **{k: None for k in gone if 'unlabeled' not in k}))
+    for one, other in ((found.train, expected.train), (found.val, expected.val), (found.test, expected.test)):
+        assert (one is None and other is None) or (one.digest() == other.digest() and len(one))
+    assert found.unlabeled is None or not len(found.unlabeled)
+
+
+@pytest.mark.parametrize('empty', [('train',), ('train', 'val', 'test', 'unlabeled')])
+def test_an_npz_without_training_images_or_labels_is_refused(tmp_path, empty):
+    gone = {f'{s}_{k}': array for s in empty for k, array in NOTHING.items()}
+    with pytest.raises(ValueError, match='train_images: 0 images, so there is nothing to train on'):
+        load(medmnist(tmp_path / 'a.npz', **gone))
+    with pytest.raises(ValueError, match='all train_labels are -1, unknown'):
+        load(medmnist(tmp_path / 'a.npz', train_labels=np.full(30, -1)))
+    unlabeled = medmnist(tmp_path / 'b.npz', unlabeled_images=NOTHING['images'])
+    with pytest.raises(ValueError, match='holds no image: unlabeled_images has 0'):
+        load(medmnist(tmp_path / 'a.npz'), unlabeled=unlabeled)
+
+
+@pytest.mark.parametrize('empty', ['train', 'val', 'test', 'unlabeled'])
+def test_an_empty_split_of_a_folder_is_refused_or_counts_as_none(tmp_path, empty):
+    for split in {'train', 'val', 'test', 'unlabeled'} - {empty}:
+        for name in 'ab':
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(3):
+                Image.fromarray(draw(i, (4, 4))).save(tmp_path / split / name / f'{i}.png')
+    (tmp_path / empty).mkdir()
+    if empty == 'unlabeled':
+        assert not len(load(f'folder:{tmp_path}').unlabeled)
+    else:
+        with pytest.raises(ValueError, match=f'{empty}.*holds no labelled image'):
+            load(f'folder:{tmp_path}')
+
+
+def test_labels_with_a_gap_are_named(tmp_path):
+    source = load(medmnist(tmp_path / 'a.npz', labels=lambda n: np.arange(n) % 2 * 2))
+    for fields in ({'budget': '2/class', 'val': '2'}, {'budget': '2', 'val': '2/class'}):
+        with pytest.raises(ValueError, match="no training image has the class '1', label 1: .* without gaps"):
+            partition.partition(source.train.labels, 3, seed=0, classes=source.classes, **fields)
+
+
 def test_extra_unlabelled_images(tmp_path):
     source = medmnist(tmp_path / 'a.npz', shape=(6, 5, 3), unlabeled_images=draw(0, (2, 6, 5, 3)))
     tree(tmp_path / 'extra', ['a.png', 'deep/b.png'])
@@ -488,12 +538,13 @@ def test_digest_follows_the_bytes(tmp_path):
     assert load(f'folder:{tmp_path}').train.digest() != s.digest()
 
 
-def test_a_file_that_changed_since_it_was_listed_is_read_whole(tmp_path):
+def test_a_file_that_is_longer_or_shorter_than_it_was_listed_is_refused(tmp_path):
     root = tree(tmp_path, SPLITS)
     files = folder.listing(str(root))
     for content in (b'longer' * 1000, b'short'):
         (tmp_path / files.names[0]).write_bytes(content)
-        assert files.read(0) == content
+        with pytest.raises(ValueError, match='has changed since it was listed'):
+            files.read(0)
 
 
 def test_real_images(shared_data):

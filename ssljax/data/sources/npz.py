@@ -1,11 +1,17 @@
 """An .npz in MedMNIST's layout: train_images, train_labels, val_*, test_*, unlabeled_images."""
 
 import numpy as np
+from absl import logging
 
 from ssljax.data import npz
 from ssljax.data.sources.asked import Arrays
 
 FORM = 'npz:PATH'
+_INSTEAD = {
+    'val': 'For validation a part of the training images is set aside (config.data.val).',
+    'test': 'The validation images are the test split or, without any, a part of the training images '
+    '(config.data.test).',
+}
 
 
 def read(asked, config):
@@ -24,6 +30,11 @@ def read(asked, config):
         if f'{split}_images' in file.declared:
             images, labels = f'{split}_images', f'{split}_labels'
             npz.check_images(*file.declared[images], images, path, config.max_pixels)
+            if not file.declared[images][0][0] and split != 'unlabeled':
+                if split == 'train':
+                    raise ValueError(f'{path!r} has train_images: 0 images, so there is nothing to train on.')
+                logging.warning('%r has %s: 0 images, which counts as none. %s', path, images, _INSTEAD[split])
+                continue
             wanted.append(images)
             if split == 'unlabeled':
                 continue
@@ -33,6 +44,8 @@ def read(asked, config):
             wanted.append(labels)
     content = file.read(wanted)
     train = npz.labels(content['train_labels'], None, 'train_labels', path)
+    if not np.any(train >= 0):
+        raise ValueError(f'{path!r}: all train_labels are -1, unknown: give those of some training images.')
     count, splits = 1 + int(train.max(initial=-1)), {'train': Arrays(_nhwc(content['train_images']), train)}
     for split in ('val', 'test'):
         if f'{split}_images' in content:
@@ -53,6 +66,8 @@ def unlabeled(asked, config):
     if name not in file.declared:
         raise ValueError(f'{file.path!r} has neither unlabeled_images nor train_images, only {sorted(file.declared)}.')
     npz.check_images(*file.declared[name], name, file.path, config.max_pixels)
+    if not file.declared[name][0][0]:
+        raise ValueError(f'{asked} holds no image: {name} has 0.')
     images = _nhwc(file.read([name])[name])
     return Arrays(images, np.full(len(images), -1))
 
