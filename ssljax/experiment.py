@@ -157,7 +157,13 @@ def claim(config, workdir: Path) -> None:
 
 
 def prepare(config, workdir, source, quiet: bool = False) -> Run:
-    """What all seeds share; raises ValueError where `workdir` was begun with other data."""
+    """What all seeds share.
+
+    Raises:
+      ValueError: what `workdir` has trained was trained with other data, there is only one class, or something in the
+        config does not suit the data.
+    """
+    check_classes(config, source)
     mesh = make_mesh()
     if source.val is not None and config.data.val != configs.base().data.val and not quiet:
         print(
@@ -174,9 +180,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
     }
     if source.range is not None:
         meta['data']['range'] = list(source.range)
-    old = begun.stored(workdir, 'data')
-    if old is not None:
-        meta['data'] = recorded.check(old, meta['data'], source, workdir, config.data.source)
+    old, meta['data'] = bound(config, workdir, source, meta['data'])
     if old != meta['data']:
         if not quiet:
             recorded.keep(source, workdir)
@@ -189,6 +193,34 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
     for kind in ('scratch', *(kind_of(way) for way in config.transfer.ways)):
         known[kind] = classifier(config, source.shape, len(source.classes), kind)
     return Run(config, workdir, source, mesh, meta, {}, known, label_set.representative(config, source, mesh), quiet)
+
+
+def bound(config, workdir: Path, source, new: dict) -> tuple[dict | None, dict]:
+    """(what `workdir` was begun with, what to record from now on), of recorded.summary. Where nothing has been trained
+    there, it is bound to no data: label sets that were drawn from others are removed.
+
+    Raises:
+      ValueError: what was trained there was trained with other data.
+    """
+    old = begun.stored(workdir, 'data')
+    if old is None:
+        return None, new
+    try:
+        return old, recorded.check(old, new, source, workdir, config.data.source)
+    except ValueError:
+        if begun.trained(workdir):
+            raise
+    begun.clear(workdir, ('data.json', 'data.npz'))
+    return None, new
+
+
+def check_classes(config, source) -> None:
+    """Raises ValueError where a classifier is asked for and there is nothing to tell apart."""
+    if len(source.classes) == 1 and config.transfer.ways:
+        raise ValueError(
+            f'there is only one class, {source.classes[0]!r}: a classifier needs two or more. Put the images of each '
+            'class into a folder of its own, or pretrain alone, with --config.transfer.ways=().'
+        )
 
 
 def check_batches(config, shape, mesh) -> None:

@@ -85,7 +85,8 @@ def check(rows) -> None:
         raise ValueError(
             f'The rows are of {len(groups)} data sets, whose accuracies cannot be compared: '
             + '; '.join(_group(*of, group) for of, group in groups.items())
-            + '. Keep the cells of one of them in this study, and give the others a study of their own.'
+            + '. Delete the folders of the cells of all but one of them, and run the study again: with the data of the '
+            'one that stays, or with the others in a --workdir of their own.'
         )
     found = {}
     for row in rows:
@@ -100,12 +101,10 @@ def check(rows) -> None:
 
 
 def _group(train, test, classes, rows):
-    def names(column):
-        return ', '.join(sorted({row.get(column) or 'none' for row in rows})[:3])
-
+    cells = ', '.join(f'cells/{row["cell"]}' for row in rows if row.get('cell')) or 'unnamed cells'
     return (
-        f'{count_of(len(rows), "row")} of study {names("study")} (config {names("config")}) with hash_train '
-        f'{train or "none"}, hash_test {test or "none"} and {classes or "no"} classes'
+        f'{count_of(len(rows), "row")} with hash_train {train or "none"}, hash_test {test or "none"} and '
+        f'{classes or "no"} classes ({cells})'
     )
 
 
