@@ -1,4 +1,4 @@
-"""The data that a study is bound to: recorded when it begins, and compared by every worker before it trains anything."""
+"""The data of a study: recorded when it begins, and compared by every worker before it trains anything."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ def key(data: dict) -> str:
 
 def _check_source(directory, name, source, jobs, needs):
     place, what = directory / 'data' / name, source.name
-    new, old = _summary(source, jobs), _stored(directory / 'data' / name)
+    new, old = _summary(source, jobs.values()), _stored(directory / 'data' / name)
     theirs = {folder: data for folder in jobs if (data := _used(directory / folder)) is not None}
     stale = {folder for folder, data in theirs.items() if not recorded.alike(data, new)}
     stale |= {folder for folder in theirs if needs.get(folder) in stale}
@@ -66,10 +66,10 @@ def _check_source(directory, name, source, jobs, needs):
         files.write_json(place / 'data.json', now)
 
 
-def _summary(source, jobs):
-    """recorded.summary, with the contents of all files that the configs of the jobs name."""
+def _summary(source, configs):
+    """recorded.summary, with the contents of all files that the configs name."""
     named = {}
-    for folder, config in jobs.items():
+    for config in configs:
         for field, path in recorded.named(config).items():
             if field != 'transfer.checkpoint' or not path.startswith('pretrained/'):
                 named[f'{path} ({field})'] = path
