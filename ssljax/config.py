@@ -289,9 +289,9 @@ def stage_steps(config, kind: str, images: int) -> int:
 
 
 def nearest(name: str, known) -> str:
-    """'; did you mean x?' or '' for a misspelt name."""
+    """' (did you mean x?)' or '' for a misspelt name."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f'; did you mean {close[0]}?' if close else ''
+    return f' (did you mean {close[0]}?)' if close else ''
 
 
 def field_names(config, prefix='') -> list[str]:

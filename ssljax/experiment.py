@@ -346,6 +346,14 @@ def seed_images(run: Run, seed: int) -> tuple:
     """(Partition, {'labeled', 'unlabeled', 'val': Split}) of one seed; raises ValueError without validation images."""
     rows = label_set.rows(run.config, run.source, run.represent, seed, run.workdir / f'seed{seed}')
     labeled, val = readable.verified(run.source.train.take(rows.labeled)), validation(run.source, rows)
+    if (count := len(rows.labeled) - len(labeled)) and len(labeled):
+        bad = readable.noted(run.source.train.take(rows.labeled)).get('names', ())
+        print(
+            f'warning: seed {seed}: {len(rows.labeled)} labelled images were asked for, {count} cannot be decoded'
+            + (f' ({", ".join(map(repr, bad))}{", ..." if count > len(bad) else ""})' if bad else '')
+            + f', {len(labeled)} are used',
+            file=sys.stderr,
+        )
     if not len(labeled):
         raise ValueError(f'None of the {len(rows.labeled)} labelled images of seed {seed} can be decoded.')
     if not len(val):

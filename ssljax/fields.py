@@ -260,7 +260,7 @@ def _near(value, field: Field) -> str:
 
     options = field.allowed.removeprefix('one of ').split(', ') if field.allowed.startswith('one of ') else ()
     near = nearest(value, options) if isinstance(value, str) and value else ''
-    return re.sub(r'; did you mean (.*)\?', r" (did you mean '\1'?)", near)
+    return re.sub(r'did you mean (.*)\?', r"did you mean '\1'?", near)
 
 
 @functools.lru_cache(256)

@@ -22,11 +22,6 @@ _DRIVE = re.compile('[A-Za-z]:')
 _COMMENT = re.compile(r'\s*(#.*)?', re.DOTALL)
 
 
-def is_image(name):
-    """Whether a file's extension is that of an image."""
-    return os.path.splitext(name)[1].lower() in EXTENSIONS
-
-
 class Sniffer:
     """Tells images without a known ending by their first bytes. Of each ending, and in all, few files are opened where
     none of them is an image.

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 from ssljax import begun, experiment, files, recorded, schema
+from ssljax.data import summary
+from ssljax.data.names import printable
 
 # Fields of config.data that do not change what is loaded.
 FREE = ('labels', 'pool', 'val', 'choose', 'features', 'data_dir', 'manual_dir', 'path', 'cache')
@@ -32,6 +35,8 @@ def check(directory: Path, planned, load) -> None:
         source = load(config)
         for one in jobs.values():
             experiment.check_classes(one, source)
+        for text in summary.warnings(source):
+            print(f'warning: {printable(source.name)}: {text}', file=sys.stderr)
         _check_source(directory, name, source, jobs, {c.job.folder: c.needs.folder for c in planned if c.needs})
 
 
