@@ -86,7 +86,7 @@ def test_memory_that_is_not_enough_is_stepped_back_from(bench, digits, monkeypat
             raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory allocating 17 bytes')
         return fit(*args, feed=feed, **kwargs)
 
-    monkeypatch.setattr(benches.train, 'fit', full)
+    monkeypatch.setattr(benches.loop, 'fit', full)
     monkeypatch.setattr(batch_size, 'FIRST', 8)
     digits.tuning.batch_max = 32
     (decided,) = batch_size.decide(bench, 'scratch', digits, time.time() + 60)
@@ -95,9 +95,9 @@ def test_memory_that_is_not_enough_is_stepped_back_from(bench, digits, monkeypat
     monkeypatch.setattr(batch_size, 'FIRST', 64)
     (decided,) = batch_size.decide(bench, 'scratch', digits, time.time() + 60)
     assert decided.value == 16 and seen[3:] == [32, 16] and decided.plot['x'] == [16, 32]
-    monkeypatch.setattr(benches.train, 'fit', lambda *a, **k: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(benches.loop, 'fit', lambda *a, **k: (_ for _ in ()).throw(MemoryError()))
     assert bench.train('scratch', digits, 7).failed == 'memory'
-    monkeypatch.setattr(benches.train, 'fit', lambda *a, **k: (_ for _ in ()).throw(jax.errors.JaxRuntimeError('x')))
+    monkeypatch.setattr(benches.loop, 'fit', lambda *a, **k: (_ for _ in ()).throw(jax.errors.JaxRuntimeError('x')))
     with pytest.raises(jax.errors.JaxRuntimeError):
         bench.train('scratch', digits, 8)
 
@@ -172,3 +172,11 @@ def test_every_tuned_option_exists_and_has_choices():
     for name in methods.SEMI:
         options = methods.tuned_options(name)
         assert set(options) <= set(configs.base().semi[name]) and all(len(c) > 1 for c in options.values())
+
+
+def test_the_best_of_many_evaluations_is_not_held_against_that_of_few():
+    values = [0.6, 0.8, 0.8, 0.75, 0.75, 0.8, 0.7, 0.65, 0.7, 0.65, 0.65, 0.7, 0.7, 0.65, *[0.5] * 6]
+    curve = [(2 * i + 2, value) for i, value in enumerate(values)]
+    assert duration.of_few(curve) == 0.65  # of those after 20 and 40 steps
+    assert duration.falls(curve, 0.09) and not duration.falls(curve, 0.31)
+    assert not duration.falls([(i, i / 10) for i in range(10)], 0.05)
