@@ -53,10 +53,10 @@ def trained(workdir: Path) -> bool:
     return any(True for pattern in kept for _ in workdir.glob(pattern))
 
 
-def clear(workdir: Path) -> None:
+def clear(workdir: Path, names=('config.json', 'data.json', 'data.npz')) -> None:
     """Removes what a run leaves that ended before it had trained anything: its config, what it read, and the folders of
     its seeds, with their label sets."""
-    for name in ('config.json', 'data.json', 'data.npz'):
+    for name in names:
         (workdir / name).unlink(missing_ok=True)
     for folder in workdir.glob('seed*'):
         shutil.rmtree(folder, ignore_errors=True)

@@ -170,7 +170,13 @@ def claim(config, workdir: Path) -> None:
 
 
 def prepare(config, workdir, source, quiet: bool = False) -> Run:
-    """What all seeds share; raises ValueError where `workdir` was begun with other data."""
+    """What all seeds share.
+
+    Raises:
+      ValueError: what `workdir` has trained was trained with other data, there is only one class, or something in the
+        config does not suit the data.
+    """
+    check_classes(config, source)
     mesh = make_mesh()
     if source.val is not None and config.data.val != configs.base().data.val and not quiet:
         print(
@@ -188,9 +194,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
     }
     if source.range is not None:
         meta['data']['range'] = list(source.range)
-    old = begun.stored(workdir, 'data')
-    if old is not None:
-        meta['data'] = recorded.check(old, meta['data'], source, workdir, config.data.source)
+    old, meta['data'] = bound(config, workdir, source, meta['data'])
     new = old != meta['data']
     if not quiet and (new or not (workdir / 'data.npz').exists()):
         recorded.keep(source, workdir)
@@ -211,6 +215,34 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
     if not quiet:  # a quiet one has a stage or two, which begin now
         beforehand.check(state)
     return state
+
+
+def bound(config, workdir: Path, source, new: dict) -> tuple[dict | None, dict]:
+    """(what `workdir` was begun with, what to record from now on), of recorded.summary. Where nothing has been trained
+    there, it is bound to no data: label sets that were drawn from others are removed.
+
+    Raises:
+      ValueError: what was trained there was trained with other data.
+    """
+    old = begun.stored(workdir, 'data')
+    if old is None:
+        return None, new
+    try:
+        return old, recorded.check(old, new, source, workdir, config.data.source)
+    except ValueError:
+        if begun.trained(workdir):
+            raise
+    begun.clear(workdir, ('data.json', 'data.npz'))
+    return None, new
+
+
+def check_classes(config, source) -> None:
+    """Raises ValueError where a classifier is asked for and there is nothing to tell apart."""
+    if len(source.classes) == 1 and config.transfer.ways:
+        raise ValueError(
+            f'there is only one class, {source.classes[0]!r}: a classifier needs two or more. Put the images of each '
+            'class into a folder of its own, or pretrain alone, with --config.transfer.ways=().'
+        )
 
 
 def check_batches(config, shape, mesh) -> None:
@@ -345,6 +377,14 @@ def seed_images(run: Run, seed: int) -> tuple:
     """(Partition, {'labeled', 'unlabeled', 'val': Split}) of one seed; raises ValueError without validation images."""
     rows = label_set.rows(run.config, run.source, run.represent, seed, run.workdir / f'seed{seed}')
     labeled, val = readable.verified(run.source.train.take(rows.labeled)), validation(run.source, rows)
+    if (count := len(rows.labeled) - len(labeled)) and len(labeled):
+        bad = readable.noted(run.source.train.take(rows.labeled)).get('names', ())
+        print(
+            f'warning: seed {seed}: {len(rows.labeled)} labelled images were asked for, {count} cannot be decoded'
+            + (f' ({", ".join(map(repr, bad))}{", ..." if count > len(bad) else ""})' if bad else '')
+            + f', {len(labeled)} are used',
+            file=sys.stderr,
+        )
     if not len(labeled):
         raise ValueError(f'None of the {len(rows.labeled)} labelled images of seed {seed} can be decoded.')
     if not len(val):

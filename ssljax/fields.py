@@ -284,15 +284,15 @@ def split(written: str, mark: str = ',') -> list[str]:
 
 
 def nearest(name: str, known) -> str:
-    """'; did you mean x?' or '' for a misspelt name."""
+    """' (did you mean x?)' or '' for a misspelt name."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f'; did you mean {close[0]}?' if close else ''
+    return f' (did you mean {close[0]}?)' if close else ''
 
 
 def _near(value, field: Field) -> str:
     options = field.allowed.removeprefix('one of ').split(', ') if field.allowed.startswith('one of ') else ()
     near = nearest(value, options) if isinstance(value, str) and value else ''
-    return re.sub(r'; did you mean (.*)\?', r" (did you mean '\1'?)", near)
+    return re.sub(r'did you mean (.*)\?', r"did you mean '\1'?", near)
 
 
 @functools.lru_cache(256)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import logging
 
-from ssljax import checkpoint, evaluate, files, say
+from ssljax import checkpoint, evaluate, files, paths, say
 from ssljax.data import names as naming
 from ssljax.data import partition as partitions
 from ssljax.data import pick, readable
@@ -30,10 +30,12 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
                 files.set_aside(directory / 'labels.txt', 'it does not name the labelled images of partition.npz')
             files.write_atomically(directory / 'labels.txt', listing(names, found))
         return found
+    kind, _, around = config.data.source.partition(':')
     found = partitions.partition(
         source.train.labels, len(source.classes), budget=config.data.labels,
         val='0' if source.val is not None else config.data.val, seed=seed, classes=source.classes, names=names,
         represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
+        around=paths.expand(around) if kind == 'folder' else '',
     )  # fmt: skip
     if names:
         files.write_atomically(directory / 'labels.txt', listing(names, found))

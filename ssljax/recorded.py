@@ -21,30 +21,45 @@ def splits_of(source) -> dict:
 
 
 def summary(config, source) -> dict:
-    """What data.json and each checkpoint keep: 'shape', the SHA-256 of each split under its name (None: the source has
-    none), 'counts', and 'given', the SHA-256 of the files that the config names."""
+    """What data.json and each checkpoint keep: `of_source`, and 'given', the SHA-256 of the files that the config
+    names."""
+    return of_source(source) | {'given': {field: sha for field, p in named(config).items() if (sha := content(p))}}
+
+
+def of_source(source) -> dict:
+    """'shape', the SHA-256 of each split under its name (None: the source has none), and 'counts'."""
     splits = splits_of(source)
     absent = {name: None for name in ('val', 'unlabeled') if name not in splits}
-    named = {'data.labels': config.data.labels.removeprefix('list:') if config.data.labels.startswith('list:') else ''}
-    named |= {'data.features': config.data.features if config.data.choose != 'random' else ''}
-    named |= {'transfer.checkpoint': config.transfer.checkpoint}
-    given = {field: sha for field, path in named.items() if path and (sha := _content(path))}
     return (
         {'shape': list(source.shape)}
         | {name: split.digest() for name, split in splits.items()}
         | absent
-        | {'counts': {name: len(split) for name, split in splits.items()}, 'given': given}
+        | {'counts': {name: len(split) for name, split in splits.items()}}
     )
 
 
-def check(old: dict, new: dict, source, directory, what: str) -> dict:
+def named(config) -> dict:
+    """{field: path} of the files that a config names and whose content decides what is trained."""
+    found = {'data.labels': config.data.labels.removeprefix('list:') if config.data.labels.startswith('list:') else ''}
+    found |= {'data.features': config.data.features if config.data.choose != 'random' else ''}
+    found |= {'transfer.checkpoint': config.transfer.checkpoint}
+    return {field: path for field, path in found.items() if path}
+
+
+def alike(old: dict, new: dict) -> bool:
+    """Whether two records are of the same images; what one of them lacks does not count."""
+    return all(old[k] == new[k] for k in ('shape', *SPLITS) if k in old and k in new)
+
+
+def check(old: dict, new: dict, source, directory, what: str, kept=None) -> dict:
     """What to record from now on: `new`, with what an earlier version of `old` did not store.
 
     Args:
       old, new: of `summary`; old may lack all but 'shape' and 'train'.
       source: the source of `new`.
-      directory: where `keep` has written.
+      directory: the run's, for the message.
       what: config.data.source, for the message.
+      kept: where `keep` has written, if not in `directory`.
 
     Raises:
       ValueError: something is not as it was; the message says what.
@@ -52,7 +67,7 @@ def check(old: dict, new: dict, source, directory, what: str) -> dict:
     changes = [f'the image shape is {new["shape"]} and was {old["shape"]}'] if old['shape'] != new['shape'] else []
     for name in SPLITS:
         if name in old and name in new and old[name] != new[name]:
-            changes.append(_change(name, old, new, splits_of(source), Path(directory)))
+            changes.append(_change(name, old, new, splits_of(source), Path(kept or directory)))
     before = old.get('given', {})
     changes += [f'the content of {f} has changed' for f, sha in new['given'].items() if before.get(f, sha) != sha]
     if changes:
@@ -137,7 +152,7 @@ def _some(names, rows) -> str:
     return ', '.join(repr(names[i]) for i in rows[:SHOWN]) + (', …' if len(rows) > SHOWN else '')
 
 
-def _content(path):
+def content(path) -> str | None:
     """SHA-256 of a file or of the weights of a checkpoint's directory; None where nothing is there."""
     path = Path(paths.expand(path))
     places = [path, path / 'model', path / 'checkpoints', path / 'pretrain/model']  # as checkpoint.load_variables

@@ -33,7 +33,7 @@ def test_durations():
         ('pretrain.steps', 5, 'exactly one of them'),
         ('pretrain.epochs', 0.0, 'exactly one of them'),
         ('transfer.ways', ('two_stage',), 'add frozen'),
-        ('transfer.ways', ('frozn',), "'frozn'; did you mean frozen"),
+        ('transfer.ways', ('frozn',), "'frozn' \\(did you mean frozen"),
         ('seeds', (), 'at least one'),
         ('seeds', (1, 1), 'none twice'),
         ('data.path', 'fast', 'auto, resident, stream'),
@@ -48,7 +48,7 @@ def test_what_check_refuses(field, value, said):
 
 
 def test_nearest_field():
-    assert configs.nearest('pretrain.epoch', configs.field_names(configs.base())) == '; did you mean pretrain.epochs?'
+    assert configs.nearest('pretrain.epoch', configs.field_names(configs.base())) == ' (did you mean pretrain.epochs?)'
 
 
 def test_differences_name_the_field():

@@ -30,7 +30,9 @@ def root(tmp_path):
 def begin(config, root, workdir, **fields):
     config.data.update(source=f'folder:{root}', labels='2/class', **fields)
     config.transfer.ways, config.pretrain.method = ('scratch',), 'none'
-    return experiment.prepare(config, workdir, sources.load(config.data))
+    run = experiment.prepare(config, workdir, sources.load(config.data))
+    files.write_json(workdir / 'seed0/scratch/done.json', {})  # something depends on the data now
+    return run
 
 
 CHANGES = {'added': "1 added .*'[^']*new.bmp'", 'removed': '1 removed', 'replaced': "1 changed .*bmp'",
@@ -82,6 +84,7 @@ def test_arrays_say_how_many_changed(config, tmp_path, change):
     np.savez(tmp_path / 'a.npz', **arrays)
     config.data.source = f'npz:{tmp_path / "a.npz"}'
     experiment.prepare(config, tmp_path / 'run', sources.load(config.data))
+    files.write_json(tmp_path / 'run/result.json', {})
     if change == 'gone':
         arrays |= {'test_images': arrays['test_images'][1:], 'test_labels': arrays['test_labels'][1:]}
     elif change == 'new':
@@ -147,3 +150,27 @@ def test_a_changed_list_of_labels_is_refused(config, root, tmp_path):
     (tmp_path / 'list.txt').write_text('a/1.bmp\nb/0.bmp\n')
     with pytest.raises(ValueError, match='the content of data.labels has changed'):
         recorded.check(old, recorded.summary(config, source), source, tmp_path, 'x')
+
+
+def test_a_run_that_has_trained_nothing_is_bound_to_no_data(config, root, tmp_path):
+    workdir = tmp_path / 'run'
+    begin(config, root, workdir)
+    (workdir / 'seed0/scratch/done.json').unlink()
+    files.write_json(workdir / 'seed0/partition.npz', {})
+    image(root / 'train/a/new.bmp', 99)
+    assert begin(config, root, workdir).meta['data']['counts']['train'] == 9
+    assert not (workdir / 'seed0/partition.npz').exists()
+    assert files.read_json(workdir / 'data.json')['counts']['train'] == 9
+    assert len(np.load(workdir / 'data.npz')['train_labels']) == 9
+
+
+def test_a_single_class_is_refused_unless_the_run_only_pretrains(config, root, tmp_path):
+    for split in ('train', 'val', 'test'):
+        for path in (root / split / 'b').glob('*'):
+            path.unlink()
+        (root / split / 'b').rmdir()
+    with pytest.raises(ValueError, match="only one class, 'a': a classifier needs two or more. .*transfer.ways"):
+        begin(config, root, tmp_path / 'run')
+    assert not (tmp_path / 'run/data.json').exists()
+    config.transfer.ways, config.pretrain.method = (), 'rotation'
+    experiment.prepare(config, tmp_path / 'run', sources.load(config.data))

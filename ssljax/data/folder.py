@@ -14,11 +14,8 @@ from absl import logging
 
 from ssljax import paths
 from ssljax.data import archive, tars, walk, zips
+from ssljax.data import names as names_of
 from ssljax.data.split_names import PLAIN, kind_of
-
-# Pictures all the same: a class of them alone is not passed over.
-_UNREADABLE = frozenset('.heic .heif .avif .jxl .jp2 .svg .dng .cr2 .nef .raw .psd .dcm .nii .exr .hdr .tga'.split())
-
 
 MAX_BYTES = 1 << 30  # of an image file: a larger one is not read
 
@@ -63,13 +60,15 @@ def listing(path):
     if not os.path.exists(path):
         raise FileNotFoundError(f'There is no folder or archive {path!r} (from {os.getcwd()!r}){paths.obstacle(path)}.')
     try:
-        entries, folders, others, reader, skipped = _lister(path)(path)
+        sniffer = names_of.Sniffer()
+        entries, folders, others, reader, skipped = _lister(path)(path, sniffer)
     except (ValueError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, NotImplementedError) as e:
         raise ValueError(f'{path!r} cannot be read as a folder, .zip or .tar of images: {e}.') from e
     entries = sorted(entries, key=itemgetter(0))
     names = [e[0] for e in entries]
+    _check_archives(path, names, others, skipped)
     folders = _without_notes(names, folders, others, skipped)
-    _tell(path, skipped)
+    _tell(path, skipped, sniffer.found)
     names, folders = _unwrapped(names, folders)
     crcs, keys = [e[2] for e in entries], [e[3] for e in entries]
     for i, (_, size, *_) in enumerate(entries):
@@ -100,7 +99,34 @@ def _lister(path):
     raise ValueError('it is neither, or it is damaged')
 
 
-def _tell(path, skipped):
+def _check_archives(path, names, others, skipped):
+    """Archives among the files are not read: raises ValueError where one seems to be a split, or there is nothing else;
+    otherwise `skipped` gets them."""
+    archives = sorted(name for name in others if os.path.splitext(name)[1].lower() in names_of.ARCHIVES)
+    shown = ', '.join(map(repr, archives[:5])) + (', ...' if len(archives) > 5 else '')
+    if archives and not names:
+        raise ValueError(
+            f'There is no image in {path!r}, but there are archives ({shown}), and archives inside are not read: '
+            'unpack each into a folder of its name, or give one of them.'
+        )
+    unpacked = {(name.rpartition('/')[0], kind_of(name.rpartition('/')[2])) for name in _above(names)}
+    for name in archives:
+        folder, _, file = name.rpartition('/')
+        stem = file.split('.')[0]
+        if (kind := kind_of(stem)) and (folder, kind) not in unpacked:
+            beside = f'{folder}/{stem}' if folder else stem
+            raise ValueError(
+                f'The archive {name!r} in {path!r} is named like a split, but archives inside are not read: unpack it '
+                f'into the folder {beside!r}, or move it away to do without it.'
+            )
+    if archives:
+        skipped['archives, which are not read unless they are unpacked'] = archives
+
+
+def _tell(path, skipped, sniffed):
+    if sniffed:
+        logging.warning('%r: read %d files as images for what is in them, such as %r: their names have no ending of an '
+                        'image.', path, len(sniffed), min(sniffed))  # fmt: skip
     if skipped:
         parts = (f'{what} ({len(names)}, such as {names[0]!r})' for what, names in skipped.items())
         logging.warning('%r: left out %s.', path, '; '.join(parts))
@@ -108,7 +134,7 @@ def _tell(path, skipped):
 
 def _without_notes(names, folders, others, skipped):
     """The folders but those with files of other kinds alone, such as notes beside the classes, which `skipped` gets."""
-    pictures = [name for name in others if os.path.splitext(name)[1].lower() in _UNREADABLE]
+    pictures = [name for name in others if os.path.splitext(name)[1].lower() in names_of.UNREADABLE]
     if pictures:
         skipped['pictures of a format that cannot be read'] = pictures
     notes = _above(others) - _above(names) - _above(name for some in skipped.values() for name in some)

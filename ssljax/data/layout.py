@@ -1,5 +1,7 @@
 """Splits and classes, read from the names of folders; what can be read in two ways is refused."""
 
+import re
+import unicodedata
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -14,8 +16,9 @@ def layout(files, path):
     """Reads splits and classes from folder names.
 
     Returns:
-      classes, tuple of str, sorted; and {'train' | 'val' | 'test' | 'unlabeled': (files int64 [n], labels
-      int32 [n])}. Where there are only 'train' and 'val', 'val' is returned as 'test'.
+      classes, tuple of str, sorted, in Unicode's form NFC, so that a name is the same however a system writes it; and
+      {'train' | 'val' | 'test' | 'unlabeled': (files int64 [n], labels int32 [n])}. Where there are only 'train' and
+      'val', 'val' is returned as 'test'.
 
     Raises:
       ValueError: an image lies in no class folder, a class folder holds no image, the folders could be splits as well
@@ -37,7 +40,9 @@ def layout(files, path):
         elif len(inner) < 2:
             raise ValueError(_outside(files.names[number], split, where, names, path))
         else:
-            found.setdefault(split, []).append((number, inner[0]))
+            found.setdefault(split, []).append(
+                (number, unicodedata.normalize('NFC', inner[0]))
+            )  # as macOS does not write it
     _check_empty(names, folders, where, starts, path)
     for folder, split in where.items():
         if split != 'unlabeled' and not found.get(split):
@@ -99,7 +104,7 @@ def _is_class(named, classes, flat):
     invalid."""
     if len(named) != 1 or not flat >= set(classes):
         return False
-    name, = named
+    (name,) = named
     others = {f.lower() for f in classes if f != name}
     train = name.lower() == 'train' and len(others) > 1 and not any(map(split_names.is_holder, others))
     return train or (name.lower() == 'valid' and 'invalid' in others)
@@ -158,9 +163,28 @@ def _is_unlabeled(name, start):
 def _outside(name, split, where, names, path):
     direct = sum(len(n) == 2 and where.get(n[0]) == split for n in names) if where else 0
     among = f' Its split holds {direct} such images.' if direct > 1 else ''
+    tops = Counter(n[0] for n in names if len(n) > 1)
+    found = f'Found: {_shown(tops)}.' if tops else 'There are no folders, and classes are read from folders alone.'
     return (
-        f"The image {name!r} in {path!r} lies in no class folder: put it into a folder named after its class, or into "
-        f"one called 'unlabeled'.{among} Found: {_shown(Counter(n[0] for n in names if len(n) > 1))}."
+        f'The image {name!r} in {path!r} lies in no class folder: put it into a folder named after its class, or into '
+        f"one called 'unlabeled'.{among}{_prefixes(names)} {found}"
+    )
+
+
+def _prefixes(names) -> str:
+    """Advice where the files that lie in no folder of a class are named after it, such as cat.0.jpg and dog.1.jpg."""
+    flat = [n[-1] for n in names if len(n) == min(map(len, names))]
+    seen = {}
+    for file in flat:
+        if found := re.match(r'([^\W\d_][^\W\d]*?)[\W_]*\d', file):
+            seen.setdefault(found[1].lower(), []).append(file)
+    seen = {prefix: files for prefix, files in seen.items() if len(files) > 1}
+    if not 2 <= len(seen) <= max(len(flat) // 4, 2):
+        return ''
+    first, second = sorted(seen)[:2]
+    return (
+        f' If names such as {min(seen[first])!r} and {min(seen[second])!r} begin with the class, sort the files into '
+        f'folders {first!r}, {second!r}{" and so on" if len(seen) > 2 else ""}.'
     )
 
 

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 
 import numpy as np
+from absl import logging
 
 from ssljax import paths
 from ssljax.data.memory import available_memory
@@ -110,11 +111,12 @@ def check_images(shape, dtype, name: str, path: str, most: int) -> None:
 
 
 def check_labels(shape, dtype, count: int, name: str, path: str) -> None:
-    """Raises ValueError unless an array of that shape and type can be the labels of `count` images."""
-    if (len(shape) != 1 and (len(shape) != 2 or shape[1] != 1)) or dtype.kind not in 'iubf':
+    """Raises ValueError unless an array of that shape and type can be the labels of `count` images, numbers or
+    one-hot."""
+    if len(shape) not in (1, 2) or 0 in shape[1:] or dtype.kind not in 'iubf':
         raise ValueError(
-            f'{name} in {path!r} must be integers [N] or [N, 1], -1 where unknown, got {dtype} {list(shape)}: '
-            'several labels an image are not supported.'
+            f'{name} in {path!r} must be integers [N] or [N, 1], -1 where unknown, or one-hot [N, K], got {dtype} '
+            f'{list(shape)}.'
         )
     if shape[0] != count:
         raise ValueError(f'There must be one label per image: {path!r} has {shape[0]} {name} for {count} images.')
@@ -124,14 +126,15 @@ def labels(array, classes: int | None, name: str, path: str):
     """Labels as int32 [N], checked in their own type.
 
     Args:
-      array: [N] or [N, 1], bool, integers, or whole numbers as floats; -1 where unknown.
+      array: [N] or [N, 1], bool, integers, or whole numbers as floats; -1 where unknown. Or [N, K], one-hot: the
+        place of the 1 is the class, and a warning says so.
       classes: how many there are; None for training labels, of which there are at most as many as images.
       name, path: for messages.
 
     Raises:
-      ValueError: they are no whole numbers, or below -1, or too large.
+      ValueError: they are no whole numbers, or below -1, or too large, or several an image.
     """
-    array = array.reshape(len(array))
+    array = _places(array, name, path) if array.ndim == 2 and array.shape[1] > 1 else array.reshape(len(array))
     if array.dtype.kind == 'f' and not (np.isfinite(array) & (array == np.floor(array))).all():
         odd = array[~(np.isfinite(array) & (array == np.floor(array)))][0]
         raise ValueError(f'{name} in {path!r} must be integers, -1 where unknown, got {odd} ({array.dtype}).')
@@ -146,3 +149,17 @@ def labels(array, classes: int | None, name: str, path: str):
     if classes is not None and high >= classes:
         raise ValueError(f'{name} in {path!r} go up to {high}, but train_labels only to {classes - 1}.')
     return array.astype(np.int32)
+
+
+def _places(array, name, path):
+    """The place of the 1 in each row of [N, K]."""
+    good = ((array == 0) | (array == 1)).all(1) & (array.sum(1, dtype=np.float64) == 1)
+    if not good.all():
+        row = int(np.flatnonzero(~good)[0])
+        raise ValueError(
+            f'{name} in {path!r} is {list(array.shape)}, but not one-hot: row {row} is not a single 1 among zeros. '
+            'Several labels an image are not supported; give one number an image, [N], -1 where it is unknown (of '
+            "scores, labels.argmax(1) gives each image's highest)."
+        )
+    logging.warning('%s in %r is one-hot, %s: the place of the 1 is taken as the class.', name, path, list(array.shape))
+    return array.argmax(1)

@@ -33,7 +33,7 @@ def permutation(n, *key):
     return np.argsort(np.random.Philox(np.random.SeedSequence(key)).random_raw(n), kind='stable')
 
 
-def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None, represent=None, pool=0):
+def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None, around='', represent=None, pool=0):
     """Splits training rows into labelled, unlabelled and validation rows.
 
     Both amounts are written '1000' (images in total), '10/class', '1%' (of the rows that have a label) or
@@ -51,7 +51,7 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
       val: amount of validation rows.
       seed: non-negative int.
       classes: names of the classes, used in messages.
-      names: names of the images, for a list.
+      names: names of the images, for a list, and `around`, the path of the folder or archive that they lie in.
       represent: chooses labelled rows in place of the seeded order, as in `choose`; budgets are then not nested. A
         total is then chosen without a look at labels (but for those of validation, which is stratified); a count per
         class reads the class of every row.
@@ -75,7 +75,7 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
         raise ValueError(f'The seed must not be negative, got {seed}.')
     known = np.flatnonzero(labels >= 0)
     kind, _, path = str(budget).partition(':')
-    listed = pick.listed(path, names, labels) if kind == 'list' else np.zeros(0, np.int64)
+    listed = pick.listed(path, names, labels, around) if kind == 'list' else np.zeros(0, np.int64)
     free = np.setdiff1d(known, listed)
     val_rows = choose(labels, free, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True)
     rest = np.setdiff1d(free, val_rows, assume_unique=True)
@@ -93,15 +93,11 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
         )
     if pool:
         unlabeled = np.sort(unlabeled[permutation(len(unlabeled), seed, _POOL)[:pool]])
-    missing = num_classes - len(np.unique(labels[labeled]))
-    if missing:
-        logging.warning(
-            'The %d labelled images of config.data.labels=%r lack %d of the %d classes.',
-            len(labeled),
-            budget,
-            missing,
-            num_classes,
-        )
+    for title, field, asked, rows in (('labelled', 'labels', budget, labeled), ('validation', 'val', val, val_rows)):
+        missing = num_classes - len(np.unique(labels[rows]))
+        if missing and len(rows):
+            logging.warning('The %d %s images of config.data.%s=%r lack %d of the %d classes.', len(rows), title, field,
+                            asked, missing, num_classes)  # fmt: skip
     return Partition(labeled, unlabeled, val_rows)
 
 

@@ -3,6 +3,8 @@
 import codecs
 import os
 import re
+import unicodedata
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from ssljax.data.names import from_line
 NEIGHBORS = 20  # over which an image's typicality is taken
 
 
-def listed(path, names, labels):
+def listed(path, names, labels, around=''):
     """The rows of a list of images.
 
     Args:
@@ -22,6 +24,7 @@ def listed(path, names, labels):
         another, and a name with # in it before a comment.
       names: the training images' names, or None where they have none.
       labels: int32 [N], -1 where unknown.
+      around: the path of the folder or archive that holds the images: a line may begin with it, or with its last part.
 
     Returns:
       int64 [n], sorted.
@@ -37,18 +40,19 @@ def listed(path, names, labels):
         raise FileNotFoundError(
             f'config.data.labels names the list {path!r}, but there is no such file{paths.obstacle(path)}.'
         )
-    known, rows = _Known(names or (), len(labels)), {}
-    for number, line in enumerate(_lines(path), 1):
+    known, rows = _Known(names or (), len(labels), around), {}
+    lines = _lines(path)
+    for number, line in enumerate(lines, 1):
         word, found = known.find(line)
         if not word:
             continue
         problem = ''
         if not found:
-            problem = 'is no training image' + ('' if names else f' (a row number from 0 to {len(labels) - 1})')
+            problem = 'is no training image' + _advice(lines, word, known, names, len(labels))
         elif len(found) > 1:
             problem = f'could be {len(found)} images: write more of its path'
         elif found[0] in rows:
-            problem = f'stands on line {rows[found[0]]}, too'
+            problem = f'is on line {rows[found[0]]} already: leave one of the two out'
         elif labels[found[0]] < 0:
             problem = 'has no known class'
         if problem:
@@ -57,6 +61,22 @@ def listed(path, names, labels):
     if not rows:
         raise ValueError(f'{path} lists no image: write one name a line.')
     return np.sort(np.fromiter(rows, np.int64))
+
+
+def _advice(lines, word, known, names, count) -> str:
+    """What a line that names no image should look like."""
+    if not names:
+        return f': give row numbers from 0 to {count - 1}'
+    like = f'names look like {names[0]!r}'
+    for mark, kind in ((',', 'commas'), ('\t', 'tabs'), (';', 'semicolons')):
+        parts = [line.split(mark) for line in lines if mark in line]
+        if mark in word and (word == lines[0].strip() or any(known.find(part)[1] for part in word.split(mark))):
+            width = len(parts[0])
+            return (
+                f': the lines have {width} columns between {kind}, but one name a line is expected, without a header, '
+                f'and no labels are read here, for the folder of an image tells its class; {like}'
+            )
+    return f': {like}'
 
 
 def _lines(path):
@@ -77,10 +97,12 @@ def _lines(path):
 
 
 class _Known:
-    """What the lines of a list can name: `names`, ends of them after a slash, and rows below `count`."""
+    """What the lines of a list can name: `names`, also below `around`, ends of them after a slash, and rows below
+    `count`."""
 
-    def __init__(self, names, count):
+    def __init__(self, names, count, around=''):
         self.full, self.ends, self.count = {}, {}, count
+        self.around = os.path.abspath(around) if around else ''
         for row, name in enumerate(names):
             self.full.setdefault(name, []).append(row)
             parts = name.split('/')
@@ -109,9 +131,25 @@ class _Known:
     def _named(self, word):
         plain = word.removeprefix('./')
         for known in (self.full, self.ends):
-            for one in (word, plain, plain.replace('\\', '/')):
+            forms = (unicodedata.normalize(form, plain) for form in ('NFC', 'NFD'))
+            for one in (word, plain, plain.replace('\\', '/'), *forms):
                 if found := known.get(one):
                     return found
+        return self._below(plain.replace('\\', '/'))
+
+    def _below(self, word):
+        """The rows of a whole name that stands after the path of the source, or after the last part of that path.
+        Folders around everything in the source, which names leave out, may be between."""
+        if not self.around:
+            return []
+        parts, top = word.split('/'), os.path.basename(self.around)
+        tops = {top} if os.path.isdir(self.around) else {top, re.sub(r'(\.tar)?\.\w+$', '', top)}
+        root = os.path.realpath(self.around)
+        for start in range(1, len(parts)):
+            before, found = '/'.join(parts[:start]), self.full.get('/'.join(parts[start:]))
+            inside = os.path.isabs(word) and Path(os.path.realpath(before)).is_relative_to(root)
+            if found and (inside or parts[start - 1] in tops or os.path.isfile(os.path.join(self.around, word))):
+                return found
         return []
 
 

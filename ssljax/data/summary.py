@@ -5,6 +5,7 @@ import textwrap
 
 import numpy as np
 
+from ssljax.data import readable
 from ssljax.literal import clean
 
 MOST, WIDTH = 20, 28  # classes that are listed one by one; columns for a name
@@ -16,13 +17,14 @@ def show(source) -> None:
 
 
 def text(source) -> str:
-    """A table of classes and splits; of more than `MOST` classes their names and the smallest and largest counts.
+    """A table of classes and splits, of the images that can be decoded, and `warnings`; of more than `MOST` classes
+    their names and the smallest and largest counts.
 
     Args:
       source: sources.Source.
     """
     splits = {name: split for name in ('train', 'val', 'test') if (split := getattr(source, name)) is not None}
-    counts = {name: _counts(split.labels, len(source.classes)) for name, split in splits.items()}
+    counts = {name: _counts(split, len(source.classes)) for name, split in splits.items()}
     size, total = 'x'.join(map(str, source.shape)), len(source.classes)
     lines = [f'{clean(source.name)}: {size}, {total} class{"es" * (total != 1)}']
     shown = [_name(name) for name in source.classes]
@@ -33,7 +35,10 @@ def text(source) -> str:
         rows = [('images of a class', [_range(per) for per, _ in counts.values()])]
     if any(unknown for _, unknown in counts.values()):
         rows.append(('without a label', [str(unknown) for _, unknown in counts.values()]))
-    rows.append(('together', [str(len(split)) for split in splits.values()]))
+    rows.append(('together', [str(per.sum() + unknown) for per, unknown in counts.values()]))
+    corrupt = [unreadable(source, name) for name in splits]
+    if any(corrupt):
+        rows.append(('cannot be decoded, left out', list(map(str, corrupt))))
     width = max(7, *(len(cell) for _, cells in rows for cell in cells))
     for name, cells in (('', list(splits)), *rows):
         lines.append(f'  {name:<{WIDTH}}' + ''.join(f' {cell:>{width}}' for cell in cells))
@@ -42,13 +47,39 @@ def text(source) -> str:
     if source.range is not None:
         low, high = source.range
         lines.append(f'  stored values from {low:,g} to {high:,g} become 0 to 255 (config.data.range)')
+    return '\n'.join(lines + [f'  warning: {said}' for said in warnings(source)])
+
+
+def warnings(source) -> list[str]:
+    """What of the classes makes an accuracy mean little: there is one alone, or a split lacks some."""
+    total, found = len(source.classes), []
     if total == 1:
-        lines.append(f'  warning: all images are of one class, {shown[0]!r}: there is nothing to tell apart')
-    return '\n'.join(lines)
+        return [f'all images are of one class, {_name(source.classes[0])!r}: there is nothing to tell apart']
+    for name, title, use in (('val', 'validation', 'chooses the weights'), ('test', 'test', 'gives the top-1')):
+        if (split := getattr(source, name)) is None:
+            continue
+        missing = np.flatnonzero(_counts(split, total)[0] == 0)
+        if len(split) and len(missing):
+            some = ', '.join(repr(_name(source.classes[i])) for i in missing[:3]) + ', ...' * (len(missing) > 3)
+            found.append(
+                f'the {title} images are of {total - len(missing)} of the {total} classes (none is of {some}): an '
+                f'accuracy on them, which {use}, says little of how well all classes are told apart'
+            )
+    return found
 
 
-def _counts(labels, classes):
-    """([classes] images of each, how many have no label)."""
+def unreadable(source, name: str) -> int:
+    """How many images of a split are known not to be decodable; of training images that are streamed, those met so
+    far."""
+    if name == 'train':
+        return int(readable.is_bad(source.train).sum())
+    whole, shown = (source.listed or {}).get(name), getattr(source, name)
+    return len(whole) - len(shown) - (source.unknown or {}).get(name, 0) if whole is not None else 0
+
+
+def _counts(split, classes):
+    """([classes] images of each, how many have no label), without those that are known not to be decodable."""
+    labels = split.labels[~readable.is_bad(split)]
     return np.bincount(labels[labels >= 0], minlength=classes), int((labels < 0).sum())
 
 

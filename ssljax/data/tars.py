@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from ssljax.data import archive as archives
 from ssljax.data.memory import available_memory
-from ssljax.data.names import is_image, is_junk, relative
+from ssljax.data.names import HEAD, Sniffer, is_junk, relative
 
 _NAMES = b'LKxgX'  # types of entries that hold names and attributes of the next ones
 _NAME_BYTES = 1 << 20  # of such an entry, at most
@@ -44,13 +44,14 @@ def is_tar(path) -> bool:
     return True
 
 
-def entries_of(path, most):
+def entries_of(path, sniffer=None, *, most):
     """As walk.walk, for a .tar. A compressed one has no random access: its images are held in memory, encoded, and one
     of more than `most` bytes is refused.
 
     Raises:
       ValueError, tarfile.TarError, EOFError, OSError: it is damaged, cut short, or has entries that lead out of it.
     """
+    sniffer = sniffer or Sniffer()
     stamped, skipped = archives.stamped(path), defaultdict(list)
     plain = archives.read(stamped, 0, 2) not in _PACKED
     entries, folders, others, outside, held = [], [], [], [], 0
@@ -67,7 +68,7 @@ def entries_of(path, most):
                 skipped['links or devices'].append(name)
             elif member.issparse():
                 skipped['files with holes'].append(name)
-            elif not is_image(name):
+            elif not sniffer.is_image(name, lambda: archive.extractfile(member).read(HEAD)):
                 others.append(name)
             else:
                 key = member.offset_data, member.size

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ssljax.data import archive as archives
-from ssljax.data.names import is_image, is_junk
+from ssljax.data.names import HEAD, Sniffer, is_junk
 
 _SPECIAL = frozenset(
     'proc sysfs devtmpfs devpts cgroup cgroup2 debugfs tracefs securityfs pstore bpf mqueue configfs fusectl efivarfs '
@@ -18,7 +18,7 @@ NO_FILE = 'pipes, sockets or devices'
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)
 
 
-def walk(root):
+def walk(root, sniffer=None):
     """Lists a folder. What is there itself goes before what a link leads to.
 
     Returns:
@@ -28,7 +28,7 @@ def walk(root):
     Raises:
       ValueError: a folder cannot be read, or `root` lies on a file system such as /proc, which holds no files.
     """
-    found = _Walk(root)
+    found = _Walk(root, sniffer or Sniffer())
     found.enter(root, '')
     while found.links:
         found.follow(*found.links.pop(0))
@@ -41,7 +41,8 @@ def walk(root):
 class _Walk:
     """A walk in progress. `files` and `seen` hold (device, inode) of the images and folders so far."""
 
-    def __init__(self, root):
+    def __init__(self, root, sniffer):
+        self.sniffer = sniffer
         self.entries, self.folders, self.others, self.unreadable = [], [], [], []
         self.links, self.skipped = [], defaultdict(list)
         self.special = _special_devices()
@@ -79,19 +80,17 @@ class _Walk:
         elif entry.is_dir(follow_symlinks=False):
             self.folders.append(name)
             return entry.path, name + '/'
-        elif is_image(name) or not entry.is_file(follow_symlinks=False):
+        else:
             try:
                 self._file(entry.path, name, entry.stat(follow_symlinks=False))
             except OSError:
                 self.skipped['files that vanished'].append(name)
-        else:
-            self.others.append(name)
         return None
 
     def _file(self, path, name, about):
         if not stat.S_ISREG(about.st_mode):
             self.skipped[NO_FILE].append(name)
-        elif not is_image(name):
+        elif not self.sniffer.is_image(name, lambda: _head(path)):
             self.others.append(name)
         elif _identity(about) in self.files:
             self.skipped[TWICE].append(name)
@@ -114,6 +113,14 @@ class _Walk:
             self.enter(path, name + '/')
         else:
             self._file(path, name, about)
+
+
+def _head(path):
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return os.read(file, HEAD)
+    finally:
+        os.close(file)
 
 
 def _identity(about):

@@ -8,7 +8,7 @@ import zlib
 from collections import defaultdict
 
 from ssljax.data import archive as archives
-from ssljax.data.names import is_image, is_junk, relative
+from ssljax.data.names import HEAD, Sniffer, is_junk, relative
 
 _METHODS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED  # that need no ZipFile
 _ENCRYPTED, _SIZES_FOLLOW, _UTF8 = 1, 8, 0x800  # flags
@@ -16,12 +16,13 @@ _LOCAL = struct.Struct('<4s2xHH4xIIIHH')  # magic, flags, method, CRC, packed an
 _UNIX = 3
 
 
-def entries_of(path):
+def entries_of(path, sniffer=None):
     """As walk.walk, for a .zip.
 
     Raises:
       ValueError, zipfile.BadZipFile: it is damaged, encrypted, or has entries that lead out of it.
     """
+    sniffer = sniffer or Sniffer()
     stamped, skipped = archives.stamped(path), defaultdict(list)
     entries, folders, others, outside, encrypted = [], [], [], [], []
     with zipfile.ZipFile(path) as archive:
@@ -37,7 +38,7 @@ def entries_of(path):
                 folders.append(name)
             elif kind == stat.S_IFLNK or (kind not in (0, stat.S_IFREG) and not i.file_size):
                 skipped['links or devices'].append(name)
-            elif not is_image(name):
+            elif not sniffer.is_image(name, functools.partial(_head, archive, i)):
                 others.append(name)
             elif i.flag_bits & _ENCRYPTED:
                 encrypted.append(name)
@@ -49,6 +50,11 @@ def entries_of(path):
         raise ValueError(f'it has encrypted images ({len(encrypted)}, such as {encrypted[0]!r}): unpack it first')
     entries = archives.last_of_each(entries, skipped)
     return entries, folders, others, functools.partial(_read, stamped), dict(skipped)
+
+
+def _head(archive, entry):
+    with archive.open(entry) as file:
+        return file.read(HEAD)
 
 
 def _check_count(archive, found):

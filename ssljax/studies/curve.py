@@ -35,7 +35,8 @@ def check(rows) -> None:
         described = [f'{_group(own)} with {", ".join(map("{} {}".format, columns, of))}' for of, own in groups.items()]
         raise ValueError(
             f'The rows are of {len(groups)} data sets, whose accuracies cannot be compared: {"; ".join(described)}. '
-            'Keep the cells of one of them in this study, and give the others a study of their own.'
+            'Delete the folders of the cells of all but one of them, and run the study again: with the data of the one '
+            'that stays, or with the others in a --workdir of their own.'
         )
     found = {}
     for row in rows:
@@ -50,8 +51,8 @@ def check(rows) -> None:
 
 
 def _group(rows):
-    study, config = (', '.join(sorted({row.get(name) or 'none' for row in rows})[:3]) for name in ('study', 'config'))
-    return f'{count_of(len(rows), "row")} of study {study} (config {config})'
+    cells = ', '.join(f'cells/{row["cell"]}' for row in rows if row.get('cell')) or 'unnamed cells'
+    return f'{count_of(len(rows), "row")} ({cells})'
 
 
 def _cell(row):

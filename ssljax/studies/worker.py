@@ -13,7 +13,7 @@ from ssljax import experiment, files, guard, preempt, protocol, provenance, sche
 from ssljax.data import sources
 from ssljax.disk import disk_errors
 from ssljax.log import clock
-from ssljax.studies import batch, sweep, table
+from ssljax.studies import batch, bound, sweep, table
 from ssljax.studies.cells import Cell, Job, cells, like
 from ssljax.studies.claim import Claims
 
@@ -37,7 +37,7 @@ def run(config, directory, points=(), *, write=None) -> Path:
       The table, rows.csv.
 
     Raises:
-      ValueError, OSError: something the user can mend.
+      ValueError, OSError: something the user can mend, such as data that are not those of the cells that are done.
       preempt.Preempted: the run was asked to stop; the same command goes on from here.
     """
     directory, planned = Path(directory), cells(config, points)
@@ -46,9 +46,11 @@ def run(config, directory, points=(), *, write=None) -> Path:
     for cell in planned:
         for job in filter(None, (cell.job, cell.needs)):
             _sound(_row(directory, job))
+    shared = Shared()
+    bound.check(directory, planned, shared.source)
     _describe(config, directory, planned)
     failed, progress = {}, Progress(directory, planned)
-    place = Place(directory, Claims(directory / 'claims'), Shared(), progress, config.study.keep)
+    place = Place(directory, Claims(directory / 'claims'), shared, progress, config.study.keep)
 
     def attempt(cell: Cell, work, *rest) -> bool:
         preempt.check()
@@ -97,13 +99,17 @@ class Shared:
     def __init__(self):
         self.sources, self.programs = {}, {}
 
-    def prepare(self, config, workdir: Path) -> experiment.Run:
-        """The Run of a config, with what like ones have compiled."""
+    def source(self, config) -> sources.Source:
+        """What a config loads, once."""
         data = configs.to_dict(config)['data']
         of = json.dumps({k: v for k, v in data.items() if k not in ('labels', 'pool', 'val', 'choose', 'features')})
         if of not in self.sources:
             self.sources[of] = sources.load(config.data)
-        run = experiment.prepare(config, workdir, self.sources[of], quiet=True)
+        return self.sources[of]
+
+    def prepare(self, config, workdir: Path) -> experiment.Run:
+        """The Run of a config, with what like ones have compiled."""
+        run = experiment.prepare(config, workdir, self.source(config), quiet=True)
         methods, programs = self.programs.setdefault(like(config), (run.methods, run.programs))
         return run._replace(methods=methods, programs=programs)
 

@@ -116,7 +116,7 @@ class Bench:
         curve = tuple((r['step'], r['val/top1']) for r in log.read(directory / 'metrics.jsonl') if 'val/top1' in r)
         shutil.rmtree(directory, ignore_errors=True)
         seconds = time.time() - began
-        said = failed or f'{100 * record["val"]["top1"]:.2f}%'
+        said = failed or ('for its time alone' if images else f'{100 * record["val"]["top1"]:.2f}%')
         self.progress.trial(way, self.trials, what, {'time': 'no time left'}.get(said, said))
         if failed == 'diverged':
             self._learn_speed(way, config, fresh, began, seconds)

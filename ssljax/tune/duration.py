@@ -3,6 +3,7 @@
 import math
 import time
 
+from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import NO_TIME, Decision, changed, get, plot
 from ssljax.tune.search import LONGEST
 
@@ -44,15 +45,24 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
         schedule = given
     value, curve = good[schedule].value, good[schedule].curve
     last = curve[-1][0]
-    known = (shorter if schedule == given else {}) | {last: value}
+    known = (shorter if schedule == given else {}) | {last: of_few(curve)}
     limit, text = length(known, schedule, own, config.tuning.eta, bench.error(value))
+    if limit > own and falls(curve, bench.error(value)):
+        limit, text = (
+            own,
+            (
+                f'in {last} steps validation falls, from {100 * value:.2f}% at its best, after '
+                f'{max(curve, key=lambda point: point[1])[0]} steps, to {100 * curve[-1][1]:.2f}% at the end: longer '
+                f'is no better, and the {own} as given stay'
+            ),
+        )
     wait = longest_wait(curve)
     patience = min(max(math.ceil(2 * wait * node.evals / evals), least_patience(schedule, node.evals)), node.evals)
     seconds = (time.time() - began) / 3
     said = ', '.join(f'{100 * out.value:.2f}% with {name}' for name, out in good.items())
     return [
         Decision(
-            field, given, schedule, f'on validation after {last} steps: {said}', seconds,
+            field, given, schedule, f'the best of {evals} evaluations in {last} steps: {said}', seconds,
             plot('Schedule', 'steps', 'validation top-1', [s for s, _ in curve],
                  {name: [v for _, v in out.curve] for name, out in good.items()},
                  max(curve, key=lambda point: point[1])[0]),
@@ -69,6 +79,19 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
         ),
         *in_steps(prefix, node),
     ]  # fmt: skip
+
+
+def of_few(curve) -> float:
+    """The best of EVALS evaluations of a run, evenly spaced: what its value is where it is compared with runs that have
+    no more, for the best of many noisy values is higher."""
+    points = [curve[round((i + 1) * len(curve) / EVALS) - 1] for i in range(min(EVALS, len(curve)))]
+    return max(value for _, value in points)
+
+
+def falls(curve, error: float) -> bool:
+    """Whether the last quarter of a run stays more than a standard error below its best."""
+    late = [value for _, value in curve[-max(len(curve) // 4, 1) :]]
+    return max(late) < max(value for _, value in curve) - error
 
 
 def without(prefix, node, own, eta, shorter, bench) -> list[Decision]:

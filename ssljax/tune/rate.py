@@ -2,6 +2,7 @@
 
 import time
 
+from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 
 FACTORS = (1.0, 3.0, 0.3, 10.0, 0.1, 30.0, 0.03)  # of the rate that the config gives, in the order of the runs
@@ -86,7 +87,9 @@ def choose(found: dict, error) -> float | None:
 
 
 def reason(found, value, before, steps) -> str:
-    text = f'{value:g} gives {100 * found[value]:.2f}% on validation after {steps} steps, '
+    text = (
+        f'{value:g} gives {100 * found[value]:.2f}% on validation, the best of {EVALS} evaluations in {steps} steps, '
+    )
     good = {rate: v for rate, v in found.items() if v is not None}
     best = max(good, key=good.get)
     text += 'the best' if value == best else f'as much as the best ({100 * good[best]:.2f}% at {best:g}) but for noise,'

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import optuna
 
 from ssljax import methods
+from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 from ssljax.tune.rate import rounded
 
@@ -198,8 +199,8 @@ def chosen(tried: list[Tried]) -> tuple[Tried | None, int]:
 def reason(tried, best, level, steps, field, before) -> str:
     given = tried[0].values.get(level)
     text = (
-        f'the best of {len(tried)} settings, searched together, gives {100 * best.values[level]:.2f}% on validation '
-        f'after {steps[level]} steps'
+        f'the best of {len(tried)} settings, searched together, gives {100 * best.values[level]:.2f}% on validation, '
+        f'the best of {EVALS} evaluations in {steps[level]} steps'
     )
     if best is not tried[0]:
         text += ', without the search it ' + ('fails' if given is None else f'is {100 * given:.2f}%')

@@ -1,6 +1,7 @@
 """Folders: regular files only, each real file once, and nothing left out without a word."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ssljax.data import folder, walk
+from ssljax.data import folder, names, walk
 
 IMAGES = ['cat/1.png', 'cat/2.png', 'dog/1.png']
 
@@ -173,3 +174,54 @@ def test_folders_without_images_do_not_matter_but_pictures_do(root, caplog):
     assert files.names == IMAGES and sorted(files.folders) == ['bird', 'cat', 'dog']
     assert "pictures of a format that cannot be read (1, such as 'bird/1.heic')" in caplog.text
     assert "folders without images (2, such as 'cat/notes')" in caplog.text
+
+
+PNG = b'\x89PNG\r\n\x1a\n' + bytes(20)
+
+
+def test_an_archive_that_may_be_a_split_is_refused(root):
+    (root / 'unlabeled.zip').write_bytes(b'')
+    with pytest.raises(ValueError, match="archive 'unlabeled.zip' .* named like a split.* into the folder 'unlabeled'"):
+        listed(root)
+    (root / 'unlabeled').mkdir()
+    (root / 'unlabeled/1.png').write_bytes(b'1')  # it was unpacked
+    assert 'unlabeled/1.png' in listed(root).names
+    for name in ('train.tar.gz', 'cat/test.7z'):
+        (root / name).write_bytes(b'')
+        with pytest.raises(ValueError, match=f"archive '{name}'"):
+            listed(root)
+        (root / name).unlink()
+
+
+def test_archives_alone_are_refused_and_others_named(root, tmp_path, caplog):
+    (tmp_path / 'zips').mkdir()
+    for name in ('train.zip', 'test.zip'):
+        (tmp_path / 'zips' / name).write_bytes(b'')
+    with pytest.raises(ValueError, match=r"there are archives \('test.zip', 'train.zip'\).* unpack"):
+        listed(tmp_path / 'zips')
+    (root / 'bird.zip').write_bytes(b'')
+    with caplog.at_level('WARNING', logger='absl'):
+        assert listed(root).names == IMAGES
+    assert "archives, which are not read unless they are unpacked (1, such as 'bird.zip')" in caplog.text
+
+
+@pytest.mark.parametrize('kind', ['folder', 'zip', 'tar', 'gztar'])
+def test_images_without_a_known_ending_are_read(root, tmp_path, caplog, kind):
+    jpeg = b'\xff\xd8\xff\xe0'
+    for name, content in (('cat/3', PNG), ('dog/x.image', PNG), ('dog/4.2', jpeg), ('dog/README', b'hi')):
+        (root / name).write_bytes(content)
+    place = root if kind == 'folder' else shutil.make_archive(str(tmp_path / 'all'), kind, root)
+    with caplog.at_level('WARNING', logger='absl'):
+        found = listed(place)
+    assert found.names == sorted([*IMAGES, 'cat/3', 'dog/x.image', 'dog/4.2'])
+    assert found.read(found.names.index('cat/3')) == PNG
+    assert "read 3 files as images for what is in them, such as 'cat/3'" in caplog.text
+
+
+def test_few_files_are_opened_where_none_is_an_image():
+    sniffer, opened = names.Sniffer(), []
+    for i in range(1000):
+        assert not sniffer.is_image(f'a/{i}.label', lambda: opened.append(0) or b'nothing')
+        assert not sniffer.is_image(f'a/{i}.txt', lambda: opened.append(0) or PNG)
+    assert len(opened) == sniffer.EACH
+    assert all(sniffer.is_image(f'b/{i}', lambda: PNG) for i in range(1000))

@@ -1,5 +1,7 @@
 """Splits and classes from the names of folders, in the layouts of public data sets: right, or refused."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -30,9 +32,7 @@ VAL = 'val valid validation Validation dev val_set validationset valid_images va
 UNLABELED = 'unlabeled unlabelled Unlabelled unlabeled_data unsup train_unlabeled un-labeled unlabeled_images'
 
 
-@pytest.mark.parametrize(
-    ('kind', 'names'), [('train', TRAIN), ('test', TEST), ('val', VAL), ('unlabeled', UNLABELED)]
-)
+@pytest.mark.parametrize(('kind', 'names'), [('train', TRAIN), ('test', TEST), ('val', VAL), ('unlabeled', UNLABELED)])
 def test_splits_are_known_in_any_usual_spelling(kind, names):
     for name in names.split():
         assert split_names.kind_of(name) == kind, name
@@ -95,7 +95,7 @@ def test_public_layouts_give_their_classes(name):
 
 
 REFUSED = {
-    'two sets': (split('dataset_a', 'dataset_b'), "dataset_a.*dataset_b|would be a class, but is not"),
+    'two sets': (split('dataset_a', 'dataset_b'), 'dataset_a.*dataset_b|would be a class, but is not'),
     'two unnamed sets': (split('north', 'south'), "'north' and 'south' .* folders of the same names, such as 'cat'"),
     'plantvillage': (split('color', 'grayscale', 'segmented'), "'color' and 'grayscale'.*Give one"),
     'kaggle flat': (['train/cat.0.jpg', 'train/dog.0.jpg', 'test1/1.jpg'], "lies in no class folder.*'test1' .1 image"),
@@ -153,3 +153,21 @@ def test_empty_splits_and_classes_are_refused():
 
 def test_class_names_that_are_not_utf8_can_be_written():
     assert read('caf\udce9/1.jpg', 'dog/1.jpg')[0] == ('caf\\xe9', 'dog')
+
+
+def test_class_names_are_the_same_however_a_letter_is_written():
+    composed, apart = (unicodedata.normalize(form, 'Kätzchen') for form in ('NFC', 'NFD'))
+    names = [f'train/{composed}/1.jpg', 'train/dog/1.jpg', f'test/{apart}/2.jpg', 'test/dog/2.jpg']
+    files = folder.Files(names, [1] * 4, [None] * 4, names, bytes)
+    classes, splits = layout.layout(files, 'images')
+    assert classes == (composed, 'dog') and splits['test'][1].tolist() == [0, 1]
+
+
+def test_flat_images_named_after_their_class_are_told_of_folders():
+    names = [f'{c}.{i}.jpg' for c in ('cat', 'dog') for i in range(4)]
+    with pytest.raises(ValueError, match="'cat.0.jpg' and 'dog.0.jpg' begin with the class.* 'cat', 'dog'") as e:
+        read(*names)
+    assert str(e.value).endswith('There are no folders, and classes are read from folders alone.')
+    with pytest.raises(ValueError) as e:
+        read(*[f'IMG_{i}.jpg' for i in range(8)])
+    assert 'begin with the class' not in str(e.value)

@@ -29,7 +29,11 @@ def test_a_list_names_images_by_path_or_its_end_or_row(written):
     [
         ('cat/1.jpg\ncat/7.jpg\n', r"line 2: 'cat/7.jpg' is no training image"),
         ('1.jpg\n', 'could be 2 images: write more'),
-        ('2.jpg\n\ncat/2.jpg\n', 'line 3: .* stands on line 1'),
+        ('cat/7.jpg', "is no training image: names look like 'train/cat/1.jpg'"),
+        ('/data/other/cat/1.jpg', 'is no training image: names look like'),
+        ('filename,label\ntrain/cat/1.jpg,cat\n', 'line 1: .* 2 columns between commas, but one name a line'),
+        ('train/cat/1.jpg\tcat\n', 'line 1: .* 2 columns between tabs, but one name a line'),
+        ('2.jpg\n\ncat/2.jpg\n', 'line 3: .* is on line 1 already: leave one'),
         ('9.jpg', 'has no known class'),
         ('# nothing\n', 'lists no image'),
     ],
@@ -39,8 +43,23 @@ def test_a_wrong_list_names_the_line(written, text, said):
         pick.listed(written(text), NAMES, LABELS)
 
 
+def test_a_line_may_begin_with_the_path_of_the_source(written, tmp_path):
+    for folder in ('photos/inner/train/cat', 'photos/inner/train/dog'):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / '1.jpg').write_bytes(b'')
+    (tmp_path / 'photos.zip').write_bytes(b'')
+    lines = (f'{tmp_path}/photos/train/dog/1.jpg', f'{tmp_path}/photos/inner/train/dog/1.jpg', 'photos/train/dog/1.jpg',
+             'inner/train/dog/1.jpg')  # fmt: skip
+    for line in lines:
+        assert pick.listed(written(line), NAMES, LABELS, tmp_path / 'photos').tolist() == [2]
+    assert pick.listed(written('photos/train/dog/1.jpg'), NAMES, LABELS, tmp_path / 'photos.zip').tolist() == [2]
+    for line in ('other/train/dog/1.jpg', f'{tmp_path}/photos2/train/dog/1.jpg'):
+        with pytest.raises(ValueError, match='names look like'):
+            pick.listed(written(line), NAMES, LABELS, tmp_path / 'photos')
+
+
 def test_without_names_or_a_file_it_says_what_is_needed(written):
-    with pytest.raises(ValueError, match='row number from 0 to 4'):
+    with pytest.raises(ValueError, match='row numbers from 0 to 4'):
         pick.listed(written('5'), None, LABELS)
     with pytest.raises(FileNotFoundError, match='no such file'):
         pick.listed('/nowhere/labels.txt', NAMES, LABELS)

@@ -61,12 +61,13 @@ def test_a_bad_table_is_refused(tmp_path, text, said):
 
 @pytest.mark.parametrize('other', [{'hash_test': 'zz'}, {'hash_train': 'zz'}, {'classes': 20}])
 def test_two_data_sets_do_not_mix(other):
-    rows = [row(seed=0), row(seed=1), row(seed=0, study='b', config='g', **other)]
+    rows = [row(seed=i, cell=f'c{i}') for i in range(5)] + [row(seed=0, cell='d', **other)]
     with pytest.raises(ValueError) as error:
         curve.check(rows)
     said = str(error.value)
-    assert '2 rows of study a (config f)' in said and '1 row of study b (config g)' in said
-    assert str(*other.values()) in said and 'Keep the cells of one' in said
+    assert '5 rows with' in said and '(cells/c0, cells/c1, cells/c2, cells/c3, cells/c4)' in said
+    assert '1 row with' in said and '(cells/d)' in said and 'Delete the folders of the cells' in said
+    assert str(*other.values()) in said
 
 
 def test_two_cells_of_one_place_are_refused():

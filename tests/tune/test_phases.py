@@ -173,3 +173,11 @@ def test_every_tuned_option_exists_and_has_choices():
     for name in methods.SEMI:
         options = methods.tuned_options(name)
         assert set(options) <= set(configs.base().semi[name]) and all(len(c) > 1 for c in options.values())
+
+
+def test_the_best_of_many_evaluations_is_not_held_against_that_of_few():
+    values = [0.6, 0.8, 0.8, 0.75, 0.75, 0.8, 0.7, 0.65, 0.7, 0.65, 0.65, 0.7, 0.7, 0.65, *[0.5] * 6]
+    curve = [(2 * i + 2, value) for i, value in enumerate(values)]
+    assert duration.of_few(curve) == 0.65  # of those after 20 and 40 steps
+    assert duration.falls(curve, 0.09) and not duration.falls(curve, 0.31)
+    assert not duration.falls([(i, i / 10) for i in range(10)], 0.05)

@@ -1,0 +1,113 @@
+"""The data of a study: recorded when it begins, and compared by every worker before it trains anything."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+from ssljax import begun, experiment, files, recorded, schema
+from ssljax.data import summary
+from ssljax.literal import clean
+
+# Fields of config.data that do not change what is loaded.
+FREE = ('labels', 'pool', 'val', 'choose', 'features', 'data_dir', 'manual_dir', 'path', 'cache')
+
+
+def check(directory: Path, planned, load) -> None:
+    """Compares what the planned cells load with what the study has used before. Each source has a folder of its own,
+    DIRECTORY/data/KEY, with data.json and data.npz; a study of an earlier version, which has none, is compared by the
+    data.json of its jobs.
+
+    Args:
+      directory: the study's.
+      planned: its Cells.
+      load: (config) -> Source.
+
+    Raises:
+      ValueError: other data, jobs of other data among the planned ones, or data of a single class.
+    """
+    found = {}
+    for cell in planned:
+        for job in filter(None, (cell.job, cell.needs)):
+            found.setdefault(key(job.config.data.to_dict()), {})[job.folder] = job.config
+    for name, jobs in found.items():
+        config = next(iter(jobs.values()))
+        source = load(config)
+        for one in jobs.values():
+            experiment.check_classes(one, source)
+        for text in summary.warnings(source):
+            print(f'warning: {clean(source.name)}: {text}', file=sys.stderr)
+        _check_source(directory, name, source, jobs, {c.job.folder: c.needs.folder for c in planned if c.needs})
+
+
+def key(data: dict) -> str:
+    """16 hex digits, the same for those configs (config.data as a plain dict) that load the same images."""
+    used = {k: v for k, v in data.items() if k not in FREE}
+    return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _check_source(directory, name, source, jobs, needs):
+    place, what = directory / 'data' / name, source.name
+    new, old = _summary(source, jobs.values()), _stored(directory / 'data' / name)
+    theirs = {folder: data for folder in jobs if (data := _used(directory / folder)) is not None}
+    stale = {folder for folder, data in theirs.items() if not recorded.alike(data, new)}
+    stale |= {folder for folder in theirs if needs.get(folder) in stale}
+    if old is None or not recorded.alike(old, new):
+        everything = _all(directory, name)
+        if old is None and everything and not any(recorded.alike(data, new) for data in everything):
+            old = everything[0]
+        elif not everything:
+            old = None  # nothing depends on the data that it was begun with
+    now = new if old is None else recorded.check(old, new, source, directory, what, place)
+    if stale:
+        raise ValueError(
+            f'{len(stale)} of the {len(theirs)} trainings of this study that are kept in {directory} were done with '
+            f'other data than {what} has now, and their results cannot be compared: {", ".join(sorted(stale))}. Delete '
+            'these folders, and the same command does them again; or restore the data that they were done with, or '
+            'give another --workdir.'
+        )
+    if _stored(place) != now:
+        recorded.keep(source, place)
+        files.write_json(place / 'data.json', now)
+
+
+def _summary(source, configs):
+    """recorded.summary, with the contents of all files that the configs name."""
+    named = {}
+    for config in configs:
+        for field, path in recorded.named(config).items():
+            if field != 'transfer.checkpoint' or not path.startswith('pretrained/'):
+                named[f'{path} ({field})'] = path
+    return recorded.of_source(source) | {'given': {k: s for k, p in named.items() if (s := recorded.content(p))}}
+
+
+def _stored(place):
+    try:
+        return files.read_json(place / 'data.json', begun.KEYS['data'])
+    except files.Damaged as e:
+        files.set_aside(place / 'data.json', f'{e.why}; the data are compared with those of the finished cells')
+    return None
+
+
+def _used(folder) -> dict | None:
+    """What a job's folder says of its data; None where it has trained nothing, or does not say."""
+    if not ((folder / 'row.json').exists() or begun.trained(folder)):
+        return None
+    try:
+        return begun.stored(folder, 'data')
+    except files.Damaged:
+        return None  # the job itself speaks of it, where it is not done
+
+
+def _all(directory, name) -> list[dict]:
+    """What all jobs of the directory that have trained anything say of their data, where it is that of the key."""
+    found = []
+    for folder in sorted([*directory.glob('pretrained/*'), *directory.glob('cells/*')]):
+        data = _used(folder)
+        try:
+            config = data and begun.stored(folder, 'config')
+        except files.Damaged:
+            continue
+        if config and key(schema.restored(config).data.to_dict()) == name:
+            found.append(data)
+    return found
