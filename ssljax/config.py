@@ -210,7 +210,7 @@ def definitions() -> dict:
 
 
 def _flat(tree: dict, prefix='') -> dict:
-    found = {}
+    found: dict = {}
     for key, value in tree.items():
         found |= _flat(value, f'{prefix}{key}.') if isinstance(value, dict) else {prefix + key: of(value)}
     return found
@@ -271,7 +271,7 @@ def stage_steps(config, kind: str, images: int) -> int:
 
 def field_names(config, prefix='') -> list[str]:
     """Dotted names of all leaves: ['data.source', ...]."""
-    names = []
+    names: list = []
     for key, value in config.items():
         names += field_names(value, f'{prefix}{key}.') if isinstance(value, ConfigDict) else [prefix + key]
     return names

@@ -97,7 +97,9 @@ def train_step(method: Method, tx, ts: TrainState, batch: dict, key: jax.Array, 
     norms of the gradient, whole and of each part, and 'update/<part>', the update's relative to the parameters'."""
     key, progress = jax.random.fold_in(key, ts.step), ts.step / steps
     batch = batch | {'progress': progress}
-    params, state, opt, metrics, squares = ts.params, ts.state, [], {}, []
+    params, state, squares = ts.params, ts.state, []
+    opt: list = []
+    metrics: dict = {}
     one, norm = jnp.ones(()), optax.tree.norm
     for i in range(len(ts.opt)):
         own, others, loss = moves(method, params)[i]

@@ -90,9 +90,9 @@ def disk_errors(directory):
 def raised_by_us(error: BaseException) -> bool:
     """Whether this package raised the error itself: a message for the user, who needs no traceback."""
     frame = error.__traceback__
-    while frame.tb_next:
+    while frame and frame.tb_next:
         frame = frame.tb_next
-    return Path(frame.tb_frame.f_code.co_filename).is_relative_to(Path(__file__).parent)
+    return frame is not None and Path(frame.tb_frame.f_code.co_filename).is_relative_to(Path(__file__).parent)
 
 
 def explained(error: BaseException, directory) -> DiskError | None:
@@ -126,8 +126,8 @@ def errno_of(error: BaseException | None) -> int | None:
     for inner in getattr(error, 'exceptions', ()):
         if found := errno_of(inner):
             return found
-    if found := re.search(r"(?:OS error |Errno |os_error_code=')(\d+)", str(error)):
-        return int(found[1])
+    if number := re.search(r"(?:OS error |Errno |os_error_code=')(\d+)", str(error)):
+        return int(number[1])
     if 'No space left' in str(error):
         return errno.ENOSPC
     return errno_of(error.__cause__)

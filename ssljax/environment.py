@@ -37,7 +37,7 @@ def start() -> None:
         jax.devices()
     except (RuntimeError, AssertionError) as e:
         said = str(e).split(' (set JAX_PLATFORMS')[0].rstrip('.')
-        asked = jax.config.jax_platforms
+        asked = getattr(jax.config, 'jax_platforms', None)
         there = _there()
         if not asked or not there:
             raise ValueError(f'JAX cannot start: {said or "no reason is given"}.') from e

@@ -31,7 +31,8 @@ def evaluate(run, trained, directory) -> tuple[dict, dict]:
       (record for result.json: 'ways' and, as the config asks, 'knn' and 'probe'; arrays for figures.npz).
     """
     config, methods = run.config, run.methods
-    cfg, splits, record = config.evaluate, trained.splits, {'ways': {}}
+    cfg, splits = config.evaluate, trained.splits
+    record: dict = {'ways': {}}
     note = lambda what: None if run.quiet else say.status(f'{Path(directory).name} · evaluation: {what}')
     see = functools.partial(embed.outputs, batch_size=cfg.batch_size, mesh=run.mesh)
     note('test images')
@@ -50,7 +51,7 @@ def evaluate(run, trained, directory) -> tuple[dict, dict]:
     if cfg.probe:
         note('linear probes')
         record['probe'] = {n: probes(f, labels, trained, cfg.probe_l2) for n, f in features.items()}
-    arrays = {}
+    arrays: dict = {}
     if cfg.figures and trained.ways:
         note('figures')
         arrays |= _optional(figure_arrays, config, see, trained, labels)
@@ -165,7 +166,8 @@ def shown_way(config, trained) -> str:
 
 def plane_arrays(methods, trained, labels, directory) -> dict:
     """What each way's gallery holds; for points in the plane also the points, and every way's map of the plane."""
-    arrays, shape = {}, trained.splits['test'].shape
+    arrays: dict = {}
+    shape = trained.splits['test'].shape
     for way, stage in trained.ways.items():
         kept = gallery.collect(Path(directory) / way)
         if not kept and is_plane(shape):

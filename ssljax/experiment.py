@@ -117,7 +117,7 @@ def show(outcome: dict, workdir: Path) -> None:
 def as_begun(config, workdir: Path):
     """The config under the names of today, where `workdir` was begun with one that had others."""
     try:
-        old = files.read_json(workdir / 'config.json')
+        old = files.read_json(workdir / 'config.json') or {}
         choose = old['data']['choose']
     except (OSError, ValueError, TypeError, KeyError):
         return config  # none, or a damaged one, of which `claim` speaks
@@ -138,7 +138,7 @@ def check_trained(outcomes: dict[int, tuple]) -> None:
 
 def leaks_of(workdir: Path, source) -> list[str]:
     """Warnings about the data; looked for once, printed, and kept in data.json."""
-    kept = files.read_json(workdir / 'data.json')
+    kept = files.read_json(workdir / 'data.json') or {}
     if 'warnings' not in kept:
         kept['warnings'] = leaks.find(source)
         for text in kept['warnings']:
@@ -186,7 +186,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         )
     check_batches(config, source.shape, mesh)
     asked, (config, decided) = config, resolve.resolve(config, source.shape, mesh)
-    meta = {
+    meta: dict = {
         'config': schema.to_dict(asked),
         'data': recorded.summary(config, source),
         'versions': provenance.versions(),

@@ -15,7 +15,7 @@ from ssljax import paths
 from ssljax.disk import DiskError, disk_errors
 
 LOCK = '.lock'
-_held = {}  # {absolute path: descriptor of the directory}; an open one keeps the inode from being used again
+_held: dict = {}  # {absolute path: descriptor of the directory}; an open one keeps the inode from being used again
 
 
 @contextlib.contextmanager

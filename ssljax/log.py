@@ -40,7 +40,8 @@ class MetricLog:
         self._event(Event(step=resume_step + 1, file_version='brain.Event:2'))
         self._event(Event(step=resume_step + 1, session_log=SessionLog(status=SessionLog.START)))
         self.title, self.total = title, total
-        self.started, self.shown, self.last = time.time(), 0.0, {}
+        self.started, self.shown = time.time(), 0.0
+        self.last: dict = {}
 
     def write(self, step: int, metrics: dict, left: float | None = None) -> None:
         """Appends {name: float} at `step`; left: the seconds that the stage may still take, None where nobody knows."""

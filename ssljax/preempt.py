@@ -20,7 +20,8 @@ PATIENCE = 1.0  # seconds
 SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name))
 
 _asked, _said = threading.Event(), threading.Lock()
-_unsaved, _change = set(), threading.Condition()
+_unsaved: set = set()
+_change = threading.Condition()
 _LOOP = 'the training loop'
 
 

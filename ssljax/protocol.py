@@ -50,8 +50,8 @@ def labelled(config, records, source) -> str:
         how = f'the most typical, chosen without a look at their labels; {_anew(config, "chosen")}'
     else:
         how = f'stratified by class, {_anew(config)}'
-    lacking = max(sum(not n for n in record['partition']['labeled'].get('per_class') or ()) for record in records)
-    lacking = f' Up to {lacking} of {len(source.classes)} classes have no labelled image.' if lacking else ''
+    most = max(sum(not n for n in record['partition']['labeled'].get('per_class') or ()) for record in records)
+    lacking = f' Up to {most} of {len(source.classes)} classes have no labelled image.' if most else ''
     return f'{amount}, {how}.{lacking}'
 
 
@@ -133,7 +133,7 @@ def test(config, records, source, cell=False) -> str:
         text += f'was read once{" a seed" * (len(records) > 1)}, after all training.'
     tests = [entry.get('test') or {} for record in records for entry in record['ways'].values()]
     best = max((found['top1'] for found in tests if stats.is_number(found.get('top1'))), default=None)
-    if not cell and (known := stats.of_images(best, count)):
+    if not cell and best is not None and (known := stats.of_images(best, count)):
         low, high = (100 * known[end] for end in ('low', 'high'))
         text += (
             f' Their number alone leaves an accuracy of {100 * best:.1f} % with a 95% interval of {low:.1f} to '

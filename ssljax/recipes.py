@@ -1,8 +1,8 @@
 """Recipes by name: the files of configs/, which travel with the package."""
 
-import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 from ml_collections import ConfigDict
 
@@ -30,15 +30,21 @@ def recipe(name: str, argument: str | None = None) -> ConfigDict:
     if colon and argument is not None:
         raise ValueError(f'the recipe {name} is given two arguments, {inside!r} and {argument!r}: give one.')
     arguments = [inside] if colon else [] if argument is None else [argument]
-    spec = importlib.util.spec_from_file_location(f'recipe_{name}', find(name))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = module_of(find(name))
     try:
         return module.get_config(*arguments).lock()
     except TypeError as e:
         if 'get_config()' not in str(e):
             raise
         raise ValueError(takes(name, *arguments)) from e
+
+
+def module_of(file: str) -> ModuleType:
+    """The module of a recipe's file, anew at each call."""
+    module = ModuleType('recipe')
+    module.__file__ = file
+    exec(compile(Path(file).read_bytes(), file, 'exec'), module.__dict__)
+    return module
 
 
 def find(name: str) -> str:

@@ -81,7 +81,7 @@ def check(old: dict, new: dict, source, directory, what: str, kept=None) -> dict
 
 def keep(source, directory) -> None:
     """Writes data.npz: of each image of a split, hashes of its name and of its content, to say what changed later."""
-    arrays = {}
+    arrays: dict = {}
     for name, split in splits_of(source).items():
         if len(split) <= MOST:
             arrays |= {f'{name}_content': contents(split), f'{name}_labels': split.labels}
@@ -139,8 +139,8 @@ def _details(split, kept, name) -> str:
     moved = same & ~changed & ((split.labels != labels[at]) if len(labels) else same)
     gone = int((~np.isin(then, now)).sum())
     found = [(~same, 'added'), (changed, 'changed'), (moved, 'relabelled')]
-    parts = [f'{int(rows.sum())} {word} ({_some(names, rows)})' for rows, word in found if rows.any()]
-    return ', '.join(parts + ([f'{gone} removed'] if gone else []))
+    said = [f'{int(rows.sum())} {word} ({_some(names, rows)})' for rows, word in found if rows.any()]
+    return ', '.join(said + ([f'{gone} removed'] if gone else []))
 
 
 def _bytes(name: str) -> bytes:

@@ -124,7 +124,7 @@ def against_origin(values: dict, variants) -> dict:
       {variant: `difference` with 'p_holm'}, corrected for the variants of the same way; of those that derive from
       BASELINE for all ways, as `against` has them.
     """
-    found = {}
+    found: dict = {}
     for origin in dict.fromkeys(way for _, way, *_ in variants):
         own = [name for name, way, *_ in variants if way == origin]
         among = list(values) if origin == BASELINE else [origin, *own]

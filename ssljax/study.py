@@ -19,7 +19,6 @@ with more budgets, seeds, ways or settings, computes only what is not done yet.
 example: ssljax study --config=quickstart --sweep="backbone.depth=2,3"
 """
 
-import importlib.util
 import sys
 
 from ssljax import verbs
@@ -30,7 +29,7 @@ if __name__ == '__main__':
 from absl import app, flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ssljax import main  # noqa: E402
+from ssljax import main, recipes  # noqa: E402
 from ssljax.studies import page, processes, sweep, worker  # noqa: E402
 
 _SWEEP = flags.DEFINE_string('sweep', '', 'Settings of an ablation: FIELD=VALUE,VALUE; FIELD=VALUE,VALUE.')
@@ -41,9 +40,7 @@ def points(config, filename: str) -> list[dict]:
     """The settings of the study: of --sweep or study.sweep, or of `sweep(config)` in the config's file."""
     if text := _SWEEP.value or config.study.sweep:
         return sweep.parse(text, config)
-    spec = importlib.util.spec_from_file_location('recipe', filename.split(':')[0])
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = recipes.module_of(filename.split(':')[0])
     return sweep.check(list(module.sweep(config)), config) if hasattr(module, 'sweep') else []
 
 

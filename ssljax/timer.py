@@ -11,9 +11,10 @@ class Timer:
         before = progress or {'seconds': 0, 'timed_seconds': 0, 'timed_steps': 0}
         self.seconds, self.timed = float(before['seconds']), float(before['timed_seconds'])
         self.steps = int(before['timed_steps'])
-        self.mark = self.at = None
+        self.mark: float | None = None
+        self.at = 0
         self.begun = time.time()
-        self.pauses = []
+        self.pauses: list = []
 
     def start(self, step: int) -> None:
         """Work other than training ended: an evaluation, or saving."""

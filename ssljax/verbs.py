@@ -59,7 +59,8 @@ def text(verb: str) -> str:
     """The help of a verb: the docstring of its file, which is read and not imported."""
     here = Path(__file__).parent
     file = here / f'{verb}.py'
-    return ast.get_docstring(ast.parse((file if file.exists() else here / verb / '__main__.py').read_text('utf-8')))
+    source = (file if file.exists() else here / verb / '__main__.py').read_text('utf-8')
+    return ast.get_docstring(ast.parse(source)) or ''
 
 
 def overview() -> str:

@@ -43,7 +43,8 @@ def train_ways(run: Run, seed: int, images: dict, pretrained, stopped: dict) -> 
     Raises:
       guard.Leak: hidden labels reach a loss.
     """
-    trained, stopped = {}, dict(stopped)
+    trained: dict = {}
+    stopped = dict(stopped)
     for way in run.config.transfer.ways:
         if missing := [name for name in starts_from(run, way) if name in stopped]:
             stopped[way] = guard.unstarted(missing[0], stopped[missing[0]])

@@ -18,7 +18,7 @@ _FRAMES = frozenset((0xC0, 0xC1, 0xC2))  # a JPEG's markers: baseline, extended 
 _SCAN = 0xDA
 _TILE = 322, 323  # a TIFF's tags: width and length of a tile
 # Those whose size is known before anything is decoded. Others that Pillow reads hold further files, or programs.
-_FORMATS = 'PNG', 'JPEG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP', 'JPEG2000'
+_FORMATS: tuple = 'PNG', 'JPEG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP', 'JPEG2000'
 _FORMATS += ('AVIF',) if importlib.util.find_spec('PIL.AvifImagePlugin') else ()  # of Pillow 11.3 on
 _SCALES = {'L;2': 85, 'L;4': 17}  # by which Pillow scales a PNG's grey levels, but not the transparent one
 _UNUSUAL = frozenset((0xE1, 0xFF))  # APP1, which holds EXIF and XMP; a byte that fills

@@ -155,9 +155,9 @@ def _both_bytes(image, data: bytes):
     if form is None:
         raise ValueError(f'16-bit images stored like this ({raw or image.mode}) cannot be read: convert them to PNG')
     other = f'{form[1]};16{_OTHER_ORDER[form[2]]}'
-    lower = Image.open(io.BytesIO(data))
-    lower.tile = [
-        tile._replace(args=other if isinstance(tile.args, str) else (other, *tile.args[1:])) for tile in lower.tile
+    swapped = Image.open(io.BytesIO(data))
+    swapped.tile = [
+        tile._replace(args=(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other) for tile in swapped.tile
     ]
-    upper, lower = (np.asarray(_upright(i)).astype(np.uint16) for i in (image, lower))
+    upper, lower = (np.asarray(_upright(i)).astype(np.uint16) for i in (image, swapped))
     return upper << 8 | lower

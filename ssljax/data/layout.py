@@ -174,7 +174,7 @@ def _outside(name, split, where, names, path):
 def _prefixes(names) -> str:
     """Advice where the files that lie in no folder of a class are named after it, such as cat.0.jpg and dog.1.jpg."""
     flat = [n[-1] for n in names if len(n) == min(map(len, names))]
-    seen = {}
+    seen: dict = {}
     for file in flat:
         if found := re.match(r'([^\W\d_][^\W\d]*?)[\W_]*\d', file):
             seen.setdefault(found[1].lower(), []).append(file)

@@ -29,7 +29,8 @@ def find(source) -> list[str]:
         return []
     pairs = [('test', source.test, 'training', source.train), ('test', source.test, 'unlabelled', source.unlabeled)]
     pairs += [('validation', source.val, 'training', source.train)]
-    thumbs, out = {}, []
+    thumbs: dict = {}
+    out: list[str] = []
     for name, one, of, many in pairs:
         if one is None or many is None:
             continue
@@ -120,7 +121,8 @@ def _thumbnails(split):
 
 
 def _contradictions(train) -> list[str]:
-    labels, copies = {}, 0
+    labels: dict = {}
+    copies = 0
     for key, label in zip(_keys(train), train.labels.tolist()):
         if key is not None and label >= 0:
             copies += labels.setdefault(key, label) != label
@@ -132,7 +134,7 @@ def _formats(source) -> list[str]:
     train, names = source.train, source.train.names()
     if not names:
         return []
-    seen = {'file ending': {}, 'file format': {}, 'size in pixels': {}}
+    seen: dict = {'file ending': {}, 'file format': {}, 'size in pixels': {}}
     endings = np.array([os.path.splitext(n)[1].lower().replace('.jpeg', '.jpg') for n in names])
     for label in range(len(source.classes)):
         rows = np.flatnonzero(train.labels == label)
@@ -145,7 +147,7 @@ def _formats(source) -> list[str]:
         if headers:
             seen['file format'][label] = {h[0] for h in headers}
             seen['size in pixels'][label] = {h[1] for h in headers}
-    out = []
+    out: list = []
     for what, values in seen.items():
         own = {}
         for label, found in values.items():

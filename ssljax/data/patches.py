@@ -12,9 +12,9 @@ import numpy as np
 
 
 class Grid(NamedTuple):
-    """`count` x `count` tiles of `tile` pixels a side, `gap` pixels apart, each moved by up to `jitter` either way."""
+    """`tiles` x `tiles` tiles of `tile` pixels a side, `gap` pixels apart, each moved by up to `jitter` either way."""
 
-    count: int
+    tiles: int
     tile: int
     gap: int
     jitter: int
@@ -22,7 +22,7 @@ class Grid(NamedTuple):
     @property
     def extent(self) -> int:
         """Pixels that the grid needs on each axis."""
-        return self.count * self.tile + (self.count - 1) * self.gap + 2 * self.jitter
+        return self.tiles * self.tile + (self.tiles - 1) * self.gap + 2 * self.jitter
 
 
 def fit(shape, count: int, tile: int = 0, gap: int = -1, jitter: int = -1, *, smallest: int = 1, task: str) -> Grid:
@@ -80,8 +80,8 @@ def places(key, batch: int, shape, grid: Grid):
     k_grid, k_tile = jax.random.split(key)
     room = jnp.array([n - grid.extent for n in shape[:2]], jnp.int32)
     start = jax.random.randint(k_grid, (batch, 1, 2), 0, room + 1)
-    moved = jax.random.randint(k_tile, (batch, grid.count**2, 2), 0, 2 * grid.jitter + 1)
-    cells = np.stack(np.divmod(np.arange(grid.count**2, dtype=np.int32), grid.count), 1)
+    moved = jax.random.randint(k_tile, (batch, grid.tiles**2, 2), 0, 2 * grid.jitter + 1)
+    cells = np.stack(np.divmod(np.arange(grid.tiles**2, dtype=np.int32), grid.tiles), 1)
     return start + cells * (grid.tile + grid.gap) + moved
 
 

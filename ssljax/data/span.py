@@ -133,7 +133,8 @@ def _percentiles(found: list, most: int) -> tuple:
     pool = np.concatenate(pools)
     if not len(pool):
         return 0.0, 1.0
-    low, high = (np.percentile(pool, p, method=m) for p, m in zip(_PERCENTILES, ('lower', 'higher')))
+    low = np.percentile(pool, _PERCENTILES[0], method='lower')
+    high = np.percentile(pool, _PERCENTILES[1], method='higher')
     if low == high:  # nearly all pixels are equal
         low, high = pool.min(), pool.max()
     return float(low), float(high if high > low else low + max(1.0, abs(low)))

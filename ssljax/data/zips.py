@@ -78,9 +78,10 @@ def _check_entry(archive, i):
     named = i.orig_filename.encode('utf-8' if i.flag_bits & _UTF8 else 'cp437')
     length = min(_LOCAL.size + len(named), size - i.header_offset)
     header = archives.read(archive, i.header_offset, length) if length > 0 <= i.header_offset else b''
-    magic, flags, method, crc, packed, whole, length, extra = (b'', *(0,) * 7)
+    fields: tuple = b'', 0, 0, 0, 0, 0, 0, 0
     if len(header) >= _LOCAL.size:
-        magic, flags, method, crc, packed, whole, length, extra = _LOCAL.unpack_from(header)
+        fields = _LOCAL.unpack_from(header)
+    magic, flags, method, crc, packed, whole, length, extra = fields
     same = magic == b'PK\3\4' and length == len(named) and header[_LOCAL.size :] == named
     same = same and method == i.compress_type and (flags ^ i.flag_bits) & (_ENCRYPTED | _SIZES_FOLLOW) == 0
     if same and not flags & _SIZES_FOLLOW:

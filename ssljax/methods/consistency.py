@@ -25,7 +25,7 @@ class Seen(NamedTuple):
     guess:    [U, K] float32 logits of the unlabelled images that say what should be predicted; no gradient.
     trained:  [U, K] float32 logits of the same images that have a gradient.
     labeled:  [B, K] float32 logits of the labelled images, and `labels`, [B] int32.
-    index:    [U] int32, the images' places among the unlabelled ones; `count` of them in all.
+    places:   [U] int32, the images' places among the unlabelled ones; `total` of them in all.
     progress: the share of the steps that is done.
     """
 
@@ -33,8 +33,8 @@ class Seen(NamedTuple):
     trained: jax.Array
     labeled: jax.Array
     labels: jax.Array
-    index: jax.Array
-    count: jax.Array
+    places: jax.Array
+    total: jax.Array
     progress: jax.Array
 
 

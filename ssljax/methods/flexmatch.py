@@ -29,8 +29,8 @@ def make(config, shape, classes: int):
         p = jax.nn.softmax(seen.guess)
         confidence, guess = p.max(1), p.argmax(1)
         last = memory['last']
-        confident = confidence >= limit * shares(last, classes, seen.count)[guess]
-        last = last.at[seen.index].set(jnp.where(confidence > limit, guess, last[seen.index]).astype(jnp.int32))
+        confident = confidence >= limit * shares(last, classes, seen.total)[guess]
+        last = last.at[seen.places].set(jnp.where(confidence > limit, guess, last[seen.places]).astype(jnp.int32))
         rows = {'loss': cross_entropy(seen.trained, guess) * confident, 'coverage': confident}
         return rows, {'last': last}
 

@@ -41,7 +41,7 @@ def make(config, shape) -> Method:
     where = (options.grid, options.tile, options.gap, options.jitter)
     grid = patches.fit(shape, *where, smallest=net.backbone.min_size, task='jigsaw')
     shapes.check_weights(net, (grid.tile, grid.tile, shape[2]), shape, 'jigsaw')
-    orders = jnp.asarray(permutations(options.permutations, grid.count**2))
+    orders = jnp.asarray(permutations(options.permutations, grid.tiles**2))
     head = Head(len(orders), tuple(cfg.hidden))
     distort = network.augmentation(config, 'jigsaw')
 
@@ -74,11 +74,11 @@ def make(config, shape) -> Method:
         }
 
     return Method(
-        init=lambda key, batch: siamese.init(net, head, key, (grid.count**2, grid.tile, grid.tile, shape[2]), cfg.pool),
+        init=lambda key, batch: siamese.init(net, head, key, (grid.tiles**2, grid.tile, grid.tile, shape[2]), cfg.pool),
         loss=loss,
         evaluate=evaluate,
         show=show,
-        views=grid.count**2,
+        views=grid.tiles**2,
     )
 
 

@@ -38,9 +38,9 @@ def make(config, shape) -> Method:
     cfg, options = config.pretrain, config.pretrain.jigsaw_grid
     where = (options.grid, options.tile, options.gap, options.jitter)
     grid = patches.fit(shape, *where, smallest=4, task='jigsaw_grid')
-    total = grid.count**2
+    total = grid.tiles**2
     net = shapes.last_map(network.build(config, shape), shape, 'jigsaw_grid')
-    side = min(*shapes.map_size(net, shape)[:2], 2 * grid.count)
+    side = min(*shapes.map_size(net, shape)[:2], 2 * grid.tiles)
     head = Head(total**2, tuple(cfg.hidden), f'grid{side}' if cfg.pool == 'avg' else cfg.pool)
     net = net._replace(heads=(('head', head),))
     distort = network.augmentation(config, 'jigsaw_grid')

@@ -67,7 +67,7 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
     def show(params, state, images):
         x, local = views.draw(jax.random.key(0), images)
         columns = {'original': augment.to_float(images), 'view 1': x[: len(images)], 'view 2': x[len(images) :]}
-        return columns | ({'local view': local[: len(images)]} if views.count > 2 else {})
+        return columns | ({'local view': local[: len(images)]} if views.per_image > 2 else {})
 
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']) | (memory or {}),
@@ -76,16 +76,16 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
         ema_decay=tau and (lambda progress, step: tau(progress)),
         embed=embed,
         show=show,
-        views=views.count,
+        views=views.per_image,
     )
 
 
 class Views(NamedTuple):
     """draw: (key, images [B, H, W, C] uint8) -> (both views [2B, H, W, C], all first views before all second ones;
-    local views [L * B, h, w, C], or None), float32 in [0, 1]. count: views of an image, 2 + L."""
+    local views [L * B, h, w, C], or None), float32 in [0, 1]. per_image: views of an image, 2 + L."""
 
     draw: Callable
-    count: int
+    per_image: int
 
 
 def pipelines(config, name: str) -> Views:

@@ -1,5 +1,7 @@
 """A weighted sum of several pretext tasks on one backbone (cf. Doersch & Zisserman, ICCV 2017, arXiv:1708.07860)."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -65,7 +67,7 @@ def make(parts: dict[str, tuple[float, Method]]) -> Method:
         loss=loss,
         evaluate=evaluate,
         ema_decay=parts[averaged[0]][1].ema_decay if averaged else None,
-        embed=watched and (lambda p, s, x: watched[1].embed(_own(watched[0], p), _own_state(watched[0], s), x)),
+        embed=_embed(*watched) if watched else None,
         show=show if any(method.show for _, method in parts.values()) else None,
         views=sum(method.views for _, method in parts.values()),
         images=min(limits, default=0),
@@ -85,3 +87,9 @@ def _own(name: str, tree: dict) -> dict:
 
 def _own_state(name: str, state: dict) -> dict:
     return {c: own for c, tree in state.items() if (own := _own(name, tree))}
+
+
+def _embed(name: str, method: Method):
+    """`embed` of the sum: that of one of its tasks."""
+    embed: Any = method.embed
+    return lambda p, s, x: embed(_own(name, p), _own_state(name, s), x)

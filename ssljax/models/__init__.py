@@ -53,7 +53,7 @@ def options() -> dict:
     Raises:
       ValueError: two backbones give one option different defaults.
     """
-    found = {}
+    found: dict = {}
     for name, module in BACKBONES.items():
         for option, field in module.OPTIONS.items():
             found.setdefault(option, {})[name] = fields.of(field)

@@ -3,6 +3,7 @@ code), which Dai et al. 2017 (arXiv:1705.09783) took over; its convolutions are 
 with strides in place of pooling."""
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -60,11 +61,13 @@ def make(config) -> layers.Backbone:
     """conv1 .. conv9 for images of 9 pixels and more; at 32 pixels the last is [B, 6, 6, 192].
     The papers' pooling over all pixels is the head's.
     """
-    width, common = config.width, dict(norm=config.norm, **layers.common(config))
+    width = config.width
+    common: dict[str, Any] = dict(norm=config.norm, **layers.common(config))
+    block: Any = Block
     named = [
         (
             f'conv{i}',
-            functools.partial(Block, width * times, *shape, dropped if config.dropout else 0.0, **common),
+            functools.partial(block, width * times, *shape, dropped if config.dropout else 0.0, **common),
         )
         for i, (times, *shape, dropped) in enumerate(_LAYERS, 1)
     ]

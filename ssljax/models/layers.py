@@ -2,7 +2,7 @@
 
 import collections
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -197,7 +197,7 @@ def common(config) -> dict:
     return {'dtype': jnp.dtype(config.dtype), 'mode': config.conv}
 
 
-def sequence(blocks: list[Callable], x: jax.Array, train: bool) -> jax.Array:
+def sequence(blocks: Sequence[Callable], x: jax.Array, train: bool) -> jax.Array:
     """Applies blocks (x, train) -> x one after the other."""
     return functools.reduce(lambda y, block: block(y, train), blocks, x)
 

@@ -65,9 +65,9 @@ class Embed(nn.Module):
         matrix = lambda key, shape: nn.initializers.xavier_uniform()(key, (np.prod(shape[:3]), shape[3])).reshape(shape)
         kernel = self.param('kernel', matrix, (self.side, self.side, c, self.width))
         bias = self.param('bias', nn.initializers.zeros, (self.width,))
-        x, place = patches(x, self.side), positions(rows, cols, self.width)
+        x, place = patches(x, self.side), jnp.asarray(positions(rows, cols, self.width))
         if keep is not None:
-            x, place = pick(x, keep), pick(jnp.asarray(place), keep)
+            x, place = pick(x, keep), pick(place, keep)
         y = x.astype(self.dtype) @ kernel.reshape(-1, self.width).astype(self.dtype)
         return y + (bias + place).astype(self.dtype)
 
@@ -164,6 +164,6 @@ def make(config) -> Vit:
     dtype = layers.common(config)['dtype']
     block = functools.partial(Block, config.heads, dtype)
     blocks = [functools.partial(block, normalised=i == depth) for i in range(1, depth + 1)]
-    named = [('embed', functools.partial(Embed, width, config.patch, dtype))]
+    named: list[tuple] = [('embed', functools.partial(Embed, width, config.patch, dtype))]
     named += [(f'block{i}', make) for i, make in enumerate(blocks, 1)]
     return Vit('vit', tuple(named), min_size=config.patch)

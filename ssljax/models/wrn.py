@@ -7,6 +7,7 @@ epsilon 1e-5 (FixMatch: 0.999 and 1e-3); a stride's padding is symmetric, as in 
 """
 
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -71,7 +72,7 @@ class Group(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        kw = dict(dtype=self.dtype, mode=self.mode)
+        kw: dict[str, Any] = dict(dtype=self.dtype, mode=self.mode)
         units = [
             Unit(self.width, self.stride if i == 1 else 1, self.first and i == 1, name=f'unit{i}', **kw)
             for i in range(1, self.depth + 1)

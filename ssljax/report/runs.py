@@ -51,7 +51,7 @@ def compare_runs(workdirs) -> str:
 
 def _missing(workdir, result) -> str:
     """What of a run has no result with some of its seeds, in a line; '' where all have."""
-    seeds = {}
+    seeds: dict = {}
     for seed, name, entry in stopped_of(result):
         seeds.setdefault((name, entry['kind']), []).append(str(seed))
     parts = [f'{stage_title(name)} {kind} (seed {", ".join(own)})' for (name, kind), own in seeds.items()]
@@ -69,7 +69,9 @@ def _control(results, i: int, kind: str) -> tuple:
     own = _controls(results[i])[kind]
     if any(own.values()):
         return own, {}
-    wanted, shared, reasons = fair.by_seed(results[i], SHARED[kind]), {}, {}
+    wanted = fair.by_seed(results[i], SHARED[kind])
+    shared: dict = {}
+    reasons: dict = {}
     for j, result in enumerate(results):
         theirs, settings = _controls(result)[kind], fair.by_seed(result, SHARED[kind])
         if not any(theirs.values()):
@@ -90,7 +92,7 @@ def _control_rows(results, transfer: int) -> list:
     """The rows of the controls, one for all runs that have it alike; `transfer`: whether there is a column for it."""
     rows = []
     for kind in SHARED:
-        groups = []  # [settings by seed, {measure: {seed: number}}, names]
+        groups: list = []  # [settings by seed, {measure: {seed: number}}, names]
         for result in results:
             theirs, settings = _controls(result)[kind], fair.by_seed(result, SHARED[kind])
             if not any(theirs.values()):

@@ -23,8 +23,8 @@ def groups(todo: list[Cell], most: int, directory: Path) -> Iterator[list[Cell]]
       most: cells of a group, at most; 0: any number.
       directory: the study's, which knows what was measured before.
     """
-    for _, cells in itertools.groupby(todo, lambda cell: (cell.way, cell.labels, str(cell.point), cell.pretrain)):
-        cells = list(cells)
+    for _, group in itertools.groupby(todo, lambda cell: (cell.way, cell.labels, str(cell.point), cell.pretrain)):
+        cells = list(group)
         size = most or len(cells)
         if not _simple(cells[0]) or _known(directory).get(_key(cells[0]), GAIN + 1) <= GAIN:
             size = 1

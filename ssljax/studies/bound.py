@@ -26,7 +26,7 @@ def check(directory: Path, planned, load) -> None:
     Raises:
       ValueError: other data, jobs of other data among the planned ones, or data of a single class.
     """
-    found = {}
+    found: dict = {}
     for cell in planned:
         for job in filter(None, (cell.job, cell.needs)):
             found.setdefault(key(job.config.data.to_dict()), {})[job.folder] = job.config
@@ -108,6 +108,6 @@ def _all(directory, name) -> list[dict]:
             config = data and begun.stored(folder, 'config')
         except files.Damaged:
             continue
-        if config and key(schema.restored(config).data.to_dict()) == name:
+        if data and config and key(schema.restored(config).data.to_dict()) == name:
             found.append(data)
     return found

@@ -28,7 +28,7 @@ class Claims:
     def __init__(self, directory, *, beat: float = BEAT, patience: float = PATIENCE):
         self.directory, self.beat, self.patience = Path(directory), beat, patience
         self.worker = f'{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}'
-        self._seen = {}
+        self._seen: dict = {}
 
     @contextlib.contextmanager
     def hold(self, job: str):
@@ -65,7 +65,7 @@ class Claims:
         return path
 
     def _generations(self, job: str) -> list[Path]:
-        found = []
+        found: list = []
         while (path := self.directory / f'{job}.{len(found)}').exists():
             found.append(path)
         return found

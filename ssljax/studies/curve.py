@@ -28,7 +28,8 @@ def check(rows) -> None:
     Raises:
       ValueError: two rows are of different images or classes (fair.RESULT), or are the same series, budget and seed.
     """
-    groups, columns = {}, [fact.column for fact in fair.RESULT.values() if fact.column]
+    groups: dict = {}
+    columns = [fact.column for fact in fair.RESULT.values() if fact.column]
     for row in rows:
         groups.setdefault(tuple(row.get(name) or 'none' for name in columns), []).append(row)
     if len(groups) > 1:
@@ -38,7 +39,7 @@ def check(rows) -> None:
             'Delete the folders of the cells of all but one of them, and run the study again: with the data of the one '
             'that stays, or with the others in a --workdir of their own.'
         )
-    found = {}
+    found: dict = {}
     for row in rows:
         key = (series_of(row), row['per_class'], row['seed'])
         if key in found:
@@ -81,7 +82,7 @@ def curves(rows, metric='test_top1') -> dict:
     """
     ways = [*known_ways(), *dict.fromkeys(row['way'] for row in rows)]
     points = ['', *dict.fromkeys(row.get('point') or '' for row in rows)]
-    found = {}
+    found: dict = {}
     for row in rows:
         if is_number(row.get(metric)):
             found.setdefault(series_of(row), {}).setdefault(row['per_class'], {})[row['seed']] = row[metric]
@@ -129,7 +130,7 @@ def without_pretraining(point: str) -> str:
 def unpaired(rows) -> list[tuple]:
     """[(labels a class, seed), ...] at which series have different images with labels or for validation (fair.SEED), so
     that a comparison by seed is not one on the same label set."""
-    found = {}
+    found: dict = {}
     for row in rows:
         for fact in fair.SEED.values():
             if value := row.get(fact.column):

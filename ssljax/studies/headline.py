@@ -20,7 +20,7 @@ def lead(study) -> list[str]:
     series = chosen(study, tests)
     own = {budget: one for (other, budget), one in tests.items() if other == series}
     other, who = curve.reference(study.base, study.reference), title(series)
-    name = SCRATCH if other.way == BASELINE else title(other)
+    name = SCRATCH if other is None or other.way == BASELINE else title(other)
     ahead = [budget for budget, one in own.items() if one['mean'] > 0 and is_clear(one)]
     behind = [budget for budget, one in own.items() if one['mean'] < 0 and is_clear(one)]
     most, count = max(ahead or own, key=lambda budget: own[budget]['mean']), count_of(len(own), 'budget')

@@ -53,7 +53,8 @@ def write(directory) -> Path:
     study = study._replace(savings=savings(curves, study.reference))
     with style():
         plots = shell.attempt(sections.plots, study)
-    makers, study = SECTIONS, study._replace(plots=plots if isinstance(plots, dict) else {})
+    makers: tuple = SECTIONS
+    study = study._replace(plots=plots if isinstance(plots, dict) else {})
     if not isinstance(plots, dict):
         makers = (lambda _: plots, *SECTIONS)
     for name, (figure, _) in study.plots.items():

@@ -1,5 +1,6 @@
 """The sections of a study's page: figures, means, published values, what is missing."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ssljax.report import shell
@@ -23,7 +24,7 @@ class Study(NamedTuple):
     rows: list
     about: dict
     curves: dict
-    savings: list = ()
+    savings: Sequence = ()
     plots: dict = {}
 
     @property

@@ -75,11 +75,11 @@ def write(directory, planned) -> Path:
     """Writes rows.csv and rows.parquet from the finished ones of the planned cells, in their order; returns the CSV's
     path."""
     directory = Path(directory)
-    name = files.read_json(directory / 'study.json')['name']
-    rows = [files.read_json(directory / cell.job.folder / 'row.json') for cell in planned]
+    name = (files.read_json(directory / 'study.json') or {})['name']
+    found = [files.read_json(directory / cell.job.folder / 'row.json') for cell in planned]
     # A point may have other words for a cell that an earlier study of this directory had computed.
     said = [{'point': sweep.title(c.point), 'pretrain': c.pretrain, 'labels': c.labels} for c in planned]
-    rows = [r | {'study': name} | s for r, s in zip(rows, said) if r]
+    rows = [r | {'study': name} | s for r, s in zip(found, said) if r]
     text, buffer = io.StringIO(), io.BytesIO()
     writer = csv.DictWriter(text, SCHEMA.names, extrasaction='ignore', lineterminator='\n')
     writer.writeheader()

@@ -135,7 +135,7 @@ class Progress:
 
     def done(self, cell: Cell) -> None:
         """Says so."""
-        done, row = self._count(), files.read_json(_row(self.directory, cell.job))
+        done, row = self._count(), files.read_json(_row(self.directory, cell.job)) or {}
         rate = (time.time() - self.began) / max(done - self.before, 1)
         left = clock(rate * (len(self.planned) - done))
         print(

@@ -32,7 +32,7 @@ def decide(bench, way: str, config, until: float) -> list[Decision]:
     value, best = knee(fit), max(fit.values())
     why = (
         f'{value} images a step give {fit[value]:.0f} images a second, {100 * fit[value] / best:.0f}% of the best of '
-        f'{len(fit)} sizes from {min(fit)} to {max(fit)} ({best:.0f} at {max(fit, key=fit.get)}); {ended}'
+        f'{len(fit)} sizes from {min(fit)} to {max(fit)} ({best:.0f} at {max(fit, key=fit.__getitem__)}); {ended}'
     )
     rates = dict(sorted(rates.items()))
     picture = plot(
@@ -46,7 +46,8 @@ def measure(bench, way, config, field, until) -> tuple[dict, str]:
     limit = max(min(bench.images(way) // 10, config.tuning.batch_max), 32)
     devices = bench.run.mesh.size
     size = -(-(FIRST if limit > FIRST else FIRST // 2) // devices) * devices
-    rates, steps = {}, 12 * bench.per_call(config)
+    rates: dict = {}
+    steps = 12 * bench.per_call(config)
     while size <= limit or not rates:
         if rates and time.time() + bench.fixed[True] > until:
             return rates, 'larger ones were not tried for want of time'
@@ -62,7 +63,7 @@ def measure(bench, way, config, field, until) -> tuple[dict, str]:
         rates[size] = out.rate
         if None in rates.values():
             return rates, f'{2 * size} do not fit in memory'
-        if len(rates) > 2 and max(rates, key=rates.get) not in list(rates)[-2:]:
+        if len(rates) > 2 and max(rates, key=rates.__getitem__) not in list(rates)[-2:]:
             return rates, 'the last two doublings brought nothing'
         size *= 2
         steps = min(max(int(SECONDS * (out.rate or 1) / size), 6 * bench.per_call(config)), 400)

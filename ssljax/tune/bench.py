@@ -4,6 +4,7 @@ import functools
 import json
 import shutil
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -21,8 +22,10 @@ from ssljax.tune.progress import Progress, changes
 
 STEPS = 2**17  # of the longest short run
 EVALS = 2
-_ARGUMENTS = ('optim.lr', 'optim.weight_decay', 'optim.schedule', 'optim.warmup', 'optim.milestones', 'optim.gamma')
-_ARGUMENTS += ('epochs', 'steps', 'examples', 'evals', 'patience')
+_ARGUMENTS = (
+    'optim.lr', 'optim.weight_decay', 'optim.schedule', 'optim.warmup', 'optim.milestones', 'optim.gamma',
+    'epochs', 'steps', 'examples', 'evals', 'patience',
+)  # fmt: skip
 
 
 class Outcome(NamedTuple):
@@ -49,7 +52,7 @@ class Timed(NamedTuple):
     """A feed whose payloads end with Late."""
 
     arrays: object
-    get: object
+    get: Callable
     n: int
     batch_size: int
     path: str
@@ -69,9 +72,13 @@ class Bench:
         self.run, self.seed, self.val = run, seed, val
         self.labeled, self.unlabeled = labeled, unlabeled
         self.directory, self.deadline = directory, deadline
-        self.trials, self.programs, self.done = 0, {}, {}
-        self.rates, self.fixed, self.look = {}, {True: 0.0, False: 0.0}, 0.0
-        self.given, self.clock = run.config, []  # what a trial is told apart from; when a run took its payloads
+        self.trials = 0
+        self.programs: dict = {}
+        self.done: dict = {}
+        self.rates: dict = {}
+        self.fixed, self.look = {True: 0.0, False: 0.0}, 0.0
+        self.given = run.config  # what a trial is told apart from
+        self.clock: list[float] = []  # when a run took its payloads
         self.progress = Progress(time.time(), deadline - time.time(), run.quiet)
 
     def train(self, way: str, config, steps: int, *, evals: int = EVALS, images: int = 0) -> Outcome:

@@ -133,7 +133,7 @@ def length(known: dict, schedule: str, own: int, eta: int, error: float) -> tupl
             f'a limit alone, for validation ends the stage: the larger of {eta} times the {last} steps of the longest '
             f'run and the {own} as given{seen}'
         )
-    best = max(known, key=known.get)
+    best, gain = max(known, key=known.__getitem__), 0.0 if gain is None else gain
     if best <= 2 / 3 * last and gain >= error:
         return best, (
             f'validation has settled: {last} steps give {100 * known[last]:.2f}%, no more than '

@@ -38,7 +38,7 @@ def decide(config, workdir, source) -> dict:
     try:
         bench = make_bench(config, workdir, source, place, end)
         ways = [w for w in tunable(config) if not bench.run.methods[w].teach]
-        decisions = []
+        decisions: list = []
         for left, way in zip(range(len(ways), 0, -1), ways):
             found = decide_way(bench, way, config, (end - time.time()) / left, {d.field for d in decisions})
             if found is None:
@@ -88,7 +88,9 @@ def too_short(bench, way: str, config, spent: float, ways: int) -> str:
 def decide_way(bench, way: str, config, seconds: float, taken: set) -> list | None:
     """The decisions of one way of training, within so many seconds; fields in `taken` are left as they are. None where
     it is the first one and there is no time for two trials."""
-    began, decisions, shorter, own = time.time(), [], {}, prefix(way)
+    began, own = time.time(), prefix(way)
+    decisions: list = []
+    shorter: dict = {}
 
     def keep(found):
         nonlocal config

@@ -32,7 +32,7 @@ def decide(bench, way: str, config, prefix: str, until: float, end: float | None
     each = (until - began) / (len(FACTORS) + FURTHER)
     own = bench.own_steps(way, config)
     steps = max(min(bench.steps_in(way, config, each), own), min(LEAST, own))
-    found = {}
+    found: dict = {}
 
     def run(rate, limit=until):
         trial = changed(config, {field: rate})
@@ -76,7 +76,7 @@ def choose(found: dict, error) -> float | None:
     good = {rate: value for rate, value in found.items() if value is not None}
     if not good:
         return None
-    best, rates = max(good, key=good.get), sorted(found)
+    best, rates = max(good, key=good.__getitem__), sorted(found)
     near = [rate for rate in good if good[rate] >= good[best] - error(good[best])]
 
     def at_the_edge(rate):
@@ -91,7 +91,7 @@ def reason(found, value, before, steps) -> str:
         f'{value:g} gives {100 * found[value]:.2f}% on validation, the best of {EVALS} evaluations in {steps} steps, '
     )
     good = {rate: v for rate, v in found.items() if v is not None}
-    best = max(good, key=good.get)
+    best = max(good, key=good.__getitem__)
     text += 'the best' if value == best else f'as much as the best ({100 * good[best]:.2f}% at {best:g}) but for noise,'
     text += f' of {len(found)} rates from {min(found):g} to {max(found):g}'
     if value != before:

@@ -63,7 +63,8 @@ def decide(bench, way: str, config, prefix: str, until: float, *, taken=()) -> t
 
 def choices(bench, way: str, config, prefix: str) -> dict[str, tuple]:
     """{field: values, from weak to strong, the present one among them}."""
-    wanted, space = set(config.tuning.decide), {}
+    wanted = set(config.tuning.decide)
+    space: dict = {}
     semi = prefix == 'semi'
     if 'options' in wanted and semi:
         space |= {f'semi.{way}.{option}': tuple(c) for option, c in methods.tuned_options(way).items()}
@@ -120,7 +121,8 @@ def halving(bench, way, config, space, steps, until) -> list[Tried]:
     """Runs settings until the time or tuning.trials is over; the first is the config as it is. What time is left goes
     to the longest runs of the best that were dropped, so that the first is not alone there."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    eta, tried, last = config.tuning.eta, [], len(steps) - 1
+    eta, last = config.tuning.eta, len(steps) - 1
+    tried: list = []
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=eta)
     sampler = optuna.samplers.TPESampler(seed=bench.seed, n_startup_trials=10)
     study = optuna.create_study(direction='maximize', sampler=sampler, pruner=pruner)
@@ -213,7 +215,7 @@ def reason(tried, best, level, steps, field, before) -> str:
 
 def averages(tried, field) -> dict:
     """{value of a field: mean top-1 of the shortest runs that had it}."""
-    found = {}
+    found: dict = {}
     for t in tried:
         if t.values.get(0) is not None:
             found.setdefault(t.setting[field], []).append(t.values[0])

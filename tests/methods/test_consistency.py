@@ -49,7 +49,7 @@ def build(name, lr=0.1, ema=0.9, strong='cutout(3)|color_jitter(0.2, 0.2)', **op
 
 def seen(guess, trained=None, **fields):
     guess = jnp.asarray(guess, jnp.float32)
-    rest = dict(labeled=guess, labels=jnp.zeros(len(guess), int), index=jnp.arange(len(guess)), count=len(guess))
+    rest = dict(labeled=guess, labels=jnp.zeros(len(guess), int), places=jnp.arange(len(guess)), total=len(guess))
     return consistency.Seen(guess, guess if trained is None else trained, **(rest | {'progress': 0.5} | fields))
 
 

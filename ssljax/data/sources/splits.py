@@ -6,7 +6,7 @@ from ssljax.data import cache, decode
 from ssljax.data import span as spans
 from ssljax.data.encoded import FileImages
 from ssljax.data.memory import available_memory, empty_images, fits, parallel
-from ssljax.data.sources.asked import Encoded
+from ssljax.data.sources.asked import Arrays, Encoded
 from ssljax.data.split import ArrayImages, Split
 
 
@@ -17,7 +17,7 @@ def splits_of(found: dict, config, asked) -> dict:
       ValueError: images that do not fit the memory, or that have no one type, shape or range of values.
     """
     if not isinstance(found['train'], Encoded):
-        return {name: in_memory(*found.pop(name), config, asked) for name in list(found)}
+        return {name: in_memory(found.pop(name), config, asked) for name in list(found)}
     return _encoded(found, config, spans.decide(found, config.range, config.max_pixels))
 
 
@@ -32,11 +32,12 @@ def further(found, config, asked, span) -> Split:
         return _encoded({'unlabeled': found}, config, span)['unlabeled']
     if isinstance(span, tuple):
         spans.mixture(asked.rest or asked.text, '', str(asked))
-    return in_memory(*found, config, asked)
+    return in_memory(found, config, asked)
 
 
-def in_memory(images, labels, config, asked) -> Split:
-    """A Split of an array, uint8 [N, H, W, C]."""
+def in_memory(found: Arrays, config, asked) -> Split:
+    """A Split of an array."""
+    images, labels = found
     size, channels = config.image_size, config.channels
     h, w, c = images.shape[1:]
     changed = (size and (h, w) != (size, size)) or (channels and c != channels)

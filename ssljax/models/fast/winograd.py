@@ -39,7 +39,7 @@ def matrices(kernel: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return [[point**j for j in range(n)] for point in _POINTS] + [[j == n - 1 for j in range(n)]]
 
     a, g, full = (np.array(powers(n), np.float64) for n in (_SIZE + 1 - kernel, kernel, _SIZE))
-    return tuple(x.astype(np.float32) for x in (a.T, g, np.linalg.inv(full).T))
+    return a.T.astype(np.float32), g.astype(np.float32), np.linalg.inv(full).T.astype(np.float32)
 
 
 def conv(x, w, pads):
