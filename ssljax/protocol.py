@@ -136,8 +136,8 @@ def test(config, records, source, cell=False) -> str:
     if not cell and best is not None and (known := stats.of_images(best, count)):
         low, high = (100 * known[end] for end in ('low', 'high'))
         text += (
-            f' Their number alone leaves an accuracy of {100 * best:.1f} % with a 95% interval of {low:.1f} to '
-            f'{high:.1f} %' + ', besides the spread over seeds.' * (len(records) > 1) + '.' * (len(records) == 1)
+            f' From a test set of this size, an accuracy of {100 * best:.1f} % has a 95% interval of {low:.1f} to '
+            f'{high:.1f} %' + ', to which the spread over seeds adds.' * (len(records) > 1) + '.' * (len(records) == 1)
         )
     return text
 

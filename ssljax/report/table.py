@@ -70,12 +70,12 @@ def other_rows(result):
 
 
 def tests(result):
-    """['1,000 test images (alone 80.56 to 85.22 %)'], the 95% interval that they leave of the most accurate way; []
+    """['1,000 test images (95% interval of the best accuracy 80.56 to 85.22 %)'], from their number alone; []
     where their number is not known."""
     count = test_images(result)
     means = [found['mean'] for way in ways_of(result) if (found := of_way(result, way, 'test', 'top1'))]
     known = stats.of_images(max(means, default=None), count)
-    return [f'{count_of(count, "test image")} (alone {interval(known)} %)'] if known else []
+    return [f'{count_of(count, "test image")} (95% interval of the best accuracy {interval(known)} %)'] if known else []
 
 
 def table(result):
@@ -98,7 +98,8 @@ def table(result):
     about += ', too few seeds for a test' * (bool(versus) and not tested)
     about += f'; {brackets}' if (brackets := of_some_seeds(rows)) else ''
     over = ', '.join([count_of(seeds, 'seed'), *tests(result)])
-    lines = [f'{line(result.get("name", "run"))}, {over}: {about if seeds > 1 else "no interval, no p"}']
+    about = about if seeds > 1 else 'of one seed, so without a spread and a test'
+    lines = [f'{line(result.get("name", "run"))}, {over}: {about}']
     kept = [0, 1, 2, 3, 4, header.index('p, Holm' if len(versus) > 1 else 'p')] if versus else [0, 1, 2]
     times = [row[4] for row in others] + ['–'] * (len(rows) - len(others))
     cells = [[*(row[i] for i in kept), time] for row, time in zip([header, *rows], ['Time', *times])]

@@ -280,8 +280,8 @@ def test_only_three_seeds_beat(tmp_path, seeds):
     result['summary']['versus_scratch'] = {way: stats(values) for way in WAYS if way != 'scratch'}
     (tmp_path / 'result.json').write_text(json.dumps(result))
     said, page = headline(result), plain(read_page(tmp_path))
-    assert '10,000 test images, whose number alone leaves' in said and '(Wilson)' in page
-    assert '10,000 test images (alone ' in report.table(result)
+    assert '10,000 test images: 95% interval of that accuracy' in said and '(Wilson)' in page
+    assert '10,000 test images (95% interval of the best accuracy ' in report.table(result)
     for text in (said, page, report.table(result)):
         assert ('beat' in text) == (seeds == 3) and ('too few seeds to tell' in text) == (seeds < 3)
     assert ('p, Holm' in page) == (seeds == 3)

@@ -170,7 +170,7 @@ def test_two_seeds_are_too_few_to_tell(tmp_path):
     assert 'too few seeds to tell' in found and 'needs at least 3 seeds' in found
     assert ' beat ' not in found and 'p, Holm' not in found and 'Labels a class at which' not in found
     three = write(tmp_path, [row | {'test_images': 1000} for row in rows_of()])
-    assert ' beat ' in three and 'on 1,000 test images, whose number alone leaves' in three
+    assert ' beat ' in three and '(1,000 test images: 95% interval of that accuracy' in three
 
 
 def test_it_says_what_there_is_without_a_comparison(tmp_path):
