@@ -49,10 +49,10 @@ from ssljax.methods import (
     simsiam,
     softmatch,
     swav,
-    together,
     triplet,
     uda,
     vicreg,
+    weighted_sum,
 )
 
 PRETEXT = {
@@ -137,7 +137,7 @@ def pretext(config, shape):
     made = {name: PRETEXT[name].make(config, shape)._replace(remedy=PRETEXT[name].REMEDY) for name in weights}
     parts = {name: (weight, made[name]) for name, weight in weights.items()}
     (_, only), *others = parts.values()
-    return together.make(parts) if others else only
+    return weighted_sum.make(parts) if others else only
 
 
 def semi(name: str, config, shape, classes: int):
