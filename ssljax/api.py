@@ -5,7 +5,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import experiment, fields, paths, platform, recipes
+from ssljax import experiment, fields, paths, platform, recipes, wording
 from ssljax.data import sources
 from ssljax.data.sources import Source
 from ssljax.model import Model, load
@@ -30,7 +30,7 @@ def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict
     for given, value in changes.items():
         field = given.replace('__', '.')
         if field not in known:
-            raise ValueError(f'there is no field {field!r}{configs.nearest(field, known)}.')
+            raise ValueError(f'there is no field {field!r}{wording.nearest(field, known)}.')
         fields.check(field, value, known[field])
         config.update_from_flattened_dict({field: value})
     return config

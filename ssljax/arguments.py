@@ -7,8 +7,8 @@ import sys
 from absl import flags
 
 from ssljax import config as configs
-from ssljax import fields, paths, recipes
-from ssljax.fields import brief
+from ssljax import fields, paths, recipes, wording
+from ssljax.wording import brief
 
 
 def separate(argv: list[str]) -> tuple[list[str], dict]:
@@ -86,7 +86,7 @@ def _check_recipe(given: str, path: str) -> None:
         raise ValueError(f'--config={brief(given)} is {paths.kind(path)}: give a recipe such as configs/quickstart.py.')
     if not os.path.isfile(path):
         raise ValueError(
-            f'--config={brief(given)}: there is no file {fields.shown(path)}{_near_file(path)} (in {os.getcwd()}).'
+            f'--config={brief(given)}: there is no file {wording.shown(path)}{_near_file(path)} (in {os.getcwd()}).'
         )
     if not path.endswith('.py'):
         raise ValueError(f'--config={brief(given)} is no Python file: give a recipe such as configs/quickstart.py.')
@@ -107,15 +107,15 @@ def _without_dashes(arg: str, known: dict) -> str:
     field = name.removeprefix('config.')
     if mark and (field in known or name in ('config', 'workdir')):
         meant = f'config.{field}' if field in known else name
-        return f'the argument {fields.shown(arg)} has no dashes in front: did you mean --{meant}={brief(written)}?'
+        return f'the argument {wording.shown(arg)} has no dashes in front: did you mean --{meant}={brief(written)}?'
     if arg.endswith('.py') or '.py:' in arg:
-        return f'the argument {fields.shown(arg)} is not understood: did you mean --config={brief(arg)}?'
+        return f'the argument {wording.shown(arg)} is not understood: did you mean --config={brief(arg)}?'
     return _no_flag(arg)
 
 
 def _no_flag(arg: str) -> str:
     said = 'arguments have the form --FLAG=VALUE (--help lists them)'
-    return f'the argument {fields.shown(arg)} is not understood: {said}.'
+    return f'the argument {wording.shown(arg)} is not understood: {said}.'
 
 
 def _unknown(field: str, known: dict) -> str:
@@ -124,7 +124,7 @@ def _unknown(field: str, known: dict) -> str:
     inside = [name for name in known if name.startswith(f'{field}.')]
     if inside:
         return f'config.{field} is a part of the config: set one of its fields, such as --config.{inside[0]}=...'
-    return f'the config has no field {brief(field)}{configs.nearest(field, known)}'
+    return f'the config has no field {brief(field)}{wording.nearest(field, known)}'
 
 
 def _near_file(path: str) -> str:
@@ -132,4 +132,4 @@ def _near_file(path: str) -> str:
     if name == path and name.removesuffix('.py') in recipes.names():
         return f'; the recipe of the package is --config={name.removesuffix(".py")}'
     names = [n for n in sorted(os.listdir(folder or '.')) if n.endswith('.py')] if os.path.isdir(folder or '.') else []
-    return configs.nearest(name, names)
+    return wording.nearest(name, names)

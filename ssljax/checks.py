@@ -7,7 +7,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import fields, methods, models
+from ssljax import fields, methods, models, wording
 
 
 def check(config) -> None:
@@ -68,7 +68,7 @@ def whole(config, tree: dict, prefix='') -> None:
     """Raises ValueError where a config lacks a field of the tree, or has one that is not there: a recipe may have
     misspelt it."""
     if not isinstance(config, ConfigDict):
-        raise ValueError(f'{prefix[:-1] or "the config"} is {fields.shown(config)}; it must be a part of a config.')
+        raise ValueError(f'{prefix[:-1] or "the config"} is {wording.shown(config)}; it must be a part of a config.')
     try:
         keys = list(config)
     except TypeError:  # they cannot be sorted
@@ -78,7 +78,7 @@ def whole(config, tree: dict, prefix='') -> None:
         ) from None
     for key in keys:
         if key not in tree:
-            near = configs.nearest(str(key), tree)
+            near = wording.nearest(str(key), tree)
             raise ValueError(f'the config has no field {prefix}{key}{near} (a recipe set it).')
     for key, value in tree.items():
         if key not in config:
@@ -104,14 +104,14 @@ def changes(entries, known: dict, field: str, sections: tuple) -> None:
     names = [entry[0] for entry in entries]
     for name in names:
         if not name or names.count(name) > 1:
-            raise ValueError(f'{field} has the name {fields.shown(name)}: each must have one of its own.')
+            raise ValueError(f'{field} has the name {wording.shown(name)}: each must have one of its own.')
     able = [name for name in known if name.startswith(sections)]
     for name, *_, changed in entries:
         for key, value in changed:
             if key not in able:
                 raise ValueError(
-                    f'{field}: {name} changes {fields.shown(key)}{configs.nearest(key, able)}; it can change fields of '
-                    f'{" and ".join(s[:-1] for s in sections)}.'
+                    f'{field}: {name} changes {wording.shown(key)}{wording.nearest(key, able)}; it can change fields '
+                    f'of {" and ".join(s[:-1] for s in sections)}.'
                 )
             fields.check(f'{field}: {key} of {name}', value, known[key])
 
@@ -121,13 +121,13 @@ def _known_ways(config, known: dict) -> None:
     for name, way, _ in config.variants:
         if not re.fullmatch(r'[a-z][a-z0-9_]{0,99}', name) or name in (*named, 'pretrain', 'second'):
             raise ValueError(
-                f'variants has the name {fields.shown(name)}: a name is made of small letters, digits and _, begins '
+                f'variants has the name {wording.shown(name)}: a name is made of small letters, digits and _, begins '
                 'with a letter '
                 'and is not that of another way.'
             )
         if way not in named:
             raise ValueError(
-                f'the variant {name} is of the way {fields.shown(way)}{configs.nearest(way, named)} (known: '
+                f'the variant {name} is of the way {wording.shown(way)}{wording.nearest(way, named)} (known: '
                 f'{", ".join(named)}).'
             )
     changes(config.variants, known, 'variants', ('transfer.', 'semi.'))
@@ -135,7 +135,7 @@ def _known_ways(config, known: dict) -> None:
     for way in config.transfer.ways:
         if way not in allowed:
             raise ValueError(
-                f'transfer.ways has {fields.shown(way)}{configs.nearest(way, allowed)} (known: {", ".join(allowed)}).'
+                f'transfer.ways has {wording.shown(way)}{wording.nearest(way, allowed)} (known: {", ".join(allowed)}).'
             )
 
 

@@ -19,7 +19,6 @@ from ssljax.fields import (
     is_published,
     many,
     name,
-    nearest,
     of,
     path,
     pipeline,
@@ -27,11 +26,11 @@ from ssljax.fields import (
     real,
     rules,
     share,
-    shown,
     text,
     whole,
     widths,
 )
+from ssljax.wording import nearest, shown
 
 TUNED = ('batch_size', 'rate', 'regularisation', 'options', 'duration')  # what tuning can decide
 VARIANT = "(name, way, ((field, value), ...)), for example ('plain', 'scratch', (('transfer.augment', ''),))"

@@ -1,13 +1,13 @@
 """What a field of the config is: its default and what it may be. One function a kind of field."""
 
 import ast
-import difflib
 import functools
 import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ssljax.data import augment
+from ssljax.wording import nearest, shown
 
 MOST = 2**31 - 1  # of what is counted on the device in int32
 WIDEST = 2**13  # features of a layer: wider ones exhaust the memory of any machine that this trains on
@@ -246,25 +246,6 @@ def read(name: str, written: str, field: Field):
     return value
 
 
-def shown(value) -> str:
-    """A value in a message, cut where it is long."""
-    try:
-        said = repr(value)
-    except ValueError:  # an int of thousands of digits
-        return 'a very large number'
-    return said if len(said) <= 200 else f'{said[:180]}... ({type(value).__name__})'
-
-
-def brief(text: str, most: int = 200) -> str:
-    """A text in a message, without quotes, cut where it is longer than `most`."""
-    return text if len(text) <= most else f'{text[: most - 20]}... ({len(text):,} characters)'
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, on one line, cut where it is long."""
-    return brief(' '.join(str(error).split()), 400)
-
-
 def split(written: str, mark: str = ',') -> list[str]:
     """The parts between marks that stand outside of brackets and quotes, stripped; empty ones are left out."""
     parts, depth, quote, start = [], 0, '', 0
@@ -281,12 +262,6 @@ def split(written: str, mark: str = ',') -> list[str]:
             parts.append(written[start:i])
             start = i + 1
     return [part.strip() for part in [*parts, written[start:]] if part.strip()]
-
-
-def nearest(name: str, known) -> str:
-    """' (did you mean x?)' or '' for a misspelt name."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f' (did you mean {close[0]}?)' if close else ''
 
 
 def _near(value, field: Field) -> str:

@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from ssljax import checkpoint, files, model_json, paths, platform, schema, stages
-from ssljax.config import nearest
 from ssljax.core import split
 from ssljax.data import decode, depth
 from ssljax.data.memory import parallel
@@ -18,6 +17,7 @@ from ssljax.evals import embed
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
 from ssljax.transfer import held_layers
+from ssljax.wording import nearest
 
 BATCH = 256  # images that are predicted at once
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from absl import logging
 
-from ssljax.fields import shown
+from ssljax.wording import shown
 
 
 def schedule(cfg, steps: int) -> optax.Schedule:

@@ -7,7 +7,7 @@ import traceback
 from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from ssljax import fields, paths, recipes
+from ssljax import paths, recipes, wording
 
 BASE = 'return the config that ssljax.config.base() makes'
 WRAPPED = 'Error whilst parsing config file', 'Configuration is not available because of'  # of ml_collections
@@ -22,7 +22,7 @@ def why_not(error: BaseException, given: str, path: str = '') -> str:
     """
     error = _original(error)
     file, colon, argument = given.partition(':')
-    line, text = _line(error, (path or file).partition(':')[0]), fields.one_line(error)
+    line, text = _line(error, (path or file).partition(':')[0]), wording.one_line(error)
     if isinstance(error, flags.Error) and line is None:
         return text  # of another argument
     if isinstance(error, SyntaxError):
@@ -60,7 +60,7 @@ def check_returned(config, given: str) -> None:
         pass
     if config is None:
         raise ValueError(f'get_config of the recipe {file} returns nothing: end it with `return` and the config.')
-    raise ValueError(f'get_config of the recipe {file} returns no config, but {fields.shown(config)}: {BASE}.')
+    raise ValueError(f'get_config of the recipe {file} returns no config, but {wording.shown(config)}: {BASE}.')
 
 
 def _original(error: BaseException) -> BaseException:

@@ -6,8 +6,7 @@ from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from ssljax import config as configs
-from ssljax import fields
+from ssljax import wording
 
 _HERE = Path(__file__).parent
 FOLDERS = _HERE / 'configs', _HERE.parent / 'configs'  # of an installed package; of a checkout
@@ -51,7 +50,7 @@ def find(name: str) -> str:
     """The file of a recipe of the package; raises ValueError where there is none of that name."""
     known = names()
     if name not in known:
-        raise ValueError(f'there is no recipe {name!r}{configs.nearest(name, known)} (the recipes: {", ".join(known)})')
+        raise ValueError(f'there is no recipe {name!r}{wording.nearest(name, known)} (the recipes: {", ".join(known)})')
     return str(folder() / f'{name}.py')
 
 
@@ -87,5 +86,5 @@ def meant(given: str) -> str:
 def takes(name: str, *given) -> str:
     """What is wrong where a recipe takes no argument, but was given one, or needs one and was given none."""
     if given:
-        return f'the recipe {name} takes no argument, but was given {fields.shown(given[0])}: write --config={name}.'
+        return f'the recipe {name} takes no argument, but was given {wording.shown(given[0])}: write --config={name}.'
     return f'the recipe {name} needs an argument, for example --config={name}:NAME; its first lines say which.'

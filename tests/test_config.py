@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ssljax import checks
+from ssljax import checks, wording
 from ssljax import config as configs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +48,7 @@ def test_what_check_refuses(field, value, said):
 
 
 def test_nearest_field():
-    assert configs.nearest('pretrain.epoch', configs.field_names(configs.base())) == ' (did you mean pretrain.epochs?)'
+    assert wording.nearest('pretrain.epoch', configs.field_names(configs.base())) == ' (did you mean pretrain.epochs?)'
 
 
 def test_differences_name_the_field():

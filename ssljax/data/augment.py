@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssljax import fields
+from ssljax import wording
 from ssljax.data.pixels import check as _check
 from ssljax.data.pixels import choose as _choose
 from ssljax.data.pixels import join_alpha as _join_alpha
@@ -318,7 +318,7 @@ def parse(spec):
         node = ast.parse(spec.strip(), mode='eval').body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ValueError(
-            f"augmentation {fields.shown(spec)} cannot be read; write names and arguments joined by '|', "
+            f"augmentation {wording.shown(spec)} cannot be read; write names and arguments joined by '|', "
             "such as 'crop(4)|flip|cutout(8)'."
         ) from error
     steps = []
@@ -338,14 +338,14 @@ def _parse_step(node, spec):
     call = node if isinstance(node, ast.Call) else ast.Call(func=node, args=[], keywords=[])
     if not isinstance(call.func, ast.Name):
         raise ValueError(
-            f'augmentation {fields.shown(spec)}: {fields.shown(ast.unparse(node))} is no operation; write names joined '
-            "by '|', such as 'crop(4)|flip|cutout(8)'."
+            f'augmentation {wording.shown(spec)}: {wording.shown(ast.unparse(node))} is no operation; write names '
+            "joined by '|', such as 'crop(4)|flip|cutout(8)'."
         )
     name = call.func.id
     if name not in OPS:
         nearest = difflib.get_close_matches(name, OPS, n=1, cutoff=0.0)[0]
         raise ValueError(
-            f'augmentation {fields.shown(spec)}: unknown operation {fields.shown(name)}, the nearest is {nearest!r}; '
+            f'augmentation {wording.shown(spec)}: unknown operation {wording.shown(name)}, the nearest is {nearest!r}; '
             f'known are {", ".join(sorted(OPS))}.'
         )
     signature = inspect.signature(OPS[name])
@@ -363,7 +363,7 @@ def _parse_step(node, spec):
     except (TypeError, ValueError, ArithmeticError, MemoryError, RecursionError) as error:
         reason = str(error).split('\n')[0].rstrip('.')
         raise ValueError(
-            f'augmentation {fields.shown(spec)}: {fields.shown(ast.unparse(node))} does not fit {name}{shown}: '
+            f'augmentation {wording.shown(spec)}: {wording.shown(ast.unparse(node))} does not fit {name}{shown}: '
             f'{reason}.'
         ) from error
     return functools.partial(OPS[name], **bound.arguments)
@@ -386,16 +386,15 @@ def suits(spec, shape, field: str) -> None:
         pixels = {crop: given.get('padding', 0), cutout: given.get('size', 0)}.get(op.func, 0)
         if pixels > side or op.func is crop and pixels == side > 1:
             raise ValueError(
-                f'{field} is {fields.shown(spec)}: {op.func.__name__}({pixels}) leaves nothing of images of {height} x '
-                f'{width} '
-                'pixels: give fewer.'
+                f'{field} is {wording.shown(spec)}: {op.func.__name__}({pixels}) leaves nothing of images of {height} '
+                f'x {width} pixels: give fewer.'
             )
     try:
         jax.eval_shape(parse(spec), jax.random.key(0), jax.ShapeDtypeStruct((1, *shape), jnp.float32))
     except (TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip('.')
         raise ValueError(
-            f'{field} is {fields.shown(spec)}, which does not suit images of {height} x {width}: {reason}.'
+            f'{field} is {wording.shown(spec)}, which does not suit images of {height} x {width}: {reason}.'
         ) from error
 
 

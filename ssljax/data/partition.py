@@ -10,8 +10,8 @@ import numpy as np
 from absl import logging
 
 from ssljax.data import pick
-from ssljax.fields import shown
 from ssljax.files import write_npz
+from ssljax.wording import shown
 
 # First part of the key of each seeded order, so that no two uses share one.
 _LABELS, _VAL, _TEST, _POOL = 1, 2, 3, 4

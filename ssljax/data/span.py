@@ -8,7 +8,7 @@ import numpy as np
 from ssljax.data import decode, depth
 from ssljax.data.archive import Changed
 from ssljax.data.memory import parallel
-from ssljax.fields import shown
+from ssljax.wording import shown
 
 _FILES = 256  # of a split that are looked at
 _PIXELS = 1 << 15  # of each

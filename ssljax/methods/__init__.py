@@ -15,7 +15,6 @@ TITLE and what stands below it may be left out."""
 import re
 
 from ssljax import fields
-from ssljax.fields import nearest, shown
 from ssljax.methods import (
     adversarial,
     autoencoder,
@@ -54,6 +53,7 @@ from ssljax.methods import (
     vicreg,
     weighted_sum,
 )
+from ssljax.wording import nearest, shown
 
 PRETEXT = {
     'rotation': rotation,

@@ -10,7 +10,6 @@
 import difflib
 
 from ssljax import fields
-from ssljax.fields import shown
 from ssljax.models import (
     alexnet,
     cnn,
@@ -26,6 +25,7 @@ from ssljax.models import (
     vit,
     wrn,
 )
+from ssljax.wording import shown
 
 BACKBONES = {
     'cnn': cnn,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from ssljax import checks, methods, schema, ways
+from ssljax import checks, methods, schema, ways, wording
 from ssljax import config as configs
 
 PRETRAINED = 'pretrained'  # the folder of the pretrainings
@@ -89,7 +89,7 @@ def _pretrainings(config, known) -> dict:
         for field, _ in changes:
             if field not in known or not field.startswith('pretrain.'):
                 raise ValueError(
-                    f'study.pretrained: {name} changes {field!r}{configs.nearest(field, known)}; it can change fields '
+                    f'study.pretrained: {name} changes {field!r}{wording.nearest(field, known)}; it can change fields '
                     'of pretrain.'
                 )
         named[name] = dict(changes)

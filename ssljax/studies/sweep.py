@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import fields
+from ssljax import fields, wording
 
 HOW = (
     "Write 'FIELD=VALUE,VALUE; FIELD=VALUE,VALUE' for a grid, 'list: FIELD=VALUE FIELD=VALUE; FIELD=VALUE' for single "
@@ -65,7 +65,7 @@ def known(field: str, config) -> None:
     names = configs.field_names(config)
     if field not in names:
         raise ValueError(
-            f'a sweep changes {field!r}, but the config has no such field{configs.nearest(field, names)}.'
+            f'a sweep changes {field!r}, but the config has no such field{wording.nearest(field, names)}.'
         )
     if field in ('seeds', 'name', 'tune') or field.startswith(('study.', 'tuning.')):
         raise ValueError(f'a sweep cannot change {field}: it is the same for all cells of a study.')

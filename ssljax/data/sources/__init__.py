@@ -10,7 +10,7 @@ What they raise names what was asked for and what is allowed."""
 
 import difflib
 
-from ssljax import fields
+from ssljax import fields, wording
 from ssljax.data import span as spans
 from ssljax.data.sources import circles, digits, folder, npz, synthetic, tfds
 from ssljax.data.sources.asked import Asked, without_labels
@@ -59,7 +59,7 @@ def load(config) -> Source:
     span = getattr(splits['train'].images, 'span', 'full' if config.range == 'full' else None)
     if config.range not in ('auto', 'full') and span is None:
         raise ValueError(
-            f'config.data.range={fields.shown(config.range)} does not go with {fields.shown(config.source)}: '
+            f'config.data.range={wording.shown(config.range)} does not go with {wording.shown(config.source)}: '
             "leave it at 'auto'."
         )
     if config.unlabeled:
