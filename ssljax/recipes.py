@@ -78,7 +78,7 @@ def meant(given: str) -> str:
         return given
     if os.path.isfile(f'{name}.py'):
         return f'{name}.py{colon}{argument}'
-    if os.path.isdir(name) and name not in names():
+    if os.path.exists(name) and name not in names():
         return given
     return f'{find(name)}{colon}{argument}'
 

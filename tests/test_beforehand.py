@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ssljax import beforehand, experiment
+from ssljax import beforehand, experiment, suits
 from ssljax.data import sources
 
 
@@ -59,11 +59,11 @@ def test_batches_of_variants_and_of_labelled_images(config):
     mesh = SimpleNamespace(size=4)
     config.evaluate.batch_size = config.transfer.batch_size = 16
     config.variants = (('small', 'scratch', (('transfer.batch_size', 6),)),)
-    experiment.check_batches(config, (8, 8, 1), mesh)
+    suits.check_batches(config, (8, 8, 1), mesh)
     config.transfer.ways = ('small',)
     with pytest.raises(ValueError, match='transfer.batch_size of small: a batch of 6'):
-        experiment.check_batches(config, (8, 8, 1), mesh)
+        suits.check_batches(config, (8, 8, 1), mesh)
     config.transfer.ways = ('fixmatch',)
     config.semi.labeled_batch_size = 6
     with pytest.raises(ValueError, match='semi.labeled_batch_size of fixmatch: a batch of 6'):
-        experiment.check_batches(config, (8, 8, 1), mesh)
+        suits.check_batches(config, (8, 8, 1), mesh)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ssljax import begun, experiment, files, label_set
+from ssljax import begun, experiment, files, identity, label_set
 from ssljax import config as configs
 from ssljax.data import partition as partitions
 from ssljax.studies import worker
@@ -22,11 +22,11 @@ def stage(config, tmp_path):
 
 
 def test_a_missing_config_is_compared_with_that_of_a_stage(config, stage):
-    experiment.claim(config, stage)
+    identity.claim(config, stage)
     (stage / 'config.json').unlink()
     config.pretrain.batch_size = 32
     with pytest.raises(ValueError, match='pretrain.batch_size: 16 -> 32'):
-        experiment.claim(config, stage)
+        identity.claim(config, stage)
 
 
 def test_missing_data_are_compared_with_those_of_a_stage(config, stage):
@@ -40,7 +40,7 @@ def test_what_was_deleted_is_written_again(config, tmp_path, gone, trained):
     source = experiment.sources.load(config.data)
 
     def begin():
-        experiment.claim(config, tmp_path)
+        identity.claim(config, tmp_path)
         state = experiment.prepare(config, tmp_path, source)
         return state.meta, experiment.leaks_of(tmp_path, source)
 

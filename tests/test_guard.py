@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax import experiment, guard
+from ssljax import experiment, guard, suits
 
 
 def test_spread_of_constructed_features():
@@ -77,9 +77,9 @@ def test_a_collapsed_run_stops_and_saves_the_batch(config, tmp_path):
 def test_a_layer_that_pretraining_does_not_reach(config):
     config.pretrain.layer = 'conv1'
     with pytest.raises(ValueError, match='--config.transfer.layer=conv1'):
-        experiment.check_layers(config)
+        suits.check_layers(config)
     config.transfer.layer = 'conv1'
-    experiment.check_layers(config)
+    suits.check_layers(config)
 
 
 def test_pretraining_is_watched(config, tmp_path):

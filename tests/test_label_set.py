@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssljax import checkpoint, checks, experiment, label_set
+from ssljax import checkpoint, checks, identity, label_set
 from ssljax import config as configs
 from ssljax.data import partition as partitions
 from ssljax.studies.cells import cells, digest
@@ -36,17 +36,17 @@ def test_typical_per_class_is_refused_under_that_name(typical):
 
 def test_a_run_begun_under_the_old_name_goes_on_as_the_oracle(typical, tmp_path):
     (tmp_path / 'config.json').write_text(json.dumps(configs.to_dict(typical)))
-    new = experiment.as_begun(typical, tmp_path)
+    new = identity.as_begun(typical, tmp_path)
     assert new.data.choose == 'typical_oracle' and typical.data.choose == 'typical'
     checks.check(new)
-    experiment.claim(new, tmp_path)
+    identity.claim(new, tmp_path)
     other = new.copy_and_resolve_references()
     other.data.choose = 'random'
     (tmp_path / 'seed0/pretrain/checkpoints/5').mkdir(parents=True)  # something was trained
     with pytest.raises(ValueError, match='another config'):
-        experiment.claim(other, tmp_path)
+        identity.claim(other, tmp_path)
     assert digest(new) == digest(typical), 'cells of a study that was begun so are found again'
-    assert experiment.as_begun(typical, tmp_path / 'new') is typical
+    assert identity.as_begun(typical, tmp_path / 'new') is typical
 
 
 @given(st.integers(0, 5), st.sampled_from(['2', '6', '17', '50%', '100%']))

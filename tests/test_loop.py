@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ssljax import config as configs
-from ssljax import experiment, loop, preempt
+from ssljax import experiment, loop, preempt, seeds
 from ssljax.log import read
 from ssljax.program import Program, eval_steps
 
@@ -47,7 +47,7 @@ def test_of_equal_evaluations_the_earliest_is_chosen(tiny, tmp_path, monkeypatch
     monkeypatch.setattr(loop, 'evaluate', lambda *_: {'top1': 0.9, 'loss': 1.0})  # less than 0.9 in float32
     tiny.transfer.ways, tiny.pretrain.method = ('random_frozen',), 'none'
     state = experiment.prepare(tiny, tmp_path, experiment.sources.load(tiny.data))
-    assert experiment.train_seed(state, 0).ways['random_frozen'].record['best_step'] == 2
+    assert seeds.train_seed(state, 0).ways['random_frozen'].record['best_step'] == 2
 
 
 def test_several_steps_a_call_are_the_same_steps(tiny, tmp_path):

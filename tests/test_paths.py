@@ -3,7 +3,7 @@ import os
 import numpy as np
 import pytest
 
-from ssljax import arguments, checkpoint, experiment, files, paths, schema
+from ssljax import arguments, checkpoint, files, identity, paths, schema
 from ssljax import config as configs
 from ssljax.data import pick, sources
 
@@ -73,7 +73,7 @@ def test_what_is_there_is_said(odd, given, said):
             checkpoint.load_variables(given)
     if given in ('pipe', '/dev/null'):
         with pytest.raises(ValueError, match=f'is {said}: give a recipe'):
-            arguments.check_recipe([f'--config={given}'])
+            arguments.find_recipe([f'--config={given}'])
 
 
 def test_every_path_of_a_source_may_begin_with_a_home(home):
@@ -89,16 +89,16 @@ def test_every_path_of_a_source_may_begin_with_a_home(home):
 
 
 def test_a_run_that_has_trained_nothing_takes_another_config(config, tmp_path):
-    experiment.claim(config, tmp_path)
+    identity.claim(config, tmp_path)
     (tmp_path / 'seed0/pretrain').mkdir(parents=True)
     (tmp_path / 'seed0/partition.npz').write_bytes(b'of the old config')
     (tmp_path / 'data.json').write_text('{}')
     for field, value in (('data.channels', 1), ('pretrain.optim.lr', 0.3), ('seeds', (4, 5)), ('backbone.name', 'mlp')):
         config.update_from_flattened_dict({field: value})
-        experiment.claim(config, tmp_path)
+        identity.claim(config, tmp_path)
         assert files.read_json(tmp_path / 'config.json') == schema.to_dict(config)
         assert not (tmp_path / 'seed0/partition.npz').exists() and not (tmp_path / 'data.json').exists()
     (tmp_path / 'seed0/pretrain/checkpoints/5').mkdir(parents=True)
     config.pretrain.optim.lr = 0.2
     with pytest.raises(ValueError, match='pretrain.optim.lr: 0.3 -> 0.2'):
-        experiment.claim(config, tmp_path)
+        identity.claim(config, tmp_path)

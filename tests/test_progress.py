@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ssljax import experiment, log, say
+from ssljax import experiment, log, say, seeds
 from ssljax.data import memory
 from ssljax.timer import Timer
 
@@ -84,5 +84,5 @@ def test_evaluation_and_report_say_what_they_do(config, tmp_path, capsys):
         assert words in said
     assert 'UMAP' not in said  # there are no features to draw
     source = experiment.sources.load(config.data)
-    experiment.evaluate_seed(experiment.prepare(config, tmp_path / 'quiet', source, quiet=True), 0)
+    seeds.evaluate_seed(experiment.prepare(config, tmp_path / 'quiet', source, quiet=True), 0)
     assert capsys.readouterr().err == ''

@@ -98,7 +98,7 @@ def test_what_cannot_be_a_recipe_is_refused(given, told, tmp_path, monkeypatch):
     [
         ('def get_config(): return 1', ':x', "takes no argument, but was given 'x'"),
         ('def get_config(task): return 1', '', 'needs an argument'),
-        ('def get_config(): raise ValueError("so is it")', '', '^so is it$'),
+        ('def get_config(): raise ValueError("so is it")', '', 'line 1: ValueError: so is it$'),
         ('', '', 'has no function get_config'),
         ('def', '', 'is not valid Python'),
     ],

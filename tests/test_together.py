@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, experiment, files, preempt, together
+from ssljax import checkpoint, experiment, files, preempt, seeds, together
 from ssljax.data import sources
 from ssljax.log import read
 
@@ -25,7 +25,7 @@ def tiny(config):
 def prepared(config, workdir):
     state = experiment.prepare(config, workdir, sources.load(config.data), quiet=True)
     (way,) = config.transfer.ways
-    return state, [experiment.single_stage(state, way, seed) for seed in config.seeds]
+    return state, [seeds.single_stage(state, way, seed) for seed in config.seeds]
 
 
 def records(config, workdir, way='scratch'):
@@ -46,7 +46,7 @@ def test_each_run_is_as_the_ordinary_loop_has_it(tiny, tmp_path, change):
     (way,) = tiny.transfer.ways
     alone, _ = prepared(tiny, tmp_path / 'alone')
     for seed in SEEDS:
-        experiment.train_seed(alone, seed)
+        seeds.train_seed(alone, seed)
     state, runs = prepared(tiny, tmp_path / 'together')
     assert all(together.can(run) for run in runs)
     assert together.fit(runs) == [True] * 3 and not any(together.can(run) for run in runs)
@@ -66,7 +66,7 @@ def test_each_run_is_as_the_ordinary_loop_has_it(tiny, tmp_path, change):
         (a, meta), (b, same) = (checkpoint.load_variables(place) for place in places)
         assert meta == same
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5), a, b)
-    assert experiment.evaluate_seed(state, 1)['ways'][way]['together'] == 3
+    assert seeds.evaluate_seed(state, 1)['ways'][way]['together'] == 3
 
 
 def test_a_run_that_is_not_finite_is_left_to_the_ordinary_loop(tiny, tmp_path):

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from ssljax import begun, experiment, files, recorded, schema
+from ssljax import begun, files, recorded, schema, suits
 from ssljax.data import summary
 from ssljax.literal import clean
 
@@ -34,7 +34,7 @@ def check(directory: Path, planned, load) -> None:
         config = next(iter(jobs.values()))
         source = load(config)
         for one in jobs.values():
-            experiment.check_classes(one, source)
+            suits.check_classes(one, source)
         for text in summary.warnings(source):
             print(f'warning: {clean(source.name)}: {text}', file=sys.stderr)
         _check_source(directory, name, source, jobs, {c.job.folder: c.needs.folder for c in planned if c.needs})

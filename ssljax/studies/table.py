@@ -33,7 +33,7 @@ def row(cell, run, record: dict, pretrained: dict | None) -> dict:
     Args:
       cell: the Cell.
       run: the experiment's Run.
-      record: the seed's record, of experiment.evaluate_seed.
+      record: the seed's record, of seeds.evaluate_seed.
       pretrained: the row of the pretraining that it needed.
     """
     way, parts, source = record['ways'][cell.way], record['partition'], run.source

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssljax import config as configs
-from ssljax import experiment, files, guard, preempt, protocol, provenance, schema
+from ssljax import experiment, files, guard, identity, preempt, protocol, provenance, schema, seeds
 from ssljax.data import sources
 from ssljax.disk import disk_errors
 from ssljax.log import clock
@@ -202,7 +202,7 @@ def _together(group: list[Cell], place: Place, attempt) -> bool:
             for cell in mine if len(mine) > 1 else ():
                 locked.enter_context(files.lock(place.directory / cell.job.folder))
                 run = _open(cell, cell.job, place)
-                runs.append(experiment.single_stage(run, cell.way, cell.seed))
+                runs.append(seeds.single_stage(run, cell.way, cell.seed))
             trained = batch.train(runs, mine, place.directory)
         share = (time.time() - began) / max(sum(trained), 1)
         for cell, done in zip(mine, trained):
@@ -216,7 +216,7 @@ def _open(cell: Cell, job: Job, place: Place) -> experiment.Run:
     config = job.config.copy_and_resolve_references()
     if cell.needs and job is cell.job:
         config.transfer.checkpoint = str(directory / cell.needs.folder)
-    experiment.claim(job.config, directory / job.folder)
+    identity.claim(job.config, directory / job.folder)
     return place.shared.prepare(config, directory / job.folder)
 
 
@@ -226,7 +226,7 @@ def _compute(cell: Cell, job: Job, place: Place, seconds: float = 0.0) -> None:
     workdir = directory / job.folder
     with files.lock(workdir):
         run = _open(cell, job, place)
-        record = experiment.evaluate_seed(run, cell.seed)
+        record = seeds.evaluate_seed(run, cell.seed)
         guard.refuse(record.get('stopped', {}), cell.way if job is cell.job else 'pretrain')
         row = {'seconds': time.time() - began}
         if job is cell.job:

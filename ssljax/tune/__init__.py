@@ -9,7 +9,7 @@ from ssljax import preempt
 
 preempt.early_for_command()  # before the imports, which take seconds
 
-from ssljax import begun, checks, experiment, files  # noqa: E402
+from ssljax import begun, checks, files, identity  # noqa: E402
 from ssljax.data import sources  # noqa: E402
 from ssljax.tune import decision, plan  # noqa: E402
 
@@ -68,6 +68,6 @@ def run(config, workdir) -> None:
     config.tune, workdir = True, Path(workdir)
     checks.check(config)
     with files.lock(workdir):
-        experiment.claim(config, workdir)
+        identity.claim(config, workdir)
         tuned(config, workdir, sources.load(config.data))
     print(workdir / 'tuning/tuned.py')

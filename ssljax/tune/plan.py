@@ -6,7 +6,7 @@ import time
 
 import jax
 
-from ssljax import experiment, label_set, methods
+from ssljax import experiment, label_set, methods, seeds
 from ssljax.data import readable
 from ssljax.tune import batch_size, decision, duration, rate, search
 from ssljax.tune.bench import Bench
@@ -65,12 +65,12 @@ def make_bench(config, workdir, source, place, end: float) -> Bench:
     seed = config.seeds[0]
     run = experiment.prepare(config, workdir, source)._replace(config=config)  # as it was given: that is what is tuned
     rows = label_set.rows(config, source, run.represent, seed, workdir / f'seed{seed}')
-    val = experiment.validation(source, rows)
+    val = seeds.validation(source, rows)
     if not len(val):
         raise ValueError(f'data.val is {config.data.val!r}: validation decides, so it needs some images.')
-    val = experiment.some(val, config.tuning.images, seed)
+    val = seeds.some(val, config.tuning.images, seed)
     labeled = readable.verified(source.train.take(rows.labeled))
-    return Bench(run, seed, labeled, experiment.unlabeled_images(source, rows), val, place, end)
+    return Bench(run, seed, labeled, seeds.unlabeled_images(source, rows), val, place, end)
 
 
 def too_short(bench, way: str, config, spent: float, ways: int) -> str:

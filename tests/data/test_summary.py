@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssljax import experiment
+from ssljax import experiment, seeds
 from ssljax.data import npz, sources, summary
 
 
@@ -50,7 +50,7 @@ def test_a_label_that_is_used_up_by_a_corrupt_image_is_told(config, root, tmp_pa
     (tmp_path / 'list.txt').write_text('train/a/0.bmp\ntrain/a/1.bmp\ntrain/b/1.bmp\n')
     config.data.update(labels=f'list:{tmp_path / "list.txt"}', val='1/class')
     run = experiment.prepare(config, tmp_path / 'run', sources.load(config.data), quiet=True)
-    _, images = experiment.seed_images(run, 0)
+    _, images = seeds.seed_images(run, 0)
     assert len(images['labeled']) == 2
     said = "seed 0: 3 labelled images were asked for, 1 cannot be decoded ('train/a/0.bmp'), 2 are used"
     assert said in capfd.readouterr().err

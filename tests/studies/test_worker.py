@@ -71,7 +71,7 @@ def test_label_sets_of_any_size_share_their_programs(study, tmp_path):
     sizes = []
     for cell in worker.cells(study):
         run = shared.prepare(cell.job.config, tmp_path / cell.id)
-        worker.experiment.train_seed(run, cell.seed)
+        worker.seeds.train_seed(run, cell.seed)
         (program,) = (p for name, p in run.programs.items() if name[:2] == ('train', 'scratch'))
         sizes.append(program.run._cache_size())
     assert sizes == [1, 1, 1, 1] and len(shared.programs) == 1

@@ -1,0 +1,59 @@
+"""What a work directory is bound to: the config and the data that it was begun with."""
+
+from pathlib import Path
+
+from ssljax import begun, files, recorded, schema
+
+
+def as_begun(config, workdir: Path):
+    """The config under the names of today, where `workdir` was begun with one that had others."""
+    try:
+        old = files.read_json(workdir / 'config.json') or {}
+        choose = old['data']['choose']
+    except (OSError, ValueError, TypeError, KeyError):
+        return config  # none, or a damaged one, of which `claim` speaks
+    if choose == config.data.choose == 'typical':
+        config = config.copy_and_resolve_references()
+        schema.renamed(config.data)
+    return config
+
+
+def claim(config, workdir: Path) -> None:
+    """Stores the config in a new workdir, or in one in which nothing has been trained; refuses one in which another
+    config has begun."""
+    new = schema.to_dict(config)
+    old, kept = begun.stored(workdir, 'config'), (workdir / 'config.json').exists()
+    if old is not None and not kept and config.tune:
+        old = None  # what the stages say has what was tuned
+    if old is not None and not kept:  # a study gives its cells a checkpoint that their config does not name
+        old['transfer']['checkpoint'] = new['transfer']['checkpoint']
+    changed = schema.changes(old, new) if old is not None else []
+    if changed and not begun.trained(workdir):
+        begun.clear(workdir)
+        old = None
+    elif changed:
+        raise ValueError(
+            f'{workdir} holds a run of another config ({"; ".join(changed[:8])}). '
+            'Give another --workdir, or the same config to go on with it.'
+        )
+    if old is None or not kept or old['seeds'] != new['seeds']:
+        files.write_json(workdir / 'config.json', new)
+
+
+def bound(config, workdir: Path, source, new: dict) -> tuple[dict | None, dict]:
+    """(what `workdir` was begun with, what to record from now on), of recorded.summary. Where nothing has been trained
+    there, it is bound to no data: label sets that were drawn from others are removed.
+
+    Raises:
+      ValueError: what was trained there was trained with other data.
+    """
+    old = begun.stored(workdir, 'data')
+    if old is None:
+        return None, new
+    try:
+        return old, recorded.check(old, new, source, workdir, config.data.source)
+    except ValueError:
+        if begun.trained(workdir):
+            raise
+    begun.clear(workdir, ('data.json', 'data.npz'))
+    return None, new

@@ -1,0 +1,169 @@
+"""One seed of a run: every stage in order, its images, and what is measured at the end."""
+
+import functools
+import sys
+from typing import NamedTuple
+
+import numpy as np
+
+from ssljax import begun, checkpoint, evaluate, files, guard, label_set, loop, models, result, ways
+from ssljax.data import partition as partitions
+from ssljax.data import readable
+from ssljax.data.split import concat
+from ssljax.evals import watch
+from ssljax.methods import network
+from ssljax.models.layers import Backbone
+from ssljax.stages import Run, initial, kind_of, task, train_stage
+from ssljax.transfer import held_layers
+
+
+class Seed(NamedTuple):
+    """The outcome of training with one seed.
+
+    ways: {way: Stage}. pretrained, random: variables with params['backbone'], for `backbone`, which is whole or,
+    from a checkpoint that lacks the upper layers, ends at `layer`, the layer that transfer taps.
+    splits: the Splits 'labeled', 'val' and 'test'. stopped: {way, or 'pretrain': guard.entry} of what has no result.
+    """
+
+    partition: partitions.Partition
+    splits: dict
+    classes: tuple
+    ways: dict
+    layer: str
+    backbone: Backbone
+    pretrained: dict | None
+    pretrain_record: dict | None
+    random: dict
+    stopped: dict
+
+    def outcome(self) -> tuple[bool, dict]:
+        """(whether there is something to report, `stopped`)."""
+        asked = self.ways or self.stopped.keys() - {'pretrain'}
+        return bool(self.ways if asked else self.pretrained), self.stopped
+
+
+def train_seed(run: Run, seed: int) -> Seed:
+    """Every stage of one seed, in order; finished ones are read from disk. One that a guard stops ends those alone that
+    start from it.
+
+    Raises:
+      guard.Leak: hidden labels reach a loss.
+    """
+    config, source = run.config, run.source
+    rows, images = seed_images(run, seed)
+    labeled, val = images['labeled'], images['val']
+    stopped = {}
+    if 'pretrain' in run.methods:
+        shown = some(images['unlabeled'], run.methods['pretrain'].images, seed)
+        eye = _watch(run, images, seed)
+        where, pretrained, record = str(run.workdir / f'seed{seed}/pretrain'), None, {}
+        try:
+            stage = train_stage(run, 'pretrain', 'pretrain', seed, shown, val, initial(run, 'pretrain', seed), eye)
+            pretrained, record = (stage.variables, where), stage.record
+        except guard.Stopped as error:
+            stopped['pretrain'] = guard.entry(error, 'pretrain')
+        record |= {'method': config.pretrain.method}
+    else:
+        pretrained, record = given_backbone(config)
+    trained, stopped = ways.train_ways(run, seed, images, pretrained, stopped)
+    layer = config.transfer.layer or models.layer_names(config.backbone)[-1]
+    variables = pretrained and pretrained[0]
+    backbone = held_layers(config.backbone, source.shape, variables['params']['backbone'] if variables else None)
+    bare = network.Network(backbone, '')
+    random = initial(run, 'backbone', seed, lambda key, batch: network.init(bare, key, batch['image']))
+    splits = {'labeled': labeled, 'val': val, 'test': source.test}
+    return Seed(rows, splits, source.classes, trained, layer, backbone, variables, record, random, stopped)
+
+
+def seed_images(run: Run, seed: int) -> tuple:
+    """(Partition, {'labeled', 'unlabeled', 'val': Split}) of one seed; raises ValueError without validation images."""
+    rows = label_set.rows(run.config, run.source, run.represent, seed, run.workdir / f'seed{seed}')
+    labeled, val = readable.verified(run.source.train.take(rows.labeled)), validation(run.source, rows)
+    if (count := len(rows.labeled) - len(labeled)) and len(labeled):
+        bad = readable.noted(run.source.train.take(rows.labeled)).get('names', ())
+        print(
+            f'warning: seed {seed}: {len(rows.labeled)} labelled images were asked for, {count} cannot be decoded'
+            + (f' ({", ".join(map(repr, bad))}{", ..." if count > len(bad) else ""})' if bad else '')
+            + f', {len(labeled)} are used',
+            file=sys.stderr,
+        )
+    if not len(labeled):
+        raise ValueError(f'None of the {len(rows.labeled)} labelled images of seed {seed} can be decoded.')
+    if not len(val):
+        raise ValueError(
+            f'data.val is {run.config.data.val!r}: validation chooses the weights, so it needs some images.'
+        )
+    return rows, {'labeled': labeled, 'unlabeled': unlabeled_images(run.source, rows), 'val': val}
+
+
+def given_backbone(config):
+    """((variables, where they are from), record) of transfer.checkpoint, or (None, None) where it is empty."""
+    where = config.transfer.checkpoint
+    if not where:
+        return None, None
+    variables, meta = checkpoint.load_variables(where)
+    return (variables, where), {'checkpoint': where, 'method': meta['config']['pretrain']['method']}
+
+
+def single_stage(run: Run, way: str, seed: int) -> loop.Task:
+    """What loop.fit is given for a way that is one stage on labelled images, of a run that pretrains nothing."""
+    _, images = seed_images(run, seed)
+    start = ways.beginning(run, way, seed, {}, given_backbone(run.config)[0])
+    return task(run, kind_of(way), way, seed, images['labeled'], images['val'], start)
+
+
+def validation(source, rows):
+    """The validation Split: the source's own, or the rows carved from the training labels."""
+    return source.val if source.val is not None else readable.verified(source.train.take(rows.val))
+
+
+def unlabeled_images(source, rows):
+    """All training images but validation, and the unlabelled folder's; no labels."""
+    train = source.train.take(np.sort(np.concatenate([rows.labeled, rows.unlabeled])))
+    train = readable.settled(train)
+    if source.unlabeled is None:
+        return train.hide()
+    return concat([train, readable.settled(source.unlabeled)]).hide()
+
+
+def some(images, count: int, seed: int):
+    """`count` images of a Split at random, or all where it is 0 or more than there are."""
+    if not count or count >= len(images):
+        return images
+    return images.take(np.sort(partitions.permutation(len(images), seed, 0)[:count]))
+
+
+def _watch(run: Run, images: dict, seed: int):
+    """(step, variables) -> nearest-neighbour accuracy on some validation images, and the spread of their features, or,
+    where they are too few for one, of unlabelled images; None where it is off."""
+    config = run.config
+    if not config.pretrain.watch:
+        return None
+    program = run.once(('watch',), lambda: watch.compiled(config, run.methods['pretrain'], run.source.shape))
+    known, shown = (some(images[k], config.pretrain.watch, seed) for k in ('labeled', 'val'))
+    others = some(images['unlabeled'], max(config.pretrain.watch, watch.LEAST), seed)
+    look = functools.partial(
+        watch.look, program, labeled=known, val=shown, others=others, k=config.evaluate.knn,
+        classes=len(run.source.classes), batch_size=config.evaluate.batch_size, mesh=run.mesh,
+    )  # fmt: skip
+    return lambda step, variables: look(variables)
+
+
+def evaluate_seed(run: Run, seed: int) -> dict:
+    """The record of one seed for result.json. A seed that has one is not measured again: the test split is read
+    once."""
+    directory = run.workdir / f'seed{seed}'
+    before = begun.evaluation(directory)
+    if before and (not (run.config.evaluate.figures and before['ways']) or begun.figures(directory)):
+        return before
+    trained = train_seed(run, seed)
+    record, arrays = evaluate.evaluate(run, trained, directory)
+    if arrays:
+        files.write_npz(directory / 'figures.npz', arrays)
+    if before:
+        return before
+    rows = result.sets(trained.partition, run.source)
+    record = {'seed': seed, 'partition': rows, 'pretrain': trained.pretrain_record} | record
+    record |= {'stopped': trained.stopped} if trained.stopped else {}
+    files.write_json(directory / 'evaluation.json', record)
+    return record

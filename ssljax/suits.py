@@ -1,0 +1,88 @@
+"""Whether a config suits the data and the devices: what is refused before anything is trained."""
+
+import numpy as np
+
+from ssljax import config as configs
+from ssljax import methods, models, ways
+from ssljax.data import augment
+from ssljax.data.memory import fits
+from ssljax.sharding import check_batch
+
+
+def check_classes(config, source) -> None:
+    """Raises ValueError where a classifier is asked for and there is nothing to tell apart."""
+    if len(source.classes) == 1 and config.transfer.ways:
+        raise ValueError(
+            f'there is only one class, {source.classes[0]!r}: a classifier needs two or more. Put the images of each '
+            'class into a folder of its own, or pretrain alone, with --config.transfer.ways=().'
+        )
+
+
+def check_batches(config, shape, mesh) -> None:
+    """Raises ValueError for a batch that does not divide over the devices, or that the memory cannot hold."""
+    sizes = {f'{s}.batch_size': config[s].batch_size for s in ('pretrain', 'semi', 'transfer', 'evaluate')}
+    for way in config.transfer.ways:
+        base, own = configs.variant(config, way)
+        section = 'semi' if base in methods.SEMI else 'transfer'
+        sizes |= {f'{section}.batch_size of {way}': own[section].batch_size}
+        if section == 'semi' and own.semi.labeled_batch_size:
+            sizes |= {f'semi.labeled_batch_size of {way}': own.semi.labeled_batch_size}
+    for field, size in sizes.items():
+        try:
+            check_batch(size, mesh)
+        except ValueError as e:
+            raise ValueError(f'{field}: {e}') from None
+        if not fits(4 * size * int(np.prod(shape)), 0.8):
+            raise ValueError(
+                f'{field} is {size}: a batch of that size of images of {"x".join(map(str, shape))} '
+                'does not fit the memory. Give a smaller one, or a smaller data.image_size.'
+            )
+
+
+def check_pipelines(config, shape) -> None:
+    """Raises ValueError for an augmentation pipeline that the stages of a run use and that does not suit images of
+    `shape` (H, W, C)."""
+    found = {}
+    if uses_pretraining(config):
+        own = config.pretrain
+        found = {'pretrain.augment': own.augment}
+        for name in methods.terms(own.method):
+            found |= {f'pretrain.{name}.{k}': own[name].get(k, '') for k in ('augment', 'augment2')}
+    for way in config.transfer.ways:
+        base, changed = configs.variant(config, way)
+        found[f'transfer.augment of {way}'] = changed.transfer.augment
+        if base in methods.SEMI:
+            found |= {f'semi.{k} of {way}': changed.semi[k] for k in ('augment', 'strong')}
+    for field, spec in found.items():
+        augment.suits(spec, shape, field)
+
+
+def check_layers(config) -> None:
+    """Raises ValueError where transfer taps a layer that pretraining does not reach, or one that is unknown."""
+    names = models.layer_names(config.backbone)
+    for field in ('pretrain', 'transfer'):
+        models.build(config.backbone, config[field].layer)
+    trained, tapped = (config[field].layer or names[-1] for field in ('pretrain', 'transfer'))
+    if names.index(trained) < names.index(tapped):
+        raise ValueError(
+            f'pretrain.layer={trained} leaves the layers above it untrained, but transfer takes {tapped}: set '
+            f'--config.transfer.layer={trained} or one below it.'
+        )
+
+
+def uses_pretraining(config) -> bool:
+    """Whether the run trains a backbone without labels itself.
+
+    Raises:
+      ValueError: ways that need a pretrained backbone, and none is trained or given.
+    """
+    if config.transfer.checkpoint:
+        return False
+    if config.pretrain.method not in ('', 'none'):
+        return True
+    if wanted := [w for w in config.transfer.ways if ways.needs_pretraining(config, w)]:
+        raise ValueError(
+            f'transfer.ways has {", ".join(wanted)}, which start from a pretrained backbone, but pretrain.method is '
+            'none and transfer.checkpoint is empty: set one of them, or leave those ways out.'
+        )
+    return False
