@@ -30,7 +30,7 @@ def test_a_recipe_takes_its_argument_apart_or_after_a_colon():
 @pytest.mark.parametrize(
     'given, told',
     [
-        (('quikstart',), 'did you mean quickstart... .the recipes: alexnet_rotnet, .*sgan_circles'),
+        (('quikstart',), 'did you mean quickstart.*the recipes: alexnet_rotnet, .*sgan_circles'),
         (('../setup',), "no recipe '../setup'"),
         (('',), "no recipe ''"),
         (('quickstart', 'x'), "quickstart takes no argument, but was given 'x'"),
