@@ -50,7 +50,7 @@ def find(name: str) -> str:
     """The file of a recipe of the package; raises ValueError where there is none of that name."""
     known = names()
     if name not in known:
-        raise ValueError(f'there is no recipe {name!r}{wording.nearest(name, known)} (the recipes: {", ".join(known)})')
+        raise ValueError(f'there is no recipe {wording.shown(name)}{wording.nearest(name, known)} (the recipes: {", ".join(known)})')
     return str(folder() / f'{name}.py')
 
 

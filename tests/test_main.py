@@ -200,7 +200,7 @@ def test_a_run_that_is_stopped_in_its_evaluation_goes_on_to_the_same_numbers(fin
     shutil.copytree(finished[0], workdir)
     for name in ('result.json', 'report.html', 'seed0/evaluation.json'):
         (workdir / name).unlink()
-    code, said = acted(workdir, lambda process: process.send_signal(signal.SIGHUP), lambda said: 'evaluation' in said)
+    code, said = acted(workdir, lambda process: process.send_signal(signal.SIGTERM), lambda said: 'evaluation' in said)
     assert code == preempt.RESUME and 'the same command goes on' in said and 'Traceback' not in said
     assert not (workdir / 'result.json').exists()
     assert run(workdir).returncode == 0

@@ -30,11 +30,13 @@ def split():
     return numbered()
 
 
-def folder_split(root, n=12, path='stream'):
+def folder_split(root, n=12, path='stream', damaged=()):
     for i in range(n):
         file = root / 'train' / 'ab'[i % 2] / f'{i:02}.png'
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.random.default_rng(i).integers(0, 256, (6, 5, 3), np.uint8)).save(file)
+    for name in damaged:
+        (root / 'train' / name).write_bytes(b'x')
     config = base().data
     config.update(source=f'folder:{root}', path=path, test='1/class')
     return sources.load(config).train
@@ -171,9 +173,7 @@ def test_errors(split, mesh, tmp_path):
             make(**fields)
     with pytest.raises(ValueError, match='at least one step'):
         next(make().payloads(0, 1, 0))
-    files = folder_split(tmp_path)
-    for path in tmp_path.glob('train/a/*'):
-        path.write_bytes(b'x')
+    files = folder_split(tmp_path, damaged=[f'a/{i:02}.png' for i in range(0, 8, 2)])
     files.images._corrupt = 'refuse'
     with pytest.raises(ValueError, match=r"'train/a/\d+.png' cannot be decoded .it is no image of a known"):
         batches(make(files, path='stream'), 0, 5)

@@ -65,8 +65,8 @@ def test_two_data_sets_do_not_mix(other):
     with pytest.raises(ValueError) as error:
         curve.check(rows)
     said = str(error.value)
-    assert '5 rows with' in said and '(cells/c0, cells/c1, cells/c2, cells/c3, cells/c4)' in said
-    assert '1 row with' in said and '(cells/d)' in said and 'Delete the folders of the cells' in said
+    assert '5 rows (cells/c0, cells/c1, cells/c2, cells/c3, cells/c4) with' in said
+    assert '1 row (cells/d) with' in said and 'Delete the folders of the cells' in said
     assert str(*other.values()) in said
 
 
