@@ -50,7 +50,8 @@ def find(name: str) -> str:
     """The file of a recipe of the package; raises ValueError where there is none of that name."""
     known = names()
     if name not in known:
-        raise ValueError(f'there is no recipe {wording.shown(name)}{wording.nearest(name, known)} (the recipes: {", ".join(known)})')
+        near = wording.nearest(name, known)
+        raise ValueError(f'there is no recipe {wording.shown(name)}{near} (the recipes: {", ".join(known)})')
     return str(folder() / f'{name}.py')
 
 
