@@ -54,11 +54,11 @@ def train_seed(run: Run, seed: int) -> Seed:
     labeled, val = images['labeled'], images['val']
     stopped = {}
     if 'pretrain' in run.methods:
-        shown = some(images['unlabeled'], run.methods['pretrain'].images, seed)
-        eye = _watch(run, images, seed)
+        shown = sample(images['unlabeled'], run.methods['pretrain'].images, seed)
+        look = _watch(run, images, seed)
         where, pretrained, record = str(run.workdir / f'seed{seed}/pretrain'), None, {}
         try:
-            stage = train_stage(run, 'pretrain', 'pretrain', seed, shown, val, initial(run, 'pretrain', seed), eye)
+            stage = train_stage(run, 'pretrain', 'pretrain', seed, shown, val, initial(run, 'pretrain', seed), look)
             pretrained, record = (stage.variables, where), stage.record
         except guard.Stopped as error:
             stopped['pretrain'] = guard.entry(error, 'pretrain')
@@ -126,7 +126,7 @@ def unlabeled_images(source, rows):
     return concat([train, readable.settled(source.unlabeled)]).hide()
 
 
-def some(images, count: int, seed: int):
+def sample(images, count: int, seed: int):
     """`count` images of a Split at random, or all where it is 0 or more than there are."""
     if not count or count >= len(images):
         return images
@@ -140,8 +140,8 @@ def _watch(run: Run, images: dict, seed: int):
     if not config.pretrain.watch:
         return None
     program = run.once(('watch',), lambda: watch.compiled(config, run.methods['pretrain'], run.source.shape))
-    known, shown = (some(images[k], config.pretrain.watch, seed) for k in ('labeled', 'val'))
-    others = some(images['unlabeled'], max(config.pretrain.watch, watch.LEAST), seed)
+    known, shown = (sample(images[k], config.pretrain.watch, seed) for k in ('labeled', 'val'))
+    others = sample(images['unlabeled'], max(config.pretrain.watch, watch.LEAST), seed)
     look = functools.partial(
         watch.look, program, labeled=known, val=shown, others=others, k=config.evaluate.knn,
         classes=len(run.source.classes), batch_size=config.evaluate.batch_size, mesh=run.mesh,

@@ -105,25 +105,25 @@ def check_size(kind: str, shapes) -> None:
         )
 
 
-def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variables, eye=None) -> loop.Stage:
+def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variables, watch=None) -> loop.Stage:
     """Trains the stage `name` with the program of its kind; the images of a semi-supervised one are a pair of Splits,
     labelled and unlabelled."""
     preempt.check()
     given = task(run, kind, name, seed, images, val, variables)
     if run.config.evaluate.best_on_test and kind != 'pretrain':
-        stage = _fit_and_test(run, given, eye)
+        stage = _fit_and_test(run, given, watch)
     else:
-        stage = loop.fit(given, eye)
+        stage = loop.fit(given, watch)
     model_json.write(given.directory, given.meta, stage.record)
     return stage
 
 
-def _fit_and_test(run: Run, given: loop.Task, eye) -> loop.Stage:
+def _fit_and_test(run: Run, given: loop.Task, watch) -> loop.Stage:
     """`loop.fit` with the best top-1 on test in the record."""
     path = given.directory / 'metrics.jsonl'
     if given.directory.is_dir() and (log.parse(path)[1] or not path.exists()):  # a part would give another maximum
         files.set_aside(given.directory, f'{path.name}, which best_on_test is taken from, is damaged or missing')
-    stage = loop.fit(given, _also_test(run, given.program, eye))
+    stage = loop.fit(given, _also_test(run, given.program, watch))
     found = [row[TEST] for row in log.read(path) if TEST in row]
     return stage._replace(record=stage.record | {'best_on_test': max(found)})
 
@@ -158,14 +158,14 @@ def task(run: Run, kind: str, name: str, seed: int, images, val, variables) -> l
     )
 
 
-def _also_test(run: Run, program: Program, eye):
-    """`eye` with the top-1 on the test split: no part of the choice of weights, and no fair figure."""
+def _also_test(run: Run, program: Program, watch):
+    """`watch` with the top-1 on the test split: no part of the choice of weights, and no fair figure."""
 
     def look(step, variables):
         params, state = split(variables)
         size = run.config.evaluate.batch_size
         found = loop.evaluate(program.evaluate, params, state, run.source.test, size, run.mesh)
-        return (eye(step, variables) if eye else {}) | {'test_top1': found['top1']}
+        return (watch(step, variables) if watch else {}) | {'test_top1': found['top1']}
 
     return look
 

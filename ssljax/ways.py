@@ -105,8 +105,8 @@ def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, 
         name = way if last else f'{way}_{generation}'
         if method.teach and not loop.finished(run.workdir / f'seed{seed}' / name):
             shown = _taught(run, method, kind, teacher, unlabeled)
-        eye = _gallery(run, way, seed) if method.sample or is_plane(run.source.shape) else None
-        teacher = train_stage(run, way, name, seed, (labeled, shown), val, start, eye)
+        watch = _gallery(run, way, seed) if method.sample or is_plane(run.source.shape) else None
+        teacher = train_stage(run, way, name, seed, (labeled, shown), val, start, watch)
         kind = way
     return teacher
 

@@ -68,7 +68,7 @@ def make_bench(config, workdir, source, place, end: float) -> Bench:
     val = seeds.validation(source, rows)
     if not len(val):
         raise ValueError(f'data.val is {config.data.val!r}: validation decides, so it needs some images.')
-    val = seeds.some(val, config.tuning.images, seed)
+    val = seeds.sample(val, config.tuning.images, seed)
     labeled = readable.verified(source.train.take(rows.labeled))
     return Bench(run, seed, labeled, seeds.unlabeled_images(source, rows), val, place, end)
 
