@@ -66,7 +66,7 @@ def said(record=None, of=None, seeds=(0, 1, 2), **changed):
         ({}, {}, 'Pretrained by rotation for 12 steps of 128 on 1,940 images', 'is that of'),
         ({}, {}, 'Trained: all weights from scratch for 40 steps of 64 images.', 'early'),
         # Wilson: (0.5 +- 1.96 * sqrt(0.5 * 0.5 / 500 + 1.96 ** 2 / (4 * 500 ** 2)) ...)
-        ({}, {}, 'an accuracy of 50.0 % with a 95% interval of 45.6 to 54.4 %, besides the spread', 'linear probe'),
+        ({}, {}, 'an accuracy of 50.0 % has a 95% interval of 45.6 to 54.4 %, to which the spread', 'linear probe'),
     ],
 )  # fmt: skip
 def test_what_is_said_of_a_setting(changed, of, expected, absent):

@@ -128,7 +128,7 @@ def test_flexmatch_lowers_the_threshold_of_classes_that_are_learnt_less():
 def test_flexmatch_remembers_confident_guesses(monkeypatch):
     kept = compare_of(monkeypatch, 'flexmatch', threshold=0.9)
     rows, memory = kept['compare'](
-        seen([[9.0, 0, 0], [0.5, 0, 0], [0, 9.0, 0]], index=jnp.array([4, 2, 0])), kept['memory'](6)
+        seen([[9.0, 0, 0], [0.5, 0, 0], [0, 9.0, 0]], places=jnp.array([4, 2, 0])), kept['memory'](6)
     )
     assert memory['last'].tolist() == [1, -1, -1, -1, 0, -1]
     assert rows['coverage'].tolist() == [True, True, True]  # no class is learnt yet: every threshold is 0
