@@ -73,7 +73,7 @@ def validation(config, records, source) -> str:
         return f'{len(source.val):,} validation images, which the source brings{unused}: the same for each seed.'
     count = _range([record['partition']['val']['count'] for record in records])
     return (
-        f'{count} validation images, labelled besides, taken from the training images, stratified by class, '
+        f'{count} validation images with labels of their own, taken from the training images, stratified by class, '
         f'{_anew(config)}.'
     )
 

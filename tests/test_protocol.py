@@ -50,7 +50,7 @@ def said(record=None, of=None, seeds=(0, 1, 2), **changed):
         ({'data.labels': 'all'}, {'val': 70}, 'all that have a label, the same for each seed', 'drawn anew'),
         ({}, {'val': 70}, '70 validation images, which the source brings: the same for each seed', 'data.val'),
         ({'data.val': '30%'}, {'val': 70}, 'data.val is not used', '60 validation'),
-        ({}, {}, '60 validation images, labelled besides, taken from the training images', 'source brings'),
+        ({}, {}, '60 validation images with labels of their own, taken from the training images', 'source brings'),
         ({'data.choose': 'typical', 'data.labels': '30'}, {}, 'chosen without a look at their labels', 'oracle'),
         ({'data.choose': 'typical_oracle'}, {}, 'chosen by an oracle that reads the class of every', 'without a look'),
         ({'data.choose': 'typical'}, {}, 'chosen by an oracle that reads the class of every', 'without a look'),

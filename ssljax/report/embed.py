@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import os
 import tempfile
 import warnings
 
@@ -78,10 +79,29 @@ def _temporary():
 
 
 def _import_umap():
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _silent():
         warnings.simplefilter('ignore')
         from umap import UMAP
     return UMAP
+
+
+@contextlib.contextmanager
+def _silent():
+    """Without what C++ code writes to standard error: umap-learn imports TensorFlow where it is installed, which says
+    what no reader of a report can use."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def principal(features, components, seed):
