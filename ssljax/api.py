@@ -17,8 +17,7 @@ def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict
     """A config to train with, or to change first.
 
     Args:
-      name: of a recipe that comes with ssljax, such as 'quickstart', or the path of one; '' has every field at its
-        default.
+      name: of a recipe that comes with ssljax, such as 'quickstart'; '' has every field at its default.
       argument: what a recipe that takes one is given, such as the pretext task of 'pretext_cifar10'.
       **changes: values of fields; a dot in a field's name is written __, as in data__source='folder:~/pets'.
 
@@ -56,7 +55,7 @@ def train(config: ConfigDict, workdir: str | Path = '') -> dict:
         from ssljax import tune  # not at the top: it imports a search library
 
         tuner = tune.tuned
-    return experiment.run(config, _workdir(config, workdir), tuner)
+    return experiment.run(config, paths.workdir(workdir, config), tuner)
 
 
 def study(config: ConfigDict, workdir: str | Path = '', points=()) -> Path:
@@ -76,7 +75,7 @@ def study(config: ConfigDict, workdir: str | Path = '', points=()) -> Path:
     from ssljax.studies import page, worker  # not at the top: the page draws
 
     platform.enter()
-    return worker.run(config, _workdir(config, workdir), points, write=page.write)
+    return worker.run(config, paths.workdir(workdir, config), points, write=page.write)
 
 
 def load_data(source: str, **fields) -> Source:
@@ -94,7 +93,3 @@ def load_data(source: str, **fields) -> Source:
     """
     config = recipe(data__source=source, **{f'data__{k}': v for k, v in fields.items()})
     return sources.load(config.data)
-
-
-def _workdir(config: ConfigDict, workdir: str | Path) -> Path:
-    return Path(paths.expand(workdir or Path('runs') / config.name))

@@ -32,6 +32,7 @@ from ssljax.fields import (
 )
 from ssljax.wording import nearest, shown
 
+KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # of stage, where it is not called as the way
 TUNED = ('batch_size', 'rate', 'regularisation', 'options', 'duration')  # what tuning can decide
 VARIANT = "(name, way, ((field, value), ...)), for example ('plain', 'scratch', (('transfer.augment', ''),))"
 

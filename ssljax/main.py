@@ -3,7 +3,6 @@ recipe share."""
 
 import os
 import sys
-from pathlib import Path
 
 from ssljax import environment, preempt, verbs
 
@@ -43,7 +42,7 @@ def command(work) -> int:
     try:
         environment.start()
         with exhausted.explained(config):
-            work(config, Path(paths.expand(_WORKDIR.value or Path('runs') / config.name)))
+            work(config, paths.workdir(_WORKDIR.value, config))
     except preempt.Preempted:
         preempt.goodbye()
         return preempt.RESUME

@@ -4,6 +4,7 @@ recipe of its run is."""
 import re
 from pathlib import Path
 
+from ssljax import config as configs
 from ssljax import files, schema
 from ssljax.methods import SEMI
 
@@ -40,17 +41,9 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
     Raises:
       ValueError: the names of the classes are in neither.
     """
-    plain = schema.upgrade(meta['config'])
-    way, base = meta['stage'], meta.get('method')
-    variants = {name: (of, changes) for name, of, changes in plain['variants']}
-    if way in variants and base != 'pretrain':
-        for field, value in variants[way][1]:
-            *parts, last = field.split('.')
-            node = plain
-            for part in parts:
-                node = node[part]
-            node[last] = value
-    base = base or _base(way, variants)
+    way = meta['stage']
+    origin, config = configs.variant(schema.restored(meta['config']), way)
+    base, plain = meta.get('method') or _base(origin), configs.to_dict(config)
     used = schema.sections(plain)
     section = 'pretrain' if base == 'pretrain' else 'semi' if base in SEMI else 'transfer'
     kept = {name: used[name] for name in dict.fromkeys(('backbone', 'transfer', section))}
@@ -81,12 +74,11 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
     }
 
 
-def _base(stage: str, variants: dict) -> str:
-    """The way that a stage of an earlier version was trained as."""
-    base = variants[stage][0] if stage in variants else stage
-    generation = re.fullmatch(r'(.+)_\d+', base)
-    base = generation[1] if base not in SEMI and generation and generation[1] in SEMI else base
-    return {'random_frozen': 'frozen', 'two_stage': 'second'}.get(base, base)
+def _base(way: str) -> str:
+    """How a stage of an earlier version was trained, which was called by its way, or by that and a generation."""
+    generation = re.fullmatch(r'(.+)_\d+', way)
+    way = generation[1] if way not in SEMI and generation and generation[1] in SEMI else way
+    return configs.KINDS.get(way, way)
 
 
 def _classes(meta: dict, result: dict | None) -> list:

@@ -31,6 +31,11 @@ def expand(given) -> str:
     return str(Path(meant))
 
 
+def workdir(given, config) -> Path:
+    """Where a run or study of a config is kept: what the user gave, by default runs/NAME."""
+    return Path(expand(given or Path('runs') / config.name))
+
+
 def make_folder(given, field: str) -> Path:
     """Makes a folder with those above it, where it is missing, that can be written to.
 

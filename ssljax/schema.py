@@ -77,9 +77,9 @@ def sections(plain: dict) -> dict:
 def hashed(config) -> dict:
     """The plain dict that stands for a config in a hash: as the first version had it. Later fields enter where they
     are not at their default; unused ones have the default of then, however it has changed since."""
-    flat, defaults, first = _flat(configs.to_dict(config)), _defaults(), _first()
-    used, out = _used(configs.to_dict(config)), dict(first)
-    for name, value in flat.items():
+    plain, defaults, first = configs.to_dict(config), _defaults(), _first()
+    used, out = _used(plain), dict(first)
+    for name, value in _flat(plain).items():
         default = defaults.get(name, {})
         if value != default or name in first and name in used:
             out[name] = value
@@ -93,7 +93,8 @@ def _first() -> dict:
 
 
 def _defaults() -> dict:
-    return _flat(configs.to_dict(configs.base()))
+    """{dotted name: default} of today's fields, as JSON has them."""
+    return {name: _lists(field.default) for name, field in configs.definitions().items()}
 
 
 def _used(plain: dict) -> dict:
@@ -141,6 +142,10 @@ def _tree(flat: dict) -> dict:
             node = node.setdefault(part, {})
         node.setdefault(last, {} if value == {} else value)
     return tree
+
+
+def _lists(value):
+    return list(map(_lists, value)) if isinstance(value, tuple) else value
 
 
 def _tuples(value):

@@ -20,7 +20,6 @@ from ssljax.platform import once_options
 from ssljax.program import Program, make_program
 
 TEST = 'val/test_top1'  # in metrics.jsonl, with evaluate.best_on_test
-KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # of stage, where it is not called as the way
 
 
 class Run(NamedTuple):
@@ -63,14 +62,14 @@ class Plan(NamedTuple):
 def plan(config, kind: str) -> Plan:
     """The Plan of a kind of stage."""
     way, config = configs.variant(config, kind)
-    base = KINDS.get(way, way)
+    base = configs.KINDS.get(way, way)
     section = base if base == 'pretrain' else 'semi' if base in methods.SEMI else 'transfer'
     return Plan(base, config, section, config[section][base] if section == 'transfer' else config[section])
 
 
 def kind_of(way: str) -> str:
     """The kind of stage that a way ends with: the name of a variant is one."""
-    return KINDS.get(way, way)
+    return configs.KINDS.get(way, way)
 
 
 def classifier(config, shape, classes: int, kind: str):

@@ -29,8 +29,8 @@ if __name__ == '__main__':
 from absl import app, flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ssljax import main, recipes  # noqa: E402
-from ssljax.studies import page, processes, sweep, worker  # noqa: E402
+from ssljax import api, main, recipes  # noqa: E402
+from ssljax.studies import processes, sweep, worker  # noqa: E402
 
 _SWEEP = flags.DEFINE_string('sweep', '', 'Settings of an ablation: FIELD=VALUE,VALUE; FIELD=VALUE,VALUE.')
 _WORKERS = flags.DEFINE_integer('workers', 1, 'Processes on this machine, one device each.', lower_bound=1)
@@ -50,7 +50,7 @@ def study(config, directory) -> None:
     if _WORKERS.value > 1:
         worker.cells(config, settings)  # a mistake is told once, not by each worker
         processes.run(_WORKERS.value, [arg for arg in sys.argv[1:] if not arg.startswith('--workers')])
-    path = worker.run(config, directory, settings, write=page.write)
+    path = api.study(config, directory, settings)
     print(f'Table: {path}\nPage: {path.with_name("study.html")}')
 
 
