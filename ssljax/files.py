@@ -49,6 +49,13 @@ def write_npz(path, arrays: dict) -> None:
     write_atomically(path, buffer.getvalue())
 
 
+def write_npy(path, array) -> None:
+    """Writes one array, whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_atomically(path, buffer.getvalue())
+
+
 def write_atomically(path, content: str | bytes) -> None:
     """Writes a whole file or nothing. A directory in its place is set aside.
 

@@ -5,11 +5,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from scipy.special import softmax
 
-from ssljax import checkpoint, files, model_json, paths, platform, schema, stages
+from ssljax import calibration, checkpoint, files, model_json, paths, platform, schema, stages
 from ssljax.core import split
 from ssljax.data import decode, depth
 from ssljax.data.memory import parallel
@@ -22,6 +24,14 @@ from ssljax.wording import nearest
 BATCH = 256  # images that are predicted at once
 
 
+class Outputs(NamedTuple):
+    """probabilities: float32 [N, K], calibrated; of a backbone without a classifier None. features: float32 [N, D] of
+    the layer that the head is on, pooled."""
+
+    probabilities: np.ndarray | None
+    features: np.ndarray | None
+
+
 class Model:
     """A trained classifier, or a backbone that was pretrained without labels.
 
@@ -31,16 +41,22 @@ class Model:
       way: how it was trained, such as 'finetune', 'scratch' or 'fixmatch'; 'pretrain' of a bare backbone.
       metrics: {'val': {'top1', ...}, 'test': {...}}, fractions; 'test' where the run has evaluated it.
       info: the content of its model.json.
+      calibration: a Calibration, or None of a backbone without a classifier and of runs of earlier versions.
+      fit: how an image file is decoded, a decode.Fit.
       chosen: why `load` took this one of a run.
     """
 
-    def __init__(self, variables: dict, info: dict, chosen: str = ''):
+    def __init__(self, variables: dict, info: dict, chosen: str = '', calibration=None):
+        self.calibration = calibration
         self._variables, self.info, self.chosen = variables, info, chosen or info['chosen']
         self.classes, self.shape = tuple(info['classes']), tuple(info['input']['shape'])
         self.way, self.metrics = info['way'], info['metrics']
         self._config = schema.restored({'schema': info['schema']} | info['config'])
         self._on_device: dict | None = None
         self._compiled: dict = {}
+        size, span = self.shape[0] if self.shape[0] == self.shape[1] else 0, info['input']['range']
+        span = tuple(span) if isinstance(span, list) else span
+        self.fit = decode.Fit(size, self.shape[2], span, self._config.data.max_pixels)
 
     def __repr__(self):
         top1 = {k: f'{100 * v["top1"]:.2f}%' for k, v in self.metrics.items() if 'top1' in v}
@@ -48,13 +64,14 @@ class Model:
         shape = 'x'.join(map(str, self.shape))
         return f'<Model {self.way} on {self.info["backbone"]}, {len(self.classes)} classes, images {shape}; {said}>'
 
-    def predict(self, images, batch_size: int = BATCH) -> np.ndarray:
+    def predict(self, images, batch_size: int = BATCH, calibrated: bool = True) -> np.ndarray:
         """Class probabilities.
 
         Args:
           images: paths of image files, one or several; or uint8 arrays [N, H, W, C], or [N, H, W] of one channel, or a
             list of [h, w, c] of any sizes. Files, and arrays of other sizes, are cropped and resized as in training.
           batch_size: images that are decoded and predicted at once.
+          calibrated: by the temperature that fits the validation images; no label changes with it.
 
         Returns:
           float32 [N, K]; the order of the columns is that of `classes`.
@@ -68,7 +85,8 @@ class Model:
                 f'this model ({self.way}) is a backbone without a classifier: it has no classes to predict. Use '
                 'embed(), or load one of the ways that were trained on labels.'
             )
-        return self._apply('predict', images, batch_size)
+        warm = self.calibration.temperature if calibrated and self.calibration else 1.0
+        return _softmax(self._apply('predict', images, batch_size), warm)
 
     def embed(self, images, batch_size: int = BATCH) -> np.ndarray:
         """Features of the layer that the head is on, or of the last layer of a bare backbone, pooled: float32 [N, D].
@@ -76,6 +94,13 @@ class Model:
         Arguments and errors as for `predict`.
         """
         return self._apply('embed', images, batch_size)
+
+    def outputs(self, images: np.ndarray, batch_size: int = BATCH) -> Outputs:
+        """Probabilities and features at once; arguments and errors as for `predict`."""
+        if not self.classes:
+            return Outputs(None, self.embed(images, batch_size))
+        logits, features = self._apply('outputs', images, batch_size)
+        return Outputs(_softmax(logits, self.calibration.temperature if self.calibration else 1.0), features)
 
     def save(self, directory) -> Path:
         """Writes the model alone to a directory that `load` opens, here or on another machine; returns its path.
@@ -94,6 +119,8 @@ class Model:
             checkpoint.save(manager, 0, {'params': params, 'state': state}, {'model': self.info})
             manager.close()
             files.write_json(temporary / model_json.NAME, self.info | {'chosen': self.chosen})
+            if self.calibration:
+                self.calibration.save(temporary)
             if directory.exists():
                 directory.rmdir()
             os.replace(temporary, directory)
@@ -101,7 +128,7 @@ class Model:
             shutil.rmtree(temporary, ignore_errors=True)
         return directory
 
-    def _apply(self, what: str, images, batch_size: int) -> np.ndarray:
+    def _apply(self, what: str, images, batch_size: int):
         if batch_size < 1:
             raise ValueError(f'batch_size is {batch_size}; it must be 1 or more.')
         if self._on_device is None:
@@ -112,12 +139,17 @@ class Model:
         for batch in self.read(images, batch_size):
             full = batch_size if len(batch) == batch_size else min(batch_size, 1 << (len(batch) - 1).bit_length())
             padded = np.resize(batch, (full, *batch.shape[1:]))  # few sizes, so that few programs are compiled
-            out.append(jax.device_get(self._compiled[what](self._on_device, padded))[: len(batch)])
-        return np.concatenate(out)
+            found = jax.device_get(self._compiled[what](self._on_device, padded))
+            out.append(jax.tree.map(lambda a, n=len(batch): a[:n], found))
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *out)
 
     def _predict_function(self):
         predict = self._method().predict
-        return lambda variables, x: jax.nn.softmax(predict(*split(variables), x).astype('float32'))
+        return lambda variables, x: predict(*split(variables), x).astype('float32')
+
+    def _outputs_function(self):
+        logits, features = self._predict_function(), self._embed_function()
+        return lambda variables, x: (logits(variables, x), features(variables, x))
 
     def _embed_function(self):
         if self.classes:
@@ -171,13 +203,11 @@ class Model:
     def _one(self, item, number: int) -> np.ndarray:
         """One image, a path or an array, as uint8 of the model's shape."""
         wanted = self.shape
-        square = wanted[0] if wanted[0] == wanted[1] else 0
         if isinstance(item, (str, os.PathLike)):
-            name, span = repr(os.fspath(item)), self.info['input']['range']
-            span = tuple(span) if isinstance(span, list) else span
+            name = repr(os.fspath(item))
             data = Path(paths.expand(item)).read_bytes()
             try:
-                image = decode.decode(data, square, wanted[2], span, self._config.data.max_pixels)
+                image = decode.decode(data, *self.fit)
             except Exception as error:  # Pillow raises almost anything on a damaged file
                 if isinstance(error, MemoryError):
                     raise
@@ -187,7 +217,7 @@ class Model:
             image = image[..., None] if image.ndim == 2 else image
             if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or not image.size:
                 raise ValueError(f'{name} is an array of shape {image.shape}: it must be [H, W] or [H, W, 1, 3 or 4].')
-            image = decode.fit(np.ascontiguousarray(self._bytes(image, name)), square, wanted[2])
+            image = decode.fit(np.ascontiguousarray(self._bytes(image, name)), self.fit.size, wanted[2])
         if image.shape != wanted:
             shown = ['x'.join(map(str, s[:2])) for s in (image.shape, wanted)]
             raise ValueError(f'{name} is {shown[0]} pixels; this model takes {shown[1]}: resize it.')
@@ -201,6 +231,10 @@ class Model:
         if isinstance(span, list) and image.dtype.kind in 'uif':
             return depth.to_bytes(image, *span)
         raise ValueError(f'{name} has values of type {image.dtype}; this model takes uint8, 0 to 255.')
+
+
+def _softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
+    return softmax(logits / np.float32(temperature), axis=1)
 
 
 def load(path, way: str = '', seed: int | None = None) -> Model:
@@ -282,4 +316,4 @@ def _open(directory: Path, chosen: str) -> Model:
         test = evaluation['ways'].get(info['way'], {}).get('test')
         if test:
             info = info | {'metrics': info['metrics'] | {'test': test}}
-    return Model(variables, info, chosen)
+    return Model(variables, info, chosen, calibration.load(directory))

@@ -31,6 +31,7 @@ class Files(NamedTuple):
       reader: from a key to the bytes; may be called from several threads.
       portable: whether other processes can read, too: keys and reader can be pickled.
       folders: the folders seen, empty ones included, but not those that hold only files of other kinds.
+      unreadable: names of pictures of a format that cannot be read.
     """
 
     names: Sequence[str]
@@ -40,16 +41,17 @@ class Files(NamedTuple):
     reader: Callable[..., bytes]
     portable: bool = True
     folders: Sequence[str] = ()
+    unreadable: Sequence[str] = ()
 
     def read(self, number):
         """The bytes of one file."""
         return self.reader(self.keys[number])
 
 
-def listing(path):
+def listing(path, whole_names=False):
     """Lists the images of a folder, a .zip or a .tar (.tar.gz, .tgz and so on), sorted by name.
 
-    Folders around everything are left out of the names. What is left out otherwise is told in one warning. A compressed
+    Folders around everything are left out of the names, unless `whole_names`. What is left out otherwise is told in one warning. A compressed
     tar has no random access, so its files are held in memory as they are, encoded. A file of more than MAX_BYTES counts
     as one that cannot be decoded, and is not read.
 
@@ -67,9 +69,11 @@ def listing(path):
     entries = sorted(entries, key=itemgetter(0))
     names = [e[0] for e in entries]
     _check_archives(path, names, others, skipped)
-    folders = _without_notes(names, folders, others, skipped)
+    unreadable = sorted(n for n in others if os.path.splitext(n)[1].lower() in names_of.UNREADABLE)
+    folders = _without_notes(names, folders, others, unreadable, skipped)
     _tell(path, skipped, sniffer.found)
-    names, folders = _unwrapped(names, folders)
+    if not whole_names:
+        names, folders = _unwrapped(names, folders)
     crcs, keys = [e[2] for e in entries], [e[3] for e in entries]
     for i, (_, size, *_) in enumerate(entries):
         if size > MAX_BYTES:
@@ -83,6 +87,7 @@ def listing(path):
         keys=keys,
         reader=reader,
         folders=folders,
+        unreadable=unreadable,
     )
 
 
@@ -132,9 +137,8 @@ def _tell(path, skipped, sniffed):
         logging.warning('%r: left out %s.', path, '; '.join(parts))
 
 
-def _without_notes(names, folders, others, skipped):
+def _without_notes(names, folders, others, pictures, skipped):
     """The folders but those with files of other kinds alone, such as notes beside the classes, which `skipped` gets."""
-    pictures = [name for name in others if os.path.splitext(name)[1].lower() in names_of.UNREADABLE]
     if pictures:
         skipped['pictures of a format that cannot be read'] = pictures
     notes = _above(others) - _above(names) - _above(name for some in skipped.values() for name in some)

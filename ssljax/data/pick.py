@@ -41,7 +41,7 @@ def listed(path, names, labels, around=''):
             f'config.data.labels names the list {path!r}, but there is no such file{paths.obstacle(path)}.'
         )
     known, rows = _Known(names or (), len(labels), around), {}
-    lines = _lines(path)
+    lines = lines_of(path)
     for number, line in enumerate(lines, 1):
         word, found = known.find(line)
         if not word:
@@ -79,7 +79,7 @@ def _advice(lines, word, known, names, count) -> str:
     return f': {like}'
 
 
-def _lines(path):
+def lines_of(path):
     """The lines of a text file, without their ends; bytes that are not UTF-8 as the system's names have them."""
     with open(path, 'rb') as file:
         content = file.read()

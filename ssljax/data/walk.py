@@ -6,6 +6,7 @@ import stat
 from collections import defaultdict
 from pathlib import Path
 
+from ssljax import paths
 from ssljax.data import archive as archives
 from ssljax.data.names import HEAD, Sniffer, is_junk
 
@@ -35,7 +36,7 @@ def walk(root, sniffer=None):
     if found.unreadable:
         some = ', '.join(map(repr, found.unreadable[:5])) + (' and others' if len(found.unreadable) > 5 else '')
         raise ValueError(f'some of its folders cannot be read ({len(found.unreadable)}): {some}')
-    return found.entries, found.folders, found.others, _read_file, dict(found.skipped)
+    return found.entries, found.folders, found.others, read_file, dict(found.skipped)
 
 
 class _Walk:
@@ -141,7 +142,21 @@ def _special_devices():
     return found
 
 
-def _read_file(key):
+def key_of(path):
+    """Where a file is, for `read_file`.
+
+    Raises:
+      OSError: there is none, or it must not be looked at.
+      ValueError: it is something else.
+    """
+    about = os.stat(path)
+    if not stat.S_ISREG(about.st_mode):
+        raise ValueError(f'it is {paths.kind(path)}, not a file')
+    return os.path.abspath(path), *archives.stamp(about)
+
+
+def read_file(key):
+    """The bytes of a file; raises archive.Changed where it is not as `key_of` found it."""
     full, *listed = key
     try:
         file = os.open(full, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that took its place must not wait for a writer

@@ -1,0 +1,58 @@
+"""Predict image files with a trained model: a table with a row for each.
+
+usage: ssljax predict RUN PATH [PATH ...] [--out=FILE] [--way=WAY] [--seed=N]
+                      [--top=N] [--embed] [--copy_to=DIR] [--overwrite]
+
+  RUN             a run's folder, or one that Model.save wrote; of a run, the
+                  best model by validation is taken
+  PATH            images, folders, .zip or .tar, or a list (.txt, .csv with path)
+  --out=FILE      the table: .csv, .json or .parquet (predictions.csv)
+  --way=WAY       of a run: this way, such as finetune
+  --seed=N        of a run: this seed
+  --top=N         columns for the N likeliest labels (1)
+  --embed         features, too: FILE with the ending .npy, float32 [N, D]
+  --copy_to=DIR   copies of the images, in folders of their labels
+  --overwrite     FILE may replace a table
+
+Columns: path, label, confidence, unlike (the training images), p_CLASS, error.
+A file that cannot be read is a row with an error. Probabilities are calibrated.
+
+example: ssljax predict runs/photos new_photos --out=predictions.csv
+"""
+
+import argparse
+import sys
+
+from ssljax import verbs
+
+
+def parse(args):
+    """The arguments of a command line; what cannot be understood ends the process with one line and the code 2."""
+    parser = verbs.Parser('predict')
+    parser.add_argument('run')
+    parser.add_argument('path', nargs='+')
+    parser.add_argument('--out', default='predictions.csv')
+    parser.add_argument('--way', default='')
+    parser.add_argument('--seed', type=int)
+    parser.add_argument('--top', type=int, default=1)
+    parser.add_argument('--embed', action='store_true')
+    parser.add_argument('--copy_to', '--copy-to', default='')
+    parser.add_argument('--overwrite', action='store_true')
+    parser.add_argument('--batch_size', type=int, default=256, help=argparse.SUPPRESS)
+    return parser.parse_intermixed_args(args)
+
+
+def main(args) -> int:
+    """The exit code: 0, or 1 where nothing could be predicted."""
+    from ssljax.prediction import predict  # not at the top: --help need not wait for JAX
+
+    given = parse(args)
+    found = predict(given.run, given.path, **{k: v for k, v in vars(given).items() if k not in ('run', 'path')})
+    print(found.summary())
+    print(f'Table: {found.out}')
+    return 1 if all(found.errors) else 0
+
+
+if __name__ == '__main__':
+    verbs.begin('predict')
+    sys.exit(verbs.run(main, sys.argv[1:]))
