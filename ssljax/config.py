@@ -138,6 +138,8 @@ def fields() -> dict:
             probe_pool=pool('grid4'),
             probe_l2=many((1e-4, 1e-3, 1e-2, 1e-1), real(1e-4, 0.0, 1e6), 1, distinct=True),
             figures=flag(True),
+            # Training images that predictions are told from, as alike or not; 0: nor are they calibrated.
+            reference=whole(1000, 0, 10**6),
             best_on_test=flag(False),  # also look at test at every evaluation, as tables do that select on it
         ),
         study=dict(  # of ssljax.studies: each budget x pretraining x way x seed is a cell

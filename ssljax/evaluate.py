@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ssljax import models, say
+from ssljax import calibration, models, say
 from ssljax.core import split
 from ssljax.data.augment import to_uint8
 from ssljax.data.toy import is_plane
@@ -39,6 +39,8 @@ def evaluate(run, trained, directory) -> tuple[dict, dict]:
     for way, stage in trained.ways.items():
         logits = see(predictor(run, way), stage.variables, splits['test'])
         record['ways'][way] = stage.record | {'test': classify.scores(logits, splits['test'].labels)}
+        if cfg.reference and not run.quiet:
+            record['ways'][way]['calibration'] = calibrate(run, way, trained, see, directory, logits)
     backbones = {'pretrained': trained.pretrained, 'random': trained.random if cfg.random else None}
     backbones = {n: v for n, v in backbones.items() if v is not None}
     layers, features = pooled_layers(trained.backbone, cfg.probe_pool), {}
@@ -79,6 +81,28 @@ def predictor(run, kind: str):
     predict = run.methods[kind].predict
     make = lambda: embed.compiled(lambda variables, x: predict(*split(variables), x))
     return run.once(('predict', kind), make)
+
+
+def calibrate(run, way: str, trained, see, directory, test_logits) -> dict:
+    """Writes the Calibration of a way, of its validation images, beside its weights; returns 'temperature', and as
+    `calibration.reliability` has them, of the test images, 'test' and, at a temperature of 1, 'before'."""
+    kind = way if way in run.methods else 'scratch'
+    features = run.methods[kind].features
+    make = lambda: embed.compiled(lambda variables, x: features(*split(variables), x))
+    seen, variables, val = run.once(('features', kind), make), trained.ways[way].variables, trained.splits['val']
+    known = trained.unlabeled
+    rows = np.linspace(0, len(known) - 1, min(run.config.evaluate.reference, len(known))).astype(int)
+    fitted = calibration.fit(
+        see(predictor(run, way), variables, val), val.labels,
+        see(seen, variables, val), see(seen, variables, known.take(rows)),
+    )  # fmt: skip
+    fitted.save(Path(directory) / way)
+    labels = trained.splits['test'].labels
+    return {
+        'temperature': fitted.temperature,
+        'test': calibration.reliability(test_logits, labels, fitted.temperature),
+        'before': calibration.reliability(test_logits, labels, 1.0),
+    }
 
 
 def pretext_pictures(pretext, trained) -> dict:

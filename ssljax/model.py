@@ -139,8 +139,8 @@ class Model:
         for batch in self.read(images, batch_size):
             full = batch_size if len(batch) == batch_size else min(batch_size, 1 << (len(batch) - 1).bit_length())
             padded = np.resize(batch, (full, *batch.shape[1:]))  # few sizes, so that few programs are compiled
-            found = jax.device_get(self._compiled[what](self._on_device, padded))
-            out.append(jax.tree.map(lambda a, n=len(batch): a[:n], found))
+            found, n = jax.device_get(self._compiled[what](self._on_device, padded)), len(batch)
+            out.append(jax.tree.map(lambda a: a[:n], found))
         return jax.tree.map(lambda *parts: np.concatenate(parts), *out)
 
     def _predict_function(self):

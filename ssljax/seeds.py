@@ -9,7 +9,7 @@ import numpy as np
 from ssljax import begun, checkpoint, evaluate, files, guard, label_set, loop, models, result, ways
 from ssljax.data import partition as partitions
 from ssljax.data import readable
-from ssljax.data.split import concat
+from ssljax.data.split import Split, concat
 from ssljax.evals import watch
 from ssljax.methods import network
 from ssljax.models.layers import Backbone
@@ -22,11 +22,13 @@ class Seed(NamedTuple):
 
     ways: {way: Stage}. pretrained, random: variables with params['backbone'], for `backbone`, which is whole or,
     from a checkpoint that lacks the upper layers, ends at `layer`, the layer that transfer taps.
-    splits: the Splits 'labeled', 'val' and 'test'. stopped: {way, or 'pretrain': guard.entry} of what has no result.
+    splits: the Splits 'labeled', 'val' and 'test'; unlabeled: that of all training images.
+    stopped: {way, or 'pretrain': guard.entry} of what has no result.
     """
 
     partition: partitions.Partition
     splits: dict
+    unlabeled: Split
     classes: tuple
     ways: dict
     layer: str
@@ -72,7 +74,9 @@ def train_seed(run: Run, seed: int) -> Seed:
     bare = network.Network(backbone, '')
     random = initial(run, 'backbone', seed, lambda key, batch: network.init(bare, key, batch['image']))
     splits = {'labeled': labeled, 'val': val, 'test': source.test}
-    return Seed(rows, splits, source.classes, trained, layer, backbone, variables, record, random, stopped)
+    return Seed(
+        rows, splits, images['unlabeled'], source.classes, trained, layer, backbone, variables, record, random, stopped
+    )
 
 
 def seed_images(run: Run, seed: int) -> tuple:

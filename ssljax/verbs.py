@@ -88,8 +88,8 @@ def run(main: Callable, args: list[str]) -> int:
         found = error if raised_by_us(error) else explained(error, '.') if isinstance(error, OSError) else None
         if found is None:
             raise
-        ours = isinstance(found, OSError) and found.strerror and not found.filename
-        print(f'error: {found.strerror if ours else found}', file=sys.stderr)
+        text = found.strerror if isinstance(found, OSError) and found.strerror and not found.filename else found
+        print(f'error: {text}', file=sys.stderr)
         return 1
 
 

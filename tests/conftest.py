@@ -42,7 +42,7 @@ def config():
     c.transfer.batch_size = 16
     c.transfer.frozen.update(epochs=0.0, steps=6, evals=3)
     c.transfer.second.update(epochs=0.0, steps=6, evals=2)
-    c.evaluate.update(batch_size=100, figures=False)
+    c.evaluate.update(batch_size=100, figures=False, reference=0)
     c.log_every = 4
     return c
 

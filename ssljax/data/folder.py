@@ -51,9 +51,9 @@ class Files(NamedTuple):
 def listing(path, whole_names=False):
     """Lists the images of a folder, a .zip or a .tar (.tar.gz, .tgz and so on), sorted by name.
 
-    Folders around everything are left out of the names, unless `whole_names`. What is left out otherwise is told in one warning. A compressed
-    tar has no random access, so its files are held in memory as they are, encoded. A file of more than MAX_BYTES counts
-    as one that cannot be decoded, and is not read.
+    Folders around everything are left out of the names, unless `whole_names`. What is left out otherwise is told in one
+    warning. A compressed tar has no random access, so its files are held in memory as they are, encoded. A file of more
+    than MAX_BYTES counts as one that cannot be decoded, and is not read.
 
     Raises:
       FileNotFoundError: there is no such path.

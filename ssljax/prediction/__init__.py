@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class Predictions(NamedTuple):
     paths: as they were given, or found in a folder. labels: the class with the highest probability, '' where there is
     an error. probabilities: float32 [N, K], calibrated; NaN where there is an error. unlike: bool [N], images unlike
     those that the model was trained on. features: float32 [N, D], or None where they were not asked for. errors: why an
-    image cannot be read, or ''. seconds: of everything but loading the model. out: the table, or None.
+    image cannot be read, or ''. out: the table, or None.
     """
 
     classes: tuple
@@ -88,22 +88,22 @@ def predict(
     if top < 1 or batch_size < 1:
         raise ValueError(f'top={top}, batch_size={batch_size}: both must be 1 or more.')
     top = min(top, max(len(found.classes), 1))
-    out = Path(paths.expand(out)) if out else None
-    if out:
-        writers.check(out, overwrite)
-    target = sorting.begin(copy_to) if copy_to else None
+    target = Path(paths.expand(out)) if out else None
+    if target:
+        writers.check(target, overwrite)
+    copies = sorting.begin(copy_to) if copy_to else None
     groups = inputs.find([path] if isinstance(path, (str, os.PathLike)) else path)
     total = sum(len(group.inputs) for group in groups)
     if not total:
         raise ValueError('There are no images: give at least one.')
     names = _columns(found.classes, top)
     with contextlib.ExitStack() as stack:
-        table = stack.enter_context(writers.Table(out, names)) if out else None
-        parts = list(_predicted(found, groups, total, top, embed, table, target, batch_size))
-    said, probabilities, unlike, features, errors = zip(*parts)
-    features = _joined(features, errors) if embed else None
-    if out and features is not None:
-        files.write_npy(out.with_suffix('.npy'), features)
+        table = stack.enter_context(writers.Table(target, names)) if target else None
+        parts = list(_predicted(found, groups, total, top, embed, table, copies, batch_size))
+    said, probabilities, unlike, seen, errors = zip(*parts)
+    features = _joined(seen, errors) if embed else None
+    if target and features is not None:
+        files.write_npy(target.with_suffix('.npy'), features)
     return Predictions(
         tuple(found.classes),
         [one.name for group in groups for one in group.inputs],
@@ -112,11 +112,11 @@ def predict(
         np.concatenate(unlike),
         features,
         [error for part in errors for error in part],
-        out,
+        target,
     )
 
 
-def _predicted(found, groups, total, top, embed, table, target, batch_size) -> Iterator[tuple]:
+def _predicted(found, groups, total, top, embed, table, copies, batch_size) -> Iterator[tuple]:
     """(labels, probabilities, unlike, features or None, errors) of each batch, whose rows `table` gets."""
     counter, done = say.Counter('predicting images', total), 0
     readers = [group.reader for group in groups for _ in range(0, len(group.inputs), batch_size)]
@@ -136,8 +136,8 @@ def _predicted(found, groups, total, top, embed, table, target, batch_size) -> I
         labels = [str(found.classes[row[0]]) if ok and found.classes else '' for row, ok in zip(order, good)]
         if table:
             table.rows(_rows(found, batch, p, order, unlike, good))
-        if target:
-            sorting.copy(target, batch, labels, reader)
+        if copies:
+            sorting.copy(copies, batch, labels, reader)
         done += n
         counter.at(done)
         yield labels, p, unlike, features if embed else None, batch.errors
