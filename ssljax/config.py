@@ -240,8 +240,6 @@ def of_task(tasks: dict, task: str, name: str, **fields) -> ConfigDict:
     return c
 
 
-
-
 def variant(config, name: str):
     """(the way that `name` is trained as, the config that it is trained with): a variant's, or the name and the config
     themselves."""

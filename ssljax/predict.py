@@ -3,9 +3,8 @@
 usage: ssljax predict RUN PATH [PATH ...] [--out=FILE] [--way=WAY] [--seed=N]
                       [--top=N] [--embed] [--copy_to=DIR] [--overwrite]
 
-  RUN             a run's folder, or one that Model.save wrote; of a run, the
-                  best model by validation is taken
-  PATH            images, folders, .zip or .tar, or a list (.txt, .csv with path)
+  RUN             a run's folder (its best by validation), or a saved model
+  PATH            images, folders, .zip or .tar, or a list (.txt, or .csv: path)
   --out=FILE      the table: .csv, .json or .parquet (predictions.csv)
   --way=WAY       of a run: this way, such as finetune
   --seed=N        of a run: this seed
@@ -14,8 +13,8 @@ usage: ssljax predict RUN PATH [PATH ...] [--out=FILE] [--way=WAY] [--seed=N]
   --copy_to=DIR   copies of the images, in folders of their labels
   --overwrite     FILE may replace a table
 
-Columns: path, label, confidence, unlike (the training images), p_CLASS, error.
-A file that cannot be read is a row with an error. Probabilities are calibrated.
+Columns: path, label, confidence (calibrated), unlike (the training images),
+p_CLASS, error. A file that cannot be read is a row with an error.
 
 example: ssljax predict runs/photos new_photos --out=predictions.csv
 """

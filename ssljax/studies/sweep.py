@@ -64,9 +64,7 @@ def known(field: str, config) -> None:
     """Raises ValueError for a field that the config has not, or that is no part of a cell."""
     names = configs.field_names(config)
     if field not in names:
-        raise ValueError(
-            f'a sweep changes {field!r}, but the config has no such field{wording.nearest(field, names)}.'
-        )
+        raise ValueError(f'a sweep changes {field!r}, but the config has no such field{wording.nearest(field, names)}.')
     if field in ('seeds', 'name', 'tune') or field.startswith(('study.', 'tuning.')):
         raise ValueError(f'a sweep cannot change {field}: it is the same for all cells of a study.')
 
