@@ -1,10 +1,10 @@
-"""Predict image files with a trained model: a table with a row for each.
+"""Predict image files with a trained model: a table, a row for each.
 
 usage: ssljax predict RUN PATH [PATH ...] [--out=FILE] [--way=WAY] [--seed=N]
                       [--top=N] [--embed] [--copy_to=DIR] [--overwrite]
 
   RUN             a run's folder (its best by validation), or a saved model
-  PATH            images, folders, .zip or .tar, or a list (.txt, or .csv: path)
+  PATH            images, folders, .zip, .tar, or a list (.txt, or .csv: path)
   --out=FILE      the table: .csv, .json or .parquet (predictions.csv)
   --way=WAY       of a run: this way, such as finetune
   --seed=N        of a run: this seed

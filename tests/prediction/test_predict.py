@@ -121,13 +121,13 @@ def test_files_lists_and_archives_give_the_same(trained, tmp_path):
     with open(tmp_path / 'list.csv', 'w', newline='') as f:
         csv.writer(f).writerows([('id', 'Path'), *enumerate(files)])
     model = ssljax.load(run)
-    for given in (
+    for one in (
         tmp_path / 'new.zip',
         tmp_path / 'list.csv',
         tmp_path / 'list.txt',
         [new / CLASSES[0], new / CLASSES[1]],
     ):
-        found = ssljax.predict(model, given, batch_size=7)
+        found = ssljax.predict(model, one, batch_size=7)
         assert np.allclose(found.probabilities[:20], expected, atol=1e-6)
     found = ssljax.predict(model, tmp_path / 'list.txt')
     assert found.errors[:20] == [''] * 20 and 'No such file' in found.errors[20]
