@@ -8,10 +8,11 @@ from ssljax import config as configs
 from ssljax import experiment, fields, paths, platform, recipes, wording
 from ssljax.data import sources
 from ssljax.data.sources import Source
+from ssljax.labeling import label
 from ssljax.model import Model, load
 from ssljax.prediction import Predictions, predict
 
-__all__ = ['Model', 'Predictions', 'Source', 'load', 'load_data', 'predict', 'recipe', 'study', 'train']
+__all__ = ['Model', 'Predictions', 'Source', 'label', 'load', 'load_data', 'predict', 'recipe', 'study', 'train']
 
 
 def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict:

@@ -23,6 +23,7 @@ VERBS = (
     'tune',
     'report',
     'predict',
+    'label',
 )
 ALIASES = {'main': 'train'}
 HELP = '-h', '--help'

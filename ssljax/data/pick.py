@@ -169,7 +169,6 @@ def typical(features, count: int, seed: int):
       int64 [count], sorted.
     """
     from sklearn.cluster import KMeans  # it takes a second to import
-    from sklearn.neighbors import NearestNeighbors
 
     if count >= len(features):
         return np.arange(len(features))
@@ -178,11 +177,18 @@ def typical(features, count: int, seed: int):
     chosen = []
     for cluster in np.unique(owner):
         rows = np.flatnonzero(owner == cluster)
-        near = min(NEIGHBORS, len(rows) - 1)
-        if not near:
-            chosen.append(rows[0])
-            continue
-        distances, _ = NearestNeighbors(n_neighbors=near + 1).fit(x[rows]).kneighbors(x[rows])
-        chosen.append(rows[distances[:, 1:].mean(1).argmin()])
+        chosen.append(rows[typicality(x[rows]).argmax()])
     rest = np.setdiff1d(np.arange(len(x)), chosen)  # k-means can leave clusters empty where rows are equal
     return np.sort(np.concatenate([chosen, rest[: count - len(chosen)]]).astype(np.int64))
+
+
+def typicality(x) -> np.ndarray:
+    """float64 [n], how near each row of x, [n, D], is to its `NEIGHBORS` nearest: minus the mean distance, of the same
+    order as the paper's inverse."""
+    from sklearn.neighbors import NearestNeighbors  # it takes a second to import
+
+    near = min(NEIGHBORS, len(x) - 1)
+    if not near:
+        return np.zeros(len(x))
+    distances, _ = NearestNeighbors(n_neighbors=near + 1).fit(x).kneighbors(x)
+    return -distances[:, 1:].mean(1)
