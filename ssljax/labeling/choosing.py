@@ -47,9 +47,9 @@ def typical(seen, known, count: int, seed: int) -> tuple[np.ndarray, list[str]]:
 
 
 def uncertain(seen, known, count: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """Of the images with the smallest margin between the two likeliest classes, one of each of `count` clusters, so that
-    they differ (Citovsky et al., NeurIPS 2021, arXiv:2107.14263, in small). Arguments and results as for `typical`; the
-    smallest margin comes first."""
+    """Of the images with the smallest margin between the two likeliest classes, one of each of `count` clusters, so
+    that they differ (after Citovsky et al., NeurIPS 2021, arXiv:2107.14263). Arguments and results as for `typical`;
+    the smallest margin comes first."""
     from sklearn.cluster import KMeans
 
     ordered = np.sort(seen.probabilities, axis=1)
