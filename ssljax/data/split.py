@@ -48,6 +48,10 @@ class ArrayImages:
         """A few bytes for each of `rows` that change with the content: SHA-256 of the pixels."""
         return [hashlib.sha256(np.ascontiguousarray(self._array[row])).digest() for row in rows]
 
+    def encoded(self, rows):
+        """b'' for each: images in memory have no files."""
+        return (b'' for _ in rows)
+
     def names(self, rows):
         """None: images in memory have no names."""
         return None
@@ -129,6 +133,12 @@ class JoinedImages:
         for part, inside, local in self._by_part(rows):
             stamps[inside] = part.stamps(local)
         return list(stamps)
+
+    def encoded(self, rows):
+        """The bytes of each image's file; b'' for one that has none."""
+        for row in rows:
+            ((part, _, local),) = self._by_part([row])
+            yield from part.encoded(local)
 
     def names(self, rows):
         names = np.empty(len(rows), object)

@@ -166,10 +166,9 @@ def _items(found, labels: Labels) -> dict:
 @functools.lru_cache(maxsize=64)
 def _image_of(images, row: int):
     """(bytes, type) of one image: its file where browsers show that, else a PNG of what the network sees."""
-    if hasattr(images, 'encoded'):
-        content = next(iter(images.encoded([row])))
-        if kind := TYPES.get(content[:2]):
-            return content, kind
+    (content,) = images.encoded([row])
+    if kind := TYPES.get(content[:2]):
+        return content, kind
     out = io.BytesIO()
     sheet.picture(images.read([row])[0]).save(out, 'PNG')
     return out.getvalue(), 'image/png'
