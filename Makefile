@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs bench clean
 
 demo: $(VENV)/installed  ## the main job on embedded images: pretraining, transfer, report
 	$(BIN)/ssljax train --config=quickstart --workdir=runs/quickstart
@@ -14,6 +14,9 @@ test: $(VENV)/installed-test lint  ## the tests, on the CPU
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(VENV)/installed-test  ## the documentation, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 bench: $(VENV)/installed-bench  ## training steps beside the same in PyTorch; run it alone on the machine
 	$(BIN)/python -m benchmarks.steps --peer=torch
@@ -34,4 +37,4 @@ $(VENV)/installed-bench: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) runs site .pytest_cache .ruff_cache .mypy_cache .hypothesis
