@@ -40,11 +40,12 @@ class MetricLog:
         self._event(Event(step=resume_step + 1, file_version='brain.Event:2'))
         self._event(Event(step=resume_step + 1, session_log=SessionLog(status=SessionLog.START)))
         self.title, self.total = title, total
-        self.started, self.shown = time.time(), 0.0
+        self.started, self.shown, self.rate = time.time(), 0.0, 0.0
         self.last: dict = {}
 
-    def write(self, step: int, metrics: dict, left: float | None = None) -> None:
-        """Appends {name: float} at `step`; left: the seconds that the stage may still take, None where nobody knows."""
+    def write(self, step: int, metrics: dict, left: float | None = None, rate: float = 0.0) -> None:
+        """Appends {name: float} at `step`; left: the seconds that the stage may still take, None where nobody knows;
+        rate: images a second without compilation, 0 where nobody knows."""
         self._there()
         with disk_errors(self.path):
             self.file.write(line(step, metrics))
@@ -55,6 +56,7 @@ class MetricLog:
         with disk_errors(self.path.parent):
             self.tensorboard.flush()
         self.last |= metrics
+        self.rate = rate or self.rate
         self.progress(step, '' if left is None else f'{clock(left)} left')
 
     def _there(self) -> None:
@@ -73,15 +75,19 @@ class MetricLog:
             self.tensorboard.write_event(event)
 
     def progress(self, step: int, what: str = '', end: bool = False) -> None:
-        """On a terminal one line that is written over; elsewhere a line every 10 seconds. It ends with `what`."""
+        """On a terminal one line with a bar that is written over; elsewhere a line, after 10 seconds and then ever less
+        often. It ends with `what`."""
         tty, now = sys.stderr.isatty(), time.time()
-        if not self.title or not end and now - self.shown < (0.2 if tty else 10.0):
+        pause = 0.2 if tty else max(10.0, (now - self.started) / 10)
+        if not self.title or not end and now - self.shown < pause:
             return
         self.shown = now
         wanted = ('train/loss', 'train/top1', 'val/top1')
         shown = [_short(k, self.last[k]) for k in wanted if k in self.last]
         what = clock(now - self.started) if end else what
-        text = ' · '.join([f'{self.title:<28} {step:>6}/{self.total}', *shown, *filter(None, [what])])
+        bar = f'{_bar(step / max(self.total, 1))} ' if tty and not end else ''
+        speed = f'{self.rate:,.0f} images/s' if self.rate else ''
+        text = ' · '.join([f'{self.title:<28} {bar}{step:>6}/{self.total}', *shown, *filter(None, [speed, what])])
         print(
             '\r\x1b[K' + text if tty else text,
             end='\n' if end or not tty else '',
@@ -103,6 +109,11 @@ class MetricLog:
 
 def _short(name, value):
     return f'{name} {100 * value:.1f}%' if name.endswith(('top1', 'top5')) else f'{name} {value:.3f}'
+
+
+def _bar(share: float, width: int = 12) -> str:
+    full = round(share * width)
+    return '█' * full + '░' * (width - full)
 
 
 def clock(seconds: float) -> str:

@@ -165,7 +165,8 @@ class Training:
         if share and late:
             self._heed(idle)
         self._warn(idle or (guard.unselective(found) if late else ''))
-        self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left())
+        rate = self.timer.rate() * self.task.feed.batch_size
+        self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left(), rate)
         # Where they were before: other shardings would compile the program anew.
         zero = nothing(self.progress['totals']['sums'])
         self.progress['totals'] = jax.device_put(zero, replicated(self.task.mesh))
