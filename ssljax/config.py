@@ -238,8 +238,6 @@ def of_task(tasks: dict, task: str, name: str, **fields) -> ConfigDict:
     return c
 
 
-
-
 def variant(config, name: str):
     """(the way that `name` is trained as, the config that it is trained with): a variant's, or the name and the config
     themselves."""
@@ -249,24 +247,6 @@ def variant(config, name: str):
             config.update_from_flattened_dict(dict(changes))
             return way, config
     return name, config
-
-
-def total_steps(node, *, images: int, batch_size: int) -> int:
-    """Optimiser steps of a stage over `images` images: at least one, or 0 where it has no duration."""
-    if node.steps:
-        return int(node.steps)
-    examples = node.examples or node.epochs * images
-    return max(round(examples / batch_size), 1) if examples else 0
-
-
-def stage_steps(config, kind: str, images: int) -> int:
-    """Optimiser steps of a stage. 'scratch' and 'finetune' without a duration are as long as 'frozen' and 'second'
-    together, so that every way that trains all weights takes the same number of steps."""
-    if kind in ('pretrain', 'semi'):
-        return total_steps(config[kind], images=images, batch_size=config[kind].batch_size)
-    t = config.transfer
-    steps = {k: total_steps(t[k], images=images, batch_size=t.batch_size) for k in (kind, 'frozen', 'second')}
-    return max(steps[kind] or steps['frozen'] + steps['second'] * ('two_stage' in t.ways), 1)
 
 
 def field_names(config, prefix='') -> list[str]:

@@ -15,7 +15,7 @@ class Method(NamedTuple):
 
     init:      (key, batch) -> variables {'params': {'backbone': ..., 'head': ...}, 'batch_stats': ...}
     loss:      (params, state, ema, batch, key) -> (loss, (state, metrics)); training mode
-    evaluate:  (params, state, batch) -> metrics; deterministic; batch has 'mask' [B] float32, 0 for padding
+    measure:   (params, state, batch) -> metrics; deterministic; batch has 'mask' [B] float32, 0 for padding
     ema_decay: (progress, step) -> tau of the averaged copy of the parameters, or None: no copy is kept
     averaged:  that copy is what is evaluated, chosen and kept, not the parameters themselves
     predict:   (params, state, images) -> class logits [B, K], of a method that classifies; deterministic
@@ -29,6 +29,7 @@ class Method(NamedTuple):
     views:     images that the network sees for one image of the batch
     images:    trains on so many images only; 0: on all
     remedy:    what helps where features collapse, in words
+    decided:   ((dotted field, value, why), ...), what its options stand for that the config leaves open
     teach:     (logits [N, K] of a teacher for all unlabelled images) -> (rows [M], classes [M]), int, that the method
                trains on in place of all of them; the first teacher is trained on labels alone, the next is the method's
                own outcome, for so many `generations`
@@ -42,7 +43,7 @@ class Method(NamedTuple):
 
     init: Callable
     loss: Callable
-    evaluate: Callable
+    measure: Callable
     ema_decay: Callable | None = None
     averaged: bool = False
     predict: Callable | None = None
@@ -56,6 +57,7 @@ class Method(NamedTuple):
     teach: Callable | None = None
     generations: int = 1
     remedy: str = ''
+    decided: tuple = ()
 
 
 class TrainState(NamedTuple):

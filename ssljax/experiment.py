@@ -30,7 +30,7 @@ from ssljax import (
 from ssljax import config as configs
 from ssljax.data import leaks, sources, summary
 from ssljax.sharding import make_mesh
-from ssljax.stages import Run, classifier, kind_of
+from ssljax.stages import Context, classifier, kind_of
 
 
 def run(config, workdir, tuner: Callable | None = None) -> dict:
@@ -75,7 +75,7 @@ def _work(config, workdir: Path, tuner) -> dict:
     preempt.check()
     records = [seeds.evaluate_seed(state, seed) for seed in config.seeds]
     outcome = result.assemble(config, source, records, *elapsed.total(workdir))
-    outcome['resolved'] = [d._asdict() for d in state.resolved]
+    outcome['resolved'] = resolve.summary(state.resolved, records)
     outcome['data'] |= {'warnings': warnings} if warnings else {}
     files.write_json(workdir / 'result.json', outcome)
     show(outcome, workdir)
@@ -121,7 +121,7 @@ def leaks_of(workdir: Path, source) -> list[str]:
     return kept['warnings']
 
 
-def prepare(config, workdir, source, quiet: bool = False) -> Run:
+def prepare(config, workdir, source, quiet: bool = False) -> Context:
     """What all seeds share.
 
     Raises:
@@ -137,7 +137,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
             file=sys.stderr,
         )
     suits.check_batches(config, source.shape, mesh)
-    asked, (config, decided) = config, resolve.resolve(config, source.shape, mesh)
+    asked, (config, decided) = config, resolve.resolve(config, source.shape, mesh, source.range)
     meta: dict = {
         'config': schema.to_dict(asked),
         'data': recorded.summary(config, source),
@@ -162,8 +162,9 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         known['pretrain'] = methods.pretext(config, source.shape)
     for kind in ('scratch', *(kind_of(way) for way in config.transfer.ways)):
         known[kind] = classifier(config, source.shape, len(source.classes), kind)
+    decided += resolve.of_methods(known)
     represent = label_set.representative(config, source, mesh)
-    state = Run(config, workdir, source, mesh, meta, {}, known, represent, decided, quiet)
+    state = Context(config, workdir, source, mesh, meta, {}, known, represent, decided, quiet)
     if not quiet:  # a quiet one has a stage or two, which begin now
         beforehand.check(state)
     return state

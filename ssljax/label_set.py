@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import logging
 
-from ssljax import checkpoint, evaluate, files, paths, say
+from ssljax import checkpoint, evaluation, files, paths, say
 from ssljax.data import names as naming
 from ssljax.data import partition as partitions
 from ssljax.data import pick, readable
@@ -125,6 +125,6 @@ def _features(config, source, mesh):
     backbone = held_layers(like, source.shape, variables['params']['backbone'])
     layer = meta['config']['pretrain']['layer'] or backbone.layers[-1][0]
     print(f'features of {len(source.train)} images, to choose the labelled ones', file=sys.stderr)
-    layers = evaluate.pooled_layers(backbone, 'avg')
+    layers = evaluation.pooled_layers(backbone, 'avg')
     shown = source.train.hide()  # a stream's corrupt images are only known once it was read
     return embed.outputs(layers, variables, shown, batch_size=config.evaluate.batch_size, mesh=mesh)[layer]

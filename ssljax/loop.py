@@ -41,6 +41,7 @@ class Task(NamedTuple):
       select: 'best' keeps the weights with the highest validation top-1 (the earliest of equals), 'last' the last.
       log_every, save_every: steps between log lines, seconds between checkpoints.
       eval_batch: batch size of the evaluation.
+      resolved: the resolve.Decisions of the stage, for its record.
     """
 
     program: Program
@@ -57,6 +58,7 @@ class Task(NamedTuple):
     log_every: int
     save_every: float
     eval_batch: int
+    resolved: Any = ()
 
 
 class Stage(NamedTuple):
@@ -218,7 +220,7 @@ class Training:
         best_step = int(self.progress['best_step']) if by_validation else self.step
         jax.block_until_ready(self.ts)
         noted = {'val': val} | ({'warnings': self.warnings} if self.warnings else {})
-        said = record(self.program, self.task.feed, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
+        said = record(self.task, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
         return finish(self.task.directory, chosen, said, self.task.meta)
 
     def _weights(self) -> tuple:
@@ -227,7 +229,7 @@ class Training:
     def _measured(self) -> dict:
         params, state = self._weights()
         task = self.task
-        found = evaluate(self.program.evaluate, params, state, task.val, task.eval_batch, task.mesh)
+        found = evaluate(self.program.measure, params, state, task.val, task.eval_batch, task.mesh)
         return found | self.watch(self.step, {'params': params, **state})
 
     def _save(self, **noted) -> None:
@@ -296,8 +298,9 @@ def _items(ts: TrainState, progress: dict, best) -> dict:
     return trees | {'progress': progress | {'step': step}, 'best': best}
 
 
-def record(program: Program, feed, step: int, best_step: int, noted: dict, seconds: float, rate: float) -> dict:
+def record(task: Task, step: int, best_step: int, noted: dict, seconds: float, rate: float) -> dict:
     """What result.json says of a stage that ended at `step`, with what is `noted`; rate: steps per second."""
+    program, feed = task.program, task.feed
     return {
         'steps': step,
         'best_step': best_step,
@@ -308,6 +311,7 @@ def record(program: Program, feed, step: int, best_step: int, noted: dict, secon
         'images_per_second': rate * feed.batch_size,
         'views_per_second': rate * feed.batch_size * program.method.views,
         'path': feed.path,
+        'resolved': [d._asdict() for d in task.resolved],
     }
 
 
@@ -344,12 +348,12 @@ def evaluation_row(metrics: dict) -> dict:
     return {f'val/{k}': v for k, v in metrics.items()}
 
 
-def evaluate(evaluate_batch: Callable, params, state, split, batch_size: int, mesh) -> dict[str, float]:
+def evaluate(measure: Callable, params, state, split, batch_size: int, mesh) -> dict[str, float]:
     """Means of the metrics over a split, in one fixed batch shape."""
     totals: dict = {}
     for batch in feeds.eval_batches(split, batch_size=batch_size, mesh=mesh):
         preempt.check()
-        metrics = evaluate_batch(params, state, batch)
+        metrics = measure(params, state, batch)
         totals = metrics if not totals else jax.tree.map(jnp.add, totals, metrics)
     return means(totals)
 

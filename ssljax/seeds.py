@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import begun, checkpoint, evaluate, files, guard, label_set, loop, models, result, ways
+from ssljax import begun, checkpoint, evaluation, files, guard, label_set, loop, models, result, ways
 from ssljax.data import partition as partitions
 from ssljax.data import readable
 from ssljax.data.split import concat
 from ssljax.evals import watch
 from ssljax.methods import network
 from ssljax.models.layers import Backbone
-from ssljax.stages import Run, initial, kind_of, task, train_stage
+from ssljax.stages import Context, initial, kind_of, task, train_stage
 from ssljax.transfer import held_layers
 
 
@@ -42,7 +42,7 @@ class Seed(NamedTuple):
         return bool(self.ways if asked else self.pretrained), self.stopped
 
 
-def train_seed(run: Run, seed: int) -> Seed:
+def train_seed(run: Context, seed: int) -> Seed:
     """Every stage of one seed, in order; finished ones are read from disk. One that a guard stops ends those alone that
     start from it.
 
@@ -66,7 +66,7 @@ def train_seed(run: Run, seed: int) -> Seed:
     else:
         pretrained, record = given_backbone(config)
     trained, stopped = ways.train_ways(run, seed, images, pretrained, stopped)
-    layer = config.transfer.layer or models.layer_names(config.backbone)[-1]
+    layer = models.layer_or_last(config.backbone, config.transfer.layer)
     variables = pretrained and pretrained[0]
     backbone = held_layers(config.backbone, source.shape, variables['params']['backbone'] if variables else None)
     bare = network.Network(backbone, '')
@@ -75,7 +75,7 @@ def train_seed(run: Run, seed: int) -> Seed:
     return Seed(rows, splits, source.classes, trained, layer, backbone, variables, record, random, stopped)
 
 
-def seed_images(run: Run, seed: int) -> tuple:
+def seed_images(run: Context, seed: int) -> tuple:
     """(Partition, {'labeled', 'unlabeled', 'val': Split}) of one seed; raises ValueError without validation images."""
     rows = label_set.rows(run.config, run.source, run.represent, seed, run.workdir / f'seed{seed}')
     labeled, val = readable.verified(run.source.train.take(rows.labeled)), validation(run.source, rows)
@@ -105,7 +105,7 @@ def given_backbone(config):
     return (variables, where), {'checkpoint': where, 'method': meta['config']['pretrain']['method']}
 
 
-def single_stage(run: Run, way: str, seed: int) -> loop.Task:
+def single_stage(run: Context, way: str, seed: int) -> loop.Task:
     """What loop.fit is given for a way that is one stage on labelled images, of a run that pretrains nothing."""
     _, images = seed_images(run, seed)
     start = ways.beginning(run, way, seed, {}, given_backbone(run.config)[0])
@@ -133,7 +133,7 @@ def sample(images, count: int, seed: int):
     return images.take(np.sort(partitions.permutation(len(images), seed, 0)[:count]))
 
 
-def _watch(run: Run, images: dict, seed: int):
+def _watch(run: Context, images: dict, seed: int):
     """(step, variables) -> nearest-neighbour accuracy on some validation images, and the spread of their features, or,
     where they are too few for one, of unlabelled images; None where it is off."""
     config = run.config
@@ -149,7 +149,7 @@ def _watch(run: Run, images: dict, seed: int):
     return lambda step, variables: look(variables)
 
 
-def evaluate_seed(run: Run, seed: int) -> dict:
+def evaluate_seed(run: Context, seed: int) -> dict:
     """The record of one seed for result.json. A seed that has one is not measured again: the test split is read
     once."""
     directory = run.workdir / f'seed{seed}'
@@ -157,7 +157,7 @@ def evaluate_seed(run: Run, seed: int) -> dict:
     if before and (not (run.config.evaluate.figures and before['ways']) or begun.figures(directory)):
         return before
     trained = train_seed(run, seed)
-    record, arrays = evaluate.evaluate(run, trained, directory)
+    record, arrays = evaluation.of_seed(run, trained, directory)
     if arrays:
         files.write_npz(directory / 'figures.npz', arrays)
     if before:

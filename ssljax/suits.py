@@ -62,7 +62,7 @@ def check_layers(config) -> None:
     names = models.layer_names(config.backbone)
     for field in ('pretrain', 'transfer'):
         models.build(config.backbone, config[field].layer)
-    trained, tapped = (config[field].layer or names[-1] for field in ('pretrain', 'transfer'))
+    trained, tapped = (models.layer_or_last(config.backbone, config[f].layer) for f in ('pretrain', 'transfer'))
     if names.index(trained) < names.index(tapped):
         raise ValueError(
             f'pretrain.layer={trained} leaves the layers above it untrained, but transfer takes {tapped}: set '

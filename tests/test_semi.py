@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, checks, experiment, guard, loop, preempt, stages
+from ssljax import checkpoint, checks, experiment, guard, loop, preempt
 from ssljax.data import feed as feeds
 from ssljax.data import sources, split
 from ssljax.evals import gallery
@@ -53,13 +53,6 @@ def test_the_joint_feed_is_its_two_feeds(tiny, mesh):
         batch, left, right = joint.get(joint.arrays, both), one.get(one.arrays, a), two.get(two.arrays, b)
         assert np.array_equal(batch['unlabeled'], right['image'])
         assert all(np.array_equal(batch[k], left[k]) for k in ('image', 'label', 'index'))
-
-
-def test_all_of_few_labels_are_one_batch(config, mesh):
-    assert stages.labeled_batch(config, 8, mesh) == 8
-    assert stages.labeled_batch(config, 10**6, mesh) == config.semi.batch_size
-    config.semi.labeled_batch_size = 20
-    assert stages.labeled_batch(config, 8, mesh) == 20
 
 
 @pytest.fixture

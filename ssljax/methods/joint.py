@@ -56,7 +56,7 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
         std = relative_std(jax.lax.stop_gradient(student[watch][0])), jnp.ones(())
         return jnp.mean(rows['loss']), (new, network.means(rows, ones) | {'embedding_std': std})
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         x, local = views.draw(jax.random.key(0), fill(batch['image'], batch['mask']))
         student, _ = embed_views(net, params, state, x, local, train=False)
         return network.means(compare(student, student, state, jnp.ones(()))[0], batch['mask'])
@@ -72,7 +72,7 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']) | (memory or {}),
         loss=loss,
-        evaluate=evaluate,
+        measure=measure,
         ema_decay=tau and (lambda progress, step: tau(progress)),
         embed=embed,
         show=show,

@@ -137,6 +137,11 @@ def layer_names(config) -> tuple[str, ...]:
     return tuple(name for name, _ in build(config).layers)
 
 
+def layer_or_last(config, layer: str) -> str:
+    """A layer of config.backbone that is named, or with '' its last one."""
+    return layer or layer_names(config)[-1]
+
+
 def _find(name: str, table: dict, kind: str):
     if name in table:
         return table[name]

@@ -71,7 +71,7 @@ def test_a_method_learns_and_never_looks_at_the_labels_of_unlabelled_images(name
     if not method.teach:
         blind = blind | {'unlabeled_label': np.full(12, -1, np.int32)}
     held = batch(30) | {'mask': np.ones(30, np.float32)}
-    look = compiled(lambda ts: method.evaluate(evaluated(method, ts), ts.state, held))
+    look = compiled(lambda ts: method.measure(evaluated(method, ts), ts.state, held))
     before = look(ts)
     for _ in range(40):
         ts, metrics = step(ts, batch(), KEY)

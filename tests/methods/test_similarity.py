@@ -63,7 +63,7 @@ def test_exemplar_learns_its_images(config, key):
     assert method.images == 16 and found[-1]['loss'] < 0.5 * found[0]['loss']
     data = batch() | {'mask': np.ones(16, np.float32)}
     padded = {k: np.concatenate([v, np.zeros_like(v[:8])]) for k, v in data.items()}
-    one, two = (method.evaluate(ts.params, ts.state, b) for b in (data, padded))
+    one, two = (method.measure(ts.params, ts.state, b) for b in (data, padded))
     assert one['top1'][1] == two['top1'][1] == 16
 
 
