@@ -22,7 +22,7 @@ def check(run: Context) -> None:
         check_rules(run, kind, shapes(network)['params'])
         check_size(kind, shapes(network))
     where = run.config.transfer.checkpoint
-    given = checkpoint.load_variables(where)[0] if where else None
+    given = checkpoint.load_shapes(where) if where else None
     for way in run.config.transfer.ways:
         if ways.needs_pretraining(run.config, way):
             target = shapes(network_of(run, kind_of(way)))

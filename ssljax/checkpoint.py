@@ -94,9 +94,10 @@ def newest(directory: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def reading(directory):
-    """Says what is wrong where Orbax cannot read `directory`, for which it has errors of every kind."""
-    known = checksums.verify(directory)
+def reading(directory, verify: bool = True):
+    """Says what is wrong where Orbax cannot read `directory`, for which it has errors of every kind. `verify` first
+    reads all of it, to compare its checksums."""
+    known = verify and checksums.verify(directory)
     try:
         with quiet():
             yield
@@ -143,28 +144,12 @@ def load_variables(path) -> tuple[dict, dict]:
       files.Damaged: it is not as it was written.
     """
     cpu = jax.sharding.SingleDeviceSharding(jax.local_devices(backend='cpu')[0])
-    path = Path(paths.expand(path))
-    places = [path, path / 'model', path / 'checkpoints', path / 'pretrain/model']
-    places += sorted(path.glob('seed*/pretrain/model'))
-    for place in places:
-        if steps := _steps(place):
-            if place == path / 'checkpoints':
-                logging.warning('%s is not finished; its newest checkpoint is used.', path)
-            return _load(place, max(steps), cpu)
-    raise FileNotFoundError(
-        f'no checkpoint at {path}: {_seen(path)}; give the directory of a run (with seed0/pretrain/model in it) or of '
-        'one stage.'
-    )
-
-
-def _load(place: Path, step: int, cpu) -> tuple[dict, dict]:
+    place, step = _place(path)
     trees = {}
     with reading(place / str(step)):
         manager = open_manager(place, write=False)
-        for item in ('params', 'state'):
-            if (place / str(step) / item).is_dir():
-                shapes = manager.item_metadata(step)[item].tree
-                trees[item] = jax.tree.map(lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=cpu), shapes)
+        for item, shapes in _shapes(manager, place, step).items():
+            trees[item] = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=cpu), shapes)
         args = {k: ocp.args.StandardRestore(v) for k, v in trees.items()}
         got = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **args))
         host = jax.tree.map(np.asarray, {'params': got['params'], **(got['state'] if 'state' in trees else {})})
@@ -172,6 +157,42 @@ def _load(place: Path, step: int, cpu) -> tuple[dict, dict]:
         if not isinstance(got['meta'], dict):
             raise ValueError(f'its meta is a {type(got["meta"]).__name__}, not an object')
     return host, got['meta']
+
+
+def load_shapes(path) -> dict:
+    """The variables of `load_variables` as shapes; no weight is read. Arguments and errors as there."""
+    place, step = _place(path)
+    with reading(place / str(step), verify=False):
+        manager = open_manager(place, write=False)
+        found = _shapes(manager, place, step)
+        manager.close()
+        return {'params': found['params'], **found.get('state', {})}
+
+
+def _place(path) -> tuple[Path, int]:
+    """(the directory with the checkpoints that a path means, the newest step in it)."""
+    path = Path(paths.expand(path))
+    places = [path, path / 'model', path / 'checkpoints', path / 'pretrain/model']
+    places += sorted(path.glob('seed*/pretrain/model'))
+    for place in places:
+        if steps := _steps(place):
+            if place == path / 'checkpoints':
+                logging.warning('%s is not finished; its newest checkpoint is used.', path)
+            return place, max(steps)
+    raise FileNotFoundError(
+        f'no checkpoint at {path}: {_seen(path)}; give the directory of a run (with seed0/pretrain/model in it) or of '
+        'one stage.'
+    )
+
+
+def _shapes(manager, place: Path, step: int) -> dict:
+    """{'params' and, where there is one, 'state': its tree of shapes}."""
+    found = {}
+    for item in ('params', 'state'):
+        if (place / str(step) / item).is_dir():
+            tree = manager.item_metadata(step)[item].tree
+            found[item] = jax.tree.map(lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype), tree)
+    return found
 
 
 def _steps(place: Path) -> list[int]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from ssljax import checkpoint, collapse, files, guard, optim, preempt
+from ssljax import checkpoint, collapse, files, guard, model_json, optim, preempt
 from ssljax.core import TrainState, evaluated, init_state, train_step
 from ssljax.data import feed as feeds
 from ssljax.log import MetricLog, read
@@ -318,6 +318,7 @@ def record(task: Task, step: int, best_step: int, noted: dict, seconds: float, r
 def finish(directory, variables: tuple, record: dict, meta: dict) -> Stage:
     """Writes what a finished stage leaves: the weights that it chose, (params, state), and its record as done.json."""
     shutil.rmtree(directory / 'model', ignore_errors=True)  # of a run killed between the next lines
+    (directory / model_json.NAME).unlink(missing_ok=True)  # of weights that were damaged
     if (directory / 'model').exists():
         files.set_aside(directory / 'model', 'it is no directory')
     manager = checkpoint.open_manager(directory / 'model')

@@ -9,7 +9,6 @@ import contextlib
 import functools
 import os
 import signal
-import sys
 import threading
 import time
 
@@ -38,12 +37,6 @@ def early() -> None:
     console.reopen()
     for signum in _wanted():
         signal.signal(signum, lambda signum, _: _leave(128 + signum, 'stopped; nothing was begun'))
-
-
-def early_for_command() -> None:
-    """`early`, where a package is imported by `python -m PACKAGE`, which does so before its __main__."""
-    if sys.argv[:1] == ['-m']:
-        early()
 
 
 def install() -> None:

@@ -5,9 +5,9 @@ anything in here."""
 import sys
 from pathlib import Path
 
-from ssljax import preempt
+from ssljax import verbs
 
-preempt.early_for_command()  # before the imports, which take seconds
+verbs.begin_package('tune')  # before the imports, which take seconds
 
 from ssljax import begun, checks, files, identity  # noqa: E402
 from ssljax.data import sources  # noqa: E402
