@@ -50,7 +50,7 @@ def run(config, workdir, tuner: Callable | None = None) -> dict:
     config = identity.as_begun(config, workdir)
     checks.check(config)
     if config.tune and tuner is None:
-        raise ValueError('config.tune is True, and no tuner is given: use ssljax.train, which brings its own.')
+        raise ValueError('config.tune is True but no tuner is given: use ssljax.train, which has one.')
     with files.lock(workdir), exhausted.explained(config):
         return _run(config, workdir, began, tuner)
 
@@ -90,13 +90,13 @@ def show(outcome: dict, workdir: Path) -> None:
         print(report.table(outcome), flush=True)
         page = report.write(workdir)
         if not Path(page).is_file():
-            raise FileNotFoundError(f'{page} was deleted as soon as it was written')
+            raise FileNotFoundError(f'{page} was deleted right after it was written')
         print(f'\nReport: {page}', flush=True)
     except Exception as error:
         held.check(workdir / 'result.json')  # where the directory is gone, nothing is kept
         print(
-            f'warning: the report could not be drawn ({type(error).__name__}: {error}). All results are kept in '
-            f'{workdir / "result.json"}; to draw it again: python -m ssljax.report {shlex.quote(str(workdir))}',
+            f'warning: the report could not be drawn ({type(error).__name__}: {error}). All results are in '
+            f'{workdir / "result.json"}; to draw it again: ssljax report {shlex.quote(str(workdir))}',
             file=sys.stderr,
         )
 
@@ -132,7 +132,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Context:
     mesh = make_mesh()
     if source.val is not None and config.data.val != configs.base().data.val and not quiet:
         print(
-            f'warning: data.val={config.data.val!r} is not used: {config.data.source} brings {len(source.val):,} '
+            f'warning: data.val={config.data.val!r} is ignored: {config.data.source} has {len(source.val):,} '
             'validation images of its own.',
             file=sys.stderr,
         )

@@ -267,10 +267,10 @@ def finished(directory) -> Stage | None:
             return None
         return Stage(checkpoint.load_variables(directory / 'model')[0], record)
     except (files.Damaged, FileNotFoundError) as e:
-        logging.warning('%s is trained again, to the same numbers: %s', directory, e)
+        logging.warning('%s is damaged and trained again, with the same outcome: %s', directory, e)
         for path in (directory / 'done.json', directory / 'model'):
             if path.exists():
-                files.set_aside(path, 'its stage is trained again')
+                files.set_aside(path, 'its stage is being trained again')
     return None
 
 
@@ -320,7 +320,7 @@ def finish(directory, variables: tuple, record: dict, meta: dict) -> Stage:
     shutil.rmtree(directory / 'model', ignore_errors=True)  # of a run killed between the next lines
     (directory / model_json.NAME).unlink(missing_ok=True)  # of weights that were damaged
     if (directory / 'model').exists():
-        files.set_aside(directory / 'model', 'it is no directory')
+        files.set_aside(directory / 'model', 'it is not a directory')
     manager = checkpoint.open_manager(directory / 'model')
     params, state = variables
     checkpoint.save(manager, 0, {'params': params, 'state': state}, meta)

@@ -87,8 +87,8 @@ def _classes(meta: dict, result: dict | None) -> list:
     if result:
         return result['data']['classes']
     raise ValueError(
-        'neither this checkpoint nor a result.json of its run names its classes: run its command to the end, and load '
-        'the run.'
+        'neither this checkpoint nor the result.json of its run names the classes: run its command to the end, and '
+        'load the run.'
     )
 
 

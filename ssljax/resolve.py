@@ -109,11 +109,11 @@ def input_path(split, given: str, mesh) -> tuple:
         return split, given, ''
     whole = len(split.images) * int(np.prod(split.shape))
     if mesh in split.images.on_device or feeds.fits_devices(whole, mesh, split.images.in_memory(), 0.25):
-        return split, 'resident', f'the {_size(whole)} of the set fit a quarter of the free memory'
+        return split, 'resident', f'the set ({_size(whole)}) fits in a quarter of the free memory'
     if feeds.fits_devices(split.nbytes, mesh, False, 0.25):
-        why = f'these {_size(split.nbytes)} of the set of {_size(whole)} fit a quarter of the free memory'
+        why = f'the split ({_size(split.nbytes)} of {_size(whole)}) fits in a quarter of the free memory'
         return split.compact(), 'resident', why
-    return split, 'stream', f'{_size(split.nbytes)} do not fit a quarter of the free memory'
+    return split, 'stream', f'{_size(split.nbytes)} do not fit in a quarter of the free memory'
 
 
 def labeled_batch(config, images: int, mesh) -> int:
@@ -173,9 +173,9 @@ def summary(decided: list[Decision], records: list[dict]) -> list[dict]:
 
 def _duration(config, base: str, cfg, images: int, batch: int) -> str:
     if cfg.examples:
-        return f'{cfg.examples:,} examples, {batch} a step'
+        return f'{cfg.examples:,} examples, {batch} per step'
     if cfg.epochs:
-        return f'{cfg.epochs:g} epochs of {images:,} images, {batch} a step'
+        return f'{cfg.epochs:g} epochs of {images:,} images, {batch} per step'
     return 'as long as frozen' + (' and second' if 'two_stage' in config.transfer.ways else '')
 
 
@@ -193,13 +193,13 @@ def _backbone(config, shape) -> list[Decision]:
         why = f'images are {side} pixels, {"below" if side < 64 else "not below"} 64'
         found.append(Decision('backbone.stem', stem, why))
     usual = {name: fields.of(field).usual for name, field in options.items() if fields.of(field).usual is not None}
-    why = f'what {config.name} usually has'
+    why = f'the default of {config.name}'
     return found + [Decision(f'backbone.{k}', v, why) for k, v in usual.items() if config[k] == 0]
 
 
 def _layers(config) -> list[Decision]:
     """The layer of the backbone that heads are put on."""
-    last, why = models.layer_or_last(config.backbone, ''), f'the last of {config.backbone.name}'
+    last, why = models.layer_or_last(config.backbone, ''), f'the last layer of {config.backbone.name}'
     sections = ('pretrain', 'transfer') if _tasks(config) else ('transfer',)
     return [Decision(f'{section}.layer', last, why) for section in sections if not config[section].layer]
 
@@ -234,6 +234,6 @@ def _device(config, mesh) -> list[Decision]:
     if config.backbone.conv == 'auto':
         found.append(Decision('backbone.conv', 'fast' if cpu else 'xla', why))
     if config.steps_per_call == 0:
-        slow = ', on which steps in a compiled loop are slow' if cpu else ', which is idle between short calls'
+        slow = ', where steps in a compiled loop are slow' if cpu else ', which would idle between short calls'
         found.append(Decision('steps_per_call', steps_a_call(mesh), why + slow))
     return found

@@ -82,16 +82,16 @@ def seed_images(run: Context, seed: int) -> tuple:
     if (count := len(rows.labeled) - len(labeled)) and len(labeled):
         bad = readable.noted(run.source.train.take(rows.labeled)).get('names', ())
         print(
-            f'warning: seed {seed}: {len(rows.labeled)} labelled images were asked for, {count} cannot be decoded'
+            f'warning: seed {seed}: {len(rows.labeled)} labelled images were requested, {count} cannot be decoded'
             + (f' ({", ".join(map(repr, bad))}{", ..." if count > len(bad) else ""})' if bad else '')
-            + f', {len(labeled)} are used',
+            + f', using {len(labeled)}',
             file=sys.stderr,
         )
     if not len(labeled):
         raise ValueError(f'None of the {len(rows.labeled)} labelled images of seed {seed} can be decoded.')
     if not len(val):
         raise ValueError(
-            f'data.val is {run.config.data.val!r}: validation chooses the weights, so it needs some images.'
+            f'data.val is {run.config.data.val!r}: validation selects the weights, so it needs at least one image.'
         )
     return rows, {'labeled': labeled, 'unlabeled': unlabeled_images(run.source, rows), 'val': val}
 

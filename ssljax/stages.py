@@ -99,8 +99,8 @@ def check_size(kind: str, shapes) -> None:
     size = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
     if not fits(3 * size, 1.0):
         raise ValueError(
-            f'the network of {kind} has {size / 2**30:,.1f} GiB of weights, which the memory cannot hold in training: '
-            'give a smaller backbone.width, backbone.depth or width of the layers on it.'
+            f'the network of {kind} has {size / 2**30:,.1f} GiB of weights, too much to train in memory: '
+            'reduce backbone.width, backbone.depth or the width of the layers on top.'
         )
 
 

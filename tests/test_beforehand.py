@@ -47,7 +47,7 @@ def test_a_checkpoint_of_another_architecture(config, tmp_path):
     shapes = checkpoint.load_shapes(tmp_path / 'a')
     like = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)  # noqa: E731
     assert like(shapes) == like(given) and not any(hasattr(leaf, '__array__') for leaf in jax.tree.leaves(shapes))
-    with pytest.raises(ValueError, match='another architecture'):
+    with pytest.raises(ValueError, match='a different architecture'):
         prepared(config, tmp_path / 'b', ('scratch', 'frozen'), backbone__width=24,
                  transfer__checkpoint=str(tmp_path / 'a'))  # fmt: skip
 

@@ -30,12 +30,12 @@ def test_durations():
 @pytest.mark.parametrize(
     'field, value, said',
     [
-        ('pretrain.steps', 5, 'exactly one of them'),
-        ('pretrain.epochs', 0.0, 'exactly one of them'),
+        ('pretrain.steps', 5, 'exactly one of these'),
+        ('pretrain.epochs', 0.0, 'exactly one of these'),
         ('transfer.ways', ('two_stage',), 'add frozen'),
         ('transfer.ways', ('frozn',), "'frozn' \\(did you mean frozen"),
         ('seeds', (), 'at least one'),
-        ('seeds', (1, 1), 'none twice'),
+        ('seeds', (1, 1), 'without repetition'),
         ('data.path', 'fast', 'auto, resident, stream'),
     ],
 )

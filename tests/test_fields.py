@@ -135,8 +135,8 @@ def test_a_list_of_one_in_any_usual_spelling(name, form):
         ('--', "the argument '--' is not understood"),
         ('--=', "the argument '--=' is not understood"),
         ('---config.name=x', "the argument '---config.name=x' is not understood"),
-        ('--config.', '--config. names no field'),
-        ('--config.=5', '--config. names no field'),
+        ('--config.', '--config. does not name a field'),
+        ('--config.=5', '--config. does not name a field'),
     ],
 )
 def test_arguments_that_are_not_understood(arg, said):

@@ -80,7 +80,7 @@ def test_a_loss_that_is_not_finite_is_explained(tiny, tmp_path):
 
 def test_a_run_without_validation_images_is_refused(tiny, tmp_path):
     tiny.data.val = '0'
-    with pytest.raises(ValueError, match='validation chooses the weights'):
+    with pytest.raises(ValueError, match='validation selects the weights'):
         quiet_run(tiny, tmp_path)
 
 

@@ -103,7 +103,7 @@ def test_what_is_decided_when_a_stage_begins(config, mesh):
     assert [(d.field, d.value) for d in decided] == [
         ('semi.labeled_batch_size', 9), ('data.path', 'resident'), ('semi.steps', 61)
     ]  # fmt: skip
-    assert decided[-1].why == '2 epochs of 491 images, 16 a step'
+    assert decided[-1].why == '2 epochs of 491 images, 16 per step'
     config.data.path = 'stream'
     config.transfer.scratch.steps = 5
     assert resolving.stage(stages.settings(config, 'scratch'), split, mesh).decided == []

@@ -90,7 +90,7 @@ def test_ctrl_c_during_the_imports_is_one_line(arguments):
     process = start(*arguments, '--config=quickstart')
     time.sleep(0.4)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60)[1] == 'stopped; nothing was begun\n' and process.returncode == 130
+    assert process.communicate(timeout=60)[1] == 'stopped; nothing was started\n' and process.returncode == 130
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,8 @@ def pipelines(config, name: str) -> Views:
     cfg, options = config.pretrain, config.pretrain[name]
     if not (options.augment or cfg.augment or options.get('augment2', '')):
         raise ValueError(
-            f'{name} compares two augmented views of an image, but pretrain.augment is empty, so that they would be '
-            "equal: set it, for example --config.pretrain.augment='random_resized_crop((0.2, 1.0))|flip|"
+            f'{name} compares two augmented views of an image, but pretrain.augment is empty, so they would be '
+            "identical: set it, for example --config.pretrain.augment='random_resized_crop((0.2, 1.0))|flip|"
             "color_jitter(0.4, 0.4, 0.2, 0.1)'."
         )
     count = options.get('local_views', 0)

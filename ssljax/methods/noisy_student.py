@@ -75,7 +75,7 @@ def chosen(logits, threshold: float):
     order = order[confidence[order] >= threshold]
     if not len(order):
         raise guard.Stopped(
-            f'the teacher is sure of no unlabelled image: none has a probability of {threshold} or more; lower '
+            f'the teacher is not confident about any unlabelled image: no probability reaches {threshold}; lower '
             'semi.noisy_student.threshold.'
         )
     found = [order[guess[order] == c] for c in range(p.shape[1])]

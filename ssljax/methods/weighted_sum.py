@@ -21,8 +21,8 @@ def make(parts: dict[str, tuple[float, Method]]) -> Method:
     averaged = [name for name, (_, method) in parts.items() if method.ema_decay]
     if len(averaged) > 1:
         raise ValueError(
-            f'pretrain.method sums {" and ".join(averaged)}, and each has a momentum teacher: one of a sum may have '
-            'one.'
+            f'pretrain.method sums {" and ".join(averaged)}, but only one task of a sum may have a momentum '
+            'teacher.'
         )
 
     def init(key, batch):

@@ -61,7 +61,7 @@ def options() -> dict:
         defaults = {name: field.default for name, field in takers.items()}
         if len(set(defaults.values())) > 1:
             raise ValueError(
-                f'the option {option} has different defaults, {defaults}, and a field of the config has one: '
+                f'the option {option} has different defaults, {defaults}, but a config field can have only one: '
                 'declare it with fields.whole_or_usual, or under another name.'
             )
     return (

@@ -150,7 +150,7 @@ def test_too_large_a_set(tmp_path, mesh, monkeypatch):
     size = split.nbytes // len(split)
     free = {'now': 4 * 2 * size}
     monkeypatch.setattr('ssljax.data.memory.available_memory', lambda: free['now'])
-    assert input_path(split, 'auto', mesh)[1:] == ('stream', '900 bytes do not fit a quarter of the free memory')
+    assert input_path(split, 'auto', mesh)[1:] == ('stream', '900 bytes do not fit in a quarter of the free memory')
     part, path, _ = input_path(split.take([4, 1]), 'auto', mesh)
     small = feeds.make_feed(part, batch_size=2, seed=0, mesh=mesh, path=path)
     assert small.path == 'resident' and small.arrays['image'].shape == (2, 6, 5, 3)
@@ -177,7 +177,7 @@ def test_errors(split, mesh, tmp_path):
         next(make().payloads(0, 1, 0))
     files = folder_split(tmp_path, damaged=[f'a/{i:02}.png' for i in range(0, 8, 2)])
     files.images._corrupt = 'refuse'
-    with pytest.raises(ValueError, match=r"'train/a/\d+.png' cannot be decoded .it is no image of a known"):
+    with pytest.raises(ValueError, match=r"'train/a/\d+.png' cannot be decoded .it is not an image in a known"):
         batches(make(files, path='stream'), 0, 5)
 
 

@@ -88,15 +88,15 @@ def test_a_sum_with_a_momentum_teacher(config, key):
     _, ts, found = train(config, key, steps=3)
     assert np.isfinite(found[-1]['loss']) and 'rotation.head' in ts.ema
     config.pretrain.method = 'byol + moco'
-    with pytest.raises(ValueError, match='one of a sum may have one'):
+    with pytest.raises(ValueError, match='only one task of a sum'):
         methods.pretext(config, SHAPE)
 
 
 @pytest.mark.parametrize(
     'text, said',
-    [('rotation + simclar', 'did you mean simclr'), ('x*rotation', "'x' is no weight"), ('-1*rotation', 'no weight'),
-     ('rotation + rotation', 'stands twice'), ('0*rotation + simclr', 'from 1e-06 to 1e.06'),
-     ('1e400*rotation + simclr', 'no weight'), ('rotation + 1e39*simclr', 'no weight'),
+    [('rotation + simclar', 'did you mean simclr'), ('x*rotation', "'x' is not a weight"), ('-1*rotation', 'a weight'),
+     ('rotation + rotation', 'appears twice'), ('0*rotation + simclr', 'from 1e-06 to 1e.06'),
+     ('1e400*rotation + simclr', 'not a weight'), ('rotation + 1e39*simclr', 'not a weight'),
      ('2*rotation', 'has no effect')],
 )  # fmt: skip
 def test_a_sum_that_cannot_be_read(text, said):
