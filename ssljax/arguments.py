@@ -1,4 +1,4 @@
-"""The command line of a run: each argument is understood, or refused with what was likely meant."""
+"""The command line of a run: an argument is understood, or refused with a suggestion."""
 
 import os
 import re
@@ -18,8 +18,7 @@ def separate(argv: list[str]) -> tuple[list[str], dict]:
       argv: without the command itself.
 
     Returns:
-      (the other arguments, {field: its value}). Of a field that stands there twice, the last counts, and a line on
-      stderr says so.
+      (the other arguments, {field: its value}). If a field is given twice, the last counts, with a note on stderr.
 
     Raises:
       ValueError: an unknown field, a value that it cannot have, or an argument without dashes.

@@ -1,4 +1,4 @@
-"""What would stop a later stage of a run, looked for before the first one is trained, on shapes alone."""
+"""Checks, on shapes alone and before training, for what would stop a later stage of a run."""
 
 import functools
 
@@ -14,7 +14,7 @@ from ssljax.transfer import take_backbone
 def check(run: Context) -> None:
     """Raises ValueError where a stage of a run could not be trained: rules of its optimiser that do not fit its
     parameters, a network that the memory cannot hold, a pool that its maps are too small for, or a start from weights
-    of another architecture."""
+    of a different architecture."""
     shapes = functools.cache(lambda kind: initial_shapes(run, kind))
     for kind in kinds(run):
         network = network_of(run, kind)

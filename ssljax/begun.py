@@ -1,5 +1,5 @@
-"""What a run's directory says of itself when the run goes on: the config and the data that it was begun with, and what
-was evaluated. Each is kept in a file, and the first two in the checkpoints of every stage as well."""
+"""What a run's directory records for when the run is resumed: the config and data it was started with, and what was
+evaluated. Each is kept in a file, the first two also in the checkpoints of every stage."""
 
 import shutil
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""What can be seen to be wrong with a config before any data is read: each field by its own definition, then the fields
-that must go together."""
+"""What can be wrong with a config before any data is read: each field by its own definition, then combinations of
+fields."""
 
 import re
 

@@ -11,7 +11,7 @@ PyTree = Any
 
 
 class Method(NamedTuple):
-    """What a method has to say; the optimiser, the mesh, the loop, checkpoints and evaluation know no more of it.
+    """All that the optimiser, the mesh, the loop, checkpoints and evaluation know about a method.
 
     init:      (key, batch) -> variables {'params': {'backbone': ..., 'head': ...}, 'batch_stats': ...}
     loss:      (params, state, ema, batch, key) -> (loss, (state, metrics)); training mode
@@ -27,9 +27,9 @@ class Method(NamedTuple):
                the parameters under those top-level names alone, and sees what the turns before it did in this step. ():
                one turn of `loss`, over all parameters
     views:     images that the network sees for one image of the batch
-    images:    trains on so many images only; 0: on all
-    remedy:    what helps where features collapse, in words
-    decided:   ((dotted field, value, why), ...), what its options stand for that the config leaves open
+    images:    trains on this many images only; 0: on all
+    remedy:    advice for the user if features collapse
+    decided:   ((dotted field, value, why), ...), what was decided for its open options
     teach:     (logits [N, K] of a teacher for all unlabelled images) -> (rows [M], classes [M]), int, that the method
                trains on in place of all of them; the first teacher is trained on labels alone, the next is the method's
                own outcome, for so many `generations`
@@ -61,7 +61,7 @@ class Method(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """All that a resume needs. The randomness of a step is fold_in(run_key, step)."""
+    """All that resuming needs. The randomness of a step is fold_in(run_key, step)."""
 
     step: jax.Array
     params: PyTree

@@ -1,4 +1,4 @@
-"""What JAX reads from the environment: what it cannot start with is one line that names the variable."""
+"""What JAX reads from the environment: a value it cannot start with becomes one line that names the variable."""
 
 import contextlib
 import mmap

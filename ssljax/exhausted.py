@@ -1,4 +1,4 @@
-"""Memory that runs out, of the device or the host, is one message that says what to make smaller."""
+"""Turns running out of memory, on device or host, into one message that says what to reduce."""
 
 import contextlib
 import errno
@@ -28,7 +28,7 @@ def is_memory(error: BaseException) -> bool:
 
 
 def message(said: str, config) -> str:
-    """What a user is told; said: by the one that ran out of memory."""
+    """The message for the user; said: that of the original error."""
     wanted = re.search(r'allocat\w*:? ([\d.]+) ?(bytes|[KMGT]i?B)', said)
     size = ''
     if wanted:

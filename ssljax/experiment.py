@@ -34,7 +34,7 @@ from ssljax.stages import Context, classifier, kind_of
 
 
 def run(config, workdir, tuner: Callable | None = None) -> dict:
-    """Does the whole run, or what is left of it, in `workdir`; returns the content of result.json.
+    """Does the whole run, or what remains of it, in `workdir`; returns the content of result.json.
 
     Args:
       config: the run's config.
@@ -42,9 +42,9 @@ def run(config, workdir, tuner: Callable | None = None) -> dict:
       tuner: (config, workdir, source) -> config, of a run that tunes itself.
 
     Raises:
-      ValueError, OSError: something the user can mend; the message says what and how.
+      ValueError, OSError: something the user can fix; the message says what and how.
       guard.Stopped: a guard stopped every way of every seed; where some have a result, result.json names the others.
-      preempt.Preempted: the run was asked to stop; the same command goes on from here.
+      preempt.Preempted: the run was asked to stop; rerunning resumes it.
     """
     began, workdir = time.time(), Path(workdir)
     config = identity.as_begun(config, workdir)
@@ -83,7 +83,7 @@ def _work(config, workdir: Path, tuner) -> dict:
 
 
 def show(outcome: dict, workdir: Path) -> None:
-    """Prints the table and draws the page. All is trained and kept by now: what fails here is a warning."""
+    """Prints the table and draws the page. Everything is trained and saved by now, so a failure here is a warning."""
     from ssljax import report  # not at the top: matplotlib takes a second to import, and training needs none of it
 
     try:

@@ -1,5 +1,5 @@
-"""model.json: what a trained model is, beside its weights. With both it can be used where neither the data nor the
-recipe of its run is."""
+"""model.json: describes a trained model next to its weights, so that it can be used without the data or the recipe of
+its run."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Recipes by name: the files of configs/, which travel with the package."""
+"""Recipes by name: the files of configs/, which are part of the package."""
 
 import os
 from pathlib import Path

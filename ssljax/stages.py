@@ -23,9 +23,9 @@ TEST = 'val/test_top1'  # in metrics.jsonl, with evaluate.best_on_test
 
 
 class Context(NamedTuple):
-    """What all seeds of a run share. `programs` holds what was compiled, see `once`; `represent` is that of
-    label_set.representative; `resolved` has the resolve.Decisions
-    that `config` holds; a `quiet` run has no lines of progress."""
+    """What all seeds of a run share. `programs` holds what was compiled, see `once`; `represent` comes from
+    label_set.representative; `resolved` has the resolve.Decisions that went into `config`; a `quiet` run shows no
+    progress."""
 
     config: ConfigDict
     workdir: Path

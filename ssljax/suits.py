@@ -1,4 +1,4 @@
-"""Whether a config suits the data and the devices: what is refused before anything is trained."""
+"""Whether a config suits the data and the devices, checked before training."""
 
 import numpy as np
 

@@ -1,8 +1,8 @@
 """Several runs of one stage trained at once: one compiled step, mapped over their states by jax.vmap.
 
-For small models, whose steps leave a device idle. What a run gets is what loop.fit gives it, up to the order in which
-floats are summed: the same batches, keys, evaluations and choice of weights, and the same files. A group that is
-interrupted has written nothing and begins anew.
+For small models, whose steps leave a device idle. Each run gets what loop.fit would give it, up to the order in which
+floats are summed: the same batches, keys, evaluations and choice of weights, and the same files. An interrupted group
+has written nothing and starts over.
 """
 
 import math
@@ -23,8 +23,8 @@ ROUNDS, SECONDS = 3, 0.5  # of `speedup`
 
 
 def can(task: loop.Task) -> bool:
-    """Whether a stage can be trained here: it has not begun, its images are on the one
-    device, and the end of the stage is no matter of its metrics."""
+    """Whether a stage can be trained here: it has not begun, its images are on a single device, and when it ends does
+    not depend on its metrics."""
     begun = any((task.directory / name).exists() for name in ('done.json', 'stopped.json', 'checkpoints'))
     simple = task.select == 'best' and not task.cfg.patience and task.feed.path == 'resident'
     return simple and not begun and task.mesh.size == 1

@@ -61,7 +61,7 @@ def run(config, workdir) -> None:
     """Tunes and does not train; main with --config.tune=True and the same workdir goes on from there.
 
     Raises:
-      ValueError, OSError: something the user can mend.
+      ValueError, OSError: something the user can fix.
       preempt.Preempted: the run was asked to stop.
     """
     config = config.copy_and_resolve_references()
