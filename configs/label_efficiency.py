@@ -1,6 +1,6 @@
 """Accuracy against the number of labels: Fashion-MNIST, seven budgets, five label sets, six ways of training.
 
-    python -m ssljax.study --config=configs/label_efficiency.py --workdir=runs/label_efficiency \
+    ssljax study --config=label_efficiency --workdir=runs/label_efficiency \
       --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
 
 From scratch; with the features of a rotation-pretrained and of a SimCLR-pretrained network, frozen and fine-tuned; and

@@ -2,7 +2,7 @@
 maps are 16 times smaller than those of the usual CIFAR stem, so that a CPU gets somewhere; on a GPU give
 --config.backbone.stem=cifar and a duration (--config.pretrain.steps=0 --config.pretrain.epochs=200).
 
-python -m ssljax.main --config=configs/pretext_cifar10.py:simclr --workdir=runs/simclr
+ssljax train --config=pretext_cifar10:simclr --workdir=runs/simclr
 
 Measured on two CPU cores, three seeds, 1,000 labels, about 200 seconds of pretraining: 20 nearest neighbours mae 33.4
 (random ViT 25.2), simclr 28.7, rotation 22.8, byol 20.9, colorization 20.4 (random ResNet-18 19.2), jigsaw at block2

@@ -1,6 +1,6 @@
 """Every joint semi-supervised method on the embedded digits with 50 labels, beside the labels alone.
 
-    python -m ssljax.main --config=configs/semi_digits.py --workdir=runs/semi_digits
+    ssljax train --config=semi_digits --workdir=runs/semi_digits
 
 Weights of the unlabelled losses, and Noisy Student's threshold, are as in the methods' own papers. Measured on two CPU
 cores, five seeds, 8 minutes in all: from scratch 81.56 +- 4.14%, freematch 94.04 +- 1.69, flexmatch 93.93 +- 1.43,

@@ -1,7 +1,7 @@
 """Semi-supervised GAN on photographs of cats and dogs with 100 labels, 50 each, beside the same network trained on
 those labels. ResNet-18, not pretrained; five label sets.
 
-    python -m ssljax.main --config=configs/sgan_cats_dogs.py --workdir=runs/sgan_cats_dogs
+    ssljax train --config=sgan_cats_dogs --workdir=runs/sgan_cats_dogs
 
 224 pixels want a GPU. Another folder, and a size and a network for a CPU:
 

@@ -1,4 +1,4 @@
-"""The Python interface: what `import ssljax` offers, for scripts and notebooks. The commands do the same."""
+"""The Python interface: what `import ssljax` offers, for scripts and notebooks. The commands are equivalent."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ __all__ = ['Model', 'Predictions', 'Source', 'label', 'load', 'load_data', 'pred
 
 
 def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict:
-    """A config to train with, or to change first.
+    """A config to train with, or to modify first.
 
     Args:
-      name: of a recipe that comes with ssljax, such as 'quickstart'; '' has every field at its default.
-      argument: what a recipe that takes one is given, such as the pretext task of 'pretext_cifar10'.
+      name: of a bundled recipe, such as 'quickstart'; '' leaves every field at its default.
+      argument: of a recipe that takes one, such as the pretext task of 'pretext_cifar10'.
       **changes: values of fields; a dot in a field's name is written __, as in data__source='folder:~/pets'.
 
     Raises:
@@ -38,17 +38,17 @@ def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict
 
 
 def train(config: ConfigDict, workdir: str | Path = '') -> dict:
-    """Trains what a config asks for, or goes on with it: the stages, the evaluation and the report of every seed.
+    """Trains what a config specifies, or resumes it: stages, evaluation and report of every seed.
 
     Args:
-      config: of `recipe`.
-      workdir: where the run is kept, by default runs/NAME; `load` opens it.
+      config: from `recipe`.
+      workdir: where to keep the run, by default runs/NAME; `load` opens it.
 
     Returns:
       The content of result.json: 'summary' has {way: {'top1': mean and spread over seeds}}.
 
     Raises:
-      ValueError, OSError: something the user can mend; the message says what and how.
+      ValueError, OSError: something the user can fix; the message says what and how.
       ssljax.guard.Stopped: a guard stopped every way of every seed.
     """
     platform.enter()
@@ -61,15 +61,15 @@ def train(config: ConfigDict, workdir: str | Path = '') -> dict:
 
 
 def study(config: ConfigDict, workdir: str | Path = '', points=()) -> Path:
-    """Computes what of a study is not done yet: label budgets x pretrainings x ways x seeds.
+    """Computes what is missing of a study: label budgets x pretrainings x ways x seeds.
 
     Args:
       config: of `recipe`; config.study says what is varied.
-      workdir: where the study is kept, by default runs/NAME.
+      workdir: where to keep the study, by default runs/NAME.
       points: of an ablation, {field: value} of each setting.
 
     Returns:
-      The table, rows.csv, one row a training; study.html lies beside it.
+      The path of the table, rows.csv, one row per training; study.html is next to it.
 
     Raises:
       ValueError, OSError: as for `train`.

@@ -1,4 +1,4 @@
-"""What a command prints never ends it: not in an encoding without its signs, nor where nobody reads any more."""
+"""Printing never ends a command: not in an encoding that lacks a character, nor when the reader is gone."""
 
 import codecs
 import os

@@ -1,4 +1,4 @@
-"""What JAX reads from the environment: what it cannot start with is one line that names the variable."""
+"""What JAX reads from the environment: a value it cannot start with becomes one line that names the variable."""
 
 import contextlib
 import mmap
@@ -63,8 +63,8 @@ def _distributed(address: str) -> None:
 
     if not re.fullmatch(r'\S+:\d{1,5}', address):
         raise ValueError(
-            f'JAX_COORDINATOR_ADDRESS={address!r} is no address of the form HOST:PORT, such as 10.0.0.1:1234: give the '
-            'one of the first process, or leave the variable unset to train on this machine alone.'
+            f'JAX_COORDINATOR_ADDRESS={address!r} is not an address of the form HOST:PORT, such as 10.0.0.1:1234: give '
+            'that of the first process, or leave the variable unset to train on this machine alone.'
         )
     try:
         jax.distributed.initialize()

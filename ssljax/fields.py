@@ -55,7 +55,7 @@ def share(default: float) -> Field:
 
 def below_one(default: float) -> Field:
     """A number from 0 to 1, but not 1: the decay of a running mean, or a share that leaves something."""
-    return Field(default, 'a number from 0 to 1, without 1', lambda v: _is_number(v) and 0 <= v < 1, float)
+    return Field(default, 'a number from 0 up to, but not including, 1', lambda v: _is_number(v) and 0 <= v < 1, float)
 
 
 def flag(default: bool) -> Field:
@@ -72,7 +72,7 @@ def choice(default, *values) -> Field:
 
 def text(default: str = '', longest: int = 4000) -> Field:
     """Any text."""
-    return Field(default, f'a text of up to {longest:,} characters', lambda v: _is_text(v) and len(v) <= longest)
+    return Field(default, f'a string of up to {longest:,} characters', lambda v: _is_text(v) and len(v) <= longest)
 
 
 def form(default: str, pattern: str, allowed: str) -> Field:
@@ -87,7 +87,7 @@ def name(default: str) -> Field:
         plain = _is_text(v) and 0 < len(v.encode(errors='replace')) <= 100 and v.isprintable() and v == v.strip()
         return plain and not set(v) & set('/\\') and v not in ('.', '..')
 
-    return Field(default, 'a name of 1 to 100 bytes that can be that of a folder: no slash, and not . or ..', fits)
+    return Field(default, 'a valid folder name of 1 to 100 bytes: no slash, and not . or ..', fits)
 
 
 def path(default: str = '', schemes: tuple = ()) -> Field:
@@ -166,7 +166,7 @@ def many(default: tuple, each: Field, least: int = 0, distinct: bool = False, mo
         return not distinct or len(set(v)) == len(v)
 
     allowed = 'a tuple' + f' of at least {"one" if least == 1 else least}' * (least > 0) + f', each {each.allowed}'
-    allowed += ', none twice' * distinct
+    allowed += ', without repetition' * distinct
     return Field(default, allowed, fits, lambda written: _read_many(written, each))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import logging
 
-from ssljax import checkpoint, evaluate, files, paths, say
+from ssljax import checkpoint, evaluation, files, paths, say
 from ssljax.data import names as naming
 from ssljax.data import partition as partitions
 from ssljax.data import pick, readable
@@ -27,7 +27,7 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
     if (found := stored(path, len(source.train.labels))) is not None:
         if names and listing(names, found) != _content(directory / 'labels.txt'):
             if (directory / 'labels.txt').exists():
-                files.set_aside(directory / 'labels.txt', 'it does not name the labelled images of partition.npz')
+                files.set_aside(directory / 'labels.txt', 'it does not match the labelled images of partition.npz')
             files.write_atomically(directory / 'labels.txt', listing(names, found))
         return found
     kind, _, around = config.data.source.partition(':')
@@ -70,10 +70,10 @@ def stored(path: Path, images: int) -> partitions.Partition | None:
     except files.Damaged as e:
         why = e.why
     except (ValueError, KeyError, TypeError, AttributeError) as e:
-        why = f'it is no partition: {e}'
+        why = f'it is not a partition: {e}'
     else:
         return found
-    logging.warning('%s is damaged (%s): the label set is drawn anew from config, data and seed.', path, why)
+    logging.warning('%s is damaged (%s): drawing the label set again from config, data and seed.', path, why)
     files.set_aside(path, why)
     return None
 
@@ -85,8 +85,8 @@ def check_same(directory: Path, found: partitions.Partition) -> None:
         for name, rows in found._asdict().items():
             if name in before and before[name]['hash'] != partitions.digest(rows):
                 raise ValueError(
-                    f'the {name} images of {directory} cannot be drawn again: what is drawn now are others than those '
-                    'that it was evaluated with. Restore partition.npz, or the label list or backbone that they '
+                    f'the {name} images of {directory} cannot be reproduced: they are now drawn differently than those '
+                    'it was evaluated with. Restore partition.npz, or the label list or backbone that they '
                     'were chosen by, or give another --workdir.'
                 )
 
@@ -112,19 +112,19 @@ def _features(config, source, mesh):
     variables, meta = checkpoint.load_variables(config.data.features)
     if config.data.choose == 'typical' and meta.get('stage', 'pretrain') != 'pretrain':
         raise ValueError(
-            f'data.features={config.data.features} is the stage {meta["stage"]!r}, which was trained with labels, and '
-            'data.choose=typical reads none: give the run, or its pretrain stage.'
+            f'data.features={config.data.features} is the stage {meta["stage"]!r}, which was trained with labels, but '
+            'data.choose=typical uses no labels: give the run, or its pretrain stage.'
         )
     if meta['data']['shape'] != list(source.shape):
         raise ValueError(
-            f'data.features={config.data.features} was trained on images of {meta["data"]["shape"]}, these are '
-            f'{list(source.shape)}: set data.image_size and data.channels as they were there, or give another.'
+            f'data.features={config.data.features} was trained on images of shape {meta["data"]["shape"]}, but these '
+            f'are {list(source.shape)}: set data.image_size and data.channels to match it, or give another run.'
         )
     like = config.backbone.copy_and_resolve_references()
     like.update(meta['config']['backbone'])
     backbone = held_layers(like, source.shape, variables['params']['backbone'])
     layer = meta['config']['pretrain']['layer'] or backbone.layers[-1][0]
-    print(f'features of {len(source.train)} images, to choose the labelled ones', file=sys.stderr)
-    layers = evaluate.pooled_layers(backbone, 'avg')
+    print(f'computing features of {len(source.train)} images to choose which to label', file=sys.stderr)
+    layers = evaluation.pooled_layers(backbone, 'avg')
     shown = source.train.hide()  # a stream's corrupt images are only known once it was read
     return embed.outputs(layers, variables, shown, batch_size=config.evaluate.batch_size, mesh=mesh)[layer]

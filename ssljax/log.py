@@ -31,7 +31,7 @@ class MetricLog:
         if bad and self.path.is_file():
             files.set_aside(self.path, f'{bad} lines that cannot be read')
         if resume_step and not kept:
-            logging.warning('%s has lost the lines of the steps up to %d.', self.path, resume_step)
+            logging.warning('%s has lost the lines up to step %d.', self.path, resume_step)
         files.write_atomically(self.path, ''.join(line(r.pop('step'), r) for r in kept))
         with disk_errors(self.path):
             self.file = open(self.path, 'a')
@@ -65,8 +65,8 @@ class MetricLog:
         if not self.path.exists() or not os.path.samestat(os.stat(self.path), os.fstat(self.file.fileno())):
             raise DiskError(
                 errno.ENOENT,
-                f'{self.path} was deleted or replaced while the stage was trained. Run the same command again: it goes '
-                'on from what is there',
+                f'{self.path} was deleted or replaced during training. Rerun the same command: it continues '
+                'from what is there',
             )
 
     def _event(self, event) -> None:
@@ -134,7 +134,7 @@ def read(path) -> list[dict]:
     cannot be read or are not as they were written."""
     rows, bad = parse(path)
     if bad:
-        logging.warning('%s: %d lines cannot be read and are left out.', path, bad)
+        logging.warning('%s: skipped %d unreadable lines.', path, bad)
     return rows
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from ssljax import checkpoint, collapse, files, guard, optim, preempt
+from ssljax import checkpoint, collapse, files, guard, model_json, optim, preempt
 from ssljax.core import TrainState, evaluated, init_state, train_step
 from ssljax.data import feed as feeds
 from ssljax.log import MetricLog, read
@@ -41,6 +41,7 @@ class Task(NamedTuple):
       select: 'best' keeps the weights with the highest validation top-1 (the earliest of equals), 'last' the last.
       log_every, save_every: steps between log lines, seconds between checkpoints.
       eval_batch: batch size of the evaluation.
+      resolved: the resolve.Decisions of the stage, for its record.
     """
 
     program: Program
@@ -57,6 +58,7 @@ class Task(NamedTuple):
     log_every: int
     save_every: float
     eval_batch: int
+    resolved: Any = ()
 
 
 class Stage(NamedTuple):
@@ -219,7 +221,7 @@ class Training:
         best_step = int(self.progress['best_step']) if by_validation else self.step
         jax.block_until_ready(self.ts)
         noted = {'val': val} | ({'warnings': self.warnings} if self.warnings else {})
-        said = record(self.program, self.task.feed, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
+        said = record(self.task, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
         return finish(self.task.directory, chosen, said, self.task.meta)
 
     def _weights(self) -> tuple:
@@ -228,7 +230,7 @@ class Training:
     def _measured(self) -> dict:
         params, state = self._weights()
         task = self.task
-        found = evaluate(self.program.evaluate, params, state, task.val, task.eval_batch, task.mesh)
+        found = evaluate(self.program.measure, params, state, task.val, task.eval_batch, task.mesh)
         return found | self.watch(self.step, {'params': params, **state})
 
     def _save(self, **noted) -> None:
@@ -266,10 +268,10 @@ def finished(directory) -> Stage | None:
             return None
         return Stage(checkpoint.load_variables(directory / 'model')[0], record)
     except (files.Damaged, FileNotFoundError) as e:
-        logging.warning('%s is trained again, to the same numbers: %s', directory, e)
+        logging.warning('%s is damaged and trained again, with the same outcome: %s', directory, e)
         for path in (directory / 'done.json', directory / 'model'):
             if path.exists():
-                files.set_aside(path, 'its stage is trained again')
+                files.set_aside(path, 'its stage is being trained again')
     return None
 
 
@@ -297,8 +299,9 @@ def _items(ts: TrainState, progress: dict, best) -> dict:
     return trees | {'progress': progress | {'step': step}, 'best': best}
 
 
-def record(program: Program, feed, step: int, best_step: int, noted: dict, seconds: float, rate: float) -> dict:
+def record(task: Task, step: int, best_step: int, noted: dict, seconds: float, rate: float) -> dict:
     """What result.json says of a stage that ended at `step`, with what is `noted`; rate: steps per second."""
+    program, feed = task.program, task.feed
     return {
         'steps': step,
         'best_step': best_step,
@@ -309,14 +312,16 @@ def record(program: Program, feed, step: int, best_step: int, noted: dict, secon
         'images_per_second': rate * feed.batch_size,
         'views_per_second': rate * feed.batch_size * program.method.views,
         'path': feed.path,
+        'resolved': [d._asdict() for d in task.resolved],
     }
 
 
 def finish(directory, variables: tuple, record: dict, meta: dict) -> Stage:
     """Writes what a finished stage leaves: the weights that it chose, (params, state), and its record as done.json."""
     shutil.rmtree(directory / 'model', ignore_errors=True)  # of a run killed between the next lines
+    (directory / model_json.NAME).unlink(missing_ok=True)  # of weights that were damaged
     if (directory / 'model').exists():
-        files.set_aside(directory / 'model', 'it is no directory')
+        files.set_aside(directory / 'model', 'it is not a directory')
     manager = checkpoint.open_manager(directory / 'model')
     params, state = variables
     checkpoint.save(manager, 0, {'params': params, 'state': state}, meta)
@@ -345,12 +350,12 @@ def evaluation_row(metrics: dict) -> dict:
     return {f'val/{k}': v for k, v in metrics.items()}
 
 
-def evaluate(evaluate_batch: Callable, params, state, split, batch_size: int, mesh) -> dict[str, float]:
+def evaluate(measure: Callable, params, state, split, batch_size: int, mesh) -> dict[str, float]:
     """Means of the metrics over a split, in one fixed batch shape."""
     totals: dict = {}
     for batch in feeds.eval_batches(split, batch_size=batch_size, mesh=mesh):
         preempt.check()
-        metrics = evaluate_batch(params, state, batch)
+        metrics = measure(params, state, batch)
         totals = metrics if not totals else jax.tree.map(jnp.add, totals, metrics)
     return means(totals)
 

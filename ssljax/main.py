@@ -89,7 +89,7 @@ def _set(config, values: dict, given: str) -> None:
     except ValueError as e:
         _exit(str(e))
     except (AttributeError, KeyError, TypeError) as e:
-        _exit(f'the recipe does not return a whole config, as ssljax.config.base() makes it: {e}')
+        _exit(f'the recipe does not return a complete config, as made by ssljax.config.base(): {e}')
 
 
 def _exit(message):

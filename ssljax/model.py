@@ -83,7 +83,7 @@ class Model:
         if not self.classes:
             raise ValueError(
                 f'this model ({self.way}) is a backbone without a classifier: it has no classes to predict. Use '
-                'embed(), or load one of the ways that were trained on labels.'
+                'embed(), or load a way that was trained on labels.'
             )
         warm = self.calibration.temperature if calibrated and self.calibration else 1.0
         return _softmax(self._apply('predict', images, batch_size), warm)
@@ -256,12 +256,12 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
     path = Path(paths.expand(path))
     if (path / 'model').is_dir() or (path / model_json.NAME).is_file():
         if way or seed is not None:
-            raise ValueError(f'{path} holds one model: way and seed choose among those of a run.')
+            raise ValueError(f'{path} holds one model: way and seed only apply to a run.')
         return _open(path, '')
     found = _stages(path)
     if not found:
         checkpoint.load_variables(path)  # says what is there instead
-        raise FileNotFoundError(errno.ENOENT, f'{path} holds no finished stage of a run')
+        raise FileNotFoundError(errno.ENOENT, f'{path} has no finished stage of a run')
     return _open(*_choose(path, found, way, seed))
 
 
@@ -309,7 +309,7 @@ def _open(directory: Path, chosen: str) -> Model:
     if info is None:  # of an earlier version
         record = files.read_json(directory / 'done.json', {'val': dict, 'steps': int, 'best_step': int})
         if record is None:
-            raise FileNotFoundError(errno.ENOENT, f'{directory} is not finished: run its command again')
+            raise FileNotFoundError(errno.ENOENT, f'{directory} is not finished: rerun its command')
         info = model_json.describe(meta, record, files.read_json(run / 'result.json', {'data': dict}))
     if 'test' not in info['metrics']:
         evaluation = files.read_json(directory.parent / 'evaluation.json', {'ways': dict}) or {'ways': {}}

@@ -1,5 +1,5 @@
-"""model.json: what a trained model is, beside its weights. With both it can be used where neither the data nor the
-recipe of its run is."""
+"""model.json: describes a trained model next to its weights, so that it can be used without the data or the recipe of
+its run."""
 
 import re
 from pathlib import Path
@@ -87,8 +87,8 @@ def _classes(meta: dict, result: dict | None) -> list:
     if result:
         return result['data']['classes']
     raise ValueError(
-        'neither this checkpoint nor a result.json of its run names its classes: run its command to the end, and load '
-        'the run.'
+        'neither this checkpoint nor the result.json of its run names the classes: run its command to the end, and '
+        'load the run.'
     )
 
 

@@ -9,7 +9,6 @@ import contextlib
 import functools
 import os
 import signal
-import sys
 import threading
 import time
 
@@ -37,13 +36,7 @@ def early() -> None:
     """
     console.reopen()
     for signum in _wanted():
-        signal.signal(signum, lambda signum, _: _leave(128 + signum, 'stopped; nothing was begun'))
-
-
-def early_for_command() -> None:
-    """`early`, where a package is imported by `python -m PACKAGE`, which does so before its __main__."""
-    if sys.argv[:1] == ['-m']:
-        early()
+        signal.signal(signum, lambda signum, _: _leave(128 + signum, 'stopped; nothing was started'))
 
 
 def install() -> None:
@@ -68,9 +61,9 @@ def _listen(pipe: int) -> None:
                 continue
             if signum == signal.SIGINT:
                 if interrupted:
-                    _leave(128 + signum, 'stopped at once; what was saved before is intact')
+                    _leave(128 + signum, 'stopped immediately; what was saved before is intact')
                 interrupted = True
-                _say('\nstopping when all is saved; Ctrl-C again stops at once')
+                _say('\nstopping once everything is saved; Ctrl-C again stops immediately')
             if not _asked.is_set():
                 _asked.set()
                 threading.Thread(target=_end, daemon=True).start()
@@ -88,7 +81,7 @@ def _end() -> None:
 def goodbye() -> None:
     """Says, once, that the same command goes on."""
     if _said.acquire(blocking=False):
-        _say('stopped; all is saved: the same command goes on from here')
+        _say('stopped; everything is saved: rerun the same command to resume')
 
 
 def _leave(code: int, text: str) -> None:

@@ -19,8 +19,8 @@ class Program(NamedTuple):
     """What is compiled once for a stage and used again by every seed.
 
     run:      (train state, totals, arrays, payload of k steps, key) -> (train state, totals)
-    evaluate: (params, state, batch) -> metrics
-    together: as run, for several runs at once: all but the arrays have a further leading axis
+    measure:  (params, state, batch) -> metrics
+    mapped:   as run, for several runs at once: all but the arrays have a further leading axis
     """
 
     method: Method
@@ -29,11 +29,11 @@ class Program(NamedTuple):
     steps: int
     steps_per_call: int
     run: Callable
-    evaluate: Callable
-    together: Callable
+    measure: Callable
+    mapped: Callable
 
 
-def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_per_call: int = 0) -> Program:
+def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_per_call: int) -> Program:
     """Compiles nothing yet: shapes come with the first call.
 
     Args:
@@ -42,15 +42,15 @@ def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_
       steps: optimiser steps in all.
       get: a feed's `get`, from its arrays and one payload to a batch.
       mesh: the devices.
-      steps_per_call: steps compiled into one call; 0 as `steps_a_call` has it.
+      steps_per_call: steps compiled into one call.
     """
     tx, rate = optim.make(cfg.optim, steps)
-    per_call = steps_per_call or steps_a_call(mesh)
     compiled = functools.partial(jax.jit, out_shardings=replicated(mesh), compiler_options=compiler_options())
     one = functools.partial(run_steps, method, tx, get, steps)
     several = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
-    run, together = (compiled(f, donate_argnums=(0, 1)) for f in (one, several))
-    return Program(method, tx, rate, steps, min(per_call, max(steps, 1)), run, compiled(method.evaluate), together)
+    run, mapped = (compiled(f, donate_argnums=(0, 1)) for f in (one, several))
+    per_call = min(steps_per_call, max(steps, 1))
+    return Program(method, tx, rate, steps, per_call, run, compiled(method.measure), mapped)
 
 
 def steps_a_call(mesh) -> int:

@@ -1,4 +1,4 @@
-"""Recipes by name: the files of configs/, which travel with the package."""
+"""Recipes by name: the files of configs/, which are part of the package."""
 
 import os
 from pathlib import Path
@@ -88,4 +88,4 @@ def takes(name: str, *given) -> str:
     """What is wrong where a recipe takes no argument, but was given one, or needs one and was given none."""
     if given:
         return f'the recipe {name} takes no argument, but was given {wording.shown(given[0])}: write --config={name}.'
-    return f'the recipe {name} needs an argument, for example --config={name}:NAME; its first lines say which.'
+    return f'the recipe {name} needs an argument, for example --config={name}:NAME; its docstring lists them.'

@@ -79,7 +79,7 @@ def _left_out_words(source) -> str:
     parts += [f'{count} {name} images have no known label' for name, count in found.get('unknown_labels', {}).items()]
     if not parts:
         return ''
-    return f' Left out of every evaluation: {"; ".join(parts)}.'
+    return f' Excluded from every evaluation: {"; ".join(parts)}.'
 
 
 def _counts(record: dict, source) -> dict:

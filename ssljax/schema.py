@@ -65,7 +65,7 @@ def changes(old: dict, new: dict) -> list[str]:
     old, new = upgrade(old), upgrade(new)
     lines = configs.differences(*(_tree(_used(plain)) for plain in (old, new)))
     if not set(old['seeds']) <= set(new['seeds']):
-        lines.append(f'seeds: {old["seeds"]!r} -> {new["seeds"]!r}, without some that it has')
+        lines.append(f'seeds: {old["seeds"]!r} -> {new["seeds"]!r}, which drops some that were used')
     return lines
 
 

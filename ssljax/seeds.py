@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import begun, checkpoint, evaluate, files, guard, label_set, loop, models, result, ways
+from ssljax import begun, checkpoint, evaluation, files, guard, label_set, loop, models, result, ways
 from ssljax.data import partition as partitions
 from ssljax.data import readable
 from ssljax.data.split import Split, concat
 from ssljax.evals import watch
 from ssljax.methods import network
 from ssljax.models.layers import Backbone
-from ssljax.stages import Run, initial, kind_of, task, train_stage
+from ssljax.stages import Context, initial, kind_of, task, train_stage
 from ssljax.transfer import held_layers
 
 
@@ -44,7 +44,7 @@ class Seed(NamedTuple):
         return bool(self.ways if asked else self.pretrained), self.stopped
 
 
-def train_seed(run: Run, seed: int) -> Seed:
+def train_seed(run: Context, seed: int) -> Seed:
     """Every stage of one seed, in order; finished ones are read from disk. One that a guard stops ends those alone that
     start from it.
 
@@ -68,7 +68,7 @@ def train_seed(run: Run, seed: int) -> Seed:
     else:
         pretrained, record = given_backbone(config)
     trained, stopped = ways.train_ways(run, seed, images, pretrained, stopped)
-    layer = config.transfer.layer or models.layer_names(config.backbone)[-1]
+    layer = models.layer_or_last(config.backbone, config.transfer.layer)
     variables = pretrained and pretrained[0]
     backbone = held_layers(config.backbone, source.shape, variables['params']['backbone'] if variables else None)
     bare = network.Network(backbone, '')
@@ -79,23 +79,23 @@ def train_seed(run: Run, seed: int) -> Seed:
     )
 
 
-def seed_images(run: Run, seed: int) -> tuple:
+def seed_images(run: Context, seed: int) -> tuple:
     """(Partition, {'labeled', 'unlabeled', 'val': Split}) of one seed; raises ValueError without validation images."""
     rows = label_set.rows(run.config, run.source, run.represent, seed, run.workdir / f'seed{seed}')
     labeled, val = readable.verified(run.source.train.take(rows.labeled)), validation(run.source, rows)
     if (count := len(rows.labeled) - len(labeled)) and len(labeled):
         bad = readable.noted(run.source.train.take(rows.labeled)).get('names', ())
         print(
-            f'warning: seed {seed}: {len(rows.labeled)} labelled images were asked for, {count} cannot be decoded'
+            f'warning: seed {seed}: {len(rows.labeled)} labelled images were requested, {count} cannot be decoded'
             + (f' ({", ".join(map(repr, bad))}{", ..." if count > len(bad) else ""})' if bad else '')
-            + f', {len(labeled)} are used',
+            + f', using {len(labeled)}',
             file=sys.stderr,
         )
     if not len(labeled):
         raise ValueError(f'None of the {len(rows.labeled)} labelled images of seed {seed} can be decoded.')
     if not len(val):
         raise ValueError(
-            f'data.val is {run.config.data.val!r}: validation chooses the weights, so it needs some images.'
+            f'data.val is {run.config.data.val!r}: validation selects the weights, so it needs at least one image.'
         )
     return rows, {'labeled': labeled, 'unlabeled': unlabeled_images(run.source, rows), 'val': val}
 
@@ -109,7 +109,7 @@ def given_backbone(config):
     return (variables, where), {'checkpoint': where, 'method': meta['config']['pretrain']['method']}
 
 
-def single_stage(run: Run, way: str, seed: int) -> loop.Task:
+def single_stage(run: Context, way: str, seed: int) -> loop.Task:
     """What loop.fit is given for a way that is one stage on labelled images, of a run that pretrains nothing."""
     _, images = seed_images(run, seed)
     start = ways.beginning(run, way, seed, {}, given_backbone(run.config)[0])
@@ -137,7 +137,7 @@ def sample(images, count: int, seed: int):
     return images.take(np.sort(partitions.permutation(len(images), seed, 0)[:count]))
 
 
-def _watch(run: Run, images: dict, seed: int):
+def _watch(run: Context, images: dict, seed: int):
     """(step, variables) -> nearest-neighbour accuracy on some validation images, and the spread of their features, or,
     where they are too few for one, of unlabelled images; None where it is off."""
     config = run.config
@@ -153,7 +153,7 @@ def _watch(run: Run, images: dict, seed: int):
     return lambda step, variables: look(variables)
 
 
-def evaluate_seed(run: Run, seed: int) -> dict:
+def evaluate_seed(run: Context, seed: int) -> dict:
     """The record of one seed for result.json. A seed that has one is not measured again: the test split is read
     once."""
     directory = run.workdir / f'seed{seed}'
@@ -161,7 +161,7 @@ def evaluate_seed(run: Run, seed: int) -> dict:
     if before and (not (run.config.evaluate.figures and before['ways']) or begun.figures(directory)):
         return before
     trained = train_seed(run, seed)
-    record, arrays = evaluate.evaluate(run, trained, directory)
+    record, arrays = evaluation.of_seed(run, trained, directory)
     if arrays:
         files.write_npz(directory / 'figures.npz', arrays)
     if before:

@@ -1,4 +1,4 @@
-"""Whether a config suits the data and the devices: what is refused before anything is trained."""
+"""Whether a config suits the data and the devices, checked before training."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def check_classes(config, source) -> None:
     if len(source.classes) == 1 and config.transfer.ways:
         raise ValueError(
             f'there is only one class, {source.classes[0]!r}: a classifier needs two or more. Put the images of each '
-            'class into a folder of its own, or pretrain alone, with --config.transfer.ways=().'
+            'class into its own folder, or only pretrain, with --config.transfer.ways=().'
         )
 
 
@@ -34,8 +34,8 @@ def check_batches(config, shape, mesh) -> None:
             raise ValueError(f'{field}: {e}') from None
         if not fits(4 * size * int(np.prod(shape)), 0.8):
             raise ValueError(
-                f'{field} is {size}: a batch of that size of images of {"x".join(map(str, shape))} '
-                'does not fit the memory. Give a smaller one, or a smaller data.image_size.'
+                f'{field} is {size}: a batch of that many images of {"x".join(map(str, shape))} '
+                'does not fit in memory. Reduce it, or data.image_size.'
             )
 
 
@@ -62,10 +62,10 @@ def check_layers(config) -> None:
     names = models.layer_names(config.backbone)
     for field in ('pretrain', 'transfer'):
         models.build(config.backbone, config[field].layer)
-    trained, tapped = (config[field].layer or names[-1] for field in ('pretrain', 'transfer'))
+    trained, tapped = (models.layer_or_last(config.backbone, config[f].layer) for f in ('pretrain', 'transfer'))
     if names.index(trained) < names.index(tapped):
         raise ValueError(
-            f'pretrain.layer={trained} leaves the layers above it untrained, but transfer takes {tapped}: set '
+            f'pretrain.layer={trained} leaves the layers above it untrained, but transfer uses {tapped}: set '
             f'--config.transfer.layer={trained} or one below it.'
         )
 
@@ -83,6 +83,6 @@ def uses_pretraining(config) -> bool:
     if wanted := [w for w in config.transfer.ways if ways.needs_pretraining(config, w)]:
         raise ValueError(
             f'transfer.ways has {", ".join(wanted)}, which start from a pretrained backbone, but pretrain.method is '
-            'none and transfer.checkpoint is empty: set one of them, or leave those ways out.'
+            'none and transfer.checkpoint is empty: set one of them, or drop those ways.'
         )
     return False

@@ -53,6 +53,12 @@ def begin(verb: str) -> None:
     helped(verb)
 
 
+def begin_package(verb: str) -> None:
+    """`begin`, where `python -m ssljax.VERB` imports the package VERB before its __main__."""
+    if sys.argv[:1] == ['-m']:
+        begin(verb)
+
+
 def helped(verb: str) -> None:
     """Prints the help of a verb and exits, where the command line asks for it."""
     if any(arg in HELP for arg in sys.argv[1:]):

@@ -73,7 +73,7 @@ def test_decisions_are_made_again_only_before_training(tmp_path):
     with pytest.raises(FileNotFoundError, match='decisions.json is missing: the stages that have begun'):
         begun.decisions(path)
     path.write_text('[]')
-    with pytest.raises(files.Damaged, match='tuning again could decide otherwise'):
+    with pytest.raises(files.Damaged, match='tuning again could decide differently'):
         begun.decisions(path)
 
 
@@ -98,7 +98,7 @@ def test_a_label_set_that_is_drawn_anew_is_that_which_was_evaluated(tmp_path):
     found = partition(tmp_path)
     files.write_json(tmp_path / 'evaluation.json', {'partition': {'val': {'hash': partitions.digest(found.val)}}})
     label_set.check_same(tmp_path, found)
-    with pytest.raises(ValueError, match='the val images of .* cannot be drawn again'):
+    with pytest.raises(ValueError, match='the val images of .* cannot be reproduced'):
         label_set.check_same(tmp_path, found._replace(val=np.array([5])))
 
 

@@ -42,7 +42,7 @@ def test_the_pretext_method_of_the_guide_learns(monkeypatch, key):
         state, metrics = step(state, batch, key)
         losses.append(float(metrics['loss'][0] / metrics['loss'][1]))
     assert np.mean(losses[-5:]) < 0.7 * losses[0]
-    assert jax.jit(method.evaluate)(state.params, state.state, batch)['loss'][1] == 16
+    assert jax.jit(method.measure)(state.params, state.state, batch)['loss'][1] == 16
 
 
 def test_the_verb_of_the_guide_prints_its_help_and_what_it_should(monkeypatch, tmp_path, capsys):

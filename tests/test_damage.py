@@ -168,3 +168,15 @@ def test_a_damaged_file_is_named_or_changes_no_number(runs, settings, tmp_path, 
         if i % 10 == 9:
             jax.clear_caches()  # each run has programs of its own
     assert not failed, '\n'.join(failed)
+
+
+@pytest.mark.parametrize('lost', ['done.json', 'model'])
+def test_a_stage_that_is_trained_again_describes_its_new_weights(runs, settings, tmp_path, monkeypatch, lost):
+    drawn(monkeypatch)
+    shutil.copytree(runs['finished'], tmp_path / 'run')
+    stage = tmp_path / 'run/seed0/frozen'
+    before = json.loads((stage / 'model.json').read_text())
+    (stage / 'model.json').write_text(json.dumps(before | {'chosen': 'the weights of another training'}))
+    shutil.rmtree(stage / lost) if lost == 'model' else (stage / lost).unlink()
+    experiment.run(settings, tmp_path / 'run')
+    assert json.loads((stage / 'model.json').read_text()) == before

@@ -120,7 +120,7 @@ def test_a_backbone(table, config, tmp_path):
     config.transfer.ways = ('scratch', 'frozen')
     outcome = experiment.run(config, tmp_path)
     assert set(outcome['summary']) == {'scratch', 'frozen'}
-    assert {'field': 'backbone.width', 'value': 24, 'why': 'what flat usually has'} in outcome['resolved']
+    assert {'field': 'backbone.width', 'value': 24, 'why': 'the default of flat'} in outcome['resolved']
     assert ssljax.load(tmp_path, way='frozen').embed(np.zeros((2, 8, 8, 1), np.uint8)).shape == (2, 24)
     config.backbone.slope = 2.0
     with pytest.raises(ValueError, match='backbone.slope'):

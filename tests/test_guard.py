@@ -96,9 +96,9 @@ def test_pretraining_is_watched(config, tmp_path):
     [
         ({}, ''),
         ({'unlabeled': 0.5, 'coverage': 0.6, 'top_class': 0.3}, ''),
-        ({'unlabeled': 0.0, 'coverage': 0.0}, 'no unlabelled image counts'),
-        ({'unlabeled': 0.0, 'coverage': 0.5}, 'the two views'),
-        ({'unlabeled': 0.0}, 'the two views'),
+        ({'unlabeled': 0.0, 'coverage': 0.0}, 'no unlabelled image is used'),
+        ({'unlabeled': 0.0, 'coverage': 0.5}, 'both views'),
+        ({'unlabeled': 0.0}, 'both views'),
         ({'unlabeled': 0.5, 'coverage': 0.6, 'top_class': 0.99}, 'one class'),
         ({'unlabeled': 0.5, 'coverage': 1.0, 'top_class': 0.3}, ''),
     ],

@@ -80,12 +80,12 @@ def test_a_loss_that_is_not_finite_is_explained(tiny, tmp_path):
 
 def test_a_run_without_validation_images_is_refused(tiny, tmp_path):
     tiny.data.val = '0'
-    with pytest.raises(ValueError, match='validation chooses the weights'):
+    with pytest.raises(ValueError, match='validation selects the weights'):
         quiet_run(tiny, tmp_path)
 
 
 def test_evaluations_are_even_and_the_last_is_at_the_end(tiny):
-    program = Program(None, None, None, steps=100, steps_per_call=8, run=None, evaluate=None, together=None)
+    program = Program(None, None, None, steps=100, steps_per_call=8, run=None, measure=None, mapped=None)
     assert sorted(eval_steps(program, 4)) == [32, 56, 80, 100]
 
 

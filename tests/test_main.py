@@ -109,7 +109,7 @@ def test_a_killed_run_ends_as_one_that_was_not(finished, tmp_path, sign):
     process.send_signal(sign)
     said = process.communicate(timeout=60)[1].decode()
     if sign == signal.SIGTERM:
-        assert process.returncode == preempt.RESUME and 'the same command goes on' in said
+        assert process.returncode == preempt.RESUME and 'rerun the same command to resume' in said
     assert not (tmp_path / 'seed0/pretrain/done.json').exists()
     assert run(tmp_path, *flags).returncode == 0
     same(outcome(finished[0]), outcome(tmp_path))
@@ -118,7 +118,7 @@ def test_a_killed_run_ends_as_one_that_was_not(finished, tmp_path, sign):
 def test_two_runs_do_not_share_a_workdir(tmp_path):
     with files.lock(tmp_path):
         done = run(tmp_path)
-    assert done.returncode == 1 and 'another run is at work' in done.stderr
+    assert done.returncode == 1 and 'another run is using' in done.stderr
 
 
 def test_another_config_is_refused_with_the_difference(finished):
@@ -158,7 +158,7 @@ def test_transfer_from_another_run(finished, tmp_path):
     assert not (tmp_path / 'seed0/pretrain').exists()
     other = run(tmp_path / 'b', f'--config.transfer.checkpoint={finished[0]}', '--config.backbone.name=nin',
                 '--config.backbone.blocks=3')  # fmt: skip
-    assert other.returncode == 1 and 'another architecture' in other.stderr
+    assert other.returncode == 1 and 'a different architecture' in other.stderr
 
 
 def test_a_full_disk_says_so_and_keeps_what_is_there(tmp_path):
@@ -192,7 +192,7 @@ def test_ctrl_c_during_the_imports_is_one_line(tmp_path):
     code, said = acted(
         tmp_path / 'a', lambda process: process.send_signal(signal.SIGINT), lambda _: time.time() - began > 0.4
     )
-    assert code == 130 and said == 'stopped; nothing was begun\n'
+    assert code == 130 and said == 'stopped; nothing was started\n'
 
 
 def test_a_run_that_is_stopped_in_its_evaluation_goes_on_to_the_same_numbers(finished, tmp_path):
@@ -201,7 +201,7 @@ def test_a_run_that_is_stopped_in_its_evaluation_goes_on_to_the_same_numbers(fin
     for name in ('result.json', 'report.html', 'seed0/evaluation.json'):
         (workdir / name).unlink()
     code, said = acted(workdir, lambda process: process.send_signal(signal.SIGTERM), lambda said: 'evaluation' in said)
-    assert code == preempt.RESUME and 'the same command goes on' in said and 'Traceback' not in said
+    assert code == preempt.RESUME and 'rerun the same command to resume' in said and 'Traceback' not in said
     assert not (workdir / 'result.json').exists()
     assert run(workdir).returncode == 0
     same(outcome(finished[0]), outcome(workdir))

@@ -30,7 +30,7 @@ def test_takes_weights_and_statistics_and_leaves_the_upper_layers(key):
 
 @pytest.mark.parametrize('kw', [{'channels': 1}, {'backbone': 'resnet18'}])
 def test_another_architecture_is_refused_with_the_difference(key, kw):
-    with pytest.raises(ValueError, match='another architecture: .*params/'):
+    with pytest.raises(ValueError, match='a different architecture: .*params/'):
         transfer.take_backbone(variables(key, **kw), variables(key, method='supervised'), 'here')
 
 

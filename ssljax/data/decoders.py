@@ -53,7 +53,7 @@ def decode_into(images, keys, reader, fit, crcs=None):
     try:
         good = process.decode_into(images, keys, reader, fit, crcs)
     except (OSError, EOFError) as e:
-        logging.warning('A process that decodes images has ended (%s); the work goes on without it.', e)
+        logging.warning('A process that decodes images has died (%s); continuing without it.', e)
         return decode_into(images, keys, reader, fit, crcs)
     idle.put(process)
     return good

@@ -68,14 +68,14 @@ class FileImages:
         except depth.OtherDepth as e:
             raise ValueError(f'The image {self._files.names[number]!r} {e}.') from e
         except UnidentifiedImageError:
-            return ValueError('it is no image of a known format')
+            return ValueError('it is not an image in a known format')
         except Exception as e:  # Pillow raises almost anything on a damaged file
             if isinstance(e, OSError) and e.errno in (errno.EMFILE, errno.ENFILE):
                 raise
             if isinstance(e, OSError) and e.errno and row in self._crcs:
                 raise Changed(
-                    f'{self._files.names[number]!r} could be read before, and now cannot be ({e.strerror}): restore it '
-                    'and run the same command again.'
+                    f'{self._files.names[number]!r} could be read before but no longer can be ({e.strerror}): restore '
+                    'it and rerun the same command.'
                 ) from e
             return e
         if image.shape != self.shape:
@@ -113,7 +113,8 @@ class FileImages:
         name = self._files.names[self._order[row]]
         if self._corrupt == 'refuse':
             return ValueError(
-                f"The image {name!r} cannot be decoded ({error}): mend or remove it, or set config.data.corrupt='skip'."
+                f"The image {name!r} cannot be decoded ({error}): repair or remove it, or set "
+                "config.data.corrupt='skip'."
             )
         if row not in self._named:
             self._named.add(row)
@@ -154,7 +155,7 @@ class FileImages:
             if row in self._bad:
                 raise ValueError(
                     f'The image {self._files.names[self._order[row]]!r} cannot be decoded ({self._bad[row]}): restore '
-                    'or remove it; no other image may stand for it.'
+                    'or remove it; no other image may replace it here.'
                 )
         return images
 

@@ -111,8 +111,8 @@ def _check_archives(path, names, others, skipped):
     shown = ', '.join(map(repr, archives[:5])) + (', ...' if len(archives) > 5 else '')
     if archives and not names:
         raise ValueError(
-            f'There is no image in {path!r}, but there are archives ({shown}), and archives inside are not read: '
-            'unpack each into a folder of its name, or give one of them.'
+            f'There is no image in {path!r}, only archives ({shown}), and nested archives are not read: '
+            'unpack each into a folder of the same name, or give one of them.'
         )
     unpacked = {(name.rpartition('/')[0], kind_of(name.rpartition('/')[2])) for name in _above(names)}
     for name in archives:
@@ -121,17 +121,17 @@ def _check_archives(path, names, others, skipped):
         if (kind := kind_of(stem)) and (folder, kind) not in unpacked:
             beside = f'{folder}/{stem}' if folder else stem
             raise ValueError(
-                f'The archive {name!r} in {path!r} is named like a split, but archives inside are not read: unpack it '
-                f'into the folder {beside!r}, or move it away to do without it.'
+                f'The archive {name!r} in {path!r} is named like a split, but nested archives are not read: unpack it '
+                f'into the folder {beside!r}, or move it elsewhere to ignore it.'
             )
     if archives:
-        skipped['archives, which are not read unless they are unpacked'] = archives
+        skipped['archives, which are not read unless unpacked'] = archives
 
 
 def _tell(path, skipped, sniffed):
     if sniffed:
-        logging.warning('%r: read %d files as images for what is in them, such as %r: their names have no ending of an '
-                        'image.', path, len(sniffed), min(sniffed))  # fmt: skip
+        logging.warning('%r: read %d files as images because of their content, such as %r: their names have no image '
+                        'extension.', path, len(sniffed), min(sniffed))  # fmt: skip
     if skipped:
         parts = (f'{what} ({len(names)}, such as {names[0]!r})' for what, names in skipped.items())
         logging.warning('%r: left out %s.', path, '; '.join(parts))
@@ -140,7 +140,7 @@ def _tell(path, skipped, sniffed):
 def _without_notes(names, folders, others, pictures, skipped):
     """The folders but those with files of other kinds alone, such as notes beside the classes, which `skipped` gets."""
     if pictures:
-        skipped['pictures of a format that cannot be read'] = pictures
+        skipped['images in a format that cannot be read'] = pictures
     notes = _above(others) - _above(names) - _above(name for some in skipped.values() for name in some)
     if highest := sorted(f for f in notes if f.rpartition('/')[0] not in notes):
         skipped['folders without images'] = highest

@@ -126,7 +126,7 @@ def _contradictions(train) -> list[str]:
     for key, label in zip(_keys(train), train.labels.tolist()):
         if key is not None and label >= 0:
             copies += labels.setdefault(key, label) != label
-    return [f'{copies:,} training images are exact copies of one with another label.'] if copies else []
+    return [f'{copies:,} training images are exact copies of an image with another label.'] if copies else []
 
 
 def _formats(source) -> list[str]:
@@ -156,7 +156,7 @@ def _formats(source) -> list[str]:
                 own[label] = next(iter(found))
         if own and not (what == 'file format' and any('file ending' in text for text in out)):
             listed = ', '.join(f'{source.classes[c]} ({v})' for c, v in list(own.items())[:SHOWN])
-            out.append(f'{len(own)} of {len(values)} classes can be told by their {what} alone: {listed}'
+            out.append(f'{len(own)} of {len(values)} classes can be told apart by {what} alone: {listed}'
                        + (', …' if len(own) > SHOWN else '') + '.')  # fmt: skip
     return out
 

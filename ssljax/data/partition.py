@@ -89,14 +89,14 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     if not 0 <= pool <= len(unlabeled):
         raise ValueError(
             f'config.data.pool={pool}, but {len(unlabeled)} images are neither labelled nor for validation: give at '
-            'most so many, or 0 for all.'
+            'most that many, or 0 for all.'
         )
     if pool:
         unlabeled = np.sort(unlabeled[permutation(len(unlabeled), seed, _POOL)[:pool]])
     for title, field, asked, rows in (('labelled', 'labels', budget, labeled), ('validation', 'val', val, val_rows)):
         missing = num_classes - len(np.unique(labels[rows]))
         if missing and len(rows):
-            logging.warning('The %d %s images of config.data.%s=%r lack %d of the %d classes.', len(rows), title, field,
+            logging.warning('The %d %s images of config.data.%s=%r miss %d of the %d classes.', len(rows), title, field,
                             asked, missing, num_classes)  # fmt: skip
     return Partition(labeled, unlabeled, val_rows)
 
@@ -155,7 +155,7 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
 
     if per_class:
         if int(per_class) < 1:
-            raise ValueError(f'{name}={shown(amount)} asks for no image: ask for at least 1/class.')
+            raise ValueError(f'{name}={shown(amount)} asks for no images: ask for at least 1/class.')
         if not rows.size:
             raise ValueError(f'{name}={shown(amount)}, but there is no image with a label to choose from.')
         for c, r in enumerate(each):
@@ -163,8 +163,8 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
                 title = repr(classes[c]) if c < len(classes) else c
                 if not (labels == c).any():
                     raise ValueError(
-                        f'{name}={amount!r}, but no training image has the class {title}, label {c}: labels go from 0 '
-                        f'on without gaps, and here up to {labels.max()}. Number them so, or add images of that class.'
+                        f'{name}={amount!r}, but no training image has the class {title}, label {c}: labels run from 0 '
+                        f'without gaps, here up to {labels.max()}. Renumber them, or add images of that class.'
                     )
                 raise ValueError(
                     f'{name}={shown(amount)}, but class {title} has {len(r)} images to choose from'
@@ -191,7 +191,7 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
         order = order[~last[order]]
     if count > len(order):
         asked = f' ({count} images)' if percent else ''
-        rest = 'ask for fewer' if leave else "ask for fewer, or for 'all'"
+        rest = 'ask for fewer' if leave else "ask for fewer, or 'all'"
         raise ValueError(
             f'{name}={shown(amount)}{asked}, but only {len(order)} images with a label are left to choose from: {rest}.'
         )

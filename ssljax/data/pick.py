@@ -48,18 +48,18 @@ def listed(path, names, labels, around=''):
             continue
         problem = ''
         if not found:
-            problem = 'is no training image' + _advice(lines, word, known, names, len(labels))
+            problem = 'is not a training image' + _advice(lines, word, known, names, len(labels))
         elif len(found) > 1:
-            problem = f'could be {len(found)} images: write more of its path'
+            problem = f'matches {len(found)} images: give more of its path'
         elif found[0] in rows:
-            problem = f'is on line {rows[found[0]]} already: leave one of the two out'
+            problem = f'is already on line {rows[found[0]]}: remove one of the two'
         elif labels[found[0]] < 0:
-            problem = 'has no known class'
+            problem = 'has no known label'
         if problem:
             raise ValueError(f'{path}, line {number}: {word!r} {problem}.')
         rows[found[0]] = number
     if not rows:
-        raise ValueError(f'{path} lists no image: write one name a line.')
+        raise ValueError(f'{path} lists no images: write one name per line.')
     return np.sort(np.fromiter(rows, np.int64))
 
 
@@ -73,8 +73,8 @@ def _advice(lines, word, known, names, count) -> str:
         if mark in word and (word == lines[0].strip() or any(known.find(part)[1] for part in word.split(mark))):
             width = len(parts[0])
             return (
-                f': the lines have {width} columns between {kind}, but one name a line is expected, without a header, '
-                f'and no labels are read here, for the folder of an image tells its class; {like}'
+                f': the lines have {width} columns separated by {kind}, but one name per line is expected, with no '
+                f'header and no labels (the folder of an image gives its class); {like}'
             )
     return f': {like}'
 
@@ -92,7 +92,7 @@ def lines_of(path):
         else:
             text = content.removeprefix(codecs.BOM_UTF8).decode('utf-8', 'surrogateescape')
     except UnicodeDecodeError as e:
-        raise ValueError(f'The list {path!r} is no text in UTF-8 or UTF-16 ({e}).') from e
+        raise ValueError(f'The list {path!r} is not UTF-8 or UTF-16 text ({e}).') from e
     return re.split('\r\n|\n|\r', text)
 
 

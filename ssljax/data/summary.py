@@ -32,10 +32,10 @@ def text(source) -> str:
         rows = [(name, [str(per[i]) for per, _ in counts.values()]) for i, name in enumerate(shown)]
     else:
         lines += textwrap.wrap(', '.join([*shown[: MOST - 1], '...', shown[-1]]), 118, initial_indent='  ')
-        rows = [('images of a class', [_range(per) for per, _ in counts.values()])]
+        rows = [('images per class', [_range(per) for per, _ in counts.values()])]
     if any(unknown for _, unknown in counts.values()):
         rows.append(('without a label', [str(unknown) for _, unknown in counts.values()]))
-    rows.append(('together', [str(per.sum() + unknown) for per, unknown in counts.values()]))
+    rows.append(('total', [str(per.sum() + unknown) for per, unknown in counts.values()]))
     corrupt = [unreadable(source, name) for name in splits]
     if any(corrupt):
         rows.append(('cannot be decoded, left out', list(map(str, corrupt))))
@@ -54,7 +54,7 @@ def warnings(source) -> list[str]:
     """What of the classes makes an accuracy mean little: there is one alone, or a split lacks some."""
     total, found = len(source.classes), []
     if total == 1:
-        return [f'all images are of one class, {_name(source.classes[0])!r}: there is nothing to tell apart']
+        return [f'all images are of one class, {_name(source.classes[0])!r}: there is nothing to classify']
     for name, title, use in (('val', 'validation', 'chooses the weights'), ('test', 'test', 'gives the top-1')):
         if (split := getattr(source, name)) is None:
             continue
@@ -62,8 +62,8 @@ def warnings(source) -> list[str]:
         if len(split) and len(missing):
             some = ', '.join(repr(_name(source.classes[i])) for i in missing[:3]) + ', ...' * (len(missing) > 3)
             found.append(
-                f'the {title} images are of {total - len(missing)} of the {total} classes (none is of {some}): an '
-                f'accuracy on them, which {use}, says little of how well all classes are told apart'
+                f'the {title} images cover {total - len(missing)} of the {total} classes (none of {some}): an '
+                f'accuracy on them, which {use}, says little about the other classes'
             )
     return found
 

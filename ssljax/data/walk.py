@@ -14,7 +14,7 @@ _SPECIAL = frozenset(
     'proc sysfs devtmpfs devpts cgroup cgroup2 debugfs tracefs securityfs pstore bpf mqueue configfs fusectl efivarfs '
     'binfmt_misc hugetlbfs rpc_pipefs nsfs selinuxfs'.split()
 )
-DANGLING, TWICE, BACK = 'links that lead nowhere', 'links to an image that is there already', 'folders reached again'
+DANGLING, TWICE, BACK = 'broken links', 'links to images already listed', 'folders reached again'
 NO_FILE = 'pipes, sockets or devices'
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)
 
@@ -48,7 +48,7 @@ class _Walk:
         self.links, self.skipped = [], defaultdict(list)
         self.special = _special_devices()
         if kind := self.special.get(os.stat(root).st_dev):
-            raise ValueError(f'it is on the special file system {kind}, which holds no images')
+            raise ValueError(f'it is on the special file system {kind}, which has no images')
         self.files, self.seen = set(), {_identity(os.stat(parent)) for parent in Path(os.path.realpath(root)).parents}
 
     def enter(self, top, prefix):
@@ -85,7 +85,7 @@ class _Walk:
             try:
                 self._file(entry.path, name, entry.stat(follow_symlinks=False))
             except OSError:
-                self.skipped['files that vanished'].append(name)
+                self.skipped['files that disappeared'].append(name)
         return None
 
     def _file(self, path, name, about):

@@ -183,16 +183,16 @@ def terms(text: str) -> dict[str, float]:
         number = re.fullmatch(r'(\d+\.?\d*|\.\d+)(e-?\d+)?', weight.strip() or '1')
         if not number or not low <= float(weight or 1) <= high:
             raise ValueError(
-                f'pretrain.method is {shown(text)}: {shown(weight)} is no weight; it must be a number from {low:g} to '
-                f'{high:g}.'
+                f'pretrain.method is {shown(text)}: {shown(weight)} is not a weight; it must be a number from {low:g} '
+                f'to {high:g}.'
             )
         if name in weights:
-            raise ValueError(f'pretrain.method is {shown(text)}: {name} stands twice; give it one weight.')
+            raise ValueError(f'pretrain.method is {shown(text)}: {name} appears twice; give it one weight.')
         weights[name] = float(weight or 1)
     if weights and len(weights) == 1 and next(iter(weights.values())) != 1:
         name = next(iter(weights))
         raise ValueError(
-            f'pretrain.method is {shown(text)}: the weight of a single task has no effect, for weights only balance '
+            f'pretrain.method is {shown(text)}: the weight of a single task has no effect: weights only balance '
             'the '
             f'tasks of a sum. Set --config.pretrain.method={name}, and pretrain.optim.lr for larger or smaller steps.'
         )

@@ -97,7 +97,7 @@ def make(
     def logits(params, state, images):
         return network.apply(net, params, state, network.to_input(images), train=False)[0]['head']
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         out, labels = logits(params, state, batch['image']), batch['label'].clip(0)
         rows = network.means({'d_heldout': real(out)}, batch['mask'])
         out = out[:, :classes]
@@ -113,7 +113,7 @@ def make(
     return Method(
         init=init,
         loss=classifier_turn,
-        evaluate=evaluate,
+        measure=measure,
         predict=lambda params, state, images: logits(params, state, images)[:, :classes],
         features=network.features(net),
         sample=sampler(make_images, noise, shape),

@@ -127,7 +127,7 @@ def finish(config, net, init, loss, views: int) -> Method:
     return Method(
         init=init,
         loss=loss,
-        **network.evaluation(net),
+        **network.functions(net),
         ema_decay=(lambda progress, step: jnp.minimum(decay, (1 + step) / (10 + step))) if decay else None,
         averaged=bool(decay),
         views=views,

@@ -73,7 +73,7 @@ def make(config, shape) -> Method:
         rows, state = play(params, state, real, noise(k_noise, len(real)), cfg.label_smoothing, True)
         return rows['loss'].mean(), (state, network.means(rows))
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         real = network.to_input(batch['image'])
         rows, _ = play(params, state, real, noise(jax.random.key(0), len(real)), 0.0, False)
         return network.means(rows, batch['mask'])
@@ -89,4 +89,4 @@ def make(config, shape) -> Method:
             network.init(net, k_net, batch['image']), 'generator', make_images, k_made, noise(key, 1)
         )
 
-    return Method(init=init, loss=loss, evaluate=evaluate, show=show)
+    return Method(init=init, loss=loss, measure=measure, show=show)

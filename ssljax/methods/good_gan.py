@@ -87,7 +87,7 @@ def make(config, shape, classes: int) -> Method:
     return Method(
         init=init,
         loss=classifier_turn,
-        **network.evaluation(net),
+        **network.functions(net),
         sample=adversarial.sampler(make_images, noise, shape),
         turns=(
             (('critic', 'judgement'), critic_turn),

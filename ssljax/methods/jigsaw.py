@@ -57,7 +57,7 @@ def make(config, shape) -> Method:
         losses = cross_entropy(logits, labels, smoothing=cfg.label_smoothing)
         return losses.mean(), (state, network.classification_metrics(logits, labels, losses))
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         tiles, labels = puzzle(jax.random.key(0), augment.to_float(batch['image']), grid, orders)
         logits, _ = solve(params, state, tiles, train=False)
         return network.classification_metrics(logits, labels, cross_entropy(logits, labels), batch['mask'])
@@ -76,9 +76,10 @@ def make(config, shape) -> Method:
     return Method(
         init=lambda key, batch: siamese.init(net, head, key, (grid.tiles**2, grid.tile, grid.tile, shape[2]), cfg.pool),
         loss=loss,
-        evaluate=evaluate,
+        measure=measure,
         show=show,
         views=grid.tiles**2,
+        decided=patches.decided('jigsaw', options, grid),
     )
 
 

@@ -58,7 +58,7 @@ def make(config, shape) -> Method:
         losses = cross_entropy(logits, labels, smoothing=cfg.label_smoothing)
         return losses.mean(), (state, network.classification_metrics(logits, labels, losses))
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         tiles, order = puzzle(jax.random.key(0), augment.to_float(batch['image']), grid)
         logits, labels = solve(params, state, tiles, train=False)[0].reshape(-1, total), order.ravel()
         mask = jnp.repeat(batch['mask'], total)
@@ -78,8 +78,9 @@ def make(config, shape) -> Method:
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']),
         loss=loss,
-        evaluate=evaluate,
+        measure=measure,
         show=show,
+        decided=patches.decided('jigsaw_grid', options, grid),
     )
 
 

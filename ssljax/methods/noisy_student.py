@@ -34,7 +34,9 @@ def make(config, shape, classes: int) -> Method:
     """
     options = config.semi.noisy_student
     given, config = config, config.copy_and_resolve_references()
-    config.backbone.update(width=options.width or config.backbone.width, depth=options.depth or config.backbone.depth)
+    size = {k: options[k] or config.backbone[k] for k in ('width', 'depth')}
+    config.backbone.update(size)
+    decided = tuple((f'semi.noisy_student.{k}', v, 'as the teacher has it') for k, v in size.items() if v != options[k])
     for said in models.unused(config.backbone):
         if said not in models.unused(given.backbone):
             logging.warning('The students of noisy_student: %s', said)
@@ -55,7 +57,7 @@ def make(config, shape, classes: int) -> Method:
 
     init = lambda key, batch: network.init(net, key, batch['image']) | views.memory
     return consistency.finish(config, net, init, loss, views=2)._replace(
-        generations=options.generations, teach=lambda logits: chosen(logits, options.threshold)
+        generations=options.generations, teach=lambda logits: chosen(logits, options.threshold), decided=decided
     )
 
 
@@ -73,7 +75,7 @@ def chosen(logits, threshold: float):
     order = order[confidence[order] >= threshold]
     if not len(order):
         raise guard.Stopped(
-            f'the teacher is sure of no unlabelled image: none has a probability of {threshold} or more; lower '
+            f'the teacher is not confident about any unlabelled image: no probability reaches {threshold}; lower '
             'semi.noisy_student.threshold.'
         )
     found = [order[guess[order] == c] for c in range(p.shape[1])]

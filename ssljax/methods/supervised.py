@@ -40,5 +40,5 @@ def make(config, num_classes: int, *, frozen: bool = False, smoothing: float = 0
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']),
         loss=loss,
-        **network.evaluation(net),
+        **network.functions(net),
     )

@@ -61,7 +61,7 @@ def options() -> dict:
         defaults = {name: field.default for name, field in takers.items()}
         if len(set(defaults.values())) > 1:
             raise ValueError(
-                f'the option {option} has different defaults, {defaults}, and a field of the config has one: '
+                f'the option {option} has different defaults, {defaults}, but a config field can have only one: '
                 'declare it with fields.whole_or_usual, or under another name.'
             )
     return (
@@ -135,6 +135,11 @@ def stem_for(config, shape) -> str:
 def layer_names(config) -> tuple[str, ...]:
     """The names of the layers of config.backbone, in order. Raises ValueError as `build`."""
     return tuple(name for name, _ in build(config).layers)
+
+
+def layer_or_last(config, layer: str) -> str:
+    """A layer of config.backbone that is named, or with '' its last one."""
+    return layer or layer_names(config)[-1]
 
 
 def _find(name: str, table: dict, kind: str):

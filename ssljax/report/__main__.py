@@ -1,12 +1,12 @@
-"""Draw a finished run's page again; of several runs, print one table.
+"""Redraw the page of a finished run, or print one table of several.
 
 usage: ssljax report DIR [DIR ...]
 
-  DIR     a run's folder, the --workdir it was trained with. One: its page,
-          DIR/report.html, is drawn again from its files, and its table is
-          printed. Several: one table of all, in which each run is held against
-          its own controls, or against another's where images, label sets,
-          network, optimiser, batch and steps agree; it says what differs
+  DIR     a run's folder, its --workdir. With one, its page DIR/report.html is
+          redrawn from its files and its table printed. With several, one table
+          of all is printed, in which each run is compared with its own
+          controls, or with another's if images, label sets, network, optimiser,
+          batch and steps agree; otherwise it says what differs
 
 example: ssljax report runs/rotation runs/simclr
 """

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from ssljax import config as configs
+from ssljax import resolve
 from ssljax.report.compare import flatten, pick, seeds_of
 from ssljax.report.words import shown
 
@@ -79,7 +79,7 @@ def steps(result: dict, seed: dict):
         return taken
     images = pick(seed, 'partition', 'labeled', 'count')
     try:
-        return configs.stage_steps(ConfigDict(result['config']), 'scratch', images)
+        return resolve.stage_steps(ConfigDict(result['config']), 'scratch', images)
     except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError):
         return taken if taken is not None else pick(seed, 'ways', 'finetune', 'steps')
 

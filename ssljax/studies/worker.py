@@ -107,7 +107,7 @@ class Shared:
             self.sources[of] = sources.load(config.data)
         return self.sources[of]
 
-    def prepare(self, config, workdir: Path) -> experiment.Run:
+    def prepare(self, config, workdir: Path) -> experiment.Context:
         """The Run of a config, with what like ones have compiled."""
         run = experiment.prepare(config, workdir, self.source(config), quiet=True)
         methods, programs = self.programs.setdefault(like(config), (run.methods, run.programs))
@@ -211,7 +211,7 @@ def _together(group: list[Cell], place: Place, attempt) -> bool:
         return any(trained)
 
 
-def _open(cell: Cell, job: Job, place: Place) -> experiment.Run:
+def _open(cell: Cell, job: Job, place: Place) -> experiment.Context:
     directory = place.directory
     config = job.config.copy_and_resolve_references()
     if cell.needs and job is cell.job:

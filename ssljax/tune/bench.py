@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import guard, log, loop, optim, preempt, stages
+from ssljax import guard, log, loop, optim, preempt, resolve, stages
 from ssljax import program as programs
 from ssljax.core import split
 from ssljax.platform import compiler_options
@@ -67,7 +67,7 @@ class Bench:
     """
 
     def __init__(self, run, seed: int, labeled, unlabeled, val, directory, deadline: float):
-        """run: stages.Run. labeled, unlabeled, val: Splits. directory: for files of the runs, which are removed.
+        """run: stages.Context. labeled, unlabeled, val: Splits. directory: for files of the runs, which are removed.
         deadline: time.time() at which every run ends."""
         self.run, self.seed, self.val = run, seed, val
         self.labeled, self.unlabeled = labeled, unlabeled
@@ -147,7 +147,8 @@ class Bench:
     def _fit(self, way, config, steps, evals, images, directory) -> dict:
         run = self.run._replace(config=config)
         pair = way_is_semi(run, way)
-        feed = stages.make_feed(run, way, (self.labeled, self.unlabeled) if pair else self.labeled, self.seed)
+        own, images = stages.settings(config, way), (self.labeled, self.unlabeled) if pair else self.labeled
+        feed = stages.make_feed(run, way, resolve.stage(own, images, run.mesh).inputs, self.seed)
         feed = Timed(
             feed.arrays, feed.get, feed.n, feed.batch_size, feed.path,
             functools.partial(until, self.deadline, self.clock, feed.payloads),
@@ -158,11 +159,11 @@ class Bench:
             method = stages.classifier(config, run.source.shape, len(run.source.classes), way)
             start = stages.initial(run._replace(methods={way: method}, programs={}), way, self.seed)
             self.programs[key] = method, start, *compiled(method, cfg, feed.get, run.mesh)
-        method, start, step, evaluate = self.programs[key]
+        method, start, step, measure = self.programs[key]
         program = programs.make_program(
             method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=self.per_call(config)
         )
-        program = program._replace(run=functools.partial(step, arguments(cfg, program, run.mesh)), evaluate=evaluate)
+        program = program._replace(run=functools.partial(step, arguments(cfg, program, run.mesh)), measure=measure)
         cfg.update(evals=evals, patience=0)
         if 'idle' in cfg:
             cfg.idle = 0.0  # in so few steps no unlabelled image may count yet
@@ -186,11 +187,11 @@ class Bench:
 
     def per_call(self, config) -> int:
         """Steps that are compiled into one call."""
-        return config.steps_per_call or programs.steps_a_call(self.run.mesh)
+        return resolve.steps_per_call(config, self.run.mesh)
 
     def batch(self, way: str, config) -> int:
         """Images of a step: the unlabelled ones, where there are any."""
-        return config[stages.plan(config, way).section].batch_size
+        return config[stages.settings(config, way).section].batch_size
 
     def images(self, way: str) -> int:
         """Images of an epoch."""
@@ -198,7 +199,7 @@ class Bench:
 
     def own_steps(self, way: str, config) -> int:
         """The duration that the config gives."""
-        return configs.stage_steps(config, 'semi' if way_is_semi(self.run, way) else way, self.images(way))
+        return resolve.stage_steps(config, 'semi' if way_is_semi(self.run, way) else way, self.images(way))
 
     def calibrate(self, way: str, config, seconds: float = np.inf) -> None:
         """Measures what a run costs that compiles nothing, and an evaluation; in about so many seconds, where the steps
@@ -252,7 +253,7 @@ class Bench:
 
     def _static(self, way, config) -> str:
         values = configs.to_dict(config)
-        node = values[stages.plan(config, way).section]
+        node = values[stages.settings(config, way).section]
         node = node if way_is_semi(self.run, way) else node[way]
         for field in _ARGUMENTS:
             *path, name = field.split('.')
@@ -262,24 +263,24 @@ class Bench:
 
 def way_is_semi(run, way: str) -> bool:
     """Whether a way trains on labelled and unlabelled images at once."""
-    return stages.plan(run.config, way).section == 'semi'
+    return stages.settings(run.config, way).section == 'semi'
 
 
 def stage(config, way: str):
     """A copy of the stage's own config."""
-    return stages.plan(config, way).cfg.copy_and_resolve_references()
+    return stages.settings(config, way).cfg.copy_and_resolve_references()
 
 
 def compiled(method, cfg, get, mesh):
-    """((arguments, train state, totals, arrays, payload, key) -> (train state, totals), evaluate)."""
+    """((arguments, train state, totals, arrays, payload, key) -> (train state, totals), measure)."""
     run = jax.jit(
         functools.partial(run_steps, method, cfg.optim.to_dict(), get),
         donate_argnums=(1, 2),
         out_shardings=replicated(mesh),
         compiler_options=compiler_options(),
     )
-    evaluate = jax.jit(method.evaluate, out_shardings=replicated(mesh), compiler_options=compiler_options())
-    return run, evaluate
+    measure = jax.jit(method.measure, out_shardings=replicated(mesh), compiler_options=compiler_options())
+    return run, measure
 
 
 def run_steps(method, fields: dict, get, values: dict, ts, totals, arrays, payload, key):

@@ -53,7 +53,7 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
             (
                 f'in {last} steps validation falls, from {100 * value:.2f}% at its best, after '
                 f'{max(curve, key=lambda point: point[1])[0]} steps, to {100 * curve[-1][1]:.2f}% at the end: longer '
-                f'is no better, and the {own} as given stay'
+                f'is no better, so the given {own} stay'
             ),
         )
     wait = longest_wait(curve)
@@ -74,7 +74,7 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
         ),
         Decision(
             f'{prefix}.patience', node.patience, patience,
-            f'in {last} steps the longest wait for a better one was {wait} of {evals} evaluations; the stage ends '
+            f'in {last} steps the longest wait for an improvement was {wait} of {evals} evaluations; the stage ends '
             f'after {patience} of its {node.evals} without one', seconds,
         ),
         *in_steps(prefix, node),
@@ -128,9 +128,9 @@ def length(known: dict, schedule: str, own: int, eta: int, error: float) -> tupl
         return limit, f'{last} steps were the longest that could be tried, {own} are given: the larger'
     if schedule == 'constant':
         limit = max(own, eta * last)
-        seen = '' if gain is None else f'; the last doubling of the length brought {100 * gain:+.2f} points'
+        seen = '' if gain is None else f'; the last doubling of the length gained {100 * gain:+.2f} points'
         return limit, (
-            f'a limit alone, for validation ends the stage: the larger of {eta} times the {last} steps of the longest '
+            f'only a limit, since validation ends the stage: the larger of {eta} times the {last} steps of the longest '
             f'run and the {own} as given{seen}'
         )
     best, gain = max(known, key=known.__getitem__), 0.0 if gain is None else gain
@@ -141,12 +141,12 @@ def length(known: dict, schedule: str, own: int, eta: int, error: float) -> tupl
         )
     if gain < error:
         return best, (
-            f'validation has settled: a doubling of the length brings {100 * gain:+.2f} points at {last} steps, less '
+            f'validation has settled: doubling the length gains {100 * gain:+.2f} points at {last} steps, less '
             f'than a standard error ({100 * error:.2f}); {best} steps were the best at {100 * known[best]:.2f}%'
         )
     limit = max(own, eta * last)
     return limit, (
-        f'validation still rises by {100 * gain:.2f} points a doubling of the length at {last} steps, more than a '
+        f'validation still rises by {100 * gain:.2f} points per doubling of the length at {last} steps, more than a '
         f'standard error ({100 * error:.2f}): {eta} times that, or the {own} as given'
     )
 

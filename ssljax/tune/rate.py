@@ -92,14 +92,14 @@ def reason(found, value, before, steps) -> str:
     )
     good = {rate: v for rate, v in found.items() if v is not None}
     best = max(good, key=good.__getitem__)
-    text += 'the best' if value == best else f'as much as the best ({100 * good[best]:.2f}% at {best:g}) but for noise,'
+    text += 'the best' if value == best else f'equal to the best ({100 * good[best]:.2f}% at {best:g}) within noise,'
     text += f' of {len(found)} rates from {min(found):g} to {max(found):g}'
     if value != before:
         text += f'; {before:g}, as given, ' + (
             'diverges' if found.get(before) is None else f'gives {100 * found[before]:.2f}%'
         )
     failed = [rate for rate, v in found.items() if v is None]
-    return text + (f'; from {min(failed):g} on it diverges' if failed else '')
+    return text + (f'; it diverges from {min(failed):g}' if failed else '')
 
 
 def picture(found, value, bench) -> dict:

@@ -49,7 +49,7 @@ def decide(bench, way: str, config, prefix: str, until: float, *, taken=()) -> t
         detail, each = f' ({len(tried)} could be tried)', (time.time() - began) / len(space)
         if len(tried) < 2:
             return [undecided(config, f, each, detail) for f in space], {}
-        why = f'of {len(tried)} settings that could be tried in the time none was better, so it stays'
+        why = f'none of the {len(tried)} settings tried in time was better, so it stays'
         present = {f: get(config, f) for f in space}
         return [Decision(f, v, v, why, each) for f, v in present.items()], {}
     seconds = (time.time() - began) / len(space)

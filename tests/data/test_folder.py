@@ -172,7 +172,7 @@ def test_folders_without_images_do_not_matter_but_pictures_do(root, caplog):
     with caplog.at_level('WARNING', logger='absl'):
         files = listed(root)
     assert files.names == IMAGES and sorted(files.folders) == ['bird', 'cat', 'dog']
-    assert "pictures of a format that cannot be read (1, such as 'bird/1.heic')" in caplog.text
+    assert "images in a format that cannot be read (1, such as 'bird/1.heic')" in caplog.text
     assert "folders without images (2, such as 'cat/notes')" in caplog.text
 
 
@@ -197,12 +197,12 @@ def test_archives_alone_are_refused_and_others_named(root, tmp_path, caplog):
     (tmp_path / 'zips').mkdir()
     for name in ('train.zip', 'test.zip'):
         (tmp_path / 'zips' / name).write_bytes(b'')
-    with pytest.raises(ValueError, match=r"there are archives \('test.zip', 'train.zip'\).* unpack"):
+    with pytest.raises(ValueError, match=r"only archives \('test.zip', 'train.zip'\).* unpack"):
         listed(tmp_path / 'zips')
     (root / 'bird.zip').write_bytes(b'')
     with caplog.at_level('WARNING', logger='absl'):
         assert listed(root).names == IMAGES
-    assert "archives, which are not read unless they are unpacked (1, such as 'bird.zip')" in caplog.text
+    assert "archives, which are not read unless unpacked (1, such as 'bird.zip')" in caplog.text
 
 
 @pytest.mark.parametrize('kind', ['folder', 'zip', 'tar', 'gztar'])

@@ -170,8 +170,8 @@ def test_splits_of_folders(tmp_path):
     ('names', 'folders', 'message'),
     [
         ([], [], 'There is no image in .*.jpg'),
-        (['a.png'], [], "'a.png' .* lies in no class folder"),
-        (['train/a.png', 'test/cat/a.png'], [], "'train/a.png' .* lies in no class folder"),
+        (['a.png'], [], "'a.png' .* is not in a class folder"),
+        (['train/a.png', 'test/cat/a.png'], [], "'train/a.png' .* is not in a class folder"),
         (FLAT, ['bird'], "class folder 'bird' .* holds no image"),
         (SPLITS, ['train/bird'], "class folder 'train/bird' .* holds no image"),
         (SPLITS, ['test/bird'], "class folder 'test/bird' .* holds no image"),

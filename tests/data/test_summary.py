@@ -30,7 +30,7 @@ def test_images_that_cannot_be_decoded_count_alike_in_every_split(config, root):
         (root / path).write_bytes(b'BM')
     config.data.source = f'folder:{root}'
     text = summary.text(sources.load(config.data))
-    assert row(text, 'a ') == ['5', '4'] and row(text, 'together') == ['11', '10']
+    assert row(text, 'a ') == ['5', '4'] and row(text, 'total') == ['11', '10']
     assert row(text, 'cannot be decoded, left out') == ['1', '2']
 
 
@@ -52,7 +52,7 @@ def test_a_label_that_is_used_up_by_a_corrupt_image_is_told(config, root, tmp_pa
     run = experiment.prepare(config, tmp_path / 'run', sources.load(config.data), quiet=True)
     _, images = seeds.seed_images(run, 0)
     assert len(images['labeled']) == 2
-    said = "seed 0: 3 labelled images were asked for, 1 cannot be decoded ('train/a/0.bmp'), 2 are used"
+    said = "seed 0: 3 labelled images were requested, 1 cannot be decoded ('train/a/0.bmp'), using 2"
     assert said in capfd.readouterr().err
 
 

@@ -70,10 +70,10 @@ def test_probe_chooses_its_regularisation_on_validation():
 
 
 def test_a_picture_that_fails_keeps_what_was_measured(capsys):
-    from ssljax import evaluate
+    from ssljax import evaluation
 
     def figure_arrays(images):
         raise ValueError('no such layer')
 
-    assert evaluate._optional(figure_arrays, None) == {}
+    assert evaluation._optional(figure_arrays, None) == {}
     assert 'no figure_arrays for the report (ValueError: no such layer)' in capsys.readouterr().err

@@ -52,7 +52,7 @@ def test_it_learns_the_colours_of_lightness(trained):
     method, ts, losses = trained
     assert losses[-1] < 0.7 * losses[0]
     data = batch(seed=100)
-    metrics = jax.jit(method.evaluate)(ts.params, ts.state, data)
+    metrics = jax.jit(method.measure)(ts.params, ts.state, data)
     assert metrics['top1'][0] / metrics['top1'][1] > 0.3
     pictures = jax.jit(method.show)(ts.params, ts.state, data['image'])
     assert set(pictures) == {'original', 'lightness (input)', 'colourised'}
@@ -89,8 +89,8 @@ def test_evaluation_leaves_padding_out(fresh):
     (method, params, state), data = fresh, batch(12)
     half = data | {'mask': np.arange(12) < 6}
     other = half | {'image': np.where(half['mask'][:, None, None, None], half['image'], 7).astype(np.uint8)}
-    evaluate = jax.jit(method.evaluate)
-    a, b = evaluate(params, state, half), evaluate(params, state, other)
+    measure = jax.jit(method.measure)
+    a, b = measure(params, state, half), measure(params, state, other)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), a, b)
     assert a['loss'][1] == 6 * 4 * 4
 
@@ -120,7 +120,7 @@ def test_the_grid_of_colours(config, backbone, shape, upsample, cells):
     assert variables['params']['head']['logits']['kernel'].shape == (width, 261 * up * up)
     ones = lambda x: jnp.ones(x.shape, x.dtype)
     if backbone == 'cnn':
-        metrics = jax.jit(method.evaluate)(*split(jax.tree.map(ones, variables)), jax.tree.map(ones, data))
+        metrics = jax.jit(method.measure)(*split(jax.tree.map(ones, variables)), jax.tree.map(ones, data))
         assert metrics['loss'][1] == 2 * cells
 
 

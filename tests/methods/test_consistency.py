@@ -71,7 +71,7 @@ def test_a_method_learns_and_never_looks_at_the_labels_of_unlabelled_images(name
     if not method.teach:
         blind = blind | {'unlabeled_label': np.full(12, -1, np.int32)}
     held = batch(30) | {'mask': np.ones(30, np.float32)}
-    look = compiled(lambda ts: method.evaluate(evaluated(method, ts), ts.state, held))
+    look = compiled(lambda ts: method.measure(evaluated(method, ts), ts.state, held))
     before = look(ts)
     for _ in range(40):
         ts, metrics = step(ts, batch(), KEY)
@@ -189,7 +189,7 @@ def test_the_noisy_students_teacher_is_confident_and_balanced():
     p = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.45, 0.55], [0.6, 0.4], [0.05, 0.95]])
     rows, classes = noisy_student.chosen(np.log(p), 0.65)
     assert rows.tolist() == [0, 1, 5, 5] and classes.tolist() == [0, 0, 1, 1]
-    with pytest.raises(ValueError, match='sure of no unlabelled image'):
+    with pytest.raises(ValueError, match='not confident about any unlabelled image'):
         noisy_student.chosen(np.log(p), 0.99)
 
 

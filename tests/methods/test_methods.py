@@ -112,7 +112,7 @@ def test_evaluation_leaves_padding_out(config, key):
     data = batch(10)
     padded = {k: np.concatenate([v, np.zeros_like(v[:6])]) for k, v in data.items()}
     padded['label'][10:] = -1
-    a, b = method.evaluate(params, state, data), method.evaluate(params, state, padded)
+    a, b = method.measure(params, state, data), method.measure(params, state, padded)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), a, b)
 
 

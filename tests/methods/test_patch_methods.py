@@ -56,7 +56,7 @@ def test_the_loss_falls_in_20_steps_and_evaluation_agrees(config, name, options)
         ts, metrics = step(ts, data, jax.random.key(2))
         losses.append(float(metrics['loss'][0] / metrics['loss'][1]))
     assert np.mean(losses[-3:]) < 0.85 * losses[0]
-    metrics = jax.jit(method.evaluate)(ts.params, ts.state, data)
+    metrics = jax.jit(method.measure)(ts.params, ts.state, data)
     chance = {'jigsaw': 1 / 4, 'jigsaw_grid': 1 / 4, 'relative_position': 1 / 8}[name]
     assert metrics['top1'][0] / metrics['top1'][1] > 1.5 * chance
 
@@ -66,8 +66,8 @@ def test_evaluation_is_the_same_twice_and_leaves_padding_out(fresh):
     data = batch(12)
     half = data | {'mask': np.arange(12) < 6}
     other = half | {'image': np.where(half['mask'][:, None, None, None], half['image'], 7).astype(np.uint8)}
-    evaluate = jax.jit(method.evaluate)
-    a, b = evaluate(params, state, half), evaluate(params, state, other)
+    measure = jax.jit(method.measure)
+    a, b = measure(params, state, half), measure(params, state, other)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), a, b)
     assert a['loss'][1] == 6 * (9 if name == 'jigsaw_grid' else 1)
 

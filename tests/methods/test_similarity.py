@@ -63,7 +63,7 @@ def test_exemplar_learns_its_images(config, key):
     assert method.images == 16 and found[-1]['loss'] < 0.5 * found[0]['loss']
     data = batch() | {'mask': np.ones(16, np.float32)}
     padded = {k: np.concatenate([v, np.zeros_like(v[:8])]) for k, v in data.items()}
-    one, two = (method.evaluate(ts.params, ts.state, b) for b in (data, padded))
+    one, two = (method.measure(ts.params, ts.state, b) for b in (data, padded))
     assert one['top1'][1] == two['top1'][1] == 16
 
 
@@ -88,15 +88,15 @@ def test_a_sum_with_a_momentum_teacher(config, key):
     _, ts, found = train(config, key, steps=3)
     assert np.isfinite(found[-1]['loss']) and 'rotation.head' in ts.ema
     config.pretrain.method = 'byol + moco'
-    with pytest.raises(ValueError, match='one of a sum may have one'):
+    with pytest.raises(ValueError, match='only one task of a sum'):
         methods.pretext(config, SHAPE)
 
 
 @pytest.mark.parametrize(
     'text, said',
-    [('rotation + simclar', 'did you mean simclr'), ('x*rotation', "'x' is no weight"), ('-1*rotation', 'no weight'),
-     ('rotation + rotation', 'stands twice'), ('0*rotation + simclr', 'from 1e-06 to 1e.06'),
-     ('1e400*rotation + simclr', 'no weight'), ('rotation + 1e39*simclr', 'no weight'),
+    [('rotation + simclar', 'did you mean simclr'), ('x*rotation', "'x' is not a weight"), ('-1*rotation', 'a weight'),
+     ('rotation + rotation', 'appears twice'), ('0*rotation + simclr', 'from 1e-06 to 1e.06'),
+     ('1e400*rotation + simclr', 'not a weight'), ('rotation + 1e39*simclr', 'not a weight'),
      ('2*rotation', 'has no effect')],
 )  # fmt: skip
 def test_a_sum_that_cannot_be_read(text, said):

@@ -92,9 +92,9 @@ def _wrong(text: str) -> str:
     kind, _, rest = text.partition(':')
     if kind not in SOURCES:
         near = difflib.get_close_matches(kind, SOURCES, 1)
-        return 'it is not known' + (f' (did you mean {near[0]!r}?)' if near else '') + f': use {forms()}'
+        return 'unknown source' + (f' (did you mean {near[0]!r}?)' if near else '') + f': use {forms()}'
     if ':' in SOURCES[kind].FORM and not rest:
-        return f'it is not known what of {kind!r}: use {SOURCES[kind].FORM!r}'
+        return f'{kind!r} needs more after the colon: use {SOURCES[kind].FORM!r}'
     if ':' not in SOURCES[kind].FORM and ':' in text:
         return f'{kind!r} takes no argument'
     return ''

@@ -19,11 +19,11 @@ from ssljax.models.heads import pool_features
 MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE, SHOWN = 2000, 8, 7, 100, 8
 
 
-def evaluate(run, trained, directory) -> tuple[dict, dict]:
+def of_seed(run, trained, directory) -> tuple[dict, dict]:
     """Measures one seed.
 
     Args:
-      run: the stages' Run; the `predict` of its method 'scratch' serves every way that has no method of its own.
+      run: stages.Context; the `predict` of its method 'scratch' serves every way that has no method of its own.
       trained: the experiment's Seed.
       directory: the seed's folder.
 
