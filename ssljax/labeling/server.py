@@ -61,24 +61,28 @@ def serve(found, labels, port: int = 0) -> None:
       OSError: the port is taken, or the CSV cannot be written to.
       ValueError: the CSV is no list of labels.
     """
-    with make(found, Labels(labels), port) as server:
+    with Server(found, Labels(labels), port) as server:
         address = f'http://{HOST}:{server.server_address[1]}/?{server.token}'
         print(f'Open {address}\n(labels go to {labels}; close the page with its button, or press Ctrl-C)', flush=True)
         server.serve_forever()
     print(f'{sum(map(bool, server.labels.known.values()))} labels in {labels}')
 
 
-def make(found, labels: Labels, port: int = 0) -> http.server.ThreadingHTTPServer:
-    """The server, which is not running yet; `token` is what the page must know."""
-    server = http.server.ThreadingHTTPServer((HOST, port), Handler)
-    server.daemon_threads = True
-    server.found, server.labels, server.token = found, labels, secrets.token_urlsafe(16)
-    return server
+class Server(http.server.ThreadingHTTPServer):
+    """It does not run yet; `token` is what the page must know."""
+
+    daemon_threads = True
+
+    def __init__(self, found, labels: Labels, port: int = 0):
+        super().__init__((HOST, port), Handler)
+        self.found, self.labels, self.token = found, labels, secrets.token_urlsafe(16)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """GET / (the page), /items, /image/N; POST /label {"item", "label"} and /close. Other sites' pages can ask for
     nothing: each request bears the token, and its Host is this machine."""
+
+    server: Server
 
     def do_GET(self):
         where, _, token = self.path.partition('?')

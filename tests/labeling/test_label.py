@@ -122,7 +122,7 @@ def test_uncertain_images_differ():
 def served(run, tmp_path):
     """(server, ask): ask(method, path, body) -> (status, content)."""
     found = ssljax.label(run, 6)
-    with server.make(found, server.Labels(tmp_path / 'labels.csv')) as running:
+    with server.Server(found, server.Labels(tmp_path / 'labels.csv')) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
 
         def ask(method, path, body=None, token=None, host=None):
