@@ -152,6 +152,7 @@ def fields() -> dict:
             together=whole(0),  # maximum number of seeds trained at once, if that is faster; 0: all
             keep=flag(False),  # keep the weights of finished cells; those of pretrainings are always kept
         ),
+        tracker=choice('', '', 'wandb', 'mlflow'),  # also gets all metrics, if it is installed
         log_every=whole(50, 1),  # steps
         save_every=real(60.0),  # seconds between checkpoints inside a stage
         steps_per_call=whole(0, 0, 10_000),  # 0: 1 on a CPU, 10 on an accelerator

@@ -25,6 +25,7 @@ from ssljax import (
     schema,
     seeds,
     suits,
+    trackers,
     ways,
 )
 from ssljax import config as configs
@@ -49,6 +50,7 @@ def run(config, workdir, tuner: Callable | None = None) -> dict:
     began, workdir = time.time(), Path(workdir)
     config = identity.as_begun(config, workdir)
     checks.check(config)
+    trackers.check(config)
     if config.tune and tuner is None:
         raise ValueError('config.tune is True but no tuner is given: use ssljax.train, which has one.')
     with files.lock(workdir), exhausted.explained(config):
@@ -70,6 +72,8 @@ def _work(config, workdir: Path, tuner) -> dict:
     if config.tune:
         config = tuner(config, workdir, source)
     state = prepare(config, workdir, source)
+    tracker = trackers.begin(config, workdir, schema.used(config))
+    state = state._replace(tracker=tracker)
     warnings = leaks_of(workdir, source)
     check_trained({seed: seeds.train_seed(state, seed).outcome() for seed in config.seeds})
     preempt.check()
@@ -78,6 +82,8 @@ def _work(config, workdir: Path, tuner) -> dict:
     outcome['resolved'] = resolve.summary(state.resolved, records)
     outcome['data'] |= {'warnings': warnings} if warnings else {}
     files.write_json(workdir / 'result.json', outcome)
+    if tracker:
+        tracker.end({f'{way}/test_top1': found['top1']['mean'] for way, found in outcome['summary'].items()})
     show(outcome, workdir)
     return outcome
 

@@ -22,7 +22,7 @@ CRC = 'crc'
 class MetricLog:
     """One stage's metrics. Flat names such as 'train/loss'; one JSON object a line, each with its step."""
 
-    def __init__(self, directory, title: str, total: int, resume_step: int):
+    def __init__(self, directory, title: str, total: int, resume_step: int, track=None):
         """Lines after `resume_step` are dropped: the steps that wrote them are trained again. Without a title there is
         no line of progress."""
         self.path = Path(directory) / 'metrics.jsonl'
@@ -39,7 +39,7 @@ class MetricLog:
             self.tensorboard = EventsWriter(str(self.path.parent / 'events'))
         self._event(Event(step=resume_step + 1, file_version='brain.Event:2'))
         self._event(Event(step=resume_step + 1, session_log=SessionLog(status=SessionLog.START)))
-        self.title, self.total = title, total
+        self.title, self.total, self.track = title, total, track
         self.started, self.shown, self.rate = time.time(), 0.0, 0.0
         self.last: dict = {}
 
@@ -55,6 +55,8 @@ class MetricLog:
                 self._event(Event(step=step, summary=scalar(name, value)))
         with disk_errors(self.path.parent):
             self.tensorboard.flush()
+        if self.track:
+            self.track(step, metrics)
         self.last |= metrics
         self.rate = rate or self.rate
         self.progress(step, '' if left is None else f'{clock(left)} left')

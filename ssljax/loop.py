@@ -41,6 +41,7 @@ class Task(NamedTuple):
       select: 'best' keeps the weights with the highest validation top-1 (the earliest of equals), 'last' the last.
       log_every, save_every: steps between log lines, seconds between checkpoints.
       eval_batch: batch size of the evaluation.
+      track: (step, metrics), called with what is logged; or None.
       resolved: the resolve.Decisions of the stage, for its record.
     """
 
@@ -58,6 +59,7 @@ class Task(NamedTuple):
     log_every: int
     save_every: float
     eval_batch: int
+    track: Callable | None = None
     resolved: Any = ()
 
 
@@ -117,7 +119,7 @@ class Training:
         self.progress, self.best = run['progress'], run['best']
         self.step = int(self.progress['step'])
         self.ts = TrainState(self.progress['step'], run['params'], run['state'], run['ema'], run['opt'])
-        self.log = MetricLog(task.directory, task.title, self.program.steps, self.step)
+        self.log = MetricLog(task.directory, task.title, self.program.steps, self.step, task.track)
         self.timer, self.saved = Timer(self.progress), time.time()
         self.warnings: list[str] = []
         self.eval_at = eval_steps(self.program, task.cfg.evals)

@@ -14,7 +14,7 @@ from ssljax import config as configs
 
 SCHEMA = 2  # of what is written to disk; to be raised with an entry in MIGRATIONS
 # Fields on which no number of a run depends. Its seeds may become more (see `changes`).
-FREE = 'published', 'save_every', 'data.data_dir', 'data.manual_dir', 'data.cache', 'study.', 'seeds'
+FREE = 'published', 'save_every', 'data.data_dir', 'data.manual_dir', 'data.cache', 'study.', 'seeds', 'tracker'
 STAGE_PARTS = ('optim',)  # parts of pretrain and semi that are no method's options
 
 
@@ -72,6 +72,11 @@ def changes(old: dict, new: dict) -> list[str]:
 def sections(plain: dict) -> dict:
     """A plain config without the parts that its run does not use."""
     return _tree(_used(plain))
+
+
+def used(config) -> dict:
+    """{dotted name: value} of the fields that the run of a config depends on."""
+    return _used(configs.to_dict(config))
 
 
 def hashed(config) -> dict:

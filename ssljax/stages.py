@@ -1,5 +1,6 @@
 """One stage of a run: which method it trains, on which batches, from which weights."""
 
+import functools
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from ssljax.data.sources import Source
 from ssljax.methods import supervised
 from ssljax.platform import once_options
 from ssljax.program import Program, make_program
+from ssljax.trackers import Tracker
 
 TEST = 'val/test_top1'  # in metrics.jsonl, with evaluate.best_on_test
 
@@ -25,7 +27,7 @@ TEST = 'val/test_top1'  # in metrics.jsonl, with evaluate.best_on_test
 class Context(NamedTuple):
     """What all seeds of a run share. `programs` holds what was compiled, see `once`; `represent` comes from
     label_set.representative; `resolved` has the resolve.Decisions that went into `config`; a `quiet` run shows no
-    progress."""
+    progress; `tracker` gets its metrics."""
 
     config: ConfigDict
     workdir: Path
@@ -37,6 +39,7 @@ class Context(NamedTuple):
     represent: Callable | None
     resolved: list
     quiet: bool = False
+    tracker: Tracker | None = None
 
     def once(self, key: tuple, make: Callable):
         """What make() returned when it was first asked for under this key, such as a compiled program."""
@@ -155,6 +158,7 @@ def task(run: Context, kind: str, name: str, seed: int, images, val, variables) 
         log_every=config.log_every,
         save_every=config.save_every,
         eval_batch=config.evaluate.batch_size,
+        track=run.tracker and functools.partial(run.tracker.log, f'seed{seed}/{name}'),
         resolved=decided,
     )
 
