@@ -1,10 +1,10 @@
-"""Train label budgets x label sets x ways, or an ablation, into one table and page.
+"""Train label budgets x label sets x ways, or an ablation: one table and page.
 
 usage: ssljax study --config=RECIPE [--workdir=DIR] [--sweep=TEXT]
                     [--workers=N] [--config.FIELD=VALUE ...]
 
-  --config=RECIPE         a recipe of the package, such as label_efficiency,
-                          or a Python file; its sweep(config) lists settings
+  --config=RECIPE         a bundled recipe, such as label_efficiency, or a
+                          Python file; its sweep(config) lists settings
   --workdir=DIR           where to keep the study (default: runs/NAME)
   --sweep=TEXT            settings that replace the recipe's: a grid
                           (A=1,2; B=3,4), single ones (list: A=1 B=2; A=3), or

@@ -1,5 +1,6 @@
 import importlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ def test_each_recipe_is_whole_and_checked(path):
     config = module.get_config()
     checks.check(config)
     assert configs.field_names(config) == configs.field_names(configs.base())
-    assert f'--config=configs/{path.name}' in module.__doc__
+    assert re.search(rf'ssljax (train|study) --config={path.stem}\b', module.__doc__)
     assert config.name.startswith(path.stem)
 
 

@@ -2,11 +2,11 @@
 
 usage: ssljax report DIR [DIR ...]
 
-  DIR     a run's folder, its --workdir. With one, its page DIR/report.html is
-          redrawn from its files and its table printed. With several, one table
-          of all is printed, in which each run is compared with its own
-          controls, or with another's if images, label sets, network, optimiser,
-          batch and steps agree; otherwise it says what differs
+  DIR     a run's folder, its --workdir. One: its page, DIR/report.html, is
+          redrawn from its files and its table printed. Several: one table of
+          all, in which each run is compared with its own controls, or with
+          another's if images, label sets, network, optimiser, batch and steps
+          agree; otherwise it says what differs
 
 example: ssljax report runs/rotation runs/simclr
 """
