@@ -1,4 +1,4 @@
-"""Train label budgets x label sets x ways, or an ablation: one table and page.
+"""Train label budgets x label sets x ways, or an ablation.
 
 usage: ssljax study --config=RECIPE [--workdir=DIR] [--sweep=TEXT]
                     [--workers=N] [--config.FIELD=VALUE ...]
