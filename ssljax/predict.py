@@ -1,20 +1,20 @@
-"""Predict image files with a trained model: a table, a row for each.
+"""Predict image files with a trained model, one row per file.
 
 usage: ssljax predict RUN PATH [PATH ...] [--out=FILE] [--way=WAY] [--seed=N]
                       [--top=N] [--embed] [--copy_to=DIR] [--overwrite]
 
-  RUN             a run's folder (its best by validation), or a saved model
+  RUN             a run's folder (its best on validation), or a saved model
   PATH            images, folders, .zip, .tar, or a list (.txt, or .csv: path)
   --out=FILE      the table: .csv, .json or .parquet (predictions.csv)
-  --way=WAY       of a run: this way, such as finetune
-  --seed=N        of a run: this seed
+  --way=WAY       select this way of the run, such as finetune
+  --seed=N        select this seed of the run
   --top=N         columns for the N likeliest labels (1)
-  --embed         features, too: FILE with the ending .npy, float32 [N, D]
-  --copy_to=DIR   copies of the images, in folders of their labels
-  --overwrite     FILE may replace a table
+  --embed         also features: FILE with the ending .npy, float32 [N, D]
+  --copy_to=DIR   copy the images into folders named by label
+  --overwrite     replace FILE if it exists
 
 Columns: path, label, confidence (calibrated), unlike (the training images),
-p_CLASS, error. A file that cannot be read is a row with an error.
+p_CLASS, error. A file that cannot be read gets a row with an error.
 
 example: ssljax predict runs/photos new_photos --out=predictions.csv
 """

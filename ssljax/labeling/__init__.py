@@ -52,7 +52,7 @@ def label(
       FileNotFoundError, FileExistsError, ValueError: an argument, or a run that cannot be used; the message says why.
     """
     if by not in ('auto', *choosing.RULES):
-        raise ValueError(f'by={by!r} is not known: give auto, {" or ".join(choosing.RULES)}.')
+        raise ValueError(f'by={by!r} is unknown: give auto, {" or ".join(choosing.RULES)}.')
     if count < 1:
         raise ValueError(f'count={count}: ask for one image or more.')
     target = Path(paths.expand(out)) if out else None
@@ -66,7 +66,7 @@ def label(
     if by == 'auto':
         by = 'typical' if not best.classes or len(found.labeled) <= choosing.FEW * len(found.classes) else 'uncertain'
     if by == 'uncertain' and not best.classes:
-        raise ValueError(f'{run} has no classifier that could be uncertain: use --by=typical.')
+        raise ValueError(f'{run} has no classifier to be uncertain: use --by=typical.')
     viewer = _backbone(run, seed) or best if by == 'typical' else best
     say.status(f'features of {len(found.unlabeled):,} unlabelled images')
     seen = pool.outputs(viewer, found.unlabeled)

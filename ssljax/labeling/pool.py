@@ -42,7 +42,7 @@ def of(run, seed: int, model, done=frozenset()) -> Pool:
         raise FileNotFoundError(f'{run} has no config.json: give the folder of a run (its --workdir).')
     source = sources.load(schema.restored(plain).data)
     if source.train.digest() != model.info['data'].get('train', source.train.digest()):
-        raise ValueError(f'the images of {source.name} are not those that {run} was trained on: restore them.')
+        raise ValueError(f'the images of {source.name} are not those {run} was trained on: restore them.')
     rows = label_set.stored(run / f'seed{seed}' / 'partition.npz', len(source.train))
     if rows is None:
         raise FileNotFoundError(f'{run} has no label set of seed {seed}: run its command first.')
@@ -90,5 +90,5 @@ def read(path) -> dict[str, str]:
     lines = [line for line in pick.lines_of(path) if line.strip()]
     rows = list(csv.DictReader(lines))
     if lines and not {'path', 'label'} <= set(next(csv.reader(lines[:1]))):
-        raise ValueError(f'{path} is no list of labels: its first line must name the columns path and label.')
+        raise ValueError(f'{path} is not a list of labels: its first line must name the columns path and label.')
     return {row['path']: (row['label'] or '').strip() for row in rows if row['path']}

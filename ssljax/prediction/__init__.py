@@ -41,7 +41,7 @@ class Predictions(NamedTuple):
         if len(counts) > 20:
             lines.append(f'  and {len(counts) - 20} more classes')
         if n := int(self.unlike.sum()):
-            lines.append(f'{n:,} unlike the training images (column unlike): their labels mean little')
+            lines.append(f'{n:,} unlike the training images (column unlike): their labels are unreliable')
         if n := len(self.errors) - good:
             first = next(i for i, error in enumerate(self.errors) if error)
             lines.append(f'{n:,} cannot be read, such as {self.paths[first]!r} ({self.errors[first]})')
@@ -82,7 +82,7 @@ def predict(
     found = run if hasattr(run, 'outputs') else model.load(run, way=way, seed=seed)
     if not found.classes and not embed:
         raise ValueError(
-            f'{run} ({found.way}) is a backbone without a classifier, which has features alone: ask for them with '
+            f'{run} ({found.way}) is a backbone without a classifier, which only has features: ask for them with '
             '--embed, or load one of the ways that were trained on labels.'
         )
     if top < 1 or batch_size < 1:
