@@ -110,8 +110,8 @@ def changes(entries, known: dict, field: str, sections: tuple) -> None:
         for key, value in changed:
             if key not in able:
                 raise ValueError(
-                    f'{field}: {name} changes {wording.shown(key)}{wording.nearest(key, able)}; only fields '
-                    f'of {" and ".join(s[:-1] for s in sections)}.'
+                    f'{field}: {name} changes {wording.shown(key)}{wording.nearest(key, able)}; only fields of '
+                    f'{" and ".join(s[:-1] for s in sections)} can be changed.'
                 )
             fields.check(f'{field}: {key} of {name}', value, known[key])
 
