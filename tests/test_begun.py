@@ -109,6 +109,6 @@ def test_damaged_rows_and_measurements_of_a_study_are_set_aside(tmp_path, caplog
     assert path.exists()
     path.write_text('null')
     worker._sound(path)
-    assert not path.exists() and 'its cell is done again' in caplog.text
+    assert not path.exists() and 'recomputing its cell' in caplog.text
     (tmp_path / 'together.json').write_bytes(b'\xff')
     assert _known(tmp_path) == {} and not (tmp_path / 'together.json').exists()
