@@ -99,7 +99,7 @@ def changes(entries, known: dict, field: str, sections: tuple) -> None:
       sections: what the names of the fields that can be changed begin with.
 
     Raises:
-      ValueError: a name that is empty or stands twice, another field, or a value that it cannot have.
+      ValueError: a name that is empty or repeated, another field, or a value that it cannot have.
     """
     names = [entry[0] for entry in entries]
     for name in names:
