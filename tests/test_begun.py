@@ -70,7 +70,7 @@ def test_decisions_are_made_again_only_before_training(tmp_path):
     path.write_text('[]')
     assert begun.decisions(path) is None and not path.exists()  # set aside
     files.write_atomically(tmp_path / 'seed0/scratch/metrics.jsonl', '')
-    with pytest.raises(FileNotFoundError, match='decisions.json is missing: the stages that have begun'):
+    with pytest.raises(FileNotFoundError, match='decisions.json is missing: the stages already started'):
         begun.decisions(path)
     path.write_text('[]')
     with pytest.raises(files.Damaged, match='tuning again could decide differently'):
