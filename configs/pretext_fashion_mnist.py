@@ -3,7 +3,7 @@
 ssljax train --config=pretext_fashion_mnist:simclr --workdir=runs/simclr \
   --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
 
-The numbers it gave are in docs/results.md. Colourisation is not here: the images are gray.
+Results are in docs/results.md. Colourisation is not included: the images are gray.
 """
 
 from ssljax.config import of_task

@@ -1,4 +1,4 @@
-"""The main job on scikit-learn's digits (8x8, no download): what 50 labels give with and without pretraining.
+"""The main job on scikit-learn's digits (8x8, no download): 50 labels with and without pretraining.
 
 ssljax train --config=quickstart
 """

@@ -1,5 +1,5 @@
-"""Joint semi-supervised training on Fashion-MNIST with 1,000 labels: one method, or all, beside the same network
-trained on the labels alone.
+"""Joint semi-supervised training on Fashion-MNIST with 1,000 labels: one method, or all, compared with the same
+network trained on the labels alone.
 
     ssljax train --config=semi_fashion_mnist:fixmatch --workdir=runs/fixmatch
     ssljax train --config=semi_fashion_mnist:all --workdir=runs/joint --config.data.labels=10/class

@@ -10,7 +10,7 @@ from scipy.special import log_softmax
 from ssljax import files
 
 NAME = 'calibration.npz'  # beside a stage's weights
-NEIGHBORS = 5  # the distance to this nearest reference image tells how unlike an image is
+NEIGHBORS = 5  # the distance to this nearest reference image measures how unlike an image is
 INLIERS = 99  # percent of the validation images that do not count as unlike
 BINS = 15  # of confidence, as in Guo et al.
 _BOUNDS = np.log(0.05), np.log(20)  # of the temperature
@@ -41,7 +41,7 @@ class Calibration(NamedTuple):
 
 
 def load(directory) -> Calibration | None:
-    """The Calibration beside a stage's weights; None where there is none, as in runs of earlier versions.
+    """The Calibration saved with a stage's weights; None if there is none, as in runs of earlier versions.
 
     Raises:
       files.Damaged: it is not as it was written.

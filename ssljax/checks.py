@@ -99,7 +99,7 @@ def changes(entries, known: dict, field: str, sections: tuple) -> None:
       sections: what the names of the fields that can be changed begin with.
 
     Raises:
-      ValueError: a name that is empty or stands twice, another field, or a value that it cannot have.
+      ValueError: a name that is empty or repeated, another field, or a value that it cannot have.
     """
     names = [entry[0] for entry in entries]
     for name in names:
@@ -110,8 +110,8 @@ def changes(entries, known: dict, field: str, sections: tuple) -> None:
         for key, value in changed:
             if key not in able:
                 raise ValueError(
-                    f'{field}: {name} changes {wording.shown(key)}{wording.nearest(key, able)}; only fields '
-                    f'of {" and ".join(s[:-1] for s in sections)}.'
+                    f'{field}: {name} changes {wording.shown(key)}{wording.nearest(key, able)}; only fields of '
+                    f'{" and ".join(s[:-1] for s in sections)} can be changed.'
                 )
             fields.check(f'{field}: {key} of {name}', value, known[key])
 

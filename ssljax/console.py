@@ -13,7 +13,7 @@ def prepare() -> None:
 
     A sign that the stream's encoding lacks is written with signs that it has ('+/-' for '±'), any other one as an
     escape (a surrogate, too, as a file name that is not UTF-8 has them). Where the reader is gone, as after `| head
-    -1`, or the disk is full, what is printed is dropped and the command goes on.
+    -1`, or the disk is full, output is dropped and the command continues.
     """
     reopen()
     codecs.register_error('ssljax', _replace)

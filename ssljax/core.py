@@ -32,7 +32,7 @@ class Method(NamedTuple):
     decided:   ((dotted field, value, why), ...), what was decided for its open options
     teach:     (logits [N, K] of a teacher for all unlabelled images) -> (rows [M], classes [M]), int, that the method
                trains on in place of all of them; the first teacher is trained on labels alone, the next is the method's
-               own outcome, for so many `generations`
+               own outcome, for `generations` in all
 
     A batch is {'image': [B, H, W, C] uint8, 'label': [B] int32, -1 where unknown} and, in training, 'index' [B] int32,
     the image's place in the split, 'progress', the share of the steps that is done, float32 in [0, 1), and, where a

@@ -62,12 +62,12 @@ def inodes_left(directory) -> int | None:
 
 
 def full(directory, detail: str) -> str:
-    """What a user is told of a full disk."""
+    """The message for a full disk."""
     return f'no space left for {directory} ({detail}). {FREE}'
 
 
 def out_of_inodes(directory, left: int) -> str:
-    """What a user is told of a disk that has space but takes no more files."""
+    """The message for a disk with space but no free inodes."""
     return (
         f'no inodes left for {directory} (the file system can hold {left} more files, however much space is free; see '
         f'df -i). Delete files that are not needed and {AGAIN}'
@@ -98,7 +98,7 @@ def raised_by_us(error: BaseException) -> bool:
 def explained(error: BaseException, directory) -> DiskError | None:
     """The DiskError that says what a file system refused in `directory`, or None where `error` is of another kind.
 
-    Libraries in C++ give the errno in words alone, and threads wrap what they raise.
+    C++ libraries give the errno only as text, and threads wrap what they raise.
     """
     if isinstance(error, DiskError):
         return error  # from within

@@ -33,7 +33,8 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
     config, methods = run.config, run.methods
     cfg, splits = config.evaluate, trained.splits
     record: dict = {'ways': {}}
-    note = lambda what: None if run.quiet else say.status(f'{Path(directory).name} · evaluation: {what}')
+    name = Path(directory).name.replace('seed', 'seed ')
+    note = lambda what: None if run.quiet else say.status(f'{name} · evaluation: {what}')
     see = functools.partial(embed.outputs, batch_size=cfg.batch_size, mesh=run.mesh)
     note('test images')
     for way, stage in trained.ways.items():

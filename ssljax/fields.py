@@ -1,4 +1,4 @@
-"""What a field of the config is: its default and what it may be. One function a kind of field."""
+"""What a field of the config is: its default and what it may be. One function per kind of field."""
 
 import ast
 import functools
@@ -33,7 +33,7 @@ class Field(NamedTuple):
 
 
 def whole(default: int, low: int = 0, high: int = MOST) -> Field:
-    """An int from low to high; a bool is none."""
+    """An int from low to high; a bool is not one."""
     return Field(default, f'a whole number from {low:,} to {high:,}', lambda v: _is_whole(v) and low <= v <= high, int)
 
 
@@ -44,7 +44,7 @@ def whole_or_usual(usual: int, low: int = 1, high: int = MOST) -> Field:
 
 
 def real(default: float, low: float = 0.0, high: float = 1e9) -> Field:
-    """A finite number from low to high; a bool is none."""
+    """A finite number from low to high; a bool is not one."""
     return Field(default, f'a number from {low:g} to {high:g}', lambda v: _is_number(v) and low <= v <= high, float)
 
 
@@ -71,12 +71,12 @@ def choice(default, *values) -> Field:
 
 
 def text(default: str = '', longest: int = 4000) -> Field:
-    """Any text."""
+    """Any string."""
     return Field(default, f'a string of up to {longest:,} characters', lambda v: _is_text(v) and len(v) <= longest)
 
 
 def form(default: str, pattern: str, allowed: str) -> Field:
-    """Text that matches a regex as a whole; `allowed` says so in words."""
+    """A string that fully matches a regex; `allowed` describes it."""
     return Field(default, allowed, lambda v: _is_text(v) and re.fullmatch(pattern, v) is not None)
 
 
@@ -171,7 +171,7 @@ def many(default: tuple, each: Field, least: int = 0, distinct: bool = False, mo
 
 
 def entries(default: tuple, form: str, fits_entry: Callable) -> Field:
-    """A tuple of tuples; `form` says in words what each is, and `fits_entry` whether a tuple is that."""
+    """A tuple of tuples; `form` describes each, and `fits_entry` checks one."""
 
     def fits(v):
         return isinstance(v, (tuple, list)) and all(isinstance(e, (tuple, list)) and fits_entry(e) for e in v)

@@ -1,4 +1,4 @@
-"""Small files: written whole or not at all, and read only as they were written."""
+"""Small files: written completely or not at all, and only read if intact."""
 
 import contextlib
 import errno

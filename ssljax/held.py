@@ -1,7 +1,7 @@
 """A directory that a process works in: locked against others, and seen to be still there.
 
-Files are written under its path, which can be deleted, moved or replaced while a run is at work; what is written then
-would lie in a directory of half a run, or nowhere.
+Files are written under its path, which can be deleted, moved or replaced during a run; what is written then would end
+up in half a run's directory, or nowhere.
 """
 
 import contextlib

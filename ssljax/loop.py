@@ -72,14 +72,14 @@ class Stage(NamedTuple):
 
 @preempt.loop
 def fit(task: Task, watch: Callable | None = None) -> Stage:
-    """Trains one stage, or goes on with it, or returns it where it has ended before.
+    """Trains one stage, or resumes it, or returns it if it is finished.
 
     Args:
       task: the stage.
       watch: (step, variables) -> further metrics of an evaluation, such as the spread of the features.
 
     Raises:
-      preempt.Preempted: the run was asked to stop; all is saved.
+      preempt.Preempted: the run was asked to stop; everything is saved.
       guard.Stopped: the loss is not finite, parameters do not move, the features collapsed, or unlabelled images have
         no effect; early in training the last is a warning. Raised again, without training, where it was before.
       OSError: the disk is full.
@@ -171,7 +171,7 @@ class Training:
         self._warn(idle or (guard.unselective(found) if late else ''))
         rate = self.timer.rate() * self.task.feed.batch_size
         self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left(), rate)
-        # Where they were before: other shardings would compile the program anew.
+        # Where they were before: other shardings would recompile the program.
         zero = nothing(self.progress['totals']['sums'])
         self.progress['totals'] = jax.device_put(zero, replicated(self.task.mesh))
 

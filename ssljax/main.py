@@ -25,7 +25,7 @@ _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default
 
 
 def main(_) -> int:
-    """Runs, or goes on with, one experiment; returns the exit code."""
+    """Runs, or resumes, one experiment; returns the exit code."""
     return command(api.train)
 
 

@@ -35,7 +35,7 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
 
     Returns:
       'classes' (names in the order of the outputs; [] of a backbone without a classifier); 'input': 'shape' [H, W, C],
-      and in words what is done to an image file; 'way', 'method', 'backbone', 'head', 'seed'; 'metrics'; 'config': the
+      and how an image file is processed; 'way', 'method', 'backbone', 'head', 'seed'; 'metrics'; 'config': the
       sections that rebuild the network; 'data': hashes of what it was trained on; 'versions'.
 
     Raises:

@@ -62,7 +62,7 @@ def make_folder(given, field: str) -> Path:
 
 
 def kind(path) -> str:
-    """What is at a path, in words."""
+    """A description of what is at a path."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:

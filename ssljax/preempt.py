@@ -2,7 +2,7 @@
 
 The training loop saves and raises Preempted at its next step; other long work asks `check` now and then. What cannot
 ask, such as a compilation, is ended by a thread after PATIENCE seconds: outside the loop all that is finished is on
-disk. Nothing is ever raised from a signal's handler, which could be anywhere, C++ code that aborts on it included.
+disk. Nothing is ever raised from a signal handler, which could interrupt anything, even C++ code that aborts on it.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import time
 
 from ssljax import console
 
-RESUME = 75  # EX_TEMPFAIL: run the same command again and it goes on
+RESUME = 75  # EX_TEMPFAIL: rerun the same command to resume
 PATIENCE = 1.0  # seconds
 SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name))
 
@@ -25,7 +25,7 @@ _LOOP = 'the training loop'
 
 
 class Preempted(BaseException):
-    """Everything is saved; the same command goes on from here. No Exception, so that nothing takes it for a failure."""
+    """Everything is saved; rerunning resumes. Not an Exception, so that nothing takes it for a failure."""
 
 
 def early() -> None:
@@ -79,7 +79,7 @@ def _end() -> None:
 
 
 def goodbye() -> None:
-    """Says, once, that the same command goes on."""
+    """Says, once, that rerunning the same command resumes."""
     if _said.acquire(blocking=False):
         _say('stopped; everything is saved: rerun the same command to resume')
 

@@ -1,4 +1,4 @@
-"""What a run reads, recorded when it begins and compared whenever it goes on."""
+"""What a run reads, recorded when it starts and compared whenever it is resumed."""
 
 import hashlib
 from pathlib import Path

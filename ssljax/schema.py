@@ -56,7 +56,7 @@ def restored(plain: dict):
 
 def changes(old: dict, new: dict) -> list[str]:
     """Lines 'field: old -> new' for what differs between two runs in the fields that either depends on; [] where the
-    second goes on with the first.
+    second continues the first.
 
     Args:
       old: a plain config as it was written to disk, of any version.

@@ -48,7 +48,7 @@ def study(config, directory) -> None:
     """One worker, or `--workers` of them."""
     settings = points(config, config_flags.get_config_filename(flags.FLAGS['config']))
     if _WORKERS.value > 1:
-        worker.cells(config, settings)  # a mistake is told once, not by each worker
+        worker.cells(config, settings)  # reports a mistake once, not in each worker
         processes.run(_WORKERS.value, [arg for arg in sys.argv[1:] if not arg.startswith('--workers')])
     path = api.study(config, directory, settings)
     print(f'Table: {path}\nPage: {path.with_name("study.html")}')

@@ -1,7 +1,7 @@
 """The command `ssljax VERB ...`: the same as `python -m ssljax.VERB ...`.
 
 A verb is a file ssljax/VERB.py (or ssljax/VERB/__main__.py) and a line in VERBS. The docstring of the file is its help:
-a line on what it does, and after an empty one usage, arguments and an example; it fits a screen of 80x24. The file
+a line on what it does and, after an empty one, usage, arguments and an example; it fits a screen of 80x24. The file
 calls `begin` before its imports, which take seconds.
 """
 

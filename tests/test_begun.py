@@ -70,7 +70,7 @@ def test_decisions_are_made_again_only_before_training(tmp_path):
     path.write_text('[]')
     assert begun.decisions(path) is None and not path.exists()  # set aside
     files.write_atomically(tmp_path / 'seed0/scratch/metrics.jsonl', '')
-    with pytest.raises(FileNotFoundError, match='decisions.json is missing: the stages that have begun'):
+    with pytest.raises(FileNotFoundError, match='decisions.json is missing: the stages already started'):
         begun.decisions(path)
     path.write_text('[]')
     with pytest.raises(files.Damaged, match='tuning again could decide differently'):
@@ -109,6 +109,6 @@ def test_damaged_rows_and_measurements_of_a_study_are_set_aside(tmp_path, caplog
     assert path.exists()
     path.write_text('null')
     worker._sound(path)
-    assert not path.exists() and 'its cell is done again' in caplog.text
+    assert not path.exists() and 'recomputing its cell' in caplog.text
     (tmp_path / 'together.json').write_bytes(b'\xff')
     assert _known(tmp_path) == {} and not (tmp_path / 'together.json').exists()

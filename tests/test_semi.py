@@ -140,7 +140,7 @@ def test_variants_are_further_ways(joint, tmp_path):
         (('Plain', 'scratch', ()), 'lowercase letters'),
         (('plain', 'scrach', ()), 'did you mean scratch'),
         (('plain', 'scratch', (('transfer.augmnt', ''),)), 'did you mean transfer.augment'),
-        (('plain', 'scratch', (('data.labels', '5'),)), 'can change fields of transfer and semi'),
+        (('plain', 'scratch', (('data.labels', '5'),)), 'only fields of transfer and semi can be changed'),
         (('plain', 'scratch'), 'each of the form'),
     ],
 )

@@ -43,7 +43,7 @@ class Decoded:
 
         Returns:
           (uint8 [n, H, W, C], the places of those that are damaged). The first time there are any, the file is named in
-          a warning, and the next run makes it anew.
+          a warning, and the next run rebuilds it.
 
         Raises:
           archive.Changed: the file was cut short.

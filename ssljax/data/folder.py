@@ -51,7 +51,7 @@ class Files(NamedTuple):
 def listing(path, whole_names=False):
     """Lists the images of a folder, a .zip or a .tar (.tar.gz, .tgz and so on), sorted by name.
 
-    Folders around everything are left out of the names, unless `whole_names`. What is left out otherwise is told in one
+    Folders that enclose everything are dropped from names, unless `whole_names`. The rest of what is left out is in one
     warning. A compressed tar has no random access, so its files are held in memory as they are, encoded. A file of more
     than MAX_BYTES counts as one that cannot be decoded, and is not read.
 

@@ -31,7 +31,7 @@ def listed(path, names, labels, around=''):
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is no file; a line names no image, several, one without a label, or one that stands there already.
+      ValueError: it is not a file; or a line names no image, several, one without a label, or one already listed.
     """
     path = paths.expand(path)
     if not os.path.isfile(path):

@@ -106,6 +106,6 @@ def _check_end(file):
 
 
 def _read(archive, key):
-    """A .tar has no checksum of what it holds: only its stamp tells."""
+    """A .tar has no checksums of its content: only its stamp shows a change."""
     archives.check(archive)
     return archives.read(archive, *key)

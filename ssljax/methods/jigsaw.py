@@ -1,7 +1,7 @@
 """Jigsaw puzzle: in which order do the tiles of an image stand? Noroozi & Favaro, ECCV 2016 (arXiv:1603.09246).
 
 A context-free network: one trunk sees each tile by itself, and the head the concatenated features of all tiles in the
-order shown. It tells which of a fixed set of permutations shuffled them. Gaps between tiles, their jitter, and one mean
+order shown. It predicts which of a set of permutations shuffled them. Gaps between tiles, their jitter, and one mean
 and deviation for all tiles of an image keep edges and lighting from giving the answer away. On colour images the
 authors also train on gray ones: --config.pretrain.jigsaw.augment="grayscale(p=0.3)". Their head has a layer of 512 for
 each tile and two of 4096; pretrain.hidden gives layers after the concatenation, by default none.

@@ -2,7 +2,7 @@
 
 The direct variant of Noroozi & Favaro's task (ECCV 2016, arXiv:1603.09246; see `jigsaw`): the tiles are cut with gaps
 and jitter, equalised, shuffled in any order and spread over a picture of the image's size, which the network sees. A
-head tells for each place which tile it shows. All orders occur, no set of permutations is fixed, and the network works
+head predicts which tile each place shows. All orders occur, no set of permutations is fixed, and the network works
 on whole pictures, as after transfer; but features near the borders of tiles see what lies between them, which the
 paper's context-free network avoids.
 """
@@ -65,7 +65,7 @@ def make(config, shape) -> Method:
         return network.classification_metrics(logits, labels, cross_entropy(logits, labels), mask)
 
     def show(params, state, images):
-        """Each place shows the tile that claims it most; a wrong one may stand twice."""
+        """Each place shows the tile that claims it most; a wrong one may appear twice."""
         images = augment.to_float(images)
         tiles, _ = puzzle(jax.random.key(0), images, grid)
         claims = jax.nn.log_softmax(solve(params, state, tiles, train=False)[0])

@@ -1,7 +1,7 @@
 """Context prediction: on which side of a patch does its neighbour lie? Doersch, Gupta & Efros, ICCV 2015
 (arXiv:1505.05192).
 
-Two patches, one trunk, and a head on the two concatenated features that tells which of the eight neighbours the
+Two patches, one trunk, and a head on the two concatenated features that predicts which of the eight neighbours the
 second is. A gap and jitter keep lines across the border from giving the answer away, and dropping two of three
 colours keeps chromatic aberration from doing so. The first patch lies anywhere where both fit into the image, so its
 place says little. Deviations: patches are a share of the image (96 pixels of some 500 there), images are not resampled

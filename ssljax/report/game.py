@@ -37,7 +37,7 @@ def generated(run):
             part('moment', f'step {number(int(steps[t]))}', sheet_row(images[t], int(steps[t])))
             for t in evenly(len(images), ROWS)
         ]
-        caption = f'{way_title(way)}{of_seed(run)}: images from the same noise in every row, during training.'
+        caption = f'{way_title(way)}{of_seed(run)}: images from the same noise in every row, in the course of training.'
         parts.append(figure(part('join', rows), caption))
     return section('Generated images over time', *parts)
 
@@ -94,13 +94,13 @@ def plane(run):
 def shown_moment(run, way, steps):
     """(index of the evaluation whose weights validation chose, else of the last, and words for it)."""
     if steps is None:
-        return -1, 'the weights that validation chose'
+        return -1, 'the weights selected on validation'
     folder = run.figures_from.parent.name
     seed = next((seed for seed in seeds_of(run.result) if f'seed{seed.get("seed")}' == folder), {})
     best = pick(seed, 'ways', way, 'best_step')
     at = np.flatnonzero(np.asarray(steps) == best)
     if len(at):
-        return int(at[0]), f'the weights that validation chose (step {number(best)})'
+        return int(at[0]), f'the weights selected on validation (step {number(best)})'
     return -1, f'the last evaluation (step {number(int(steps[-1]))})'
 
 

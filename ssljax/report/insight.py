@@ -29,7 +29,7 @@ def errors(run):
     per_class, confusion = per_class_of(result, way), confusion_of(result, way)
     parts, tables = [], []
     chosen = best_way(result) and len(ways_of(result)) > 1
-    whose = way_title(way) + (' (the best way by validation)' if chosen else '')
+    whose = way_title(way) + (' (the best way on validation)' if chosen else '')
     if per_class is not None:
         names = class_names(result, per_class.shape[1])
         seeds = ' Bars: mean over seeds; points: seeds.' if len(per_class) > 1 else ''
@@ -133,7 +133,7 @@ def neighbors(run):
     of = str(run.figures.get('neighbors_of', ''))
     of = f' of "{way_title(of)}"' * bool(of) if of != 'pretrained' else ' of the backbone as it was pretrained'
     caption = (
-        f'Test images (black frame) and the labelled images nearest to them in the features{of}, nearest first. '
+        f'Test images (black frame) and their nearest labelled images in the features{of}, nearest first. '
         'Blue frame and ✓: same class; dashed orange frame and ✗: another class.'
     )
     return section('Nearest neighbours', figure(part('join', rows), caption))

@@ -32,7 +32,7 @@ def read(workdir):
     if not path.is_file():
         what = 'is a directory' if path.is_dir() else 'does not exist'
         begun = (workdir / 'config.json').exists()
-        advice = 'the run is not finished: its own command goes on with it' if begun else 'give the workdir of a run'
+        advice = 'the run is not finished: rerun its command to continue it' if begun else 'give the workdir of a run'
         raise FileNotFoundError(f'{path} {what}: {advice}.')
     result, decisions = read_object(path), workdir / 'tuning' / 'decisions.json'
     figures, source = read_figures(workdir)
@@ -45,7 +45,7 @@ def _whole(reader, path, without):
     try:
         return reader(path)
     except Exception as error:  # of the many that NumPy and zipfile raise
-        print(f'warning: the report leaves out {path}, which cannot be read ({error})', file=sys.stderr)
+        print(f'warning: the report omits {path}, which cannot be read ({error})', file=sys.stderr)
         return without
 
 
@@ -54,7 +54,7 @@ def read_object(path):
     try:
         return files.read_json(path) or {}
     except files.Damaged as error:
-        again = 'run the experiment again to rewrite it; to keep what was edited by hand, delete its line "checksum"'
+        again = 'rerun the experiment to rewrite it; to keep manual edits, delete its line "checksum"'
         raise files.Damaged(path, error.why, again) from error
 
 

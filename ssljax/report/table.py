@@ -47,7 +47,7 @@ def of_seeds(stats, seeds):
 
 def of_some_seeds(rows):
     """What such brackets mean, for a caption; '' where these rows of `way_rows` have none."""
-    return 'in brackets: with how many of the seeds' if any('(' in row[1] for row in rows) else ''
+    return 'in brackets: over how many of the seeds' if any('(' in row[1] for row in rows) else ''
 
 
 def stopped_lines(result):
@@ -98,7 +98,7 @@ def table(result):
     about += ', too few seeds for a test' * (bool(versus) and not tested)
     about += f'; {brackets}' if (brackets := of_some_seeds(rows)) else ''
     over = ', '.join([count_of(seeds, 'seed'), *tests(result)])
-    about = about if seeds > 1 else 'of one seed, so without a spread and a test'
+    about = about if seeds > 1 else 'one seed, so no spread and no test'
     lines = [f'{line(result.get("name", "run"))}, {over}: {about}']
     kept = [0, 1, 2, 3, 4, header.index('p, Holm' if len(versus) > 1 else 'p')] if versus else [0, 1, 2]
     times = [row[4] for row in others] + ['–'] * (len(rows) - len(others))

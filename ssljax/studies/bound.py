@@ -63,7 +63,7 @@ def _check_source(directory, name, source, jobs, needs):
         raise ValueError(
             f'{len(stale)} of the {len(theirs)} trainings of this study that are kept in {directory} were done with '
             f'other data than {what} has now, and their results cannot be compared: {", ".join(sorted(stale))}. Delete '
-            'these folders, and the same command does them again; or restore the data that they were done with, or '
+            'these folders, and rerun the same command; or restore the data that they were done with, or '
             'give another --workdir.'
         )
     if _stored(place) != now:

@@ -55,19 +55,19 @@ def cells(config, points=()) -> list[Cell]:
     """
     if config.tune:
         raise ValueError(
-            'tune is True, but cells that tune themselves are not trained alike: tune once (python -m ssljax.tune) and '
-            'give the study the config that it writes.'
+            'tune is True, but cells that tune themselves are not comparable: tune once (ssljax tune) and '
+            'give the study the resulting config.'
         )
     checks.check(config)
     if config.study.together < 0:
         raise ValueError(
-            f'study.together is {config.study.together}: give the number of cells that are trained at once at most, 1 '
-            'for one after the other, or 0 for as many as there are seeds.'
+            f'study.together is {config.study.together}: give the maximum number of cells trained at once, 1 '
+            'for one by one, or 0 for as many as there are seeds.'
         )
     found, known = [], configs.field_names(configs.base())
     budgets = tuple(config.study.labels) or (config.data.labels,)
     if len(set(budgets)) < len(budgets):
-        raise ValueError(f'study.labels has a budget twice: {", ".join(budgets)}.')
+        raise ValueError(f'study.labels repeats a budget: {", ".join(budgets)}.')
     named = _pretrainings(config, known)
     for point in points:
         changed = config.copy_and_resolve_references()

@@ -69,7 +69,7 @@ def about(path) -> dict:
     try:
         found = files.read_json(path) or {}
     except ValueError as error:
-        raise ValueError(f'{path} is not valid JSON ({error}): mend it, or remove it to do without it.') from None
+        raise ValueError(f'{path} is not valid JSON ({error}): repair it, or remove it to ignore it.') from None
     if not isinstance(found, dict):
         raise ValueError(f'{path} is a {type(found).__name__}; an object with the keys of page.write is needed.')
     return found

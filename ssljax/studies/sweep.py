@@ -109,7 +109,7 @@ def _assign(part: str, config, single=False):
     field, mark, text = part.strip().partition('=')
     field = field.strip()
     if not mark or not text.strip():
-        raise ValueError(f'{part.strip()!r} is no part of a sweep. {HOW}')
+        raise ValueError(f'{part.strip()!r} is not part of a sweep. {HOW}')
     known(field, config)
     values = [_value(field, v.strip(), config) for v in ([text] if single else fields.split(text, ','))]
     return (field, values[0]) if single else (field, values)

@@ -90,7 +90,7 @@ def _sound(path: Path) -> None:
     try:
         files.read_json(path, {'seconds': files.NUMBER})
     except files.Damaged as e:
-        files.set_aside(path, f'{e.why}; its cell is done again')
+        files.set_aside(path, f'{e.why}; recomputing its cell')
 
 
 class Shared:
@@ -149,7 +149,7 @@ class Progress:
         """Says, at most once in 30 seconds, that others have what is left."""
         if time.time() - self.said > 30:
             self.said = time.time()
-            print(f'{count} cells are with other workers; waiting for them', file=sys.stderr, flush=True)
+            print(f'{count} cells are being computed by other workers; waiting for them', file=sys.stderr, flush=True)
 
 
 class Place(NamedTuple):

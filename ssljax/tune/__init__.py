@@ -26,7 +26,7 @@ def tuned(config, workdir, source):
 
     Raises:
       ValueError: several processes, or no image for validation.
-      preempt.Preempted: the run was asked to stop; tuning begins anew with the same command.
+      preempt.Preempted: the run was asked to stop; rerunning starts tuning over.
     """
     place = Path(workdir) / 'tuning'
     record = begun.decisions(place / 'decisions.json')
@@ -58,7 +58,7 @@ def decided(config, decisions: list[dict]):
 
 
 def run(config, workdir) -> None:
-    """Tunes and does not train; main with --config.tune=True and the same workdir goes on from there.
+    """Tunes without training; `ssljax train` with --config.tune=True and the same workdir continues from there.
 
     Raises:
       ValueError, OSError: something the user can fix.

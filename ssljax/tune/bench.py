@@ -77,7 +77,7 @@ class Bench:
         self.done: dict = {}
         self.rates: dict = {}
         self.fixed, self.look = {True: 0.0, False: 0.0}, 0.0
-        self.given = run.config  # what a trial is told apart from
+        self.given = run.config  # what trials are compared with
         self.clock: list[float] = []  # when a run took its payloads
         self.progress = Progress(time.time(), deadline - time.time(), run.quiet)
 
@@ -137,7 +137,7 @@ class Bench:
         return Outcome(record['val']['top1'], '', curve, rate, seconds)
 
     def _learn_speed(self, way, config, fresh: bool, began: float, seconds: float) -> None:
-        """What a run that diverged tells of the speed: its first call compiles, the others train."""
+        """Learns the speed from a run that diverged: its first call compiles, the others train."""
         calls = len(self.clock) - 1
         key, since = self._static(way, config), began + seconds - self.clock[1] if calls else 0.0
         if calls and since > 0 and key not in self.rates:
@@ -202,7 +202,7 @@ class Bench:
         return resolve.stage_steps(config, 'semi' if way_is_semi(self.run, way) else way, self.images(way))
 
     def calibrate(self, way: str, config, seconds: float = np.inf) -> None:
-        """Measures what a run costs that compiles nothing, and an evaluation; in about so many seconds, where the steps
+        """Measures what a run costs that compiles nothing, and an evaluation; in about `seconds`, where the steps
         are slow."""
         most = seconds * self.speed(way, config)
         steps = 24 * self.per_call(config)
@@ -233,7 +233,7 @@ class Bench:
         return self._static(way, config) not in self.programs
 
     def steps_in(self, way: str, config, seconds: float, evals: int = EVALS) -> int:
-        """How many steps a run of so many seconds can have that compiles nothing."""
+        """How many steps a run of `seconds` can have that compiles nothing."""
         left = seconds - self.fixed[False] - evals * self.look
         return max(int(left * self.speed(way, config)), 0)
 

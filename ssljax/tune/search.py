@@ -107,7 +107,7 @@ def pipelines(shape) -> tuple[str, ...]:
 
 def lengths(bench, way, config, seconds: float) -> list[int]:
     """Steps of the levels, ascending. The longest takes about a sixth of the time, and at most LONGEST times the
-    config's own steps; there is none that takes less than half of what compiling a program does."""
+    config's own steps; none takes less than half as long as compiling a program."""
     eta, per_call = config.tuning.eta, bench.per_call(config)
     longest = min(bench.steps_in(way, config, seconds / 6), LONGEST * bench.own_steps(way, config))
     least = max(bench.steps_in(way, config, 0.5 * bench.fixed[True]), per_call)
@@ -223,7 +223,7 @@ def averages(tried, field) -> dict:
 
 
 def shown(value) -> str:
-    """A value in words."""
+    """A value as shown to users."""
     return 'none' if value == '' else str(value)
 
 

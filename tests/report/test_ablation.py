@@ -113,7 +113,7 @@ def test_one_seed_has_dashes():
     text = report.table(result)
     row = next(line for line in text.splitlines() if line.startswith('Fine-tuned'))
     assert row.split('  ')[-1].strip() == '10.2 s' and row.count('–') == 3
-    assert 'nan' not in text.lower() and 'of one seed' in text
+    assert 'nan' not in text.lower() and 'one seed, so' in text
 
 
 def test_a_lead_that_may_be_chance_is_no_win():

@@ -102,7 +102,7 @@ def evaluable(split, name, given):
                         len(labelled) - len(good), len(labelled), name)  # fmt: skip
     if len(split) and not len(good):
         why = 'has a known label' if not len(known) else 'can be decoded'
-        raise ValueError(f'None of the {len(split)} {name} images of {given!r} {why}: mend or remove that split.')
+        raise ValueError(f'None of the {len(split)} {name} images of {given!r} {why}: repair or remove that split.')
     return good
 
 
