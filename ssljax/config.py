@@ -6,7 +6,7 @@ import json
 from ml_collections import ConfigDict
 
 from ssljax import methods, models
-from ssljax.data import sources
+from ssljax.data import pattern, sources
 from ssljax.fields import (
     BATCH,
     amount,
@@ -66,6 +66,10 @@ def fields() -> dict:
         ),
         data=dict(
             source=sources.field('digits'),
+            images=path(),  # of a CSV: the folder or archive that its paths are in; '': the CSV's own folder
+            pattern=pattern.field(),  # of a folder: what the names of its files say, such as '{label}.{}.jpg'
+            # A CSV of labels for images that came without, of training; rows are added at its end.
+            annotations=path(),
             data_dir=path(),  # where TensorFlow Datasets keeps prepared data
             manual_dir=path(),  # where TensorFlow Datasets finds manual downloads
             image_size=whole(0, 0, 2**14),  # 0: as stored

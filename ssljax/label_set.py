@@ -7,10 +7,10 @@ from pathlib import Path
 
 from absl import logging
 
-from ssljax import checkpoint, evaluation, files, paths, say
+from ssljax import checkpoint, evaluation, files, say
 from ssljax.data import names as naming
 from ssljax.data import partition as partitions
-from ssljax.data import pick, readable
+from ssljax.data import pick, readable, sources
 from ssljax.evals import embed
 from ssljax.transfer import held_layers
 
@@ -30,12 +30,11 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
                 files.set_aside(directory / 'labels.txt', 'it does not match the labelled images of partition.npz')
             files.write_atomically(directory / 'labels.txt', listing(names, found))
         return found
-    kind, _, around = config.data.source.partition(':')
     found = partitions.partition(
         source.train.labels, len(source.classes), budget=config.data.labels,
         val='0' if source.val is not None else config.data.val, seed=seed, classes=source.classes, names=names,
         represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
-        around=paths.expand(around) if kind == 'folder' else '',
+        around=sources.around(config.data),
     )  # fmt: skip
     if names:
         files.write_atomically(directory / 'labels.txt', listing(names, found))

@@ -40,7 +40,7 @@ def listed(path, names, labels, around=''):
         raise FileNotFoundError(
             f'config.data.labels names the list {path!r}, but there is no such file{paths.obstacle(path)}.'
         )
-    known, rows = _Known(names or (), len(labels), around), {}
+    known, rows = Known(names or (), len(labels), around), {}
     lines = lines_of(path)
     for number, line in enumerate(lines, 1):
         word, found = known.find(line)
@@ -96,7 +96,7 @@ def lines_of(path):
     return re.split('\r\n|\n|\r', text)
 
 
-class _Known:
+class Known:
     """What the lines of a list can name: `names`, also below `around`, ends of them after a slash, and rows below
     `count`."""
 
@@ -112,7 +112,7 @@ class _Known:
     def find(self, line):
         """(what the line names, '' for nothing; the rows that this could be)."""
         name, quoted = from_line(line)
-        if quoted and (found := self._named(name)):
+        if quoted and (found := self.named(name)):
             return name, found
         for known in (self.full, self.ends):
             for word in (line, line.strip()):
@@ -121,14 +121,15 @@ class _Known:
         marks = [m.start() for m in re.finditer('#', line)]
         for end in (None, *reversed(marks)):  # the longest beginning that is a name: there may be # in it
             word = line[:end].strip()
-            if word and (found := self._named(word)):
+            if word and (found := self.named(word)):
                 return word, found
         comment = re.search(r'(^|\s)#' if self.full else '#', line)
         word = line[: comment.start() if comment else None].strip()
         row = int(word) if word.isdecimal() and len(word) < 20 else self.count
         return word, [row] if row < self.count else []
 
-    def _named(self, word):
+    def named(self, word):
+        """The rows that a name could be, as it is or in another form of Unicode; [] for none."""
         plain = word.removeprefix('./')
         for known in (self.full, self.ends):
             forms = (unicodedata.normalize(form, plain) for form in ('NFC', 'NFD'))
