@@ -36,7 +36,7 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
     found = partitions.partition(
         source.train.labels, len(source.classes), budget=budget, val=val, seed=seed, classes=source.classes,
         names=names, represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
-        around=sources.around(config.data),
+        around=sources.around(config.data), groups=source.train.groups,
     )  # fmt: skip
     if unlabeled := brought(source):
         print(
@@ -69,8 +69,10 @@ def amounts(config, source) -> tuple[str, str]:
     if val.strip().isdecimal() and int(val) > len(labels) - len(np.unique(labels)):
         val = configs.base().data.val
     if budget.strip().isdecimal():
-        left = partitions.partition(source.train.labels, len(source.classes), budget='all', val=val, seed=0).labeled
-        budget = 'all' if int(budget) > len(left) else budget
+        found = partitions.partition(
+            source.train.labels, len(source.classes), budget='all', val=val, seed=0, groups=source.train.groups
+        )
+        budget = 'all' if int(budget) > len(found.labeled) else budget
     return budget, val
 
 

@@ -77,9 +77,10 @@ def validation(config, records, source) -> str:
         unused = ' (data.val is ignored)' if config.data.val != configs.base().data.val else ''
         return f'{len(source.val):,} validation images provided by the source{unused}, the same for every seed.'
     count = _range([record['partition']['val']['count'] for record in records])
+    whole = ', in whole groups' if getattr(source.train, 'groups', None) is not None else ''
     return (
-        f'{count} additional labelled images for validation, taken from the training images, stratified by class, '
-        f'{_anew(config)}.'
+        f'{count} additional labelled images for validation, taken from the training images, stratified by class'
+        f'{whole}, {_anew(config)}.'
     )
 
 

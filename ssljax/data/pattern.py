@@ -102,13 +102,25 @@ def records_of(text: str, names, path: str) -> list[records.Record]:
             split = next(filter(None, map(split_names.kind_of, name.split('/')[:-1])), 'train')
             split = 'train' if split == 'several' else split
         label = unicodedata.normalize('NFC', parts.get('label', '').strip())
-        out.append(records.Record(number, repr(name), label, split))
+        out.append(records.Record(number, repr(name), label, split, parts.get('group', '')))
     without = [r for r, said in zip(out, found) if not said and r.split != 'unlabeled']
     if without:
         per = ' and '.join(f'{n} {split} images' for split, n in Counter(r.split for r in without).items())
         logging.warning('%r: %s do not match config.data.pattern=%r, such as %s: they have no label.', path, per, text,
                         without[0].where)  # fmt: skip
     return out
+
+
+def with_groups(text: str, names, splits: dict, path: str) -> dict:
+    """What layout.layout returns as splits, with the groups that a pattern without {label} says, as a third of each."""
+    said = [m['group'] if m else '' for m in match(text, names)]
+    images = [(said[n], split, repr(names[n])) for split, (numbers, _) in splits.items() for n in numbers]
+    records.check_groups(images, path)
+    if alone := said.count(''):
+        logging.warning('%r: %d images do not match config.data.pattern=%r: each is a group of its own.', path, alone,
+                        text)  # fmt: skip
+    ids = records.group_ids(said)
+    return {split: (numbers, labels, ids[numbers]) for split, (numbers, labels) in splits.items()}
 
 
 def advice(names) -> str:

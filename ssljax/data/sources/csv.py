@@ -69,7 +69,7 @@ def _record(row: table.Row, number: int, path: str) -> records.Record:
             f'{path}, {where}: the label {shown(label)} would be several classes, and an image has one: leave one, or '
             'write the name of a class without a semicolon.'
         )
-    return records.Record(number, where, label, split)
+    return records.Record(number, where, label, split, row.values.get('group', ''))
 
 
 def _files(found: table.Table, where: str, listed_alone: bool):

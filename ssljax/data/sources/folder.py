@@ -31,6 +31,8 @@ def read(asked, config):
     if listed := _labels(path, files.names):
         return csv.read(asked._replace(text=f'csv:{listed}', rest=listed), config)
     classes, splits = layout.layout(files, path)
+    if config.pattern:
+        splits = pattern.with_groups(config.pattern, files.names, splits, path)
     return classes, {name: Encoded(files, *rest) for name, rest in splits.items()}
 
 
