@@ -100,9 +100,9 @@ def _header(line: str, path: str, number: int, needed) -> tuple[str, list]:
     if lacks:
         near = [f'{name}{wording.nearest(name, [h for h in header if h])}' for name in lacks]
         raise ValueError(
-            f'{path}, line {number}: the columns are {wording.brief(", ".join(map(repr, header)))}, and there is none '
-            f'called {" or ".join(near)}. The first line of the file names the columns: {", ".join(NAMES)}, in any '
-            'order, of which the last two may be left out.'
+            f'{path}, line {number}: it has the columns {wording.brief(", ".join(map(repr, header)))}, and none called '
+            f'{" or ".join(near)}. The first line of the file names the columns: {", ".join(NAMES)}, in any order, of '
+            'which the last two may be left out.'
         )
     twice = next((name for name in columns_of(header).values() if header.count(name) > 1), None)
     if twice:
