@@ -73,6 +73,8 @@ def fields() -> dict:
             data_dir=path(),  # where TensorFlow Datasets keeps prepared data
             manual_dir=path(),  # where TensorFlow Datasets finds manual downloads
             image_size=whole(0, 0, 2**14),  # 0: as stored
+            # What makes a square of that size: crop (the centre is kept) | pad (with black bars) | squash
+            resize=choice('crop', 'crop', 'pad', 'squash'),
             channels=choice(0, 0, 1, 3, 4),  # 0: as stored; 1, 3 or 4 converts
             # The label budget, or list:PATH, a file that names the labelled images.
             labels=amount('all', everything=True, listed=True),

@@ -262,7 +262,7 @@ class FileImages:
         """Hex SHA-256 of what the pixels depend on: names, sizes and CRC-32 of the files (see `stamps`; where these are
         known without reading, all of them), shape and fit, and the decoder's version."""
         known = [self._files.crcs[n] for n in self._order]
-        sha = hashlib.sha256(repr((self.shape, self._fit, decode.version(), known)).encode())
+        sha = hashlib.sha256(f'({self.shape!r}, {self._fit.key()}, {decode.version()!r}, {known!r})'.encode())
         for stamp in self.stamps(range(len(self))):
             sha.update(stamp)
         return sha.hexdigest()

@@ -47,7 +47,7 @@ def in_memory(found: Arrays, config, asked) -> Split:
     def run(start, stop):
         for i in range(start, stop):
             image = images[i]
-            target[i] = decode.fit(Image.fromarray(image[..., 0] if c == 1 else image), size, channels)
+            target[i] = decode.fit(Image.fromarray(image[..., 0] if c == 1 else image), size, channels, config.resize)
 
     if changed:
         parallel(run, len(images), 256, title='resizing images')
@@ -69,7 +69,7 @@ def check_memory(size: int, asked) -> None:
 def _encoded(found: dict, config, span) -> dict:
     """{name: Split} of {name: Encoded}."""
     files, numbers, *_ = found['train'] if 'train' in found else found['unlabeled']
-    fit = decode.Fit(config.image_size, config.channels, span, config.max_pixels)
+    fit = decode.Fit(config.image_size, config.channels, span, config.max_pixels, config.resize)
     shape, like = decode.probe(files, numbers, fit)
     result = {}
     for name, (files, numbers, labels, groups) in found.items():
