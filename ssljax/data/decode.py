@@ -8,7 +8,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, features
 
-from ssljax.data import depth
+from ssljax.data import depth, formats
 from ssljax.data.archive import Changed
 
 VERSION = 2  # of `decode`: to be raised with any change of its pixels: no cache of older ones is read
@@ -60,6 +60,7 @@ def decode(data, size=0, channels=0, span='full', most=0, resize='crop', out=Non
 
     Raises:
       depth.OtherDepth: the image has more than 8 bits a channel where `span` is None, or no more where it is a pair.
+      formats.Missing: a package that reads its format is not installed.
       ValueError: the image declares more than `most` pixels. Others of Pillow's: the file is damaged.
     """
     image = opened(data, size, out, most)
@@ -83,6 +84,8 @@ def opened(data, size=0, out=None, most=0):
             pass
     if data.startswith(b'RIFF'):
         check_pixels(*_webp_size(data), most)
+    if kind := formats.of(data):
+        return formats.opened(data, kind, lambda width, height: check_pixels(width, height, most))
     image = Image.open(io.BytesIO(data), formats=_FORMATS)
     check_pixels(*image.size, most)
     if image.format == 'TIFF':
@@ -246,7 +249,7 @@ def probe(files, order, fit):
             return decode(files.read(number), *fit).shape, files.names[number]
         except (MemoryError, Changed):
             raise
-        except depth.OtherDepth as e:
+        except (depth.OtherDepth, formats.Missing) as e:
             raise ValueError(f'The image {files.names[number]!r} {e}.') from e
         except Exception as e:
             error = error or e

@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 from PIL import UnidentifiedImageError
 
-from ssljax.data import decode, decoders, depth
+from ssljax.data import decode, decoders, depth, formats
 from ssljax.data.archive import Changed
 from ssljax.data.memory import empty_images, parallel
 
@@ -65,7 +65,7 @@ class FileImages:
             image = decode.decode(data, *self._fit)
         except (MemoryError, Changed):
             raise
-        except depth.OtherDepth as e:
+        except (depth.OtherDepth, formats.Missing) as e:
             raise ValueError(f'The image {self._files.names[number]!r} {e}.') from e
         except UnidentifiedImageError:
             return ValueError('it is not an image in a known format')

@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from ssljax import paths
-from ssljax.data import folder, pick, records, split_names, table, walk
+from ssljax.data import folder, formats, pick, records, split_names, table, walk
 from ssljax.data.sources.asked import Encoded
 from ssljax.wording import shown
 
@@ -102,6 +102,7 @@ def _files(found: table.Table, where: str, listed_alone: bool):
     if missing:
         raise _missing(missing, found, where, known.named)
     files = _joined(files, more) if more else files
+    formats.check(files.names, found.path)
     if listed_alone:
         return files, numbers
     return files, numbers

@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from ssljax import paths
-from ssljax.data import folder, layout, pattern, records, split_names, table
+from ssljax.data import folder, formats, layout, pattern, records, split_names, table
 from ssljax.data.sources import csv
 from ssljax.data.sources.asked import Encoded
 
@@ -25,6 +25,7 @@ def read(asked, config):
     """As sources.__init__ says; raises FileNotFoundError, or ValueError for folders that cannot be understood."""
     path = paths.expand(asked.rest)
     files = folder.listing(path)
+    formats.check(files.names, path)
     if config.pattern and 'label' in pattern.compiled(config.pattern).groupindex:
         classes, splits = records.splits_of(pattern.records_of(config.pattern, files.names, path), path)
         return classes, {name: Encoded(files, *rest) for name, rest in splits.items()}
@@ -39,6 +40,7 @@ def read(asked, config):
 def unlabeled(asked, config):
     """As sources.__init__ says: all images, whatever folders they lie in."""
     files = folder.listing(paths.expand(asked.rest))
+    formats.check(files.names, paths.expand(asked.rest))
     n = len(files.names)
     return Encoded(files, np.arange(n), np.full(n, -1, np.int32))
 
