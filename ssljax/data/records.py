@@ -9,6 +9,7 @@ from absl import logging
 from ssljax.literal import clean
 from ssljax.wording import shown
 
+FEW = 5  # images that may each have a class of its own: it is a mistake where there are more
 _UNKNOWN = frozenset('nan na n/a null none unknown ? -1'.split())  # what may be meant to say that there is no label
 
 
@@ -42,6 +43,11 @@ def splits_of(records, path: str):
     if not counts:
         raise ValueError(f'No training image in {path!r} has a label: give some of them one.')
     classes = sorted(counts)
+    if len(classes) == sum(counts.values()) > FEW:
+        raise ValueError(
+            f'Each of the {len(classes):,} labelled training images in {path!r} has a class of its own, such as '
+            f'{_some(classes, 3)}: does this part of the name, or this column, give the class?'
+        )
     for r in records:
         if r.split in ('val', 'test') and r.label and r.label not in counts:
             raise ValueError(

@@ -1,6 +1,7 @@
 """Tables in text files: CSV with a header, as spreadsheets and scripts write them."""
 
 import csv
+import difflib
 import os
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ NAMES = {
     'path': 'path file filename file_name filepath file_path image image_path name'.split(),
     'label': 'label class category'.split(),
     'split': 'split subset set'.split(),
-    'group': ['group'],
+    'group': 'group group_id patient patient_id subject subject_id'.split(),
 }
 
 
@@ -53,8 +54,8 @@ def read(given: str, field: str, needed=('path', 'label')) -> Table:
         raise FileNotFoundError(f'{field}: there is no file {path!r} (from {os.getcwd()!r}){paths.obstacle(path)}.')
     lines = pick.lines_of(path)
     if any('\0' in line for line in lines):
-        hint = ': save the sheet as CSV' if lines[0].startswith('PK') else ''
-        raise ValueError(f'{path!r} is no text{hint}.')
+        sheet = os.path.splitext(path)[1].lower() in ('.xlsx', '.xls', '.ods')
+        raise ValueError(f'{path!r} is no text: {"save the sheet as" if sheet else "give a"} CSV.')
     first = next((i for i, line in enumerate(lines) if line.strip()), 0)
     if (text := lines[first].strip().lower()).startswith('sep=') and len(text) == 5:  # as Excel has it
         first += 1
@@ -98,11 +99,13 @@ def _header(line: str, path: str, number: int, needed) -> tuple[str, list]:
     header = found[mark]
     lacks = [name for name in needed if name not in columns_of(header)]
     if lacks:
-        near = [f'{name}{wording.nearest(name, [h for h in header if h])}' for name in lacks]
+        known = {name for key in lacks for name in NAMES[key]}
+        near = next((f', and {name!r} is near {close[0]!r}' for name in header if (
+            close := difflib.get_close_matches(name, sorted(known), 1, 0.7))), '')  # fmt: skip
         raise ValueError(
             f'{path}, line {number}: it has the columns {wording.brief(", ".join(map(repr, header)))}, and none called '
-            f'{" or ".join(near)}. The first line of the file names the columns: {", ".join(NAMES)}, in any order, of '
-            'which the last two may be left out.'
+            f'{" or ".join(lacks)}{near}. The first line of the file names the columns, which are separated by commas, '
+            'semicolons or tabs: path (or file, filename, image), label (or class), and if you like split and group.'
         )
     twice = next((name for name in columns_of(header).values() if header.count(name) > 1), None)
     if twice:

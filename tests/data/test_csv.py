@@ -149,13 +149,16 @@ WRONG = {
     'no rows': ('path,label\n\n', 'lists no image'),
     'nothing': ('', 'line 1: it has the columns .*none called path or label'),
     'no header': ('0.png,cat\n1.png,dog\n', "line 1: it has the columns '0.png', 'cat', and none called path"),
-    'another header': ('path,lable\n0.png,cat\n', r'none called label \(did you mean lable\?\).* names the columns'),
+    'another header': ('path,lable\n0.png,cat\n', "none called label, and 'lable' is near 'label'. .* separated by"),
+    'spaces': ('path label\n0.png cat\n', "it has the columns 'path label', and none called path or label. "),
+    'capitals': (PLAIN + '8.PNG,cat\n', "line 10: there is no image '8.PNG': '8.png' is there: capital letters count"),
+    'a novel': (PLAIN + f'8.png,{"x" * 101}\n', 'line 10: the label has 101 characters, and a class has 100'),
+    'a class each': ('path,label\n' + ''.join(f'{i}.png,c{i}\n' for i in range(9)), 'Each of the 9 .* its own, such'),
     'twice a column': ('path,label,path\n0.png,cat,1.png\n', "line 1: there are 2 columns called 'path'"),
     'a comma too many': (PLAIN + '8.png,a cat, asleep\n', 'line 10: it has 3 columns, and the header 2.*into quotes'),
     'a quote': (PLAIN + '8.png,"cat\n9.png,dog\n', 'line 10: it cannot be read as CSV .* quote not closed'),
     'latin-1': ('path,label\n0.png,h\xfcndin\n'.encode('latin-1'), 'line 2: the label is not in UTF-8: save'),
-    'a sheet': (b'PK\3\4\0\0\0\0', 'is no text: save the sheet as CSV'),
-    'binary': (b'\x93NUMPY\0\0\0', 'is no text'),
+    'binary': (b'PK\3\4\0\0\0\0', 'is no text: give a CSV'),
 }
 
 
@@ -175,11 +178,13 @@ def test_two_images_of_one_end(images):
 
 
 def test_no_such_file(images):
+    with pytest.raises(ValueError, match='x.xlsx. is no text: save the sheet as CSV'):
+        load(images(b'PK\3\4\0\0\0\0', 'x.xlsx'))
     with pytest.raises(FileNotFoundError, match='no file .*none.csv'):
         load(f'csv:{images.folder}/none.csv')
     with pytest.raises(ValueError, match='is a folder: give a CSV file'):
         load(f'csv:{images.folder}')
-    with pytest.raises(ValueError, match="what of 'csv': use 'csv:PATH'"):
+    with pytest.raises(ValueError, match="'csv' needs more after the colon: use 'csv:PATH'"):
         load('csv:')
 
 

@@ -2,7 +2,6 @@
 
 import os
 import unicodedata
-from collections.abc import Callable
 
 import numpy as np
 from absl import logging
@@ -14,6 +13,7 @@ from ssljax.wording import shown
 
 FORM = 'csv:PATH'
 TAKES = 'images', 'annotations'
+MOST = 100  # characters of a class
 SHOWN = 3  # files that are not there, in a message
 
 
@@ -69,6 +69,8 @@ def _record(row: table.Row, number: int, path: str) -> records.Record:
             f'{path}, {where}: the label {shown(label)} would be several classes, and an image has one: leave one, or '
             'write the name of a class without a semicolon.'
         )
+    if len(label) > MOST:
+        raise ValueError(f'{path}, {where}: the label has {len(label):,} characters, and a class has {MOST} at most.')
     return records.Record(number, where, label, split, row.values.get('group', ''))
 
 
@@ -79,7 +81,11 @@ def _files(found: table.Table, where: str, listed_alone: bool):
     try:
         files = folder.listing(where, whole_names=True)
     except ValueError as e:
-        raise ValueError(f'{e} Images in an archive are given by --config.data.images=PATH.') from e
+        if where != (os.path.dirname(found.path) or '.'):
+            raise
+        raise ValueError(
+            f'{e} If the images of {found.path!r} are in an archive, set --config.data.images=PATH.'
+        ) from e
     known, missing, numbers = pick.Known(files.names, 0, where), [], []
     more: dict = {}
     first: dict = {}
@@ -100,7 +106,7 @@ def _files(found: table.Table, where: str, listed_alone: bool):
         first[number] = row.line
         numbers.append(number)
     if missing:
-        raise _missing(missing, found, where, known.named)
+        raise _missing(missing, found, where, known)
     files = _joined(files, more) if more else files
     formats.check(files.names, found.path)
     if listed_alone:
@@ -130,14 +136,16 @@ def _joined(files: folder.Files, more: dict) -> folder.Files:
     )
 
 
-def _missing(rows, found: table.Table, where: str, named: Callable) -> ValueError:
+def _missing(rows, found: table.Table, where: str, known: pick.Known) -> ValueError:
     """The error of lines that name files which are not there."""
     row = rows[0]
     word, total = row.values['path'], len(found.rows)
     also = f' ({len(rows):,} of {total:,} lines name files that are not there)' if len(rows) > 1 else ''
-    endings = ('.jpg', '.jpeg', '.png', '.tif', '.bmp', '.webp')
-    like = next((word + e for e in endings if named(word + e) or os.path.isfile(os.path.join(where, word + e))), '')
     advice = f'paths are relative to {where!r}, or absolute; --config.data.images=PATH names another folder or archive'
-    if like:
-        advice = f'{like!r} is there: write the name with its ending'
+    same = {name.casefold(): name for name in known.full}
+    ends = [word + e for e in ('.jpg', '.jpeg', '.png', '.tif', '.bmp', '.webp', '.dcm') if known.named(word + e)]
+    if ends:
+        advice = f'{ends[0]!r} is there: write the name with its ending'
+    elif like := same.get(os.path.normpath(word).casefold()):
+        advice = f'{like!r} is there: capital letters count'
     return ValueError(f'{found.path}, line {row.line}: there is no image {word!r}{also}: {advice}.')
