@@ -1,6 +1,7 @@
 """Which images to label: a list of them, or those that represent the rest."""
 
 import codecs
+import functools
 import os
 import re
 import unicodedata
@@ -101,13 +102,21 @@ class Known:
     `count`."""
 
     def __init__(self, names, count, around=''):
-        self.full, self.ends, self.count = {}, {}, count
+        self.full, self.count, self._names = {}, count, names
         self.around = os.path.abspath(around) if around else ''
         for row, name in enumerate(names):
             self.full.setdefault(name, []).append(row)
-            parts = name.split('/')
-            for start in range(1, len(parts)):
-                self.ends.setdefault('/'.join(parts[start:]), []).append(row)
+
+    @functools.cached_property
+    def ends(self):
+        """{what stands after a slash of a name: its rows}."""
+        found: dict = {}
+        for row, name in enumerate(self._names):
+            start = name.find('/') + 1
+            while start:
+                found.setdefault(name[start:], []).append(row)
+                start = name.find('/', start) + 1
+        return found
 
     def find(self, line):
         """(what the line names, '' for nothing; the rows that this could be)."""
