@@ -56,7 +56,12 @@ def choice(data) -> None:
 
 
 def size(data) -> None:
-    """Raises ValueError where images are made larger than an image may be."""
+    """Raises ValueError where images are made larger than an image may be, or would be resized to no size."""
+    if data.resize != 'crop' and not data.image_size:
+        raise ValueError(
+            f'data.resize is {data.resize}, and data.image_size is 0, so that images are as stored: give the size, for '
+            'example --config.data.image_size=64.'
+        )
     if data.image_size**2 > data.max_pixels:
         raise ValueError(
             f'data.image_size is {data.image_size}, so images would have {data.image_size**2:,} pixels, more than '

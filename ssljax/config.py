@@ -6,7 +6,7 @@ import json
 from ml_collections import ConfigDict
 
 from ssljax import methods, models
-from ssljax.data import sources
+from ssljax.data import pattern, sources
 from ssljax.fields import (
     BATCH,
     amount,
@@ -66,9 +66,15 @@ def fields() -> dict:
         ),
         data=dict(
             source=sources.field('digits'),
+            images=path(),  # of a CSV: the folder or archive that its paths are in; '': the CSV's own folder
+            pattern=pattern.field(),  # of a folder: what the names of its files say, such as '{label}.{}.jpg'
+            # A CSV of labels for images that came without, of training; rows are added at its end.
+            annotations=path(),
             data_dir=path(),  # where TensorFlow Datasets keeps prepared data
             manual_dir=path(),  # where TensorFlow Datasets finds manual downloads
             image_size=whole(0, 0, 2**14),  # 0: as stored
+            # What makes a square of that size: crop (the centre is kept) | pad (with black bars) | squash
+            resize=choice('crop', 'crop', 'pad', 'squash'),
             channels=choice(0, 0, 1, 3, 4),  # 0: as stored; 1, 3 or 4 converts
             # The label budget, or list:PATH, a file that names the labelled images.
             labels=amount('all', everything=True, listed=True),

@@ -5,12 +5,14 @@ import functools
 import sys
 from pathlib import Path
 
+import numpy as np
 from absl import logging
 
-from ssljax import checkpoint, evaluation, files, paths, say
+from ssljax import checkpoint, evaluation, files, say
+from ssljax import config as configs
 from ssljax.data import names as naming
 from ssljax.data import partition as partitions
-from ssljax.data import pick, readable
+from ssljax.data import pick, readable, sources
 from ssljax.evals import embed
 from ssljax.transfer import held_layers
 
@@ -30,18 +32,63 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
                 files.set_aside(directory / 'labels.txt', 'it does not match the labelled images of partition.npz')
             files.write_atomically(directory / 'labels.txt', listing(names, found))
         return found
-    kind, _, around = config.data.source.partition(':')
+    budget, val = amounts(config, source)
     found = partitions.partition(
-        source.train.labels, len(source.classes), budget=config.data.labels,
-        val='0' if source.val is not None else config.data.val, seed=seed, classes=source.classes, names=names,
-        represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
-        around=paths.expand(around) if kind == 'folder' else '',
+        source.train.labels, len(source.classes), budget=budget, val=val, seed=seed, classes=source.classes,
+        names=names, represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
+        around=sources.around(config.data), groups=source.train.groups,
     )  # fmt: skip
+    if unlabeled := brought(source):
+        print(
+            f'seed {seed}: {told(config, source, found, (budget, val))}; {unlabeled:,} came without labels',
+            file=sys.stderr,
+        )
     if names:
         files.write_atomically(directory / 'labels.txt', listing(names, found))
     check_same(directory, found)
     partitions.save(path, found, train=source.train.digest(), seed=seed)
     return found
+
+
+def brought(source) -> int:
+    """How many images a source brings that have no labels."""
+    return len(source.unlabeled) if source.unlabeled is not None else 0
+
+
+def amounts(config, source) -> tuple[str, str]:
+    """(data.labels, data.val) as they are drawn.
+
+    Where a source brings images without labels, its labelled ones are all that there are, and a total such as '50',
+    which a recipe may have for other data, does not stop a run that has fewer: it then takes all, and where they are
+    too few for validation, the default share of them. A study's budgets stay what they are called.
+    """
+    budget, val = config.data.labels, '0' if source.val is not None else config.data.val
+    if not brought(source) or config.study.labels:
+        return budget, val
+    labels = source.train.labels[source.train.labels >= 0]
+    if val.strip().isdecimal() and int(val) > len(labels) - len(np.unique(labels)):
+        val = configs.base().data.val
+    if budget.strip().isdecimal():
+        found = partitions.partition(
+            source.train.labels, len(source.classes), budget='all', val=val, seed=0, groups=source.train.groups
+        )
+        budget = 'all' if int(budget) > len(found.labeled) else budget
+    return budget, val
+
+
+def told(config, source, found, drawn) -> str:
+    """How many images are labelled and for validation, and what would change that; drawn: of `amounts`."""
+    count, known, val = len(found.labeled), int((source.train.labels >= 0).sum()), len(found.val)
+    said = f'{count:,} of {known:,} training images with a label are used as such (data.labels={config.data.labels!r}'
+    if drawn[0] != config.data.labels:
+        said += ', but there are no more'
+    elif count < known - val:
+        said += '; all takes them all'
+    said += ')'
+    if val:
+        fewer = ', but there are too few' if drawn[1] != config.data.val else ''
+        said += f', {val:,} for validation (data.val={config.data.val!r}{fewer})'
+    return said
 
 
 def listing(names, found) -> bytes:

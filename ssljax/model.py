@@ -56,7 +56,7 @@ class Model:
         self._compiled: dict = {}
         size, span = self.shape[0] if self.shape[0] == self.shape[1] else 0, info['input']['range']
         span = tuple(span) if isinstance(span, list) else span
-        self.fit = decode.Fit(size, self.shape[2], span, self._config.data.max_pixels)
+        self.fit = decode.Fit(size, self.shape[2], span, self._config.data.max_pixels, self._config.data.resize)
 
     def __repr__(self):
         top1 = {k: f'{100 * v["top1"]:.2f}%' for k, v in self.metrics.items() if 'top1' in v}
@@ -69,7 +69,7 @@ class Model:
 
         Args:
           images: paths of image files, one or several; or uint8 arrays [N, H, W, C], or [N, H, W] of one channel, or a
-            list of [h, w, c] of any sizes. Files, and arrays of other sizes, are cropped and resized as in training.
+            list of [h, w, c] of any sizes. Files, and arrays of other sizes, are resized as in training.
           batch_size: images that are decoded and predicted at once.
           calibrated: by the temperature that fits the validation images; no label changes with it.
 
@@ -217,7 +217,8 @@ class Model:
             image = image[..., None] if image.ndim == 2 else image
             if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or not image.size:
                 raise ValueError(f'{name} is an array of shape {image.shape}: it must be [H, W] or [H, W, 1, 3 or 4].')
-            image = decode.fit(np.ascontiguousarray(self._bytes(image, name)), self.fit.size, wanted[2])
+            image = np.ascontiguousarray(self._bytes(image, name))
+            image = decode.fit(image, self.fit.size, wanted[2], self.fit.resize)
         if image.shape != wanted:
             shown = ['x'.join(map(str, s[:2])) for s in (image.shape, wanted)]
             raise ValueError(f'{name} is {shown[0]} pixels; this model takes {shown[1]}: resize it.')

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from ssljax import config as configs
 from ssljax import files, schema
+from ssljax.data.decode import RESIZES
 from ssljax.methods import SEMI
 
 NAME = 'model.json'
 KEYS = {'schema': int, 'input': dict, 'method': str, 'config': dict, 'metrics': dict}
-RESIZED = 'the shorter side is resized to {size} pixels, bilinear with antialiasing, and the centre square is kept'
 
 
 def write(directory, meta: dict, record: dict) -> None:
@@ -47,7 +47,7 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
     used = schema.sections(plain)
     section = 'pretrain' if base == 'pretrain' else 'semi' if base in SEMI else 'transfer'
     kept = {name: used[name] for name in dict.fromkeys(('backbone', 'transfer', section))}
-    kept |= {'data': {k: plain['data'][k] for k in ('image_size', 'max_pixels')}}
+    kept |= {'data': {k: plain['data'][k] for k in ('image_size', 'max_pixels', 'resize')}}
     data = meta['data']
     classes = [] if base == 'pretrain' else _classes(meta, result)
     size = plain['data']['image_size']
@@ -57,7 +57,7 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
         'input': {
             'shape': data['shape'],
             'range': data.get('range'),
-            'resize': RESIZED.format(size=size) if size else 'none: images are as stored',
+            'resize': RESIZES[plain['data']['resize']].format(size=size) if size else 'none: images are as stored',
             'normalize': 'value / 127.5 - 1, of 0 to 255',
         },
         'way': way,

@@ -51,6 +51,10 @@ def labelled(config, records, source) -> str:
         how = f'the most typical, chosen without looking at labels; {_anew(config, "chosen")}'
     else:
         how = f'stratified by class, {_anew(config)}'
+    sets = [record['partition']['labeled'] for record in records]
+    lost = max(found.get('unreadable', {}).get('count', 0) for found in sets)
+    if data.labels.strip().isdecimal() and max(counts) + lost < int(data.labels):
+        how = f'all that validation leaves, for there are no more, {_anew(config)}'
     most = max(sum(not n for n in record['partition']['labeled'].get('per_class') or ()) for record in records)
     lacking = f' Up to {most} of {len(source.classes)} classes have no labelled image.' if most else ''
     return f'{amount}, {how}.{lacking}'
@@ -73,9 +77,10 @@ def validation(config, records, source) -> str:
         unused = ' (data.val is ignored)' if config.data.val != configs.base().data.val else ''
         return f'{len(source.val):,} validation images provided by the source{unused}, the same for every seed.'
     count = _range([record['partition']['val']['count'] for record in records])
+    whole = ', in whole groups' if getattr(source.train, 'groups', None) is not None else ''
     return (
-        f'{count} additional labelled images for validation, taken from the training images, stratified by class, '
-        f'{_anew(config)}.'
+        f'{count} additional labelled images for validation, taken from the training images, stratified by class'
+        f'{whole}, {_anew(config)}.'
     )
 
 

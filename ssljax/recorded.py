@@ -41,6 +41,7 @@ def of_source(source) -> dict:
 def named(config) -> dict:
     """{field: path} of the files that a config names and whose content decides what is trained."""
     found = {'data.labels': config.data.labels.removeprefix('list:') if config.data.labels.startswith('list:') else ''}
+    found |= {'data.annotations': config.data.annotations}
     found |= {'data.features': config.data.features if config.data.choose != 'random' else ''}
     found |= {'transfer.checkpoint': config.transfer.checkpoint}
     return {field: path for field, path in found.items() if path}

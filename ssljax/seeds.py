@@ -9,7 +9,7 @@ import numpy as np
 from ssljax import begun, checkpoint, evaluation, files, guard, label_set, loop, models, result, ways
 from ssljax.data import partition as partitions
 from ssljax.data import readable
-from ssljax.data.split import Split, concat
+from ssljax.data.split import Split, apart, concat
 from ssljax.evals import watch
 from ssljax.methods import network
 from ssljax.models.layers import Backbone
@@ -127,7 +127,8 @@ def unlabeled_images(source, rows):
     train = readable.settled(train)
     if source.unlabeled is None:
         return train.hide()
-    return concat([train, readable.settled(source.unlabeled)]).hide()
+    others = apart(source.unlabeled, source.train.take(rows.val))
+    return concat([train, readable.settled(others)]).hide()
 
 
 def sample(images, count: int, seed: int):

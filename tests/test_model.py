@@ -226,3 +226,25 @@ def test_values_of_many_bits_have_the_range_of_the_training_images(tmp_path):
     assert np.allclose(of_files, of_arrays, atol=1e-6)
     right = (of_files.argmax(1) == [p.parent.name == 'light' for p in paths]).mean()
     assert right == result['seeds'][0]['ways']['scratch']['test']['top1']
+
+
+def test_files_are_resized_as_in_training(tmp_path):
+    """The config that is kept says how, and a model of before there was a choice crops."""
+    from ssljax import model_json
+    from ssljax.config import base
+    from ssljax.model import Model
+    from ssljax.schema import to_dict
+
+    path = tmp_path / 'x.png'
+    Image.fromarray(np.full((4, 8, 1), 200, np.uint8)[..., 0]).save(path)
+    for resize, words, black in (('pad', 'black bars', 32), ('squash', 'both sides', 0), ('crop', 'centre square', 0)):
+        c = base()
+        c.data.update(image_size=8, resize=resize)
+        meta = {'config': to_dict(c), 'stage': 'scratch', 'seed': 0, 'versions': {}, 'classes': ['a', 'b']}
+        meta['data'] = {'shape': [8, 8, 1], 'train': ''}
+        info = model_json.describe(meta, {'best_step': 1, 'steps': 1, 'val': {}})
+        assert words in info['input']['resize']
+        images = next(Model({}, info).read([path, np.full((4, 8), 200, np.uint8)], 2))
+        assert (images == 0).sum((1, 2, 3)).tolist() == [black, black]
+    info['config']['data'].pop('resize')
+    assert Model({}, info).fit.resize == 'crop'

@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 from PIL import UnidentifiedImageError
 
-from ssljax.data import decode, decoders, depth
+from ssljax.data import decode, decoders, depth, formats
 from ssljax.data.archive import Changed
 from ssljax.data.memory import empty_images, parallel
 
@@ -65,7 +65,7 @@ class FileImages:
             image = decode.decode(data, *self._fit)
         except (MemoryError, Changed):
             raise
-        except depth.OtherDepth as e:
+        except (depth.OtherDepth, formats.Missing) as e:
             raise ValueError(f'The image {self._files.names[number]!r} {e}.') from e
         except UnidentifiedImageError:
             return ValueError('it is not an image in a known format')
@@ -262,7 +262,7 @@ class FileImages:
         """Hex SHA-256 of what the pixels depend on: names, sizes and CRC-32 of the files (see `stamps`; where these are
         known without reading, all of them), shape and fit, and the decoder's version."""
         known = [self._files.crcs[n] for n in self._order]
-        sha = hashlib.sha256(repr((self.shape, self._fit, decode.version(), known)).encode())
+        sha = hashlib.sha256(f'({self.shape!r}, {self._fit.key()}, {decode.version()!r}, {known!r})'.encode())
         for stamp in self.stamps(range(len(self))):
             sha.update(stamp)
         return sha.hexdigest()

@@ -1,15 +1,16 @@
 """Splits and classes, read from the names of folders; what can be read in two ways is refused."""
 
-import re
 import unicodedata
 from collections import Counter, defaultdict
 
 import numpy as np
 
-from ssljax.data import split_names
+from ssljax.data import pattern, split_names
 from ssljax.data.names import EXTENSIONS
 from ssljax.data.split_names import kind_of
 from ssljax.literal import clean
+
+_NO_FOLDERS = 'There are no folders; classes can be those of a CSV, too (csv:PATH), or of names (config.data.pattern).'
 
 
 def layout(files, path):
@@ -164,7 +165,7 @@ def _outside(name, split, where, names, path):
     direct = sum(len(n) == 2 and where.get(n[0]) == split for n in names) if where else 0
     among = f' Its split has {direct} such images.' if direct > 1 else ''
     tops = Counter(n[0] for n in names if len(n) > 1)
-    found = f'Found: {_shown(tops)}.' if tops else 'There are no folders, and classes are read from folder names only.'
+    found = f'Found: {_shown(tops)}.' if tops else _NO_FOLDERS
     return (
         f'The image {name!r} in {path!r} is not in a class folder: move it into a folder named after its class, or '
         'into '
@@ -175,18 +176,14 @@ def _outside(name, split, where, names, path):
 def _prefixes(names) -> str:
     """Advice where the files that lie in no folder of a class are named after it, such as cat.0.jpg and dog.1.jpg."""
     flat = [n[-1] for n in names if len(n) == min(map(len, names))]
-    seen: dict = {}
-    for file in flat:
-        if found := re.match(r'([^\W\d_][^\W\d]*?)[\W_]*\d', file):
-            seen.setdefault(found[1].lower(), []).append(file)
-    seen = {prefix: files for prefix, files in seen.items() if len(files) > 1}
-    if not 2 <= len(seen) <= max(len(flat) // 4, 2):
+    if not (found := pattern.advice(flat)):
         return ''
-    first, second = sorted(seen)[:2]
-    return (
-        f' If names such as {min(seen[first])!r} and {min(seen[second])!r} begin with the class, sort the files into '
-        f'folders {first!r}, {second!r}{" and so on" if len(seen) > 2 else ""}.'
-    )
+    first: dict = {}
+    for file in sorted(flat):
+        if said := pattern.compiled(found).fullmatch(file):
+            first.setdefault(said['label'].lower(), file)
+    some = ' and '.join(map(repr, list(first.values())[:2]))
+    return f" If names such as {some} begin with the class, set --config.data.pattern='{found}'."
 
 
 def _check_empty(names, folders, where, starts, path):

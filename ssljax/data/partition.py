@@ -15,6 +15,7 @@ from ssljax.wording import shown
 
 # First part of the key of each seeded order, so that no two uses share one.
 _LABELS, _VAL, _TEST, _POOL = 1, 2, 3, 4
+ROUNDS = 10  # over all groups, at most, to choose some of them
 
 
 class Partition(NamedTuple):
@@ -33,7 +34,8 @@ def permutation(n, *key):
     return np.argsort(np.random.Philox(np.random.SeedSequence(key)).random_raw(n), kind='stable')
 
 
-def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None, around='', represent=None, pool=0):
+def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None, around='', represent=None, pool=0,
+              groups=None):  # fmt: skip
     """Splits training rows into labelled, unlabelled and validation rows.
 
     Both amounts are written '1000' (images in total), '10/class', '1%' (of the rows that have a label) or
@@ -56,6 +58,7 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
         total is then chosen without a look at labels (but for those of validation, which is stratified); a count per
         class reads the class of every row.
       pool: how many of the other rows are unlabelled ones, at random; 0: all.
+      groups: int64 [N], as a Split has them, or None. Validation takes whole groups, of which no other image is used.
 
     Returns:
       Partition. The unlabelled rows do not contain the labelled ones: a method that wants both joins them.
@@ -77,7 +80,10 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     kind, _, path = str(budget).partition(':')
     listed = pick.listed(path, names, labels, around) if kind == 'list' else np.zeros(0, np.int64)
     free = np.setdiff1d(known, listed)
-    val_rows = choose(labels, free, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True)
+    able = free if groups is None else free[~np.isin(groups[free], groups[listed][groups[listed] >= 0])]
+    val_rows = choose(
+        labels, able, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True, groups=groups
+    )
     rest = np.setdiff1d(free, val_rows, assume_unique=True)
     labeled = listed
     if kind != 'list':
@@ -86,6 +92,8 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
             represent=represent,
         )  # fmt: skip
     unlabeled = np.setdiff1d(np.arange(len(labels)), np.concatenate([val_rows, labeled]))
+    if groups is not None:
+        unlabeled = unlabeled[~np.isin(groups[unlabeled], groups[val_rows][groups[val_rows] >= 0])]
     if not 0 <= pool <= len(unlabeled):
         raise ValueError(
             f'config.data.pool={pool}, but {len(unlabeled)} images are neither labelled nor for validation: give at '
@@ -101,8 +109,9 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     return Partition(labeled, unlabeled, val_rows)
 
 
-def carve_test(labels, amount, classes=()):
-    """Rows of a test split for a source that has none: stratified, with a fixed seed; int64 [n], sorted."""
+def carve_test(labels, amount, classes=(), groups=None):
+    """Rows of a test split for a source that has none: stratified, with a fixed seed, whole groups; int64 [n],
+    sorted."""
     labels = np.asarray(labels)
     return choose(
         labels,
@@ -112,10 +121,12 @@ def carve_test(labels, amount, classes=()):
         key=(0, _TEST),
         classes=classes,
         leave=1,
+        groups=groups,
     )
 
 
-def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=False, leave=None, represent=None):
+def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=False, leave=None, represent=None,
+           groups=None):  # fmt: skip
     """Chooses `amount` of `rows`, stratified by label.
 
     Args:
@@ -130,6 +141,8 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
       leave: images that every class keeps; 1 where `optional`, else 0.
       represent: (rows int64 [n], count) -> int64 [count], those of them that stand for all. A total is then chosen
         without a look at the labels, so the classes' shares are not kept.
+      groups: int64 [N], or None; of `rows` whole groups are chosen, as many and of such classes as come near to the
+        amount.
 
     Returns:
       int64 [m], sorted.
@@ -153,6 +166,7 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
     each = [rows[labels[rows] == c] for c in range(labels[rows].max(initial=-1) + 1)]
     each = [r[permutation(len(r), *key, c)] for c, r in enumerate(each)]
 
+    shares = np.array([len(r) for r in each], float)
     if per_class:
         if int(per_class) < 1:
             raise ValueError(f'{name}={shown(amount)} asks for no images: ask for at least 1/class.')
@@ -171,6 +185,8 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
                     + (f' and must keep {leave}' if leave else '')
                     + ': ask for fewer.'
                 )
+        if groups is not None:
+            return by_group(labels, rows, groups, np.minimum(shares, int(per_class)), f'{name}={amount!r}', key, leave)
         take = represent or (lambda r, count: r[:count])
         return np.sort(np.concatenate([take(r, int(per_class)) for r in each]))
 
@@ -195,7 +211,66 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
         raise ValueError(
             f'{name}={shown(amount)}{asked}, but only {len(order)} images with a label are left to choose from: {rest}.'
         )
+    if groups is not None:
+        return by_group(labels, rows, groups, shares * count / len(rows), f'{name}={amount!r}', key, leave)
     return np.sort(represent(rows, count) if represent else np.concatenate(each)[order[:count]])
+
+
+def by_group(labels, rows, groups, wanted, asked: str, key, leave: int):
+    """Chooses whole groups of `rows`, whose classes come near to what is wanted.
+
+    In a seeded order each group is taken, or put back, where that brings the chosen images nearer: by the sum over
+    classes of (wanted - chosen)^2 / wanted, the chi-squared distance, and the same of the total; and so on until none
+    does. Scikit-learn's StratifiedGroupKFold has folds of equal size alone, and promises no order between versions.
+
+    Args:
+      labels, rows, groups: as for `choose`.
+      wanted: [C], images of each class.
+      asked: what asks for it, for messages.
+      key: ints that seed the order.
+      leave: images that every class keeps.
+
+    Returns:
+      int64 [m], sorted.
+
+    Raises:
+      ValueError: no group can be taken without leaving a class too few.
+    """
+    ids = groups[rows].copy()
+    alone = ids < 0
+    ids[alone] = ids.max(initial=-1) + 1 + np.arange(alone.sum())
+    units, unit_of = np.unique(ids, return_inverse=True)
+    has = np.zeros((len(units), len(wanted)))
+    np.add.at(has, (unit_of, labels[rows]), 1)
+    weight = 1 / np.maximum(wanted, 1e-9) * (wanted > 0)
+    left, taken, chosen, total = has.sum(0), np.zeros(len(wanted)), np.zeros(len(units), bool), wanted.sum()
+
+    def distance(x):
+        return ((wanted - x) ** 2 * weight).sum() + (total - x.sum()) ** 2 / total
+
+    order = permutation(len(units), *key, len(wanted), 1)
+    able = [u for u in order if np.all((left - has[u] >= leave) | (has[u] == 0))]
+    for _ in range(ROUNDS):
+        before = chosen.copy()
+        for u in able:
+            change = -has[u] if chosen[u] else has[u]
+            nearer = distance(taken + change) < distance(taken)
+            if nearer and (chosen[u] or np.all((left - change >= leave) | (change == 0))):
+                chosen[u], taken, left = not chosen[u], taken + change, left - change
+        if (chosen == before).all():
+            break
+    if not chosen.any() and able:  # all are larger than what is wanted
+        chosen[min(able, key=lambda u: has[u].sum())] = True
+    if not chosen.any():
+        raise ValueError(
+            f'{asked}: the number of groups of images is {len(units)}, and none can be set aside without taking all '
+            'images of a class: each class needs two groups or more. Leave the groups out, or give the splits.'
+        )
+    found = np.sort(rows[chosen[unit_of]])
+    if abs(len(found) - total) > max(0.25 * total, 1):
+        logging.warning('%s: groups are kept together, so %d images in %d groups are taken.', asked, len(found),
+                        chosen.sum())  # fmt: skip
+    return found
 
 
 def digest(indices):

@@ -1,6 +1,7 @@
 """Which images to label: a list of them, or those that represent the rest."""
 
 import codecs
+import functools
 import os
 import re
 import unicodedata
@@ -40,7 +41,7 @@ def listed(path, names, labels, around=''):
         raise FileNotFoundError(
             f'config.data.labels names the list {path!r}, but there is no such file{paths.obstacle(path)}.'
         )
-    known, rows = _Known(names or (), len(labels), around), {}
+    known, rows = Known(names or (), len(labels), around), {}
     lines = lines_of(path)
     for number, line in enumerate(lines, 1):
         word, found = known.find(line)
@@ -96,23 +97,31 @@ def lines_of(path):
     return re.split('\r\n|\n|\r', text)
 
 
-class _Known:
+class Known:
     """What the lines of a list can name: `names`, also below `around`, ends of them after a slash, and rows below
     `count`."""
 
     def __init__(self, names, count, around=''):
-        self.full, self.ends, self.count = {}, {}, count
+        self.full, self.count, self._names = {}, count, names
         self.around = os.path.abspath(around) if around else ''
         for row, name in enumerate(names):
             self.full.setdefault(name, []).append(row)
-            parts = name.split('/')
-            for start in range(1, len(parts)):
-                self.ends.setdefault('/'.join(parts[start:]), []).append(row)
+
+    @functools.cached_property
+    def ends(self):
+        """{what stands after a slash of a name: its rows}."""
+        found: dict = {}
+        for row, name in enumerate(self._names):
+            start = name.find('/') + 1
+            while start:
+                found.setdefault(name[start:], []).append(row)
+                start = name.find('/', start) + 1
+        return found
 
     def find(self, line):
         """(what the line names, '' for nothing; the rows that this could be)."""
         name, quoted = from_line(line)
-        if quoted and (found := self._named(name)):
+        if quoted and (found := self.named(name)):
             return name, found
         for known in (self.full, self.ends):
             for word in (line, line.strip()):
@@ -121,14 +130,15 @@ class _Known:
         marks = [m.start() for m in re.finditer('#', line)]
         for end in (None, *reversed(marks)):  # the longest beginning that is a name: there may be # in it
             word = line[:end].strip()
-            if word and (found := self._named(word)):
+            if word and (found := self.named(word)):
                 return word, found
         comment = re.search(r'(^|\s)#' if self.full else '#', line)
         word = line[: comment.start() if comment else None].strip()
         row = int(word) if word.isdecimal() and len(word) < 20 else self.count
         return word, [row] if row < self.count else []
 
-    def _named(self, word):
+    def named(self, word):
+        """The rows that a name could be, as it is or in another form of Unicode; [] for none."""
         plain = word.removeprefix('./')
         for known in (self.full, self.ends):
             forms = (unicodedata.normalize(form, plain) for form in ('NFC', 'NFD'))

@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+from absl import logging
 
 from ssljax.data.memory import cores, empty_images, parallel
 
@@ -157,12 +158,14 @@ class Split:
       images: the set the rows belong to: ArrayImages, JoinedImages or encoded.FileImages.
       rows: int64 [N], rows of `images`.
       labels: int32 [N], -1 where unknown.
+      groups: int64 [N], the same number for images that must stay together, such as those of one patient, -1 where one
+        is alone; None where all are.
       contents: uint64 [N], a hash of each image, once `digest` was called.
       replaces: whether a corrupt image is replaced by another: only where all labels were hidden.
     """
 
-    def __init__(self, images, labels, rows=None, replaces=False):
-        self.images, self.replaces = images, replaces
+    def __init__(self, images, labels, rows=None, replaces=False, groups=None):
+        self.images, self.replaces, self.groups = images, replaces, groups
         self.rows = np.arange(len(images)) if rows is None else np.asarray(rows, np.int64)
         self.labels = np.asarray(labels, np.int32)
         self._compact = self._digest = self.contents = None
@@ -200,15 +203,16 @@ class Split:
 
     def take(self, indices):
         """The Split of the given rows; `indices` count within this split."""
-        return Split(self.images, self.labels[indices], self.rows[indices], self.replaces)
+        groups = None if self.groups is None else self.groups[indices]
+        return Split(self.images, self.labels[indices], self.rows[indices], self.replaces, groups)
 
     def hide(self):
         """The same images with every label -1."""
-        return Split(self.images, np.full(len(self), -1), self.rows, replaces=True)
+        return Split(self.images, np.full(len(self), -1), self.rows, replaces=True, groups=self.groups)
 
     def relabel(self, labels):
         """The same images with other labels, [N] int."""
-        return Split(self.images, labels, self.rows, self.replaces)
+        return Split(self.images, labels, self.rows, self.replaces, self.groups)
 
     def names(self):
         """The images' names, [N] str, or None where they are no files."""
@@ -264,4 +268,17 @@ def concat(splits):
     start_of = {id(images): start for images, start in zip(sets, starts)}
     rows = np.concatenate([split.rows + start_of[id(split.images)] for split in splits])
     labels, replaces = np.concatenate([split.labels for split in splits]), all(split.replaces for split in splits)
-    return Split(joined, labels, rows, replaces)
+    groups = None
+    if any(split.groups is not None for split in splits):
+        groups = np.concatenate([np.full(len(s), -1) if s.groups is None else s.groups for s in splits])
+    return Split(joined, labels, rows, replaces, groups)
+
+
+def apart(split, held, told=''):
+    """A Split without the images that are of a group of `held`; told: whose they are, for a warning."""
+    if split.groups is None or held.groups is None:
+        return split
+    out = np.isin(split.groups, held.groups[held.groups >= 0])
+    if out.any() and told:
+        logging.warning('%d unlabelled images are left out: they are of %s.', out.sum(), told)
+    return split.take(np.flatnonzero(~out)) if out.any() else split

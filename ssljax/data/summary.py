@@ -36,6 +36,8 @@ def text(source) -> str:
     if any(unknown for _, unknown in counts.values()):
         rows.append(('without a label', [str(unknown) for _, unknown in counts.values()]))
     rows.append(('total', [str(per.sum() + unknown) for per, unknown in counts.values()]))
+    if any(split.groups is not None for split in splits.values()):
+        rows.append(('groups', [_groups(split.groups) for split in splits.values()]))
     corrupt = [unreadable(source, name) for name in splits]
     if any(corrupt):
         rows.append(('cannot be decoded, left out', list(map(str, corrupt))))
@@ -81,6 +83,10 @@ def _counts(split, classes):
     """([classes] images of each, how many have no label), without those that are known not to be decodable."""
     labels = split.labels[~readable.is_bad(split)]
     return np.bincount(labels[labels >= 0], minlength=classes), int((labels < 0).sum())
+
+
+def _groups(groups) -> str:
+    return str(len(np.unique(groups[groups >= 0])) + int((groups < 0).sum())) if groups is not None else ''
 
 
 def _range(counts):

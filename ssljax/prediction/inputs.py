@@ -1,15 +1,13 @@
 """The image files that a user asks to be predicted: each is an input, whether it can be read or not."""
 
-import csv
 import os
 import zipfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from ssljax import paths
-from ssljax.data import folder, pick, tars, walk
+from ssljax.data import folder, pick, table, tars, walk
 
-COLUMNS = 'path', 'file', 'filename', 'image', 'name'  # of a CSV, that which has the files
 LISTS = '.csv', '.txt'
 
 
@@ -72,23 +70,10 @@ def _file(name: str, path: str) -> Input:
 
 def _listed(path: str) -> list[tuple[str, str]]:
     """(the name as it is written, the path) of each file in a list."""
-    around, lines = os.path.dirname(path), pick.lines_of(path)
     if path.lower().endswith('.csv'):
-        names = _column(lines, path)
+        names = [row.values['path'] for row in table.read(path, 'the list', ('path',)).rows if row.values['path']]
     else:
-        names = [line.strip() for line in lines if line.strip()]
+        names = [line.strip() for line in pick.lines_of(path) if line.strip()]
     if not names:
         raise ValueError(f'The list {path!r} names no file.')
-    return [(name, os.path.join(around, paths.expand(name))) for name in names]
-
-
-def _column(lines: list[str], path: str) -> list[str]:
-    rows = [row for row in csv.reader(lines) if row]
-    header = [name.strip().lower() for name in rows[0]] if rows else []
-    place = next((header.index(name) for name in COLUMNS if name in header), None)
-    if place is None:
-        raise ValueError(
-            f'The list {path!r} has the columns {", ".join(map(repr, header)) or "(none)"}: the first line of a CSV '
-            "names the columns, and 'path' is the one with the files."
-        )
-    return [row[place] for row in rows[1:] if len(row) > place and row[place].strip()]
+    return [(name, os.path.join(os.path.dirname(path), paths.expand(name))) for name in names]

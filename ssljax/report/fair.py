@@ -59,6 +59,7 @@ def setting(result: dict, seed: dict, fields) -> dict:
     """
     config, found = result.get('config') or {}, {name: pick(result, *name.split('.')) for name in RESULT}
     found |= {name: pick(seed, *name.split('.')) for name in SEED}
+    found['data.resize'] = pick(config, 'data', 'resize') or 'crop'  # hashes are of files, not of pixels
     if None in (found['data.hashes.train'], found['partition.labeled.hash']):
         found |= {name: pick(config, *name.split('.')) for name in UNHASHED}
     for name in fields:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ssljax.data.decode import RESIZES
 from ssljax.report import shell
 from ssljax.report.compare import is_points, named_seeds, of_seed, pick, ways_of
 from ssljax.report.insight import class_names, name_of, tile
@@ -14,6 +15,9 @@ def data(run):
     rows = [['Source', found.get('source', '–')]]
     if found.get('shape'):
         rows.append(['Image shape', ' x '.join(str(side) for side in found['shape'])])
+    asked = pick(run.result, 'config', 'data') or {}
+    if asked.get('image_size'):
+        rows.append(['Resized', RESIZES[asked.get('resize', 'crop')].format(size=asked['image_size'])])
     names = class_names(run.result)
     if names:
         shown = ', '.join(names[:20]) + (f', … ({len(names)} in all)' if len(names) > 20 else '')

@@ -11,6 +11,8 @@ from ssljax.literal import clean
 
 # Fields of config.data that do not change what is loaded.
 FREE = ('labels', 'pool', 'val', 'choose', 'features', 'data_dir', 'manual_dir', 'path', 'cache')
+# Fields that came later, with their defaults, at which they leave the names of earlier studies' folders as they are.
+LATER = {'images': '', 'pattern': '', 'annotations': '', 'resize': 'crop'}
 
 
 def check(directory: Path, planned, load) -> None:
@@ -42,7 +44,7 @@ def check(directory: Path, planned, load) -> None:
 
 def key(data: dict) -> str:
     """16 hex digits, the same for those configs (config.data as a plain dict) that load the same images."""
-    used = {k: v for k, v in data.items() if k not in FREE}
+    used = {k: v for k, v in data.items() if k not in FREE and LATER.get(k, ...) != v}
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -165,14 +165,14 @@ def test_folders_that_cannot_be_read_are_named():
 
 
 def test_folders_without_images_do_not_matter_but_pictures_do(root, caplog):
-    others = ('docs/a/read.me', 'docs/b.txt', '__MACOSX/cat/._1.png', '.git/x.png', 'cat/notes/1.txt', 'bird/1.heic')
+    others = ('docs/a/read.me', 'docs/b.txt', '__MACOSX/cat/._1.png', '.git/x.png', 'cat/notes/1.txt', 'bird/1.jxl')
     for name in others:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b'x')
     with caplog.at_level('WARNING', logger='absl'):
         files = listed(root)
     assert files.names == IMAGES and sorted(files.folders) == ['bird', 'cat', 'dog']
-    assert "images in a format that cannot be read (1, such as 'bird/1.heic')" in caplog.text
+    assert "images in a format that cannot be read (1, such as 'bird/1.jxl')" in caplog.text
     assert "folders without images (2, such as 'cat/notes')" in caplog.text
 
 

@@ -283,6 +283,47 @@ def test_resizing_keeps_the_centre_square():
         assert decoded.shape == (10, 10, 3) and abs(decoded[1:-1, 1:-1].astype(int) - 127).max() < 6
 
 
+@pytest.mark.parametrize('kind', ['PNG', 'JPEG'])
+@pytest.mark.parametrize('shape', [(40, 80), (80, 40), (200, 400), (1, 90), (60, 60)])
+def test_padding_keeps_the_whole_image_and_squashing_fills_the_square(kind, shape):
+    array = np.full((*shape, 3), 200, np.uint8)
+    array[: (shape[0] + 1) // 2, : (shape[1] + 1) // 2] = 80
+    data = encode(Image.fromarray(array), kind, **({} if kind == 'PNG' else {'quality': 100}))
+    squashed, padded = (decode.decode(data, 16, resize=r).astype(int) for r in ('squash', 'pad'))
+    assert squashed.shape == padded.shape == (16, 16, 3)
+    assert abs(squashed[:7, :7] - 80).max() < 8 and (shape[0] == 1 or abs(squashed[9:, 9:] - 200).max() < 8)
+    tall, wide = (max(round(16 * side / max(shape)), 1) for side in shape)
+    top, left = (16 - tall) // 2, (16 - wide) // 2
+    inside = padded[top : top + tall, left : left + wide]
+    assert inside.min() > 60 and padded.sum() == inside.sum()  # the bars are black
+    if shape == (60, 60):
+        assert np.array_equal(squashed, padded) and np.array_equal(padded, decode.decode(data, 16))
+
+
+@pytest.mark.parametrize('mode', ['L', 'LA', 'RGB', 'RGBA'])
+def test_bars_are_transparent_where_there_is_alpha(mode):
+    image = Image.fromarray(draw(0, (8, 16, 4))).convert(mode)
+    channels = {'LA': 0, 'RGBA': 4}.get(mode, len(mode.replace('A', '')))
+    padded = decode.decode(encode(image), 16, channels, resize='pad')
+    assert padded.shape == (16, 16, len(mode)) and not padded[:4].any() and not padded[12:].any() and padded[4:12].any()
+
+
+def test_resizing_is_a_field_of_sources_caches_and_arrays(tmp_path):
+    where = tree(tmp_path / 'a', FLAT, (6, 12, 3))
+    found = {}
+    for resize in ('crop', 'pad', 'squash'):
+        s = load(f'folder:{where}', image_size=6, resize=resize, cache=str(tmp_path / 'cache'))
+        found[resize] = s.train.read([0])
+        assert np.array_equal(found[resize], load(f'folder:{where}', image_size=6, resize=resize).train.read([0]))
+    assert len(list((tmp_path / 'cache').glob('*.npy'))) == 3
+    assert not np.array_equal(found['crop'], found['squash']) and not found['pad'][:, :1].any()
+    key = decode.Fit(6, 3, 'full', 9).key()
+    assert key == "Fit(size=6, channels=3, span='full', most=9)"  # that of caches from before there was a choice
+    assert decode.Fit(6, 3, 'full', 9, 'pad').key() != key
+    np.savez(tmp_path / 'x.npz', train_images=np.full((9, 4, 8, 3), 9, np.uint8), train_labels=np.arange(9) % 3)
+    assert not load(f'npz:{tmp_path}/x.npz', image_size=8, resize='pad').train.read([0])[:, :2].any()
+
+
 def test_jpeg_decoded_at_a_fraction_is_near_the_full_decode():
     smooth = Image.fromarray(draw(0, (5, 6, 3))).resize((600, 500), Image.Resampling.BICUBIC)
     data = encode(smooth, 'JPEG')

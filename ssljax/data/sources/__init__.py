@@ -5,6 +5,8 @@
                of val, test and unlabeled, all of one type
     unlabeled  (Asked, config.data) -> Arrays or Encoded, the images where it is config.data.unlabeled; may be left out:
                the split unlabeled of `read`, or else train
+    around     (Asked, config.data) -> the folder or archive that images lie in; where they have names
+    TAKES      which of OWN, the fields of config.data that are for some sources alone, it reads
 
 What they raise names what was asked for and what is allowed."""
 
@@ -12,7 +14,7 @@ import difflib
 
 from ssljax import fields, wording
 from ssljax.data import span as spans
-from ssljax.data.sources import circles, digits, folder, npz, synthetic, tfds
+from ssljax.data.sources import annotations, circles, csv, digits, folder, npz, synthetic, tfds
 from ssljax.data.sources.asked import Asked, without_labels
 from ssljax.data.sources.source import Source, complete
 from ssljax.data.sources.splits import further, splits_of
@@ -23,9 +25,11 @@ SOURCES = {
     'circles': circles,
     'tfds': tfds,
     'folder': folder,
+    'csv': csv,
     'npz': npz,
     'synthetic': synthetic,
 }
+OWN = 'images', 'pattern', 'annotations'
 
 
 def load(config) -> Source:
@@ -39,7 +43,8 @@ def load(config) -> Source:
     unlabelled ones they are left out in the first case and replaced by another in the second (encoded.FileImages). With
     config.data.cache they are decoded into a file there, or taken from it, in either case (cache.py). Validation and
     test have images with a known label alone. Values of more than 8 bits a channel become 0 to 255 by one range for the
-    whole data set, config.data.range (span.py).
+    whole data set, config.data.range (span.py). config.data.annotations moves unlabelled images to the training images
+    when the test split is made, which therefore does not change with it.
 
     Args:
       config: config.data, checked (checks.py).
@@ -52,6 +57,13 @@ def load(config) -> Source:
     """
     spans.parsed(config.range)
     asked, module = _asked('source', config.source)
+    for name in OWN:
+        if config[name] and name not in getattr(module, 'TAKES', ()):
+            able = ' or '.join(repr(m.FORM) for m in SOURCES.values() if name in getattr(m, 'TAKES', ()))
+            raise ValueError(
+                f'config.data.{name}={config[name]!r} does not go with {asked}: it is for a source {able}. Leave it '
+                'empty.'
+            )
     classes, found = module.read(asked, config)
     if not len(found['train'].labels):
         raise ValueError(f'{asked} has no training images.')
@@ -65,7 +77,14 @@ def load(config) -> Source:
     if config.unlabeled:
         extra = _extra(config, span)
         splits['unlabeled'] = concat([splits['unlabeled'], extra]) if 'unlabeled' in splits else extra
-    return complete(config.source, tuple(classes), splits, span, config.test)
+    source = complete(config.source, tuple(classes), splits, span, config.test)
+    return annotations.apply(source, config.annotations, around(config)) if config.annotations else source
+
+
+def around(config) -> str:
+    """The folder or archive that the images of config.data.source lie in; '' where they are no files."""
+    asked, module = _asked('source', config.source)
+    return module.around(asked, config) if hasattr(module, 'around') else ''
 
 
 def field(default: str = '', empty: bool = False) -> fields.Field:

@@ -7,7 +7,7 @@ from absl import logging
 
 from ssljax.data import readable
 from ssljax.data.partition import carve_test
-from ssljax.data.split import Split
+from ssljax.data.split import Split, apart
 
 
 class Source(NamedTuple):
@@ -55,9 +55,13 @@ def complete(name: str, classes: tuple, splits: dict, span, test: str) -> Source
     splits = dict(splits)
     _drop_unlabelled_test(splits, name)
     if 'test' not in splits:
-        rows = carve_test(splits['train'].labels, test, classes)
-        splits['test'] = splits['train'].take(rows)
-        splits['train'] = splits['train'].take(np.setdiff1d(np.arange(len(splits['train'])), rows))
+        train = splits['train']
+        rows = carve_test(train.labels, test, classes, train.groups)
+        splits['test'] = train.take(rows)
+        splits['train'] = apart(train.take(np.setdiff1d(np.arange(len(train)), rows)), splits['test'])
+    for part in ('val', 'test'):
+        if 'unlabeled' in splits and part in splits:
+            splits['unlabeled'] = apart(splits['unlabeled'], splits[part], f'groups of the {part} images, {name!r}')
     shape = splits['train'].shape
     for part, split in splits.items():
         if split.shape != shape:
