@@ -7,14 +7,23 @@ from ssljax import methods, models, ways
 from ssljax.data import augment
 from ssljax.data.memory import fits
 from ssljax.sharding import check_batch
+from ssljax.wording import nearest, shown
 
 
 def check_classes(config, source) -> None:
-    """Raises ValueError where a classifier is asked for and there is nothing to tell apart."""
+    """Raises ValueError where a classifier is asked for and there is nothing to tell apart, and for a positive class
+    that is none of two."""
     if len(source.classes) == 1 and config.transfer.ways:
         raise ValueError(
             f'there is only one class, {source.classes[0]!r}: a classifier needs two or more. Put the images of each '
             'class into its own folder, or only pretrain, with --config.transfer.ways=().'
+        )
+    positive = config.evaluate.positive
+    if positive and (len(source.classes) != 2 or positive not in source.classes):
+        raise ValueError(
+            f'evaluate.positive is {shown(positive)}{nearest(positive, source.classes)}: it is the name of one of two '
+            f'classes, and these are {", ".join(map(shown, source.classes[:5]))}{", ..." * (len(source.classes) > 5)}. '
+            "Leave it '' for the rarer one of two, or where there are more."
         )
 
 
