@@ -42,10 +42,10 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
     for way, stage in trained.ways.items():
         look = functools.partial(see, predictor(run, way), stage.variables)
         logits = {s: look(splits[s]) for s in ('val', 'test')}
-        found = {'test': measures(logits['test'], labels['test'], positive)}
+        found = {'test': scored(logits['test'], labels['test'], positive)}
         right[way] = classify.rank(*classify.known(logits['test'], labels['test'])) <= 1
         if (labels['val'] >= 0).any():
-            val = measures(logits['val'], labels['val'], positive)
+            val = scored(logits['val'], labels['val'], positive)
             found['val'] = {k: v for k, v in val.items() if k != 'confusion'} | stage.record['val']
         record['ways'][way] = stage.record | found
         if cfg.reference and not run.quiet:
@@ -85,7 +85,7 @@ def positive_class(config, labels, classes) -> int | None:
     return int((labels == 1).sum() <= (labels == 0).sum())
 
 
-def measures(logits, labels, positive) -> dict:
+def scored(logits, labels, positive) -> dict:
     """classify.scores with 'intervals', those of the number of images."""
     found = classify.scores(logits, labels, positive)
     return found | {'intervals': intervals.intervals(logits, labels, found)}

@@ -367,7 +367,7 @@ def evaluate(measure: Callable, params, state, split, batch_size: int, mesh) -> 
 
 
 def measured(task: Task, params, state) -> dict[str, float]:
-    """`evaluate` on validation, with the figure that weights are selected by."""
+    """`evaluate` on validation, with the metric that selects weights."""
     found = evaluate(task.program.measure, params, state, task.val, task.eval_batch, task.mesh)
     if task.metric in found or task.program.predict is None:
         return found
@@ -386,7 +386,7 @@ def chosen_by(task: Task, value: float, params, state) -> dict[str, float]:
 
 
 def value_of(metrics: dict, metric: str = 'top1') -> float:
-    """What the weights are chosen by: the metric, or where there is none the negative loss. In float32, as a checkpoint
+    """What the weights are chosen by: the metric, or if it is missing the negative loss. In float32, as a checkpoint
     keeps the best one: otherwise an equal value could count as a better one."""
     return float(jnp.float32(metrics.get(metric, -metrics['loss'])))
 

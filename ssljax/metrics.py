@@ -1,4 +1,4 @@
-"""The figures of a classifier by their names in result.json, and those that weights can be selected by."""
+"""A classifier's metrics under their names in result.json, and those that can select weights."""
 
 TITLES = {
     'top1': 'top-1',
@@ -9,5 +9,5 @@ TITLES = {
     'sensitivity': 'sensitivity',
     'specificity': 'specificity',
 }
-SELECT = ('top1', 'balanced_accuracy', 'macro_f1', 'auroc')  # of config.select; of each a higher value is better
-IMBALANCED = 1.5  # times as many images of the most frequent class as of the rarest: top-1 alone misleads
+SELECT = ('top1', 'balanced_accuracy', 'macro_f1', 'auroc')  # config.select; higher is better for each
+IMBALANCED = 1.5  # ratio of the largest to the smallest class above which top-1 alone is misleading

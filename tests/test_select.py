@@ -1,4 +1,4 @@
-"""Selection by another figure than top-1, and training on classes that are not equally frequent."""
+"""Selection by a metric other than top-1, and training on imbalanced classes."""
 
 import gzip
 
@@ -41,7 +41,7 @@ def tiny(config, tmp_path):
 
 
 @pytest.mark.parametrize('select, probe', [('balanced_accuracy', False), ('auroc', True)])
-def test_weights_and_models_are_selected_by_the_figure(tiny, tmp_path, select, probe):
+def test_weights_and_models_are_selected_by_the_metric(tiny, tmp_path, select, probe):
     tiny.select, tiny.seeds, tiny.evaluate.probe = select, (0, 1), probe
     result = experiment.run(tiny, tmp_path / 'run')
     best = {}
@@ -112,7 +112,7 @@ def test_label_sets_of_other_frequencies_do_not_share_a_program(tiny, tmp_path):
     assert programs[0] is programs[2] and programs[0] is not programs[1]
 
 
-def test_a_figure_that_validation_does_not_have_is_refused(tiny, tmp_path):
+def test_a_metric_that_validation_does_not_have_is_refused(tiny, tmp_path):
     tiny.select = 'auroc'
     tiny.data.val = '1'
     with pytest.raises(ValueError, match='config.select is auroc, and the 1 validation images of seed 0 are not'):

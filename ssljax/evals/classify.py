@@ -1,23 +1,23 @@
-"""Classification figures of logits: accuracies by image and by class, F1, AUROC, the confusion matrix."""
+"""Classification metrics of logits: accuracy over images and over classes, F1, AUROC, the confusion matrix."""
 
 import numpy as np
 
 
 def scores(logits, labels, positive: int | None = None) -> dict:
-    """Classification figures as plain Python numbers.
+    """Classification metrics as plain Python numbers.
 
     Args:
       logits: [N, K] float.
       labels: [N] int in [-1, K); those with -1, unknown, do not count.
-      positive: of two classes the one that sensitivity is about; by default the rarer one, of equals the second.
+      positive: with two classes, the one that sensitivity refers to; by default the smaller, or the second of equals.
 
     Returns:
-      {'images' (N of a known label), 'top1', 'top5' (six classes or more), 'loss' (nats), 'per_class' [K] (recall; None
-      for a class without images), 'balanced_accuracy' (its mean over classes that have images), 'macro_f1' (mean over
-      classes that have images or are predicted), 'auroc' (area under the ROC curve of a class's probability, the mean
-      over classes, one against the rest; None where all images are of one class), of two classes 'positive' (its
-      number), 'sensitivity' and 'specificity' (its recall and the other's), 'confusion' [K][K], rows true, columns
-      predicted}. All in [0, 1] but for the loss and the counts.
+      {'images' (N with a known label), 'top1', 'top5' (six classes or more), 'loss' (nats), 'per_class' [K] (recall;
+      None for a class without images), 'balanced_accuracy' (mean recall of the classes with images), 'macro_f1' (mean
+      over the classes that have images or are predicted), 'auroc' (area under the ROC curve of a class's probability,
+      one class against the rest, averaged over classes; None if all images are of one class), with two classes
+      'positive' (its number), 'sensitivity' and 'specificity' (its recall and the other's), 'confusion' [K][K], rows
+      true, columns predicted}. All in [0, 1] except the loss and the counts.
 
     Raises:
       ValueError: no label is known.
@@ -52,7 +52,7 @@ def scores(logits, labels, positive: int | None = None) -> dict:
 
 
 def known(logits, labels) -> tuple:
-    """(float64 [N, K], int [N]) of the images whose label is known; raises ValueError where there is none."""
+    """(float64 [N, K], int [N]) of the images with a known label; raises ValueError if there are none."""
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     logits, labels = logits[labels >= 0], labels[labels >= 0]
     if not len(labels):
@@ -61,25 +61,25 @@ def known(logits, labels) -> tuple:
 
 
 def rank(logits, labels):
-    """[N] int, the place of the label among the logits, from 1 on; a tie counts against, and so does NaN."""
+    """[N] int, the rank of the label's logit, from 1; ties and NaN count against it."""
     return (~(logits < logits[np.arange(len(labels)), labels][:, None])).sum(1)
 
 
 def probabilities(logits):
-    """Softmax of [N, K] float64; 0 in every row that has a NaN."""
+    """Softmax of [N, K] float64; rows with a NaN are 0."""
     with np.errstate(invalid='ignore'):
         p = np.exp(logits - logits.max(1, keepdims=True))
         return np.nan_to_num(p / p.sum(1, keepdims=True))
 
 
 def curves(classes: int) -> range:
-    """The classes whose ROC curves count: of two the second alone, for that of the first is the same."""
+    """The classes whose ROC curves are averaged; with two classes only the second, since both have the same area."""
     return range(1, 2) if classes == 2 else range(classes)
 
 
 def auroc(p, labels) -> float | None:
-    """The mean area under the ROC curves of probabilities [N, K], one class against the rest: how often an image of the
-    class has a higher one than an image of another, equals counting half. None where no class has both."""
+    """Mean area under the one-against-the-rest ROC curves of probabilities [N, K]: how often an image of the class
+    scores higher than an image of another, ties counting half. None if no class has both."""
     found = []
     for k in curves(p.shape[1]):
         is_class = labels == k

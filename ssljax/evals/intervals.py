@@ -1,4 +1,4 @@
-"""What the number of images leaves open of classification figures: 95% intervals."""
+"""95% intervals of classification metrics: the uncertainty that comes from the number of images."""
 
 import math
 
@@ -7,26 +7,26 @@ import numpy as np
 from ssljax import stats
 from ssljax.evals import classify
 
-DRAWS, LEAST = 1000, 200  # of the bootstrap; with fewer than the second there is no interval
-WORK = 10**7  # images times draws; times curves for the AUROC, three times that
+DRAWS, LEAST = 1000, 200  # bootstrap samples; no interval if fewer than LEAST are affordable
+WORK = 10**7  # images times draws; for the AUROC, three times that, times curves
 
 
 def intervals(logits, labels, found: dict, seed: int = 0) -> dict:
     """The intervals of `classify.scores`.
 
-    Those of accuracies and recalls are Wilson's (1927), of the balanced accuracy those of the recalls combined (MOVER,
-    Zou & Donner, Statist. Med. 27, 2008), which is no point either where every image is right. The others are from a
-    bootstrap that is stratified by class, the percentiles moved so that the mean of the draws is the figure.
+    Accuracies and recalls have Wilson's interval (1927). Balanced accuracy combines those of the recalls (MOVER, Zou &
+    Donner, Statist. Med. 27, 2008), so that it does not shrink to a point when every image is right. Macro-F1 and AUROC
+    are bootstrapped within each class; the percentiles are shifted so that the mean of the draws is the metric.
 
     Args:
       logits: [N, K] float.
       labels: [N] int in [-1, K).
-      found: what classify.scores says of them.
+      found: what classify.scores returns for them.
       seed: of the bootstrap.
 
     Returns:
-      {name of a figure: [low, high], of 'per_class' one each, None of a class without images}. A figure that would take
-      too long, or that no draw changes, has none.
+      {metric: [low, high]; 'per_class': one pair per class, None for a class without images}. A metric is missing if
+      the bootstrap would take too long, or if it is the same in every draw.
     """
     logits, labels = classify.known(logits, labels)
     counts = np.bincount(labels, minlength=logits.shape[1])
@@ -49,7 +49,7 @@ def _wilson(share, count) -> list | None:
 
 
 def _mean_of(shares, ends) -> list:
-    """The interval of the mean of independent shares, from the interval of each; None among them does not count."""
+    """The interval of the mean of independent proportions from the interval of each; None is skipped."""
     known = [(share, *end) for share, end in zip(shares, ends) if end]
     mean = sum(share for share, _, _ in known) / len(known)
     low = math.sqrt(sum((share - low) ** 2 for share, low, _ in known)) / len(known)
@@ -58,8 +58,8 @@ def _mean_of(shares, ends) -> list:
 
 
 def bootstrap(logits, labels, seed: int = 0) -> dict:
-    """{'macro_f1', 'auroc': [draws] float64} of sets of images that are drawn anew with replacement, as many of
-    each class as there are; {} where the images are too many for `LEAST` draws. logits [N, K] float, labels [N] int."""
+    """{'macro_f1', 'auroc': [draws] float64} of bootstrap samples that keep the number of images of each class; {} if
+    fewer than LEAST are affordable. logits: [N, K] float; labels: [N] int."""
     (n, classes), curves = logits.shape, classify.curves(logits.shape[1])
     draws = min(DRAWS, WORK // n)
     if draws < LEAST:
@@ -78,7 +78,7 @@ def bootstrap(logits, labels, seed: int = 0) -> dict:
 
 
 def drawn(labels, draws: int, seed: int):
-    """[draws, N] float32: how often each image is in a draw; of each class as many as there are."""
+    """[draws, N] float32: how often each image is drawn; each class keeps its number of images."""
     rng, out = np.random.default_rng(seed), np.zeros((draws, len(labels)), np.float32)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
@@ -92,7 +92,7 @@ def _one_hot(places, size: int):
 
 
 def _aurocs(weights, p, is_class):
-    """[draws] float64: the area under the ROC curve of each draw; weights [draws, N], p and is_class [N]."""
+    """[draws] float64: area under the ROC curve of each draw; weights [draws, N], p and is_class [N]."""
     order = np.argsort(p[~is_class], kind='stable')
     others, own = p[~is_class][order], weights[:, is_class]
     below = np.cumsum(weights[:, ~is_class][:, order], 1, dtype=np.float64)

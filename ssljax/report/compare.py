@@ -91,17 +91,17 @@ def of_way(result, way, split, metric):
 
 
 def tests_of(result, metric='top1'):
-    """{way: a figure of it on test on every seed, None where it has none}."""
+    """{way: a metric of it on test for every seed, None if it has none}."""
     return {way: [pick(seed, 'ways', way, 'test', metric) for seed in seeds_of(result)] for way in ways_of(result)}
 
 
 def selected(result):
-    """The figure by which validation selected, one of metrics.SELECT."""
+    """The metric that selected on validation, one of metrics.SELECT."""
     return pick(result, 'config', 'select') or 'top1'
 
 
 def versus_scratch(result, metric='top1'):
-    """{way: stats.difference of a figure on test less that of scratch, paired by seed, with 'p_holm'}; of top-1 the
+    """{way: stats.difference of a metric on test to scratch, paired by seed, with 'p_holm'}; of top-1 the
     values of the result's own summary first."""
     stored = pick(result, 'summary', 'versus_scratch') or pick(result, 'versus_scratch') or {}
     stored = stored if metric == 'top1' else {}
@@ -115,7 +115,7 @@ def versus_unchanged(result):
 
 
 def best_way(result, among=None):
-    """The way with the highest mean of the figure that selects, on validation; None where no way has any."""
+    """The way with the highest mean validation metric, the one that selects; None if no way has any."""
     known = ways_of(result) if among is None else among
     scored = [(found['mean'], way) for way in known if (found := of_way(result, way, 'val', selected(result)))]
     return max(scored, key=lambda pair: pair[0])[1] if scored else None

@@ -1,8 +1,8 @@
 """What was found, in a few sentences: who beat whom by how much, and how sure that is."""
 
 from ssljax import metrics, stats
+from ssljax.report.by_class import beside_top1, on_these_images
 from ssljax.report.compare import best_way, of_way, origin, pick, selected, test_images, versus_scratch, ways_of
-from ssljax.report.measures import beside_top1, on_these_images
 from ssljax.report.words import NOT_PRETRAINED, count_of, interval, is_number, p_value, percent, way_title
 from ssljax.stats import BASELINE
 

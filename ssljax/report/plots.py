@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from ssljax.report.by_class import majority
 from ssljax.report.canvas import PowerNorm
 from ssljax.report.compare import of_way, origin, pick, seeds_of, versus_scratch, ways_of
 from ssljax.report.draw import COLORS, as_img, blend, drawn, labelled, new_figure, shorten, way_color
-from ssljax.report.measures import majority
 from ssljax.report.words import WORDS, is_number, is_share, way_title
 from ssljax.stats import BASELINE
 

@@ -1,7 +1,7 @@
 """Sections on what came out: the ways, the pretraining, the curves, the probe, the neighbours' vote."""
 
 from ssljax import metrics
-from ssljax.report import measures, shell
+from ssljax.report import by_class, shell
 from ssljax.report.compare import (
     across,
     best_way,
@@ -43,8 +43,8 @@ def main_results(run):
         caption.append(f'{brackets.capitalize()}.')
     if count := test_images(result):
         caption.append(f'"By test images": the 95% interval that their number, {count:,}, leaves (Wilson).')
-    if share := measures.majority(result):
-        caption.append(f'{MAJORITY}: the top-1 of naming it for all of them.')
+    if share := by_class.majority(result):
+        caption.append(f'{MAJORITY}: the top-1 of always predicting it.')
     note = f'Highlighted: {way_title(best)}, the best by validation.' if best and len(ways) > 1 else ''
     others = [f'Best step: the one whose weights did best on validation, by {metrics.TITLES[selected(result)]}.']
     if any(seed.get('pretrain') for seed in seeds_of(result)):
@@ -76,8 +76,8 @@ def main_results(run):
 
 
 def floored(share):
-    """What the line of a figure marks at this share: always the most frequent class; '' where it is not known."""
-    return f' Dash-dotted: always the most frequent class, {100 * share:.1f} %.' if share else ''
+    """The sentence on the line at the majority class's top-1 in a plot; '' if it is unknown."""
+    return f' Dash-dotted: always the majority class, {100 * share:.1f} %.' if share else ''
 
 
 def ways_caption(seeds, versus):
@@ -139,7 +139,7 @@ def transfer_curves(run):
     stopped = [name for _, name, _ in stopped_of(run.result) if name != 'pretrain']
     every = [way for way in dict.fromkeys([*ways_of(run.result), *stopped]) if way in run.metrics]
     alone = [way for way in every if way not in players_of(run)]
-    parts, select, share = [], selected(run.result), measures.majority(run.result, 'val')
+    parts, select, share = [], selected(run.result), by_class.majority(run.result, 'val')
     for key, what, ways in (
         ('val/top1', 'Validation accuracy', [] if len(alone) < len(every) and alone in ([], ['scratch']) else every),
         (f'val/{select}', f'Validation {metrics.TITLES[select]}', [] if select == 'top1' else every),
@@ -181,7 +181,7 @@ def warnings(result):
 
 
 def probe(run):
-    result, share = run.result, measures.majority(run.result)
+    result, share = run.result, by_class.majority(run.result)
     layers, marked, chosen = {}, {}, {}
     for what in dict.fromkeys(what for seed in seeds_of(result) for what in seed.get('probe') or {}):
         names = dict.fromkeys(name for seed in seeds_of(result) for name in pick(seed, 'probe', what, 'layers') or {})

@@ -31,9 +31,9 @@ _ARGUMENTS = (
 class Outcome(NamedTuple):
     """What a short run gave.
 
-    value: the best figure on validation that config.select names, in [0, 1]; None where the run failed, then `failed`
+    value: the best validation metric that config.select names, in [0, 1]; None where the run failed, then `failed`
       is 'diverged', 'memory' or 'time'.
-    curve: ((step, that figure), ...). rate: images per second, of the larger batch of a step, without
+    curve: ((step, that metric), ...). rate: images per second, of the larger batch of a step, without
     compilation and evaluation. seconds: in all.
     """
 
@@ -255,7 +255,7 @@ class Bench:
         return rate / self.batch(way, config)
 
     def error(self, value: float) -> float:
-        """The standard error of a top-1 on the validation images; that of other figures is taken to be as large."""
+        """The standard error of a top-1 on the validation images; that of other metrics is taken to be the same."""
         return float(np.sqrt(max(value * (1 - value), 0.0) / len(self.val)))
 
     def _static(self, way, config) -> str:

@@ -21,7 +21,7 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
       config: the run's.
       prefix: of the stage's fields, such as 'semi'.
       until: time.time() at which the last run should end.
-      shorter: {steps: figure} of runs of this setting, each with its whole schedule.
+      shorter: {steps: metric} of runs of this setting, each with its whole schedule.
     """
     began, name = time.time(), metrics.TITLES[config.select]
     node = get(config, prefix)
@@ -121,7 +121,7 @@ def least_patience(schedule: str, evals: int) -> int:
 
 
 def length(known: dict, schedule: str, own: int, eta: int, error: float) -> tuple[int, str]:
-    """(limit in steps, why) from {steps: figure}, the config's own steps and the standard error of a figure."""
+    """(limit in steps, why) from {steps: metric}, the config's own steps and the standard error of a metric."""
     last = max(known)
     gain = per_doubling(known)
     if gain is None and schedule != 'constant':

@@ -74,7 +74,7 @@ def decide(bench, way: str, config, prefix: str, until: float, end: float | None
 
 
 def choose(found: dict, error) -> float | None:
-    """The rate of {rate: figure or None}; error: a figure -> its standard error. None where all failed."""
+    """The rate of {rate: metric or None}; error: metric -> its standard error. None where all failed."""
     good = {rate: value for rate, value in found.items() if value is not None}
     if not good:
         return None

@@ -18,14 +18,14 @@ ASKED = 30  # times for one of those
 
 
 class Tried(NamedTuple):
-    """One setting: {field: value}, and {level: the best figure of a run of that length, None where it failed}."""
+    """One setting: {field: value}, and {level: the best metric of a run of that length, None where it failed}."""
 
     setting: dict
     values: dict
 
 
 def decide(bench, way: str, config, prefix: str, until: float, *, taken=()) -> tuple[list[Decision], dict]:
-    """(decisions, {steps: figure} of the chosen setting's runs).
+    """(decisions, {steps: metric} of the chosen setting's runs).
 
     Args:
       bench: bench.Bench.
@@ -175,7 +175,7 @@ def enqueue(study, config, space) -> None:
 
 
 def rank(tried: Tried) -> tuple:
-    """Sorts settings by the longest run that did not fail, then by its figure."""
+    """Sorts settings by the longest run that did not fail, then by its metric."""
     good = {level: value for level, value in tried.values.items() if value is not None}
     return (max(good), good[max(good)]) if len(good) == len(tried.values) else (-1, 0.0)
 
@@ -215,7 +215,7 @@ def reason(tried, best, level, steps, field, before) -> str:
 
 
 def averages(tried, field) -> dict:
-    """{value of a field: mean figure of the shortest runs that had it}."""
+    """{value of a field: mean metric of the shortest runs that had it}."""
     found: dict = {}
     for t in tried:
         if t.values.get(0) is not None:
@@ -228,8 +228,8 @@ def shown(value) -> str:
     return 'none' if value == '' else str(value)
 
 
-def picture(tried, best, steps, field, values, figure: str) -> dict:
-    """The best `figure` by value of a field, for each length of runs."""
+def picture(tried, best, steps, field, values, metric: str) -> dict:
+    """The best `metric` by value of a field, for each length of runs."""
 
     def top(value, level):
         seen = [t.values.get(level) for t in tried if t.setting[field] == value]
@@ -238,4 +238,4 @@ def picture(tried, best, steps, field, values, figure: str) -> dict:
     series = {f'{count} steps': [top(value, level) for value in values] for level, count in enumerate(steps)}
     names = [shown(value) for value in values]
     name = names[values.index(best.setting[field])]
-    return plot(field, field, f'validation {figure}, the best run', names, series, name, xscale='category')
+    return plot(field, field, f'validation {metric}, the best run', names, series, name, xscale='category')

@@ -48,7 +48,7 @@ def imbalanced(n=300, classes=4, seed=0):
 
 @pytest.mark.parametrize('classes', [2, 3, 4])
 @pytest.mark.parametrize('seed', range(3))
-def test_figures_under_imbalance_equal_scikit_learn(classes, seed):
+def test_metrics_under_imbalance_equal_scikit_learn(classes, seed):
     logits, labels = imbalanced(classes=classes, seed=seed)
     got, p, guess = classify.scores(logits, labels), softmax(logits, axis=1), logits.argmax(1)
     assert got['images'] == len(labels)
@@ -88,14 +88,14 @@ def test_draws_of_the_bootstrap_are_stratified_and_equal_scikit_learn():
         assert found['macro_f1'][i] == pytest.approx(f1, abs=1e-5)
 
 
-def test_intervals_hold_their_figures_and_stay():
+def test_intervals_contain_their_metrics_and_stay():
     logits, labels = imbalanced()
-    figures = classify.scores(logits, labels)
-    found = intervals.intervals(logits, labels, figures)
-    assert found == intervals.intervals(logits, labels, figures), 'the seed is fixed'
+    metrics = classify.scores(logits, labels)
+    found = intervals.intervals(logits, labels, metrics)
+    assert found == intervals.intervals(logits, labels, metrics), 'the seed is fixed'
     for name in ('top1', 'balanced_accuracy', 'macro_f1', 'auroc'):
         low, high = found[name]
-        assert 0 <= low < figures[name] < high <= 1, name
+        assert 0 <= low < metrics[name] < high <= 1, name
     weights = intervals.drawn(labels, 1000, 0)
     right = classify.rank(logits, labels) <= 1
     recalls = [(weights * (right & (labels == k))).sum(1) / (labels == k).sum() for k in range(4)]
@@ -106,8 +106,8 @@ def test_intervals_hold_their_figures_and_stay():
 def test_all_right_is_no_certainty():
     """Ten images of a class, all right: the bootstrap would give a point."""
     logits, labels = 9 * np.eye(2)[[0] * 10 + [1] * 10], [0] * 10 + [1] * 10
-    figures = classify.scores(logits, labels)
-    found = intervals.intervals(logits, labels, figures)
+    metrics = classify.scores(logits, labels)
+    found = intervals.intervals(logits, labels, metrics)
     assert found['balanced_accuracy'][0] < 0.85 and found['sensitivity'][0] < 0.75 and found['top1'][0] < 0.85
     assert 'auroc' not in found and 'macro_f1' not in found
 

@@ -1,17 +1,15 @@
-"""Figures beside top-1: what always naming one class gives, figures by class, and what the test images alone say of
-two ways."""
+"""Metrics beside top-1: the majority class, metrics over classes with their intervals, McNemar's test."""
 
 from ssljax import metrics, stats
 from ssljax.report.compare import named_seeds, of_way, pick, seeds_of, selected, test_images, versus_scratch, ways_of
 from ssljax.report.markup import grid, section
-from ssljax.report.words import count_of, interval, number, p_value, percent, way_title
+from ssljax.report.words import interval, number, p_value, percent, way_title
 
-BY_CLASS = ('macro_f1', 'auroc', 'sensitivity', 'specificity')  # what stands beside the balanced accuracy
+BY_CLASS = ('macro_f1', 'auroc', 'sensitivity', 'specificity')  # shown beside balanced accuracy
 
 
 def class_counts(result, split='test'):
-    """How many images of each class a split has: 'test', 'val', or 'labeled', that of the first seed; [] where the
-    result does not say."""
+    """Number of images of each class in a split: 'test', 'val' or, of the first seed, 'labeled'; [] if unknown."""
     seed = next(iter(seeds_of(result)), {})
     known = pick(result, 'data', 'per_class', split) or pick(seed, 'partition', split, 'per_class')
     if known or split != 'test':
@@ -21,29 +19,26 @@ def class_counts(result, split='test'):
 
 
 def majority(result, split='test'):
-    """The share of the most frequent class among the images of a split: the top-1 of always naming it; None where the
-    result does not say."""
+    """The top-1 of always predicting the majority class of a split, in [0, 1]; None if unknown."""
     counts = class_counts(result, split)
     return max(counts) / sum(counts) if sum(counts) else None
 
 
 def imbalance(result):
-    """How many times as many images as the rarest class the most frequent one has, where the labelled or the test
-    images have it by more; 1.0 where the result does not say."""
+    """The imbalance ratio of the labelled or the test images, whichever is larger; 1.0 if unknown."""
     found = [[n for n in class_counts(result, split) if n] for split in ('labeled', 'test')]
     return max([max(counts) / min(counts) for counts in found if counts], default=1.0)
 
 
 def beside_top1(result):
-    """Whether the balanced accuracy stands beside top-1: the classes are not about equally frequent, or another figure
-    than top-1 selected."""
+    """Whether balanced accuracy is shown beside top-1: the classes are imbalanced, or another metric selected."""
     known = any(of_way(result, way, 'test', 'balanced_accuracy') for way in ways_of(result))
     return known and (imbalance(result) > metrics.IMBALANCED or selected(result) != 'top1')
 
 
 def by_images(result, way, metric='top1'):
-    """{'low', 'high'}: the 95% interval that the number of test images leaves of the mean over seeds; None where it is
-    not known. Of accuracies Wilson's, of other figures the mean of the ends of every seed's."""
+    """{'low', 'high'}: the 95% interval of the mean over seeds that the number of test images implies; None if unknown.
+    Wilson's for top-1; for other metrics the ends of every seed's interval are averaged."""
     if metric == 'top1':
         top1 = of_way(result, way, 'test', metric)
         return top1 and stats.of_images(top1['mean'], test_images(result))
@@ -54,7 +49,7 @@ def by_images(result, way, metric='top1'):
 
 
 def balanced_rows(result, count):
-    """A header and `count` rows of strings: the balanced accuracy of each way, and what the test images leave open."""
+    """A header and `count` rows of strings: each way's balanced accuracy with the interval by test images."""
     name, rows = 'balanced_accuracy', []
     for way in ways_of(result):
         rows.append([percent(of_way(result, way, 'test', name)), interval(by_images(result, way, name))])
@@ -63,7 +58,7 @@ def balanced_rows(result, count):
     return [['Balanced accuracy %', 'By test images'], *rows[:count]]
 
 
-def figures(run):
+def section_of(run):
     """The section of the page."""
     result = run.result
     ways = [way for way in ways_of(result) if of_way(result, way, 'test', 'balanced_accuracy')]
@@ -77,7 +72,7 @@ def figures(run):
         row.append(interval(by_images(result, way, 'balanced_accuracy')))
         rows.append(row + [with_interval(result, way, name) for name in shown])
     table = grid(header, rows, caption(result, shown))
-    return section('Figures by class', table, against_scratch(result), mcnemar(result))
+    return section('Metrics by class', table, against_scratch(result), mcnemar(result))
 
 
 def title(name):
@@ -94,16 +89,15 @@ def with_interval(result, way, name):
 def caption(result, shown):
     """What the table says, and of what."""
     said = [
-        'On the test images. Balanced accuracy: the mean of the recall of every class. "By test images" and in '
-        'brackets: the 95% interval that their number leaves (of recalls by Wilson, of macro-F1 and AUROC by a '
-        'bootstrap within each class).'
+        'On the test images. Balanced accuracy: mean recall of the classes. "By test images" and in brackets: the 95% '
+        'interval implied by their number (Wilson for recalls, a bootstrap within each class for macro-F1 and AUROC).'
     ]
     found = [pick(seed, 'ways', way, 'test', 'positive') for seed in seeds_of(result) for way in ways_of(result)]
     positive = next((place for place in found if place is not None), None)
     names = pick(result, 'data', 'classes') or []
     if 'sensitivity' in shown and positive is not None and positive < len(names):
-        said.append(f'Positive, of which the sensitivity is the recall: "{names[positive]}".')
-    said.append(f'Validation selected by {metrics.TITLES[selected(result)]}.')
+        said.append(f'Sensitivity is the recall of the positive class, "{names[positive]}".')
+    said.append(f'Weights were selected by {metrics.TITLES[selected(result)]} on validation.')
     return ' '.join(said)
 
 
@@ -127,22 +121,21 @@ def mcnemar(result):
             cells = [number(found['gained']), number(found['lost']), p_value(found['p'])]
             rows.append([way_title(way), name, *cells])
     said = (
-        'McNemar: test images that the way alone, or training from scratch alone, has right, by seed, and the p of the '
-        'exact test. It compares two trained networks on these images, and says nothing of other label sets or seeds.'
+        'McNemar: test images that only the way, or only training from scratch, gets right, by seed, with the p of the '
+        'exact test. It compares two trained networks on these images, and says nothing about other label sets or seeds.'
     )
-    return grid(['Way', 'Seed', 'It alone is right', 'Scratch alone is right', 'p'], rows, said) if rows else ''
+    return grid(['Way', 'Seed', 'Only the way right', 'Only scratch right', 'p'], rows, said) if rows else ''
 
 
 def on_these_images(result, way):
-    """The sentence on a way and scratch with too few seeds for a test: what the test images say of the networks of the
-    first seed; '' where the result does not."""
+    """A sentence for too few seeds: McNemar's test of a way against scratch with the first seed; '' if unknown."""
     name, seed = next(iter(named_seeds(result)), ('', {}))
     found = pick(seed, 'mcnemar', way)
     if not found:
         return ''
     p = p_value(found['p'])
     return (
-        f'Of the test images alone, seed {name}: {count_of(found["gained"], "image")} that {way_title(way)} alone has '
-        f'right, {found["lost"]:,} that training from scratch alone has (McNemar, p {"" if p[0] == "<" else "= "}{p}); '
-        'this compares two trained networks, not two ways of training.'
+        f'On the test images of seed {name}, only {way_title(way)} is right for {found["gained"]:,} and only training '
+        f'from scratch for {found["lost"]:,} (McNemar, p {"" if p[0] == "<" else "= "}{p}); this compares two trained '
+        'networks, not two ways of training.'
     )

@@ -10,7 +10,7 @@ from ssljax import report
 from ssljax.evals import classify, intervals
 from ssljax.evaluation import pairs
 from ssljax.metrics import SELECT
-from ssljax.report import measures
+from ssljax.report import by_class
 from ssljax.report.headline import sentences
 from ssljax.result import summarise
 
@@ -52,7 +52,7 @@ def test_the_table_has_the_test_images_the_majority_and_the_balanced_accuracy():
     text = report.table(found)
     header, _, *rows = text.splitlines()[1:]
     assert 'By 200 test images' in header and 'Balanced accuracy %' in header
-    last = next(row for row in rows if row.startswith('Always the most frequent class'))
+    last = next(row for row in rows if row.startswith('Always the majority class'))
     assert '90.00' in last and '50.00' in last
     assert len({len(line) for line in (header, *rows[:3])}) == 1
     test = found['seeds'][0]['ways']['scratch']['test']
@@ -64,9 +64,9 @@ def test_the_table_has_the_test_images_the_majority_and_the_balanced_accuracy():
 
 def test_of_balanced_classes_top1_stands_alone():
     found = result(counts=(10, 10))
-    assert measures.imbalance(found) == 9.0, 'of the test images'
+    assert by_class.imbalance(found) == 9.0, 'of the test images'
     found['data']['per_class']['test'] = [100, 100]
-    assert measures.imbalance(found) == 1.0 and 'Balanced accuracy' not in report.table(found)
+    assert by_class.imbalance(found) == 1.0 and 'Balanced accuracy' not in report.table(found)
     found['config']['select'] = 'balanced_accuracy'
     assert 'Balanced accuracy' in report.table(found)
 
@@ -79,9 +79,12 @@ def test_two_networks_are_compared_only_where_seeds_are_too_few(tmp_path, seeds)
     assert 'By macro AUROC on the test set: Fine-tuned' in said
     assert ('beat' in said) == (seeds == 3) or 'did not differ' in said
     text = page(tmp_path, found)
-    assert 'Figures by class' in text and 'Sensitivity %' in text and 'is the recall: &#34;ill&#34;' in text
-    assert 'Validation selected by macro AUROC.' in text and 'the exact test' in text
-    assert 'Dash-dotted: always the most frequent class, 90.0 %' in text
+    assert 'Metrics by class' in text and 'Sensitivity %' in text and 'the positive class, &#34;ill&#34;' in text
+    assert (
+        'Weights were selected by macro AUROC on validation.' in text
+        and 'only the way, or only training from scratch' in text
+    )
+    assert 'Dash-dotted: always the majority class, 90.0 %' in text
 
 
 def test_a_result_of_an_earlier_version_has_none_of_it(tmp_path):
@@ -93,5 +96,5 @@ def test_a_result_of_an_earlier_version_has_none_of_it(tmp_path):
     found |= summarise(found['seeds'])
     del found['data']['per_class'], found['config']
     text = page(tmp_path, found) + report.table(found)
-    assert 'Figures by class' not in text and 'McNemar' not in text and 'Balanced accuracy' not in text
-    assert 'Always the most frequent class' in text, 'by the confusion matrix'
+    assert 'Metrics by class' not in text and 'McNemar' not in text and 'Balanced accuracy' not in text
+    assert 'Always the majority class' in text, 'by the confusion matrix'
