@@ -122,7 +122,7 @@ def mcnemar(result):
             rows.append([way_title(way), name, *cells])
     said = (
         'McNemar: test images that only the way, or only training from scratch, gets right, by seed, with the p of the '
-        'exact test. It compares two trained networks on these images, and says nothing about other label sets or seeds.'
+        'exact test. It compares two trained networks on these images; it says nothing about other label sets or seeds.'
     )
     return grid(['Way', 'Seed', 'Only the way right', 'Only scratch right', 'p'], rows, said) if rows else ''
 
