@@ -28,7 +28,7 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
       directory: the seed's folder.
 
     Returns:
-      (record for result.json: 'ways', 'mcnemar' where there are ways beside scratch and, as the config asks, 'knn' and
+      (record for result.json: 'ways', 'mcnemar' if there are ways besides scratch and, as the config asks, 'knn' and
       'probe'; arrays for figures.npz).
     """
     config, methods = run.config, run.methods
@@ -76,8 +76,8 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
 
 
 def positive_class(config, labels, classes) -> int | None:
-    """The number of the class that sensitivity is about, of two classes; None of more. By default the rarer one of
-    `labels`, of equals the second."""
+    """The number of the class that sensitivity refers to, with two classes; else None. By default the smaller one in
+    `labels`, or the second of equals."""
     if len(classes) != 2:
         return None
     if config.evaluate.positive:
@@ -86,7 +86,7 @@ def positive_class(config, labels, classes) -> int | None:
 
 
 def scored(logits, labels, positive) -> dict:
-    """classify.scores with 'intervals', those of the number of images."""
+    """classify.scores, with its 'intervals'."""
     found = classify.scores(logits, labels, positive)
     return found | {'intervals': intervals.intervals(logits, labels, found)}
 

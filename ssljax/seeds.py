@@ -102,11 +102,11 @@ def seed_images(run: Context, seed: int) -> tuple:
 
 
 def check_selection(config, val, seed: int) -> None:
-    """Raises ValueError where the validation Split has no AUROC, and weights are selected by it."""
+    """Raises ValueError if AUROC selects the weights, and the validation Split has none."""
     if config.select == 'auroc' and len(np.unique(val.labels[val.labels >= 0])) < 2:
         raise ValueError(
-            f'config.select is auroc, and the {len(val)} validation images of seed {seed} are not of two classes, so '
-            'that there is no ROC curve: set data.val to more images, or --config.select=top1.'
+            f'config.select is auroc, but the {len(val)} validation images of seed {seed} are not of two classes, so '
+            'there is no ROC curve: increase data.val, or set --config.select=top1.'
         )
 
 

@@ -84,15 +84,15 @@ def of_images(share: float, count: int) -> dict | None:
 
 
 def mcnemar(ours, others) -> dict:
-    """Two classifiers on the same images, by those that one alone has right (McNemar, Psychometrika 12, 1947): a
-    comparison of these two, and of no other seeds or label sets.
+    """McNemar's exact test (Psychometrika 12, 1947) of two classifiers on the same images. It compares these two
+    trained networks, not other seeds or label sets.
 
     Args:
       ours, others: [N] bool, whether each image is right.
 
     Returns:
-      {'gained': images that `ours` alone has right, 'lost': that `others` alone has right, 'p': two-sided, of the exact
-      binomial test of these two numbers; 1 where both are 0}.
+      {'gained': images that only `ours` gets right, 'lost': that only `others` gets right, 'p': two-sided, of the exact
+      binomial test of these two numbers; 1 if both are 0}.
     """
     gained = sum(bool(a) and not b for a, b in zip(ours, others))
     lost = sum(bool(b) and not a for a, b in zip(ours, others))

@@ -53,16 +53,16 @@ def text(source) -> str:
 
 
 def imbalance(counts: dict) -> list[str]:
-    """Lines on the training classes where they are not about equally frequent; counts: {split: _counts}."""
+    """Lines on imbalanced training classes, [] if they are balanced; counts: {split: _counts}."""
     per = counts['train'][0]
     per = per[per > 0]
     if len(per) < 2 or per.max() <= IMBALANCED * per.min():
         return []
     ratio = per.max() / per.min()
     return [
-        f'  imbalanced: the most frequent class has {ratio:.1f} times the training images of the rarest;',
-        '  --config.select=balanced_accuracy selects by the mean over classes, and in the loss on labelled images',
-        '  --config.transfer.logit_adjustment=1 or --config.transfer.class_weights=balanced makes up for it',
+        f'  imbalanced: the largest class has {ratio:.1f} times the training images of the smallest; consider',
+        '  --config.select=balanced_accuracy, and --config.transfer.logit_adjustment=1 or',
+        '  --config.transfer.class_weights=balanced',
     ]
 
 

@@ -29,15 +29,15 @@ def soft_cross_entropy(logits, targets):
 
 
 def class_weights(counts, beta: float = 1.0):
-    """Weights of the classes for a loss on labelled images that have some classes more often than others.
+    """Class weights for the loss on imbalanced labelled images.
 
-    They are inversely proportional to the number of images n of a class or, with beta below 1, to their effective
-    number (1 - beta^n) / (1 - beta) (Cui et al., CVPR 2019, arXiv:1901.05555, section 4). Their mean over the images is
-    1, so that a learning rate means what it does without; in the paper their sum over the classes is K.
+    They are inversely proportional to the number n of images of a class or, with beta below 1, to the effective number
+    (1 - beta^n) / (1 - beta) (Cui et al., CVPR 2019, arXiv:1901.05555, section 4). Unlike in the paper, where they sum
+    to K over the classes, their mean over the images is 1, which leaves the scale of the loss as it is.
 
     Args:
       counts: [K] int32, the number of labelled images of each class.
-      beta: in [0, 1]; 0 weighs all alike.
+      beta: in [0, 1]; 0 gives equal weights.
 
     Returns:
       [K] float32; 0 for a class without images.
@@ -50,8 +50,8 @@ def class_weights(counts, beta: float = 1.0):
 
 
 def log_prior(counts):
-    """log of the share of each class among labelled images, plus log K: 0 where all are equally frequent. A class
-    without images counts as if it had one. counts: [K] int32; returns [K] float32."""
+    """Log of the class frequencies plus log K, which is 0 for balanced classes. A class without images counts as if it
+    had one. counts: [K] int32, images of each class; returns [K] float32."""
     counts = jnp.maximum(jnp.asarray(counts, jnp.float32), 1)
     return jnp.log(counts * len(counts) / counts.sum())
 

@@ -1,5 +1,5 @@
-"""The loss on labelled images of every method that has one: cross-entropy, with the class weights and the logit
-adjustment that the config asks for."""
+"""The loss on labelled images, for every method that has one: cross-entropy, optionally with class weights and logit
+adjustment."""
 
 import jax
 import jax.numpy as jnp
@@ -9,17 +9,17 @@ from ssljax import losses
 
 
 def counts_classes(config) -> bool:
-    """Whether the loss depends on how often each class is among the labelled images: batches have 'class_counts'."""
+    """Whether the loss needs the class frequencies, so that batches have 'class_counts'."""
     return config.transfer.class_weights != 'none' or config.transfer.logit_adjustment > 0
 
 
 def cross_entropy(config, logits, batch, smoothing: float = 0.0):
-    """The loss of labelled images, per row.
+    """The loss on labelled images, per row.
 
     Args:
       config: the run's config.
-      logits: [B, K'] float32; beyond the K classes there may be further logits, such as that of generated images.
-      batch: with 'label' [B] int32 and, where `counts_classes` says so, 'class_counts' [K] int32.
+      logits: [B, K'] float32; logits beyond the K classes, such as one for generated images, are left alone.
+      batch: with 'label' [B] int32 and, if `counts_classes`, 'class_counts' [K] int32.
       smoothing: label smoothing, as in losses.cross_entropy.
 
     Returns:
@@ -32,9 +32,9 @@ def cross_entropy(config, logits, batch, smoothing: float = 0.0):
 
 
 def soft_cross_entropy(config, logits, targets, batch):
-    """As `cross_entropy`, against distributions, targets [B, K'] float32: -sum_k w_k targets_k log softmax(logits + tau
-    log pi)_k. w are losses.class_weights; pi, the share of each class, is added in training alone, so that what
-    predicts is the classifier of the balanced error (Menon et al., ICLR 2021, arXiv:2007.07314, equation 10)."""
+    """`cross_entropy` for targets [B, K'] float32 that are distributions: -sum_k w_k targets_k log softmax(logits + tau
+    log pi)_k, with the class weights w and the class frequencies pi (logit-adjusted loss, Menon et al., ICLR 2021,
+    arXiv:2007.07314, equation 10). Only training adds log pi; the plain logits then predict for balanced classes."""
     if not counts_classes(config):
         return losses.soft_cross_entropy(logits, targets)
     cfg, counts = config.transfer, batch['class_counts']
