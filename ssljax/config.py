@@ -5,7 +5,7 @@ import json
 
 from ml_collections import ConfigDict
 
-from ssljax import methods, models
+from ssljax import methods, metrics, models
 from ssljax.data import pattern, sources
 from ssljax.fields import (
     BATCH,
@@ -52,6 +52,8 @@ def fields() -> dict:
         name=name('run'),
         # Each seed has its own label set, initial weights and batch order.
         seeds=many((0,), whole(0, 0, 2**32 - 1), 1, distinct=True),
+        # The metric on validation by which weights and models are selected, and settings tuned.
+        select=choice('top1', *metrics.SELECT),
         tune=flag(False),  # before training, short runs choose what `tuning` lists
         tuning=dict(
             minutes=real(10.0, 0.01, 1e6),  # in total; a hard limit
@@ -130,6 +132,13 @@ def fields() -> dict:
             augment=pipeline(),
             mixup=real(0.0, 0.0, 1000.0),  # alpha of the Beta distribution for mixing labelled images; 0: no mixup
             dropout=below_one(0.0),  # fraction of the head's input dropped in training
+            # Of the loss on labelled images, also in semi-supervised ways: none | balanced (inverse to the number of
+            # labelled images of a class) | effective (inverse to its effective number, with class_weights_beta).
+            class_weights=choice('none', 'none', 'balanced', 'effective'),
+            class_weights_beta=below_one(0.999),
+            # tau: in training, tau times the log of its share of the labelled images is added to the logit of each
+            # class; 0: none, 1: for balanced accuracy.
+            logit_adjustment=real(0.0, 0.0, 100.0),
             batch_size=whole(64, 1, BATCH),
             frozen=_stage(epochs=20.0, trained='backbone/.*=0; .*=1'),  # head only
             scratch=_stage(),  # no duration: as long as frozen and second together
@@ -146,6 +155,7 @@ def fields() -> dict:
             figures=flag(True),
             # Training images kept as a reference, to flag images unlike them in predictions; 0: no calibration either.
             reference=whole(1000, 0, 10**6),
+            positive=text(''),  # the class that sensitivity is about, of two; '': the rarer one of the test images
             best_on_test=flag(False),  # also read test at every evaluation, like papers that select on it
         ),
         study=dict(  # of ssljax.studies: each budget x pretraining x way x seed is a cell

@@ -38,6 +38,8 @@ class Method(NamedTuple):
     the image's place in the split, 'progress', the share of the steps that is done, float32 in [0, 1), and, where a
     stage trains on labelled and unlabelled images at once, 'unlabeled' [U, H, W, C] uint8 with 'unlabeled_index' [U]
     int32, the places among the 'unlabeled_count' of them, and 'unlabeled_label' [U] int32, -1 or what a teacher says.
+    'class_counts' [K] int32, how many of the stage's labelled images are of each class, is there where the config has a
+    loss that depends on it (methods/labeled_loss.py).
     Metrics are {name: (sum, count)}, float32 scalars. `state` holds every collection but 'params'.
     """
 

@@ -15,6 +15,7 @@ from tensorboardX.summary import scalar
 
 from ssljax import files, held
 from ssljax.disk import DiskError, disk_errors
+from ssljax.metrics import SELECT
 
 CRC = 'crc'
 
@@ -84,7 +85,7 @@ class MetricLog:
         if not self.title or not end and now - self.shown < pause:
             return
         self.shown = now
-        wanted = ('train/loss', 'train/top1', 'val/top1')
+        wanted = ('train/loss', 'train/top1', *(f'val/{name}' for name in SELECT))
         shown = [_short(k, self.last[k]) for k in wanted if k in self.last]
         what = clock(now - self.started) if end else what
         bar = f'{_bar(step / max(self.total, 1))} ' if tty and not end else ''

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from absl import logging
 
 from ssljax import checkpoint, collapse, files, guard, model_json, optim, preempt
-from ssljax.core import TrainState, evaluated, init_state, train_step
+from ssljax.core import TrainState, evaluated, init_state, split, train_step
 from ssljax.data import feed as feeds
+from ssljax.evals import classify, embed
 from ssljax.log import MetricLog, read
 from ssljax.program import Program, eval_steps, log_interval, nothing
 from ssljax.sharding import replicated
@@ -38,11 +39,13 @@ class Task(NamedTuple):
       directory: where metrics and checkpoints go.
       title: what the line of progress calls it; '' has none.
       meta: stored with each checkpoint.
-      select: 'best' keeps the weights with the highest validation top-1 (the earliest of equals), 'last' the last.
+      select: 'best' keeps the weights with the highest `metric` on validation (the earliest of equals), 'last' the
+        last.
       log_every, save_every: steps between log lines, seconds between checkpoints.
       eval_batch: batch size of the evaluation.
       track: (step, metrics), called with what is logged; or None.
       resolved: the resolve.Decisions of the stage, for its record.
+      metric: one of metrics.SELECT.
     """
 
     program: Program
@@ -61,6 +64,7 @@ class Task(NamedTuple):
     eval_batch: int
     track: Callable | None = None
     resolved: Any = ()
+    metric: str = 'top1'
 
 
 class Stage(NamedTuple):
@@ -190,7 +194,7 @@ class Training:
         why, warning = self.judge.look(self.step, self.before, self.metrics)
         self._heed(why, 'collapsed')
         self._warn(warning)
-        self.before, value = self.metrics, value_of(self.metrics)
+        self.before, value = self.metrics, value_of(self.metrics, self.task.metric)
         if value > float(self.progress['best_value']) or self.task.select == 'last':
             self.progress.update(_scalars(best_value=value, best_step=self.step, worse=0))
             self.best = _copy(self._weights()) if self.task.select == 'best' else self.best
@@ -218,7 +222,7 @@ class Training:
         self.log.close(self.step)
         self.manager.close()
         by_validation = self.task.select == 'best'
-        val = {'top1': float(self.progress['best_value'])} if by_validation else self.metrics or self._measured()
+        val = self._best() if by_validation else self.metrics or self._measured()
         chosen = self.best if by_validation else self._weights()
         best_step = int(self.progress['best_step']) if by_validation else self.step
         jax.block_until_ready(self.ts)
@@ -231,9 +235,11 @@ class Training:
 
     def _measured(self) -> dict:
         params, state = self._weights()
-        task = self.task
-        found = evaluate(self.program.measure, params, state, task.val, task.eval_batch, task.mesh)
-        return found | self.watch(self.step, {'params': params, **state})
+        return measured(self.task, params, state) | self.watch(self.step, {'params': params, **state})
+
+    def _best(self) -> dict:
+        """What the record says of the best weights on validation."""
+        return chosen_by(self.task, float(self.progress['best_value']), *self.best)
 
     def _save(self, **noted) -> None:
         totals = self.progress['totals']
@@ -362,10 +368,29 @@ def evaluate(measure: Callable, params, state, split, batch_size: int, mesh) -> 
     return means(totals)
 
 
-def value_of(metrics: dict) -> float:
-    """What the weights are chosen by: top-1, or else the negative loss. In float32, as a checkpoint keeps the best one:
-    otherwise an equal value could count as a better one."""
-    return float(jnp.float32(metrics.get('top1', -metrics['loss'])))
+def measured(task: Task, params, state) -> dict[str, float]:
+    """`evaluate` on validation, with the metric that selects weights."""
+    found = evaluate(task.program.measure, params, state, task.val, task.eval_batch, task.mesh)
+    if task.metric in found or task.program.predict is None:
+        return found
+    predict = lambda variables, images: task.program.predict(*split(variables), images)
+    variables = {'params': params, **state}
+    logits = embed.outputs(predict, variables, task.val, batch_size=task.eval_batch, mesh=task.mesh)
+    return found | {task.metric: classify.scores(logits, task.val.labels)[task.metric]}
+
+
+def chosen_by(task: Task, value: float, params, state) -> dict[str, float]:
+    """{'top1', and the metric that weights are selected by} on validation of the chosen weights, which have `value`."""
+    if task.metric == 'top1':
+        return {'top1': value}
+    found = evaluate(task.program.measure, params, state, task.val, task.eval_batch, task.mesh)
+    return {'top1': found['top1'], task.metric: value}
+
+
+def value_of(metrics: dict, metric: str = 'top1') -> float:
+    """What the weights are chosen by: the metric, or if it is missing the negative loss. In float32, as a checkpoint
+    keeps the best one: otherwise an equal value could count as a better one."""
+    return float(jnp.float32(metrics.get(metric, -metrics['loss'])))
 
 
 def means(totals: dict) -> dict[str, float]:

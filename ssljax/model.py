@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from scipy.special import softmax
 
-from ssljax import calibration, checkpoint, files, model_json, paths, platform, schema, stages
+from ssljax import calibration, checkpoint, files, metrics, model_json, paths, platform, schema, stages
 from ssljax.core import split
 from ssljax.data import decode, depth
 from ssljax.data.memory import parallel
@@ -39,7 +39,8 @@ class Model:
       classes: names of the classes, in the order of the probabilities; () of a backbone without a classifier.
       shape: (H, W, C) of the images.
       way: how it was trained, such as 'finetune', 'scratch' or 'fixmatch'; 'pretrain' of a bare backbone.
-      metrics: {'val': {'top1', ...}, 'test': {...}}, fractions; 'test' where the run has evaluated it.
+      metrics: {'val': {'top1', ...}, 'test': {...}}, as classify.scores has them; 'test' where the run has evaluated
+        it.
       info: the content of its model.json.
       calibration: a Calibration, or None of a backbone without a classifier and of runs of earlier versions.
       fit: how an image file is decoded, a decode.Fit.
@@ -241,8 +242,8 @@ def _softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
 def load(path, way: str = '', seed: int | None = None) -> Model:
     """The trained model of a run, of one of its stages, or of a directory that `Model.save` wrote.
 
-    Of a run it is the classifier with the highest top-1 on validation, of all ways and seeds: the test split has no
-    part in the choice. A run that trained no classifier has its pretrained backbone.
+    Of a run it is the classifier with the highest top-1 (or what else config.select names) on validation, of all ways
+    and seeds: the test split has no part in the choice. A run that trained no classifier has its pretrained backbone.
 
     Args:
       path: a directory.
@@ -263,24 +264,30 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
     if not found:
         checkpoint.load_variables(path)  # says what is there instead
         raise FileNotFoundError(errno.ENOENT, f'{path} has no finished stage of a run')
-    return _open(*_choose(path, found, way, seed))
+    return _open(*_choose(path, found, way, seed, _selected(path)))
+
+
+def _selected(path: Path) -> str:
+    """The metric that a run selects by."""
+    return (files.read_json(path / 'config.json') or {}).get('select', 'top1')
 
 
 def _stages(path: Path) -> dict:
-    """{(seed, way): (directory, validation top-1, None of a pretraining)} of the finished stages of a run, in order."""
-    config, found = files.read_json(path / 'config.json') or {}, {}
+    """{(seed, way): (directory, what the run selects by, on validation; None of a pretraining)} of the finished stages
+    of a run, in order."""
+    config, metric, found = files.read_json(path / 'config.json') or {}, _selected(path), {}
     ways = [*config.get('transfer', {}).get('ways', ()), 'pretrain']
     for folder in sorted(path.glob('seed*'), key=lambda p: (len(p.name), p.name)):
         for way in ways:
             directory = folder / way
             record = files.read_json(directory / 'done.json', {'val': dict})
             if record and (directory / 'model').is_dir() and folder.name[4:].isdigit():
-                top1 = None if way == 'pretrain' else record['val'].get('top1')
-                found[int(folder.name[4:]), way] = directory, top1
+                value = None if way == 'pretrain' else record['val'].get(metric)
+                found[int(folder.name[4:]), way] = directory, value
     return found
 
 
-def _choose(path: Path, found: dict, way: str, seed: int | None) -> tuple[Path, str]:
+def _choose(path: Path, found: dict, way: str, seed: int | None, metric: str) -> tuple[Path, str]:
     """(directory of the stage, why it was chosen)."""
     ways, seeds = list(dict.fromkeys(w for _, w in found)), list(dict.fromkeys(s for s, _ in found))
     if way and way not in ways:
@@ -293,11 +300,11 @@ def _choose(path: Path, found: dict, way: str, seed: int | None) -> tuple[Path, 
     if not wanted:
         raise ValueError(f'{path} has no trained model of the way {way!r} with seed {seed}.')
     best = max(wanted, key=lambda k: -1 if wanted[k][1] is None else wanted[k][1])
-    directory, top1 = wanted[best]
-    if top1 is None:
+    directory, value = wanted[best]
+    if value is None:
         return directory, f'the pretrained backbone of seed {best[0]}'
     of = f'of {len(wanted)} trained classifiers' if len(wanted) > 1 else 'the only one asked for'
-    return directory, f'the highest top-1 on validation, {100 * top1:.2f}%, {of}'
+    return directory, f'the highest {metrics.TITLES[metric]} on validation, {100 * value:.2f}%, {of}'
 
 
 def _open(directory: Path, chosen: str) -> Model:
@@ -314,7 +321,6 @@ def _open(directory: Path, chosen: str) -> Model:
         info = model_json.describe(meta, record, files.read_json(run / 'result.json', {'data': dict}))
     if 'test' not in info['metrics']:
         evaluation = files.read_json(directory.parent / 'evaluation.json', {'ways': dict}) or {'ways': {}}
-        test = evaluation['ways'].get(info['way'], {}).get('test')
-        if test:
-            info = info | {'metrics': info['metrics'] | {'test': test}}
+        found = evaluation['ways'].get(info['way'], {})
+        info = info | {'metrics': info['metrics'] | {k: found[k] for k in ('val', 'test') if k in found}}
     return Model(variables, info, chosen, calibration.load(directory))

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from ssljax import config as configs
-from ssljax import files, schema
+from ssljax import files, metrics, schema
 from ssljax.data.decode import RESIZES
 from ssljax.methods import SEMI
 
@@ -66,7 +66,7 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
         'head': None if base == 'pretrain' else {k: plain['transfer'][k] for k in ('layer', 'hidden', 'pool')},
         'seed': meta['seed'],
         'chosen': f'the weights of step {record["best_step"]:,} of {record["steps"]:,}: '
-        + ('the last' if base == 'pretrain' else 'the highest top-1 on validation'),
+        + ('the last' if base == 'pretrain' else f'the highest {metrics.TITLES[plain["select"]]} on validation'),
         'metrics': {'val': record['val']},
         'config': kept,
         'data': {k: v for k, v in data.items() if k not in ('shape', 'range', 'warnings')},

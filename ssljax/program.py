@@ -20,6 +20,7 @@ class Program(NamedTuple):
 
     run:      (train state, totals, arrays, payload of k steps, key) -> (train state, totals)
     measure:  (params, state, batch) -> metrics
+    predict:  (params, state, images) -> class logits, of a method that classifies; else None
     mapped:   as run, for several runs at once: all but the arrays have a further leading axis
     """
 
@@ -30,6 +31,7 @@ class Program(NamedTuple):
     steps_per_call: int
     run: Callable
     measure: Callable
+    predict: Callable | None
     mapped: Callable
 
 
@@ -49,8 +51,8 @@ def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_
     one = functools.partial(run_steps, method, tx, get, steps)
     several = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
     run, mapped = (compiled(f, donate_argnums=(0, 1)) for f in (one, several))
-    per_call = min(steps_per_call, max(steps, 1))
-    return Program(method, tx, rate, steps, per_call, run, compiled(method.measure), mapped)
+    per_call, predict = min(steps_per_call, max(steps, 1)), method.predict and compiled(method.predict)
+    return Program(method, tx, rate, steps, per_call, run, compiled(method.measure), predict, mapped)
 
 
 def steps_a_call(mesh) -> int:

@@ -1,7 +1,7 @@
 """What a run did, in sentences that say only what the config and the records say."""
 
 from ssljax import config as configs
-from ssljax import methods, schema, stats
+from ssljax import methods, metrics, schema, stats
 from ssljax.ways import PRETRAINED, needs_pretraining
 
 WHAT = {
@@ -113,7 +113,8 @@ def chosen(config, records) -> str:
     """What validation decides."""
     said, ways = [], [way for record in records for way in record['ways']]
     if ways:
-        said.append('For each way, the weights with the best validation accuracy are kept.')
+        best = metrics.TITLES[config.select].replace('top-1', 'accuracy')
+        said.append(f'For each way, the weights with the best validation {best} are kept.')
         patient = [w for w in dict.fromkeys(ways) if _cfg(config, w)[1].patience]
         if patient:
             said.append(f'Validation also stops {", ".join(patient)} early (patience).')

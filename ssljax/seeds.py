@@ -97,7 +97,17 @@ def seed_images(run: Context, seed: int) -> tuple:
         raise ValueError(
             f'data.val is {run.config.data.val!r}: validation selects the weights, so it needs at least one image.'
         )
+    check_selection(run.config, val, seed)
     return rows, {'labeled': labeled, 'unlabeled': unlabeled_images(run.source, rows), 'val': val}
+
+
+def check_selection(config, val, seed: int) -> None:
+    """Raises ValueError if AUROC selects the weights, and the validation Split has none."""
+    if config.select == 'auroc' and len(np.unique(val.labels[val.labels >= 0])) < 2:
+        raise ValueError(
+            f'config.select is auroc, but the {len(val)} validation images of seed {seed} are not of two classes, so '
+            'there is no ROC curve: increase data.val, or set --config.select=top1.'
+        )
 
 
 def given_backbone(config):

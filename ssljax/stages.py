@@ -4,7 +4,7 @@ import functools
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.data.memory import fits
 from ssljax.data.sources import Source
-from ssljax.methods import supervised
+from ssljax.methods import labeled_loss, supervised
 from ssljax.platform import once_options
 from ssljax.program import Program, make_program
 from ssljax.trackers import Tracker
@@ -135,7 +135,7 @@ def task(run: Context, kind: str, name: str, seed: int, images, val, variables) 
     own = settings(run.config, kind)
     base, config, _, cfg = own
     steps, inputs, decided = resolve.stage(own, images, run.mesh)
-    feed = make_feed(run, kind, inputs, seed)
+    feed, counts = make_feed(run, kind, inputs, seed), class_counts(run, kind, inputs)
 
     def make():
         optim.log_rules(cfg.optim, variables['params'])
@@ -143,8 +143,8 @@ def task(run: Context, kind: str, name: str, seed: int, images, val, variables) 
         return make_program(method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=per_call)
 
     return loop.Task(
-        # Label sets of different sizes may differ in steps and path.
-        program=run.once(('train', kind, steps, feed.path), make),
+        # Label sets of different sizes may differ in steps and path, and in how often they have each class.
+        program=run.once(('train', kind, steps, feed.path, *counts), make),
         variables=variables,
         feed=feed,
         val=val,
@@ -160,6 +160,7 @@ def task(run: Context, kind: str, name: str, seed: int, images, val, variables) 
         eval_batch=config.evaluate.batch_size,
         track=run.tracker and functools.partial(run.tracker.log, f'seed{seed}/{name}'),
         resolved=decided,
+        metric='top1' if base == 'pretrain' else config.select,
     )
 
 
@@ -180,4 +181,17 @@ def make_feed(run: Context, kind: str, inputs: tuple, seed: int):
     if len(inputs) == 2 and not run.methods[kind].teach:
         guard.hidden(inputs[1].images.labels)
     made = [feeds.make_feed(i.images, batch_size=i.batch_size, seed=seed, mesh=run.mesh, path=i.path) for i in inputs]
-    return feeds.JointFeed(*made) if len(made) == 2 else made[0]
+    feed: Any = feeds.JointFeed(*made) if len(made) == 2 else made[0]
+    if counts := class_counts(run, kind, inputs):
+        feed.get = functools.partial(feeds.get_counted, feed.get, counts)
+    return feed
+
+
+def class_counts(run: Context, kind: str, inputs: tuple) -> tuple[int, ...]:
+    """How many labelled images of each class a stage has, if its loss depends on it; else (). inputs: as resolve.Stage
+    has them."""
+    _, config, section, _ = settings(run.config, kind)
+    if section == 'pretrain' or not labeled_loss.counts_classes(config):
+        return ()
+    labels = inputs[0].images.labels
+    return tuple(np.bincount(labels[labels >= 0], minlength=len(run.source.classes)).tolist())

@@ -7,14 +7,24 @@ from ssljax import methods, models, ways
 from ssljax.data import augment
 from ssljax.data.memory import fits
 from ssljax.sharding import check_batch
+from ssljax.wording import nearest, shown
 
 
 def check_classes(config, source) -> None:
-    """Raises ValueError where a classifier is asked for and there is nothing to tell apart."""
+    """Raises ValueError where a classifier is asked for and there is nothing to tell apart, or if evaluate.positive
+    is not one of two classes."""
     if len(source.classes) == 1 and config.transfer.ways:
         raise ValueError(
             f'there is only one class, {source.classes[0]!r}: a classifier needs two or more. Put the images of each '
             'class into its own folder, or only pretrain, with --config.transfer.ways=().'
+        )
+    positive = config.evaluate.positive
+    if positive and (len(source.classes) != 2 or positive not in source.classes):
+        some = ', '.join(map(shown, source.classes[:5])) + ', ...' * (len(source.classes) > 5)
+        raise ValueError(
+            f'evaluate.positive is {shown(positive)}{nearest(positive, source.classes)}: it must be the name of one '
+            f'of two classes; here they are {some}. '
+            "Leave it '' for the smaller one of two classes, or if there are more."
         )
 
 

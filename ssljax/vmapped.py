@@ -77,9 +77,9 @@ def fit(tasks: list[loop.Task]) -> list[bool]:
                 variables = _take((evaluated(program.method, ts), ts.state), i)
                 task = tasks[i]
                 params, state = variables
-                metrics = loop.evaluate(program.measure, params, state, task.val, task.eval_batch, task.mesh)
+                metrics = loop.measured(task, params, state)
                 lines[i].append(log.line(step, loop.evaluation_row(metrics)))
-                if (value := loop.value_of(metrics)) > best[i][0]:
+                if (value := loop.value_of(metrics, task.metric)) > best[i][0]:
                     best[i] = value, step, variables
             timer.start(step)
     for i in sorted(left):
@@ -90,7 +90,7 @@ def fit(tasks: list[loop.Task]) -> list[bool]:
 def _finish(task: loop.Task, count: int, lines: list, best: tuple, timer: Timer) -> None:
     value, step, variables = best
     files.write_atomically(task.directory / 'metrics.jsonl', ''.join(lines))
-    noted, program = {'val': {'top1': value}, 'together': count}, task.program
+    noted, program = {'val': loop.chosen_by(task, value, *variables), 'together': count}, task.program
     share = timer.seconds / count, timer.rate() * count  # of the group's time; and the pace that goes with it
     record = loop.record(task, program.steps, step, noted, *share)
     loop.finish(task.directory, variables, record, task.meta)

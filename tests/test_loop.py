@@ -85,7 +85,7 @@ def test_a_run_without_validation_images_is_refused(tiny, tmp_path):
 
 
 def test_evaluations_are_even_and_the_last_is_at_the_end(tiny):
-    program = Program(None, None, None, steps=100, steps_per_call=8, run=None, measure=None, mapped=None)
+    program = Program(*[None] * 3, steps=100, steps_per_call=8, run=None, measure=None, predict=None, mapped=None)
     assert sorted(eval_steps(program, 4)) == [32, 56, 80, 100]
 
 

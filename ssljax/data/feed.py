@@ -11,6 +11,7 @@ import functools
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jax.sharding import NamedSharding, PartitionSpec
@@ -163,6 +164,11 @@ def get_joint(get_labeled, get_unlabeled, arrays, payload):
         'unlabeled_index': found['index'],
         'unlabeled_count': arrays['count'],
     }
+
+
+def get_counted(get, counts, arrays, payload):
+    """The batch of `get` with 'class_counts', int32 [K], a constant."""
+    return get(arrays, payload) | {'class_counts': jnp.asarray(counts, jnp.int32)}
 
 
 def get_stream(arrays, payload):

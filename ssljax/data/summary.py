@@ -7,6 +7,7 @@ import numpy as np
 
 from ssljax.data import readable
 from ssljax.literal import clean
+from ssljax.metrics import IMBALANCED
 
 MOST, WIDTH = 20, 28  # classes that are listed one by one; columns for a name
 
@@ -49,7 +50,22 @@ def text(source) -> str:
     if source.range is not None:
         low, high = source.range
         lines.append(f'  stored values from {low:,g} to {high:,g} become 0 to 255 (config.data.range)')
+    lines += imbalance(counts)
     return '\n'.join(lines + [f'  warning: {said}' for said in warnings(source)])
+
+
+def imbalance(counts: dict) -> list[str]:
+    """Lines on imbalanced training classes, [] if they are balanced; counts: {split: _counts}."""
+    per = counts['train'][0]
+    per = per[per > 0]
+    if len(per) < 2 or per.max() <= IMBALANCED * per.min():
+        return []
+    ratio = per.max() / per.min()
+    return [
+        f'  imbalanced: the largest class has {ratio:.1f} times the training images of the smallest; consider',
+        '  --config.select=balanced_accuracy, and --config.transfer.logit_adjustment=1 or',
+        '  --config.transfer.class_weights=balanced',
+    ]
 
 
 def warnings(source) -> list[str]:

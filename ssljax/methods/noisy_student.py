@@ -11,7 +11,7 @@ from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.fields import WIDEST, share, whole
 from ssljax.losses import cross_entropy
-from ssljax.methods import consistency, network, strong
+from ssljax.methods import consistency, labeled_loss, network, strong
 
 TITLE = 'Noisy Student'
 OPTIONS = consistency.OPTIONS | dict(
@@ -48,7 +48,7 @@ def make(config, shape, classes: int) -> Method:
         x = views.draw(k_views, jnp.concatenate([labeled, augment.to_float(batch['unlabeled'])]), state)
         outputs, state = network.apply(net, params, state, augment.normalize(x), train=True, key=k_drop)
         on_labeled, on_guessed = jnp.split(outputs['head'], [len(batch['image'])])
-        supervised = cross_entropy(on_labeled, batch['label'], smoothing=config.semi.label_smoothing)
+        supervised = labeled_loss.cross_entropy(config, on_labeled, batch, config.semi.label_smoothing)
         guessed = cross_entropy(on_guessed, batch['unlabeled_label'])
         weight = consistency.weight(options, batch['progress'])
         total, found = consistency.joined(supervised, batch['label'], on_labeled, guessed, weight)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ssljax.report.by_class import majority
 from ssljax.report.canvas import PowerNorm
 from ssljax.report.compare import of_way, origin, pick, seeds_of, versus_scratch, ways_of
 from ssljax.report.draw import COLORS, as_img, blend, drawn, labelled, new_figure, shorten, way_color
@@ -45,6 +46,8 @@ def draw_bars(axes, result, found):
         )  # fmt: skip
     if BASELINE in found and len(found) > 1:
         axes.axvline(100 * found[BASELINE]['mean'], color='#555555', lw=1, ls='--', zorder=1.5)
+    if share := majority(result):
+        axes.axvline(100 * share, color='#222222', lw=1.2, ls='-.', zorder=1.5)
     axes.set_yticks(range(len(found)), [shorten(way_title(way), 26) for way in found])
     axes.tick_params(axis='y', length=0)
     axes.set_ylim(len(found) - 0.45, -0.55)
@@ -105,7 +108,7 @@ def color_of(result, way):
 
 
 @drawn
-def plot_curves(series, ylabel, *, colors=None, scale=1.0, limits=None, size=(4.7, 3.1)):
+def plot_curves(series, ylabel, *, colors=None, scale=1.0, limits=None, size=(4.7, 3.1), floor=None):
     """Lines over steps: each seed light, their mean (at the steps all seeds share) bold.
 
     Args:
@@ -113,6 +116,7 @@ def plot_curves(series, ylabel, *, colors=None, scale=1.0, limits=None, size=(4.
       scale: factor on the values (100 for shares shown in percent).
       limits: (low, high) of the vertical axis; None fits it to the values.
       size: inches.
+      floor: a value, before `scale`, that a line marks.
     """
     series = {label: [run for run in runs if len(run[0])] for label, runs in series.items()}
     series = {label: runs for label, runs in series.items() if runs}
@@ -127,6 +131,8 @@ def plot_curves(series, ylabel, *, colors=None, scale=1.0, limits=None, size=(4.
                 axes.plot(steps, scale * np.asarray(values), color=color, lw=0.8, alpha=0.35)
         steps, mean = mean_curve(runs)
         axes.plot(steps, scale * mean, color=color, lw=1.9, marker=marker, ms=5, label=labelled(label))
+    if floor is not None:
+        axes.axhline(scale * floor, color='#222222', lw=1.2, ls='-.')
     axes.set_xlabel('Step')
     axes.set_ylabel(ylabel)
     if limits:
@@ -170,23 +176,25 @@ def plot_stage(stage_metrics):
     return [(title, image) for title, image in images if image]
 
 
-def plot_transfer(metrics, ways, key):
+def plot_transfer(metrics, ways, key, floor=None):
     """One metric of every way over steps, as validation ('val/top1') or training ('train/loss') logged it."""
     series = {way_title(way): [column(rows, key) for rows in metrics.get(way, {}).values()] for way in ways}
     colors = {way_title(way): way_color(way, index) for index, way in enumerate(ways)}
     split, name = key.split('/')
     label = {'train': 'Training', 'val': 'Validation'}[split] + ' ' + WORDS.get(name, name).lower()
     share = is_share(key)
-    return plot_curves(series, label + (' (%)' if share else ''), colors=colors, scale=100.0 if share else 1.0)
+    scale = 100.0 if share else 1.0
+    return plot_curves(series, label + (' (%)' if share else ''), colors=colors, scale=scale, floor=floor)
 
 
 @drawn
-def plot_probe(layers, marked):
+def plot_probe(layers, marked, floor=None):
     """Linear probe accuracy by layer.
 
     Args:
       layers: {'pretrained' | 'random' | ...: {layer: {'val': spread, 'test': spread}}}.
       marked: {'pretrained': layer chosen on validation, ...}.
+      floor: the share of the most frequent class.
     """
     names = list(dict.fromkeys(layer for found in layers.values() for layer in found))
     if not names:
@@ -207,6 +215,8 @@ def plot_probe(layers, marked):
         if marked.get(what) in kept:
             spot = names.index(marked[what])
             axes.plot(spot, means[kept.index(marked[what])], 'o', ms=13, mfc='none', mec=color, mew=1.8)
+    if floor is not None:
+        axes.axhline(100 * floor, color='#222222', lw=1.2, ls='-.')
     slanted = max(len(name) for name in names) * len(names) > 34
     labels = [shorten(name, 16) for name in names]
     axes.set_xticks(range(len(names)), labels, rotation=45 if slanted else 0, ha='right' if slanted else 'center')

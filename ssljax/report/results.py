@@ -1,6 +1,7 @@
 """Sections on what came out: the ways, the pretraining, the curves, the probe, the neighbours' vote."""
 
-from ssljax.report import shell
+from ssljax import metrics
+from ssljax.report import by_class, shell
 from ssljax.report.compare import (
     across,
     best_way,
@@ -8,6 +9,7 @@ from ssljax.report.compare import (
     of_way,
     pick,
     seeds_of,
+    selected,
     stopped_of,
     test_images,
     versus_scratch,
@@ -16,7 +18,7 @@ from ssljax.report.compare import (
 from ssljax.report.game import players_of
 from ssljax.report.markup import beside, figure, folded, grid, paragraph, part, section
 from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways
-from ssljax.report.table import compared, of_some_seeds, other_rows, way_rows
+from ssljax.report.table import MAJORITY, compared, of_some_seeds, other_rows, way_rows
 from ssljax.report.words import duration, number, percent, stage_title, way_title
 from ssljax.stats import FEWEST, against, correct, difference, enough, spread
 
@@ -41,13 +43,15 @@ def main_results(run):
         caption.append(f'{brackets.capitalize()}.')
     if count := test_images(result):
         caption.append(f'"By test images": the 95% interval that their number, {count:,}, leaves (Wilson).')
+    if share := by_class.majority(result):
+        caption.append(f'{MAJORITY}: the top-1 of always predicting it.')
     note = f'Highlighted: {way_title(best)}, the best by validation.' if best and len(ways) > 1 else ''
-    others = ['Best step: the one whose weights did best on validation.']
+    others = [f'Best step: the one whose weights did best on validation, by {metrics.TITLES[selected(result)]}.']
     if any(seed.get('pretrain') for seed in seeds_of(result)):
         others.append('Time: of the way alone, without pretraining.')
     others.append('Steps, time and images/s are means over seeds.' if n > 1 else '')
     image = plot_ways(result)
-    dots = ways_caption(n, versus)
+    dots = ways_caption(n, versus) + floored(share)
     if any(entry.get('what') in ways for entry in result.get('published') or []):
         dots += ' Hollow diamonds: published values, whose setting may differ (see the table of published values).'
     seeds = named_seeds(result)
@@ -69,6 +73,11 @@ def main_results(run):
         published(result),
         protocol,
     )
+
+
+def floored(share):
+    """The sentence on the line at the majority class's top-1 in a plot; '' if it is unknown."""
+    return f' Dash-dotted: always the majority class, {100 * share:.1f} %.' if share else ''
 
 
 def ways_caption(seeds, versus):
@@ -130,18 +139,20 @@ def transfer_curves(run):
     stopped = [name for _, name, _ in stopped_of(run.result) if name != 'pretrain']
     every = [way for way in dict.fromkeys([*ways_of(run.result), *stopped]) if way in run.metrics]
     alone = [way for way in every if way not in players_of(run)]
-    parts = []
+    parts, select, share = [], selected(run.result), by_class.majority(run.result, 'val')
     for key, what, ways in (
         ('val/top1', 'Validation accuracy', [] if len(alone) < len(every) and alone in ([], ['scratch']) else every),
+        (f'val/{select}', f'Validation {metrics.TITLES[select]}', [] if select == 'top1' else every),
         ('val/loss', 'Validation loss', every),
         ('train/loss', 'Training loss', alone),
         ('train/unlabeled', 'Loss of unlabelled images', having(run, every, 'train/unlabeled')),
         ('train/coverage', 'Share of unlabelled images that count', having(run, every, 'train/coverage')),
     ):
-        image = plot_transfer(run.metrics, ways, key)
+        floor = share if key == 'val/top1' else None
+        image = plot_transfer(run.metrics, ways, key, floor)
         note = seed_lines(max((run.metrics[way] for way in ways), key=len, default=()))
         whose = way_title(ways[0]) if len(ways) == 1 else 'each way'
-        parts.append(figure(image, f'{what} during training: {whose}. {note}'))
+        parts.append(figure(image, f'{what} during training: {whose}. {note}{floored(floor)}'))
     return section('Learning curves', beside(*parts))
 
 
@@ -170,7 +181,7 @@ def warnings(result):
 
 
 def probe(run):
-    result = run.result
+    result, share = run.result, by_class.majority(run.result)
     layers, marked, chosen = {}, {}, {}
     for what in dict.fromkeys(what for seed in seeds_of(result) for what in seed.get('probe') or {}):
         names = dict.fromkeys(name for seed in seeds_of(result) for name in pick(seed, 'probe', what, 'layers') or {})
@@ -203,7 +214,7 @@ def probe(run):
     caption = (
         'Linear probe by layer. Solid: test, with standard deviation; dotted: validation; ring: chosen on validation.'
     )
-    return section('Linear probe', beside(figure(plot_probe(layers, marked), caption), table))
+    return section('Linear probe', beside(figure(plot_probe(layers, marked, share), caption + floored(share)), table))
 
 
 def probe_gains(result, layers):

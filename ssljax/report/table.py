@@ -2,6 +2,7 @@
 
 from ssljax import stats
 from ssljax.literal import line
+from ssljax.report import by_class
 from ssljax.report.compare import (
     across,
     of_way,
@@ -15,19 +16,22 @@ from ssljax.report.compare import (
 from ssljax.report.headline import headline
 from ssljax.report.words import count_of, duration, interval, number, p_value, percent, stage_title, way_title
 
+MAJORITY = 'Always the majority class'
 COMPARED = ['Test top-1 %', '95% interval', 'Against scratch', '95% interval', 'p', 'p, Holm']
 
 
 def way_rows(result):
     """(header, rows) of strings: one row a way with its accuracy, its paired difference to scratch, and the interval
-    that the number of test images leaves."""
+    that the number of test images leaves; and last the majority class."""
     versus, seeds, rows = versus_scratch(result), len(seeds_of(result)), []
     kept = len(COMPARED) - (len(versus) == 1)  # one alone: nothing to correct for
     for way in ways_of(result):
         top1 = of_way(result, way, 'test', 'top1')
         cells = compared(top1, versus.get(way), seeds)[:kept]
-        rows.append([way_title(way), *cells, interval(top1 and stats.of_images(top1['mean'], test_images(result)))])
+        rows.append([way_title(way), *cells, interval(by_class.by_images(result, way))])
     rows += [[way_title(way), kind, *['–'] * kept] for way, kind in untrained_of(result).items()]
+    if rows and (share := by_class.majority(result)):
+        rows.append([MAJORITY, f'{100 * share:.2f}', *['–'] * kept])
     return ['Way', *COMPARED[:kept], 'By test images'], rows
 
 
@@ -87,8 +91,9 @@ def table(result):
     Returns:
       str: a title, one line a way (top-1 on test in percent, mean ± sample std over seeds, with the 95% interval of the
       mean; the difference to scratch in points, paired by seed, with its own interval and the p-value of the paired
-      t-test, Holm's where several ways are compared; the mean time), what that is, what a guard stopped, and the
-      headline.
+      t-test, Holm's where several ways are compared; the interval that the number of test images leaves; where
+      `by_class.beside_top1` says so, the balanced accuracy, with that interval; the mean time), what that is, what a
+      guard stopped, and the headline.
     """
     seeds, versus = len(seeds_of(result)), versus_scratch(result)
     (header, rows), (_, others) = way_rows(result), other_rows(result)
@@ -101,8 +106,12 @@ def table(result):
     about = about if seeds > 1 else 'one seed, so no spread and no test'
     lines = [f'{line(result.get("name", "run"))}, {over}: {about}']
     kept = [0, 1, 2, 3, 4, header.index('p, Holm' if len(versus) > 1 else 'p')] if versus else [0, 1, 2]
-    times = [row[4] for row in others] + ['–'] * (len(rows) - len(others))
-    cells = [[*(row[i] for i in kept), time] for row, time in zip([header, *rows], ['Time', *times])]
+    count = test_images(result)
+    header[-1] = f'By {count_of(count, "test image")}' if count else header[-1]
+    more = [['Time'], *([row[4]] for row in others), *[['–']] * (len(rows) - len(others))]
+    if by_class.beside_top1(result):
+        more = [[*a, *b] for a, b in zip(by_class.balanced_rows(result, len(rows)), more)]
+    cells = [[*(row[i] for i in kept), row[-1], *rest] for row, rest in zip([header, *rows], more)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     cells.insert(1, ['-' * width for width in widths])
     for first, *others in cells if rows else []:

@@ -31,9 +31,9 @@ _ARGUMENTS = (
 class Outcome(NamedTuple):
     """What a short run gave.
 
-    value: the best top-1 on validation, in [0, 1]; None where the run failed, then `failed` is 'diverged', 'memory' or
-      'time'.
-    curve: ((step, top-1 on validation), ...). rate: images per second, of the larger batch of a step, without
+    value: the best validation metric that config.select names, in [0, 1]; None where the run failed, then `failed`
+      is 'diverged', 'memory' or 'time'.
+    curve: ((step, that metric), ...). rate: images per second, of the larger batch of a step, without
     compilation and evaluation. seconds: in all.
     """
 
@@ -78,6 +78,7 @@ class Bench:
         self.rates: dict = {}
         self.fixed, self.look = {True: 0.0, False: 0.0}, 0.0
         self.given = run.config  # what trials are compared with
+        self.metric = run.config.select
         self.clock: list[float] = []  # when a run took its payloads
         self.progress = Progress(time.time(), deadline - time.time(), run.quiet)
 
@@ -120,10 +121,11 @@ class Bench:
             if not out_of_memory(e):
                 raise
             failed = 'memory'
-        curve = tuple((r['step'], r['val/top1']) for r in log.read(directory / 'metrics.jsonl') if 'val/top1' in r)
+        rows, name = log.read(directory / 'metrics.jsonl'), f'val/{self.metric}'
+        curve = tuple((row['step'], row[name]) for row in rows if name in row)
         shutil.rmtree(directory, ignore_errors=True)
         seconds = time.time() - began
-        said = failed or ('for its time alone' if images else f'{100 * record["val"]["top1"]:.2f}%')
+        said = failed or ('for its time alone' if images else f'{100 * record["val"][self.metric]:.2f}%')
         self.progress.trial(way, self.trials, what, {'time': 'no time left'}.get(said, said))
         if failed == 'diverged':
             self._learn_speed(way, config, fresh, began, seconds)
@@ -134,7 +136,7 @@ class Bench:
         self.rates.pop(self._static(way, config), None)  # to be the last
         self.rates[self._static(way, config)] = rate
         self.fixed[fresh] = max(seconds - trained, 0.0)
-        return Outcome(record['val']['top1'], '', curve, rate, seconds)
+        return Outcome(record['val']['top1' if images else self.metric], '', curve, rate, seconds)
 
     def _learn_speed(self, way, config, fresh: bool, began: float, seconds: float) -> None:
         """Learns the speed from a run that diverged: its first call compiles, the others train."""
@@ -159,11 +161,12 @@ class Bench:
             method = stages.classifier(config, run.source.shape, len(run.source.classes), way)
             start = stages.initial(run._replace(methods={way: method}, programs={}), way, self.seed)
             self.programs[key] = method, start, *compiled(method, cfg, feed.get, run.mesh)
-        method, start, step, measure = self.programs[key]
+        method, start, step, measure, predict = self.programs[key]
         program = programs.make_program(
             method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=self.per_call(config)
         )
-        program = program._replace(run=functools.partial(step, arguments(cfg, program, run.mesh)), measure=measure)
+        step = functools.partial(step, arguments(cfg, program, run.mesh))
+        program = program._replace(run=step, measure=measure, predict=predict)
         cfg.update(evals=evals, patience=0)
         if 'idle' in cfg:
             cfg.idle = 0.0  # in so few steps no unlabelled image may count yet
@@ -182,6 +185,7 @@ class Bench:
             log_every=max(steps // 4, 1),
             save_every=np.inf,
             eval_batch=config.evaluate.batch_size,
+            metric='top1' if images else self.metric,  # of the few images of a run for its time there may be no other
         )
         return loop.fit(task).record
 
@@ -218,14 +222,17 @@ class Bench:
 
     def time_evaluation(self, way: str, config) -> None:
         """Measures an evaluation, of a program that is compiled."""
-        _, start, _, look = self.programs[self._static(way, config)]
+        _, start, _, look, _ = self.programs[self._static(way, config)]
         began = time.time()
         loop.evaluate(look, *split(start), self.val, config.evaluate.batch_size, self.run.mesh)
         self.look = time.time() - began
 
     def chance(self) -> float:
-        """The top-1 on validation of naming the most frequent class, and two standard errors."""
-        share = float(np.bincount(self.val.labels[self.val.labels >= 0]).max(initial=0) / max(len(self.val), 1))
+        """What config.select names of always naming the most frequent class of validation, and two standard errors."""
+        most = float(np.bincount(self.val.labels[self.val.labels >= 0]).max(initial=0) / max(len(self.val), 1))
+        even = 1 / len(self.run.source.classes)
+        known = {'top1': most, 'balanced_accuracy': even, 'macro_f1': 2 * most / (1 + most) * even, 'auroc': 0.5}
+        share = known[self.metric]
         return share + 2 * self.error(share)
 
     def fresh(self, way: str, config) -> bool:
@@ -248,7 +255,7 @@ class Bench:
         return rate / self.batch(way, config)
 
     def error(self, value: float) -> float:
-        """The standard error of a top-1 on the validation images."""
+        """The standard error of a top-1 on the validation images; that of other metrics is taken to be the same."""
         return float(np.sqrt(max(value * (1 - value), 0.0) / len(self.val)))
 
     def _static(self, way, config) -> str:
@@ -272,15 +279,15 @@ def stage(config, way: str):
 
 
 def compiled(method, cfg, get, mesh):
-    """((arguments, train state, totals, arrays, payload, key) -> (train state, totals), measure)."""
+    """((arguments, train state, totals, arrays, payload, key) -> (train state, totals), measure, predict)."""
     run = jax.jit(
         functools.partial(run_steps, method, cfg.optim.to_dict(), get),
         donate_argnums=(1, 2),
         out_shardings=replicated(mesh),
         compiler_options=compiler_options(),
     )
-    measure = jax.jit(method.measure, out_shardings=replicated(mesh), compiler_options=compiler_options())
-    return run, measure
+    whole = functools.partial(jax.jit, out_shardings=replicated(mesh), compiler_options=compiler_options())
+    return run, whole(method.measure), whole(method.predict)
 
 
 def run_steps(method, fields: dict, get, values: dict, ts, totals, arrays, payload, key):

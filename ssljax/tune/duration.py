@@ -3,6 +3,7 @@
 import math
 import time
 
+from ssljax import metrics
 from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import NO_TIME, Decision, changed, get, plot
 from ssljax.tune.search import LONGEST
@@ -20,9 +21,9 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
       config: the run's.
       prefix: of the stage's fields, such as 'semi'.
       until: time.time() at which the last run should end.
-      shorter: {steps: top-1} of runs of this setting, each with its whole schedule.
+      shorter: {steps: metric} of runs of this setting, each with its whole schedule.
     """
-    began = time.time()
+    began, name = time.time(), metrics.TITLES[config.select]
     node = get(config, prefix)
     given, field = node.optim.schedule, f'{prefix}.optim.schedule'
     other = OTHER.get(given, 'constant')
@@ -63,13 +64,13 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
     return [
         Decision(
             field, given, schedule, f'the best of {evals} evaluations in {last} steps: {said}', seconds,
-            plot('Schedule', 'steps', 'validation top-1', [s for s, _ in curve],
+            plot('Schedule', 'steps', f'validation {name}', [s for s, _ in curve],
                  {name: [v for _, v in out.curve] for name, out in good.items()},
                  max(curve, key=lambda point: point[1])[0]),
         ),
         Decision(
             f'{prefix}.steps', node.steps, limit, text, seconds,
-            plot('Length of the run', 'steps of the whole schedule', 'validation top-1', sorted(known),
+            plot('Length of the run', 'steps of the whole schedule', f'validation {name}', sorted(known),
                  {schedule: [known[n] for n in sorted(known)]}, limit),
         ),
         Decision(
@@ -120,7 +121,7 @@ def least_patience(schedule: str, evals: int) -> int:
 
 
 def length(known: dict, schedule: str, own: int, eta: int, error: float) -> tuple[int, str]:
-    """(limit in steps, why) from {steps: top-1}, the config's own steps and the standard error of a top-1."""
+    """(limit in steps, why) from {steps: metric}, the config's own steps and the standard error of a metric."""
     last = max(known)
     gain = per_doubling(known)
     if gain is None and schedule != 'constant':

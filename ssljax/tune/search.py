@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import optuna
 
-from ssljax import methods
+from ssljax import methods, metrics
 from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 from ssljax.tune.rate import rounded
@@ -18,14 +18,14 @@ ASKED = 30  # times for one of those
 
 
 class Tried(NamedTuple):
-    """One setting: {field: value}, and {level: best top-1 of a run of that length, None where it failed}."""
+    """One setting: {field: value}, and {level: the best metric of a run of that length, None where it failed}."""
 
     setting: dict
     values: dict
 
 
 def decide(bench, way: str, config, prefix: str, until: float, *, taken=()) -> tuple[list[Decision], dict]:
-    """(decisions, {steps: top-1} of the chosen setting's runs).
+    """(decisions, {steps: metric} of the chosen setting's runs).
 
     Args:
       bench: bench.Bench.
@@ -57,7 +57,8 @@ def decide(bench, way: str, config, prefix: str, until: float, *, taken=()) -> t
     for field in space:
         before, value = get(config, field), best.setting[field]
         why = reason(tried, best, level, steps, field, before)
-        decisions.append(Decision(field, before, value, why, seconds, picture(tried, best, steps, field, space[field])))
+        drawn = picture(tried, best, steps, field, space[field], metrics.TITLES[config.select])
+        decisions.append(Decision(field, before, value, why, seconds, drawn))
     return decisions, {steps[i]: v for i, v in sorted(best.values.items()) if v is not None}
 
 
@@ -174,7 +175,7 @@ def enqueue(study, config, space) -> None:
 
 
 def rank(tried: Tried) -> tuple:
-    """Sorts settings by the longest run that did not fail, then by its top-1."""
+    """Sorts settings by the longest run that did not fail, then by its metric."""
     good = {level: value for level, value in tried.values.items() if value is not None}
     return (max(good), good[max(good)]) if len(good) == len(tried.values) else (-1, 0.0)
 
@@ -214,7 +215,7 @@ def reason(tried, best, level, steps, field, before) -> str:
 
 
 def averages(tried, field) -> dict:
-    """{value of a field: mean top-1 of the shortest runs that had it}."""
+    """{value of a field: mean metric of the shortest runs that had it}."""
     found: dict = {}
     for t in tried:
         if t.values.get(0) is not None:
@@ -227,8 +228,8 @@ def shown(value) -> str:
     return 'none' if value == '' else str(value)
 
 
-def picture(tried, best, steps, field, values) -> dict:
-    """Best top-1 by value of a field, for each length of runs."""
+def picture(tried, best, steps, field, values, metric: str) -> dict:
+    """The best `metric` by value of a field, for each length of runs."""
 
     def top(value, level):
         seen = [t.values.get(level) for t in tried if t.setting[field] == value]
@@ -237,4 +238,4 @@ def picture(tried, best, steps, field, values) -> dict:
     series = {f'{count} steps': [top(value, level) for value in values] for level, count in enumerate(steps)}
     names = [shown(value) for value in values]
     name = names[values.index(best.setting[field])]
-    return plot(field, field, 'validation top-1, the best run', names, series, name, xscale='category')
+    return plot(field, field, f'validation {metric}, the best run', names, series, name, xscale='category')
