@@ -147,7 +147,7 @@ def test_the_message_counts_what_was_seen():
 def test_empty_splits_and_classes_are_refused():
     with pytest.raises(ValueError, match="'test' .* no labelled image"):
         read(*split('train'), folders=['train', 'test'])
-    with pytest.raises(ValueError, match="'Training/x/bird' .* holds no image"):
+    with pytest.raises(ValueError, match="'Training/x/bird' .* has no images"):
         read(*split('Training/x', 'Testing/x'), folders=['Training/x/bird'])
 
 
