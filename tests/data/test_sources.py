@@ -177,7 +177,7 @@ def test_splits_of_folders(tmp_path):
         (SPLITS, ['test/bird'], "class folder 'test/bird' .* has no images"),
         ([*SPLITS, 'test/bird/a.png'], [], "class 'bird' of the test split .* no training images"),
         ([*SPLITS, 'valid/cat/a.png'], [], "'val' and 'valid' .* same split"),
-        ([*SPLITS, 'extra/cat/a.png'], [], "Beside the split folder 'train' .* 'extra'"),
+        ([*SPLITS, 'extra/cat/a.png'], [], "Next to the split folder 'train' .* 'extra'"),
         (['test/cat/a.png', 'val/cat/a.png'], [], 'no train folder'),
         (['train/unlabeled/a.png', 'test/cat/a.png'], [], "split folder 'train' .* no labelled image"),
     ],
@@ -505,7 +505,7 @@ def test_an_npz_without_training_images_or_labels_is_refused(tmp_path, empty):
     with pytest.raises(ValueError, match='all train_labels are -1, unknown'):
         load(medmnist(tmp_path / 'a.npz', train_labels=np.full(30, -1)))
     unlabeled = medmnist(tmp_path / 'b.npz', unlabeled_images=NOTHING['images'])
-    with pytest.raises(ValueError, match='holds no image: unlabeled_images has 0'):
+    with pytest.raises(ValueError, match='has no images: unlabeled_images has 0'):
         load(medmnist(tmp_path / 'a.npz'), unlabeled=unlabeled)
 
 
