@@ -101,7 +101,7 @@ REFUSED = {
     'kaggle flat': (['train/cat.0.jpg', 'train/dog.0.jpg', 'test1/1.jpg'], "not in a class folder.*'test1' .1 image"),
     'flat and stray': (['train/cat.0.jpg', 'train/dog.0.jpg', 'static/a.png'], "Beside .* 'static'"),
     'flat and unknown': (['train/cat.0.jpg', 'train/dog.0.jpg', 'site/a.png'], "if 'train' is a class, rename"),
-    'stray beside splits': ([*split('Training', 'Testing'), 'static/a.png'], "Next to .* 'static', which is not a split"),
+    'stray beside splits': ([*split('Training', 'Testing'), 'static/a.png'], "Next to .* 'static', which is not a"),
     'stray beside classes': (['cat/1.jpg', 'dog/1.jpg', 'static/css/a.png'], "'static'"),
     'nested stray': (['cat/1.jpg', 'dog/1.jpg', 'site/css/a.png'], "'site' are in subfolders"),
     'splits below': ([*split('data/train', 'data/test'), 'site/a/b.png'], "'data/test'.* named like a split"),
