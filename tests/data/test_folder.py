@@ -215,7 +215,7 @@ def test_images_without_a_known_ending_are_read(root, tmp_path, caplog, kind):
         found = listed(place)
     assert found.names == sorted([*IMAGES, 'cat/3', 'dog/x.image', 'dog/4.2'])
     assert found.read(found.names.index('cat/3')) == PNG
-    assert "read 3 files as images for what is in them, such as 'cat/3'" in caplog.text
+    assert "read 3 files as images because of their content, such as 'cat/3'" in caplog.text
 
 
 def test_few_files_are_opened_where_none_is_an_image():

@@ -40,7 +40,7 @@ def test_a_split_that_lacks_classes_is_told(config, root):
     (root / 'test/a').rmdir()
     config.data.source = f'folder:{root}'
     text = summary.text(sources.load(config.data))
-    assert "warning: the test images are of 1 of the 2 classes (none is of 'a')" in text
+    assert "warning: the test images cover 1 of the 2 classes (none of 'a')" in text
 
 
 def test_a_label_that_is_used_up_by_a_corrupt_image_is_told(config, root, tmp_path, capfd):

@@ -136,5 +136,5 @@ def _extra(config, span):
         _, splits = module.read(asked, config)
         found = splits.get('unlabeled', splits['train'])
     if not len(found.labels):
-        raise ValueError(f'{asked} holds no image.')
+        raise ValueError(f'{asked} has no images.')
     return further(without_labels(found), config, asked, span)
