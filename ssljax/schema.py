@@ -29,7 +29,7 @@ def upgrade(plain: dict) -> dict:
     plain = json.loads(json.dumps(plain))
     for number in range(plain.pop('schema', 1), SCHEMA):
         MIGRATIONS[number](plain)
-    return _tree(_defaults() | _flat(plain))
+    return _tree(_defaults() | flat(plain))
 
 
 def _typical(plain: dict) -> None:
@@ -50,7 +50,7 @@ def restored(plain: dict):
     """The ConfigDict of a config as it was written to disk, of any version; fields that are gone are left out."""
     config = configs.base()
     known = configs.definitions()
-    config.update_from_flattened_dict({k: _tuples(v) for k, v in _flat(upgrade(plain)).items() if k in known})
+    config.update_from_flattened_dict({k: _tuples(v) for k, v in flat(upgrade(plain)).items() if k in known})
     return config
 
 
@@ -84,7 +84,7 @@ def hashed(config) -> dict:
     are not at their default; unused ones have the default of then, however it has changed since."""
     plain, defaults, first = configs.to_dict(config), _defaults(), _first()
     used, out = _used(plain), dict(first)
-    for name, value in _flat(plain).items():
+    for name, value in flat(plain).items():
         default = defaults.get(name, {})
         if value != default or name in first and name in used:
             out[name] = value
@@ -105,7 +105,7 @@ def _defaults() -> dict:
 def _used(plain: dict) -> dict:
     """{dotted name: value} of the fields that the run of a plain config depends on."""
     left_out = tuple(f'{part.rstrip(".")}.' for part in (*FREE, *_unused(plain)))
-    return {k: v for k, v in _flat(plain).items() if not f'{k}.'.startswith(left_out)}
+    return {k: v for k, v in flat(plain).items() if not f'{k}.'.startswith(left_out)}
 
 
 def _unused(plain: dict) -> list[str]:
@@ -130,11 +130,11 @@ def _pretext(plain: dict) -> set:
     return _methods(plain['pretrain']) & set(re.findall(r'[a-z_]\w*', plain['pretrain']['method']))
 
 
-def _flat(tree: dict, prefix='') -> dict:
+def flat(tree: dict, prefix='') -> dict:
     """{dotted name: value}; an empty part is a value."""
     out: dict = {}
     for key, value in tree.items():
-        out |= _flat(value, f'{prefix}{key}.') if isinstance(value, dict) and value else {f'{prefix}{key}': value}
+        out |= flat(value, f'{prefix}{key}.') if isinstance(value, dict) and value else {f'{prefix}{key}': value}
     return out
 
 

@@ -29,13 +29,6 @@ SECTIONS = (
     setup.label_sets,
     setup.provenance,
 )
-# That may take long: what is said, and how the names of the arrays begin that they draw.
-SLOW = {
-    results.main_results: ('tables and plots', ''),
-    game.plane: ('maps of the plane', 'boundary_'),
-    insight.feature_map: ('map of the features (UMAP)', 'features'),
-}
-
 
 def write(workdir):
     """Writes report.html in a run's folder from the files there, and returns its path.
@@ -57,12 +50,7 @@ def write(workdir):
 
 def render(run):
     """The page of a Run as a string."""
-    slow = {
-        make: said
-        for make, (said, begins) in SLOW.items()
-        if not begins or any(name.startswith(begins) for name in run.figures)
-    }
-    return shell.render(run.result.get('name') or run.workdir.resolve().name, heading, SECTIONS, run, slow)
+    return shell.render(run.result.get('name') or run.workdir.resolve().name, heading, SECTIONS, run)
 
 
 def heading(run):

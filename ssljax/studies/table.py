@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
@@ -90,8 +91,8 @@ def write(directory, planned) -> Path:
     return directory / 'rows.csv'
 
 
-def read(path) -> list[dict]:
-    """The rows of a study's rows.csv, one dict a cell; an empty number is None.
+def read(path) -> pd.DataFrame:
+    """The rows of a study's rows.csv, one a cell, with all columns of SCHEMA; an empty number is NaN, a text ''.
 
     Raises:
       ValueError: no such file, no row in it, a column that is needed is missing, or a number cannot be read.
@@ -101,20 +102,22 @@ def read(path) -> list[dict]:
         raise ValueError(f'There is no table {path}. {todo}')
     how = pyarrow.csv.ConvertOptions(column_types=SCHEMA), pyarrow.csv.ParseOptions(newlines_in_values=True)
     try:
-        rows = pyarrow.csv.read_csv(path, convert_options=how[0], parse_options=how[1]).to_pylist()
+        rows = pyarrow.csv.read_csv(path, convert_options=how[0], parse_options=how[1])
+        rows = rows.to_pandas(integer_object_nulls=True)
     except pyarrow.ArrowInvalid as error:
         raise ValueError(f'The table {path} cannot be read: {error}. Write it again from the cells.') from None
-    if not rows:
+    if rows.empty:
         raise ValueError(f'The table {path} has no rows. {todo}')
-    if missing := [name for name in NEEDED if name not in rows[0]]:
+    if missing := [name for name in NEEDED if name not in rows]:
         raise ValueError(
             f'The table {path} has no column {", ".join(missing)}; needed are {", ".join(NEEDED)}. '
             'Write it again from the cells of the study.'
         )
-    for number, row in enumerate(rows, 1):
-        if row['seed'] is None or not (row['per_class'] or 0) > 0:
+    for number, (seed, per_class) in enumerate(zip(rows.seed, rows.per_class), 1):
+        if pd.isna(seed) or not per_class > 0:
             raise ValueError(
-                f'{path}, row {number}: seed is {row["seed"]} and per_class is {row["per_class"]}; needed are a seed '
-                'and a number of labels a class above 0. Write the table again from the cells.'
+                f'{path}, row {number}: seed is {seed} and per_class is {per_class}; needed are a seed and a number of '
+                'labels a class above 0. Write the table again from the cells.'
             )
-    return rows
+    rows, texts = rows.reindex(columns=SCHEMA.names), [f.name for f in SCHEMA if f.type == pyarrow.string()]
+    return rows.assign(**rows[texts].astype(object).fillna(''))
