@@ -9,6 +9,7 @@ import pytest
 from ssljax import platform
 from ssljax.config import base
 from ssljax.sharding import make_mesh
+from tests.command import run
 
 # Tests compile much and run little of it.
 os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true')
@@ -57,3 +58,12 @@ def shared_data():
         return SHARED / name
 
     return find
+
+
+@pytest.fixture(scope='session')
+def finished(tmp_path_factory):
+    """(workdir, process) of a run by the command."""
+    workdir = tmp_path_factory.mktemp('finished')
+    done = run(workdir)
+    assert done.returncode == 0, done.stderr
+    return workdir, done

@@ -5,6 +5,7 @@ import pytest
 from ssljax import config as configs
 from ssljax import transfer
 from ssljax.methods import rotation, supervised
+from tests import steps
 
 
 def variables(key, backbone='nin', channels=3, layer='', method='rotation', blocks=3):
@@ -13,7 +14,8 @@ def variables(key, backbone='nin', channels=3, layer='', method='rotation', bloc
     c.transfer.layer = layer
     batch = {'image': np.zeros((1, 16, 16, channels), np.uint8)}
     make = rotation.make(c, (16, 16, channels)) if method == 'rotation' else supervised.make(c, 5)
-    return jax.jit(lambda key: make.init(key, batch))(key)
+    params, state = steps.variables(make, batch, key)
+    return {'params': params, **state}
 
 
 def test_takes_weights_and_statistics_and_leaves_the_upper_layers(key):
