@@ -119,7 +119,8 @@ def test_a_run_without_validation_images_is_refused(tiny, tmp_path):
 
 
 def test_evaluations_are_even_and_the_last_is_at_the_end(tiny):
-    program = Program(*[None] * 3, steps=100, steps_per_call=8, run=None, measure=None, predict=None, mapped=None)
+    nothing = dict.fromkeys(('method', 'tx', 'rate', 'step', 'run', 'measure', 'predict', 'mapped'))
+    program = Program(**nothing, steps=100, steps_per_call=8)
     assert sorted(eval_steps(program, 4)) == [32, 56, 80, 100]
 
 
