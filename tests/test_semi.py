@@ -9,6 +9,7 @@ from ssljax.data import feed as feeds
 from ssljax.data import sources, split
 from ssljax.evals import gallery
 from ssljax.log import read
+from ssljax.report import embed
 
 
 @pytest.fixture
@@ -26,7 +27,8 @@ def tiny(config):
     return config
 
 
-def test_a_run_has_both_ways_and_keeps_what_was_generated(tiny, tmp_path):
+def test_a_run_has_both_ways_and_keeps_what_was_generated(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(embed, 'FEWEST_FOR_UMAP', 10**6)  # which takes long to compile
     result = experiment.run(tiny, tmp_path)
     assert set(result['summary']) == {'scratch', 'sgan'} and set(result['versus_scratch']) == {'sgan'}
     assert result['seeds'][0]['ways']['sgan']['steps'] == 8
