@@ -10,6 +10,7 @@ import pytest
 from ssljax import environment, platform
 from ssljax.config import base
 from ssljax.sharding import make_mesh
+from tests import pages
 from tests.command import run
 
 # Tests compile much and run little of it: quickly compiled, it takes a quarter of the time and runs at half the speed.
@@ -22,6 +23,7 @@ os.environ.setdefault('XLA_FLAGS', ' '.join(environment.known_flags(QUICK)))
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(Path(__file__).parents[1] / '.pytest_cache/compiled'))
 platform.sound_reductions()
 platform.keep_compiled()
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.02)
 
 SHARED = Path(__file__).resolve().parent.parent.parent / 'shared/data'
 
@@ -44,7 +46,12 @@ def key():
 
 
 @pytest.fixture
-def config():
+def drawn():
+    """For a test that looks at the page of its run: with `config` alone none is drawn."""
+
+
+@pytest.fixture
+def config(request):
     """A whole run that takes seconds: synthetic 8x8 images, a handful of steps."""
     c = base()
     c.name = 'tiny'
@@ -57,7 +64,10 @@ def config():
     c.transfer.second.update(epochs=0.0, steps=6, evals=2)
     c.evaluate.update(batch_size=100, figures=False, reference=0)
     c.log_every = 4
-    return c
+    with pytest.MonkeyPatch.context() as patch:
+        if 'drawn' not in request.fixturenames:
+            pages.leave_out(patch)
+        yield c
 
 
 @pytest.fixture(scope='session')

@@ -63,10 +63,6 @@ def test_several_steps_a_call_are_the_same_steps(tiny, tmp_path):
         assert a == pytest.approx(b, rel=1e-3)
 
 
-class Died(BaseException):
-    """Nothing takes it for a failure."""
-
-
 def asked(monkeypatch):
     """It is asked to stop, between two stages."""
     look = iter([False] * 9 + [True] * 1000)
@@ -79,7 +75,7 @@ def dies(monkeypatch):
 
     def saved(*args):
         if next(calls):
-            raise Died
+            raise KeyboardInterrupt
         save(*args)
 
     monkeypatch.setattr(checkpoint, 'save', saved)
@@ -96,7 +92,7 @@ def test_a_run_that_is_cut_short_goes_on_to_the_same_numbers(tiny, tmp_path, mon
     tiny.transfer.ways = ('frozen',)
     quiet_run(tiny, tmp_path / 'whole')
     for cut, error, said in (
-        (asked, preempt.Preempted, ''), (dies, Died, ''), (full_disk, OSError, 'no space left for')
+        (asked, preempt.Preempted, ''), (dies, KeyboardInterrupt, ''), (full_disk, OSError, 'no space left for')
     ):  # fmt: skip
         workdir = tmp_path / cut.__name__
         with monkeypatch.context() as patch, pytest.raises(error, match=said):

@@ -14,6 +14,7 @@ from PIL import Image
 import ssljax
 from ssljax import experiment, files
 from ssljax.data import sources
+from tests import pages
 
 ROOT = Path(__file__).parents[1]
 WAYS = ('random_frozen', 'scratch', 'frozen', 'finetune', 'two_stage', 'plain', 'fixmatch', 'sgan', 'noisy_student')
@@ -40,7 +41,9 @@ def run(tmp_path_factory):
     c.evaluate.update(batch_size=100, figures=False, probe=False, knn=0)
     c.seeds = (0, 1)
     folder = tmp_path_factory.mktemp('model') / 'run'
-    result = experiment.run(c, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        pages.leave_out(patch)
+        result = experiment.run(c, folder)
     source = sources.load(c.data)
     images = source.test.read(np.arange(len(source.test)))
     return folder, result, images, source.test.labels

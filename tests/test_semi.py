@@ -27,6 +27,7 @@ def tiny(config):
     return config
 
 
+@pytest.mark.usefixtures('drawn')
 def test_a_run_has_both_ways_and_keeps_what_was_generated(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(embed, 'FEWEST_FOR_UMAP', 10**6)  # which takes long to compile
     result = experiment.run(tiny, tmp_path)
@@ -121,6 +122,7 @@ def test_students_follow_each_other(joint, tmp_path, monkeypatch):
         assert figures['features_of'] == 'fixmatch'  # the larger student's features are not the run's backbone's
 
 
+@pytest.mark.usefixtures('drawn')
 def test_variants_are_further_ways(joint, tmp_path):
     joint.transfer.ways = ('scratch', 'longer', 'fixmatch', 'loose')
     joint.variants = (

@@ -62,10 +62,6 @@ def test_label_sets_of_any_size_share_their_programs(study, tmp_path):
     assert sizes == [1, 1, 1, 1] and len(shared.programs) == 1
 
 
-class Died(BaseException):
-    """Nothing takes it for a failure."""
-
-
 def test_a_worker_that_dies_in_a_cell_changes_no_row(study, tmp_path, monkeypatch):
     """Processes that are killed are in tests/slow."""
     study.seeds, study.study.labels = (0,), ('2/class',)
@@ -74,10 +70,10 @@ def test_a_worker_that_dies_in_a_cell_changes_no_row(study, tmp_path, monkeypatc
 
     def dies(*args):
         if next(calls):
-            raise Died
+            raise KeyboardInterrupt
         return row(*args)
 
-    with monkeypatch.context() as patch, pytest.raises(Died):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(table, 'row', dies)
         worker.run(study, tmp_path / 'died')
     assert len(list(tmp_path.glob('died/cells/*/row.json'))) == 1
