@@ -161,7 +161,7 @@ def test_a_damaged_file_is_named_or_changes_no_number(runs, settings, tmp_path, 
 
 @pytest.mark.parametrize('lost', ['done.json', 'model'])
 def test_a_stage_that_is_trained_again_describes_its_new_weights(runs, settings, tmp_path, monkeypatch, lost):
-    drawn(monkeypatch)
+    pages.leave_out(monkeypatch)
     shutil.copytree(runs['finished'], tmp_path / 'run')
     stage = tmp_path / 'run/seed0/frozen'
     before = json.loads((stage / 'model.json').read_text())
