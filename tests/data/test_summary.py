@@ -2,22 +2,17 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ssljax import experiment, seeds
 from ssljax.data import npz, sources, summary
-
-
-def image(path, value):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((8, 8), value, np.uint8)).save(path, 'BMP')
+from tests import bmp
 
 
 @pytest.fixture
 def root(tmp_path):
     for i in range(6):
         for j, name in enumerate(f'{s}/{c}' for s in ('train', 'test') for c in 'ab'):
-            image(tmp_path / f'images/{name}/{i}.bmp', 10 * j + i)
+            bmp.write(tmp_path / f'images/{name}/{i}.bmp', 10 * j + i)
     return tmp_path / 'images'
 
 
