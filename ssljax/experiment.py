@@ -30,6 +30,7 @@ from ssljax import (
 )
 from ssljax import config as configs
 from ssljax.data import leaks, sources, summary
+from ssljax.data.sources import annotations
 from ssljax.sharding import make_mesh
 from ssljax.stages import Context, classifier, kind_of
 
@@ -156,6 +157,8 @@ def prepare(config, workdir, source, quiet: bool = False) -> Context:
     new = old != meta['data']
     if not quiet and (new or not (workdir / 'data.npz').exists()):
         recorded.keep(source, workdir)
+    if not quiet:
+        annotations.keep(asked.data, workdir)
     if new or not (workdir / 'data.json').exists():  # a stage may know them, too
         files.write_json(workdir / 'data.json', meta['data'])
     suits.check_pipelines(config, source.shape)

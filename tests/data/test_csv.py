@@ -244,10 +244,13 @@ def test_annotations(images):
     assert np.array_equal(s.train.read([6]), np.asarray(Image.open(images.folder / '8.png'))[None])
     assert not len(annotated('8.png,cat\n9.png,dog\n').unlabeled)
     assert annotated('').train.digest() == before.train.digest()
+    named = f'{before.train.names()[0]},{before.classes[before.train.labels[0]]}\n{before.train.names()[1]},\n'
+    assert annotated(named).train.digest() == before.train.digest()
+    other = before.classes[1 - before.train.labels[0]]
     for text, message in {
         '8.png,cow\n': r"line 2: the class 'cow' .*is not one of .*: cat, dog",
-        '8.png,cat\nx.png,cat\n': "line 3: 'x.png' is no unlabelled image: names look like '8.png'",
-        f'{before.train.names()[0]},cat\n': 'line 2: .* is a training image, and labels are given here to unlabelled',
+        '8.png,cat\nx.png,cat\n': "line 3: 'x.png' is not an unlabelled image: names look like '8.png'",
+        f'{before.train.names()[0]},{other}\n': "line 2: .* is a training image of the class '.*': change it there",
         f'{before.test.names()[0]},cat\n': 'line 2: .* is a test image',
     }.items():
         with pytest.raises(ValueError, match=message):
