@@ -18,6 +18,8 @@ _TYPES = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
 SCHEMA = pyarrow.schema([(name, _TYPES[kind]) for name, kind in {
     'study': str, 'cell': str, 'point': str, 'way': str, 'pretrain': str, 'labels': str, 'labeled': int,
     'per_class': float, 'classes': int, 'seed': int, 'val_top1': float, 'test_top1': float, 'test_top5': float,
+    'select': str, 'val_selected': float, 'test_balanced_accuracy': float, 'test_macro_f1': float, 'test_auroc': float,
+    'test_majority': float,
     'best_on_test': float, 'steps': int, 'images': int, 'seconds': float, 'images_per_second': float,
     'together': int, 'pretrain_seconds': float, 'protocol': str, 'hash_train': str, 'hash_test': str,
     'test_images': int, 'hash_labeled': str, 'hash_val': str, 'hash_unlabeled': str, 'config': str, 'device': str,
@@ -52,6 +54,10 @@ def row(cell, run, record: dict, pretrained: dict | None) -> dict:
         'val_top1': way['val']['top1'],
         'test_top1': way['test']['top1'],
         'test_top5': way['test'].get('top5'),
+        'select': cell.job.config.select,
+        'val_selected': way['val'].get(cell.job.config.select),
+        **{f'test_{metric}': way['test'].get(metric) for metric in ('balanced_accuracy', 'macro_f1', 'auroc')},
+        'test_majority': majority(way['test']),
         'best_on_test': way.get('best_on_test'),
         'steps': way['steps'],
         'images': way['images'],
@@ -70,6 +76,12 @@ def row(cell, run, record: dict, pretrained: dict | None) -> dict:
         'versions': json.dumps(provenance.versions()),
         'finished': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
     }
+
+
+def majority(test: dict) -> float | None:
+    """The top-1 of always predicting the majority class of the test images, from classify.scores."""
+    counts = [sum(row) for row in test.get('confusion') or ()]
+    return max(counts) / sum(counts) if counts else None
 
 
 def write(directory, planned) -> Path:
