@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import checkpoint, models, optim, ways
-from ssljax.stages import Context, check_size, kind_of, settings
+from ssljax.stages import Context, begins_given, check_size, given_weights, kind_of, settings
 from ssljax.transfer import take_backbone
 
 
@@ -21,8 +21,12 @@ def check(run: Context) -> None:
         check_pool(run, kind)
         check_rules(run, kind, shapes(network)['params'])
         check_size(kind, shapes(network))
+        if begins_given(run.config, kind):
+            take_backbone(given_weights(run, kind), shapes(network), run.config.backbone.init_from)
     where = run.config.transfer.checkpoint
     given = checkpoint.load_shapes(where) if where else None
+    if run.config.backbone.init_from and not where and 'pretrain' not in run.methods:
+        where, given = run.config.backbone.init_from, given_weights(run, 'scratch')
     for way in run.config.transfer.ways:
         if ways.needs_pretraining(run.config, way):
             target = shapes(network_of(run, kind_of(way)))

@@ -111,7 +111,7 @@ def fields() -> dict:
         ),
         semi=dict(  # of ways that are semi-supervised methods: labelled and unlabelled images at once
             _stage(epochs=10.0, **methods.OPTIM),
-            # random | pretrained (the backbone) | scratch (the result of that way)
+            # random (or backbone.init_from's weights) | pretrained (the backbone) | scratch (the result of that way)
             start=choice('random', 'random', 'pretrained', 'scratch'),
             augment=pipeline(),  # weak, of unlabelled images; '': as transfer.augment, which is that of labelled ones
             strong=pipeline(),  # of the views trained towards the prediction for a weak one

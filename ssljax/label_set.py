@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from ssljax import checkpoint, evaluation, files, say
+from ssljax import checkpoint, evaluation, files, say, schema
 from ssljax import config as configs
 from ssljax.data import names as naming
 from ssljax.data import partition as partitions
@@ -167,9 +167,7 @@ def _features(config, source, mesh):
             f'data.features={config.data.features} was trained on images of shape {meta["data"]["shape"]}, but these '
             f'are {list(source.shape)}: set data.image_size and data.channels to match it, or give another run.'
         )
-    like = config.backbone.copy_and_resolve_references()
-    like.update(meta['config']['backbone'])
-    backbone = held_layers(like, source.shape, variables['params']['backbone'])
+    backbone = held_layers(schema.restored(meta['config']).backbone, source.shape, variables['params']['backbone'])
     layer = meta['config']['pretrain']['layer'] or backbone.layers[-1][0]
     print(f'computing features of {len(source.train)} images to choose which to label', file=sys.stderr)
     layers = evaluation.pooled_layers(backbone, 'avg')

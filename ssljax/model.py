@@ -5,13 +5,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import jax
 import numpy as np
 from scipy.special import softmax
 
-from ssljax import calibration, checkpoint, files, metrics, model_json, paths, platform, schema, stages
+from ssljax import calibration, checkpoint, exporting, files, metrics, model_json, paths, platform, schema, stages
 from ssljax.core import split
 from ssljax.data import decode, depth
 from ssljax.data.memory import parallel
@@ -43,12 +43,17 @@ class Model:
         it.
       info: the content of its model.json.
       calibration: a Calibration, or None of a backbone without a classifier and of runs of earlier versions.
+      temperature: by which logits are divided where predictions are calibrated; 1 without a calibration.
       fit: how an image file is decoded, a decode.Fit.
       chosen: why `load` took this one of a run.
+      embeds: whether it gives features.
     """
+
+    embeds = True
 
     def __init__(self, variables: dict, info: dict, chosen: str = '', calibration=None):
         self.calibration = calibration
+        self.temperature = calibration.temperature if calibration else info.get('temperature', 1.0)
         self._variables, self.info, self.chosen = variables, info, chosen or info['chosen']
         self.classes, self.shape = tuple(info['classes']), tuple(info['input']['shape'])
         self.way, self.metrics = info['way'], info['metrics']
@@ -86,8 +91,7 @@ class Model:
                 f'this model ({self.way}) is a backbone without a classifier: it has no classes to predict. Use '
                 'embed(), or load a way that was trained on labels.'
             )
-        warm = self.calibration.temperature if calibrated and self.calibration else 1.0
-        return _softmax(self._apply('predict', images, batch_size), warm)
+        return _softmax(self._apply('predict', images, batch_size), self.temperature if calibrated else 1.0)
 
     def embed(self, images, batch_size: int = BATCH) -> np.ndarray:
         """Features of the layer that the head is on, or of the last layer of a bare backbone, pooled: float32 [N, D].
@@ -101,7 +105,7 @@ class Model:
         if not self.classes:
             return Outputs(None, self.embed(images, batch_size))
         logits, features = self._apply('outputs', images, batch_size)
-        return Outputs(_softmax(logits, self.calibration.temperature if self.calibration else 1.0), features)
+        return Outputs(_softmax(logits, self.temperature), features)
 
     def save(self, directory) -> Path:
         """Writes the model alone to a directory that `load` opens, here or on another machine; returns its path.
@@ -129,18 +133,84 @@ class Model:
             shutil.rmtree(temporary, ignore_errors=True)
         return directory
 
-    def _apply(self, what: str, images, batch_size: int):
-        if batch_size < 1:
-            raise ValueError(f'batch_size is {batch_size}; it must be 1 or more.')
+    def export(self, path, format: str = '', images=None) -> Path:
+        """Writes the model to a file for other programs, and PATH.json, which says what it is; `load` opens it.
+
+        The file is read again and its outputs are compared with the model's on random images, alone and three at once:
+        where they differ by more than 1e-4, nothing is written. Probabilities are calibrated, as those of `predict`. A
+        model that was trained in bfloat16 is exported, and compared, in float32.
+
+        Args:
+          path: of the file; there must be nothing.
+          format: 'safetensors' (the weights, under the names of torchvision or timm where they have the same network),
+            'onnx', 'stablehlo' or 'tflite' (the network with its weights: images uint8 [N, H, W, C] to probabilities);
+            '' by the end of the path.
+          images: further images to compare on, as for `predict`.
+
+        Returns:
+          The path.
+
+        Raises:
+          ValueError: an unknown format, or the model cannot be exported; the message says why.
+          FileExistsError: something is in its place.
+          ImportError: a package of the extra `export`, or TensorFlow for tflite, is missing.
+        """
+        return exporting.write(self.in_float32(), path, format, images)
+
+    @property
+    def variables(self) -> dict:
+        """The weights, {'params': {'backbone': ..., 'head': ...}, ...}, on the host."""
+        return self._variables
+
+    @property
+    def config(self):
+        """The parts of the run's config that rebuild the network."""
+        return self._config
+
+    def answers(self, images) -> np.ndarray:
+        """What an exported file gives: `predict`, or `embed` of a backbone without a classifier."""
+        return self.predict(images) if self.classes else self.embed(images)
+
+    def function(self) -> tuple:
+        """((images uint8 [N, H, W, C]) -> `answers`, their name), in JAX, with the weights as constants and
+        convolutions in XLA's own form."""
+        plain = self._with(conv='xla')
+        if not self.classes:
+            features = plain._embed_function()
+            return lambda images: features(self._variables, images), 'features'
+        logits = plain._predict_function()
+        return lambda images: jax.nn.softmax(logits(self._variables, images) / self.temperature), 'probabilities'
+
+    def in_float32(self) -> 'Model':
+        """The model that computes in float32, whatever it was trained in."""
+        return self if self._config.backbone.dtype == 'float32' else self._with(dtype='float32')
+
+    def reopened(self, found, info: dict) -> 'Model':
+        """The model of a file that was exported: `found` and `info` of `exporting.read`."""
+        return _of_file(found, info['model'])
+
+    def _with(self, **fields) -> 'Model':
+        """The model with other fields of config.backbone."""
+        config = self.info['config']
+        info = self.info | {'config': config | {'backbone': config['backbone'] | fields}}
+        return Model(self._variables, info, self.chosen, self.calibration)
+
+    def _runner(self, what: str):
+        """(images uint8 [n, H, W, C]) -> arrays [n, ...] on the host."""
         if self._on_device is None:
             self._on_device = jax.device_put(self._variables)
         if what not in self._compiled:
             self._compiled[what] = embed.compiled(getattr(self, f'_{what}_function')())
-        out = []
+        return lambda batch: jax.device_get(self._compiled[what](self._on_device, batch))
+
+    def _apply(self, what: str, images, batch_size: int):
+        if batch_size < 1:
+            raise ValueError(f'batch_size is {batch_size}; it must be 1 or more.')
+        run, out = self._runner(what), []
         for batch in self.read(images, batch_size):
             full = batch_size if len(batch) == batch_size else min(batch_size, 1 << (len(batch) - 1).bit_length())
             padded = np.resize(batch, (full, *batch.shape[1:]))  # few sizes, so that few programs are compiled
-            found, n = jax.device_get(self._compiled[what](self._on_device, padded)), len(batch)
+            found, n = run(padded), len(batch)
             out.append(jax.tree.map(lambda a: a[:n], found))
         return jax.tree.map(lambda *parts: np.concatenate(parts), *out)
 
@@ -235,18 +305,61 @@ class Model:
         raise ValueError(f'{name} has values of type {image.dtype}; this model takes uint8, 0 to 255.')
 
 
+class Exported(Model):
+    """A model from a file with its program: it predicts; neither its weights nor, with a classifier, its features can
+    be had. `run` maps images uint8 [n, H, W, C] to float32 [n, K]; the rest as for Model."""
+
+    def __init__(self, run, info: dict, chosen: str = ''):
+        super().__init__({}, info, chosen)
+        self._run, self.embeds = run, not self.classes
+
+    def outputs(self, images: np.ndarray, batch_size: int = BATCH) -> Outputs:
+        """As Model.outputs; features are None of a classifier."""
+        return Outputs(self.predict(images, batch_size), None) if self.classes else super().outputs(images, batch_size)
+
+    def save(self, directory) -> NoReturn:
+        self._refuse('weights')
+
+    def export(self, path, format: str = '', images=None) -> NoReturn:
+        self._refuse('weights')
+
+    def _runner(self, what: str):
+        if not self.classes:
+            return self._run
+        if what != 'predict':
+            self._refuse('features')
+        return self._logits
+
+    def _logits(self, images):
+        """Those of its probabilities, but for a constant."""
+        with np.errstate(divide='ignore'):
+            return np.log(self._run(images)) * np.float32(self.temperature)
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ValueError(
+            f'this model was exported as a program, which gives no {what}: load the run that it is from, or a '
+            '.safetensors file.'
+        )
+
+
+def _of_file(found, info: dict) -> Model:
+    """The Model of variables, or of a function of images."""
+    return (Model if isinstance(found, dict) else Exported)(found, info)
+
+
 def _softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
     return softmax(logits / np.float32(temperature), axis=1)
 
 
 def load(path, way: str = '', seed: int | None = None) -> Model:
-    """The trained model of a run, of one of its stages, or of a directory that `Model.save` wrote.
+    """The trained model of a run, of one of its stages, of a directory that `Model.save` wrote, or of a file that
+    `Model.export` wrote.
 
     Of a run it is the classifier with the highest top-1 (or what else config.select names) on validation, of all ways
     and seeds: the test split has no part in the choice. A run that trained no classifier has its pretrained backbone.
 
     Args:
-      path: a directory.
+      path: a directory, or a file with its JSON beside it.
       way: take this way of a run, 'pretrain' for the pretrained backbone.
       seed: take this seed of a run.
 
@@ -256,6 +369,11 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
     """
     platform.enter()
     path = Path(paths.expand(path))
+    if path.is_file():
+        if way or seed is not None:
+            raise ValueError(f'{path} holds one model: way and seed only apply to a run.')
+        found, info = exporting.read(path)
+        return _of_file(found, info['model'])
     if (path / 'model').is_dir() or (path / model_json.NAME).is_file():
         if way or seed is not None:
             raise ValueError(f'{path} holds one model: way and seed only apply to a run.')

@@ -5,12 +5,13 @@ import re
 from pathlib import Path
 
 from ssljax import config as configs
-from ssljax import files, metrics, schema
+from ssljax import files, metrics, models, schema
 from ssljax.data.decode import RESIZES
 from ssljax.methods import SEMI
 
 NAME = 'model.json'
 KEYS = {'schema': int, 'input': dict, 'method': str, 'config': dict, 'metrics': dict}
+NORMALIZE = 'value / 127.5 - 1, of 0 to 255'
 
 
 def write(directory, meta: dict, record: dict) -> None:
@@ -58,7 +59,7 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
             'shape': data['shape'],
             'range': data.get('range'),
             'resize': RESIZES[plain['data']['resize']].format(size=size) if size else 'none: images are as stored',
-            'normalize': 'value / 127.5 - 1, of 0 to 255',
+            'normalize': normalization(config.backbone),
         },
         'way': way,
         'method': base,
@@ -72,6 +73,13 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
         'data': {k: v for k, v in data.items() if k not in ('shape', 'range', 'warnings')},
         'versions': meta['versions'],
     }
+
+
+def normalization(backbone) -> str:
+    """What the network of config.backbone does to pixels of 0 to 255 first, in words."""
+    name = models.usual(backbone).pixels
+    mean, deviation = models.layers.PIXELS[name]
+    return NORMALIZE if name == 'unit' else f'(value / 255 - {mean}) / {deviation}, by channel, of 0 to 255'
 
 
 def _base(way: str) -> str:

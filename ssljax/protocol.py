@@ -97,13 +97,18 @@ def unlabelled(config, source) -> str:
 def pretrained(config, records, cell=False) -> str:
     """How the backbone was pretrained, or where it is from."""
     found = [record['pretrain'] for record in records if record.get('pretrain')]
-    if not found:
-        return ''
+    weights = config.backbone.init_from
+    given = (
+        f'All ways but scratch and random_frozen start from the weights in {weights}; which images these were trained '
+        'on is not checked here.'
+    )
+    if not found or 'weights' in found[0]:
+        return given if weights else ''
     if config.transfer.checkpoint:
         unknown = '' if cell else '; which images it was trained on is not checked here'
         return f'The pretrained backbone ({found[0].get("method")}) is from {config.transfer.checkpoint}{unknown}.'
     steps, images = (_range([entry[k] for entry in found if entry.get(k) is not None]) for k in ('steps', 'images'))
-    return (
+    return (f'{given} ' if weights else '') + (
         f'Pretrained by {found[0]["method"]} for {steps} steps of {config.pretrain.batch_size} on {images} unlabelled '
         'images; the final weights are used.'
     )

@@ -43,7 +43,7 @@ def named(config) -> dict:
     found = {'data.labels': config.data.labels.removeprefix('list:') if config.data.labels.startswith('list:') else ''}
     found |= {'data.annotations': config.data.annotations}
     found |= {'data.features': config.data.features if config.data.choose != 'random' else ''}
-    found |= {'transfer.checkpoint': config.transfer.checkpoint}
+    found |= {'transfer.checkpoint': config.transfer.checkpoint, 'backbone.init_from': config.backbone.init_from}
     return {field: path for field, path in found.items() if path}
 
 

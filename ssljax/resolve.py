@@ -192,6 +192,10 @@ def _backbone(config, shape) -> list[Decision]:
         side = min(shape[:2])
         why = f'images are {side} pixels, {"below" if side < 64 else "not below"} 64'
         found.append(Decision('backbone.stem', stem, why))
+    if config.init_from:
+        settled, why = models.usual(config), 'backbone.init_from has the weights of another library'
+        open_ = [k for k in models.AUTO if k in (*models.COMMON, *options) and config[k] == 'auto']
+        found += [Decision(f'backbone.{k}', settled[k], why) for k in open_]
     usual = {name: fields.of(field).usual for name, field in options.items() if fields.of(field).usual is not None}
     why = f'the default of {config.name}'
     return found + [Decision(f'backbone.{k}', v, why) for k, v in usual.items() if config[k] == 0]

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import begun, checkpoint, evaluation, files, guard, label_set, loop, models, result, ways
+from ssljax import begun, checkpoint, evaluation, files, guard, label_set, loop, models, result, suits, ways
 from ssljax.data import partition as partitions
 from ssljax.data import readable
 from ssljax.data.split import Split, apart, concat
 from ssljax.evals import watch
 from ssljax.methods import network
 from ssljax.models.layers import Backbone
-from ssljax.stages import Context, initial, kind_of, task, train_stage
+from ssljax.stages import Context, given_weights, initial, kind_of, task, train_stage
 from ssljax.transfer import held_layers
 
 
@@ -66,7 +66,7 @@ def train_seed(run: Context, seed: int) -> Seed:
             stopped['pretrain'] = guard.entry(error, 'pretrain')
         record |= {'method': config.pretrain.method}
     else:
-        pretrained, record = given_backbone(config)
+        pretrained, record = given_backbone(run)
     trained, stopped = ways.train_ways(run, seed, images, pretrained, stopped)
     layer = models.layer_or_last(config.backbone, config.transfer.layer)
     variables = pretrained and pretrained[0]
@@ -110,19 +110,28 @@ def check_selection(config, val, seed: int) -> None:
         )
 
 
-def given_backbone(config):
-    """((variables, where they are from), record) of transfer.checkpoint, or (None, None) where it is empty."""
-    where = config.transfer.checkpoint
+def given_backbone(run: Context):
+    """((variables, where they are from), record) of transfer.checkpoint, else of backbone.init_from, or (None, None)
+    where both are empty.
+
+    Raises:
+      ValueError: the backbone of the checkpoint has other options than the config's.
+    """
+    config = run.config
+    where, weights = config.transfer.checkpoint, config.backbone.init_from
+    if weights and not where:
+        return (given_weights(run, 'scratch'), weights), {'weights': weights, 'method': weights}
     if not where:
         return None, None
     variables, meta = checkpoint.load_variables(where)
+    suits.check_form(config, meta['config'], where)
     return (variables, where), {'checkpoint': where, 'method': meta['config']['pretrain']['method']}
 
 
 def single_stage(run: Context, way: str, seed: int) -> loop.Task:
     """What loop.fit is given for a way that is one stage on labelled images, of a run that pretrains nothing."""
     _, images = seed_images(run, seed)
-    start = ways.beginning(run, way, seed, {}, given_backbone(run.config)[0])
+    start = ways.beginning(run, way, seed, {}, given_backbone(run)[0])
     return task(run, kind_of(way), way, seed, images['labeled'], images['val'], start)
 
 

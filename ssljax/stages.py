@@ -16,10 +16,12 @@ from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.data.memory import fits
 from ssljax.data.sources import Source
+from ssljax.foreign import start
 from ssljax.methods import labeled_loss, supervised
 from ssljax.platform import once_options
 from ssljax.program import Program, make_program
 from ssljax.trackers import Tracker
+from ssljax.transfer import take_backbone
 
 TEST = 'val/test_top1'  # in metrics.jsonl, with evaluate.best_on_test
 
@@ -84,7 +86,8 @@ def classifier(config, shape, classes: int, kind: str):
 
 
 def initial(run: Context, kind: str, seed: int, init=None) -> dict:
-    """The initial variables of a kind of stage; `init`, by default its method's, is compiled once for all seeds."""
+    """The initial variables of a kind of stage, those of backbone.init_from where it `begins_given`; `init`, by default
+    its method's, is compiled once for all seeds."""
 
     def make():
         begin, extra = init or run.methods[kind].init, run.source.unlabeled
@@ -94,7 +97,25 @@ def initial(run: Context, kind: str, seed: int, init=None) -> dict:
         check_size(kind, program.trace(jax.random.key(0)).out_info)
         return program
 
-    return run.once(('init', kind), make)(jax.random.fold_in(jax.random.key(seed), 0))
+    variables = run.once(('init', kind), make)(jax.random.fold_in(jax.random.key(seed), 0))
+    if init is None and begins_given(run.config, kind):
+        variables = take_backbone(given_weights(run, kind), variables, run.config.backbone.init_from)
+    return variables
+
+
+def begins_given(config, kind: str) -> bool:
+    """Whether the method of a kind of stage begins with the weights of backbone.init_from: pretraining, and
+    semi-supervised ones that would begin with random weights. The others get them as a pretrained backbone."""
+    _, config, section, _ = settings(config, kind)
+    own = section == 'pretrain' or section == 'semi' and config.semi.start == 'random'
+    return bool(config.backbone.init_from) and own
+
+
+def given_weights(run: Context, kind: str) -> dict:
+    """The variables of backbone.init_from; read once for each network."""
+    backbone = settings(run.config, kind).config.backbone
+    key = 'init_from', backbone.to_json_best_effort()
+    return run.once(key, lambda: start.read(backbone, run.source.shape))
 
 
 def check_size(kind: str, shapes) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import methods, models, ways
+from ssljax import methods, models, schema, ways
 from ssljax.data import augment
 from ssljax.data.memory import fits
 from ssljax.sharding import check_batch
@@ -90,9 +90,28 @@ def uses_pretraining(config) -> bool:
         return False
     if config.pretrain.method not in ('', 'none'):
         return True
+    if config.backbone.init_from:
+        return False
     if wanted := [w for w in config.transfer.ways if ways.needs_pretraining(config, w)]:
         raise ValueError(
             f'transfer.ways has {", ".join(wanted)}, which start from a pretrained backbone, but pretrain.method is '
-            'none and transfer.checkpoint is empty: set one of them, or drop those ways.'
+            'none and transfer.checkpoint is empty: set one of them or backbone.init_from, or drop those ways.'
         )
     return False
+
+
+def check_form(config, given: dict, where: str) -> None:
+    """Raises ValueError where the backbone of a checkpoint computes otherwise than config.backbone would.
+
+    Args:
+      config: the run's.
+      given: the config of the checkpoint's run, as it was written to disk.
+      where: the checkpoint, for the message.
+    """
+    old, new = (models.usual(c.backbone) for c in (schema.restored(given), config))
+    for option in models.AUTO:
+        if option in (*models.COMMON, *models.BACKBONES[new.name].OPTIONS) and old[option] != new[option]:
+            raise ValueError(
+                f'the backbone of transfer.checkpoint={where} was trained with backbone.{option}={old[option]}, and '
+                f'here it is {new[option]}: set --config.backbone.{option}={old[option]}.'
+            )

@@ -24,6 +24,7 @@ VERBS = (
     'report',
     'predict',
     'label',
+    'export',
 )
 ALIASES = {'main': 'train'}
 HELP = '-h', '--help'

@@ -60,6 +60,11 @@ def make(config, shape) -> Method:
     dtype = layers.common(config.backbone)['dtype']
     decoder = PatchDecoder(grid, side * side * shape[2], options.width, options.depth, options.heads, dtype)
     net = network.build(config, shape, ('decoder', decoder))
+    if net.layer == 'token':
+        raise ValueError(
+            f'mae reconstructs patches and pretrain.layer is the class token: set '
+            f'--config.pretrain.layer=block{config.backbone.depth or 4}.'
+        )
     distort = network.augmentation(config, 'mae')
 
     def run(params, key, x, train):

@@ -85,6 +85,11 @@ def predict(
             f'{run} ({found.way}) is a backbone without a classifier, which only has features: ask for them with '
             '--embed, or load one of the ways that were trained on labels.'
         )
+    if embed and not found.embeds:
+        raise ValueError(
+            f'{run} was exported as a program, which gives no features: leave --embed out, or give the run that it is '
+            'from.'
+        )
     if top < 1 or batch_size < 1:
         raise ValueError(f'top={top}, batch_size={batch_size}: both must be 1 or more.')
     top = min(top, max(len(found.classes), 1))

@@ -113,7 +113,7 @@ def _cell(config, point, name, changes, labels, way, seed) -> Cell:
         point = {k: v for k, v in point.items() if not k.startswith('pretrain.')}
         c.pretrain = base.pretrain
         c.pretrain.method = 'none'
-    elif not c.transfer.checkpoint:
+    elif not c.transfer.checkpoint and not (c.backbone.init_from and c.pretrain.method in ('', 'none')):
         needs = _pretraining(c, seed)
         c.pretrain = base.pretrain
         c.transfer.checkpoint = needs.folder
