@@ -21,8 +21,8 @@ def answered(run, outcome: dict) -> dict:
 
     Returns:
       {'ways': {way: {'verdict': as `verdict` has it, 'difference': stats.difference}},
-      'best': the way beside scratch that validation prefers, or '', 'worth': `worth`, 'curve': {'way', 'points', 'more',
-      'scratch'}, 'sentences': [str]}.
+      'best': the way beside scratch that validation prefers, or '', 'worth': as `worth`, 'curve': {'way', 'points',
+      'more', 'scratch'}, 'sentences': [str]}.
     """
     others = [way for way in outcome['versus_scratch'] if way in run.config.transfer.ways]
     best = best_way(outcome, others) or ''

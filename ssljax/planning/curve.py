@@ -9,6 +9,7 @@ import numpy as np
 from ssljax.stats import LEVEL, spread
 
 DRAWS = 4000
+SLOPES = np.linspace(0, 3, 61)
 LEAST = 2  # label budgets, and seeds, below which nothing is extrapolated
 
 
@@ -24,11 +25,10 @@ class Point(NamedTuple):
 def extrapolate(points: dict, factors=(2, 4), draws: int = DRAWS) -> list[Point]:
     """The accuracy that more labels would bring.
 
-    error(n) = limit + a * n ** -b, with b >= 0. Each draw takes the mean error at every budget anew (its mean over
+    error(n) = limit + a * n ** -b, with a, b >= 0. Each draw takes the mean error at every budget anew (its mean over
     seeds, plus Student's t times its standard error, the variance pooled over the budgets), and a limit, uniform
-    between 0 and the least of these errors: nothing that was measured is in favour of one of them. a and b are then a
-    weighted least squares fit of the logarithms, the weights those of errors of equal variance. The middle is the
-    median.
+    between 0 and the least of these errors: nothing that was measured is in favour of one of them. a and b are then the
+    least squares fit, b one of SLOPES. The middle is the median.
 
     Args:
       points: {labels: [top-1 of each seed]}.
@@ -48,26 +48,25 @@ def extrapolate(points: dict, factors=(2, 4), draws: int = DRAWS) -> list[Point]
     pooled = math.sqrt(sum((k - 1) * np.var(points[n], ddof=1) for n, k in zip(budgets, seeds)) / freedom)
     noise = random.standard_t(freedom, (draws, len(budgets))) * pooled / np.sqrt(seeds)
     drawn = np.clip(errors + noise, 1e-4, 1.0)
-    limits = random.uniform(0, 1, draws) * drawn.min(1) * 0.999
-    logs = np.log(np.array(budgets, float))
+    limits = random.uniform(0, 1, draws) * drawn.min(1)
+    scaled = np.array(budgets, float) / budgets[-1]
     found = []
     for factor in factors:
-        predicted = 1 - np.array([_at(logs, e, limit, math.log(factor) + logs[-1]) for e, limit in zip(drawn, limits)])
+        predicted = 1 - _errors(scaled, drawn, limits, factor)
         tail = 100 * (1 - LEVEL) / 2
         low, middle, high = np.percentile(predicted, [tail, 50, 100 - tail])
         found.append(Point(round(factor * budgets[-1]), float(middle), float(low), float(high)))
     return found
 
 
-def _at(logs, errors, limit: float, at: float) -> float:
-    """The error at exp(at) labels of the curve with this limit through errors [B] at exp(logs) [B] labels."""
-    above = errors - limit
-    weights, y = above**2, np.log(above)
-    middle, mean = np.average(logs, weights=weights), np.average(y, weights=weights)
-    slope = np.average((logs - middle) * (y - mean), weights=weights) / np.average(
-        (logs - middle) ** 2, weights=weights
-    )
-    return min(limit + math.exp(mean + min(slope, 0.0) * (at - middle)), 1.0)
+def _errors(scaled, drawn, limits, factor: float):
+    """The errors [D] at `factor` of the curves with limits [D] that fit the errors drawn [D, B] at scaled [B] best."""
+    powers = scaled[None] ** -SLOPES[:, None]  # [S, B]
+    above = drawn - limits[:, None]
+    scales = np.maximum(above @ powers.T / (powers**2).sum(1), 0)  # [D, S]
+    residuals = ((above[:, None] - scales[:, :, None] * powers) ** 2).sum(2)
+    best = residuals.argmin(1)
+    return np.minimum(limits + scales[np.arange(len(best)), best] * factor ** -SLOPES[best], 1.0)
 
 
 def described(points: dict) -> list[dict]:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ssljax.data import decode, depth
+from ssljax.data.layout import Unlabelled
 from ssljax.data.memory import available_memory, cores
 from ssljax.data.sources import listed
 from ssljax.data.sources.asked import Encoded
@@ -81,7 +82,10 @@ def take(config) -> Fingerprint:
     """
     import jax  # not at the top: the devices are started here
 
-    classes, found = listed(config.data)
+    try:
+        classes, found = listed(config.data)
+    except Unlabelled:
+        classes, found = (), {}
     labels = {name: np.asarray(split.labels) for name, split in found.items()}
     train = labels.get('train', np.zeros(0, int))
     counts = np.bincount(train[train >= 0], minlength=len(classes))

@@ -36,12 +36,12 @@ class Plan(NamedTuple):
         return c
 
 
-def make(asked: rules.Asked, timed: Callable = measure.times, began: float | None = None) -> Plan:
+def make(asked: rules.Asked, timed: Callable | None = None, began: float | None = None) -> Plan:
     """The Plan for what is asked.
 
     Args:
       asked: with data.source among what is given.
-      timed: (config, kinds, began) -> budget.Times.
+      timed: (config, kinds, began) -> budget.Times; measure.times where it is not given.
       began: time.time() when the command began.
 
     Raises:
@@ -58,7 +58,7 @@ def make(asked: rules.Asked, timed: Callable = measure.times, began: float | Non
         sets = rules.sets(fp, fields_)
         kinds = ['scratch', *(joint if part == 'joint' else 'pretrain' for part in parts)]
         say.status(f'plan: {", ".join(kinds)} are timed on these images')
-        times = timed(_timed(given, found, task, joint, parts), kinds, began)
+        times = (timed or measure.times)(_timed(given, found, task, joint, parts), kinds, began)
         evals = FEW_EVALS if sets.val < rules.FEW_VAL else EVALS
         able = [s for s in budget.QUARTER if s * sets.labeled >= 2 * len(fp.classes)]
         chosen = budget.choose(asked.minutes, parts, joint, times, sets, evals, able)
