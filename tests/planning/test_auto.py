@@ -1,12 +1,13 @@
 """`--config=auto` from end to end, with speeds that are made up and few steps."""
 
 import json
+from pathlib import Path
 
 import pytest
 from made_up import times
 
 import ssljax
-from ssljax import main, plan, recipes
+from ssljax import main, recipes
 from ssljax.planning import budget, measure
 
 
@@ -66,15 +67,21 @@ def test_the_command_line_gives_minutes_flips_and_fields(monkeypatch):
         main._set(ssljax.recipe('quickstart'), values, 'quickstart')
 
 
+def verb():
+    """The module ssljax.plan, whose name in the package is that of a function."""
+    return recipes.module_of(str(Path(ssljax.__file__).with_name('plan.py')))
+
+
 def test_the_verb_writes_a_recipe_and_never_over_another_file(short, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert plan.main(['digits', '--minutes=4', '--config.data.labels=50', '--out=mine.py']) == 0
+    command = verb().main
+    assert command(['digits', '--minutes=4', '--config.data.labels=50', '--out=mine.py']) == 0
     out = capsys.readouterr().out
     assert 'Recipe: mine.py (ssljax train --config=mine.py)' in out and 'Planned time' in out
     config = recipes.module_of('mine.py').get_config()
     assert (config.data.source, config.data.labels, config.name) == ('digits', '50', 'digits')
     assert 'flip' not in config.transfer.augment
     with pytest.raises(FileExistsError, match='no plan is written over it'):
-        plan.main(['digits', '--out=mine.py'])
+        command(['digits', '--out=mine.py'])
     with pytest.raises(ValueError, match='is no Python file'):
-        plan.main(['digits', '--out=mine.txt'])
+        command(['digits', '--out=mine.txt'])
