@@ -12,7 +12,8 @@ from ssljax.labeling import label
 from ssljax.model import Model, load
 from ssljax.prediction import Predictions, predict
 
-__all__ = ['Model', 'Predictions', 'Source', 'label', 'load', 'load_data', 'plan', 'predict', 'recipe', 'study', 'train']
+__all__ = ['Model', 'Predictions', 'Source', 'label', 'load', 'load_data', 'plan', 'predict', 'recipe', 'study']
+__all__ += ['train']
 
 
 def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict:

@@ -16,7 +16,7 @@ def cells(run, labels: dict, best: str) -> dict:
     WORKDIR/curve/LABELS/seedN.
 
     Args:
-      run: stages.Run, all of whose seeds are trained.
+      run: stages.Context, all of whose seeds are trained.
       labels: {seed: how many labelled images it has}.
       best: the way beside scratch, or '' for none.
 

@@ -16,7 +16,7 @@ def answered(run, outcome: dict) -> dict:
     """What result.json has as 'answer'.
 
     Args:
-      run: stages.Run, after all of its seeds were trained and evaluated.
+      run: stages.Context, after all of its seeds were trained and evaluated.
       outcome: the content of result.json so far.
 
     Returns:

@@ -53,7 +53,7 @@ def speed(run, kind: str, seed: int, images: dict) -> Speed:
     task = stages.task(run, kind, kind, seed, shown, images['val'], stages.initial(run, kind, seed))
     step = _train(task)
     val = seeds.sample(images['val'], task.eval_batch, seed)
-    look = lambda: loop.evaluate(task.program.evaluate, *split(task.variables), val, task.eval_batch, task.mesh)
+    look = lambda: loop.evaluate(task.program.measure, *split(task.variables), val, task.eval_batch, task.mesh)
     look()
     ready = time.time() - began - SECONDS
     at = time.time()

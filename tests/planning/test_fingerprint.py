@@ -80,5 +80,5 @@ def test_nothing_to_compare_is_one_clear_error(tmp_path):
     with pytest.raises(ValueError, match='no labelled image, so there is nothing to compare'):
         take(tmp_path / 'none')
     put(tmp_path / 'flat', 3)
-    with pytest.raises(ValueError, match='lies in no class folder'):
+    with pytest.raises(ValueError, match='no folders, and classes are read from folder names'):
         take(tmp_path / 'flat')
