@@ -82,7 +82,7 @@ def seconds(rung: Rung, parts, joint: str, times: Times, sets, evals: int, figur
     pretraining = 0.0
     if 'pretrain' in kinds:
         own = speed['pretrain']
-        pretraining = RATIO * rung.steps * own.step + 3 * (2 * count(sets.val) + 1) * own.look + STAGE
+        pretraining = RATIO * rung.steps * own.step + 3 * (2 * count(sets.val) + count(1000)) * own.look + STAGE
     again = ('scratch', max(ways, key=lambda k: stage[k]))
     cell = sum(stage[k] + count(sets.test) * speed[k].look for k in dict.fromkeys(again)) + 1.0
     return {
@@ -96,17 +96,19 @@ def seconds(rung: Rung, parts, joint: str, times: Times, sets, evals: int, figur
     }
 
 
-def choose(minutes: float, parts, joint: str, times: Times, sets, evals: int, able=(0.25, 0.5)) -> tuple | None:
+def choose(minutes: float, parts, joint: str, times: Times, sets, evals: int, able=QUARTER, seeds=0) -> tuple | None:
     """(Rung, its parts, `seconds` of it) of the first of LADDER that fits into SHARE of the minutes, or None.
 
     Args:
       parts: those that suit the data, the one that is kept first in front.
       able: shares of the labels that are enough for a training.
+      seeds: how many are given; 0: none are.
       The others: as for `seconds`.
     """
     figures = minutes >= WITHOUT_FIGURES
     for rung in LADDER:
-        rung = rung._replace(parts=min(rung.parts, len(parts)), curve=tuple(s for s in rung.curve if s in able))
+        rung = rung._replace(seeds=seeds or rung.seeds, parts=min(rung.parts, len(parts)))
+        rung = rung._replace(curve=tuple(share for share in rung.curve if share in able))
         found = seconds(rung, parts[: rung.parts], joint, times, sets, evals, figures)
         if sum(found.values()) <= 60 * SHARE * minutes:
             return rung, tuple(parts[: rung.parts]), found
@@ -115,5 +117,6 @@ def choose(minutes: float, parts, joint: str, times: Times, sets, evals: int, ab
 
 def needed(parts, joint: str, times: Times, sets, evals: int) -> float:
     """The minutes that the least of LADDER takes, rounded up."""
-    found = seconds(LADDER[-1], parts[:1], joint, times, sets, evals, False)
-    return -(-sum(found.values()) // (60 * SHARE * 0.1)) / 10
+    least = [seconds(LADDER[-1], parts[:1], joint, times, sets, evals, figures) for figures in (False, True)]
+    plain, drawn = (-(-sum(found.values()) // (60 * SHARE * 0.1)) / 10 for found in least)
+    return plain if plain < WITHOUT_FIGURES else drawn

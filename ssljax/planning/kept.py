@@ -27,7 +27,7 @@ def asked(given: dict, minutes: float, flips: str) -> Asked:
         raise ValueError(f'minutes is {minutes:g}: give how long the whole command may take, such as 30.')
     if flips not in ('auto', 'yes', 'no'):
         raise ValueError(f'flips is {flips!r}: it must be auto, yes or no.')
-    return Asked(float(minutes), flips, {'name': make.name_of(given['data.source'])} | given)
+    return Asked(float(minutes), flips, given)
 
 
 def of_config(config) -> Asked:

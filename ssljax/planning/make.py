@@ -48,6 +48,7 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
       ValueError: a field that cannot be, data in which there is nothing to compare, or too short a time.
     """
     began = time.time() if began is None else began
+    _check_alone()
     given = _checked(asked.given)
     fp = fingerprint.take(_config(given, []))
     say.status(f'plan: {fp.lines()[0]}')
@@ -61,7 +62,7 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
         times = (timed or measure.times)(_timed(given, found, task, joint, parts), kinds, began)
         evals = FEW_EVALS if sets.val < rules.FEW_VAL else EVALS
         able = [s for s in budget.QUARTER if s * sets.labeled >= 2 * len(fp.classes)]
-        chosen = budget.choose(asked.minutes, parts, joint, times, sets, evals, able)
+        chosen = budget.choose(asked.minutes, parts, joint, times, sets, evals, able, len(given.get('seeds', ())))
         if chosen:
             break
         least = budget.needed(parts, joint, times, sets, evals)
@@ -85,7 +86,7 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
 
 def _static(fp, asked, given: dict, smaller: bool) -> tuple:
     """(decisions that do not depend on speeds, pretext task, joint method, parts, notes)."""
-    found = rules.data(fp, asked)
+    found = [Decision('name', name_of(fp.source), 'fixed: after the source'), *rules.data(fp, asked)]
     if smaller:
         why = f'{rules.THUMB}{SMALLER} pixels, for larger images would need more minutes'
         found = [Decision(d.field, SMALLER, why) if d.field == 'data.image_size' else d for d in found]
@@ -152,6 +153,16 @@ def durations(rung, parts, joint: str, evals: int, minutes: float, times, second
     found.append(Decision('answer.curve', rung.curve, curve if rung.curve else 'no time, or too few labels for less'))
     found.append(Decision('answer.minutes', minutes, 'given: a further seed or training begins only if it still fits'))
     return found
+
+
+def _check_alone() -> None:
+    import jax
+
+    if jax.process_count() > 1:
+        raise ValueError(
+            'a plan with several processes: they would not measure the same times. Make it with one (ssljax plan), '
+            'then train its recipe with all.'
+        )
 
 
 def _checked(given: dict) -> dict:

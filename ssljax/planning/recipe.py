@@ -25,12 +25,11 @@ def text(plan, path) -> str:
     about = [*plan.fingerprint.lines(), *plan.notes, f'Planned time: {spent(plan)}.']
     for line in about:
         head += textwrap.wrap(_plain(line), WIDTH - 4, initial_indent='- ', subsequent_indent='  ')
-    body, before = [], None
-    for d in plan.decisions:
-        if d.why != before:
-            body += textwrap.wrap(_plain(d.why), WIDTH, initial_indent='    # ', subsequent_indent='    # ')
+    body: list = []
+    for d, why in reasons(plan):
+        if why:
+            body += textwrap.wrap(_plain(why), WIDTH, initial_indent='    # ', subsequent_indent='    # ')
         body += _assignment(d)
-        before = d.why
     lines = ['"""' + head[0], *head[1:], '"""', '', 'from ssljax.config import base', '', '', 'def get_config():']
     return '\n'.join([*lines, '    c = base()', *body, '    return c']) + '\n'
 
@@ -38,13 +37,24 @@ def text(plan, path) -> str:
 def table(plan) -> str:
     """Field, value and reason of every decision, and where the time goes."""
     wide = max(len(d.field) for d in plan.decisions)
-    lines, before = [*plan.fingerprint.lines(), ''], None
-    for d in plan.decisions:
-        why = '' if d.why == before else d.why
+    lines = [*plan.fingerprint.lines(), '']
+    for d, why in reasons(plan):
         lines.append(f'{d.field:{wide}}  {literal(d.value)}')
         lines += textwrap.wrap(why, TABLE, initial_indent='    ', subsequent_indent='    ')
-        before = d.why
     return '\n'.join([*lines, '', *plan.notes, f'Planned time: {spent(plan)}.'])
+
+
+def reasons(plan) -> list:
+    """(decision, its reason) of each; a reason that stands there already is '' right below, and elsewhere names the
+    field that it is given for."""
+    first: dict = {}
+    found, before = [], None
+    for d in plan.decisions:
+        said = d.why if d.why not in first else '' if d.why == before else f'as for {first[d.why]}'
+        found.append((d, said))
+        first.setdefault(d.why, d.field)
+        before = d.why
+    return found
 
 
 def spent(plan) -> str:

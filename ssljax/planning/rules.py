@@ -190,7 +190,7 @@ def parts(fp: Fingerprint, found: Sets) -> tuple[tuple[str, ...], list[str]]:
     """('pretrain', 'joint'), what is kept first where time is short before the other, without what does not suit the
     data; and why, a sentence each."""
     wanted, why = evidence.order(found.per_class(fp))
-    said, kept = [f'{_NAMES[wanted[0]]} first: {why}'], list(wanted)
+    said, kept = [f'{why}, so {_NAMES[wanted[0]]} comes first'], list(wanted)
     if fp.unlabeled + _rest(fp, found) < LEAST_UNLABELED * found.labeled:
         kept.remove('joint')
         said.append(f'{THUMB}no joint method: it needs unlabelled images, at least as many as labelled ones')
