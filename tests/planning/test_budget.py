@@ -45,7 +45,7 @@ def test_the_time_by_hand():
     assert found['loading and planning'] == budget.IMPORTS + 20 + 1
     assert found['compilation'] == pytest.approx(4 * 1.15 * 8)  # scratch, finetune, pretrain, flexmatch
     assert found['training'] == pytest.approx(3 * 3 * (1000 * 0.02 + 5 * 0.05 + budget.STAGE))
-    assert found['pretraining'] == pytest.approx(3 * (1500 * 0.02 + 3 * 3 * 0.05 + budget.STAGE))
+    assert found['pretraining'] == pytest.approx(3 * (1500 * 0.02 + 3 * (2 + 10) * 0.05 + budget.STAGE))
     assert found['learning curve'] == pytest.approx(3 * (20 + 0.25 + budget.STAGE + 7 * 0.05 + 1))  # of one way
     assert found['report'] == budget.PAGE
 
