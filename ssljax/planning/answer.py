@@ -109,17 +109,16 @@ def helped(way: str, entry: dict, outcome: dict, full: int, few_images: bool) ->
 
 def in_labels(saved: dict, best: str, full: int) -> str:
     """A sentence on how many labels that is."""
-    sides = f' (95% interval {saved["low"]} to {saved["high"]})' if saved['low'] is not None else ''
+    open_ = saved['low'] is not None and saved['low'] != saved['high']
+    sides = f' (95% interval {saved["low"]} to {saved["high"]})' if open_ else ''
     ratio = saved['ratio']
     if ratio.startswith('>'):
         return f'{way_title(best)} does not reach with {count_of(full, "label")} what scratch reaches with them{sides}.'
     bound = ratio.startswith('<')
     times = float(ratio.strip('<> ').replace(',', ''))
-    many = f'{"fewer than " if bound else "some "}{number(times * full, 3)}'
-    return (
-        f'In labels: {way_title(best)} needs {ratio} times the labels, {many} of {full:,}, for the accuracy of scratch '
-        f'with all of them{sides}.'
-    )
+    much, many = ('less than ', 'fewer than ') if bound else ('', 'some ')
+    few = f'{much}{ratio.strip("< ")} times the labels ({many}{number(times * full, 3)} of {full:,})'
+    return f'In labels: {way_title(best)} needs {few} for the accuracy of scratch with all of them{sides}.'
 
 
 def with_more(more: list, way: str, by_labels: dict) -> str:

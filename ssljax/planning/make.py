@@ -106,7 +106,7 @@ def _static(fp, asked, given: dict, smaller: bool) -> tuple:
     found += [
         Decision('evaluate.batch_size', 100 if sets.val < 100 else 500, 'fixed: few batches, and few empty places')
     ]
-    notes = [*why_parts[1:], *_of_data(fp)]
+    notes = [*why_parts[1:], *_of_data(fp, sets)]
     found.append(Decision('transfer.ways', (), why_parts[0] + (f'; {joint}: {why_joint}' if 'joint' in parts else '')))
     return found, task, joint, parts, notes
 
@@ -209,14 +209,14 @@ def _ordered(found: list) -> list:
     return sorted(last.values(), key=lambda d: places[d.field])
 
 
-def _of_data(fp) -> list[str]:
+def _of_data(fp, sets) -> list[str]:
     notes = []
     if fp.imbalance >= 3:
         notes.append(
             f'the largest class has {fp.imbalance:.0f} times the images of the smallest: look at the accuracy of each '
             'class'
         )
-    if not fp.unlabeled:
+    if not fp.unlabeled + rules.unused(fp, sets):
         notes.append('there are no unlabelled images: only the labelled ones themselves can be pretrained on')
     return notes
 

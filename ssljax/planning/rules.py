@@ -148,7 +148,10 @@ def augmentation(fp: Fingerprint, asked: Asked, size: int) -> list[Decision]:
     flip, colour = '|flip' * mirrored, fp.channels > 2 and not fp.gray
     shift = max(size // 14, 1)
     if size < 40:
-        weak, of = f'crop({shift}){flip}', f'measured: crops of {shift} pixels as on digits, Fashion-MNIST and CIFAR-10'
+        weak, of = (
+            f'crop({shift}){flip}',
+            f'measured: crops of {shift} pixel{"s" * (shift > 1)} as on digits, Fashion-MNIST and CIFAR-10',
+        )
     else:
         weak = f'random_resized_crop((0.5, 1.0)){flip}'
         of = 'measured: as for photographs of cats and dogs'
@@ -191,10 +194,10 @@ def parts(fp: Fingerprint, found: Sets) -> tuple[tuple[str, ...], list[str]]:
     data; and why, a sentence each."""
     wanted, why = evidence.order(found.per_class(fp))
     said, kept = [f'{why}, so {_NAMES[wanted[0]]} comes first'], list(wanted)
-    if fp.unlabeled + _rest(fp, found) < LEAST_UNLABELED * found.labeled:
+    if fp.unlabeled + unused(fp, found) < LEAST_UNLABELED * found.labeled:
         kept.remove('joint')
         said.append(f'{THUMB}no joint method: it needs unlabelled images, at least as many as labelled ones')
-    total = found.labeled + fp.unlabeled + _rest(fp, found)
+    total = found.labeled + fp.unlabeled + unused(fp, found)
     if total < LEAST_PRETRAINED:
         kept.remove('pretrain')
         said.append(
@@ -239,7 +242,7 @@ def rates(task: str) -> list[Decision]:
     return [*found, Decision('pretrain.optim.lr', PRETRAINED.get(task, 0.05), WHY_RATES)]
 
 
-def _rest(fp: Fingerprint, found: Sets) -> int:
+def unused(fp: Fingerprint, found: Sets) -> int:
     """Training images whose label the run does not use: with data.labels below 'all'."""
     return max(fp.labeled - found.labeled - (0 if fp.val else found.val) - (0 if fp.test else found.test), 0)
 

@@ -60,6 +60,12 @@ def test_two_seeds_or_few_test_images_tell_nothing(seeds, test, why):
     assert ' helps here:' not in ' '.join(found['sentences'])
 
 
+def test_less_than_the_fewest_labels_is_a_bound():
+    points = full(CLEAR, {'scratch': POINTS['scratch'], 'finetune': {24: dict(enumerate([0.68, 0.69, 0.68, 0.67]))}})
+    said = answer.of_points(outcome(CLEAR), 'finetune', 48, points)['sentences'][1]
+    assert 'needs less than 0.5 times the labels (fewer than 24 of 48)' in said and 'interval' not in said
+
+
 def test_scratch_alone_compares_nothing_and_has_its_curve():
     ways = {'scratch': CLEAR['scratch']}
     found = answer.of_points(outcome(ways), '', 48, full(ways))
