@@ -14,7 +14,8 @@ from ssljax import config as configs
 
 SCHEMA = 2  # of what is written to disk; to be raised with an entry in MIGRATIONS
 # Fields on which no number of a run depends. Its seeds may become more (see `changes`).
-FREE = 'published', 'save_every', 'data.data_dir', 'data.manual_dir', 'data.cache', 'study.', 'seeds', 'tracker'
+FREE: tuple = 'published', 'save_every', 'data.data_dir', 'data.manual_dir', 'data.cache', 'study.', 'seeds', 'tracker'
+FREE += 'plan.', 'answer.'
 STAGE_PARTS = ('optim',)  # parts of pretrain and semi that are no method's options
 
 

@@ -1,7 +1,7 @@
 """The report of a run: one HTML file with everything inside it."""
 
 from ssljax import files, methods
-from ssljax.report import ablation, by_class, game, insight, results, setup, shell, tuning
+from ssljax.report import ablation, answer, by_class, game, insight, results, setup, shell, tuning
 from ssljax.report.compare import pick, seeds_of, ways_of
 from ssljax.report.headline import sentences
 from ssljax.report.read import read
@@ -9,6 +9,7 @@ from ssljax.report.words import count_of, duration, is_number, way_title
 
 # (Run) -> markup.section(title, parts...) or None; another figure is a function in a file of its own, and a line here.
 SECTIONS = (
+    answer.answer,
     results.main_results,
     by_class.section_of,
     ablation.ablation,

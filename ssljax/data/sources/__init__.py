@@ -87,6 +87,17 @@ def around(config) -> str:
     return module.around(asked, config) if hasattr(module, 'around') else ''
 
 
+def listed(config) -> tuple:
+    """What a source has, before anything is decoded: (classes, {split: Arrays or Encoded}), as its `read` gives them,
+    with those of config.data.unlabeled as the split 'further'. Raises as `load`."""
+    asked, module = _asked('source', config.source)
+    classes, found = module.read(asked, config)
+    if config.unlabeled:
+        further_asked, of = _asked('unlabeled', config.unlabeled)
+        found = dict(found) | {'further': _unlabelled(further_asked, of, config)}
+    return tuple(classes), found
+
+
 def field(default: str = '', empty: bool = False) -> fields.Field:
     """A source of one of the kinds of SOURCES; with `empty` also ''."""
 
@@ -130,11 +141,15 @@ def _asked(name: str, text: str):
 def _extra(config, span):
     """The Split of config.data.unlabeled; span: of the training images."""
     asked, module = _asked('unlabeled', config.unlabeled)
-    if hasattr(module, 'unlabeled'):
-        found = module.unlabeled(asked, config)
-    else:
-        _, splits = module.read(asked, config)
-        found = splits.get('unlabeled', splits['train'])
+    found = _unlabelled(asked, module, config)
     if not len(found.labels):
         raise ValueError(f'{asked} has no images.')
     return further(without_labels(found), config, asked, span)
+
+
+def _unlabelled(asked, module, config):
+    """The Arrays or Encoded of config.data.unlabeled."""
+    if hasattr(module, 'unlabeled'):
+        return module.unlabeled(asked, config)
+    _, splits = module.read(asked, config)
+    return splits.get('unlabeled', splits['train'])
