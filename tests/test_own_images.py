@@ -22,6 +22,7 @@ def thirty(tmp_path):
     return f'csv:{tmp_path}/labels.csv'
 
 
+@pytest.mark.usefixtures('drawn')
 def test_thirty_images_with_amounts_that_were_meant_for_more(thirty, config, tmp_path, capsys):
     config.data.update(source=thirty, image_size=8, resize='pad', labels='50', val='200')
     config.transfer.ways, config.pretrain.method = ('scratch',), 'none'
