@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ssljax.api import Model, Source, load, load_data, recipe, study, train
+    from ssljax.api import Model, Source, check, load, load_data, recipe, study, train
 
-__all__ = ['Model', 'Source', 'load', 'load_data', 'recipe', 'study', 'train']
+__all__ = ['Model', 'Source', 'check', 'load', 'load_data', 'recipe', 'study', 'train']
 
 
 def __getattr__(name: str):

@@ -10,7 +10,7 @@ from ssljax.data import sources
 from ssljax.data.sources import Source
 from ssljax.model import Model, load
 
-__all__ = ['Model', 'Source', 'load', 'load_data', 'recipe', 'study', 'train']
+__all__ = ['Model', 'Source', 'check', 'load', 'load_data', 'recipe', 'study', 'train']
 
 
 def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict:
@@ -33,6 +33,26 @@ def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict
         fields.check(field, value, known[field])
         config.update_from_flattened_dict({field: value})
     return config
+
+
+def check(path: str | Path, out: str | Path = '', run: str | Path = '') -> dict:
+    """Looks at a data set before anything is trained on it: copies, damage, labels, shortcuts (`ssljax check`).
+
+    Args:
+      path: a folder, .zip, .tar or .npz, which is only read, or a source as config.data.source has it.
+      out: where check.json, check.html and findings.png are written, by default runs/check_NAME.
+      run: a finished run on these classes, whose model looks for labels that may be wrong.
+
+    Returns:
+      The content of check.json; 'findings' has the most important one first (audit/record.py).
+
+    Raises:
+      ValueError, OSError: it cannot be read, or `out` not be written to; the message says why.
+    """
+    from ssljax.audit import whole  # not at the top: the page draws
+
+    platform.enter()
+    return whole.check(str(path), out, str(run) if run else '')
 
 
 def train(config: ConfigDict, workdir: str | Path = '') -> dict:

@@ -79,6 +79,8 @@ def fields() -> dict:
             pool=whole(0),  # how many of the other training images are used, without labels; 0: all
             val=amount('10%', none=True),  # carved from the training labels, unless the source brings its own
             test=amount('20%'),  # only where the source has no test split
+            # Of images that validation and test are carved from: together (on one side) | anywhere.
+            copies=choice('together', 'together', 'anywhere'),
             unlabeled=sources.field(empty=True),  # a further source, of unlabelled images
             # Of files of more than 8 bits a channel, what becomes 0 to 255: auto (by a sample of the training files) |
             # full (of each file's type) | LOW,HIGH.

@@ -31,11 +31,12 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
             files.write_atomically(directory / 'labels.txt', listing(names, found))
         return found
     kind, _, around = config.data.source.partition(':')
+    carved = source.val is None and config.data.copies == 'together'
     found = partitions.partition(
         source.train.labels, len(source.classes), budget=config.data.labels,
         val='0' if source.val is not None else config.data.val, seed=seed, classes=source.classes, names=names,
         represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
-        around=paths.expand(around) if kind == 'folder' else '',
+        around=paths.expand(around) if kind == 'folder' else '', groups=source.train.groups() if carved else None,
     )  # fmt: skip
     if names:
         files.write_atomically(directory / 'labels.txt', listing(names, found))

@@ -14,6 +14,7 @@ from pathlib import Path
 from ssljax import console, preempt
 
 VERBS = (
+    'check',
     'train',
     'study',
     'tune',

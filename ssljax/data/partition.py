@@ -33,7 +33,8 @@ def permutation(n, *key):
     return np.argsort(np.random.Philox(np.random.SeedSequence(key)).random_raw(n), kind='stable')
 
 
-def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None, around='', represent=None, pool=0):
+def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None, around='', represent=None, pool=0,
+              groups=None):  # fmt: skip
     """Splits training rows into labelled, unlabelled and validation rows.
 
     Both amounts are written '1000' (images in total), '10/class', '1%' (of the rows that have a label) or
@@ -56,6 +57,7 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
         total is then chosen without a look at labels (but for those of validation, which is stratified); a count per
         class reads the class of every row.
       pool: how many of the other rows are unlabelled ones, at random; 0: all.
+      groups: of copies, as in `choose`: none is divided between validation and the rest.
 
     Returns:
       Partition. The unlabelled rows do not contain the labelled ones: a method that wants both joins them.
@@ -77,7 +79,8 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     kind, _, path = str(budget).partition(':')
     listed = pick.listed(path, names, labels, around) if kind == 'list' else np.zeros(0, np.int64)
     free = np.setdiff1d(known, listed)
-    val_rows = choose(labels, free, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True)
+    val_rows = choose(labels, free, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True,
+                      groups=groups)  # fmt: skip
     rest = np.setdiff1d(free, val_rows, assume_unique=True)
     labeled = listed
     if kind != 'list':
@@ -101,8 +104,9 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     return Partition(labeled, unlabeled, val_rows)
 
 
-def carve_test(labels, amount, classes=()):
-    """Rows of a test split for a source that has none: stratified, with a fixed seed; int64 [n], sorted."""
+def carve_test(labels, amount, classes=(), groups=None):
+    """Rows of a test split for a source that has none: stratified, with a fixed seed; int64 [n], sorted. `groups` as in
+    `choose`."""
     labels = np.asarray(labels)
     return choose(
         labels,
@@ -112,10 +116,13 @@ def carve_test(labels, amount, classes=()):
         key=(0, _TEST),
         classes=classes,
         leave=1,
+        groups=groups,
     )
 
 
-def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=False, leave=None, represent=None):
+def choose(
+    labels, rows, amount, *, name, key, classes=(), of=None, optional=False, leave=None, represent=None, groups=None
+):  # fmt: skip
     """Chooses `amount` of `rows`, stratified by label.
 
     Args:
@@ -130,6 +137,9 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
       leave: images that every class keeps; 1 where `optional`, else 0.
       represent: (rows int64 [n], count) -> int64 [count], those of them that stand for all. A total is then chosen
         without a look at the labels, so the classes' shares are not kept.
+      groups: int64 [N], equal for copies of an image, and the place of the first of them (copies.groups). A group is
+        chosen whole or not at all, and not where a part of it is not among `rows`; so there may be a few images fewer.
+        Where no image has a copy, it changes nothing.
 
     Returns:
       int64 [m], sorted.
@@ -150,6 +160,9 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
             f'{name}={shown(amount)} is not an amount: write it as {allowed}' + ('.' if leave else ", or 'all'.")
         )
     percent, per_class, total = kind.groups()
+    given, rows = len(rows), rows if groups is None else _firsts(groups, rows)
+    size = np.ones(len(labels), np.int64) if groups is None else np.bincount(groups, minlength=len(labels))
+    whole = lambda taken: taken if groups is None else np.flatnonzero(np.isin(groups, taken))
     each = [rows[labels[rows] == c] for c in range(labels[rows].max(initial=-1) + 1)]
     each = [r[permutation(len(r), *key, c)] for c, r in enumerate(each)]
 
@@ -159,7 +172,7 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
         if not rows.size:
             raise ValueError(f'{name}={shown(amount)}, but there is no image with a label to choose from.')
         for c, r in enumerate(each):
-            if len(r) - leave < int(per_class):
+            if size[r].sum() - leave < int(per_class):
                 title = repr(classes[c]) if c < len(classes) else c
                 if not (labels == c).any():
                     raise ValueError(
@@ -167,19 +180,20 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
                         f'on without gaps, and here up to {labels.max()}. Number them so, or add images of that class.'
                     )
                 raise ValueError(
-                    f'{name}={shown(amount)}, but class {title} has {len(r)} images to choose from'
+                    f'{name}={shown(amount)}, but class {title} has {size[r].sum()} images to choose from'
                     + (f' and must keep {leave}' if leave else '')
                     + ': ask for fewer.'
                 )
-        take = represent or (lambda r, count: r[:count])
-        return np.sort(np.concatenate([take(r, int(per_class)) for r in each]))
+        kept = lambda r: r if groups is None else r[: len(r) - leave]
+        take = represent or (lambda r, count: kept(r)[: _fitting(size[kept(r)], count)])
+        return np.sort(whole(np.concatenate([take(r, int(per_class)) for r in each])))
 
-    whole = len(rows) if of is None else of
-    count = int(total) if total else int(float(percent) / 100 * whole + 0.5)
+    base = given if of is None else of
+    count = int(total) if total else int(float(percent) / 100 * base + 0.5)
     if count < 1:
         raise ValueError(
             f'{name}={shown(amount)}'
-            + (f' of {whole} images' if percent else '')
+            + (f' of {base} images' if percent else '')
             + ' is less than one image: ask for at least 1.'
         )
     rank = np.concatenate([np.arange(len(r)) / max(len(r), 1) for r in each] or [[]])
@@ -189,13 +203,26 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
     if leave:
         last = np.concatenate([np.arange(len(r)) >= len(r) - leave for r in each] or [np.zeros(0, bool)])
         order = order[~last[order]]
-    if count > len(order):
+    free = int(size[np.concatenate(each)[order]].sum()) if len(order) else 0
+    if count > free:
         asked = f' ({count} images)' if percent else ''
         rest = 'ask for fewer' if leave else "ask for fewer, or for 'all'"
         raise ValueError(
-            f'{name}={shown(amount)}{asked}, but only {len(order)} images with a label are left to choose from: {rest}.'
+            f'{name}={shown(amount)}{asked}, but only {free} images with a label are left to choose from: {rest}.'
         )
-    return np.sort(represent(rows, count) if represent else np.concatenate(each)[order[:count]])
+    taken = np.concatenate(each)[order]
+    return np.sort(represent(rows, count) if represent else whole(taken[: _fitting(size[taken], count)]))
+
+
+def _firsts(groups, rows):
+    """The first of each group of copies of which all are among `rows`; int64 [n], sorted."""
+    inside, all_of = (np.bincount(g, minlength=len(groups)) for g in (groups[rows], groups))
+    return np.sort(rows[(groups[rows] == rows) & (inside[rows] == all_of[rows])])
+
+
+def _fitting(sizes, count):
+    """How many groups of such sizes, from the first on, have at most `count` images together; at least one."""
+    return max(int(np.searchsorted(np.cumsum(sizes), count, 'right')), 1)
 
 
 def digest(indices):

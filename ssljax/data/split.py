@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 
+from ssljax.data import copies
 from ssljax.data.memory import cores, empty_images, parallel
 
 
@@ -155,7 +156,7 @@ class Split:
         self.images, self.replaces = images, replaces
         self.rows = np.arange(len(images)) if rows is None else np.asarray(rows, np.int64)
         self.labels = np.asarray(labels, np.int32)
-        self._compact = self._digest = self.contents = None
+        self._compact = self._digest = self.contents = self._groups = None
         if self.labels.shape != self.rows.shape:
             raise ValueError(
                 f'There must be one label per image, got labels of shape {list(self.labels.shape)} '
@@ -215,6 +216,19 @@ class Split:
             parallel(run, len(self), 64, self.images.readers, 'decoding images')
             self._compact = Split(ArrayImages(array), self.labels)
         return self._compact
+
+    def groups(self):
+        """int64 [N], equal for copies of an image, and the place of the first of them (copies.together)."""
+        if self._groups is None:
+            self._groups = copies.together(self)
+        return self._groups
+
+    def without(self, rows):
+        """The Split of the other rows; the groups stay known, where no row has a copy among them."""
+        kept = np.setdiff1d(np.arange(len(self)), rows)
+        rest = self.take(kept)
+        rest._groups = None if self._groups is None else copies.within(self._groups, kept)
+        return rest
 
     def digest(self):
         """Hex SHA-256 of the content, the labels and their order.

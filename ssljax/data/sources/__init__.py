@@ -65,7 +65,7 @@ def load(config) -> Source:
     if config.unlabeled:
         extra = _extra(config, span)
         splits['unlabeled'] = concat([splits['unlabeled'], extra]) if 'unlabeled' in splits else extra
-    return complete(config.source, tuple(classes), splits, span, config.test)
+    return complete(config.source, tuple(classes), splits, span, config.test, config.copies)
 
 
 def field(default: str = '', empty: bool = False) -> fields.Field:

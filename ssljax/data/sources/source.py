@@ -40,7 +40,7 @@ class Source(NamedTuple):
     range: tuple | None = None
 
 
-def complete(name: str, classes: tuple, splits: dict, span, test: str) -> Source:
+def complete(name: str, classes: tuple, splits: dict, span, test: str, copies: str = 'together') -> Source:
     """The Source of what was read.
 
     Args:
@@ -48,6 +48,7 @@ def complete(name: str, classes: tuple, splits: dict, span, test: str) -> Source
       splits: {'train' and any of 'val', 'test', 'unlabeled': Split}.
       span: as `depth.plain` has it.
       test: config.data.test.
+      copies: config.data.copies.
 
     Raises:
       ValueError: splits of several shapes, or one of which no image can be evaluated.
@@ -55,9 +56,9 @@ def complete(name: str, classes: tuple, splits: dict, span, test: str) -> Source
     splits = dict(splits)
     _drop_unlabelled_test(splits, name)
     if 'test' not in splits:
-        rows = carve_test(splits['train'].labels, test, classes)
-        splits['test'] = splits['train'].take(rows)
-        splits['train'] = splits['train'].take(np.setdiff1d(np.arange(len(splits['train'])), rows))
+        train = splits['train']
+        rows = carve_test(train.labels, test, classes, train.groups() if copies == 'together' else None)
+        splits |= {'test': train.take(rows), 'train': train.without(rows)}
     shape = splits['train'].shape
     for part, split in splits.items():
         if split.shape != shape:
