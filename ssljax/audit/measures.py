@@ -39,4 +39,4 @@ def border(luma, chroma) -> np.ndarray:
 
 def colourless(chroma, level: float = 2.0) -> np.ndarray:
     """bool [n]: whether no part of a picture has a colour."""
-    return np.abs(chroma.astype(np.int16) - 128).reshape(len(chroma), -1).max(1, initial=0) <= level
+    return np.abs(chroma.astype(np.int16) - 128).max((1, 2, 3), initial=0) <= level

@@ -1,17 +1,18 @@
 """check.html: one page with everything inside it."""
 
 import collections
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ssljax import provenance
 from ssljax.audit import sheet
-from ssljax.audit.findings import NOTE, SERIOUS, TITLES, WARNING, Facts
+from ssljax.audit.findings import SERIOUS, TITLES, WARNING, Facts
 from ssljax.report import shell
 from ssljax.report.draw import COLORS, as_img, drawn, new_figure, shorten
-from ssljax.report.insight import tile
 from ssljax.report.markup import figure, folded, grid, paragraph, part, section
+from ssljax.report.pictures import as_png
 from ssljax.report.words import count_of, duration, number
 
 LISTED, BARS = 500, 40  # rows of a table that is folded away; classes that are drawn
@@ -45,13 +46,14 @@ class Checked(NamedTuple):
 
 def render(checked: Checked) -> str:
     """The page as a string."""
-    return shell.render(f'Check of {checked.record["source"]}', heading, SECTIONS, checked)
+    _, _, path = checked.record['source'].partition(':')
+    return shell.render(f'Check of {Path(path).name or checked.record["source"]}', heading, SECTIONS, checked)
 
 
 def heading(checked):
     """What was looked at, and the most important findings."""
     found = checked.record
-    facts = [count_of(found['images'], 'image'), count_of(len(found['classes']), 'class', 'classes')]
+    facts = [found['source'], count_of(found['images'], 'image'), count_of(len(found['classes']), 'class', 'classes')]
     facts += [f'{name} {split["images"]:,}' for name, split in found['splits'].items()]
     serious = [f.what for f in checked.findings if f.severity == SERIOUS]
     warnings = [f.what for f in checked.findings if f.severity == WARNING]
@@ -76,28 +78,32 @@ def pictures(checked):
         if found.kind not in HEADINGS:
             continue
         groups = checked.seen.get(i, ())
-        shown = part('join', [_row(group, found.items[j]) for j, group in enumerate(groups)] if found.items else [])
-        if groups and 'images' not in found.items[0]:
-            shown = part('strip', [_tile(array, image, found) for group in groups for array, image in group])
+        if groups and 'images' in found.items[0]:
+            shown = part('strip', [_copies(group, item) for group, item in zip(groups, found.items)])
+        else:
+            shown = part('strip', [part('cluster', [_tile(*group[0])], _said(group[0][1])) for group in groups])
         caption = found.what + (f' The first {len(groups)} are shown.' if len(groups) < len(found.items) else '')
         seen = figure(shown, caption) if groups else paragraph(found.what)
         parts += [part('heading', HEADINGS[found.kind]), seen, _listed(found)]
     return section('The findings in pictures', *parts)
 
 
-def _row(group, item):
+def _copies(group, item):
     """Copies side by side."""
-    how = HOW[item['how']] + (f', correlation {item["correlation"]:.3f}' if item['how'] == 'near' else '')
+    how = HOW[item['how']] + (f', correlation {item["correlation"]:.4f}' if item['how'] == 'near' else '')
     more = len(item['images']) - len(group)
-    tiles = [_tile(array, image) for array, image in group]
-    return part('strip', [*tiles, part('paragraph', how + (f'; {more} more' if more else ''), 'meta')], 'row')
+    return part('cluster', [_tile(*one) for one in group], how + (f'; {more} more' if more else ''))
 
 
-def _tile(array, image, found=None):
-    name = sheet.caption(image)
-    if found is not None and found.kind == 'label_errors':
-        name += f'; seems {image["seems"]} ({100 * image["p_seems"]:.0f}%)'
-    return tile(array, name, '', '')
+def _tile(array, image):
+    return part('tile', as_png(array, sheet.last(image)), part('lines', [sheet.last(image), sheet.where(image)]))
+
+
+def _said(image):
+    """What stands below an image of a finding."""
+    if 'seems' in image:
+        return f'seems {image["seems"]} ({100 * image["p_seems"]:.0f}%)'
+    return ' x '.join(map(str, image['size'])) if 'size' in image else image.get('why', '')
 
 
 def _listed(found):
@@ -237,4 +243,3 @@ def origin(checked):
 
 
 SECTIONS = (findings, pictures, counts, images, told, apart, origin)
-__all__ = ['NOTE', 'Checked', 'render']

@@ -39,9 +39,9 @@ def picture(given, row: int):
     return np.asarray(image)
 
 
-def caption(image: dict) -> str:
-    """The end of a name, and where it belongs."""
-    return f'{line(image["name"]).rsplit("/", 1)[-1]} · {where(image)}'
+def last(image: dict) -> str:
+    """The last part of a name."""
+    return line(image['name']).rsplit('/', 1)[-1]
 
 
 def where(image: dict) -> str:
@@ -64,8 +64,7 @@ def sheet(blocks) -> bytes:
         factor = max(1, SIDE // max(tile.size))
         tile = tile.resize((tile.width * factor, tile.height * factor), Image.Resampling.NEAREST)
         page.paste(tile, (x + (SIDE - tile.width) // 2, y + (SIDE - tile.height) // 2))
-        name = line(image['name']).rsplit('/', 1)[-1]
-        for i, text in enumerate((name, where(image))):
+        for i, text in enumerate((last(image), where(image))):
             draw.text((x, y + SIDE + 2 + 13 * i), _fitted(text, font, SIDE), '#333333', font)
     buffer = io.BytesIO()
     page.save(buffer, 'PNG', optimize=True)

@@ -67,7 +67,14 @@ def test_nothing_else_is_found(checked):
     """Two sizes and formats, few test images and no colour are as they were made."""
     _, result, _ = checked
     kinds = {finding['kind'] for finding in result['findings']}
-    assert kinds <= {'copies_across_splits', 'copies_under_labels', 'unreadable', 'few_test_images', 'sizes_differ'}
+    assert kinds <= {
+        'copies_across_splits',
+        'copies_under_labels',
+        'unreadable',
+        'few_test_images',
+        'sizes_differ',
+        'channels_differ',
+    }
     assert result['classes'] == list(planted.CLASSES) and result['images'] == 440 + 10 + 5 + 10
 
 
@@ -178,7 +185,8 @@ def test_labels_that_follow_the_file_or_the_picture(tmp_path):
         path.unlink()
     result = ssljax.check(root, tmp_path / 'out')
     told = {f['items'][0]['feature']: f['severity'] for f in of_kind(result, 'label_told_by')}
-    assert told == {'file ending': 'serious', 'file format': 'serious'}
+    assert told.pop('file ending') == told.pop('file format') == 'serious'
+    assert set(told) <= {'sharpness'}  # JPEG's noise
 
 
 def test_images_that_show_nothing_and_classes_of_other_sizes(tmp_path):
@@ -188,7 +196,9 @@ def test_images_that_show_nothing_and_classes_of_other_sizes(tmp_path):
     rng = np.random.default_rng(0)
     Image.new('RGB', (64, 64), (10, 200, 30)).save(root / 'a/plain.png')
     Image.fromarray(rng.integers(0, 25, (64, 64, 3), np.uint8)).save(root / 'a/dark.png')
-    Image.fromarray(rng.integers(246, 256, (64, 64, 3), np.uint8)).save(root / 'b/white.png')
+    white = np.full((64, 64), 255, np.uint8)
+    white[30:32] = 0
+    Image.fromarray(white).convert('RGB').save(root / 'b/white.png')
     photo(77, side=64).resize((200, 64)).save(root / 'b/long.png')
     result = ssljax.check(root, tmp_path / 'out')
     for kind, name in (('one_colour', 'plain'), ('dark', 'dark'), ('bright', 'white'), ('elongated', 'long')):
