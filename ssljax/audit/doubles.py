@@ -26,9 +26,7 @@ class Doubles(NamedTuple):
 
     def members(self) -> list:
         """int64 [n] of each group of two or more, in order."""
-        order = np.argsort(self.group, kind='stable')
-        starts = np.flatnonzero(np.diff(self.group[order], prepend=-1))
-        return [rows for rows in np.split(order, starts[1:]) if len(rows) > 1]
+        return copies.members(self.group)
 
 
 def find(given: Given, scan: Scan, most: int = 0) -> Doubles:

@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 
 from ssljax.data.memory import parallel
 
+FEW = 64  # pixels of an image, below which equal ones are no copies: points, whose few values repeat by chance
 LEAST = 16  # pixels: in smaller images two different ones can look the same
 MOST = 100_000  # images of a split that `together` compares
 _HASHED = 16  # pixels of the picture that the components are taken of
@@ -101,8 +102,10 @@ def keys(split) -> list:
 
 
 def together(split) -> np.ndarray:
-    """As `groups`, of a Split: equal images, and near copies where it lies in memory and has at most MOST."""
-    pairs = [equal_keys(keys(split))]
+    """As `groups`, of a Split: equal images, and near copies where it lies in memory and has at most MOST images."""
+    if np.prod(split.shape[:2]) < FEW:
+        return np.arange(len(split))
+    pairs = [_equal_files(split)]
     held = split if split.images.in_memory() else split._compact
     if held is not None and 1 < len(held) <= MOST and min(split.shape[:2]) >= LEAST:
         pairs.append(near(of_rows(held.images.array(), held.rows), QUICK)[0])
@@ -113,6 +116,15 @@ def within(group, rows) -> np.ndarray:
     """int64 [n]: the groups of the images in `rows`, as if there were no others."""
     _, first, number = np.unique(group[rows], return_index=True, return_inverse=True)
     return first[number]
+
+
+def _equal_files(split):
+    """As equal_keys, of the images of a Split; files of which no other has the size are not read for it."""
+    if not hasattr(split.images, 'sizes'):
+        return equal_keys(keys(split))
+    _, place, count = np.unique(split.images.sizes(split.rows), return_inverse=True, return_counts=True)
+    rows = np.flatnonzero(count[place] > 1)
+    return rows[equal_keys(keys(split.take(rows)))]
 
 
 def _boxes(x, side):
@@ -132,6 +144,12 @@ def groups(pairs, n: int) -> np.ndarray:
     graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (n, n))
     _, label = connected_components(graph, directed=False)
     return np.unique(label, return_index=True)[1][label] if n else np.zeros(0, np.int64)
+
+
+def members(group) -> list:
+    """int64 [n] of each group of two or more, in order; group: of `groups`."""
+    order = np.argsort(group, kind='stable')
+    return [rows for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(rows) > 1]
 
 
 def equal_keys(keys) -> np.ndarray:

@@ -20,7 +20,7 @@ def find(source) -> list[str]:
     Exact copies are found by the size and CRC-32 of files or by pixels; re-encoded, resized and brighter ones by small
     pictures (copies.py) of images that lie in memory, for at most `MOST` images a split.
     """
-    if np.prod(source.shape[:2]) < 64:  # points, whose few values repeat by chance
+    if np.prod(source.shape[:2]) < copies.FEW:
         return []
     splits = {'test': source.test, 'training': source.train, 'unlabelled': source.unlabeled, 'validation': source.val}
     splits = {name: split for name, split in splits.items() if split is not None}
@@ -61,7 +61,7 @@ def _named(one, many, found) -> str:
 
 
 def _near(splits) -> list:
-    """((i, j) of each pair of near copies, each (name of the split, place)), of the splits that are in memory."""
+    """[(name of a split, place), ...] of each group of near copies, of the splits that are in memory."""
     thumbs = {name: found for name, split in splits.items() if (found := _thumbnails(split)) is not None}
     if not thumbs:
         return []
@@ -70,9 +70,7 @@ def _near(splits) -> list:
     chroma = np.concatenate([p.chroma for p in parts]) if parts[0].chroma is not None else None
     pairs, _ = copies.near(copies.Small(np.concatenate([p.luma for p in parts]), chroma), copies.QUICK)
     group = copies.groups(pairs, len(at))
-    order = np.argsort(group, kind='stable')
-    members = [rows for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(rows) > 1]
-    return [[at[row] for row in rows] for rows in members]
+    return [[at[row] for row in rows] for rows in copies.members(group)]
 
 
 def _thumbnails(split):
@@ -86,11 +84,11 @@ def _thumbnails(split):
 
 def _contradictions(train) -> list[str]:
     labels: dict = {}
-    copies = 0
+    found = 0
     for key, label in zip(copies.keys(train), train.labels.tolist()):
         if key is not None and label >= 0:
-            copies += labels.setdefault(key, label) != label
-    return [f'{copies:,} training images are exact copies of one with another label.'] if copies else []
+            found += labels.setdefault(key, label) != label
+    return [f'{found:,} training images are exact copies of one with another label.'] if found else []
 
 
 def _formats(source) -> list[str]:

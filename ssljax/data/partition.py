@@ -139,7 +139,7 @@ def choose(
         without a look at the labels, so the classes' shares are not kept.
       groups: int64 [N], equal for copies of an image, and the place of the first of them (copies.groups). A group is
         chosen whole or not at all, and not where a part of it is not among `rows`; so there may be a few images fewer.
-        Where no image has a copy, it changes nothing.
+        Where no image has a copy, it changes nothing; where too few are left, copies are divided with a warning.
 
     Returns:
       int64 [m], sorted.
@@ -147,6 +147,19 @@ def choose(
     Raises:
       ValueError: as `partition`.
     """
+    how = dict(name=name, key=key, classes=classes, of=of, optional=optional, leave=leave, represent=represent)
+    if groups is not None and not np.array_equal(groups, np.arange(len(labels))):
+        try:
+            return _chosen(labels, rows, amount, **how, groups=groups)
+        except ValueError:
+            found = _chosen(labels, rows, amount, **how)
+        logging.warning('%s=%s: so many images are copies that they cannot all stay on one side.', name, amount)
+        return found
+    return _chosen(labels, rows, amount, **how)
+
+
+def _chosen(labels, rows, amount, *, name, key, classes, of, optional, leave, represent, groups=None):
+    """As `choose`; raises ValueError where groups cannot be chosen whole."""
     leave = int(optional) if leave is None else leave
     amount = str(amount).strip()
     if optional and amount in ('', '0'):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ssljax.data import copies
-from ssljax.data.partition import carve_test, choose
+from ssljax.data.partition import _chosen, carve_test, choose
 
 
 def scene(seed, side=72):
@@ -113,12 +113,13 @@ def test_equal_keys_are_paired_with_the_first(keys):
 def test_a_group_is_chosen_whole_or_not_at_all(labels, parts, amount):
     labels, n = np.array(labels), len(labels)
     group = copies.groups(np.array(list(zip(parts, parts[1:]))).reshape(-1, 2) % n, n)
-    how = dict(name='x', key=(0, 2), optional=True)
+    how = dict(name='x', key=(0, 2), optional=True, classes=(), of=None, leave=None, represent=None)
     known = np.flatnonzero(labels >= 0)
     try:
-        chosen = choose(labels, known, amount, groups=group, **how)
+        chosen = _chosen(labels, known, amount, groups=group, **how)
     except ValueError:
         return
+    assert np.array_equal(choose(labels, known, amount, groups=group, **how), chosen)
     inside = np.isin(np.arange(n), chosen)
     assert all(inside[group == g].all() or not inside[group == g].any() for g in set(group.tolist()))
     assert (labels[chosen] >= 0).all() and len(chosen)
