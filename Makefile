@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-slow lint docs bench clean
 
 demo: $(VENV)/installed  ## the main job on embedded images: pretraining, transfer, report
 	$(BIN)/ssljax train --config=quickstart --workdir=runs/quickstart
@@ -11,9 +11,15 @@ demo: $(VENV)/installed  ## the main job on embedded images: pretraining, transf
 test: $(VENV)/installed-test lint  ## the tests, on the CPU
 	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2
 
+test-slow: $(VENV)/installed-test  ## what `make test` leaves out: processes that are killed, several workers
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 tests/slow
+
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(VENV)/installed-test  ## the documentation, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 bench: $(VENV)/installed-bench  ## training steps beside the same in PyTorch; run it alone on the machine
 	$(BIN)/python -m benchmarks.steps --peer=torch
@@ -26,7 +32,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -e '.[tfds,test]'
+	$(BIN)/python -m pip install --quiet -e '.[tfds,formats,export,test]'
 	touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed
@@ -34,4 +40,4 @@ $(VENV)/installed-bench: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) runs site .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks import worker
 from benchmarks.jobs import CLASSES, STRONG, Job
 from ssljax import config as configs
-from ssljax import guard, loop, methods, platform, stages
+from ssljax import guard, loop, methods, platform, resolve, stages
 from ssljax.core import init_state, train_step
 from ssljax.data.split import ArrayImages, Split
 from ssljax.program import make_program
@@ -61,13 +61,13 @@ def begin(job: Job, config, images: Split) -> tuple:
     the first step."""
     mesh, (method, kind) = make_mesh(), method_of(job, config)
     source = SimpleNamespace(shape=images.shape, train=images, unlabeled=None)
-    run = stages.Run(config, pathlib.Path(), source, mesh, {}, {}, {kind: method}, None, [], True)
-    feed = stages.make_feed(run, kind, (images, images.hide()) if job.labeled else images, 0)
-    cfg = stages.plan(config, kind).cfg
-    program = make_program(method, cfg, steps=STEPS, get=feed.get, mesh=mesh)  # as stages.train_stage makes it
+    run = stages.Context(config, pathlib.Path(), source, mesh, {}, {}, {kind: method}, None, [], True)
+    own = stages.settings(config, kind)
+    given = resolve.stage(own, (images, images.hide()) if job.labeled else images, mesh).inputs
+    feed, cfg, per_call = stages.make_feed(run, kind, given, 0), own.cfg, resolve.steps_per_call(config, mesh)
+    program = make_program(method, cfg, steps=STEPS, get=feed.get, mesh=mesh, steps_per_call=per_call)  # as stages.task
     ts, key = init_state(method, program.tx, stages.initial(run, kind, 0)), jax.random.key(1)
-    step = functools.partial(train_step, method, program.tx, steps=STEPS)
-    shapes = jax.eval_shape(step, ts, loop.batch_of(feed, 0), key)[1]
+    shapes = jax.eval_shape(program.step, ts, loop.batch_of(feed, 0), key)[1]
     sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
     totals = {'sums': sums, 'bad': jnp.asarray(guard.NEVER, jnp.int32)}
     return feed, program, jax.device_put((ts, totals), replicated(mesh)), key

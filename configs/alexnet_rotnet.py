@@ -1,7 +1,7 @@
 """Low-label experiment with AlexNet: rotation pretraining under strong augmentation, features tapped at conv4, three
 new dense layers on a falling schedule with early stopping, then 15 epochs on all weights with a small learning rate.
 
-python -m ssljax.main --config=configs/alexnet_rotnet.py --config.data.source=folder:imagenette.zip
+ssljax train --config=alexnet_rotnet --config.data.source=folder:imagenette.zip
 """
 
 from ssljax.config import base

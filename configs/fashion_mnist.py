@@ -1,6 +1,6 @@
 """Fashion-MNIST with 1,000 labels and some 54,000 unlabelled images; two convolutions of 16 features; three seeds.
 
-python -m ssljax.main --config=configs/fashion_mnist.py --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
+ssljax train --config=fashion_mnist --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
 """
 
 from ssljax.config import base

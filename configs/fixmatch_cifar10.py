@@ -1,6 +1,6 @@
 """FixMatch on CIFAR-10 with 250 labels, the paper's network and settings, on a twentieth of its steps by default.
 
-    python -m ssljax.main --config=configs/fixmatch_cifar10.py --workdir=runs/fixmatch_cifar10
+    ssljax train --config=fixmatch_cifar10 --workdir=runs/fixmatch_cifar10
 
 For an accelerator; not yet measured here. Published error: 5.07 +- 0.65% after 2^20 steps (Sohn et al. 2020, table 2),
 4.97 in USB. The paper's average has a decay of 0.999.

@@ -1,13 +1,13 @@
 """Accuracy against the number of labels: Fashion-MNIST, seven budgets, five label sets, six ways of training.
 
-    python -m ssljax.study --config=configs/label_efficiency.py --workdir=runs/label_efficiency \
+    ssljax study --config=label_efficiency --workdir=runs/label_efficiency \
       --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
 
 From scratch; with the features of a rotation-pretrained and of a SimCLR-pretrained network, frozen and fine-tuned; and
 with FixMatch: 210 cells and ten pretrainings of a network of two convolutions with 16 features. Every way takes 1,000
-steps of 50 labelled images (FixMatch beside 100 unlabelled ones); learning rates as in fashion_mnist and
-pretext_fashion_mnist. 70 minutes on two busy CPU cores (docs/results.md has the table). A study that was stopped goes
-on with the same command.
+steps of 50 labelled images (FixMatch plus 100 unlabelled ones); learning rates as in fashion_mnist and
+pretext_fashion_mnist. 70 minutes on two busy CPU cores (docs/results.md has the table). A stopped study
+resumes with the same command.
 """
 
 from ssljax.config import base

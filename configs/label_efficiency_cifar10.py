@@ -1,7 +1,7 @@
 """Accuracy against the number of labels with NIN on CIFAR-10 (Gidaris et al. 2018, figure 4): rotation-pretrained for
 200 epochs, fine-tuned and frozen, and from scratch, at 20 to 5,000 labels a class, three label sets; on an accelerator.
 
-    python -m ssljax.study --config=configs/label_efficiency_cifar10.py --workdir=runs/label_efficiency_cifar10
+    ssljax study --config=label_efficiency_cifar10 --workdir=runs/label_efficiency_cifar10
 
 The paper trains another convolutional block on frozen features of block 2; here `frozen_block2` trains dense layers
 on them, and `finetune` all weights.

@@ -1,11 +1,11 @@
 """CIFAR-10 with 5,000 labelled and 20,000 unlabelled images: MobileNet from the labels alone, and with the rest.
 
-    python -m ssljax.main --config=configs/mobilenet_cifar10.py --workdir=runs/mobilenet
+    ssljax train --config=mobilenet_cifar10 --workdir=runs/mobilenet
 
-A published walk-through has 43.66% from the labels and 55.89% with a commercial platform that tunes itself and then
+A published walk-through reports 43.66% from the labels and 55.89% with a commercial platform that tunes itself and then
 trains in two phases, supervised and semi-supervised, each until validation settles. Here `plain` is the first, without
-augmentation; `scratch` has the same labels with crops, flips and AdamW; `fixmatch` goes on from its weights with the
-unlabelled images, too. Add --config.tune=True to let it choose batch size, learning rate and regularisation itself.
+augmentation; `scratch` has the same labels with crops, flips and AdamW; `fixmatch` continues from its weights with the
+unlabelled images added. Add --config.tune=True to choose batch size, learning rate and regularisation automatically.
 """
 
 from ssljax.config import base

@@ -1,15 +1,15 @@
 """Pretext tasks on CIFAR-10 with 1,000 labels; name the task after a colon. ResNet-18 with the stem of ImageNet, whose
-maps are 16 times smaller than those of the usual CIFAR stem, so that a CPU gets somewhere; on a GPU give
+maps are 16 times smaller than those of the usual CIFAR stem, so that a CPU makes progress; on a GPU use
 --config.backbone.stem=cifar and a duration (--config.pretrain.steps=0 --config.pretrain.epochs=200).
 
-python -m ssljax.main --config=configs/pretext_cifar10.py:simclr --workdir=runs/simclr
+ssljax train --config=pretext_cifar10:simclr --workdir=runs/simclr
 
 Measured on two CPU cores, three seeds, 1,000 labels, about 200 seconds of pretraining: 20 nearest neighbours mae 33.4
 (random ViT 25.2), simclr 28.7, rotation 22.8, byol 20.9, colorization 20.4 (random ResNet-18 19.2), jigsaw at block2
-29.3 (random 27.3); with so little only mae and jigsaw beat the best random layer by the linear probe (docs/results.md).
-The other tasks' 1,000 steps are a place to start, not measured. Published with ResNet-18 and the CIFAR stem: nearest
-neighbours after 200 epochs, SimCLR 84.7, BYOL 86.9 (lightly's benchmark); linear classifier on all labels after 1,000
-epochs, SimCLR 90.7, BYOL 92.6 (solo-learn).
+29.3 (random 27.3); with so little training only mae and jigsaw beat the best random layer by the linear probe
+(docs/results.md). The other tasks' 1,000 steps are a starting point, not measured. Published with ResNet-18 and the
+CIFAR stem: nearest neighbours after 200 epochs, SimCLR 84.7, BYOL 86.9 (lightly's benchmark); linear classifier on all
+labels after 1,000 epochs, SimCLR 90.7, BYOL 92.6 (solo-learn).
 """
 
 from ssljax.config import of_task

@@ -1,9 +1,9 @@
 """Every pretext task on Fashion-MNIST with 1,000 labels, at equal wall time; name the task after a colon:
 
-python -m ssljax.main --config=configs/pretext_fashion_mnist.py:simclr --workdir=runs/simclr \
+ssljax train --config=pretext_fashion_mnist:simclr --workdir=runs/simclr \
   --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
 
-The numbers it gave are in docs/results.md. Colourisation is not here: the images are gray.
+Results are in docs/results.md. Colourisation is not included: the images are gray.
 """
 
 from ssljax.config import of_task

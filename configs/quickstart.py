@@ -1,6 +1,6 @@
-"""The main job on scikit-learn's digits (8x8, no download): what 50 labels give with and without pretraining.
+"""The main job on scikit-learn's digits (8x8, no download): 50 labels with and without pretraining.
 
-python -m ssljax.main --config=configs/quickstart.py
+ssljax train --config=quickstart
 """
 
 from ssljax.config import base

@@ -1,7 +1,7 @@
 """RotNet on CIFAR-10 (Gidaris et al. 2018): NIN with 4 blocks, all four rotations of each image, 200 epochs; then three
 dense layers on block 2, and a linear probe on every block.
 
-python -m ssljax.main --config=configs/rotnet.py --workdir=DIR
+ssljax train --config=rotnet --workdir=DIR
 """
 
 from ssljax.config import base

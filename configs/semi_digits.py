@@ -1,9 +1,9 @@
-"""Every joint semi-supervised method on the embedded digits with 50 labels, beside the labels alone.
+"""Every joint semi-supervised method on the bundled digits with 50 labels, compared with the labels alone.
 
-    python -m ssljax.main --config=configs/semi_digits.py --workdir=runs/semi_digits
+    ssljax train --config=semi_digits --workdir=runs/semi_digits
 
 Weights of the unlabelled losses, and Noisy Student's threshold, are as in the methods' own papers. Measured on two CPU
-cores, five seeds, 8 minutes in all: from scratch 81.56 +- 4.14%, freematch 94.04 +- 1.69, flexmatch 93.93 +- 1.43,
+cores, five seeds, 8 minutes in total: from scratch 81.56 +- 4.14%, freematch 94.04 +- 1.69, flexmatch 93.93 +- 1.43,
 mixmatch 93.37 +- 3.74, fixmatch 89.47 +- 3.26 (docs/results.md).
 """
 

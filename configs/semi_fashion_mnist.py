@@ -1,8 +1,8 @@
-"""Joint semi-supervised training on Fashion-MNIST with 1,000 labels: one method, or all, beside the same network
-trained on the labels alone.
+"""Joint semi-supervised training on Fashion-MNIST with 1,000 labels: one method, or all, compared with the same
+network trained on the labels alone.
 
-    python -m ssljax.main --config=configs/semi_fashion_mnist.py:fixmatch --workdir=runs/fixmatch
-    python -m ssljax.main --config=configs/semi_fashion_mnist.py:all --workdir=runs/joint --config.data.labels=10/class
+    ssljax train --config=semi_fashion_mnist:fixmatch --workdir=runs/fixmatch
+    ssljax train --config=semi_fashion_mnist:all --workdir=runs/joint --config.data.labels=10/class
 
 Measured on CPU cores, three seeds: with 100 labels from scratch 70.72 +- 1.27%, mixmatch 73.98 +- 0.90, fixmatch
 73.49 +- 2.15; with 1,000 83.63 +- 0.71 and 84.03 +- 0.23 (docs/results.md).

@@ -1,16 +1,16 @@
-"""Semi-supervised GAN on photographs of cats and dogs with 100 labels, 50 each, beside the same network trained on
-those labels. ResNet-18, not pretrained; five label sets.
+"""Semi-supervised GAN on photographs of cats and dogs with 100 labels, 50 each, compared with the same network
+trained on those labels. ResNet-18, not pretrained; five label sets.
 
-    python -m ssljax.main --config=configs/sgan_cats_dogs.py --workdir=runs/sgan_cats_dogs
+    ssljax train --config=sgan_cats_dogs --workdir=runs/sgan_cats_dogs
 
-224 pixels want a GPU. Another folder, and a size and a network for a CPU:
+224 pixels need a GPU. Another folder, and a size and network for a CPU:
 
     ... --config.data.source=folder:cats_dogs.zip --config.data.image_size=48 --config.backbone.name=cnn \\
       --config.backbone.width=32 --config.backbone.depth=4
 
-Labels of one's own choice: --config.data.labels=list:labels.txt. Those that represent the rest:
---config.data.choose=typical --config.data.labels=100 with --config.data.features, a run that trained a backbone without
-labels; within each class, by an oracle that knows the class of every image: --config.data.choose=typical_oracle.
+Your own choice of labels: --config.data.labels=list:labels.txt. Representative ones: --config.data.choose=typical
+--config.data.labels=100 with --config.data.features, a run that trained a backbone without labels; within each class,
+by an oracle that knows the class of every image: --config.data.choose=typical_oracle.
 
 Measured on one CPU core with 700 steps of 32 at 48 pixels, five label sets: 61.56 +- 1.35 against 60.85 +- 2.09% from
 scratch; from scratch on the oracle's representative labels 64.79 +- 0.27 (docs/results.md). ResNet-18 has not been run.

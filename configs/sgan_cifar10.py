@@ -1,7 +1,7 @@
 """Semi-supervised GANs on CIFAR-10 with 4,000 labels: the nine-layer network of Salimans et al. 2016, with feature
 matching and with the complement generator of Dai et al. 2017, beside the same network trained on the labels alone.
 
-    python -m ssljax.main --config=configs/sgan_cifar10.py --workdir=runs/sgan_cifar10
+    ssljax train --config=sgan_cifar10 --workdir=runs/sgan_cifar10
 
 For a GPU; not yet measured here. Published test error: feature matching 18.63 +- 2.32%, complement generator
 14.41 +- 0.30% (the classifier with weight normalisation, the generator with its last layer so).

@@ -1,6 +1,6 @@
 """Two rings in the plane with four labels each: the supervised network beside semi-supervised GANs.
 
-    python -m ssljax.main --config=configs/sgan_circles.py --workdir=runs/sgan_circles
+    ssljax train --config=sgan_circles --workdir=runs/sgan_circles
 
 `sgan` with a complement generator puts its points between the rings, and there the boundary goes. `good_gan` has a
 generator that puts them on the rings; labelled by the nearest of the eight labels, they only repeat its mistakes.

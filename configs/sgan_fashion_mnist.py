@@ -1,6 +1,6 @@
 """Semi-supervised GAN on Fashion-MNIST with 100 labels, ten a class, beside the same network trained on those labels.
 
-    python -m ssljax.main --config=configs/sgan_fashion_mnist.py --workdir=runs/sgan_fashion_mnist \\
+    ssljax train --config=sgan_fashion_mnist --workdir=runs/sgan_fashion_mnist \\
       --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
 
 Measured on CPU cores, from an .npz of the four files, three seeds, 3 minutes a seed on one core: 72.24 +- 0.32% against

@@ -3,7 +3,7 @@
 # experiment on Imagenette, and ResNet-18 under SimCLR and BYOL on CIFAR-10 (200 epochs, batch 128, and the votes of 200
 # neighbours over all labels: lightly's benchmark); semi-supervised GANs on CIFAR-10 (4,000 labels) and on cats and dogs
 # (100 labels, 96 pixels, ResNet-18); FixMatch with WRN-28-2 on CIFAR-10 (250 labels) and MobileNet with 5,000 and 20,000
-# images, tuned; NIN under rotation at 20 to 5,000 labels a class. Resumable: run it again after an interruption.
+# images, tuned; NIN under rotation at 20 to 5,000 labels a class. Resumable: rerun it after an interruption.
 #
 #   launch/full_schedule.sh CIFAR10 IMAGENETTE CATS_DOGS OUT     each data path a folder, .zip or .tar of class folders
 set -euo pipefail

@@ -1,24 +1,27 @@
-"""The Python interface: what `import ssljax` offers, for scripts and notebooks. The commands do the same."""
+"""The Python interface: what `import ssljax` offers, for scripts and notebooks. The commands are equivalent."""
 
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import experiment, fields, paths, platform, recipes, wording
+from ssljax import fields, paths, platform, recipes, wording
 from ssljax.data import sources
 from ssljax.data.sources import Source
+from ssljax.labeling import label
 from ssljax.model import Model, load
+from ssljax.prediction import Predictions, predict
 
-__all__ = ['Model', 'Source', 'check', 'load', 'load_data', 'recipe', 'study', 'train']
+__all__ = ['Model', 'Predictions', 'Source', 'check', 'label', 'load', 'load_data', 'plan', 'predict', 'recipe']
+__all__ += ['study', 'train']
 
 
 def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict:
-    """A config to train with, or to change first.
+    """A config to train with, or to modify first.
 
     Args:
-      name: of a recipe that comes with ssljax, such as 'quickstart'; '' has every field at its default.
-      argument: what a recipe that takes one is given, such as the pretext task of 'pretext_cifar10'.
+      name: of a bundled recipe, such as 'quickstart'; '' leaves every field at its default.
+      argument: of a recipe that takes one, such as the pretext task of 'pretext_cifar10'.
       **changes: values of fields; a dot in a field's name is written __, as in data__source='folder:~/pets'.
 
     Raises:
@@ -32,6 +35,8 @@ def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict
             raise ValueError(f'there is no field {field!r}{wording.nearest(field, known)}.')
         fields.check(field, value, known[field])
         config.update_from_flattened_dict({field: value})
+        if config.plan.minutes and not field.startswith('plan.'):
+            config.plan.given = tuple(dict.fromkeys((*config.plan.given, field)))
     return config
 
 
@@ -55,39 +60,67 @@ def check(path: str | Path, out: str | Path = '', run: str | Path = '') -> dict:
     return whole.check(str(path), out, str(run) if run else '')
 
 
-def train(config: ConfigDict, workdir: str | Path = '') -> dict:
-    """Trains what a config asks for, or goes on with it: the stages, the evaluation and the report of every seed.
+def plan(source: str, minutes: float = 30.0, out: str | Path = '', *, flips: str = 'auto', **given):
+    """A recipe for a source, each field with its reason, from its fingerprint, the project's measurements and speeds
+    that are measured here; nothing is trained. `ssljax.recipe('auto', data__source=...)` plans and trains.
 
     Args:
-      config: of `recipe`.
-      workdir: where the run is kept, by default runs/NAME; `load` opens it.
+      source: the path of a folder, .zip, .tar or .npz, or any source as config.data.source has it.
+      minutes: for the whole command that trains by the plan.
+      out: the recipe to write, such as 'plan.py'; '' writes none.
+      flips: whether an image and its mirror image may be of one class, 'yes' or 'no'; 'auto' goes by the names of the
+        classes.
+      **given: fields that stay as they are; a dot in a field's name is written __, as in data__labels='50'.
+
+    Returns:
+      planning.make.Plan; its `config()` can be trained.
+
+    Raises:
+      FileExistsError, ValueError, OSError: something the user can mend; the message says what and how.
+    """
+    from ssljax import planning  # not at the top: it imports what draws
+
+    platform.enter()
+    return planning.plan(source, minutes, out, flips=flips, **given)
+
+
+def train(config: ConfigDict, workdir: str | Path = '') -> dict:
+    """Trains what a config specifies, or resumes it: stages, evaluation and report of every seed.
+
+    Args:
+      config: from `recipe`.
+      workdir: where to keep the run, by default runs/NAME; `load` opens it.
 
     Returns:
       The content of result.json: 'summary' has {way: {'top1': mean and spread over seeds}}.
 
     Raises:
-      ValueError, OSError: something the user can mend; the message says what and how.
+      ValueError, OSError: something the user can fix; the message says what and how.
       ssljax.guard.Stopped: a guard stopped every way of every seed.
     """
+    from ssljax import planning  # not at the top: it imports what draws
+
     platform.enter()
-    tuner = None
+    workdir, tuner = paths.workdir(workdir, config), None
+    if config.plan.minutes:
+        return planning.auto(config, workdir)
     if config.tune:
         from ssljax import tune  # not at the top: it imports a search library
 
         tuner = tune.tuned
-    return experiment.run(config, paths.workdir(workdir, config), tuner)
+    return planning.train(config, workdir, tuner)
 
 
 def study(config: ConfigDict, workdir: str | Path = '', points=()) -> Path:
-    """Computes what of a study is not done yet: label budgets x pretrainings x ways x seeds.
+    """Computes what is missing of a study: label budgets x pretrainings x ways x seeds.
 
     Args:
       config: of `recipe`; config.study says what is varied.
-      workdir: where the study is kept, by default runs/NAME.
+      workdir: where to keep the study, by default runs/NAME.
       points: of an ablation, {field: value} of each setting.
 
     Returns:
-      The table, rows.csv, one row a training; study.html lies beside it.
+      The path of the table, rows.csv, one row per training; study.html is next to it.
 
     Raises:
       ValueError, OSError: as for `train`.

@@ -1,4 +1,4 @@
-"""The command line of a run: each argument is understood, or refused with what was likely meant."""
+"""The command line of a run: an argument is understood, or refused with a suggestion."""
 
 import os
 import re
@@ -10,6 +10,8 @@ from ssljax import config as configs
 from ssljax import fields, paths, recipes, wording
 from ssljax.wording import brief
 
+SHORT = {'minutes': 'plan.minutes', 'flips': 'plan.flips'}
+
 
 def separate(argv: list[str]) -> tuple[list[str], dict]:
     """Takes the config's fields out of a command line.
@@ -18,8 +20,7 @@ def separate(argv: list[str]) -> tuple[list[str], dict]:
       argv: without the command itself.
 
     Returns:
-      (the other arguments, {field: its value}). Of a field that stands there twice, the last counts, and a line on
-      stderr says so.
+      (the other arguments, {field: its value}). If a field is given twice, the last counts, with a note on stderr.
 
     Raises:
       ValueError: an unknown field, a value that it cannot have, or an argument without dashes.
@@ -47,9 +48,19 @@ def separate(argv: list[str]) -> tuple[list[str], dict]:
             raise ValueError(f'{brief(arg)}: write --config.{field}=False.')
         value = fields.read(field, written, known[field])
         if field in values:
-            print(f'note: --config.{field} is given twice; the last counts: {value!r}', file=sys.stderr)
+            print(f'note: --config.{field} is given twice; using the last: {value!r}', file=sys.stderr)
         values[field] = value
     return rest, values
+
+
+def spelled(argv: list[str]) -> list[str]:
+    """A command line with --minutes and --flips, of plans, as the fields that they stand for."""
+    found = []
+    for arg in argv:
+        name, mark, value = arg.partition('=')
+        short = SHORT.get(name.lstrip('-')) if name.startswith('-') else None
+        found.append(f'--config.{short}{mark}{value}' if short else arg)
+    return found
 
 
 def find_recipe(argv: list[str]) -> list[str]:
@@ -65,7 +76,7 @@ def find_recipe(argv: list[str]) -> list[str]:
         _check_recipe(given, paths.expand(file))
         if file == f'{bare}.py' and bare in recipes.names():
             print(
-                f'note: --config={given} is the file {file} of this folder, not the recipe of that name',
+                f'note: --config={given} is the file {file} in this folder, not the bundled recipe of that name',
                 file=sys.stderr,
             )
         if found != given:
@@ -89,7 +100,7 @@ def _check_recipe(given: str, path: str) -> None:
             f'--config={brief(given)}: there is no file {wording.shown(path)}{_near_file(path)} (in {os.getcwd()}).'
         )
     if not path.endswith('.py'):
-        raise ValueError(f'--config={brief(given)} is no Python file: give a recipe such as configs/quickstart.py.')
+        raise ValueError(f'--config={brief(given)} is not a Python file: give a recipe such as configs/quickstart.py.')
 
 
 def recipe(argv: list[str]) -> str | None:
@@ -107,7 +118,7 @@ def _without_dashes(arg: str, known: dict) -> str:
     field = name.removeprefix('config.')
     if mark and (field in known or name in ('config', 'workdir')):
         meant = f'config.{field}' if field in known else name
-        return f'the argument {wording.shown(arg)} has no dashes in front: did you mean --{meant}={brief(written)}?'
+        return f'the argument {wording.shown(arg)} is missing its dashes: did you mean --{meant}={brief(written)}?'
     if arg.endswith('.py') or '.py:' in arg:
         return f'the argument {wording.shown(arg)} is not understood: did you mean --config={brief(arg)}?'
     return _no_flag(arg)
@@ -120,16 +131,16 @@ def _no_flag(arg: str) -> str:
 
 def _unknown(field: str, known: dict) -> str:
     if not field:
-        return '--config. names no field: write --config.FIELD=VALUE, for example --config.seeds=0,1,2.'
+        return '--config. does not name a field: write --config.FIELD=VALUE, for example --config.seeds=0,1,2.'
     inside = [name for name in known if name.startswith(f'{field}.')]
     if inside:
-        return f'config.{field} is a part of the config: set one of its fields, such as --config.{inside[0]}=...'
+        return f'config.{field} is a section of the config: set one of its fields, such as --config.{inside[0]}=...'
     return f'the config has no field {brief(field)}{wording.nearest(field, known)}'
 
 
 def _near_file(path: str) -> str:
     folder, name = os.path.split(path)
     if name == path and name.removesuffix('.py') in recipes.names():
-        return f'; the recipe of the package is --config={name.removesuffix(".py")}'
+        return f'; the bundled recipe is --config={name.removesuffix(".py")}'
     names = [n for n in sorted(os.listdir(folder or '.')) if n.endswith('.py')] if os.path.isdir(folder or '.') else []
     return wording.nearest(name, names)

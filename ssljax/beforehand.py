@@ -1,4 +1,4 @@
-"""What would stop a later stage of a run, looked for before the first one is trained, on shapes alone."""
+"""Checks, on shapes alone and before training, for what would stop a later stage of a run."""
 
 import functools
 
@@ -7,29 +7,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import checkpoint, models, optim, ways
-from ssljax.stages import Run, check_size, kind_of, plan
+from ssljax.stages import Context, begins_given, check_size, given_weights, kind_of, settings
 from ssljax.transfer import take_backbone
 
 
-def check(run: Run) -> None:
+def check(run: Context) -> None:
     """Raises ValueError where a stage of a run could not be trained: rules of its optimiser that do not fit its
     parameters, a network that the memory cannot hold, a pool that its maps are too small for, or a start from weights
-    of another architecture."""
+    of a different architecture."""
     shapes = functools.cache(lambda kind: initial_shapes(run, kind))
     for kind in kinds(run):
         network = network_of(run, kind)
         check_pool(run, kind)
         check_rules(run, kind, shapes(network)['params'])
         check_size(kind, shapes(network))
+        if begins_given(run.config, kind):
+            take_backbone(given_weights(run, kind), shapes(network), run.config.backbone.init_from)
     where = run.config.transfer.checkpoint
-    given = checkpoint.load_variables(where)[0] if where else None
+    given = checkpoint.load_shapes(where) if where else None
+    if run.config.backbone.init_from and not where and 'pretrain' not in run.methods:
+        where, given = run.config.backbone.init_from, given_weights(run, 'scratch')
     for way in run.config.transfer.ways:
         if ways.needs_pretraining(run.config, way):
             target = shapes(network_of(run, kind_of(way)))
             take_backbone(given or shapes('pretrain'), target, where or 'of the pretraining')
 
 
-def kinds(run: Run) -> list[str]:
+def kinds(run: Context) -> list[str]:
     """The kinds of stages that a run trains, in order."""
     found = ['pretrain'] if 'pretrain' in run.methods else []
     for way in run.config.transfer.ways:
@@ -37,22 +41,22 @@ def kinds(run: Run) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def network_of(run: Run, kind: str) -> str:
+def network_of(run: Context, kind: str) -> str:
     """The kind whose method has the network of `kind`: those that train on labelled images share one, but for
     variants."""
-    base, _, section, _ = plan(run.config, kind)
+    base, _, section, _ = settings(run.config, kind)
     return 'scratch' if section == 'transfer' and base == kind else kind
 
 
-def initial_shapes(run: Run, kind: str) -> dict:
+def initial_shapes(run: Context, kind: str) -> dict:
     """The variables of a kind of stage, as shapes."""
     batch = {'image': np.zeros((1, *run.source.shape), np.uint8), 'unlabeled_count': 1}
     return jax.eval_shape(lambda key: run.methods[kind].init(key, batch), jax.random.key(0))
 
 
-def check_rules(run: Run, kind: str, params) -> None:
+def check_rules(run: Context, kind: str, params) -> None:
     """Raises ValueError where rules of the optimiser of a kind of stage leave a parameter out."""
-    base, _, section, cfg = plan(run.config, kind)
+    base, _, section, cfg = settings(run.config, kind)
     stage = f'transfer.{base}' if section == 'transfer' else section
     for field in ('rules', 'decay'):
         try:
@@ -62,12 +66,12 @@ def check_rules(run: Run, kind: str, params) -> None:
             raise ValueError(f'{stage}.optim.{field}{of}: {e}') from None
 
 
-def check_pool(run: Run, kind: str) -> None:
+def check_pool(run: Context, kind: str) -> None:
     """Raises ValueError where the head of a kind of stage pools a map to more cells than it has pixels."""
-    _, config, section, _ = plan(run.config, kind)
+    _, config, section, _ = settings(run.config, kind)
     field = 'pretrain' if section == 'pretrain' else 'transfer'
     pool = config[field].pool
-    layer = config[field].layer or models.layer_names(config.backbone)[-1]
+    layer = models.layer_or_last(config.backbone, config[field].layer)
     if not pool.startswith('grid'):
         return
     shape = maps(config.backbone, run.source.shape)[layer].shape

@@ -1,5 +1,5 @@
-"""What a run's directory says of itself when the run goes on: the config and the data that it was begun with, and what
-was evaluated. Each is kept in a file, and the first two in the checkpoints of every stage as well."""
+"""What a run's directory records for when the run is resumed: the config and data it was started with, and what was
+evaluated. Each is kept in a file, the first two also in the checkpoints of every stage."""
 
 import shutil
 from pathlib import Path
@@ -12,8 +12,8 @@ EVALUATION = {'seed': int, 'partition': dict, 'ways': dict}
 DECISIONS = {'decisions': list, 'trials': int, 'seconds': files.NUMBER}
 KEYS = {'config': {'name': str, 'data': dict, 'transfer': dict}, 'data': {'shape': list, 'train': str}}
 ADVICE = (
-    'it says with which {} the run was begun. Restore it from a copy, or delete it and run the same command again: the '
-    'stages that have begun are then compared with it'
+    'it records the {} that the run was started with. Restore it from a copy, or delete it and rerun: the '
+    'stages already trained are then checked against the current one'
 )
 
 
@@ -75,7 +75,7 @@ def decisions(path: Path) -> dict | None:
     """
     training = any_stage(path.parent.parent)
     again = (
-        'the stages that have begun were trained by it, and tuning again could decide otherwise. Restore it from a '
+        'the stages already started depend on it, and tuning again could decide differently. Restore it from a '
         'copy, or give another --workdir'
     )
     try:
@@ -84,7 +84,7 @@ def decisions(path: Path) -> dict | None:
         if training:
             raise files.Damaged(path, e.why, again) from e
         files.set_aside(path, e.why)
-        logging.warning('%s is damaged: the run is tuned again.', path)
+        logging.warning('%s is damaged: tuning again.', path)
         return None
     if found is None and training:
         raise FileNotFoundError(f'{path} is missing: {again}.')
@@ -97,19 +97,19 @@ def evaluation(directory: Path) -> dict | None:
     try:
         return files.read_json(path, EVALUATION)
     except files.Damaged as e:
-        logging.warning('%s; the seed is evaluated again, by the same weights: the test split is read again.', e)
+        logging.warning('%s; evaluating this seed again with the same weights, which reads the test split again.', e)
         files.set_aside(path, e.why)
     return None
 
 
 def figures(directory: Path) -> bool:
     """Whether a seed's figures.npz is there and whole; a damaged one is set aside."""
-    path, why = directory / 'figures.npz', 'is not there'
+    path, why = directory / 'figures.npz', 'is missing'
     try:
         if files.read_npz(path) is not None:
             return True
     except files.Damaged as e:
         files.set_aside(path, e.why)
         why = 'is damaged'
-    logging.warning('%s %s: it is made anew, by the same weights; the accuracies stay.', path, why)
+    logging.warning('%s %s: rebuilding it from the same weights; accuracies do not change.', path, why)
     return False

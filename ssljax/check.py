@@ -1,4 +1,4 @@
-"""Look for copies, damage and shortcuts in a data set, before training.
+"""Look for copies, damage and shortcuts in a data set.
 
 usage: ssljax check PATH [--out=DIR] [--run=RUN] [--strict]
 
@@ -13,56 +13,40 @@ usage: ssljax check PATH [--out=DIR] [--run=RUN] [--strict]
 Found are copies across splits and under several labels (re-encoded, resized
 and brighter ones, too), files that cannot be decoded, labels that follow the
 file format, size or border, and images that show nothing. Exit codes: 0 done,
-1 serious findings with --strict, 2 it could not be checked.
+1 failed, or serious findings with --strict, 2 usage.
 
 example: ssljax check photos.zip --out=runs/check_photos
 """
 
-import argparse
 import sys
 
 from ssljax import verbs
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        self.exit(2, f'error: {message} (--help says more)\n')
-
-
-def main(argv) -> int:
-    """Checks what the command line names; returns the exit code."""
-    from absl import logging
-
-    from ssljax import console, platform
-    from ssljax.audit import whole
-    from ssljax.disk import raised_by_us
-
-    console.prepare()
-    given = arguments(argv)
-    logging.set_verbosity(logging.ERROR)  # what the listing warns of is among the findings
-    platform.enter()
-    try:
-        result = whole.check(given.path, given.out, given.run)
-        directory = whole.target(result['source'], given.out)
-    except (ValueError, OSError, ImportError) as error:
-        if not raised_by_us(error) and not isinstance(error, OSError):
-            raise
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    print(whole.text(result, directory))
-    return int(given.strict and any(f['severity'] == 'serious' for f in result['findings']))
-
-
-def arguments(argv):
-    """The command line's; ends the process with one line and the code 2 where it cannot be read."""
-    parser = _Parser('ssljax check', add_help=False, allow_abbrev=False)
+def parse(args):
+    """The arguments of a command line; what cannot be understood ends the process with one line and the code 2."""
+    parser = verbs.Parser('check')
     parser.add_argument('path', metavar='PATH')
     parser.add_argument('--out', default='', metavar='DIR')
     parser.add_argument('--run', default='')
     parser.add_argument('--strict', action='store_true')
-    return parser.parse_args(argv)
+    return parser.parse_args(args)
+
+
+def main(args) -> int:
+    """The exit code: 0, or 1 with --strict where there is a serious finding."""
+    from absl import logging  # not at the top: --help need not wait for JAX
+
+    from ssljax import api
+    from ssljax.audit import whole
+
+    given = parse(args)
+    logging.set_verbosity(logging.ERROR)  # what the listing warns of is among the findings
+    result = api.check(given.path, given.out, given.run)
+    print(whole.text(result, whole.target(result['source'], given.out)))
+    return int(given.strict and any(f['severity'] == 'serious' for f in result['findings']))
 
 
 if __name__ == '__main__':
     verbs.begin('check')
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(verbs.run(main, sys.argv[1:]))

@@ -2,7 +2,7 @@
 
 A stage's directory holds `checkpoints/STEP` while it trains (items params, state, ema, opt, progress, meta) and
 `model/0` when it has ended (items params, state, meta: the weights that the stage chose). Beside the items lie their
-checksums, and what does not match them is not used: of a stage that trains the checkpoint before is, which is kept.
+checksums; a checkpoint that does not match is not used, and a stage in training falls back to the previous one.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ def open_manager(directory, keep: int = 2, write: bool = True) -> ocp.Checkpoint
 
 
 def save(manager, step: int, items: dict, meta: dict) -> None:
-    """Writes the non-empty trees of `items` and `meta` under `step`. The one before stays until this is complete.
+    """Writes the non-empty trees of `items` and `meta` under `step`. The previous one is kept until this is complete.
 
     Raises:
       OSError: no space is left, or the directory is gone; what was there before is untouched.
@@ -44,7 +44,7 @@ def save(manager, step: int, items: dict, meta: dict) -> None:
     held.check(manager.directory)
     if not manager.directory.parent.is_dir():
         raise DiskError(
-            errno.ENOENT, f'{manager.directory.parent} was deleted while it was trained: run the same command again.'
+            errno.ENOENT, f'{manager.directory.parent} was deleted during training: run the same command again.'
         )
     check_space(manager.directory, 2**20 + sum(a.nbytes for a in jax.tree.leaves(items)))
     trees = {k: ocp.args.StandardSave(v) for k, v in items.items() if jax.tree.leaves(v)}
@@ -69,7 +69,7 @@ def resume(directory, like: dict) -> tuple:
     """
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
-        files.set_aside(directory, 'it is no directory')
+        files.set_aside(directory, 'it is not a directory')
     while True:
         step = newest(directory)
         manager = open_manager(directory)
@@ -94,9 +94,10 @@ def newest(directory: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def reading(directory):
-    """Says what is wrong where Orbax cannot read `directory`, for which it has errors of every kind."""
-    known = checksums.verify(directory)
+def reading(directory, verify: bool = True):
+    """Says what is wrong where Orbax cannot read `directory`, for which it has errors of every kind. `verify` first
+    reads all of it, to compare its checksums."""
+    known = verify and checksums.verify(directory)
     try:
         with quiet():
             yield
@@ -109,8 +110,8 @@ def reading(directory):
         text = f'{type(e).__name__}: {str(e).splitlines()[0][:200] if str(e) else ""}'
         if known:
             raise ValueError(
-                f'{directory} is as it was written, but does not fit this run ({text}): it is of another version of '
-                'this code or its libraries. Use that one, or delete the directory to train the stage anew.'
+                f'{directory} is intact but does not fit this run ({text}): it was written by another version of '
+                'this code or its libraries. Use that version, or delete the directory to retrain the stage.'
             ) from e
         raise files.Damaged(directory, text) from e
 
@@ -143,35 +144,55 @@ def load_variables(path) -> tuple[dict, dict]:
       files.Damaged: it is not as it was written.
     """
     cpu = jax.sharding.SingleDeviceSharding(jax.local_devices(backend='cpu')[0])
+    place, step = _place(path)
+    trees = {}
+    with reading(place / str(step)):
+        manager = open_manager(place, write=False)
+        for item, shapes in _shapes(manager, place, step).items():
+            trees[item] = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=cpu), shapes)
+        args = {k: ocp.args.StandardRestore(v) for k, v in trees.items()}
+        got = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **args))
+        host = jax.tree.map(np.asarray, {'params': got['params'], **(got['state'] if 'state' in trees else {})})
+        manager.close()
+        if not isinstance(got['meta'], dict):
+            raise ValueError(f'its metadata is a {type(got["meta"]).__name__}, not an object')
+    return host, got['meta']
+
+
+def load_shapes(path) -> dict:
+    """The variables of `load_variables` as shapes; no weight is read. Arguments and errors as there."""
+    place, step = _place(path)
+    with reading(place / str(step), verify=False):
+        manager = open_manager(place, write=False)
+        found = _shapes(manager, place, step)
+        manager.close()
+        return {'params': found['params'], **found.get('state', {})}
+
+
+def _place(path) -> tuple[Path, int]:
+    """(the directory with the checkpoints that a path means, the newest step in it)."""
     path = Path(paths.expand(path))
     places = [path, path / 'model', path / 'checkpoints', path / 'pretrain/model']
     places += sorted(path.glob('seed*/pretrain/model'))
     for place in places:
         if steps := _steps(place):
             if place == path / 'checkpoints':
-                logging.warning('%s is not finished; its newest checkpoint is used.', path)
-            return _load(place, max(steps), cpu)
+                logging.warning('%s is unfinished; using its latest checkpoint.', path)
+            return place, max(steps)
     raise FileNotFoundError(
-        f'no checkpoint at {path}: {_seen(path)}; give the directory of a run (with seed0/pretrain/model in it) or of '
+        f'no checkpoint at {path}: {_seen(path)}; give the directory of a run (one with seed0/pretrain/model) or of '
         'one stage.'
     )
 
 
-def _load(place: Path, step: int, cpu) -> tuple[dict, dict]:
-    trees = {}
-    with reading(place / str(step)):
-        manager = open_manager(place, write=False)
-        for item in ('params', 'state'):
-            if (place / str(step) / item).is_dir():
-                shapes = manager.item_metadata(step)[item].tree
-                trees[item] = jax.tree.map(lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=cpu), shapes)
-        args = {k: ocp.args.StandardRestore(v) for k, v in trees.items()}
-        got = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **args))
-        host = jax.tree.map(np.asarray, {'params': got['params'], **(got['state'] if 'state' in trees else {})})
-        manager.close()
-        if not isinstance(got['meta'], dict):
-            raise ValueError(f'its meta is a {type(got["meta"]).__name__}, not an object')
-    return host, got['meta']
+def _shapes(manager, place: Path, step: int) -> dict:
+    """{'params' and, where there is one, 'state': its tree of shapes}."""
+    found = {}
+    for item in ('params', 'state'):
+        if (place / str(step) / item).is_dir():
+            tree = manager.item_metadata(step)[item].tree
+            found[item] = jax.tree.map(lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype), tree)
+    return found
 
 
 def _steps(place: Path) -> list[int]:
@@ -188,7 +209,7 @@ def _seen(path: Path) -> str:
         return f'it is {paths.kind(path)}'
     stages = sorted(p.parent for p in (*path.glob('seed*/*/metrics.jsonl'), *path.glob('*/metrics.jsonl')))
     if path.joinpath('metrics.jsonl').exists() or path.joinpath('checkpoints').exists():
-        return 'the stage is not finished (run its command again, and it goes on)'
+        return 'the stage is not finished (rerun its command to continue)'
     if not stages:
         return 'it holds no stage of a run'
     said = [f'{p.relative_to(path)} ({"finished" if (p / "done.json").exists() else "not finished"})' for p in stages]
@@ -197,7 +218,7 @@ def _seen(path: Path) -> str:
 
 @contextlib.contextmanager
 def quiet():
-    """Orbax tells every step of its work at INFO and of items left unread at WARNING."""
+    """Silences Orbax, which logs every step at INFO and unread items at WARNING."""
     level = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:
@@ -208,8 +229,8 @@ def quiet():
 
 @contextlib.contextmanager
 def failing_quietly():
-    """Where Orbax fails to write, its threads log tracebacks, and callbacks print some, now and later: they are left
-    out for good, for the error that is raised says it all."""
+    """When Orbax fails to write, its threads and callbacks print tracebacks, now and later: these are silenced for
+    good, since the error that is raised says it all."""
     level, hook = logging.get_verbosity(), sys.unraisablehook
     logging.set_verbosity(logging.FATAL)
     sys.unraisablehook = lambda what: 'Event loop is closed' in str(what.exc_value) or hook(what)

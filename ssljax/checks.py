@@ -1,5 +1,5 @@
-"""What can be seen to be wrong with a config before any data is read: each field by its own definition, then the fields
-that must go together."""
+"""What can be wrong with a config before any data is read: each field by its own definition, then combinations of
+fields."""
 
 import re
 
@@ -23,7 +23,7 @@ def check(config) -> None:
         logging.warning('%s', warning)
     if config.data.choose != 'random' and not config.data.features:
         raise ValueError(
-            f'data.choose is {config.data.choose}, which compares images by a pretrained backbone: give one, for '
+            f'data.choose is {config.data.choose}, which compares images with a pretrained backbone: give one, for '
             'example --config.data.features=runs/simclr.'
         )
     if config.pretrain.method not in ('', 'none'):
@@ -44,8 +44,8 @@ def choice(data) -> None:
     per_class = data.labels.strip().endswith('/class')
     if data.choose == 'typical' and per_class:
         raise ValueError(
-            f'data.choose is typical with data.labels={data.labels!r}: to give each class its share would read the '
-            'class of every training image, which nobody with unlabelled images has. Give a total, for example '
+            f'data.choose is typical with data.labels={data.labels!r}: choosing per class would read the '
+            'class of every training image, which is unknown for unlabelled images. Give a total, for example '
             '--config.data.labels=100; or, to study that case, --config.data.choose=typical_oracle.'
         )
     if data.choose == 'typical_oracle' and not per_class:
@@ -56,11 +56,16 @@ def choice(data) -> None:
 
 
 def size(data) -> None:
-    """Raises ValueError where images are made larger than an image may be."""
+    """Raises ValueError where images are made larger than an image may be, or would be resized to no size."""
+    if data.resize != 'crop' and not data.image_size:
+        raise ValueError(
+            f'data.resize is {data.resize}, and data.image_size is 0, so that images are as stored: give the size, for '
+            'example --config.data.image_size=64.'
+        )
     if data.image_size**2 > data.max_pixels:
         raise ValueError(
-            f'data.image_size is {data.image_size}, which makes images of {data.image_size**2:,} pixels, more than '
-            f'data.max_pixels={data.max_pixels}: make the first smaller, or the second larger.'
+            f'data.image_size is {data.image_size}, so images would have {data.image_size**2:,} pixels, more than '
+            f'data.max_pixels={data.max_pixels}: lower the first or raise the second.'
         )
 
 
@@ -68,13 +73,13 @@ def whole(config, tree: dict, prefix='') -> None:
     """Raises ValueError where a config lacks a field of the tree, or has one that is not there: a recipe may have
     misspelt it."""
     if not isinstance(config, ConfigDict):
-        raise ValueError(f'{prefix[:-1] or "the config"} is {wording.shown(config)}; it must be a part of a config.')
+        raise ValueError(f'{prefix[:-1] or "the config"} is {wording.shown(config)}; it must be a config section.')
     try:
         keys = list(config)
     except TypeError:  # they cannot be sorted
         raise ValueError(
-            f'{prefix[:-1] or "the config"} has a field whose name is no text, such as config[3]: every name is a '
-            'text (a recipe set it).'
+            f'{prefix[:-1] or "the config"} has a field whose name is not a string, such as config[3]: every name must '
+            'be a string (a recipe set it).'
         ) from None
     for key in keys:
         if key not in tree:
@@ -82,11 +87,11 @@ def whole(config, tree: dict, prefix='') -> None:
             raise ValueError(f'the config has no field {prefix}{key}{near} (a recipe set it).')
     for key, value in tree.items():
         if key not in config:
-            raise ValueError(f'the config lacks the field {prefix}{key}: a recipe begins with ssljax.config.base().')
+            raise ValueError(f'the config lacks the field {prefix}{key}: recipes start from ssljax.config.base().')
         if isinstance(value, dict):
             whole(config[key], value, f'{prefix}{key}.')
         elif isinstance(config[key], ConfigDict):
-            raise ValueError(f'{prefix}{key} is a part of a config; it must be {fields.of(value).allowed}.')
+            raise ValueError(f'{prefix}{key} is a config section; it must be {fields.of(value).allowed}.')
 
 
 def changes(entries, known: dict, field: str, sections: tuple) -> None:
@@ -99,19 +104,19 @@ def changes(entries, known: dict, field: str, sections: tuple) -> None:
       sections: what the names of the fields that can be changed begin with.
 
     Raises:
-      ValueError: a name that is empty or stands twice, another field, or a value that it cannot have.
+      ValueError: a name that is empty or repeated, another field, or a value that it cannot have.
     """
     names = [entry[0] for entry in entries]
     for name in names:
         if not name or names.count(name) > 1:
-            raise ValueError(f'{field} has the name {wording.shown(name)}: each must have one of its own.')
+            raise ValueError(f'{field} has the name {wording.shown(name)}: names must be unique and not empty.')
     able = [name for name in known if name.startswith(sections)]
     for name, *_, changed in entries:
         for key, value in changed:
             if key not in able:
                 raise ValueError(
-                    f'{field}: {name} changes {wording.shown(key)}{wording.nearest(key, able)}; it can change fields '
-                    f'of {" and ".join(s[:-1] for s in sections)}.'
+                    f'{field}: {name} changes {wording.shown(key)}{wording.nearest(key, able)}; only fields of '
+                    f'{" and ".join(s[:-1] for s in sections)} can be changed.'
                 )
             fields.check(f'{field}: {key} of {name}', value, known[key])
 
@@ -121,13 +126,13 @@ def _known_ways(config, known: dict) -> None:
     for name, way, _ in config.variants:
         if not re.fullmatch(r'[a-z][a-z0-9_]{0,99}', name) or name in (*named, 'pretrain', 'second'):
             raise ValueError(
-                f'variants has the name {wording.shown(name)}: a name is made of small letters, digits and _, begins '
+                f'variants has the name {wording.shown(name)}: names consist of lowercase letters, digits and _, begin '
                 'with a letter '
-                'and is not that of another way.'
+                'and differ from every other way.'
             )
         if way not in named:
             raise ValueError(
-                f'the variant {name} is of the way {wording.shown(way)}{wording.nearest(way, named)} (known: '
+                f'the variant {name} derives from the way {wording.shown(way)}{wording.nearest(way, named)} (known: '
                 f'{", ".join(named)}).'
             )
     changes(config.variants, known, 'variants', ('transfer.', 'semi.'))
@@ -152,7 +157,7 @@ def _durations(way: str, config) -> None:
         _duration(f'transfer.{way}', transfer[way])
     elif not (_given(transfer.frozen) or 'two_stage' in transfer.ways and _given(transfer.second)):
         raise ValueError(
-            f'transfer.{way} has no duration, and neither has transfer.frozen, from which it would be taken: set one, '
+            f'transfer.{way} has no duration, and neither does transfer.frozen, which it would be taken from: set one, '
             f'for example --config.transfer.{way}.steps=1000.'
         )
 
@@ -165,7 +170,7 @@ def _duration(name: str, node) -> None:
     if len(_given(node)) != 1:
         said = ', '.join(f'{k}={node[k]}' for k in ('epochs', 'steps', 'examples'))
         raise ValueError(
-            f'{name} has {said}: exactly one of them gives the duration. '
+            f'{name} has {said}: exactly one of these must give the duration. '
             f'Set the others to 0, for example --config.{name}.epochs=0 --config.{name}.steps=1000.'
         )
 

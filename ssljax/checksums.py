@@ -25,10 +25,10 @@ def verify(directory) -> bool:
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise files.Damaged(directory, 'it is no directory')
+        raise files.Damaged(directory, 'it is not a directory')
     noted, found = files.read_json(directory / NAME), _files(directory)
     if noted is not None and not (noted and all(isinstance(v, list) and len(v) == 2 for v in noted.values())):
-        raise files.Damaged(directory / NAME, 'it holds no checksums')
+        raise files.Damaged(directory / NAME, 'it has no checksums')
     for path in found.values() if noted is None else ():
         with disk_errors(path), open(path, 'rb'):
             continue

@@ -46,7 +46,7 @@ class Judge(NamedTuple):
             return f'{words(stops, now, self.least)}: {self.remedy}', ''
         if not names:
             return '', ''
-        goes_on = '' if self.joint else '; no constant solves this task, so it goes on'
+        goes_on = '' if self.joint else '; a constant does not solve this task, so training continues'
         return '', f'{words(names[0], now, self.least)}: {self.remedy}{goes_on}'
 
 
@@ -69,7 +69,7 @@ def fell(start: dict, now: dict, name: str) -> bool:
 def words(name: str, metrics: dict, least: float) -> str:
     """What was found."""
     return (
-        f'the {name} collapsed: the relative standard deviation over images is {metrics[f"{name}_std"]:.2g} (1 is '
-        f'spread evenly, 0 constant; the least accepted is pretrain.collapse={least:g}) and the effective rank '
+        f'the {name} collapsed: the relative standard deviation across images is {metrics[f"{name}_std"]:.2g} (1 is '
+        f'evenly spread, 0 is constant; the minimum is pretrain.collapse={least:g}) and the effective rank '
         f'{metrics[f"{name}_rank"]:.2f}'
     )

@@ -1,12 +1,12 @@
-"""Every field that a run can have, with its default. A config file imports `base` and overrides."""
+"""Every field of a run, with its default. A recipe imports `base` and overrides fields."""
 
 import functools
 import json
 
 from ml_collections import ConfigDict
 
-from ssljax import methods, models
-from ssljax.data import sources
+from ssljax import methods, metrics, models
+from ssljax.data import pattern, sources
 from ssljax.fields import (
     BATCH,
     amount,
@@ -52,80 +52,106 @@ def fields() -> dict:
         name=name('run'),
         # Each seed has its own label set, initial weights and batch order.
         seeds=many((0,), whole(0, 0, 2**32 - 1), 1, distinct=True),
-        tune=flag(False),  # before training, short runs decide what `tuning` says
+        # The metric on validation by which weights and models are selected, and settings tuned.
+        select=choice('top1', *metrics.SELECT),
+        tune=flag(False),  # before training, short runs choose what `tuning` lists
         tuning=dict(
-            minutes=real(10.0, 0.01, 1e6),  # in all; a hard limit
+            minutes=real(10.0, 0.01, 1e6),  # in total; a hard limit
             decide=many(TUNED, choice(TUNED[0], *TUNED), distinct=True),
-            trials=whole(40, 1),  # settings that a search tries for one way, at most
-            eta=whole(3, 2, 1000),  # successive halving: the best of so many train so many times as long
-            # Pipelines to choose from, from weak to strong; (): some that suit the image's size.
+            trials=whole(40, 1),  # settings tried for one way, at most
+            eta=whole(3, 2, 1000),  # successive halving: the best 1 in `eta` trains `eta` times as long
+            # Pipelines to choose from, from weak to strong; (): a default list for the image size.
             augment=many((), pipeline()),
             batch_max=whole(1024, 1, BATCH),
             images=whole(5000, 1),  # of validation, at most
-            compare=flag(True),  # the tuned ways are trained as they were given, too, as variants
+            compare=flag(True),  # the tuned ways are also trained untuned, as variants
+        ),
+        plan=dict(  # ssljax.planning: what is not given is chosen from the data, and measured, before training
+            minutes=real(0.0, 0.0, 1e6),  # for the whole command; 0: the config is trained as it is
+            flips=choice('auto', 'auto', 'yes', 'no'),  # whether an image and its mirror image may be of one class
+            given=many((), text()),  # fields that stay as they are
+        ),
+        answer=dict(  # in words, at the end of a run: what helped, and what more labels would bring
+            # Shares of the labels that scratch and the best way are trained with again; (): no learning curve.
+            curve=many((), real(0.5, 0.001, 0.999), distinct=True),
+            minutes=real(0.0, 0.0, 1e6),  # in which a further seed or training still has to fit; 0: all are trained
         ),
         data=dict(
             source=sources.field('digits'),
+            images=path(),  # of a CSV: the folder or archive that its paths are in; '': the CSV's own folder
+            pattern=pattern.field(),  # of a folder: what the names of its files say, such as '{label}.{}.jpg'
+            # A CSV of labels for images that came without, of training; rows are added at its end.
+            annotations=path(),
             data_dir=path(),  # where TensorFlow Datasets keeps prepared data
-            manual_dir=path(),  # where TensorFlow Datasets finds what was downloaded by hand
+            manual_dir=path(),  # where TensorFlow Datasets finds manual downloads
             image_size=whole(0, 0, 2**14),  # 0: as stored
+            # What makes a square of that size: crop (the centre is kept) | pad (with black bars) | squash
+            resize=choice('crop', 'crop', 'pad', 'squash'),
             channels=choice(0, 0, 1, 3, 4),  # 0: as stored; 1, 3 or 4 converts
             # The label budget, or list:PATH, a file that names the labelled images.
             labels=amount('all', everything=True, listed=True),
-            # random (stratified) | typical (they represent the rest; a total, reads no labels) | typical_oracle
-            # (the same within each class, which reads the class of every image): data/pick.py
+            # random (stratified) | typical (representative of the rest; a total, uses no labels) | typical_oracle
+            # (the same within each class, using the class of every image): data/pick.py
             choose=choice('random', 'random', 'typical', 'typical_oracle'),
-            features=path(),  # of both: a workdir or stage of another run, whose pretrained backbone is looked with
-            pool=whole(0),  # how many of the other training images are used, without labels; 0: all
-            val=amount('10%', none=True),  # carved from the training labels, unless the source brings its own
+            features=path(),  # of both: a workdir or stage of another run, whose pretrained backbone gives the features
+            pool=whole(0),  # how many of the other training images are used, unlabelled; 0: all
+            val=amount('10%', none=True),  # carved from the training labels, unless the source has its own
             test=amount('20%'),  # only where the source has no test split
-            # Of images that validation and test are carved from: together (on one side) | anywhere.
+            # Of images that validation and test are carved from, those with copies: together (all are trained on, and
+            # none is evaluated) | anywhere.
             copies=choice('together', 'together', 'anywhere'),
-            unlabeled=sources.field(empty=True),  # a further source, of unlabelled images
-            # Of files of more than 8 bits a channel, what becomes 0 to 255: auto (by a sample of the training files) |
-            # full (of each file's type) | LOW,HIGH.
+            unlabeled=sources.field(empty=True),  # an additional source of unlabelled images
+            # The values that become 0 to 255 in files of more than 8 bits per channel: auto (from a sample of the
+            # training files) | full (the range of each file's type) | LOW,HIGH.
             range=form('auto', r'auto|full|[^,;]+,[^,;]+', 'auto, full, or two numbers LOW,HIGH, such as 0,4095'),
-            max_pixels=whole(100_000_000, 1),  # an image that declares more is not decoded
+            max_pixels=whole(100_000_000, 1),  # larger images are not decoded
             corrupt=choice('skip', 'skip', 'refuse'),
             path=choice('auto', 'auto', 'resident', 'stream'),
-            cache=path(),  # a directory where image files are kept decoded (uint8) for this and later runs; '': none
+            cache=path(),  # a directory that keeps decoded images (uint8) for this and later runs; '': none
         ),
-        backbone=models.options(),  # each takes those that its file declares
+        backbone=models.options(),  # each backbone has those that its file declares
         pretrain=dict(
             _stage(epochs=10.0),
             method=text('rotation'),  # a pretext task, a sum such as rotation + 0.5*simclr, or none
             augment=pipeline(),
             batch_size=whole(128, 1, BATCH),
             layer=text(''),  # the named layer that the task's heads sit on; '' is the last
-            hidden=widths(()),  # of dense layers under the pretext task's own logits
+            hidden=widths(()),  # of dense layers below the pretext task's own logits
             pool=pool('avg'),  # of that layer
-            watch=whole(1000),  # images of validation for nearest neighbours and spread at each evaluation; 0: none
-            collapse=real(0.01, 0.0, 1e3),  # the spread of features or embeddings under which the run stops; 0: never
+            watch=whole(1000),  # validation images for nearest neighbours and spread at each evaluation; 0: none
+            collapse=real(0.01, 0.0, 1e3),  # the run stops if features or embeddings spread less; 0: never
             **methods.options(),
         ),
-        semi=dict(  # a way that is the name of a semi-supervised method: labelled and unlabelled images at once
+        semi=dict(  # of ways that are semi-supervised methods: labelled and unlabelled images at once
             _stage(epochs=10.0, **methods.OPTIM),
-            # random | pretrained (the backbone) | scratch (the outcome of that way)
+            # random (or backbone.init_from's weights) | pretrained (the backbone) | scratch (the result of that way)
             start=choice('random', 'random', 'pretrained', 'scratch'),
-            augment=pipeline(),  # weak, of unlabelled images; '': as transfer.augment, which labelled ones have
-            strong=pipeline(),  # of the views that are held to the prediction for a weak one
-            ema=below_one(0.999),  # decay of the averaged weights, which are evaluated; 0: none. The GANs keep none
-            # Share of the steps after which an unlabelled loss without effect stops the run; 0: never.
+            augment=pipeline(),  # weak, of unlabelled images; '': as transfer.augment, which is that of labelled ones
+            strong=pipeline(),  # of the views trained towards the prediction for a weak one
+            ema=below_one(0.999),  # decay of the averaged weights, which are evaluated; 0: none. The GANs have none
+            # Fraction of the steps after which an ineffective unlabelled loss stops the run; 0: never.
             idle=share(0.25),
-            batch_size=whole(64, 1, BATCH),  # unlabelled images a step, and generated ones
-            # 0: all labelled images where they are no more than batch_size, else batch_size
+            batch_size=whole(64, 1, BATCH),  # unlabelled images per step, and generated ones
+            # 0: all labelled images if there are at most batch_size, else batch_size
             labeled_batch_size=whole(0, 0, BATCH),
             **methods.semi_options(),
         ),
         transfer=dict(
             ways=many(ways, form('scratch', '[a-z][a-z0-9_]*', 'the name of a way'), distinct=True),
             checkpoint=path(),  # a workdir or stage of another run; '' is this run's own pretraining
-            layer=text(''),  # the named layer that the head is put on; '' is the last
+            layer=text(''),  # the named layer that the head sits on; '' is the last
             hidden=widths(()),  # () is a linear head; (200, 200) an mlp of three dense layers
             pool=pool('avg'),  # of the tapped layer
             augment=pipeline(),
-            mixup=real(0.0, 0.0, 1000.0),  # alpha of the Beta distribution that labelled images are mixed by; 0: none
-            dropout=below_one(0.0),  # share of the head's input that is dropped in training
+            mixup=real(0.0, 0.0, 1000.0),  # alpha of the Beta distribution for mixing labelled images; 0: no mixup
+            dropout=below_one(0.0),  # fraction of the head's input dropped in training
+            # Of the loss on labelled images, also in semi-supervised ways: none | balanced (inverse to the number of
+            # labelled images of a class) | effective (inverse to its effective number, with class_weights_beta).
+            class_weights=choice('none', 'none', 'balanced', 'effective'),
+            class_weights_beta=below_one(0.999),
+            # tau: in training, tau times the log of its share of the labelled images is added to the logit of each
+            # class; 0: none, 1: for balanced accuracy.
+            logit_adjustment=real(0.0, 0.0, 100.0),
             batch_size=whole(64, 1, BATCH),
             frozen=_stage(epochs=20.0, trained='backbone/.*=0; .*=1'),  # head only
             scratch=_stage(),  # no duration: as long as frozen and second together
@@ -136,27 +162,31 @@ def fields() -> dict:
             batch_size=whole(500, 1, BATCH),
             knn=whole(20, 0, 10**6),  # neighbours; 0: none
             probe=flag(True),  # a linear probe for every named layer
-            random=flag(True),  # neighbours and probe of the backbone before any training, too
+            random=flag(True),  # also neighbours and probe of the untrained backbone
             probe_pool=pool('grid4'),
             probe_l2=many((1e-4, 1e-3, 1e-2, 1e-1), real(1e-4, 0.0, 1e6), 1, distinct=True),
             figures=flag(True),
-            best_on_test=flag(False),  # also look at test at every evaluation, as tables do that select on it
+            # Training images kept as a reference, to flag images unlike them in predictions; 0: no calibration either.
+            reference=whole(1000, 0, 10**6),
+            positive=text(''),  # the class that sensitivity is about, of two; '': the rarer one of the test images
+            best_on_test=flag(False),  # also read test at every evaluation, like papers that select on it
         ),
         study=dict(  # of ssljax.studies: each budget x pretraining x way x seed is a cell
             # Label budgets; (): data.labels alone.
             labels=many((), amount('all', everything=True, listed=True)),
             # Pretrainings; (): this config's own.
             pretrained=entries((), '(name, ((field of pretrain, value), ...))', _is_pretraining),
-            reference=text('scratch'),  # the way that the others are held against
-            sweep=text('', 100_000),  # ablations: settings of config fields, as --sweep has them
-            together=whole(0),  # seeds of a cell that are trained at once where that is faster, at most; 0: all
-            keep=flag(False),  # whether the weights of finished cells are kept; those of pretrainings are
+            reference=text('scratch'),  # the way that the others are compared with
+            sweep=text('', 100_000),  # ablations: settings of config fields, as in --sweep
+            together=whole(0),  # maximum number of seeds trained at once, if that is faster; 0: all
+            keep=flag(False),  # keep the weights of finished cells; those of pretrainings are always kept
         ),
+        tracker=choice('', '', 'wandb', 'mlflow'),  # also gets all metrics, if it is installed
         log_every=whole(50, 1),  # steps
         save_every=real(60.0),  # seconds between checkpoints inside a stage
         steps_per_call=whole(0, 0, 10_000),  # 0: 1 on a CPU, 10 on an accelerator
-        variants=entries((), VARIANT, _is_variant),  # a further way, trained as that one with other fields
-        published=entries((), '(way, top-1 in percent, setting, source)', is_published),  # to print beside the results
+        variants=entries((), VARIANT, _is_variant),  # an additional way: an existing one with changed fields
+        published=entries((), '(way, top-1 in percent, setting, source)', is_published),  # to print next to the results
     )
 
 
@@ -169,7 +199,7 @@ def _is_variant(entry) -> bool:
 
 
 def stage(epochs=0.0, lr=0.05, rules='.*=1') -> ConfigDict:
-    """How long and with which optimiser one stage trains. One of epochs, steps and examples is set."""
+    """How long and with which optimiser a stage trains. Exactly one of epochs, steps and examples is set."""
     return ConfigDict(_defaults(_stage(epochs, lr, rules)))
 
 
@@ -180,7 +210,7 @@ def _stage(epochs=0.0, lr=0.05, trained='.*=1', name='sgd', b1=0.9, weight_decay
         steps=whole(0),
         examples=whole(0, 0, 10**15),
         evals=whole(20, 1),  # evaluations on validation, evenly spaced
-        patience=whole(0),  # evaluations without a better one before the stage ends; 0: never
+        patience=whole(0),  # evaluations without improvement before the stage ends; 0: never
         label_smoothing=below_one(0.0),
         optim=dict(
             name=choice(name, 'sgd', 'adamw'),
@@ -240,8 +270,6 @@ def of_task(tasks: dict, task: str, name: str, **fields) -> ConfigDict:
     return c
 
 
-
-
 def variant(config, name: str):
     """(the way that `name` is trained as, the config that it is trained with): a variant's, or the name and the config
     themselves."""
@@ -251,24 +279,6 @@ def variant(config, name: str):
             config.update_from_flattened_dict(dict(changes))
             return way, config
     return name, config
-
-
-def total_steps(node, *, images: int, batch_size: int) -> int:
-    """Optimiser steps of a stage over `images` images: at least one, or 0 where it has no duration."""
-    if node.steps:
-        return int(node.steps)
-    examples = node.examples or node.epochs * images
-    return max(round(examples / batch_size), 1) if examples else 0
-
-
-def stage_steps(config, kind: str, images: int) -> int:
-    """Optimiser steps of a stage. 'scratch' and 'finetune' without a duration are as long as 'frozen' and 'second'
-    together, so that every way that trains all weights takes the same number of steps."""
-    if kind in ('pretrain', 'semi'):
-        return total_steps(config[kind], images=images, batch_size=config[kind].batch_size)
-    t = config.transfer
-    steps = {k: total_steps(t[k], images=images, batch_size=t.batch_size) for k in (kind, 'frozen', 'second')}
-    return max(steps[kind] or steps['frozen'] + steps['second'] * ('two_stage' in t.ways), 1)
 
 
 def field_names(config, prefix='') -> list[str]:

@@ -1,10 +1,11 @@
-"""What a command prints never ends it: not in an encoding without its signs, nor where nobody reads any more."""
+"""Printing never ends a command: not in an encoding that lacks a character, nor when the reader is gone."""
 
 import codecs
 import os
 import sys
 
 _PLAIN = {'±': '+/-', '–': '-', '—': '-', '−': '-', '…': '...', '·': '|', '×': 'x', '✓': 'v', '✗': 'x', 'µ': 'u'}
+_PLAIN |= {'█': '#', '░': '.'}
 
 
 def prepare() -> None:
@@ -12,7 +13,7 @@ def prepare() -> None:
 
     A sign that the stream's encoding lacks is written with signs that it has ('+/-' for '±'), any other one as an
     escape (a surrogate, too, as a file name that is not UTF-8 has them). Where the reader is gone, as after `| head
-    -1`, or the disk is full, what is printed is dropped and the command goes on.
+    -1`, or the disk is full, output is dropped and the command continues.
     """
     reopen()
     codecs.register_error('ssljax', _replace)

@@ -11,11 +11,11 @@ PyTree = Any
 
 
 class Method(NamedTuple):
-    """What a method has to say; the optimiser, the mesh, the loop, checkpoints and evaluation know no more of it.
+    """All that the optimiser, the mesh, the loop, checkpoints and evaluation know about a method.
 
     init:      (key, batch) -> variables {'params': {'backbone': ..., 'head': ...}, 'batch_stats': ...}
     loss:      (params, state, ema, batch, key) -> (loss, (state, metrics)); training mode
-    evaluate:  (params, state, batch) -> metrics; deterministic; batch has 'mask' [B] float32, 0 for padding
+    measure:   (params, state, batch) -> metrics; deterministic; batch has 'mask' [B] float32, 0 for padding
     ema_decay: (progress, step) -> tau of the averaged copy of the parameters, or None: no copy is kept
     averaged:  that copy is what is evaluated, chosen and kept, not the parameters themselves
     predict:   (params, state, images) -> class logits [B, K], of a method that classifies; deterministic
@@ -27,22 +27,25 @@ class Method(NamedTuple):
                the parameters under those top-level names alone, and sees what the turns before it did in this step. ():
                one turn of `loss`, over all parameters
     views:     images that the network sees for one image of the batch
-    images:    trains on so many images only; 0: on all
-    remedy:    what helps where features collapse, in words
+    images:    trains on this many images only; 0: on all
+    remedy:    advice for the user if features collapse
+    decided:   ((dotted field, value, why), ...), what was decided for its open options
     teach:     (logits [N, K] of a teacher for all unlabelled images) -> (rows [M], classes [M]), int, that the method
                trains on in place of all of them; the first teacher is trained on labels alone, the next is the method's
-               own outcome, for so many `generations`
+               own outcome, for `generations` in all
 
     A batch is {'image': [B, H, W, C] uint8, 'label': [B] int32, -1 where unknown} and, in training, 'index' [B] int32,
     the image's place in the split, 'progress', the share of the steps that is done, float32 in [0, 1), and, where a
     stage trains on labelled and unlabelled images at once, 'unlabeled' [U, H, W, C] uint8 with 'unlabeled_index' [U]
     int32, the places among the 'unlabeled_count' of them, and 'unlabeled_label' [U] int32, -1 or what a teacher says.
+    'class_counts' [K] int32, how many of the stage's labelled images are of each class, is there where the config has a
+    loss that depends on it (methods/labeled_loss.py).
     Metrics are {name: (sum, count)}, float32 scalars. `state` holds every collection but 'params'.
     """
 
     init: Callable
     loss: Callable
-    evaluate: Callable
+    measure: Callable
     ema_decay: Callable | None = None
     averaged: bool = False
     predict: Callable | None = None
@@ -56,10 +59,11 @@ class Method(NamedTuple):
     teach: Callable | None = None
     generations: int = 1
     remedy: str = ''
+    decided: tuple = ()
 
 
 class TrainState(NamedTuple):
-    """All that a resume needs. The randomness of a step is fold_in(run_key, step)."""
+    """All that resuming needs. The randomness of a step is fold_in(run_key, step)."""
 
     step: jax.Array
     params: PyTree

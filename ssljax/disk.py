@@ -1,4 +1,4 @@
-"""What can go wrong with a disk, in words that say what to do."""
+"""What can go wrong with a disk, as messages that say what to do."""
 
 import contextlib
 import errno
@@ -8,37 +8,37 @@ import shutil
 from pathlib import Path
 
 FILES = 100  # that a checkpoint may take
-AGAIN = 'run the same command again: it goes on from the last complete checkpoint, which is intact'
-FREE = f'Free some and {AGAIN}'
+AGAIN = 'rerun the same command: it resumes from the last complete checkpoint, which is intact'
+FREE = f'Free some space and {AGAIN}'
 WAY = f'Move it away and {AGAIN}'
 KINDS = {  # errno: (what is wrong with a directory, what to do)
     errno.EDQUOT: ('the disk quota is used up for {}', FREE),
     errno.EFBIG: (
         'a file would be larger than a limit allows in {}',
-        f'Raise the limit of this shell (ulimit -f unlimited), or, where that is none, take a file system that allows '
+        f'Raise the limit of this shell (ulimit -f unlimited) or, if it has none, use a file system that allows '
         f'larger files; then {AGAIN}',
     ),
-    errno.EIO: ('the disk under {} failed to read or write', f'Look at its health, then {AGAIN}'),
-    errno.EMFILE: ('too many files are open to go on in {}', f'Raise the limit (ulimit -n) and {AGAIN}'),
-    errno.ENFILE: ('too many files are open on this machine to go on in {}', f'End other programs and {AGAIN}'),
+    errno.EIO: ('the disk under {} failed to read or write', f'Check the disk, then {AGAIN}'),
+    errno.EMFILE: ('too many files are open to continue in {}', f'Raise the limit (ulimit -n) and {AGAIN}'),
+    errno.ENFILE: ('too many files are open on this machine to continue in {}', f'Close other programs and {AGAIN}'),
     errno.EROFS: ('{} is on a read-only file system', 'Give a --workdir that can be written to'),
-    errno.EACCES: ('no permission for {}', 'Change it, or give another --workdir'),
-    errno.EPERM: ('no permission for {}', 'Change it, or give another --workdir'),
-    errno.EEXIST: ('a file stands where a directory is needed, in {}', WAY),
-    errno.ENOTDIR: ('a file stands where a directory is needed, in {}', WAY),
-    errno.EISDIR: ('a directory stands where a file is needed, in {}', WAY),
-    errno.ENAMETOOLONG: ('{} is longer than a path may be', 'Give a shorter --workdir'),
-    errno.ENOENT: ('{}, or something in it, was deleted in the meantime', f'If it is gone for good, {AGAIN}'),
-    errno.ESTALE: ('{} was deleted, or its network disk came back as another', f'When it is there, {AGAIN}'),
+    errno.EACCES: ('no permission for {}', 'Change its permissions, or give another --workdir'),
+    errno.EPERM: ('no permission for {}', 'Change its permissions, or give another --workdir'),
+    errno.EEXIST: ('there is a file where a directory is needed, in {}', WAY),
+    errno.ENOTDIR: ('there is a file where a directory is needed, in {}', WAY),
+    errno.EISDIR: ('there is a directory where a file is needed, in {}', WAY),
+    errno.ENAMETOOLONG: ('{} is too long for a path', 'Give a shorter --workdir'),
+    errno.ENOENT: ('{}, or something in it, was deleted in the meantime', f'If it cannot be restored, {AGAIN}'),
+    errno.ESTALE: ('{} was deleted, or its network disk was remounted', f'Once it is back, {AGAIN}'),
 }
-# Wherever they come from, no mistake in a program.
+# Never a bug in a program, wherever they come from.
 OF_THE_MACHINE = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EROFS, errno.ESTALE
 )  # fmt: skip
 
 
 class DiskError(OSError):
-    """What a file system refused, in words for the user."""
+    """What a file system refused, as a message for the user."""
 
 
 def check_space(directory, needed: int) -> None:
@@ -62,15 +62,15 @@ def inodes_left(directory) -> int | None:
 
 
 def full(directory, detail: str) -> str:
-    """What a user is told of a full disk."""
+    """The message for a full disk."""
     return f'no space left for {directory} ({detail}). {FREE}'
 
 
 def out_of_inodes(directory, left: int) -> str:
-    """What a user is told of a disk that has space but takes no more files."""
+    """The message for a disk with space but no free inodes."""
     return (
-        f'no inodes left for {directory} (the file system takes {left} more files, whatever space is free; see df -i). '
-        f'Delete files that are not needed and {AGAIN}'
+        f'no inodes left for {directory} (the file system can hold {left} more files, however much space is free; see '
+        f'df -i). Delete files that are not needed and {AGAIN}'
     )
 
 
@@ -98,7 +98,7 @@ def raised_by_us(error: BaseException) -> bool:
 def explained(error: BaseException, directory) -> DiskError | None:
     """The DiskError that says what a file system refused in `directory`, or None where `error` is of another kind.
 
-    Libraries in C++ give the errno in words alone, and threads wrap what they raise.
+    C++ libraries give the errno only as text, and threads wrap what they raise.
     """
     if isinstance(error, DiskError):
         return error  # from within

@@ -1,4 +1,4 @@
-"""What JAX reads from the environment: what it cannot start with is one line that names the variable."""
+"""What JAX reads from the environment: a value it cannot start with becomes one line that names the variable."""
 
 import contextlib
 import mmap
@@ -63,8 +63,8 @@ def _distributed(address: str) -> None:
 
     if not re.fullmatch(r'\S+:\d{1,5}', address):
         raise ValueError(
-            f'JAX_COORDINATOR_ADDRESS={address!r} is no address of the form HOST:PORT, such as 10.0.0.1:1234: give the '
-            'one of the first process, or leave the variable unset to train on this machine alone.'
+            f'JAX_COORDINATOR_ADDRESS={address!r} is not an address of the form HOST:PORT, such as 10.0.0.1:1234: give '
+            'that of the first process, or leave the variable unset to train on this machine alone.'
         )
     try:
         jax.distributed.initialize()
@@ -83,9 +83,14 @@ def check_xla_flags(given: str) -> None:
     words = given.split()
     if words and not words[0].startswith('--') and not os.path.isfile(words[0]):
         raise ValueError(f'XLA_FLAGS={words[0]}: neither a flag, which begins with --, nor a file.')
-    names = {word.lstrip('-').split('=')[0] for word in words if word.startswith('--')}
-    if unknown := sorted(name for name in names if not _in_library(name)):
-        raise ValueError(f'XLA_FLAGS: this version of XLA has no flag --{unknown[0]}. Leave it out.')
+    flags = {word for word in words if word.startswith('--')}
+    if unknown := sorted(flags.difference(known_flags(flags))):
+        raise ValueError(f'XLA_FLAGS: this version of XLA has no flag {unknown[0].split("=")[0]}. Leave it out.')
+
+
+def known_flags(flags) -> list[str]:
+    """Those of `flags`, each --NAME=VALUE, whose names this version of XLA knows."""
+    return [flag for flag in flags if _in_library(flag.lstrip('-').split('=')[0])]
 
 
 def _in_library(name: str) -> bool:

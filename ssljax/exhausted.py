@@ -1,4 +1,4 @@
-"""Memory that runs out, of the device or the host, is one message that says what to make smaller."""
+"""Turns running out of memory, on device or host, into one message that says what to reduce."""
 
 import contextlib
 import errno
@@ -28,20 +28,21 @@ def is_memory(error: BaseException) -> bool:
 
 
 def message(said: str, config) -> str:
-    """What a user is told; said: by the one that ran out of memory."""
+    """The message for the user; said: that of the original error."""
     wanted = re.search(r'allocat\w*:? ([\d.]+) ?(bytes|[KMGT]i?B)', said)
     size = ''
     if wanted:
-        size = f' ({float(wanted[1]) / 2**30:,.2f} GiB more were asked for)' if wanted[2] == 'bytes' else (
-            f' ({wanted[1]} {wanted[2]} more were asked for)'
+        size = f' ({float(wanted[1]) / 2**30:,.2f} GiB more were requested)' if wanted[2] == 'bytes' else (
+            f' ({wanted[1]} {wanted[2]} more were requested)'
         )  # fmt: skip
-    whose = 'host' if jax.default_backend() == 'cpu' else 'device or the host'
+    whose = 'host' if jax.default_backend() == 'cpu' else 'device or host'
     batches = ', '.join(f'{name} ({_value(config, name)})' for name in HOLDS)
     return (
-        f'the memory of the {whose} is used up{size}. Make '
-        f'what it holds smaller: the batches, {batches}; data.image_size; backbone.width and backbone.depth; layers on '
-        'it, such as pretrain.hidden; a grid or flatten as pool. --config.data.path=stream keeps the images out of the '
-        "device's memory. What is finished is kept."
+        f'the {whose} is out of memory{size}. Reduce '
+        f'batch sizes, {batches}; data.image_size; backbone.width and backbone.depth; added layers, '
+        'such as pretrain.hidden; or pool, if it is a grid or flatten. --config.data.path=stream keeps images out of '
+        'the '
+        "device's memory. Everything finished so far is kept."
     )
 
 

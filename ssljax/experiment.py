@@ -16,6 +16,7 @@ from ssljax import (
     held,
     identity,
     label_set,
+    limit,
     methods,
     preempt,
     provenance,
@@ -25,78 +26,97 @@ from ssljax import (
     schema,
     seeds,
     suits,
+    trackers,
     ways,
 )
 from ssljax import config as configs
 from ssljax.data import leaks, sources, summary
+from ssljax.data.sources import annotations
 from ssljax.sharding import make_mesh
-from ssljax.stages import Run, classifier, kind_of
+from ssljax.stages import Context, classifier, kind_of
 
 
-def run(config, workdir, tuner: Callable | None = None) -> dict:
-    """Does the whole run, or what is left of it, in `workdir`; returns the content of result.json.
+def run(config, workdir, tuner: Callable | None = None, answerer: Callable | None = None) -> dict:
+    """Does the whole run, or what remains of it, in `workdir`; returns the content of result.json.
 
     Args:
       config: the run's config.
       workdir: where it is kept.
       tuner: (config, workdir, source) -> config, of a run that tunes itself.
+      answerer: (Context, content of result.json) -> what it has as 'answer', of a run that ends with one.
 
     Raises:
-      ValueError, OSError: something the user can mend; the message says what and how.
+      ValueError, OSError: something the user can fix; the message says what and how.
       guard.Stopped: a guard stopped every way of every seed; where some have a result, result.json names the others.
-      preempt.Preempted: the run was asked to stop; the same command goes on from here.
+      preempt.Preempted: the run was asked to stop; rerunning resumes it.
     """
     began, workdir = time.time(), Path(workdir)
     config = identity.as_begun(config, workdir)
     checks.check(config)
+    trackers.check(config)
     if config.tune and tuner is None:
-        raise ValueError('config.tune is True, and no tuner is given: use ssljax.train, which brings its own.')
+        raise ValueError('config.tune is True but no tuner is given: use ssljax.train, which has one.')
     with files.lock(workdir), exhausted.explained(config):
-        return _run(config, workdir, began, tuner)
+        return _run(config, workdir, began, tuner, answerer)
 
 
-def _run(config, workdir: Path, began: float, tuner) -> dict:
+def _run(config, workdir: Path, began: float, tuner, answerer) -> dict:
     identity.claim(config, workdir)
     elapsed.begin(workdir, began)
     try:
-        return _work(config, workdir, tuner)
+        return _work(config, workdir, tuner, answerer)
     finally:
         elapsed.end(workdir)
 
 
-def _work(config, workdir: Path, tuner) -> dict:
+def _work(config, workdir: Path, tuner, answerer) -> dict:
     source = sources.load(config.data)
     summary.show(source)
     if config.tune:
         config = tuner(config, workdir, source)
     state = prepare(config, workdir, source)
+    tracker = trackers.begin(config, workdir, schema.used(config))
+    state = state._replace(tracker=tracker)
     warnings = leaks_of(workdir, source)
-    check_trained({seed: seeds.train_seed(state, seed).outcome() for seed in config.seeds})
+    outcomes: dict = {}
+    for seed in config.seeds:
+        if outcomes and not limit.seed_fits(config, workdir, seed):
+            print(f'note: no time for seed {seed}: {len(outcomes)} of {len(config.seeds)} are trained', file=sys.stderr)
+            break
+        outcomes[seed] = seeds.train_seed(state, seed).outcome()
+    check_trained(outcomes)
     preempt.check()
-    records = [seeds.evaluate_seed(state, seed) for seed in config.seeds]
+    records = [seeds.evaluate_seed(state, seed) for seed in outcomes]
     outcome = result.assemble(config, source, records, *elapsed.total(workdir))
-    outcome['resolved'] = [d._asdict() for d in state.resolved]
+    outcome['resolved'] = resolve.summary(state.resolved, records)
     outcome['data'] |= {'warnings': warnings} if warnings else {}
+    if answerer:
+        outcome['answer'] = answerer(state, outcome)
+        outcome['seconds'] = elapsed.total(workdir)[1]
     files.write_json(workdir / 'result.json', outcome)
+    if tracker:
+        tracker.end({f'{way}/test_top1': found['top1']['mean'] for way, found in outcome['summary'].items()})
     show(outcome, workdir)
     return outcome
 
 
 def show(outcome: dict, workdir: Path) -> None:
-    """Prints the table and draws the page. All is trained and kept by now: what fails here is a warning."""
+    """Prints the table and draws the page. Everything is trained and saved by now, so a failure here is a warning."""
     from ssljax import report  # not at the top: matplotlib takes a second to import, and training needs none of it
 
     try:
         print(report.table(outcome), flush=True)
+        if sentences := outcome.get('answer', {}).get('sentences'):
+            print('\n' + '\n'.join(sentences), flush=True)
         page = report.write(workdir)
         if not Path(page).is_file():
-            raise FileNotFoundError(f'{page} was deleted as soon as it was written')
+            raise FileNotFoundError(f'{page} was deleted right after it was written')
         print(f'\nReport: {page}', flush=True)
     except Exception as error:
         held.check(workdir / 'result.json')  # where the directory is gone, nothing is kept
         print(
-            f'warning: the report could not be drawn ({type(error).__name__}: {error}). All results are kept in '
-            f'{workdir / "result.json"}; to draw it again: python -m ssljax.report {shlex.quote(str(workdir))}',
+            f'warning: the report could not be drawn ({type(error).__name__}: {error}). All results are in '
+            f'{workdir / "result.json"}; to draw it again: ssljax report {shlex.quote(str(workdir))}',
             file=sys.stderr,
         )
 
@@ -121,7 +141,7 @@ def leaks_of(workdir: Path, source) -> list[str]:
     return kept['warnings']
 
 
-def prepare(config, workdir, source, quiet: bool = False) -> Run:
+def prepare(config, workdir, source, quiet: bool = False) -> Context:
     """What all seeds share.
 
     Raises:
@@ -132,12 +152,12 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
     mesh = make_mesh()
     if source.val is not None and config.data.val != configs.base().data.val and not quiet:
         print(
-            f'warning: data.val={config.data.val!r} is not used: {config.data.source} brings {len(source.val):,} '
+            f'warning: data.val={config.data.val!r} is ignored: {config.data.source} has {len(source.val):,} '
             'validation images of its own.',
             file=sys.stderr,
         )
     suits.check_batches(config, source.shape, mesh)
-    asked, (config, decided) = config, resolve.resolve(config, source.shape, mesh)
+    asked, (config, decided) = config, resolve.resolve(config, source.shape, mesh, source.range)
     meta: dict = {
         'config': schema.to_dict(asked),
         'data': recorded.summary(config, source),
@@ -150,6 +170,8 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
     new = old != meta['data']
     if not quiet and (new or not (workdir / 'data.npz').exists()):
         recorded.keep(source, workdir)
+    if not quiet:
+        annotations.keep(asked.data, workdir)
     if new or not (workdir / 'data.json').exists():  # a stage may know them, too
         files.write_json(workdir / 'data.json', meta['data'])
     suits.check_pipelines(config, source.shape)
@@ -162,8 +184,9 @@ def prepare(config, workdir, source, quiet: bool = False) -> Run:
         known['pretrain'] = methods.pretext(config, source.shape)
     for kind in ('scratch', *(kind_of(way) for way in config.transfer.ways)):
         known[kind] = classifier(config, source.shape, len(source.classes), kind)
+    decided += resolve.of_methods(known)
     represent = label_set.representative(config, source, mesh)
-    state = Run(config, workdir, source, mesh, meta, {}, known, represent, decided, quiet)
+    state = Context(config, workdir, source, mesh, meta, {}, known, represent, decided, quiet)
     if not quiet:  # a quiet one has a stage or two, which begin now
         beforehand.check(state)
     return state

@@ -1,4 +1,4 @@
-"""What a field of the config is: its default and what it may be. One function a kind of field."""
+"""What a field of the config is: its default and what it may be. One function per kind of field."""
 
 import ast
 import functools
@@ -33,7 +33,7 @@ class Field(NamedTuple):
 
 
 def whole(default: int, low: int = 0, high: int = MOST) -> Field:
-    """An int from low to high; a bool is none."""
+    """An int from low to high; a bool is not one."""
     return Field(default, f'a whole number from {low:,} to {high:,}', lambda v: _is_whole(v) and low <= v <= high, int)
 
 
@@ -44,7 +44,7 @@ def whole_or_usual(usual: int, low: int = 1, high: int = MOST) -> Field:
 
 
 def real(default: float, low: float = 0.0, high: float = 1e9) -> Field:
-    """A finite number from low to high; a bool is none."""
+    """A finite number from low to high; a bool is not one."""
     return Field(default, f'a number from {low:g} to {high:g}', lambda v: _is_number(v) and low <= v <= high, float)
 
 
@@ -55,7 +55,7 @@ def share(default: float) -> Field:
 
 def below_one(default: float) -> Field:
     """A number from 0 to 1, but not 1: the decay of a running mean, or a share that leaves something."""
-    return Field(default, 'a number from 0 to 1, without 1', lambda v: _is_number(v) and 0 <= v < 1, float)
+    return Field(default, 'a number from 0 up to, but not including, 1', lambda v: _is_number(v) and 0 <= v < 1, float)
 
 
 def flag(default: bool) -> Field:
@@ -71,12 +71,12 @@ def choice(default, *values) -> Field:
 
 
 def text(default: str = '', longest: int = 4000) -> Field:
-    """Any text."""
-    return Field(default, f'a text of up to {longest:,} characters', lambda v: _is_text(v) and len(v) <= longest)
+    """Any string."""
+    return Field(default, f'a string of up to {longest:,} characters', lambda v: _is_text(v) and len(v) <= longest)
 
 
 def form(default: str, pattern: str, allowed: str) -> Field:
-    """Text that matches a regex as a whole; `allowed` says so in words."""
+    """A string that fully matches a regex; `allowed` describes it."""
     return Field(default, allowed, lambda v: _is_text(v) and re.fullmatch(pattern, v) is not None)
 
 
@@ -87,7 +87,7 @@ def name(default: str) -> Field:
         plain = _is_text(v) and 0 < len(v.encode(errors='replace')) <= 100 and v.isprintable() and v == v.strip()
         return plain and not set(v) & set('/\\') and v not in ('.', '..')
 
-    return Field(default, 'a name of 1 to 100 bytes that can be that of a folder: no slash, and not . or ..', fits)
+    return Field(default, 'a valid folder name of 1 to 100 bytes: no slash, and not . or ..', fits)
 
 
 def path(default: str = '', schemes: tuple = ()) -> Field:
@@ -166,12 +166,12 @@ def many(default: tuple, each: Field, least: int = 0, distinct: bool = False, mo
         return not distinct or len(set(v)) == len(v)
 
     allowed = 'a tuple' + f' of at least {"one" if least == 1 else least}' * (least > 0) + f', each {each.allowed}'
-    allowed += ', none twice' * distinct
+    allowed += ', without repetition' * distinct
     return Field(default, allowed, fits, lambda written: _read_many(written, each))
 
 
 def entries(default: tuple, form: str, fits_entry: Callable) -> Field:
-    """A tuple of tuples; `form` says in words what each is, and `fits_entry` whether a tuple is that."""
+    """A tuple of tuples; `form` describes each, and `fits_entry` checks one."""
 
     def fits(v):
         return isinstance(v, (tuple, list)) and all(isinstance(e, (tuple, list)) and fits_entry(e) for e in v)

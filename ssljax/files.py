@@ -1,4 +1,4 @@
-"""Small files: written whole or not at all, and read only as they were written."""
+"""Small files: written completely or not at all, and only read if intact."""
 
 import contextlib
 import errno
@@ -49,6 +49,13 @@ def write_npz(path, arrays: dict) -> None:
     write_atomically(path, buffer.getvalue())
 
 
+def write_npy(path, array) -> None:
+    """Writes one array, whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_atomically(path, buffer.getvalue())
+
+
 def write_atomically(path, content: str | bytes) -> None:
     """Writes a whole file or nothing. A directory in its place is set aside.
 
@@ -85,7 +92,7 @@ def read_bytes(path) -> bytes | None:
         if not path.exists():
             return None
         if not path.is_file():
-            raise Damaged(path, 'it is a directory' if path.is_dir() else 'it is no regular file')
+            raise Damaged(path, 'it is a directory' if path.is_dir() else 'it is not a regular file')
         with bad_sectors(path):
             return path.read_bytes()
 
@@ -159,7 +166,7 @@ def read_npz(path) -> dict | None:
     except Damaged:
         raise
     except Exception as e:  # zipfile, zlib and NumPy each have their own
-        raise Damaged(path, 'it is empty' if not content else f'it is no .npz file: {e}') from e
+        raise Damaged(path, 'it is empty' if not content else f'it is not an .npz file: {e}') from e
 
 
 def set_aside(path, why) -> Path:
@@ -176,5 +183,5 @@ def set_aside(path, why) -> Path:
     held.check(path)
     with disk_errors(path):
         os.rename(path, target)
-    logging.warning('%s is set aside as %s (%s).', path, target.name, why)
+    logging.warning('%s was renamed to %s (%s).', path, target.name, why)
     return target

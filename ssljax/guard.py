@@ -68,9 +68,9 @@ def not_moving(means: dict, trained: set, rate: float, early: bool) -> str:
         if early and part != 'backbone':
             continue
         if means[f'grad/{part}'] == 0:
-            return f'no gradient reaches the parameters of {part!r}: is the loss constant, or the part not used?'
+            return f'no gradient reaches the parameters of {part!r}: is the loss constant, or the part unused?'
         if rate > 0 and means[f'update/{part}'] == 0:
-            return f'the parameters of {part!r} do not move: look at optim.lr, optim.rules and the clipping'
+            return f'the parameters of {part!r} do not change: check optim.lr, optim.rules and gradient clipping'
     return ''
 
 
@@ -86,13 +86,14 @@ def idle(means: dict) -> str:
         return ''
     if means.get('coverage') == 0:
         return (
-            'no unlabelled image counts, for none is predicted with enough confidence, so this trains on labels alone: '
-            'lower the threshold of the method, train longer, or start from the supervised weights (semi.start=scratch)'
+            'no unlabelled image is used, because none is predicted confidently enough, so this trains on labels '
+            'alone: lower the threshold of the method, train longer, or start from the supervised weights '
+            '(semi.start=scratch)'
         )
     if means['unlabeled'] == 0:
         return (
-            'the unlabelled loss is exactly 0: are the two views of an image the same? Look at semi.augment and '
-            'semi.strong, and at the weight of the loss'
+            'the unlabelled loss is exactly 0: are both views of an image the same? Check semi.augment and '
+            'semi.strong, and the weight of the loss'
         )
     if means.get('top_class', 0) > 0.98:
         return (
@@ -114,8 +115,8 @@ def unselective(means: dict) -> str:
     if means.get('coverage') != 1:
         return ''
     return (
-        'every unlabelled image counts, wrong guesses too: the threshold selects nothing; raise it if the accuracy '
-        'on validation falls'
+        'every unlabelled image is used, wrong guesses included: the threshold filters nothing; raise it if the '
+        'accuracy on validation falls'
     )
 
 

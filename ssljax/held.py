@@ -1,7 +1,7 @@
 """A directory that a process works in: locked against others, and seen to be still there.
 
-Files are written under its path, which can be deleted, moved or replaced while a run is at work; what is written then
-would lie in a directory of half a run, or nowhere.
+Files are written under its path, which can be deleted, moved or replaced during a run; what is written then would end
+up in half a run's directory, or nowhere.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def lock(directory):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(
-                f'another run is at work in {directory}: wait for it, or give another --workdir.'
+                f'another run is using {directory}: wait for it, or give another --workdir.'
             ) from None
         closing = closing.pop_all()
     with closing:
@@ -65,8 +65,8 @@ def open_lock(path: Path) -> int:
             raise
     what = 'a link' if path.is_symlink() else paths.kind(path)
     raise ValueError(
-        f'{path} is {what}, and must be a plain file, by which a process says that it is at work here: remove it and '
-        'run the same command again.'
+        f'{path} is {what}, but must be a plain file, the lock of a running process: remove it and rerun the same '
+        'command.'
     )
 
 
@@ -92,16 +92,16 @@ def check(path) -> None:
         except OSError:
             now = None
         if now is None or not os.path.samestat(now, os.fstat(place)):
-            what = 'is no longer there' if now is None else 'is another directory now'
+            what = 'no longer exists' if now is None else 'is a different directory now'
             raise DiskError(
                 errno.ESTALE,
-                f'{directory} {what}: it was deleted, moved or replaced while this run was at work in it. If it was '
-                'moved, move it back and run the same command again; what was deleted has to be done again.',
+                f'{directory} {what}: it was deleted, moved or replaced while this run was using it. If it was '
+                'moved, move it back and rerun the same command; what was deleted must be recomputed.',
             )
         with contextlib.suppress(FileNotFoundError):
             if not os.path.samestat(os.stat(directory / LOCK), lock):
                 raise DiskError(
                     errno.ESTALE,
-                    f'{directory / LOCK} was replaced while this run was at work: another run may have begun there. '
-                    'When none is at work, run the same command again.',
+                    f'{directory / LOCK} was replaced during this run: another run may have started there. '
+                    'Once none is running, rerun the same command.',
                 )

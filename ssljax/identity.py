@@ -39,8 +39,8 @@ def claim(config, workdir: Path) -> None:
         old = None
     elif changed:
         raise ValueError(
-            f'{workdir} holds a run of another config ({"; ".join(changed[:8])}). '
-            'Give another --workdir, or the same config to go on with it.'
+            f'{workdir} holds a run with a different config ({"; ".join(changed[:8])}). '
+            'Give another --workdir, or the same config to continue it.'
         )
     if old is None or not kept or old['seeds'] != new['seeds']:
         files.write_json(workdir / 'config.json', new)

@@ -5,12 +5,14 @@ import functools
 import sys
 from pathlib import Path
 
+import numpy as np
 from absl import logging
 
-from ssljax import checkpoint, evaluate, files, paths, say
+from ssljax import checkpoint, evaluation, files, say, schema
+from ssljax import config as configs
 from ssljax.data import names as naming
 from ssljax.data import partition as partitions
-from ssljax.data import pick, readable
+from ssljax.data import pick, readable, sources
 from ssljax.evals import embed
 from ssljax.transfer import held_layers
 
@@ -27,22 +29,68 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
     if (found := stored(path, len(source.train.labels))) is not None:
         if names and listing(names, found) != _content(directory / 'labels.txt'):
             if (directory / 'labels.txt').exists():
-                files.set_aside(directory / 'labels.txt', 'it does not name the labelled images of partition.npz')
+                files.set_aside(directory / 'labels.txt', 'it does not match the labelled images of partition.npz')
             files.write_atomically(directory / 'labels.txt', listing(names, found))
         return found
-    kind, _, around = config.data.source.partition(':')
-    carved = source.val is None and config.data.copies == 'together'
+    budget, val = amounts(config, source)
+    carved = val not in ('', '0') and source.train.groups is None and config.data.copies == 'together'
+    copied = source.train.copied() if carved else None
     found = partitions.partition(
-        source.train.labels, len(source.classes), budget=config.data.labels,
-        val='0' if source.val is not None else config.data.val, seed=seed, classes=source.classes, names=names,
-        represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
-        around=paths.expand(around) if kind == 'folder' else '', groups=source.train.groups() if carved else None,
+        source.train.labels, len(source.classes), budget=budget, val=val, seed=seed, classes=source.classes,
+        names=names, represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
+        around=sources.around(config.data), groups=source.train.groups, copied=copied,
     )  # fmt: skip
+    if unlabeled := brought(source):
+        print(
+            f'seed {seed}: {told(config, source, found, (budget, val))}; {unlabeled:,} came without labels',
+            file=sys.stderr,
+        )
     if names:
         files.write_atomically(directory / 'labels.txt', listing(names, found))
     check_same(directory, found)
     partitions.save(path, found, train=source.train.digest(), seed=seed)
     return found
+
+
+def brought(source) -> int:
+    """How many images a source brings that have no labels."""
+    return len(source.unlabeled) if source.unlabeled is not None else 0
+
+
+def amounts(config, source) -> tuple[str, str]:
+    """(data.labels, data.val) as they are drawn.
+
+    Where a source brings images without labels, its labelled ones are all that there are, and a total such as '50',
+    which a recipe may have for other data, does not stop a run that has fewer: it then takes all, and where they are
+    too few for validation, the default share of them. A study's budgets stay what they are called.
+    """
+    budget, val = config.data.labels, '0' if source.val is not None else config.data.val
+    if not brought(source) or config.study.labels:
+        return budget, val
+    labels = source.train.labels[source.train.labels >= 0]
+    if val.strip().isdecimal() and int(val) > len(labels) - len(np.unique(labels)):
+        val = configs.base().data.val
+    if budget.strip().isdecimal():
+        found = partitions.partition(
+            source.train.labels, len(source.classes), budget='all', val=val, seed=0, groups=source.train.groups
+        )
+        budget = 'all' if int(budget) > len(found.labeled) else budget
+    return budget, val
+
+
+def told(config, source, found, drawn) -> str:
+    """How many images are labelled and for validation, and what would change that; drawn: of `amounts`."""
+    count, known, val = len(found.labeled), int((source.train.labels >= 0).sum()), len(found.val)
+    said = f'{count:,} of {known:,} training images with a label are used as such (data.labels={config.data.labels!r}'
+    if drawn[0] != config.data.labels:
+        said += ', but there are no more'
+    elif count < known - val:
+        said += '; all takes them all'
+    said += ')'
+    if val:
+        fewer = ', but there are too few' if drawn[1] != config.data.val else ''
+        said += f', {val:,} for validation (data.val={config.data.val!r}{fewer})'
+    return said
 
 
 def listing(names, found) -> bytes:
@@ -71,10 +119,10 @@ def stored(path: Path, images: int) -> partitions.Partition | None:
     except files.Damaged as e:
         why = e.why
     except (ValueError, KeyError, TypeError, AttributeError) as e:
-        why = f'it is no partition: {e}'
+        why = f'it is not a partition: {e}'
     else:
         return found
-    logging.warning('%s is damaged (%s): the label set is drawn anew from config, data and seed.', path, why)
+    logging.warning('%s is damaged (%s): drawing the label set again from config, data and seed.', path, why)
     files.set_aside(path, why)
     return None
 
@@ -86,8 +134,8 @@ def check_same(directory: Path, found: partitions.Partition) -> None:
         for name, rows in found._asdict().items():
             if name in before and before[name]['hash'] != partitions.digest(rows):
                 raise ValueError(
-                    f'the {name} images of {directory} cannot be drawn again: what is drawn now are others than those '
-                    'that it was evaluated with. Restore partition.npz, or the label list or backbone that they '
+                    f'the {name} images of {directory} cannot be reproduced: they are now drawn differently than those '
+                    'it was evaluated with. Restore partition.npz, or the label list or backbone that they '
                     'were chosen by, or give another --workdir.'
                 )
 
@@ -113,19 +161,17 @@ def _features(config, source, mesh):
     variables, meta = checkpoint.load_variables(config.data.features)
     if config.data.choose == 'typical' and meta.get('stage', 'pretrain') != 'pretrain':
         raise ValueError(
-            f'data.features={config.data.features} is the stage {meta["stage"]!r}, which was trained with labels, and '
-            'data.choose=typical reads none: give the run, or its pretrain stage.'
+            f'data.features={config.data.features} is the stage {meta["stage"]!r}, which was trained with labels, but '
+            'data.choose=typical uses no labels: give the run, or its pretrain stage.'
         )
     if meta['data']['shape'] != list(source.shape):
         raise ValueError(
-            f'data.features={config.data.features} was trained on images of {meta["data"]["shape"]}, these are '
-            f'{list(source.shape)}: set data.image_size and data.channels as they were there, or give another.'
+            f'data.features={config.data.features} was trained on images of shape {meta["data"]["shape"]}, but these '
+            f'are {list(source.shape)}: set data.image_size and data.channels to match it, or give another run.'
         )
-    like = config.backbone.copy_and_resolve_references()
-    like.update(meta['config']['backbone'])
-    backbone = held_layers(like, source.shape, variables['params']['backbone'])
+    backbone = held_layers(schema.restored(meta['config']).backbone, source.shape, variables['params']['backbone'])
     layer = meta['config']['pretrain']['layer'] or backbone.layers[-1][0]
-    print(f'features of {len(source.train)} images, to choose the labelled ones', file=sys.stderr)
-    layers = evaluate.pooled_layers(backbone, 'avg')
+    print(f'computing features of {len(source.train)} images to choose which to label', file=sys.stderr)
+    layers = evaluation.pooled_layers(backbone, 'avg')
     shown = source.train.hide()  # a stream's corrupt images are only known once it was read
     return embed.outputs(layers, variables, shown, batch_size=config.evaluate.batch_size, mesh=mesh)[layer]

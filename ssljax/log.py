@@ -15,6 +15,7 @@ from tensorboardX.summary import scalar
 
 from ssljax import files, held
 from ssljax.disk import DiskError, disk_errors
+from ssljax.metrics import SELECT
 
 CRC = 'crc'
 
@@ -22,7 +23,7 @@ CRC = 'crc'
 class MetricLog:
     """One stage's metrics. Flat names such as 'train/loss'; one JSON object a line, each with its step."""
 
-    def __init__(self, directory, title: str, total: int, resume_step: int):
+    def __init__(self, directory, title: str, total: int, resume_step: int, track=None):
         """Lines after `resume_step` are dropped: the steps that wrote them are trained again. Without a title there is
         no line of progress."""
         self.path = Path(directory) / 'metrics.jsonl'
@@ -31,7 +32,7 @@ class MetricLog:
         if bad and self.path.is_file():
             files.set_aside(self.path, f'{bad} lines that cannot be read')
         if resume_step and not kept:
-            logging.warning('%s has lost the lines of the steps up to %d.', self.path, resume_step)
+            logging.warning('%s has lost the lines up to step %d.', self.path, resume_step)
         files.write_atomically(self.path, ''.join(line(r.pop('step'), r) for r in kept))
         with disk_errors(self.path):
             self.file = open(self.path, 'a')
@@ -39,12 +40,13 @@ class MetricLog:
             self.tensorboard = EventsWriter(str(self.path.parent / 'events'))
         self._event(Event(step=resume_step + 1, file_version='brain.Event:2'))
         self._event(Event(step=resume_step + 1, session_log=SessionLog(status=SessionLog.START)))
-        self.title, self.total = title, total
-        self.started, self.shown = time.time(), 0.0
+        self.title, self.total, self.track = title, total, track
+        self.started, self.shown, self.rate = time.time(), 0.0, 0.0
         self.last: dict = {}
 
-    def write(self, step: int, metrics: dict, left: float | None = None) -> None:
-        """Appends {name: float} at `step`; left: the seconds that the stage may still take, None where nobody knows."""
+    def write(self, step: int, metrics: dict, left: float | None = None, rate: float = 0.0) -> None:
+        """Appends {name: float} at `step`; left: the seconds that the stage may still take, None where nobody knows;
+        rate: images a second without compilation, 0 where nobody knows."""
         self._there()
         with disk_errors(self.path):
             self.file.write(line(step, metrics))
@@ -54,7 +56,10 @@ class MetricLog:
                 self._event(Event(step=step, summary=scalar(name, value)))
         with disk_errors(self.path.parent):
             self.tensorboard.flush()
+        if self.track:
+            self.track(step, metrics)
         self.last |= metrics
+        self.rate = rate or self.rate
         self.progress(step, '' if left is None else f'{clock(left)} left')
 
     def _there(self) -> None:
@@ -63,8 +68,8 @@ class MetricLog:
         if not self.path.exists() or not os.path.samestat(os.stat(self.path), os.fstat(self.file.fileno())):
             raise DiskError(
                 errno.ENOENT,
-                f'{self.path} was deleted or replaced while the stage was trained. Run the same command again: it goes '
-                'on from what is there',
+                f'{self.path} was deleted or replaced during training. Rerun the same command: it continues '
+                'from what is there',
             )
 
     def _event(self, event) -> None:
@@ -73,15 +78,19 @@ class MetricLog:
             self.tensorboard.write_event(event)
 
     def progress(self, step: int, what: str = '', end: bool = False) -> None:
-        """On a terminal one line that is written over; elsewhere a line every 10 seconds. It ends with `what`."""
+        """On a terminal one line with a bar that is written over; elsewhere a line, after 10 seconds and then ever less
+        often. It ends with `what`."""
         tty, now = sys.stderr.isatty(), time.time()
-        if not self.title or not end and now - self.shown < (0.2 if tty else 10.0):
+        pause = 0.2 if tty else max(10.0, (now - self.started) / 10)
+        if not self.title or not end and now - self.shown < pause:
             return
         self.shown = now
-        wanted = ('train/loss', 'train/top1', 'val/top1')
+        wanted = ('train/loss', 'train/top1', *(f'val/{name}' for name in SELECT))
         shown = [_short(k, self.last[k]) for k in wanted if k in self.last]
         what = clock(now - self.started) if end else what
-        text = ' · '.join([f'{self.title:<28} {step:>6}/{self.total}', *shown, *filter(None, [what])])
+        bar = f'{_bar(step / max(self.total, 1))} ' if tty and not end else ''
+        speed = f'{self.rate:,.0f} images/s' if self.rate else ''
+        text = ' · '.join([f'{self.title:<28} {bar}{step:>6}/{self.total}', *shown, *filter(None, [speed, what])])
         print(
             '\r\x1b[K' + text if tty else text,
             end='\n' if end or not tty else '',
@@ -105,6 +114,11 @@ def _short(name, value):
     return f'{name} {100 * value:.1f}%' if name.endswith(('top1', 'top5')) else f'{name} {value:.3f}'
 
 
+def _bar(share: float, width: int = 12) -> str:
+    full = round(share * width)
+    return '█' * full + '░' * (width - full)
+
+
 def clock(seconds: float) -> str:
     """'1:02:03' or '2:03'."""
     m, s = divmod(round(seconds), 60)
@@ -123,7 +137,7 @@ def read(path) -> list[dict]:
     cannot be read or are not as they were written."""
     rows, bad = parse(path)
     if bad:
-        logging.warning('%s: %d lines cannot be read and are left out.', path, bad)
+        logging.warning('%s: skipped %d unreadable lines.', path, bad)
     return rows
 
 

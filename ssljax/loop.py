@@ -1,6 +1,5 @@
 """The loop: build, resume, step, log, evaluate, save. The only loop over training steps."""
 
-import functools
 import math
 import shutil
 import time
@@ -12,9 +11,10 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from ssljax import checkpoint, collapse, files, guard, optim, preempt
-from ssljax.core import TrainState, evaluated, init_state, train_step
+from ssljax import checkpoint, collapse, files, guard, model_json, optim, preempt
+from ssljax.core import TrainState, evaluated, init_state, split
 from ssljax.data import feed as feeds
+from ssljax.evals import classify, embed
 from ssljax.log import MetricLog, read
 from ssljax.program import Program, eval_steps, log_interval, nothing
 from ssljax.sharding import replicated
@@ -38,9 +38,13 @@ class Task(NamedTuple):
       directory: where metrics and checkpoints go.
       title: what the line of progress calls it; '' has none.
       meta: stored with each checkpoint.
-      select: 'best' keeps the weights with the highest validation top-1 (the earliest of equals), 'last' the last.
+      select: 'best' keeps the weights with the highest `metric` on validation (the earliest of equals), 'last' the
+        last.
       log_every, save_every: steps between log lines, seconds between checkpoints.
       eval_batch: batch size of the evaluation.
+      track: (step, metrics), called with what is logged; or None.
+      resolved: the resolve.Decisions of the stage, for its record.
+      metric: one of metrics.SELECT.
     """
 
     program: Program
@@ -57,6 +61,9 @@ class Task(NamedTuple):
     log_every: int
     save_every: float
     eval_batch: int
+    track: Callable | None = None
+    resolved: Any = ()
+    metric: str = 'top1'
 
 
 class Stage(NamedTuple):
@@ -68,14 +75,14 @@ class Stage(NamedTuple):
 
 @preempt.loop
 def fit(task: Task, watch: Callable | None = None) -> Stage:
-    """Trains one stage, or goes on with it, or returns it where it has ended before.
+    """Trains one stage, or resumes it, or returns it if it is finished.
 
     Args:
       task: the stage.
       watch: (step, variables) -> further metrics of an evaluation, such as the spread of the features.
 
     Raises:
-      preempt.Preempted: the run was asked to stop; all is saved.
+      preempt.Preempted: the run was asked to stop; everything is saved.
       guard.Stopped: the loss is not finite, parameters do not move, the features collapsed, or unlabelled images have
         no effect; early in training the last is a warning. Raised again, without training, where it was before.
       OSError: the disk is full.
@@ -115,7 +122,7 @@ class Training:
         self.progress, self.best = run['progress'], run['best']
         self.step = int(self.progress['step'])
         self.ts = TrainState(self.progress['step'], run['params'], run['state'], run['ema'], run['opt'])
-        self.log = MetricLog(task.directory, task.title, self.program.steps, self.step)
+        self.log = MetricLog(task.directory, task.title, self.program.steps, self.step, task.track)
         self.timer, self.saved = Timer(self.progress), time.time()
         self.warnings: list[str] = []
         self.eval_at = eval_steps(self.program, task.cfg.evals)
@@ -165,8 +172,9 @@ class Training:
         if share and late:
             self._heed(idle)
         self._warn(idle or (guard.unselective(found) if late else ''))
-        self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left())
-        # Where they were before: other shardings would compile the program anew.
+        rate = self.timer.rate() * self.task.feed.batch_size
+        self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left(), rate)
+        # Where they were before: other shardings would recompile the program.
         zero = nothing(self.progress['totals']['sums'])
         self.progress['totals'] = jax.device_put(zero, replicated(self.task.mesh))
 
@@ -185,7 +193,7 @@ class Training:
         why, warning = self.judge.look(self.step, self.before, self.metrics)
         self._heed(why, 'collapsed')
         self._warn(warning)
-        self.before, value = self.metrics, value_of(self.metrics)
+        self.before, value = self.metrics, value_of(self.metrics, self.task.metric)
         if value > float(self.progress['best_value']) or self.task.select == 'last':
             self.progress.update(_scalars(best_value=value, best_step=self.step, worse=0))
             self.best = _copy(self._weights()) if self.task.select == 'best' else self.best
@@ -213,12 +221,12 @@ class Training:
         self.log.close(self.step)
         self.manager.close()
         by_validation = self.task.select == 'best'
-        val = {'top1': float(self.progress['best_value'])} if by_validation else self.metrics or self._measured()
+        val = self._best() if by_validation else self.metrics or self._measured()
         chosen = self.best if by_validation else self._weights()
         best_step = int(self.progress['best_step']) if by_validation else self.step
         jax.block_until_ready(self.ts)
         noted = {'val': val} | ({'warnings': self.warnings} if self.warnings else {})
-        said = record(self.program, self.task.feed, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
+        said = record(self.task, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
         return finish(self.task.directory, chosen, said, self.task.meta)
 
     def _weights(self) -> tuple:
@@ -226,9 +234,11 @@ class Training:
 
     def _measured(self) -> dict:
         params, state = self._weights()
-        task = self.task
-        found = evaluate(self.program.evaluate, params, state, task.val, task.eval_batch, task.mesh)
-        return found | self.watch(self.step, {'params': params, **state})
+        return measured(self.task, params, state) | self.watch(self.step, {'params': params, **state})
+
+    def _best(self) -> dict:
+        """What the record says of the best weights on validation."""
+        return chosen_by(self.task, float(self.progress['best_value']), *self.best)
 
     def _save(self, **noted) -> None:
         totals = self.progress['totals']
@@ -265,10 +275,10 @@ def finished(directory) -> Stage | None:
             return None
         return Stage(checkpoint.load_variables(directory / 'model')[0], record)
     except (files.Damaged, FileNotFoundError) as e:
-        logging.warning('%s is trained again, to the same numbers: %s', directory, e)
+        logging.warning('%s is damaged and trained again, with the same outcome: %s', directory, e)
         for path in (directory / 'done.json', directory / 'model'):
             if path.exists():
-                files.set_aside(path, 'its stage is trained again')
+                files.set_aside(path, 'its stage is being trained again')
     return None
 
 
@@ -276,8 +286,7 @@ def begin(task: Task) -> dict:
     """The trees of a checkpoint before the first step, on the mesh."""
     program, feed = task.program, task.feed
     ts = init_state(program.method, program.tx, _copy(task.variables))
-    step = functools.partial(train_step, program.method, program.tx, steps=program.steps)
-    totals = nothing(jax.eval_shape(step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), task.key)[1])
+    totals = nothing(jax.eval_shape(program.step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), task.key)[1])
     progress = _scalars(best_value=-math.inf, best_step=0, worse=0, **Timer().state())
     best = _copy((ts.params, ts.state)) if task.select == 'best' else ()
     items = _items(ts, progress | {'totals': totals}, best)
@@ -296,8 +305,9 @@ def _items(ts: TrainState, progress: dict, best) -> dict:
     return trees | {'progress': progress | {'step': step}, 'best': best}
 
 
-def record(program: Program, feed, step: int, best_step: int, noted: dict, seconds: float, rate: float) -> dict:
+def record(task: Task, step: int, best_step: int, noted: dict, seconds: float, rate: float) -> dict:
     """What result.json says of a stage that ended at `step`, with what is `noted`; rate: steps per second."""
+    program, feed = task.program, task.feed
     return {
         'steps': step,
         'best_step': best_step,
@@ -308,14 +318,16 @@ def record(program: Program, feed, step: int, best_step: int, noted: dict, secon
         'images_per_second': rate * feed.batch_size,
         'views_per_second': rate * feed.batch_size * program.method.views,
         'path': feed.path,
+        'resolved': [d._asdict() for d in task.resolved],
     }
 
 
 def finish(directory, variables: tuple, record: dict, meta: dict) -> Stage:
     """Writes what a finished stage leaves: the weights that it chose, (params, state), and its record as done.json."""
     shutil.rmtree(directory / 'model', ignore_errors=True)  # of a run killed between the next lines
+    (directory / model_json.NAME).unlink(missing_ok=True)  # of weights that were damaged
     if (directory / 'model').exists():
-        files.set_aside(directory / 'model', 'it is no directory')
+        files.set_aside(directory / 'model', 'it is not a directory')
     manager = checkpoint.open_manager(directory / 'model')
     params, state = variables
     checkpoint.save(manager, 0, {'params': params, 'state': state}, meta)
@@ -344,20 +356,39 @@ def evaluation_row(metrics: dict) -> dict:
     return {f'val/{k}': v for k, v in metrics.items()}
 
 
-def evaluate(evaluate_batch: Callable, params, state, split, batch_size: int, mesh) -> dict[str, float]:
+def evaluate(measure: Callable, params, state, split, batch_size: int, mesh) -> dict[str, float]:
     """Means of the metrics over a split, in one fixed batch shape."""
     totals: dict = {}
     for batch in feeds.eval_batches(split, batch_size=batch_size, mesh=mesh):
         preempt.check()
-        metrics = evaluate_batch(params, state, batch)
+        metrics = measure(params, state, batch)
         totals = metrics if not totals else jax.tree.map(jnp.add, totals, metrics)
     return means(totals)
 
 
-def value_of(metrics: dict) -> float:
-    """What the weights are chosen by: top-1, or else the negative loss. In float32, as a checkpoint keeps the best one:
-    otherwise an equal value could count as a better one."""
-    return float(jnp.float32(metrics.get('top1', -metrics['loss'])))
+def measured(task: Task, params, state) -> dict[str, float]:
+    """`evaluate` on validation, with the metric that selects weights."""
+    found = evaluate(task.program.measure, params, state, task.val, task.eval_batch, task.mesh)
+    if task.metric in found or task.program.predict is None:
+        return found
+    predict = lambda variables, images: task.program.predict(*split(variables), images)
+    variables = {'params': params, **state}
+    logits = embed.outputs(predict, variables, task.val, batch_size=task.eval_batch, mesh=task.mesh)
+    return found | {task.metric: classify.scores(logits, task.val.labels)[task.metric]}
+
+
+def chosen_by(task: Task, value: float, params, state) -> dict[str, float]:
+    """{'top1', and the metric that weights are selected by} on validation of the chosen weights, which have `value`."""
+    if task.metric == 'top1':
+        return {'top1': value}
+    found = evaluate(task.program.measure, params, state, task.val, task.eval_batch, task.mesh)
+    return {'top1': found['top1'], task.metric: value}
+
+
+def value_of(metrics: dict, metric: str = 'top1') -> float:
+    """What the weights are chosen by: the metric, or if it is missing the negative loss. In float32, as a checkpoint
+    keeps the best one: otherwise an equal value could count as a better one."""
+    return float(jnp.float32(metrics.get(metric, -metrics['loss'])))
 
 
 def means(totals: dict) -> dict[str, float]:

@@ -5,11 +5,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 import jax
 import numpy as np
+from scipy.special import softmax
 
-from ssljax import checkpoint, files, model_json, paths, platform, schema, stages
+from ssljax import calibration, checkpoint, exporting, files, metrics, model_json, paths, platform, schema, stages
 from ssljax.core import split
 from ssljax.data import decode, depth
 from ssljax.data.memory import parallel
@@ -22,6 +24,14 @@ from ssljax.wording import nearest
 BATCH = 256  # images that are predicted at once
 
 
+class Outputs(NamedTuple):
+    """probabilities: float32 [N, K], calibrated; of a backbone without a classifier None. features: float32 [N, D] of
+    the layer that the head is on, pooled."""
+
+    probabilities: np.ndarray | None
+    features: np.ndarray | None
+
+
 class Model:
     """A trained classifier, or a backbone that was pretrained without labels.
 
@@ -29,18 +39,30 @@ class Model:
       classes: names of the classes, in the order of the probabilities; () of a backbone without a classifier.
       shape: (H, W, C) of the images.
       way: how it was trained, such as 'finetune', 'scratch' or 'fixmatch'; 'pretrain' of a bare backbone.
-      metrics: {'val': {'top1', ...}, 'test': {...}}, fractions; 'test' where the run has evaluated it.
+      metrics: {'val': {'top1', ...}, 'test': {...}}, as classify.scores has them; 'test' where the run has evaluated
+        it.
       info: the content of its model.json.
+      calibration: a Calibration, or None of a backbone without a classifier and of runs of earlier versions.
+      temperature: by which logits are divided where predictions are calibrated; 1 without a calibration.
+      fit: how an image file is decoded, a decode.Fit.
       chosen: why `load` took this one of a run.
+      embeds: whether it gives features.
     """
 
-    def __init__(self, variables: dict, info: dict, chosen: str = ''):
+    embeds = True
+
+    def __init__(self, variables: dict, info: dict, chosen: str = '', calibration=None):
+        self.calibration = calibration
+        self.temperature = calibration.temperature if calibration else info.get('temperature', 1.0)
         self._variables, self.info, self.chosen = variables, info, chosen or info['chosen']
         self.classes, self.shape = tuple(info['classes']), tuple(info['input']['shape'])
         self.way, self.metrics = info['way'], info['metrics']
         self._config = schema.restored({'schema': info['schema']} | info['config'])
         self._on_device: dict | None = None
         self._compiled: dict = {}
+        size, span = self.shape[0] if self.shape[0] == self.shape[1] else 0, info['input']['range']
+        span = tuple(span) if isinstance(span, list) else span
+        self.fit = decode.Fit(size, self.shape[2], span, self._config.data.max_pixels, self._config.data.resize)
 
     def __repr__(self):
         top1 = {k: f'{100 * v["top1"]:.2f}%' for k, v in self.metrics.items() if 'top1' in v}
@@ -48,13 +70,14 @@ class Model:
         shape = 'x'.join(map(str, self.shape))
         return f'<Model {self.way} on {self.info["backbone"]}, {len(self.classes)} classes, images {shape}; {said}>'
 
-    def predict(self, images, batch_size: int = BATCH) -> np.ndarray:
+    def predict(self, images, batch_size: int = BATCH, calibrated: bool = True) -> np.ndarray:
         """Class probabilities.
 
         Args:
           images: paths of image files, one or several; or uint8 arrays [N, H, W, C], or [N, H, W] of one channel, or a
-            list of [h, w, c] of any sizes. Files, and arrays of other sizes, are cropped and resized as in training.
+            list of [h, w, c] of any sizes. Files, and arrays of other sizes, are resized as in training.
           batch_size: images that are decoded and predicted at once.
+          calibrated: by the temperature that fits the validation images; no label changes with it.
 
         Returns:
           float32 [N, K]; the order of the columns is that of `classes`.
@@ -66,9 +89,9 @@ class Model:
         if not self.classes:
             raise ValueError(
                 f'this model ({self.way}) is a backbone without a classifier: it has no classes to predict. Use '
-                'embed(), or load one of the ways that were trained on labels.'
+                'embed(), or load a way that was trained on labels.'
             )
-        return self._apply('predict', images, batch_size)
+        return _softmax(self._apply('predict', images, batch_size), self.temperature if calibrated else 1.0)
 
     def embed(self, images, batch_size: int = BATCH) -> np.ndarray:
         """Features of the layer that the head is on, or of the last layer of a bare backbone, pooled: float32 [N, D].
@@ -76,6 +99,13 @@ class Model:
         Arguments and errors as for `predict`.
         """
         return self._apply('embed', images, batch_size)
+
+    def outputs(self, images: np.ndarray, batch_size: int = BATCH) -> Outputs:
+        """Probabilities and features at once; arguments and errors as for `predict`."""
+        if not self.classes:
+            return Outputs(None, self.embed(images, batch_size))
+        logits, features = self._apply('outputs', images, batch_size)
+        return Outputs(_softmax(logits, self.temperature), features)
 
     def save(self, directory) -> Path:
         """Writes the model alone to a directory that `load` opens, here or on another machine; returns its path.
@@ -94,6 +124,8 @@ class Model:
             checkpoint.save(manager, 0, {'params': params, 'state': state}, {'model': self.info})
             manager.close()
             files.write_json(temporary / model_json.NAME, self.info | {'chosen': self.chosen})
+            if self.calibration:
+                self.calibration.save(temporary)
             if directory.exists():
                 directory.rmdir()
             os.replace(temporary, directory)
@@ -101,23 +133,94 @@ class Model:
             shutil.rmtree(temporary, ignore_errors=True)
         return directory
 
-    def _apply(self, what: str, images, batch_size: int) -> np.ndarray:
-        if batch_size < 1:
-            raise ValueError(f'batch_size is {batch_size}; it must be 1 or more.')
+    def export(self, path, format: str = '', images=None) -> Path:
+        """Writes the model to a file for other programs, and PATH.json, which says what it is; `load` opens it.
+
+        The file is read again and its outputs are compared with the model's on random images, alone and three at once:
+        where they differ by more than 1e-4, nothing is written. Probabilities are calibrated, as those of `predict`. A
+        model that was trained in bfloat16 is exported, and compared, in float32.
+
+        Args:
+          path: of the file; there must be nothing.
+          format: 'safetensors' (the weights, under the names of torchvision or timm where they have the same network),
+            'onnx', 'stablehlo' or 'tflite' (the network with its weights: images uint8 [N, H, W, C] to probabilities);
+            '' by the end of the path.
+          images: further images to compare on, as for `predict`.
+
+        Returns:
+          The path.
+
+        Raises:
+          ValueError: an unknown format, or the model cannot be exported; the message says why.
+          FileExistsError: something is in its place.
+          ImportError: a package of the extra `export`, or TensorFlow for tflite, is missing.
+        """
+        return exporting.write(self.in_float32(), path, format, images)
+
+    @property
+    def variables(self) -> dict:
+        """The weights, {'params': {'backbone': ..., 'head': ...}, ...}, on the host."""
+        return self._variables
+
+    @property
+    def config(self):
+        """The parts of the run's config that rebuild the network."""
+        return self._config
+
+    def answers(self, images) -> np.ndarray:
+        """What an exported file gives: `predict`, or `embed` of a backbone without a classifier."""
+        return self.predict(images) if self.classes else self.embed(images)
+
+    def function(self) -> tuple:
+        """((images uint8 [N, H, W, C]) -> `answers`, their name), in JAX, with the weights as constants and
+        convolutions in XLA's own form."""
+        plain = self._with(conv='xla')
+        if not self.classes:
+            features = plain._embed_function()
+            return lambda images: features(self._variables, images), 'features'
+        logits = plain._predict_function()
+        return lambda images: jax.nn.softmax(logits(self._variables, images) / self.temperature), 'probabilities'
+
+    def in_float32(self) -> 'Model':
+        """The model that computes in float32, whatever it was trained in."""
+        return self if self._config.backbone.dtype == 'float32' else self._with(dtype='float32')
+
+    def reopened(self, found, info: dict) -> 'Model':
+        """The model of a file that was exported: `found` and `info` of `exporting.read`."""
+        return _of_file(found, info['model'])
+
+    def _with(self, **fields) -> 'Model':
+        """The model with other fields of config.backbone."""
+        config = self.info['config']
+        info = self.info | {'config': config | {'backbone': config['backbone'] | fields}}
+        return Model(self._variables, info, self.chosen, self.calibration)
+
+    def _runner(self, what: str):
+        """(images uint8 [n, H, W, C]) -> arrays [n, ...] on the host."""
         if self._on_device is None:
             self._on_device = jax.device_put(self._variables)
         if what not in self._compiled:
             self._compiled[what] = embed.compiled(getattr(self, f'_{what}_function')())
-        out = []
+        return lambda batch: jax.device_get(self._compiled[what](self._on_device, batch))
+
+    def _apply(self, what: str, images, batch_size: int):
+        if batch_size < 1:
+            raise ValueError(f'batch_size is {batch_size}; it must be 1 or more.')
+        run, out = self._runner(what), []
         for batch in self.read(images, batch_size):
             full = batch_size if len(batch) == batch_size else min(batch_size, 1 << (len(batch) - 1).bit_length())
             padded = np.resize(batch, (full, *batch.shape[1:]))  # few sizes, so that few programs are compiled
-            out.append(jax.device_get(self._compiled[what](self._on_device, padded))[: len(batch)])
-        return np.concatenate(out)
+            found, n = run(padded), len(batch)
+            out.append(jax.tree.map(lambda a: a[:n], found))
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *out)
 
     def _predict_function(self):
         predict = self._method().predict
-        return lambda variables, x: jax.nn.softmax(predict(*split(variables), x).astype('float32'))
+        return lambda variables, x: predict(*split(variables), x).astype('float32')
+
+    def _outputs_function(self):
+        logits, features = self._predict_function(), self._embed_function()
+        return lambda variables, x: (logits(variables, x), features(variables, x))
 
     def _embed_function(self):
         if self.classes:
@@ -171,13 +274,11 @@ class Model:
     def _one(self, item, number: int) -> np.ndarray:
         """One image, a path or an array, as uint8 of the model's shape."""
         wanted = self.shape
-        square = wanted[0] if wanted[0] == wanted[1] else 0
         if isinstance(item, (str, os.PathLike)):
-            name, span = repr(os.fspath(item)), self.info['input']['range']
-            span = tuple(span) if isinstance(span, list) else span
+            name = repr(os.fspath(item))
             data = Path(paths.expand(item)).read_bytes()
             try:
-                image = decode.decode(data, square, wanted[2], span, self._config.data.max_pixels)
+                image = decode.decode(data, *self.fit)
             except Exception as error:  # Pillow raises almost anything on a damaged file
                 if isinstance(error, MemoryError):
                     raise
@@ -187,7 +288,8 @@ class Model:
             image = image[..., None] if image.ndim == 2 else image
             if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or not image.size:
                 raise ValueError(f'{name} is an array of shape {image.shape}: it must be [H, W] or [H, W, 1, 3 or 4].')
-            image = decode.fit(np.ascontiguousarray(self._bytes(image, name)), square, wanted[2])
+            image = np.ascontiguousarray(self._bytes(image, name))
+            image = decode.fit(image, self.fit.size, wanted[2], self.fit.resize)
         if image.shape != wanted:
             shown = ['x'.join(map(str, s[:2])) for s in (image.shape, wanted)]
             raise ValueError(f'{name} is {shown[0]} pixels; this model takes {shown[1]}: resize it.')
@@ -203,14 +305,61 @@ class Model:
         raise ValueError(f'{name} has values of type {image.dtype}; this model takes uint8, 0 to 255.')
 
 
-def load(path, way: str = '', seed: int | None = None) -> Model:
-    """The trained model of a run, of one of its stages, or of a directory that `Model.save` wrote.
+class Exported(Model):
+    """A model from a file with its program: it predicts; neither its weights nor, with a classifier, its features can
+    be had. `run` maps images uint8 [n, H, W, C] to float32 [n, K]; the rest as for Model."""
 
-    Of a run it is the classifier with the highest top-1 on validation, of all ways and seeds: the test split has no
-    part in the choice. A run that trained no classifier has its pretrained backbone.
+    def __init__(self, run, info: dict, chosen: str = ''):
+        super().__init__({}, info, chosen)
+        self._run, self.embeds = run, not self.classes
+
+    def outputs(self, images: np.ndarray, batch_size: int = BATCH) -> Outputs:
+        """As Model.outputs; features are None of a classifier."""
+        return Outputs(self.predict(images, batch_size), None) if self.classes else super().outputs(images, batch_size)
+
+    def save(self, directory) -> NoReturn:
+        self._refuse('weights')
+
+    def export(self, path, format: str = '', images=None) -> NoReturn:
+        self._refuse('weights')
+
+    def _runner(self, what: str):
+        if not self.classes:
+            return self._run
+        if what != 'predict':
+            self._refuse('features')
+        return self._logits
+
+    def _logits(self, images):
+        """Those of its probabilities, but for a constant."""
+        with np.errstate(divide='ignore'):
+            return np.log(self._run(images)) * np.float32(self.temperature)
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise ValueError(
+            f'this model was exported as a program, which gives no {what}: load the run that it is from, or a '
+            '.safetensors file.'
+        )
+
+
+def _of_file(found, info: dict) -> Model:
+    """The Model of variables, or of a function of images."""
+    return (Model if isinstance(found, dict) else Exported)(found, info)
+
+
+def _softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
+    return softmax(logits / np.float32(temperature), axis=1)
+
+
+def load(path, way: str = '', seed: int | None = None) -> Model:
+    """The trained model of a run, of one of its stages, of a directory that `Model.save` wrote, or of a file that
+    `Model.export` wrote.
+
+    Of a run it is the classifier with the highest top-1 (or what else config.select names) on validation, of all ways
+    and seeds: the test split has no part in the choice. A run that trained no classifier has its pretrained backbone.
 
     Args:
-      path: a directory.
+      path: a directory, or a file with its JSON beside it.
       way: take this way of a run, 'pretrain' for the pretrained backbone.
       seed: take this seed of a run.
 
@@ -220,32 +369,43 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
     """
     platform.enter()
     path = Path(paths.expand(path))
+    if path.is_file():
+        if way or seed is not None:
+            raise ValueError(f'{path} holds one model: way and seed only apply to a run.')
+        found, info = exporting.read(path)
+        return _of_file(found, info['model'])
     if (path / 'model').is_dir() or (path / model_json.NAME).is_file():
         if way or seed is not None:
-            raise ValueError(f'{path} holds one model: way and seed choose among those of a run.')
+            raise ValueError(f'{path} holds one model: way and seed only apply to a run.')
         return _open(path, '')
     found = _stages(path)
     if not found:
         checkpoint.load_variables(path)  # says what is there instead
-        raise FileNotFoundError(errno.ENOENT, f'{path} holds no finished stage of a run')
-    return _open(*_choose(path, found, way, seed))
+        raise FileNotFoundError(errno.ENOENT, f'{path} has no finished stage of a run')
+    return _open(*_choose(path, found, way, seed, _selected(path)))
+
+
+def _selected(path: Path) -> str:
+    """The metric that a run selects by."""
+    return (files.read_json(path / 'config.json') or {}).get('select', 'top1')
 
 
 def _stages(path: Path) -> dict:
-    """{(seed, way): (directory, validation top-1, None of a pretraining)} of the finished stages of a run, in order."""
-    config, found = files.read_json(path / 'config.json') or {}, {}
+    """{(seed, way): (directory, what the run selects by, on validation; None of a pretraining)} of the finished stages
+    of a run, in order."""
+    config, metric, found = files.read_json(path / 'config.json') or {}, _selected(path), {}
     ways = [*config.get('transfer', {}).get('ways', ()), 'pretrain']
     for folder in sorted(path.glob('seed*'), key=lambda p: (len(p.name), p.name)):
         for way in ways:
             directory = folder / way
             record = files.read_json(directory / 'done.json', {'val': dict})
             if record and (directory / 'model').is_dir() and folder.name[4:].isdigit():
-                top1 = None if way == 'pretrain' else record['val'].get('top1')
-                found[int(folder.name[4:]), way] = directory, top1
+                value = None if way == 'pretrain' else record['val'].get(metric)
+                found[int(folder.name[4:]), way] = directory, value
     return found
 
 
-def _choose(path: Path, found: dict, way: str, seed: int | None) -> tuple[Path, str]:
+def _choose(path: Path, found: dict, way: str, seed: int | None, metric: str) -> tuple[Path, str]:
     """(directory of the stage, why it was chosen)."""
     ways, seeds = list(dict.fromkeys(w for _, w in found)), list(dict.fromkeys(s for s, _ in found))
     if way and way not in ways:
@@ -258,11 +418,11 @@ def _choose(path: Path, found: dict, way: str, seed: int | None) -> tuple[Path, 
     if not wanted:
         raise ValueError(f'{path} has no trained model of the way {way!r} with seed {seed}.')
     best = max(wanted, key=lambda k: -1 if wanted[k][1] is None else wanted[k][1])
-    directory, top1 = wanted[best]
-    if top1 is None:
+    directory, value = wanted[best]
+    if value is None:
         return directory, f'the pretrained backbone of seed {best[0]}'
     of = f'of {len(wanted)} trained classifiers' if len(wanted) > 1 else 'the only one asked for'
-    return directory, f'the highest top-1 on validation, {100 * top1:.2f}%, {of}'
+    return directory, f'the highest {metrics.TITLES[metric]} on validation, {100 * value:.2f}%, {of}'
 
 
 def _open(directory: Path, chosen: str) -> Model:
@@ -275,11 +435,10 @@ def _open(directory: Path, chosen: str) -> Model:
     if info is None:  # of an earlier version
         record = files.read_json(directory / 'done.json', {'val': dict, 'steps': int, 'best_step': int})
         if record is None:
-            raise FileNotFoundError(errno.ENOENT, f'{directory} is not finished: run its command again')
+            raise FileNotFoundError(errno.ENOENT, f'{directory} is not finished: rerun its command')
         info = model_json.describe(meta, record, files.read_json(run / 'result.json', {'data': dict}))
     if 'test' not in info['metrics']:
         evaluation = files.read_json(directory.parent / 'evaluation.json', {'ways': dict}) or {'ways': {}}
-        test = evaluation['ways'].get(info['way'], {}).get('test')
-        if test:
-            info = info | {'metrics': info['metrics'] | {'test': test}}
-    return Model(variables, info, chosen)
+        found = evaluation['ways'].get(info['way'], {})
+        info = info | {'metrics': info['metrics'] | {k: found[k] for k in ('val', 'test') if k in found}}
+    return Model(variables, info, chosen, calibration.load(directory))

@@ -1,16 +1,17 @@
-"""model.json: what a trained model is, beside its weights. With both it can be used where neither the data nor the
-recipe of its run is."""
+"""model.json: describes a trained model next to its weights, so that it can be used without the data or the recipe of
+its run."""
 
 import re
 from pathlib import Path
 
 from ssljax import config as configs
-from ssljax import files, schema
+from ssljax import files, metrics, models, schema
+from ssljax.data.decode import RESIZES
 from ssljax.methods import SEMI
 
 NAME = 'model.json'
 KEYS = {'schema': int, 'input': dict, 'method': str, 'config': dict, 'metrics': dict}
-RESIZED = 'the shorter side is resized to {size} pixels, bilinear with antialiasing, and the centre square is kept'
+NORMALIZE = 'value / 127.5 - 1, of 0 to 255'
 
 
 def write(directory, meta: dict, record: dict) -> None:
@@ -35,7 +36,7 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
 
     Returns:
       'classes' (names in the order of the outputs; [] of a backbone without a classifier); 'input': 'shape' [H, W, C],
-      and in words what is done to an image file; 'way', 'method', 'backbone', 'head', 'seed'; 'metrics'; 'config': the
+      and how an image file is processed; 'way', 'method', 'backbone', 'head', 'seed'; 'metrics'; 'config': the
       sections that rebuild the network; 'data': hashes of what it was trained on; 'versions'.
 
     Raises:
@@ -47,7 +48,7 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
     used = schema.sections(plain)
     section = 'pretrain' if base == 'pretrain' else 'semi' if base in SEMI else 'transfer'
     kept = {name: used[name] for name in dict.fromkeys(('backbone', 'transfer', section))}
-    kept |= {'data': {k: plain['data'][k] for k in ('image_size', 'max_pixels')}}
+    kept |= {'data': {k: plain['data'][k] for k in ('image_size', 'max_pixels', 'resize')}}
     data = meta['data']
     classes = [] if base == 'pretrain' else _classes(meta, result)
     size = plain['data']['image_size']
@@ -57,8 +58,8 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
         'input': {
             'shape': data['shape'],
             'range': data.get('range'),
-            'resize': RESIZED.format(size=size) if size else 'none: images are as stored',
-            'normalize': 'value / 127.5 - 1, of 0 to 255',
+            'resize': RESIZES[plain['data']['resize']].format(size=size) if size else 'none: images are as stored',
+            'normalize': normalization(config.backbone),
         },
         'way': way,
         'method': base,
@@ -66,12 +67,19 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
         'head': None if base == 'pretrain' else {k: plain['transfer'][k] for k in ('layer', 'hidden', 'pool')},
         'seed': meta['seed'],
         'chosen': f'the weights of step {record["best_step"]:,} of {record["steps"]:,}: '
-        + ('the last' if base == 'pretrain' else 'the highest top-1 on validation'),
+        + ('the last' if base == 'pretrain' else f'the highest {metrics.TITLES[plain["select"]]} on validation'),
         'metrics': {'val': record['val']},
         'config': kept,
         'data': {k: v for k, v in data.items() if k not in ('shape', 'range', 'warnings')},
         'versions': meta['versions'],
     }
+
+
+def normalization(backbone) -> str:
+    """What the network of config.backbone does to pixels of 0 to 255 first, in words."""
+    name = models.usual(backbone).pixels
+    mean, deviation = models.layers.PIXELS[name]
+    return NORMALIZE if name == 'unit' else f'(value / 255 - {mean}) / {deviation}, by channel, of 0 to 255'
 
 
 def _base(way: str) -> str:
@@ -87,8 +95,8 @@ def _classes(meta: dict, result: dict | None) -> list:
     if result:
         return result['data']['classes']
     raise ValueError(
-        'neither this checkpoint nor a result.json of its run names its classes: run its command to the end, and load '
-        'the run.'
+        'neither this checkpoint nor the result.json of its run names the classes: run its command to the end, and '
+        'load the run.'
     )
 
 

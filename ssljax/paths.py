@@ -22,7 +22,7 @@ def expand(given) -> str:
     if not given:
         return ''
     if '\0' in given:
-        raise ValueError(f'the path {given!r} holds a NUL byte, which no name of a file can have.')
+        raise ValueError(f'the path {given!r} contains a NUL byte, which no file name can have.')
     meant = os.path.expanduser(given)
     if given.startswith('~') and meant == given and not os.path.lexists(given):
         user = given.split('/')[0]
@@ -57,18 +57,18 @@ def make_folder(given, field: str) -> Path:
             raise
         raise ValueError(f'{field}={given}: this folder cannot be made ({_why(error, path)}): give another.') from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise ValueError(f'{field}={given}: this folder cannot be written to: give another, or change its rights.')
+        raise ValueError(f'{field}={given}: this folder cannot be written to: give another, or change its permissions.')
     return path
 
 
 def kind(path) -> str:
-    """What is at a path, in words."""
+    """A description of what is at a path."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
         if os.path.islink(path):
-            return 'a link that leads to itself' if error.errno == errno.ELOOP else 'a link that leads nowhere'
-        return 'in a folder that must not be entered' if error.errno == errno.EACCES else 'nothing'
+            return 'a link that leads to itself' if error.errno == errno.ELOOP else 'a broken link'
+        return 'in a folder that cannot be entered' if error.errno == errno.EACCES else 'nothing'
     return next((words for test, words in _KINDS if test(mode)), 'a file')
 
 

@@ -85,7 +85,7 @@ def enter() -> None:
 
 
 def keep_compiled() -> None:
-    """Keeps compiled programs on disk, so that a run that goes on, or the next one, does not compile them again.
+    """Keeps compiled programs on disk, so that a resumed run, or the next one, does not compile them again.
 
     They lie in JAX_COMPILATION_CACHE_DIR, or else in ~/.cache/ssljax; an empty variable, or a directory that cannot be
     written to, turns this off.

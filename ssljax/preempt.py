@@ -2,20 +2,19 @@
 
 The training loop saves and raises Preempted at its next step; other long work asks `check` now and then. What cannot
 ask, such as a compilation, is ended by a thread after PATIENCE seconds: outside the loop all that is finished is on
-disk. Nothing is ever raised from a signal's handler, which could be anywhere, C++ code that aborts on it included.
+disk. Nothing is ever raised from a signal handler, which could interrupt anything, even C++ code that aborts on it.
 """
 
 import contextlib
 import functools
 import os
 import signal
-import sys
 import threading
 import time
 
 from ssljax import console
 
-RESUME = 75  # EX_TEMPFAIL: run the same command again and it goes on
+RESUME = 75  # EX_TEMPFAIL: rerun the same command to resume
 PATIENCE = 1.0  # seconds
 SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name))
 
@@ -26,7 +25,7 @@ _LOOP = 'the training loop'
 
 
 class Preempted(BaseException):
-    """Everything is saved; the same command goes on from here. No Exception, so that nothing takes it for a failure."""
+    """Everything is saved; rerunning resumes. Not an Exception, so that nothing takes it for a failure."""
 
 
 def early() -> None:
@@ -37,13 +36,7 @@ def early() -> None:
     """
     console.reopen()
     for signum in _wanted():
-        signal.signal(signum, lambda signum, _: _leave(128 + signum, 'stopped; nothing was begun'))
-
-
-def early_for_command() -> None:
-    """`early`, where a package is imported by `python -m PACKAGE`, which does so before its __main__."""
-    if sys.argv[:1] == ['-m']:
-        early()
+        signal.signal(signum, lambda signum, _: _leave(128 + signum, 'stopped; nothing was started'))
 
 
 def install() -> None:
@@ -68,9 +61,9 @@ def _listen(pipe: int) -> None:
                 continue
             if signum == signal.SIGINT:
                 if interrupted:
-                    _leave(128 + signum, 'stopped at once; what was saved before is intact')
+                    _leave(128 + signum, 'stopped immediately; what was saved before is intact')
                 interrupted = True
-                _say('\nstopping when all is saved; Ctrl-C again stops at once')
+                _say('\nstopping once everything is saved; Ctrl-C again stops immediately')
             if not _asked.is_set():
                 _asked.set()
                 threading.Thread(target=_end, daemon=True).start()
@@ -86,9 +79,9 @@ def _end() -> None:
 
 
 def goodbye() -> None:
-    """Says, once, that the same command goes on."""
+    """Says, once, that rerunning the same command resumes."""
     if _said.acquire(blocking=False):
-        _say('stopped; all is saved: the same command goes on from here')
+        _say('stopped; everything is saved: rerun the same command to resume')
 
 
 def _leave(code: int, text: str) -> None:

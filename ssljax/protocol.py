@@ -1,15 +1,15 @@
-"""What a run did, in words: each sentence is of what the config and the records say, and no more."""
+"""What a run did, in sentences that say only what the config and the records say."""
 
 from ssljax import config as configs
-from ssljax import methods, schema, stats
+from ssljax import methods, metrics, schema, stats
 from ssljax.ways import PRETRAINED, needs_pretraining
 
 WHAT = {
     'random_frozen': 'a head on random features',
     'frozen': 'a head on frozen features',
     'scratch': 'all weights from scratch',
-    'finetune': 'all weights in fine-tuning',
-    'two_stage': 'all weights after the frozen run (two-stage)',
+    'finetune': 'all weights, fine-tuned',
+    'two_stage': 'all weights, after the frozen stage (two-stage)',
 }
 
 
@@ -34,22 +34,27 @@ def protocol(config, records, source, cell: bool = False) -> str:
 def labelled(config, records, source) -> str:
     """How many labelled images, and how they were chosen."""
     data, counts = config.data, [record['partition']['labeled']['count'] for record in records]
-    amount = f'{_range(counts)} labelled images ({data.labels!r})'
+    amount, given = f'{_range(counts)} labelled images', data.labels.strip()
+    amount += f' ({given})' if given != 'all' and given != str(counts[0]) else ''
     if data.labels.startswith('list:'):
-        how = 'named by the list, the same for each seed'
+        how = 'named in a list, the same for every seed'
     elif data.labels.strip() == 'all' and source.val is not None:
-        how = 'all that have a label, the same for each seed'
+        how = 'all that have a label, the same for every seed'
     elif data.labels.strip() == 'all':
-        how = f'all that validation leaves, which is {_anew(config)}'
+        how = f'all but the validation images, which are {_anew(config)}'
     elif oracle(data):
         how = (
-            'the most typical of each class, chosen by an oracle that reads the class of every training image, which '
-            f'nobody with unlabelled images can; {_anew(config, "chosen")}'
+            'the most typical of each class, chosen by an oracle that reads the class of every training image, '
+            f'information that unlabelled images do not have; {_anew(config, "chosen")}'
         )
     elif data.choose == 'typical':
-        how = f'the most typical, chosen without a look at their labels; {_anew(config, "chosen")}'
+        how = f'the most typical, chosen without looking at labels; {_anew(config, "chosen")}'
     else:
         how = f'stratified by class, {_anew(config)}'
+    sets = [record['partition']['labeled'] for record in records]
+    lost = max(found.get('unreadable', {}).get('count', 0) for found in sets)
+    if data.labels.strip().isdecimal() and max(counts) + lost < int(data.labels):
+        how = f'all that validation leaves, for there are no more, {_anew(config)}'
     most = max(sum(not n for n in record['partition']['labeled'].get('per_class') or ()) for record in records)
     lacking = f' Up to {most} of {len(source.classes)} classes have no labelled image.' if most else ''
     return f'{amount}, {how}.{lacking}'
@@ -63,43 +68,49 @@ def oracle(data) -> bool:
 
 
 def _anew(config, done: str = 'drawn') -> str:
-    return f'{done} anew for each seed' if len(config.seeds) > 1 else f'{done} with the seed'
+    return f'{done} anew for every seed' if len(config.seeds) > 1 else f'{done} with the seed'
 
 
 def validation(config, records, source) -> str:
     """Where the validation images are from."""
     if source.val is not None:
-        unused = ' (data.val is not used)' if config.data.val != configs.base().data.val else ''
-        return f'{len(source.val):,} validation images, which the source brings{unused}: the same for each seed.'
+        unused = ' (data.val is ignored)' if config.data.val != configs.base().data.val else ''
+        return f'{len(source.val):,} validation images provided by the source{unused}, the same for every seed.'
     count = _range([record['partition']['val']['count'] for record in records])
+    whole = ', in whole groups' if getattr(source.train, 'groups', None) is not None else ''
     return (
-        f'{count} validation images with labels of their own, taken from the training images, stratified by class, '
-        f'{_anew(config)}.'
+        f'{count} additional labelled images for validation, taken from the training images, stratified by class'
+        f'{whole}, {_anew(config)}.'
     )
 
 
 def unlabelled(config, source) -> str:
-    """What limits or adds to the images without labels."""
+    """What limits or adds to the unlabelled images."""
     said = []
     if config.data.pool:
-        said.append(f'Of the other training images {config.data.pool:,} are used, without labels (data.pool).')
-    if source.unlabeled is not None:
-        said.append(f'{len(source.unlabeled):,} further images came without labels.')
+        said.append(f'Of the other training images, {config.data.pool:,} are used, unlabelled (data.pool).')
+    if source.unlabeled is not None and len(source.unlabeled):
+        said.append(f'{len(source.unlabeled):,} additional unlabelled images are used.')
     return ' '.join(said)
 
 
 def pretrained(config, records, cell=False) -> str:
     """How the backbone was pretrained, or where it is from."""
     found = [record['pretrain'] for record in records if record.get('pretrain')]
-    if not found:
-        return ''
+    weights = config.backbone.init_from
+    given = (
+        f'All ways but scratch and random_frozen start from the weights in {weights}; which images these were trained '
+        'on is not checked here.'
+    )
+    if not found or 'weights' in found[0]:
+        return given if weights else ''
     if config.transfer.checkpoint:
-        unknown = '' if cell else '; which images it has seen is not checked here'
-        return f'The pretrained backbone ({found[0].get("method")}) is that of {config.transfer.checkpoint}{unknown}.'
+        unknown = '' if cell else '; which images it was trained on is not checked here'
+        return f'The pretrained backbone ({found[0].get("method")}) is from {config.transfer.checkpoint}{unknown}.'
     steps, images = (_range([entry[k] for entry in found if entry.get(k) is not None]) for k in ('steps', 'images'))
-    return (
-        f'Pretrained by {found[0]["method"]} for {steps} steps of {config.pretrain.batch_size} on {images} images '
-        'without labels; the last weights are used.'
+    return (f'{given} ' if weights else '') + (
+        f'Pretrained by {found[0]["method"]} for {steps} steps of {config.pretrain.batch_size} on {images} unlabelled '
+        'images; the final weights are used.'
     )
 
 
@@ -107,37 +118,39 @@ def chosen(config, records) -> str:
     """What validation decides."""
     said, ways = [], [way for record in records for way in record['ways']]
     if ways:
-        said.append('Of each way the weights of the evaluation with the best validation accuracy are kept.')
+        best = metrics.TITLES[config.select].replace('top-1', 'accuracy')
+        said.append(f'For each way, the weights with the best validation {best} are kept.')
         patient = [w for w in dict.fromkeys(ways) if _cfg(config, w)[1].patience]
         if patient:
-            said.append(f'Validation also ends {", ".join(patient)} early, by transfer or semi patience.')
+            said.append(f'Validation also stops {", ".join(patient)} early (patience).')
     if any(record.get('probe') for record in records):
-        said.append("Validation chooses the linear probe's layer and regularisation.")
+        said.append("Validation selects the linear probe's layer and regularisation.")
     if config.tune:
-        said.append(f'What tuning changed was chosen before, on validation images of seed {config.seeds[0]} (tuning/).')
+        said.append(f'Tuned settings were chosen beforehand, on validation images of seed {config.seeds[0]} (tuning/).')
     return ' '.join(said)
 
 
 def test(config, records, source, cell=False) -> str:
-    """Where the test images are from, how often they were looked at, and what their number leaves open."""
+    """Where the test images are from, how often they were read, and how precise their number allows an accuracy to "
+    "be."""
     count = len(source.test)
     carved = getattr(source.test, 'images', None) is getattr(source.train, 'images', source)
-    origin = f', set aside from the training images ({config.data.test!r}, the same for each seed),' if carved else ''
+    origin = f', set aside from the training images ({config.data.test}, the same for every seed),' if carved else ''
     text = f'The test split of {count:,} image{"s" * (count != 1)}{origin} '
     if config.evaluate.best_on_test:
         text += (
-            'was read at every evaluation of training (best_on_test), which chose nothing but the figure "best on '
+            'was read at every evaluation during training (best_on_test), which affects only the figure "best on '
             'test", and once more after all training.'
         )
     else:
-        text += f'was read once{" a seed" * (len(records) > 1)}, after all training.'
+        text += f'was read once{" per seed" * (len(records) > 1)}, after all training.'
     tests = [entry.get('test') or {} for record in records for entry in record['ways'].values()]
     best = max((found['top1'] for found in tests if stats.is_number(found.get('top1'))), default=None)
     if not cell and best is not None and (known := stats.of_images(best, count)):
         low, high = (100 * known[end] for end in ('low', 'high'))
         text += (
-            f' From a test set of this size, an accuracy of {100 * best:.1f} % has a 95% interval of {low:.1f} to '
-            f'{high:.1f} %' + ', to which the spread over seeds adds.' * (len(records) > 1) + '.' * (len(records) == 1)
+            f' On a test set of this size, an accuracy of {100 * best:.1f} % has a 95% interval of {low:.1f} to '
+            f'{high:.1f} %' + '; the spread over seeds comes on top.' * (len(records) > 1) + '.' * (len(records) == 1)
         )
     return text
 
@@ -157,16 +170,16 @@ def _way(config, way: str, entries: list) -> str:
     if origin != way:
         fields = next(fields for label, _, fields in config.variants if label == way)
         name = f'{way} ({origin} with {", ".join(f"{field}={value!r}" for field, value in fields)})'
-    size = f'{changed.semi.batch_size} unlabelled images beside labelled ones'
+    size = f'{changed.semi.batch_size} unlabelled images plus labelled ones'
     if not joint:
         size = f'{changed.transfer.batch_size} images'
     text = f'{name} for {steps} steps of {size}'
     if joint and changed.semi.start == 'scratch':
-        text += ', from the weights of training from scratch'
+        text += ', starting from the weights of training from scratch'
     elif joint and changed.semi.start == 'pretrained':
-        text += ', from the pretrained backbone'
+        text += ', starting from the pretrained backbone'
     elif origin != way and origin in PRETRAINED and needs_pretraining(config, way):
-        text += ', from the pretrained backbone'
+        text += ', starting from the pretrained backbone'
     generations = changed.semi[origin].get('generations', 1) if joint else 1
     return text + (f', each of {generations} generations' if generations > 1 else '')
 
@@ -193,24 +206,24 @@ def of_study(config, points=()) -> str:
     swept = {field for point in points for field in point}
     budgets = list(config.study.labels) or [config.data.labels]
     if config.evaluate.best_on_test:
-        read = 'read at every evaluation for the figure "best on test", and once a cell by those weights'
+        read = 'read at every evaluation for the figure "best on test", and once per cell with those weights'
     else:
-        read = 'read once a cell, by those weights'
-    said = [f'Weights were chosen on validation; the test split was {read}.']
+        read = 'read once per cell, with those weights'
+    said = [f'Weights were selected on validation; the test split was {read}.']
     kinds = {'class' if b.endswith('/class') else 'list' if b.startswith('list:') else 'total' for b in budgets}
     same = not any(field.startswith('data.') for field in swept)
     sets = ['nested'] if len(budgets) > 1 and kinds in ({'class'}, {'total'}) and config.data.choose == 'random' else []
     sets += ['the same for all ways'] if same else []
     if sets:
-        said.append(f'Label sets of one seed are {", and ".join(sets)}.')
+        said.append(f'The label sets of a seed are {" and ".join(sets)}.')
     if oracle(config.data) or config.data.choose == 'typical_oracle':
         said.append('They are chosen by an oracle that reads the class of every training image.')
     if any(needs_pretraining(config, way) for way in config.transfer.ways):
         if config.transfer.checkpoint:
-            said.append(f'The pretrained backbone is that of {config.transfer.checkpoint}.')
+            said.append(f'The pretrained backbone is from {config.transfer.checkpoint}.')
         else:
             limited = config.data.pool or 'data.pool' in swept
-            seen = 'the images that data.pool leaves it' if limited else 'all training images but validation'
+            seen = 'the images selected by data.pool' if limited else 'all training images but validation'
             shared = '' if limited or 'list' in kinds else ', and is shared by all label budgets'
-            said.append(f'A pretraining sees {seen}, without labels, once a seed{shared}.')
+            said.append(f'Pretraining runs once per seed on {seen}, without labels{shared}.')
     return ' '.join(said)

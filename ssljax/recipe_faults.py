@@ -29,10 +29,10 @@ def why_not(error: BaseException, given: str, path: str = '') -> str:
         where = f'{os.path.basename(error.filename or file)}, line {error.lineno}'
         return f'the recipe {file} is not valid Python: {error.msg} ({where}).'
     if line is None and isinstance(error, AttributeError) and 'get_config' in text:
-        return f'the recipe {file} has no function get_config, which returns the config.'
+        return f'the recipe {file} has no function get_config that returns the config.'
     if line is None and isinstance(error, TypeError):
         if 'get_config()' not in text:
-            return f'in the recipe {file} get_config is no function: write `def get_config():` and {BASE}.'
+            return f'in the recipe {file} get_config is not a function: write `def get_config():` and {BASE}.'
         return recipes.takes(file, *[argument] * bool(colon))
     where = f'the recipe {file}' + (f', line {line}' if line else '')
     if isinstance(error, SystemExit):
@@ -59,8 +59,8 @@ def check_returned(config, given: str) -> None:
     except AttributeError:
         pass
     if config is None:
-        raise ValueError(f'get_config of the recipe {file} returns nothing: end it with `return` and the config.')
-    raise ValueError(f'get_config of the recipe {file} returns no config, but {wording.shown(config)}: {BASE}.')
+        raise ValueError(f'get_config of the recipe {file} returns nothing: end it by returning the config.')
+    raise ValueError(f'get_config of the recipe {file} does not return a config, but {wording.shown(config)}: {BASE}.')
 
 
 def _original(error: BaseException) -> BaseException:

@@ -1,4 +1,4 @@
-"""Recipes by name: the files of configs/, which travel with the package."""
+"""Recipes by name: the files of configs/, which are part of the package."""
 
 import os
 from pathlib import Path
@@ -39,7 +39,7 @@ def recipe(name: str, argument: str | None = None) -> ConfigDict:
 
 
 def module_of(file: str) -> ModuleType:
-    """The module of a recipe's file, anew at each call."""
+    """The module of a recipe's file, loaded again at each call."""
     module = ModuleType('recipe')
     module.__file__ = file
     exec(compile(Path(file).read_bytes(), file, 'exec'), module.__dict__)
@@ -47,7 +47,7 @@ def module_of(file: str) -> ModuleType:
 
 
 def find(name: str) -> str:
-    """The file of a recipe of the package; raises ValueError where there is none of that name."""
+    """The file of a bundled recipe; raises ValueError if none has that name."""
     known = names()
     if name not in known:
         near = wording.nearest(name, known)
@@ -56,7 +56,7 @@ def find(name: str) -> str:
 
 
 def names() -> list[str]:
-    """The names of all recipes of the package."""
+    """The names of all bundled recipes."""
     return sorted(path.stem for path in folder().glob('*.py'))
 
 
@@ -88,4 +88,4 @@ def takes(name: str, *given) -> str:
     """What is wrong where a recipe takes no argument, but was given one, or needs one and was given none."""
     if given:
         return f'the recipe {name} takes no argument, but was given {wording.shown(given[0])}: write --config={name}.'
-    return f'the recipe {name} needs an argument, for example --config={name}:NAME; its first lines say which.'
+    return f'the recipe {name} needs an argument, for example --config={name}:NAME; its docstring lists them.'

@@ -1,4 +1,4 @@
-"""What a run reads, recorded when it begins and compared whenever it goes on."""
+"""What a run reads, recorded when it starts and compared whenever it is resumed."""
 
 import hashlib
 from pathlib import Path
@@ -41,8 +41,9 @@ def of_source(source) -> dict:
 def named(config) -> dict:
     """{field: path} of the files that a config names and whose content decides what is trained."""
     found = {'data.labels': config.data.labels.removeprefix('list:') if config.data.labels.startswith('list:') else ''}
+    found |= {'data.annotations': config.data.annotations}
     found |= {'data.features': config.data.features if config.data.choose != 'random' else ''}
-    found |= {'transfer.checkpoint': config.transfer.checkpoint}
+    found |= {'transfer.checkpoint': config.transfer.checkpoint, 'backbone.init_from': config.backbone.init_from}
     return {field: path for field, path in found.items() if path}
 
 
@@ -64,7 +65,7 @@ def check(old: dict, new: dict, source, directory, what: str, kept=None) -> dict
     Raises:
       ValueError: something is not as it was; the message says what.
     """
-    changes = [f'the image shape is {new["shape"]} and was {old["shape"]}'] if old['shape'] != new['shape'] else []
+    changes = [f'the image shape is {new["shape"]}, was {old["shape"]}'] if old['shape'] != new['shape'] else []
     for name in SPLITS:
         if name in old and name in new and old[name] != new[name]:
             changes.append(_change(name, old, new, splits_of(source), Path(kept or directory)))
@@ -72,8 +73,8 @@ def check(old: dict, new: dict, source, directory, what: str, kept=None) -> dict
     changes += [f'the content of {f} has changed' for f, sha in new['given'].items() if before.get(f, sha) != sha]
     if changes:
         raise ValueError(
-            f'the data of {what} is not that with which {directory} was begun: {"; ".join(changes)}. '
-            'Restore it or give another --workdir.'
+            f'the data of {what} is not what {directory} was started with: {"; ".join(changes)}. '
+            'Restore it, or give another --workdir.'
         )
     merged = {k: old.get(k, {}) | new[k] for k in ('counts', 'given')}
     return old | new | merged
@@ -103,7 +104,7 @@ def _hashes(items):
 def _change(name, old, new, splits, directory) -> str:
     title = {'train': 'training', 'val': 'validation', 'unlabeled': 'unlabelled'}.get(name, name)
     n, before = new['counts'].get(name, 0), old.get('counts', {}).get(name, 0 if old[name] is None else None)
-    text = f'the {title} images ({n:,} now' + (f', {before:,} then' if before is not None else '')
+    text = f'the {title} images ({n:,} now' + (f', {before:,} before' if before is not None else '')
     text += f'; sha256 {str(new[name])[:12]}, was {str(old[name])[:12]})'
     kept = _kept(directory, name)
     if name not in splits or f'{name}_content' not in kept:

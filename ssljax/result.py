@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from ssljax import provenance, recorded, stats
+from ssljax import metrics, provenance, recorded, stats
 from ssljax.config import to_dict
 from ssljax.data import partition as partitions
 from ssljax.data import readable
@@ -55,6 +55,7 @@ def assemble(config, source, seeds: list[dict], began: float, seconds: float | N
             'classes': list(source.classes),
             'counts': counts,
             'hashes': hashes,
+            'per_class': _per_class(source),
             **_left_out(source),
             **({'range': list(source.range)} if source.range is not None else {}),
         },
@@ -79,7 +80,7 @@ def _left_out_words(source) -> str:
     parts += [f'{count} {name} images have no known label' for name, count in found.get('unknown_labels', {}).items()]
     if not parts:
         return ''
-    return f' Left out of every evaluation: {"; ".join(parts)}.'
+    return f' Excluded from every evaluation: {"; ".join(parts)}.'
 
 
 def _counts(record: dict, source) -> dict:
@@ -87,6 +88,13 @@ def _counts(record: dict, source) -> dict:
     counts |= {k: record['partition'][k]['count'] for k in ('labeled', 'val', 'unlabeled')}
     counts |= {'val': len(source.val)} if source.val is not None else {}
     return counts | ({'further unlabeled': len(source.unlabeled)} if source.unlabeled is not None else {})
+
+
+def _per_class(source) -> dict:
+    """{split: images of each class} of the splits that every seed has."""
+    splits = {name: getattr(source, name) for name in ('train', 'val', 'test')}
+    count = lambda labels: np.bincount(labels[labels >= 0], minlength=len(source.classes)).tolist()
+    return {name: count(split.labels) for name, split in splits.items() if split is not None}
 
 
 def summarise(seeds: list[dict], variants=()) -> dict:
@@ -97,15 +105,15 @@ def summarise(seeds: list[dict], variants=()) -> dict:
       variants: config.variants, (name, way, changed fields).
 
     Returns:
-      'summary': {way: {'top1', 'top5': stats.spread, 'seeds': how many have a result}}; 'versus_scratch': {way:
-      stats.against}, top-1 less that of training from scratch; with variants also 'versus_unchanged': {variant: the
-      same, less the top-1 of the way that it derives from}. A guard may have stopped a way with some of the seeds.
-      p_holm is corrected for all ways that were compared with the same one.
+      'summary': {way: {each of metrics.TITLES that was measured: stats.spread, 'seeds': how many have a result}};
+      'versus_scratch': {way: stats.against}, top-1 less that of training from scratch; with variants also
+      'versus_unchanged': {variant: the same, less the top-1 of the way that it derives from}. A guard may have stopped
+      a way with some of the seeds. p_holm is corrected for all ways that were compared with the same one.
     """
     order = dict.fromkeys(w for s in seeds for w in s['ways'])
     tests = {w: [s['ways'][w]['test'] if w in s['ways'] else {} for s in seeds] for w in order}
     summary = {
-        w: {m: stats.spread([test.get(m) for test in found]) for m in ('top1', 'top5') if any(m in t for t in found)}
+        w: {m: stats.spread([test.get(m) for test in found]) for m in metrics.TITLES if any(m in t for t in found)}
         | {'seeds': sum(bool(test) for test in found)}
         for w, found in tests.items()
     }

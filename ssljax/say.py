@@ -1,4 +1,4 @@
-"""What a command is doing, for who waits: on a terminal one line that is written over, elsewhere lines."""
+"""What a command is doing: on a terminal one line that is overwritten, elsewhere one line each."""
 
 import sys
 import time
@@ -21,7 +21,7 @@ class Counter:
         self.title, self.total, self.began, self.shown = title, total, time.time(), 0.0
 
     def at(self, done: int) -> None:
-        """So many are done."""
+        """This many are done."""
         tty, now = sys.stderr.isatty(), time.time()
         if not self.title or now - self.began < PATIENCE or now - self.shown < (0.2 if tty else 10.0):
             return

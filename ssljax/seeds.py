@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import begun, checkpoint, evaluate, files, guard, label_set, loop, models, result, ways
+from ssljax import begun, checkpoint, evaluation, files, guard, label_set, loop, models, result, suits, ways
 from ssljax.data import partition as partitions
 from ssljax.data import readable
-from ssljax.data.split import concat
+from ssljax.data.split import Split, apart, concat
 from ssljax.evals import watch
 from ssljax.methods import network
 from ssljax.models.layers import Backbone
-from ssljax.stages import Run, initial, kind_of, task, train_stage
+from ssljax.stages import Context, given_weights, initial, kind_of, task, train_stage
 from ssljax.transfer import held_layers
 
 
@@ -22,11 +22,13 @@ class Seed(NamedTuple):
 
     ways: {way: Stage}. pretrained, random: variables with params['backbone'], for `backbone`, which is whole or,
     from a checkpoint that lacks the upper layers, ends at `layer`, the layer that transfer taps.
-    splits: the Splits 'labeled', 'val' and 'test'. stopped: {way, or 'pretrain': guard.entry} of what has no result.
+    splits: the Splits 'labeled', 'val' and 'test'; unlabeled: that of all training images.
+    stopped: {way, or 'pretrain': guard.entry} of what has no result.
     """
 
     partition: partitions.Partition
     splits: dict
+    unlabeled: Split
     classes: tuple
     ways: dict
     layer: str
@@ -42,7 +44,7 @@ class Seed(NamedTuple):
         return bool(self.ways if asked else self.pretrained), self.stopped
 
 
-def train_seed(run: Run, seed: int) -> Seed:
+def train_seed(run: Context, seed: int) -> Seed:
     """Every stage of one seed, in order; finished ones are read from disk. One that a guard stops ends those alone that
     start from it.
 
@@ -64,51 +66,72 @@ def train_seed(run: Run, seed: int) -> Seed:
             stopped['pretrain'] = guard.entry(error, 'pretrain')
         record |= {'method': config.pretrain.method}
     else:
-        pretrained, record = given_backbone(config)
+        pretrained, record = given_backbone(run)
     trained, stopped = ways.train_ways(run, seed, images, pretrained, stopped)
-    layer = config.transfer.layer or models.layer_names(config.backbone)[-1]
+    layer = models.layer_or_last(config.backbone, config.transfer.layer)
     variables = pretrained and pretrained[0]
     backbone = held_layers(config.backbone, source.shape, variables['params']['backbone'] if variables else None)
     bare = network.Network(backbone, '')
     random = initial(run, 'backbone', seed, lambda key, batch: network.init(bare, key, batch['image']))
     splits = {'labeled': labeled, 'val': val, 'test': source.test}
-    return Seed(rows, splits, source.classes, trained, layer, backbone, variables, record, random, stopped)
+    return Seed(
+        rows, splits, images['unlabeled'], source.classes, trained, layer, backbone, variables, record, random, stopped
+    )
 
 
-def seed_images(run: Run, seed: int) -> tuple:
+def seed_images(run: Context, seed: int) -> tuple:
     """(Partition, {'labeled', 'unlabeled', 'val': Split}) of one seed; raises ValueError without validation images."""
     rows = label_set.rows(run.config, run.source, run.represent, seed, run.workdir / f'seed{seed}')
     labeled, val = readable.verified(run.source.train.take(rows.labeled)), validation(run.source, rows)
     if (count := len(rows.labeled) - len(labeled)) and len(labeled):
         bad = readable.noted(run.source.train.take(rows.labeled)).get('names', ())
         print(
-            f'warning: seed {seed}: {len(rows.labeled)} labelled images were asked for, {count} cannot be decoded'
+            f'warning: seed {seed}: {len(rows.labeled)} labelled images were requested, {count} cannot be decoded'
             + (f' ({", ".join(map(repr, bad))}{", ..." if count > len(bad) else ""})' if bad else '')
-            + f', {len(labeled)} are used',
+            + f', using {len(labeled)}',
             file=sys.stderr,
         )
     if not len(labeled):
         raise ValueError(f'None of the {len(rows.labeled)} labelled images of seed {seed} can be decoded.')
     if not len(val):
         raise ValueError(
-            f'data.val is {run.config.data.val!r}: validation chooses the weights, so it needs some images.'
+            f'data.val is {run.config.data.val!r}: validation selects the weights, so it needs at least one image.'
         )
+    check_selection(run.config, val, seed)
     return rows, {'labeled': labeled, 'unlabeled': unlabeled_images(run.source, rows), 'val': val}
 
 
-def given_backbone(config):
-    """((variables, where they are from), record) of transfer.checkpoint, or (None, None) where it is empty."""
-    where = config.transfer.checkpoint
+def check_selection(config, val, seed: int) -> None:
+    """Raises ValueError if AUROC selects the weights, and the validation Split has none."""
+    if config.select == 'auroc' and len(np.unique(val.labels[val.labels >= 0])) < 2:
+        raise ValueError(
+            f'config.select is auroc, but the {len(val)} validation images of seed {seed} are not of two classes, so '
+            'there is no ROC curve: increase data.val, or set --config.select=top1.'
+        )
+
+
+def given_backbone(run: Context):
+    """((variables, where they are from), record) of transfer.checkpoint, else of backbone.init_from, or (None, None)
+    where both are empty.
+
+    Raises:
+      ValueError: the backbone of the checkpoint has other options than the config's.
+    """
+    config = run.config
+    where, weights = config.transfer.checkpoint, config.backbone.init_from
+    if weights and not where:
+        return (given_weights(run, 'scratch'), weights), {'weights': weights, 'method': weights}
     if not where:
         return None, None
     variables, meta = checkpoint.load_variables(where)
+    suits.check_form(config, meta['config'], where)
     return (variables, where), {'checkpoint': where, 'method': meta['config']['pretrain']['method']}
 
 
-def single_stage(run: Run, way: str, seed: int) -> loop.Task:
+def single_stage(run: Context, way: str, seed: int) -> loop.Task:
     """What loop.fit is given for a way that is one stage on labelled images, of a run that pretrains nothing."""
     _, images = seed_images(run, seed)
-    start = ways.beginning(run, way, seed, {}, given_backbone(run.config)[0])
+    start = ways.beginning(run, way, seed, {}, given_backbone(run)[0])
     return task(run, kind_of(way), way, seed, images['labeled'], images['val'], start)
 
 
@@ -123,7 +146,8 @@ def unlabeled_images(source, rows):
     train = readable.settled(train)
     if source.unlabeled is None:
         return train.hide()
-    return concat([train, readable.settled(source.unlabeled)]).hide()
+    others = apart(source.unlabeled, source.train.take(rows.val))
+    return concat([train, readable.settled(others)]).hide()
 
 
 def sample(images, count: int, seed: int):
@@ -133,7 +157,7 @@ def sample(images, count: int, seed: int):
     return images.take(np.sort(partitions.permutation(len(images), seed, 0)[:count]))
 
 
-def _watch(run: Run, images: dict, seed: int):
+def _watch(run: Context, images: dict, seed: int):
     """(step, variables) -> nearest-neighbour accuracy on some validation images, and the spread of their features, or,
     where they are too few for one, of unlabelled images; None where it is off."""
     config = run.config
@@ -149,7 +173,7 @@ def _watch(run: Run, images: dict, seed: int):
     return lambda step, variables: look(variables)
 
 
-def evaluate_seed(run: Run, seed: int) -> dict:
+def evaluate_seed(run: Context, seed: int) -> dict:
     """The record of one seed for result.json. A seed that has one is not measured again: the test split is read
     once."""
     directory = run.workdir / f'seed{seed}'
@@ -157,7 +181,7 @@ def evaluate_seed(run: Run, seed: int) -> dict:
     if before and (not (run.config.evaluate.figures and before['ways']) or begun.figures(directory)):
         return before
     trained = train_seed(run, seed)
-    record, arrays = evaluate.evaluate(run, trained, directory)
+    record, arrays = evaluation.of_seed(run, trained, directory)
     if arrays:
         files.write_npz(directory / 'figures.npz', arrays)
     if before:

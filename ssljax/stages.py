@@ -1,31 +1,35 @@
 """One stage of a run: which method it trains, on which batches, from which weights."""
 
+import functools
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import files, guard, log, loop, methods, model_json, optim, preempt
+from ssljax import files, guard, log, loop, methods, model_json, optim, preempt, resolve
 from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.data.memory import fits
 from ssljax.data.sources import Source
-from ssljax.methods import supervised
+from ssljax.foreign import start
+from ssljax.methods import labeled_loss, supervised
 from ssljax.platform import once_options
 from ssljax.program import Program, make_program
+from ssljax.trackers import Tracker
+from ssljax.transfer import take_backbone
 
 TEST = 'val/test_top1'  # in metrics.jsonl, with evaluate.best_on_test
 
 
-class Run(NamedTuple):
-    """What all seeds of a run share. `programs` holds what was compiled, see `once`; `represent` is that of
-    label_set.representative; `resolved` has the resolve.Decisions
-    that `config` holds; a `quiet` run has no lines of progress."""
+class Context(NamedTuple):
+    """What all seeds of a run share. `programs` holds what was compiled, see `once`; `represent` comes from
+    label_set.representative; `resolved` has the resolve.Decisions that went into `config`; a `quiet` run shows no
+    progress; `tracker` gets its metrics."""
 
     config: ConfigDict
     workdir: Path
@@ -37,6 +41,7 @@ class Run(NamedTuple):
     represent: Callable | None
     resolved: list
     quiet: bool = False
+    tracker: Tracker | None = None
 
     def once(self, key: tuple, make: Callable):
         """What make() returned when it was first asked for under this key, such as a compiled program."""
@@ -45,7 +50,7 @@ class Run(NamedTuple):
         return self.programs[key]
 
 
-class Plan(NamedTuple):
+class Settings(NamedTuple):
     """How a kind of stage is trained.
 
     base: pretrain, frozen, scratch, finetune, second, or a semi-supervised method's name; the kind itself but for a
@@ -59,12 +64,12 @@ class Plan(NamedTuple):
     cfg: ConfigDict
 
 
-def plan(config, kind: str) -> Plan:
-    """The Plan of a kind of stage."""
+def settings(config, kind: str) -> Settings:
+    """The Settings of a kind of stage."""
     way, config = configs.variant(config, kind)
     base = configs.KINDS.get(way, way)
     section = base if base == 'pretrain' else 'semi' if base in methods.SEMI else 'transfer'
-    return Plan(base, config, section, config[section][base] if section == 'transfer' else config[section])
+    return Settings(base, config, section, config[section][base] if section == 'transfer' else config[section])
 
 
 def kind_of(way: str) -> str:
@@ -74,14 +79,15 @@ def kind_of(way: str) -> str:
 
 def classifier(config, shape, classes: int, kind: str):
     """The Method of a kind of stage that trains a classifier of images of `shape` (H, W, C)."""
-    base, config, _, cfg = plan(config, kind)
+    base, config, _, cfg = settings(config, kind)
     if base in methods.SEMI:
         return methods.semi(base, config, shape, classes)
     return supervised.make(config, classes, frozen=base == 'frozen', smoothing=cfg.label_smoothing)
 
 
-def initial(run: Run, kind: str, seed: int, init=None) -> dict:
-    """The initial variables of a kind of stage; `init`, by default its method's, is compiled once for all seeds."""
+def initial(run: Context, kind: str, seed: int, init=None) -> dict:
+    """The initial variables of a kind of stage, those of backbone.init_from where it `begins_given`; `init`, by default
+    its method's, is compiled once for all seeds."""
 
     def make():
         begin, extra = init or run.methods[kind].init, run.source.unlabeled
@@ -91,7 +97,25 @@ def initial(run: Run, kind: str, seed: int, init=None) -> dict:
         check_size(kind, program.trace(jax.random.key(0)).out_info)
         return program
 
-    return run.once(('init', kind), make)(jax.random.fold_in(jax.random.key(seed), 0))
+    variables = run.once(('init', kind), make)(jax.random.fold_in(jax.random.key(seed), 0))
+    if init is None and begins_given(run.config, kind):
+        variables = take_backbone(given_weights(run, kind), variables, run.config.backbone.init_from)
+    return variables
+
+
+def begins_given(config, kind: str) -> bool:
+    """Whether the method of a kind of stage begins with the weights of backbone.init_from: pretraining, and
+    semi-supervised ones that would begin with random weights. The others get them as a pretrained backbone."""
+    _, config, section, _ = settings(config, kind)
+    own = section == 'pretrain' or section == 'semi' and config.semi.start == 'random'
+    return bool(config.backbone.init_from) and own
+
+
+def given_weights(run: Context, kind: str) -> dict:
+    """The variables of backbone.init_from; read once for each network."""
+    backbone = settings(run.config, kind).config.backbone
+    key = 'init_from', backbone.to_json_best_effort()
+    return run.once(key, lambda: start.read(backbone, run.source.shape))
 
 
 def check_size(kind: str, shapes) -> None:
@@ -99,12 +123,12 @@ def check_size(kind: str, shapes) -> None:
     size = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
     if not fits(3 * size, 1.0):
         raise ValueError(
-            f'the network of {kind} has {size / 2**30:,.1f} GiB of weights, which the memory cannot hold in training: '
-            'give a smaller backbone.width, backbone.depth or width of the layers on it.'
+            f'the network of {kind} has {size / 2**30:,.1f} GiB of weights, too much to train in memory: '
+            'reduce backbone.width, backbone.depth or the width of the layers on top.'
         )
 
 
-def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variables, watch=None) -> loop.Stage:
+def train_stage(run: Context, kind: str, name: str, seed: int, images, val, variables, watch=None) -> loop.Stage:
     """Trains the stage `name` with the program of its kind; the images of a semi-supervised one are a pair of Splits,
     labelled and unlabelled."""
     preempt.check()
@@ -117,7 +141,7 @@ def train_stage(run: Run, kind: str, name: str, seed: int, images, val, variable
     return stage
 
 
-def _fit_and_test(run: Run, given: loop.Task, watch) -> loop.Stage:
+def _fit_and_test(run: Context, given: loop.Task, watch) -> loop.Stage:
     """`loop.fit` with the best top-1 on test in the record."""
     path = given.directory / 'metrics.jsonl'
     if given.directory.is_dir() and (log.parse(path)[1] or not path.exists()):  # a part would give another maximum
@@ -127,11 +151,12 @@ def _fit_and_test(run: Run, given: loop.Task, watch) -> loop.Stage:
     return stage._replace(record=stage.record | {'best_on_test': max(found)})
 
 
-def task(run: Run, kind: str, name: str, seed: int, images, val, variables) -> loop.Task:
+def task(run: Context, kind: str, name: str, seed: int, images, val, variables) -> loop.Task:
     """What loop.fit is given for a stage; arguments as for `train_stage`."""
-    base, config, section, cfg = plan(run.config, kind)
-    feed = make_feed(run, kind, images, seed)
-    steps = configs.stage_steps(config, 'semi' if section == 'semi' else base, feed.n)
+    own = settings(run.config, kind)
+    base, config, _, cfg = own
+    steps, inputs, decided = resolve.stage(own, images, run.mesh)
+    feed, counts = make_feed(run, kind, inputs, seed), class_counts(run, kind, inputs)
 
     def make():
         optim.log_rules(cfg.optim, variables['params'])
@@ -139,8 +164,8 @@ def task(run: Run, kind: str, name: str, seed: int, images, val, variables) -> l
         return make_program(method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=per_call)
 
     return loop.Task(
-        # Label sets of different sizes may differ in steps and path.
-        program=run.once(('train', kind, steps, feed.path), make),
+        # Label sets of different sizes may differ in steps and path, and in how often they have each class.
+        program=run.once(('train', kind, steps, feed.path, *counts), make),
         variables=variables,
         feed=feed,
         val=val,
@@ -154,40 +179,40 @@ def task(run: Run, kind: str, name: str, seed: int, images, val, variables) -> l
         log_every=config.log_every,
         save_every=config.save_every,
         eval_batch=config.evaluate.batch_size,
+        track=run.tracker and functools.partial(run.tracker.log, f'seed{seed}/{name}'),
+        resolved=decided,
+        metric='top1' if base == 'pretrain' else config.select,
     )
 
 
-def _also_test(run: Run, program: Program, watch):
+def _also_test(run: Context, program: Program, watch):
     """`watch` with the top-1 on the test split: no part of the choice of weights, and no fair figure."""
 
     def look(step, variables):
         params, state = split(variables)
         size = run.config.evaluate.batch_size
-        found = loop.evaluate(program.evaluate, params, state, run.source.test, size, run.mesh)
+        found = loop.evaluate(program.measure, params, state, run.source.test, size, run.mesh)
         return (watch(step, variables) if watch else {}) | {'test_top1': found['top1']}
 
     return look
 
 
-def make_feed(run: Run, kind: str, images, seed: int):
-    """The batches of a kind of stage; images as for `train_stage`."""
-    _, config, section, cfg = plan(run.config, kind)
-    if section != 'semi':
-        return _feed(run, images, config[section].batch_size, seed)
-    labeled, unlabeled = images
-    if not run.methods[kind].teach:
-        guard.hidden(unlabeled.labels)
-    few = labeled_batch(config, len(labeled), run.mesh)
-    return feeds.JointFeed(_feed(run, labeled, few, seed), _feed(run, unlabeled, cfg.batch_size, seed))
+def make_feed(run: Context, kind: str, inputs: tuple, seed: int):
+    """The batches of a kind of stage; inputs: as resolve.Stage has them."""
+    if len(inputs) == 2 and not run.methods[kind].teach:
+        guard.hidden(inputs[1].images.labels)
+    made = [feeds.make_feed(i.images, batch_size=i.batch_size, seed=seed, mesh=run.mesh, path=i.path) for i in inputs]
+    feed: Any = feeds.JointFeed(*made) if len(made) == 2 else made[0]
+    if counts := class_counts(run, kind, inputs):
+        feed.get = functools.partial(feeds.get_counted, feed.get, counts)
+    return feed
 
 
-def _feed(run: Run, images, batch_size: int, seed: int) -> feeds.Feed:
-    return feeds.make_feed(images, batch_size=batch_size, seed=seed, mesh=run.mesh, path=run.config.data.path)
-
-
-def labeled_batch(config, images: int, mesh) -> int:
-    """Labelled images a step of a semi-supervised method: what config.semi says, by default all of few, filled up to a
-    multiple of the devices."""
-    if config.semi.labeled_batch_size:
-        return config.semi.labeled_batch_size
-    return min(-(-images // mesh.size) * mesh.size, config.semi.batch_size)
+def class_counts(run: Context, kind: str, inputs: tuple) -> tuple[int, ...]:
+    """How many labelled images of each class a stage has, if its loss depends on it; else (). inputs: as resolve.Stage
+    has them."""
+    _, config, section, _ = settings(run.config, kind)
+    if section == 'pretrain' or not labeled_loss.counts_classes(config):
+        return ()
+    labels = inputs[0].images.labels
+    return tuple(np.bincount(labels[labels >= 0], minlength=len(run.source.classes)).tolist())

@@ -83,6 +83,23 @@ def of_images(share: float, count: int) -> dict | None:
     return {'error': error, 'low': max(0.0, middle - half), 'high': min(1.0, middle + half)}
 
 
+def mcnemar(ours, others) -> dict:
+    """McNemar's exact test (Psychometrika 12, 1947) of two classifiers on the same images. It compares these two
+    trained networks, not other seeds or label sets.
+
+    Args:
+      ours, others: [N] bool, whether each image is right.
+
+    Returns:
+      {'gained': images that only `ours` gets right, 'lost': that only `others` gets right, 'p': two-sided, of the exact
+      binomial test of these two numbers; 1 if both are 0}.
+    """
+    gained = sum(bool(a) and not b for a, b in zip(ours, others))
+    lost = sum(bool(b) and not a for a, b in zip(ours, others))
+    p = min(1.0, 2 * float(_special().bdtr(min(gained, lost), gained + lost, 0.5))) if gained + lost else 1.0
+    return {'gained': gained, 'lost': lost, 'p': p}
+
+
 def holm(ps: list) -> list:
     """p-values corrected for their number (Holm, Scand. J. Statist. 6, 1979); None stays None and does not count."""
     order = sorted((p, i) for i, p in enumerate(ps) if p is not None)

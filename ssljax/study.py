@@ -1,20 +1,20 @@
-"""Train budgets x label sets x ways, or an ablation: a table, a page.
+"""Train label budgets x label sets x ways, or an ablation.
 
 usage: ssljax study --config=RECIPE [--workdir=DIR] [--sweep=TEXT]
                     [--workers=N] [--config.FIELD=VALUE ...]
 
-  --config=RECIPE         a recipe of the package, such as label_efficiency,
-                          or a Python file; its sweep(config) lists settings
-  --workdir=DIR           where the study is kept (runs/NAME)
-  --sweep=TEXT            settings in place of the recipe's: a grid
+  --config=RECIPE         a bundled recipe, such as label_efficiency, or a
+                          Python file; its sweep(config) lists settings
+  --workdir=DIR           where to keep the study (default: runs/NAME)
+  --sweep=TEXT            settings that replace the recipe's: a grid
                           (A=1,2; B=3,4), single ones (list: A=1 B=2; A=3), or
                           drawn ones (random 20: A=log 1e-3..1e-1)
-  --workers=N             so many processes, each with a device of its own (1)
+  --workers=N             number of processes, each with its own device (1)
   --config.FIELD=VALUE    sets a field of the recipe; study.labels lists the
                           budgets, study.pretrained pretrainings
 
-DIR then has rows.csv, rows.parquet and study.html. The same command, or one
-with more budgets, seeds, ways or settings, computes only what is not done yet.
+DIR then has rows.csv, rows.parquet and study.html. Rerunning, also with more
+budgets, seeds, ways or settings, computes only what is missing.
 
 example: ssljax study --config=quickstart --sweep="backbone.depth=2,3"
 """
@@ -48,7 +48,7 @@ def study(config, directory) -> None:
     """One worker, or `--workers` of them."""
     settings = points(config, config_flags.get_config_filename(flags.FLAGS['config']))
     if _WORKERS.value > 1:
-        worker.cells(config, settings)  # a mistake is told once, not by each worker
+        worker.cells(config, settings)  # reports a mistake once, not in each worker
         processes.run(_WORKERS.value, [arg for arg in sys.argv[1:] if not arg.startswith('--workers')])
     path = api.study(config, directory, settings)
     print(f'Table: {path}\nPage: {path.with_name("study.html")}')

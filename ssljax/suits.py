@@ -1,20 +1,30 @@
-"""Whether a config suits the data and the devices: what is refused before anything is trained."""
+"""Whether a config suits the data and the devices, checked before training."""
 
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import methods, models, ways
+from ssljax import methods, models, schema, ways
 from ssljax.data import augment
 from ssljax.data.memory import fits
 from ssljax.sharding import check_batch
+from ssljax.wording import nearest, shown
 
 
 def check_classes(config, source) -> None:
-    """Raises ValueError where a classifier is asked for and there is nothing to tell apart."""
+    """Raises ValueError where a classifier is asked for and there is nothing to tell apart, or if evaluate.positive
+    is not one of two classes."""
     if len(source.classes) == 1 and config.transfer.ways:
         raise ValueError(
             f'there is only one class, {source.classes[0]!r}: a classifier needs two or more. Put the images of each '
-            'class into a folder of its own, or pretrain alone, with --config.transfer.ways=().'
+            'class into its own folder, or only pretrain, with --config.transfer.ways=().'
+        )
+    positive = config.evaluate.positive
+    if positive and (len(source.classes) != 2 or positive not in source.classes):
+        some = ', '.join(map(shown, source.classes[:5])) + ', ...' * (len(source.classes) > 5)
+        raise ValueError(
+            f'evaluate.positive is {shown(positive)}{nearest(positive, source.classes)}: it must be the name of one '
+            f'of two classes; here they are {some}. '
+            "Leave it '' for the smaller one of two classes, or if there are more."
         )
 
 
@@ -34,8 +44,8 @@ def check_batches(config, shape, mesh) -> None:
             raise ValueError(f'{field}: {e}') from None
         if not fits(4 * size * int(np.prod(shape)), 0.8):
             raise ValueError(
-                f'{field} is {size}: a batch of that size of images of {"x".join(map(str, shape))} '
-                'does not fit the memory. Give a smaller one, or a smaller data.image_size.'
+                f'{field} is {size}: a batch of that many images of {"x".join(map(str, shape))} '
+                'does not fit in memory. Reduce it, or data.image_size.'
             )
 
 
@@ -62,10 +72,10 @@ def check_layers(config) -> None:
     names = models.layer_names(config.backbone)
     for field in ('pretrain', 'transfer'):
         models.build(config.backbone, config[field].layer)
-    trained, tapped = (config[field].layer or names[-1] for field in ('pretrain', 'transfer'))
+    trained, tapped = (models.layer_or_last(config.backbone, config[f].layer) for f in ('pretrain', 'transfer'))
     if names.index(trained) < names.index(tapped):
         raise ValueError(
-            f'pretrain.layer={trained} leaves the layers above it untrained, but transfer takes {tapped}: set '
+            f'pretrain.layer={trained} leaves the layers above it untrained, but transfer uses {tapped}: set '
             f'--config.transfer.layer={trained} or one below it.'
         )
 
@@ -80,9 +90,28 @@ def uses_pretraining(config) -> bool:
         return False
     if config.pretrain.method not in ('', 'none'):
         return True
+    if config.backbone.init_from:
+        return False
     if wanted := [w for w in config.transfer.ways if ways.needs_pretraining(config, w)]:
         raise ValueError(
             f'transfer.ways has {", ".join(wanted)}, which start from a pretrained backbone, but pretrain.method is '
-            'none and transfer.checkpoint is empty: set one of them, or leave those ways out.'
+            'none and transfer.checkpoint is empty: set one of them or backbone.init_from, or drop those ways.'
         )
     return False
+
+
+def check_form(config, given: dict, where: str) -> None:
+    """Raises ValueError where the backbone of a checkpoint computes otherwise than config.backbone would.
+
+    Args:
+      config: the run's.
+      given: the config of the checkpoint's run, as it was written to disk.
+      where: the checkpoint, for the message.
+    """
+    old, new = (models.usual(c.backbone) for c in (schema.restored(given), config))
+    for option in models.AUTO:
+        if option in (*models.COMMON, *models.BACKBONES[new.name].OPTIONS) and old[option] != new[option]:
+            raise ValueError(
+                f'the backbone of transfer.checkpoint={where} was trained with backbone.{option}={old[option]}, and '
+                f'here it is {new[option]}: set --config.backbone.{option}={old[option]}.'
+            )

@@ -35,7 +35,7 @@ class Timer:
         return self.steps / self.timed if self.timed else 0.0
 
     def left(self, steps: int, evaluations: int) -> float | None:
-        """Seconds that so many steps and evaluations may take; None where no rate is known yet."""
+        """Seconds that these steps and evaluations may take; None while no rate is known."""
         pause = min(self.pauses[1:], default=0.0)  # the first one compiles
         return steps / self.rate() + evaluations * pause if self.rate() else None
 

@@ -32,10 +32,10 @@ def take_backbone(source: dict, target: dict, where: str) -> dict:
     if missing or shapes:
         found = sorted({n.split('/')[1] for n in have})
         raise ValueError(
-            f'the checkpoint {where} is of another architecture: '
+            f'the checkpoint {where} has a different architecture: '
             + '; '.join(shapes[:3] + [f'{n} is missing' for n in missing[:3]])
-            + f' ({len(shapes)} of other shape, {len(missing)} missing; its layers are {", ".join(found)}). '
-            'Set config.backbone, data.channels and transfer.layer as they were there.'
+            + f' ({len(shapes)} with other shapes, {len(missing)} missing; its layers are {", ".join(found)}). '
+            'Set config.backbone, data.channels and transfer.layer to match it.'
         )
     left = sorted({n.split('/')[1] for n in have.keys() - want.keys()})
     if left:

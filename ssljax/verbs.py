@@ -1,24 +1,32 @@
 """The command `ssljax VERB ...`: the same as `python -m ssljax.VERB ...`.
 
 A verb is a file ssljax/VERB.py (or ssljax/VERB/__main__.py) and a line in VERBS. The docstring of the file is its help:
-a line on what it does, and after an empty one usage, arguments and an example; it fits a screen of 80x24. The file
+a line on what it does and, after an empty one, usage, arguments and an example; it fits a screen of 80x24. The file
 calls `begin` before its imports, which take seconds.
 """
 
+import argparse
 import ast
 import difflib
+import os
 import runpy
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from ssljax import console, preempt
 
 VERBS = (
     'check',
+    'plan',
     'train',
     'study',
     'tune',
     'report',
+    'predict',
+    'label',
+    'export',
 )
 ALIASES = {'main': 'train'}
 HELP = '-h', '--help'
@@ -48,12 +56,56 @@ def begin(verb: str) -> None:
     helped(verb)
 
 
+def begin_package(verb: str) -> None:
+    """`begin`, where `python -m ssljax.VERB` imports the package VERB before its __main__."""
+    if sys.argv[:1] == ['-m']:
+        begin(verb)
+
+
 def helped(verb: str) -> None:
     """Prints the help of a verb and exits, where the command line asks for it."""
     if any(arg in HELP for arg in sys.argv[1:]):
         console.prepare()
         print(text(verb))
         sys.exit(0)
+
+
+class Parser(argparse.ArgumentParser):
+    """Of a verb that reads no recipe: a mistake ends the process with one line and the code 2."""
+
+    def __init__(self, verb: str):
+        super().__init__(f'ssljax {verb}', add_help=False, allow_abbrev=False)
+
+    def error(self, message):
+        console.prepare()
+        print(f'error: {message} ({self.prog} --help says more)', file=sys.stderr)
+        sys.exit(2)
+
+
+def run(main: Callable, args: list[str]) -> int:
+    """main(args), the exit code of a verb that cannot go on where it was stopped: what the user can mend is told in one
+    line, with the code 1, and a signal ends it with its usual code, after what is half written was removed."""
+    console.prepare()
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    for signum in preempt.SIGNALS:
+        if signum == signal.SIGINT or signal.getsignal(signum) != signal.SIG_IGN:
+            signal.signal(signum, _stop)
+    try:
+        return main(args)
+    except (ValueError, OSError, ImportError) as error:
+        from ssljax.disk import explained, raised_by_us
+
+        found = error if raised_by_us(error) else explained(error, '.') if isinstance(error, OSError) else None
+        if found is None:
+            raise
+        text = found.strerror if isinstance(found, OSError) and found.strerror and not found.filename else found
+        print(f'error: {text}', file=sys.stderr)
+        return 1
+
+
+def _stop(signum, _):
+    print('\nstopped', file=sys.stderr)
+    raise SystemExit(128 + signum)
 
 
 def text(verb: str) -> str:

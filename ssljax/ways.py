@@ -4,10 +4,10 @@ import functools
 from typing import Any
 
 from ssljax import config as configs
-from ssljax import evaluate, guard, loop, methods
+from ssljax import evaluation, guard, loop, methods
 from ssljax.data.toy import is_plane
 from ssljax.evals import embed, gallery
-from ssljax.stages import Run, initial, kind_of, plan, train_stage
+from ssljax.stages import Context, initial, kind_of, settings, train_stage
 from ssljax.transfer import take_all, take_backbone
 
 PRETRAINED = ('frozen', 'finetune', 'two_stage')  # the ways that start from a pretrained backbone
@@ -19,9 +19,9 @@ def needs_pretraining(config, way: str) -> bool:
     return way in PRETRAINED or way in methods.SEMI and config.semi.start == 'pretrained'
 
 
-def starts_from(run: Run, way: str) -> list[str]:
+def starts_from(run: Context, way: str) -> list[str]:
     """The stages that a way starts from: 'pretrain', 'frozen', 'scratch'."""
-    base, config, section, _ = plan(run.config, kind_of(way))
+    base, config, section, _ = settings(run.config, kind_of(way))
     first = ['pretrain'] if needs_pretraining(run.config, way) else []
     if base == 'second':
         first.append('frozen')
@@ -30,7 +30,7 @@ def starts_from(run: Run, way: str) -> list[str]:
     return first
 
 
-def train_ways(run: Run, seed: int, images: dict, pretrained, stopped: dict) -> tuple[dict, dict]:
+def train_ways(run: Context, seed: int, images: dict, pretrained, stopped: dict) -> tuple[dict, dict]:
     """Trains all ways; where a guard stops one, the others go on, but for those that start from it.
 
     Args:
@@ -58,7 +58,7 @@ def train_ways(run: Run, seed: int, images: dict, pretrained, stopped: dict) -> 
     return trained, stopped
 
 
-def train_way(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained) -> loop.Stage:
+def train_way(run: Context, way: str, seed: int, images: dict, ways: dict, pretrained) -> loop.Stage:
     """Trains one way.
 
     Args:
@@ -67,16 +67,16 @@ def train_way(run: Run, way: str, seed: int, images: dict, ways: dict, pretraine
       pretrained: (variables with a trained backbone, where they are from), or None.
     """
     kind = kind_of(way)
-    if plan(run.config, kind).section == 'semi':
+    if settings(run.config, kind).section == 'semi':
         return _joint(run, way, seed, images, ways, pretrained, initial(run, way, seed))
     start = beginning(run, way, seed, ways, pretrained)
     return train_stage(run, kind, way, seed, images['labeled'], images['val'], start)
 
 
-def beginning(run: Run, way: str, seed: int, ways: dict, pretrained) -> dict:
+def beginning(run: Context, way: str, seed: int, ways: dict, pretrained) -> dict:
     """The initial variables of a way that trains on labelled images alone; the rest as for `train_way`."""
     kind = kind_of(way)
-    base = plan(run.config, kind).base
+    base = settings(run.config, kind).base
     if base == 'second':
         return ways['frozen'].variables
     # Those that are no variant have one network: its start is compiled once.
@@ -86,9 +86,9 @@ def beginning(run: Run, way: str, seed: int, ways: dict, pretrained) -> dict:
     return start
 
 
-def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, start) -> loop.Stage:
+def _joint(run: Context, way: str, seed: int, images: dict, ways: dict, pretrained, start) -> loop.Stage:
     """Trains a semi-supervised way; where its method has a teacher, one generation after the other."""
-    method, config = run.methods[way], plan(run.config, way).config
+    method, config = run.methods[way], settings(run.config, way).config
     labeled, unlabeled, val = (images[k] for k in ('labeled', 'unlabeled', 'val'))
     teacher: Any = None
     if method.teach or config.semi.start == 'scratch':
@@ -111,15 +111,15 @@ def _joint(run: Run, way: str, seed: int, images: dict, ways: dict, pretrained, 
     return teacher
 
 
-def _taught(run: Run, method, kind: str, teacher: loop.Stage, unlabeled):
+def _taught(run: Context, method, kind: str, teacher: loop.Stage, unlabeled):
     """The unlabelled images that a teacher, of a kind of stage, is sure of, with the classes that it gives them."""
     size = run.config.evaluate.batch_size
-    predict = evaluate.predictor(run, kind)
+    predict = evaluation.predictor(run, kind)
     rows, classes = method.teach(embed.outputs(predict, teacher.variables, unlabeled, batch_size=size, mesh=run.mesh))
     return unlabeled.take(rows).relabel(classes)
 
 
-def _gallery(run: Run, way: str, seed: int):
+def _gallery(run: Context, way: str, seed: int):
     """(step, variables) -> {}, which keeps generated images or the map of the plane for the report."""
     program = run.once(('gallery', way), lambda: gallery.compiled(run.methods[way], run.source.shape))
     return functools.partial(gallery.keep, program, run.workdir / f'seed{seed}' / way)

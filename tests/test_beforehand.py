@@ -2,9 +2,10 @@
 
 from types import SimpleNamespace
 
+import jax
 import pytest
 
-from ssljax import beforehand, experiment, suits
+from ssljax import beforehand, checkpoint, experiment, suits
 from ssljax.data import sources
 
 
@@ -42,7 +43,11 @@ def test_a_checkpoint_of_another_architecture(config, tmp_path):
     config.transfer.ways = ('scratch',)
     config.evaluate.update(knn=0, probe=False)
     experiment.run(config, tmp_path / 'a')
-    with pytest.raises(ValueError, match='another architecture'):
+    given = checkpoint.load_variables(tmp_path / 'a')[0]
+    shapes = checkpoint.load_shapes(tmp_path / 'a')
+    like = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)  # noqa: E731
+    assert like(shapes) == like(given) and not any(hasattr(leaf, '__array__') for leaf in jax.tree.leaves(shapes))
+    with pytest.raises(ValueError, match='a different architecture'):
         prepared(config, tmp_path / 'b', ('scratch', 'frozen'), backbone__width=24,
                  transfer__checkpoint=str(tmp_path / 'a'))  # fmt: skip
 

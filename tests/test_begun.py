@@ -70,10 +70,10 @@ def test_decisions_are_made_again_only_before_training(tmp_path):
     path.write_text('[]')
     assert begun.decisions(path) is None and not path.exists()  # set aside
     files.write_atomically(tmp_path / 'seed0/scratch/metrics.jsonl', '')
-    with pytest.raises(FileNotFoundError, match='decisions.json is missing: the stages that have begun'):
+    with pytest.raises(FileNotFoundError, match='decisions.json is missing: the stages already started'):
         begun.decisions(path)
     path.write_text('[]')
-    with pytest.raises(files.Damaged, match='tuning again could decide otherwise'):
+    with pytest.raises(files.Damaged, match='tuning again could decide differently'):
         begun.decisions(path)
 
 
@@ -98,7 +98,7 @@ def test_a_label_set_that_is_drawn_anew_is_that_which_was_evaluated(tmp_path):
     found = partition(tmp_path)
     files.write_json(tmp_path / 'evaluation.json', {'partition': {'val': {'hash': partitions.digest(found.val)}}})
     label_set.check_same(tmp_path, found)
-    with pytest.raises(ValueError, match='the val images of .* cannot be drawn again'):
+    with pytest.raises(ValueError, match='the val images of .* cannot be reproduced'):
         label_set.check_same(tmp_path, found._replace(val=np.array([5])))
 
 
@@ -109,6 +109,6 @@ def test_damaged_rows_and_measurements_of_a_study_are_set_aside(tmp_path, caplog
     assert path.exists()
     path.write_text('null')
     worker._sound(path)
-    assert not path.exists() and 'its cell is done again' in caplog.text
+    assert not path.exists() and 'recomputing its cell' in caplog.text
     (tmp_path / 'together.json').write_bytes(b'\xff')
     assert _known(tmp_path) == {} and not (tmp_path / 'together.json').exists()

@@ -31,7 +31,7 @@ def test_features_that_were_as_near_before_training_have_not_collapsed():
     assert judge(joint=False).look(500, dark, dark) == ('', '')
     gone = {'features_std': 0.001, 'features_rank': 15.0}
     why, warning = judge(joint=False).look(500, gone, gone)
-    assert why == '' and 'features collapsed' in warning and 'so it goes on' in warning
+    assert why == '' and 'features collapsed' in warning and 'so training continues' in warning
     line = GONE | {'embedding_std': 0.3, 'embedding_rank': 1.01}
     assert 'rank 1.01' in judge().look(500, line, line)[0]
 

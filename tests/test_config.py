@@ -1,10 +1,11 @@
 import importlib
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from ssljax import checks, wording
+from ssljax import checks, resolve, wording
 from ssljax import config as configs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,26 +17,26 @@ def test_each_recipe_is_whole_and_checked(path):
     config = module.get_config()
     checks.check(config)
     assert configs.field_names(config) == configs.field_names(configs.base())
-    assert f'--config=configs/{path.name}' in module.__doc__
+    assert re.search(rf'ssljax (train|study) --config={path.stem}\b', module.__doc__)
     assert config.name.startswith(path.stem)
 
 
 def test_durations():
     stage = configs.stage(epochs=2.0)
-    assert configs.total_steps(stage, images=1000, batch_size=50) == 40
+    assert resolve.total_steps(stage, images=1000, batch_size=50) == 40
     stage.update(epochs=0.0, examples=500)
-    assert configs.total_steps(stage, images=1000, batch_size=50) == 10
+    assert resolve.total_steps(stage, images=1000, batch_size=50) == 10
 
 
 @pytest.mark.parametrize(
     'field, value, said',
     [
-        ('pretrain.steps', 5, 'exactly one of them'),
-        ('pretrain.epochs', 0.0, 'exactly one of them'),
+        ('pretrain.steps', 5, 'exactly one of these'),
+        ('pretrain.epochs', 0.0, 'exactly one of these'),
         ('transfer.ways', ('two_stage',), 'add frozen'),
         ('transfer.ways', ('frozn',), "'frozn' \\(did you mean frozen"),
         ('seeds', (), 'at least one'),
-        ('seeds', (1, 1), 'none twice'),
+        ('seeds', (1, 1), 'without repetition'),
         ('data.path', 'fast', 'auto, resident, stream'),
     ],
 )

@@ -21,7 +21,7 @@ CODE = (
     [
         ({'JAX_PLATFORMS': 'nope'}, 'This machine has cpu: set JAX_PLATFORMS=cpu'),
         ({'JAX_PLATFORMS': 'cuda'}, 'JAX_PLATFORMS=cuda: JAX cannot start this here'),
-        ({'JAX_COORDINATOR_ADDRESS': 'nonsense'}, 'no address of the form HOST:PORT'),
+        ({'JAX_COORDINATOR_ADDRESS': 'nonsense'}, 'not an address of the form HOST:PORT'),
         ({'JAX_COORDINATOR_ADDRESS': 'localhost:1'}, 'JAX_COORDINATOR_ADDRESS=localhost:1'),
         ({'JAX_ENABLE_X64': 'perhaps'}, "JAX_ENABLE_X64='perhaps': JAX refuses"),
         ({'JAX_NUM_CPU_DEVICES': 'x'}, "JAX_NUM_CPU_DEVICES='x': JAX refuses"),

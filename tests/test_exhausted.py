@@ -14,9 +14,9 @@ from ssljax import exhausted, experiment
     [
         (jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 268435456 bytes.'), '0.25 GiB'),
         (jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1.5GiB.'), '1.5 GiB'),
-        (MemoryError(), 'used up. Make'),
+        (MemoryError(), 'of memory. Reduce'),
         (MemoryError('Unable to allocate 3.21 GiB for an array with shape (1,)'), '3.21 GiB'),
-        (OSError(errno.ENOMEM, 'Cannot allocate memory'), 'used up. Make'),
+        (OSError(errno.ENOMEM, 'Cannot allocate memory'), 'of memory. Reduce'),
     ],
 )
 def test_what_is_said(config, tmp_path, monkeypatch, error, size):
@@ -30,7 +30,7 @@ def test_what_is_said(config, tmp_path, monkeypatch, error, size):
 
 
 def test_a_real_one(config):
-    with pytest.raises(ValueError, match='is used up'), exhausted.explained(config):
+    with pytest.raises(ValueError, match='is out of memory'), exhausted.explained(config):
         np.ones(2**55)
 
 

@@ -50,6 +50,7 @@ def of(config):
     return new
 
 
+@pytest.mark.usefixtures('drawn')
 def test_a_pretext_method(table, config, tmp_path):
     """That of the guide: pretrained, transferred, shown, loaded."""
     content: dict = {}
@@ -82,6 +83,7 @@ def only_labels(config, shape, classes):
     return Method(init=lambda key, batch: network.init(net, key, batch['image']), loss=loss, **network.evaluation(net))
 
 
+@pytest.mark.usefixtures('drawn')
 def test_a_joint_method(table, config, tmp_path):
     """It is a way, has a title in the table and on the page, and predicts."""
     module = table(
@@ -120,7 +122,7 @@ def test_a_backbone(table, config, tmp_path):
     config.transfer.ways = ('scratch', 'frozen')
     outcome = experiment.run(config, tmp_path)
     assert set(outcome['summary']) == {'scratch', 'frozen'}
-    assert {'field': 'backbone.width', 'value': 24, 'why': 'what flat usually has'} in outcome['resolved']
+    assert {'field': 'backbone.width', 'value': 24, 'why': 'the default of flat'} in outcome['resolved']
     assert ssljax.load(tmp_path, way='frozen').embed(np.zeros((2, 8, 8, 1), np.uint8)).shape == (2, 24)
     config.backbone.slope = 2.0
     with pytest.raises(ValueError, match='backbone.slope'):

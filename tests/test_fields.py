@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ssljax import arguments, checks, fields
+from ssljax import arguments, checks, fields, resolve
 from ssljax import config as configs
 from ssljax.data import sources
 
@@ -135,8 +135,8 @@ def test_a_list_of_one_in_any_usual_spelling(name, form):
         ('--', "the argument '--' is not understood"),
         ('--=', "the argument '--=' is not understood"),
         ('---config.name=x', "the argument '---config.name=x' is not understood"),
-        ('--config.', '--config. names no field'),
-        ('--config.=5', '--config. names no field'),
+        ('--config.', '--config. does not name a field'),
+        ('--config.=5', '--config. does not name a field'),
     ],
 )
 def test_arguments_that_are_not_understood(arg, said):
@@ -176,4 +176,4 @@ def test_of_a_field_given_twice_the_last_counts_and_that_is_said(capsys):
 @given(epochs=st.floats(1e-6, 3.0), images=st.integers(1, 10_000), batch=st.integers(1, 5000))
 def test_a_duration_is_at_least_one_step(epochs, images, batch):
     stage = configs.stage(epochs=epochs)
-    assert configs.total_steps(stage, images=images, batch_size=batch) == max(round(epochs * images / batch), 1)
+    assert resolve.total_steps(stage, images=images, batch_size=batch) == max(round(epochs * images / batch), 1)

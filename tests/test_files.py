@@ -71,7 +71,7 @@ def test_other_json_is_damaged(tmp_path, text):
 def test_no_regular_file_is_read(tmp_path):
     os.mkfifo(tmp_path / 'pipe')
     (tmp_path / 'folder').mkdir()
-    for name, why in (('pipe', 'no regular file'), ('folder', 'a directory')):
+    for name, why in (('pipe', 'not a regular file'), ('folder', 'a directory')):
         with pytest.raises(files.Damaged, match=why):
             files.read_bytes(tmp_path / name)
 
@@ -105,7 +105,7 @@ def test_metrics_that_are_not_as_they_were_written_are_left_out(tmp_path, caplog
         + (lines[3] + '{"step": 9, "old": 0.5}\n' + lines[4][:20]).encode()
     )  # fmt: skip
     assert [row['step'] for row in log.read(path)] == [1, 4, 9]
-    assert '4 lines cannot be read' in caplog.text  # and the last, which a kill cut short, is not counted
+    assert 'skipped 4 unreadable lines' in caplog.text  # and the last, which a kill cut short, is not counted
     metrics = log.MetricLog(tmp_path, '', 10, 4)
     metrics.write(5, {'a': 1.0})
     metrics.close(5)
@@ -175,7 +175,7 @@ def test_a_lock_that_is_no_file_is_named_and_left_alone(tmp_path, what, way):
         'loop': lambda path: path.symlink_to('.lock'),
     }
     make[what](place / '.lock')
-    with pytest.raises(ValueError, match='.lock is a (link|named pipe|folder), and must be a plain file.*remove it'):
+    with pytest.raises(ValueError, match='.lock is a (link|named pipe|folder), but must be a plain file.*remove it'):
         if way == 'workdir':
             with files.lock(place):
                 pass
@@ -219,7 +219,7 @@ def test_a_held_directory_that_vanishes_is_noticed_and_not_made_again(tmp_path, 
             place.rename(tmp_path / 'moved')
             if how == 'replaced':
                 place.mkdir()
-        with pytest.raises(OSError, match='deleted, moved or replaced while this run was at work'):
+        with pytest.raises(OSError, match='deleted, moved or replaced while this run was using it'):
             files.write_json(place / 'seed0/a.json', {})
         assert not (place / 'seed0').exists()
         files.write_json(tmp_path / 'elsewhere.json', {})

@@ -1,6 +1,7 @@
 """Which images are labelled, and what that reads."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from ssljax import checkpoint, checks, identity, label_set
 from ssljax import config as configs
 from ssljax.data import partition as partitions
+from ssljax.data.sources import Source
+from ssljax.data.split import ArrayImages, Split
 from ssljax.studies.cells import cells, digest
 
 
@@ -43,7 +46,7 @@ def test_a_run_begun_under_the_old_name_goes_on_as_the_oracle(typical, tmp_path)
     other = new.copy_and_resolve_references()
     other.data.choose = 'random'
     (tmp_path / 'seed0/pretrain/checkpoints/5').mkdir(parents=True)  # something was trained
-    with pytest.raises(ValueError, match='another config'):
+    with pytest.raises(ValueError, match='a different config'):
         identity.claim(other, tmp_path)
     assert new.data.copies == 'anywhere', 'the rules of then'
     new.data.copies = 'together'
@@ -74,3 +77,29 @@ def test_a_backbone_trained_with_labels_is_no_typical_choice(typical, monkeypatc
     monkeypatch.setattr(checkpoint, 'load_variables', lambda path: ({}, meta))
     with pytest.raises(ValueError, match="the stage 'finetune', which was trained with labels"):
         label_set._features(typical, None, None)
+
+
+@pytest.mark.parametrize(
+    ('labels', 'val', 'drawn', 'said'),
+    [
+        ('all', '10%', ('all', '10%'), "18 of 20 training images with a label are used as such (data.labels='all')"),
+        ('50', '200', ('all', '10%'), "18 of 20 .*labels='50', but there are no more), 2 for v.*='200', but .*too few"),
+        ('19', '4', ('all', '4'), "16 of 20 .*(data.labels='19', but there are no more), 4 for validation"),
+        ('12', '10%', ('12', '10%'), "12 of 20 .*labels='12'; all takes them all), 2 for validation .data.val='10%'.;"),
+        ('2/class', '10%', ('2/class', '10%'), '4 of 20'),
+    ],
+)
+def test_a_set_with_few_labels_beside_unlabelled_images(config, tmp_path, capsys, labels, val, drawn, said):
+    """What a recipe asks of other data does not stop it, and is told; of a study, and of labelled data, it does."""
+    images = Split(ArrayImages(np.zeros((33, 4, 4, 1), np.uint8)), np.repeat([0, 1, -1], [10, 10, 13]))
+    train, unlabeled = images.take(np.arange(20)), images.take(np.arange(20, 33)).hide()
+    source = Source('x', ('a', 'b'), (4, 4, 1), train, None, train, unlabeled)
+    config.data.update(labels=labels, val=val)
+    assert label_set.amounts(config, source) == drawn
+    label_set.rows(config, source, None, 3, tmp_path)
+    told = capsys.readouterr().err
+    assert re.search(said.replace('(', '[(]').replace(')', '[)]'), told) and told.startswith('seed 3: ')
+    assert told.endswith('13 came without labels\n')
+    assert label_set.amounts(config, source._replace(unlabeled=None)) == (labels, val)
+    config.study.labels = ('50',)
+    assert label_set.amounts(config, source) == (labels, val)

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 
 from ssljax import losses
 
@@ -27,6 +28,34 @@ def test_top_k(k, right):
 
 def test_a_collapsed_network_has_no_accuracy():
     assert losses.top_k(jnp.zeros((4, 3)), jnp.array([0, 1, 2, 0]), 1).sum() == 0
+
+
+def test_balanced_class_weights_are_those_of_scikit_learn():
+    counts = [50, 30, 20]
+    labels = np.repeat(np.arange(3), counts)
+    expected = compute_class_weight('balanced', classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(losses.class_weights(counts), expected, rtol=1e-6)
+    np.testing.assert_allclose(losses.class_weights([5, 0, 5]), [1, 0, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize('beta', [0.0, 0.5, 0.99, 0.9999])
+def test_class_weights_by_effective_numbers(beta):
+    counts = np.array([500, 30, 1])
+    weights = (1 - beta) / (1 - beta**counts)
+    np.testing.assert_allclose(losses.class_weights(counts, beta), weights * 531 / (weights * counts).sum(), rtol=1e-3)
+    assert np.isclose((losses.class_weights(counts, beta) * counts).sum(), 531)
+
+
+def test_weights_of_the_effective_number_go_from_none_to_balanced():
+    counts = np.array([90, 10])
+    np.testing.assert_allclose(losses.class_weights(counts, 0.0), [1, 1], rtol=1e-6)
+    np.testing.assert_allclose(losses.class_weights(counts, 1 - 1e-6), losses.class_weights(counts), rtol=1e-3)
+
+
+def test_log_prior_hand_worked():
+    np.testing.assert_allclose(losses.log_prior([90, 10]), np.log([1.8, 0.2]), rtol=1e-6)
+    np.testing.assert_allclose(losses.log_prior([7, 7, 7]), np.zeros(3), atol=1e-6)
+    assert np.isfinite(losses.log_prior([10, 0])).all()
 
 
 def test_soft_cross_entropy_hand_worked():

@@ -51,11 +51,11 @@ def test_it_is_asked_once_and_ctrl_c_again_ends_it_with_a_line(signum):
         process.send_signal(signal.SIGINT)
     assert (
         process.stderr.readline() + process.stderr.readline()
-        == '\nstopping when all is saved; Ctrl-C again stops at once\n'
+        == '\nstopping once everything is saved; Ctrl-C again stops immediately\n'
     )
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=20)[1]
-    assert process.returncode == 130 and said == 'stopped at once; what was saved before is intact\n'
+    assert process.returncode == 130 and said == 'stopped immediately; what was saved before is intact\n'
 
 
 def test_it_ends_by_itself_only_once_all_is_saved():
@@ -64,13 +64,13 @@ def test_it_ends_by_itself_only_once_all_is_saved():
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=20)[1]
     assert process.returncode == 75 and 1.9 < time.time() - began < 10
-    assert said == 'stopped; all is saved: the same command goes on from here\n'
+    assert said == 'stopped; everything is saved: rerun the same command to resume\n'
 
 
 def test_work_that_cannot_ask_is_ended_where_nothing_is_unsaved():
     process = start()
     process.send_signal(signal.SIGHUP)
-    assert 'all is saved' in process.communicate(timeout=10)[1] and process.returncode == 75
+    assert 'everything is saved' in process.communicate(timeout=10)[1] and process.returncode == 75
 
 
 @pytest.mark.parametrize('signum', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -78,7 +78,7 @@ def test_before_anything_is_begun_it_ends_at_once(signum):
     process = start('early')
     process.send_signal(signum)
     said = process.communicate(timeout=10)[1]
-    assert process.returncode == 128 + signum and said == 'stopped; nothing was begun\n'
+    assert process.returncode == 128 + signum and said == 'stopped; nothing was started\n'
 
 
 @pytest.mark.parametrize('when', ['early', 'later'])

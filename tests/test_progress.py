@@ -43,6 +43,27 @@ def test_the_time_left_counts_neither_compilation_nor_evaluation(monkeypatch):
     assert timer.left(60, 2) == pytest.approx(30 + 2 * 3)
 
 
+def test_a_batch_job_gets_ever_fewer_lines_with_the_rate_and_no_bar(tmp_path, capsys, monkeypatch):
+    clock = Clock(monkeypatch)
+    lines = log.MetricLog(tmp_path, 'stage', 36000, 0)
+    for second in range(1, 36001):
+        clock.passes(1)
+        lines.progress(second)
+    lines.rate = 1234.5
+    lines.shown = 0
+    lines.progress(36000)
+    said = capsys.readouterr().err.splitlines()
+    assert 40 < len(said) < 90 and '1,234 images/s' in said[-1] and not any('█' in line or '░' in line for line in said)
+
+
+def test_a_terminal_gets_a_bar(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+    lines = log.MetricLog(tmp_path, 'stage', 100, 0)
+    lines.write(50, {'train/loss': 1.0}, 75.0, 320.0)
+    said = capsys.readouterr().err
+    assert said.startswith('\r\x1b[K') and '██████░░░░░░' in said and '320 images/s · 1:15 left' in said
+
+
 def test_before_a_rate_is_known_no_time_is_said(tmp_path, capsys):
     lines = log.MetricLog(tmp_path, 'stage', 100, 0)
     lines.progress(0, 'compiling')
@@ -74,6 +95,7 @@ def test_a_terminal_has_one_line_that_is_written_over(monkeypatch, capsys):
     assert capsys.readouterr().err == '\r\x1b[Kone\r\x1b[K'
 
 
+@pytest.mark.usefixtures('drawn')
 def test_evaluation_and_report_say_what_they_do(config, tmp_path, capsys):
     config.pretrain.method = 'none'
     config.transfer.ways = ('scratch',)

@@ -43,30 +43,30 @@ def said(record=None, of=None, seeds=(0, 1, 2), **changed):
 @pytest.mark.parametrize(
     'changed, of, expected, absent',
     [
-        ({}, {}, 'stratified by class, drawn anew for each seed', 'oracle'),
-        ({'seeds': (0,)}, {}, 'drawn with the seed', 'each seed'),
-        ({'data.labels': 'list:x.txt'}, {}, 'named by the list, the same for each seed', 'oracle'),
-        ({'data.labels': 'all'}, {}, 'all that validation leaves, which is drawn anew', 'oracle'),
-        ({'data.labels': 'all'}, {'val': 70}, 'all that have a label, the same for each seed', 'drawn anew'),
-        ({}, {'val': 70}, '70 validation images, which the source brings: the same for each seed', 'data.val'),
-        ({'data.val': '30%'}, {'val': 70}, 'data.val is not used', '60 validation'),
-        ({}, {}, '60 validation images with labels of their own, taken from the training images', 'source brings'),
-        ({'data.choose': 'typical', 'data.labels': '30'}, {}, 'chosen without a look at their labels', 'oracle'),
-        ({'data.choose': 'typical_oracle'}, {}, 'chosen by an oracle that reads the class of every', 'without a look'),
-        ({'data.choose': 'typical'}, {}, 'chosen by an oracle that reads the class of every', 'without a look'),
-        ({'data.pool': 100}, {}, 'Of the other training images 100 are used', 'further'),
-        ({}, {'unlabeled': 40}, '40 further images came without labels', 'data.pool'),
-        ({}, {}, 'The test split of 500 images was read once a seed, after all training', 'set aside'),
-        ({'seeds': (0,)}, {}, 'was read once, after all training', 'a seed,'),
-        ({}, {'carved': True}, "set aside from the training images ('20%', the same for each seed)", 'best on test'),
-        ({'evaluate.best_on_test': True}, {}, 'read at every evaluation of training', 'read once'),
-        ({'transfer.scratch.patience': 3}, {}, 'Validation also ends scratch early', 'tuning'),
-        ({'tune': True}, {}, 'What tuning changed was chosen before', 'also ends'),
-        ({'transfer.checkpoint': 'runs/x'}, {}, 'is that of runs/x; which images it has seen is not', 'Pretrained by'),
-        ({}, {}, 'Pretrained by rotation for 12 steps of 128 on 1,940 images', 'is that of'),
+        ({}, {}, 'stratified by class, drawn anew for every seed', 'oracle'),
+        ({'seeds': (0,)}, {}, 'drawn with the seed', 'every seed'),
+        ({'data.labels': 'list:x.txt'}, {}, 'named in a list, the same for every seed', 'oracle'),
+        ({'data.labels': 'all'}, {}, 'all but the validation images, which are drawn anew', 'oracle'),
+        ({'data.labels': 'all'}, {'val': 70}, 'all that have a label, the same for every seed', 'drawn anew'),
+        ({}, {'val': 70}, '70 validation images provided by the source, the same for every seed', 'data.val'),
+        ({'data.val': '30%'}, {'val': 70}, 'data.val is ignored', '60 validation'),
+        ({}, {}, '60 additional labelled images for validation, taken from the training', 'by the source'),
+        ({'data.choose': 'typical', 'data.labels': '30'}, {}, 'chosen without looking at labels', 'oracle'),
+        ({'data.choose': 'typical_oracle'}, {}, 'chosen by an oracle that reads the class of every', 'without looking'),
+        ({'data.choose': 'typical'}, {}, 'chosen by an oracle that reads the class of every', 'without looking'),
+        ({'data.pool': 100}, {}, 'Of the other training images, 100 are used', 'further'),
+        ({}, {'unlabeled': 40}, '40 additional unlabelled images are used', 'data.pool'),
+        ({}, {}, 'The test split of 500 images was read once per seed, after all training', 'set aside'),
+        ({'seeds': (0,)}, {}, 'was read once, after all training', 'per seed'),
+        ({}, {'carved': True}, 'set aside from the training images (20%, the same for every seed)', 'best on test'),
+        ({'evaluate.best_on_test': True}, {}, 'read at every evaluation during training', 'read once'),
+        ({'transfer.scratch.patience': 3}, {}, 'Validation also stops scratch early', 'tuning'),
+        ({'tune': True}, {}, 'Tuned settings were chosen beforehand', 'also stops'),
+        ({'transfer.checkpoint': 'runs/x'}, {}, 'is from runs/x; which images it was trained on', 'Pretrained by'),
+        ({}, {}, 'Pretrained by rotation for 12 steps of 128 on 1,940 unlabelled images', 'is from'),
         ({}, {}, 'Trained: all weights from scratch for 40 steps of 64 images.', 'early'),
         # Wilson: (0.5 +- 1.96 * sqrt(0.5 * 0.5 / 500 + 1.96 ** 2 / (4 * 500 ** 2)) ...)
-        ({}, {}, 'an accuracy of 50.0 % has a 95% interval of 45.6 to 54.4 %, to which the spread', 'linear probe'),
+        ({}, {}, 'an accuracy of 50.0 % has a 95% interval of 45.6 to 54.4 %; the spread', 'linear probe'),
     ],
 )  # fmt: skip
 def test_what_is_said_of_a_setting(changed, of, expected, absent):
@@ -80,9 +80,9 @@ def test_ways_say_how_they_were_trained():
     }  # fmt: skip
     variants = (('plain', 'scratch', (('transfer.batch_size', 32),)),)
     text = said(RECORD | {'ways': ways, 'probe': {'x': 1}}, variants=variants, **{'semi.start': 'pretrained'})
-    assert 'fixmatch for 300 steps of 64 unlabelled images beside labelled ones, from the pretrained backbone' in text
+    assert 'fixmatch for 300 steps of 64 unlabelled images plus labelled ones, starting from the pretrained' in text
     assert 'each of 2 generations' in text and 'plain (scratch with transfer.batch_size=32) for 40 steps of 32' in text
-    assert 'after the frozen run (two-stage) for 20 steps' in text and "the linear probe's layer" in text
+    assert 'after the frozen stage (two-stage) for 20 steps' in text and "the linear probe's layer" in text
 
 
 def test_steps_that_differ_by_seed_and_classes_without_label():
@@ -98,7 +98,7 @@ def test_a_study_says_no_more_than_is_true():
     config = base()
     config.study.labels = ('1/class', '4/class')
     text = protocol.of_study(config)
-    assert 'nested, and the same for all ways' in text and 'shared by all label budgets' in text and 'read once' in text
+    assert 'nested and the same for all ways' in text and 'shared by all label budgets' in text and 'read once' in text
     config.data.choose = 'typical_oracle'
     assert 'nested' not in protocol.of_study(config) and 'oracle' in protocol.of_study(config)
     config.data.update(choose='random', pool=10)
@@ -107,7 +107,7 @@ def test_a_study_says_no_more_than_is_true():
     assert 'read once' not in protocol.of_study(config)
     assert 'same for all ways' not in protocol.of_study(config, [{'data.choose': 'random'}])
     config.transfer.ways = ('scratch',)
-    assert 'pretraining' not in protocol.of_study(config)
+    assert 'retraining' not in protocol.of_study(config)
 
 
 def test_time_is_the_sum_over_processes(tmp_path):

@@ -9,7 +9,7 @@ from ssljax import config as configs
 
 BEGIN = 'from ssljax.config import base\ndef get_config():\n    c = base()\n    '
 BAD = {
-    'get_config = 5': 'get_config is no function',
+    'get_config = 5': 'get_config is not a function',
     'def get_config(a): return a': 'needs an argument',
     'x = 1': 'has no function get_config',
     'def get_config(:': 'not valid Python: invalid syntax (r.py, line 1)',
@@ -20,8 +20,8 @@ BAD = {
     f'{BEGIN}raise ValueError("bad\\nthing")': 'line 4: ValueError: bad thing',
     f'{BEGIN}open("/nowhere/x")': "line 4: FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/x'",
     'open("/nowhere/x")': "[Errno 2] No such file or directory: '/nowhere/x'",
-    f'{BEGIN}pass': 'returns nothing: end it with `return`',
-    f'{BEGIN}return 5': 'returns no config, but 5',
+    f'{BEGIN}pass': 'returns nothing: end it by returning',
+    f'{BEGIN}return 5': 'does not return a config, but 5',
     f'{BEGIN}return c.to_dict()': "returns no config, but {'backbone'",
     f'{BEGIN}from ml_collections import FrozenConfigDict\n    return FrozenConfigDict(c)': 'FrozenConfigDict, which',
 }
@@ -48,5 +48,5 @@ def test_an_argument_where_none_is_taken():
 def test_a_name_that_is_no_text(part):
     config = configs.base().unlock()
     (config[part] if part else config)[3] = 4
-    with pytest.raises(ValueError, match=f'^{part or "the config"} has a field whose name is no text'):
+    with pytest.raises(ValueError, match=f'^{part or "the config"} has a field whose name is not a string'):
         checks.check(config)

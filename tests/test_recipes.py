@@ -69,7 +69,7 @@ def test_a_file_in_the_current_directory_goes_before(tmp_path, monkeypatch, caps
         (str(tmp_path / 'mine.py'), str(tmp_path / 'mine.py'), False),
     ):
         assert arguments.find_recipe([f'--config={given}']) == [f'--config={found}']
-        assert ('not the recipe of that name' in capsys.readouterr().err) == note
+        assert ('not the bundled recipe of that name' in capsys.readouterr().err) == note
     (tmp_path / 'rotnet').mkdir()
     assert arguments.find_recipe(['--config=rotnet']) == [f'--config={CONFIGS / "rotnet.py"}']
 
@@ -80,7 +80,7 @@ def test_a_file_in_the_current_directory_goes_before(tmp_path, monkeypatch, caps
         ('quikstart', 'did you mean quickstart'),
         ('quickstart.py', 'the recipe of the package is --config=quickstart'),
         ('configs/quickstart', 'there is no file'),
-        ('plain', 'is no Python file'),
+        ('plain', 'is not a Python file'),
         ('.', 'is a folder'),
         ('', 'there is no file'),
     ],

@@ -66,6 +66,15 @@ def test_the_number_of_test_images_leaves_an_interval(share, count):
     assert stats.of_images(share, 0) is None and stats.of_images(None, 5) is None
 
 
+def test_mcnemar_is_the_exact_binomial_test():
+    ours, others = [1] * 12 + [0] * 3 + [1] * 20, [0] * 12 + [1] * 3 + [1] * 20
+    found = stats.mcnemar(ours, others)
+    assert (found['gained'], found['lost']) == (12, 3)
+    assert found['p'] == pytest.approx(scipy.stats.binomtest(12, 15).pvalue)
+    assert stats.mcnemar(ours, ours) == {'gained': 0, 'lost': 0, 'p': 1.0}
+    assert stats.mcnemar([1, 0], [0, 1])['p'] == 1.0
+
+
 def test_two_seeds_are_too_few():
     two = stats.correct({'a': stats.difference([(0.8, 0.7), (0.9, 0.7999)])})['a']
     assert two['p_holm'] < 0.05 and not stats.is_clear(two)

@@ -47,6 +47,13 @@ def test_both_ways_of_calling_a_verb_print_its_help(verb):
     assert said('-m', 'ssljax', verb, '--workdir=x', '-h') == (0, expected, '')
 
 
+@pytest.mark.parametrize('verb', verbs.VERBS)
+def test_help_waits_for_no_import(verb):
+    status, _, err = said('-X', 'importtime', '-m', f'ssljax.{verb}', '--help')
+    imported = {line.split('|')[-1].strip() for line in err.splitlines()}
+    assert status == 0 and 'ssljax.verbs' in imported and not imported & {'jax', 'numpy', 'absl', 'ml_collections'}
+
+
 def test_without_a_verb_all_are_listed_with_no_import_of_jax():
     code = "import sys; from ssljax import verbs; sys.exit(verbs.main() or 'jax' in sys.modules)"
     for arguments in ([], ['--help'], ['-h']):
@@ -83,7 +90,7 @@ def test_ctrl_c_during_the_imports_is_one_line(arguments):
     process = start(*arguments, '--config=quickstart')
     time.sleep(0.4)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60)[1] == 'stopped; nothing was begun\n' and process.returncode == 130
+    assert process.communicate(timeout=60)[1] == 'stopped; nothing was started\n' and process.returncode == 130
 
 
 @pytest.mark.parametrize(

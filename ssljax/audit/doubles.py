@@ -37,7 +37,7 @@ def find(given: Given, scan: Scan, most: int = 0) -> Doubles:
     once = np.setdiff1d(good, same[:, 1])
     sides = np.minimum(scan.column('width'), scan.column('height'))
     large = once[sides[once] >= copies.LEAST]
-    near, alike = copies.near(copies.Small(scan.small.luma[large], scan.small.chroma[large]))
+    near, alike = copies.near(scan.small.of(large))
     near = large[near]
     equal = _same_pixels(given, scan, near, most)
     how = np.concatenate([np.full(len(same), FILE), np.where(equal, PIXELS, NEAR)]).astype(object)

@@ -1,5 +1,6 @@
 """What is to be told of a data set, most important first, and what to do about it: a function each, in FINDINGS."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,8 @@ ACROSS = (('test', 'train'), ('val', 'train'), ('test', 'val'), ('test', 'unlabe
 OF_THE_FILE = ('file ending', 'file format', 'channels and bits', 'size in pixels', 'shape (width to height)')
 
 
-class Finding(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Finding:
     """kind: its stable name; severity; count; what was found, and what to do, each a sentence or two; items: of each
     image, pair or file what `record` documents."""
 
@@ -121,7 +123,7 @@ def repeated(facts):
         extra = sum(len(rows) - 1 for rows in groups)
         share = f' ({100 * extra / max(len(given.rows(split)), 1):.1f}%)'
         advice = 'They count twice in training. Remove them, or leave it at that: where training sets validation and '
-        advice += 'test images aside itself, copies stay on one side (--config.data.copies).'
+        advice += 'test images aside itself, images with copies stay among the training images.'
         if split in ('val', 'test'):
             advice = 'They count twice in an accuracy: remove them.'
         are = 'is a copy of another' if extra == 1 else 'are copies of others'
@@ -258,11 +260,11 @@ def shapes(facts):
     good = np.flatnonzero(scan.good)
     width, height = (np.maximum(scan.column(name), 1) for name in ('width', 'height'))
     sizes = len(set(zip(width[good].tolist(), height[good].tolist())))
-    advice = 'Training needs one: --config.data.image_size=N resizes the shorter side and keeps the centre.'
+    advice = 'Training needs one: --config.data.image_size=N resizes all of them to a square.'
     yield Finding('sizes_differ', NOTE, sizes * (sizes > 1), f'There are {sizes:,} image sizes.', advice, [])
     long = good[np.maximum(width / height, height / width)[good] >= ELONGATED]
     what = f'{count_of(len(long), "image is", "images are")} at least {ELONGATED:g} times as long as wide.'
-    advice = 'Training keeps the centre square: crop them so that it shows what matters.'
+    advice = 'Training keeps the centre square; --config.data.resize=pad (or squash) keeps all of the image.'
     items = [facts.image(r, size=[int(width[r]), int(height[r])]) for r in long]
     yield Finding('elongated', NOTE, len(long), what, advice, items)
 

@@ -114,7 +114,7 @@ def plain(image):
 def _header(image):
     kind, gray = depth.kind(image), image.mode in _GRAY or image.mode.startswith('I;16')
     clear = image.mode in _CLEAR or 'transparency' in image.info
-    bits = int(re.sub(r'\D', '', kind)) if kind else 1 if image.mode == '1' else 8
+    bits = int(re.sub(r'\D', '', kind) or 16) if kind else 1 if image.mode == '1' else 8
     channels = (1 if gray else 4 if image.mode == 'CMYK' else 3) + clear
     frames = bool(getattr(image, 'is_animated', False))
     return Header(image.format, *image.size, channels, bits, clear, frames)

@@ -29,6 +29,7 @@ severity is 'serious', 'warning' or 'note'. An image is {name, row, split, label
 """
 
 import collections
+import dataclasses
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def record(facts: Facts, findings: list, seconds: float) -> dict:
         'told_by': [{k: round(v, 4) if isinstance(v, float) else v for k, v in one.items()} for one in told],
         'label_check': None if doubts is None else {k: v for k, v in doubts._asdict().items() if k != 'suspects'},
         'left_out': given.left_out,
-        'findings': [finding._asdict() for finding in findings],
+        'findings': [dataclasses.asdict(finding) for finding in findings],
     }
     return _clean(plain)
 

@@ -11,7 +11,7 @@ class Changed(ValueError):
 
 def changed(path, how='has changed'):
     """The Changed of a file or an archive."""
-    return Changed(f'{os.fspath(path)!r} {how} since it was listed: restore it and run the same command again.')
+    return Changed(f'{os.fspath(path)!r} {how} since it was listed: restore it and rerun the same command.')
 
 
 def stamped(path):
@@ -34,7 +34,7 @@ class TooLarge(NamedTuple):
 def read_small(reader, key):
     """The bytes of a file by `reader`; raises ValueError where its key is TooLarge."""
     if isinstance(key, TooLarge):
-        raise ValueError(f'its {key.size:,} bytes are more than the {key.most:,} that an image file may have')
+        raise ValueError(f'its {key.size:,} bytes exceed the limit of {key.most:,} for an image file')
     return reader(key)
 
 
@@ -78,7 +78,7 @@ def last_of_each(entries, skipped):
         count = {}
         for name, *_ in entries:
             count[name] = count.get(name, 0) + 1
-        skipped['entries that a later one replaces'] = [n for n, k in count.items() for _ in range(k - 1)]
+        skipped['entries replaced by a later one'] = [n for n, k in count.items() for _ in range(k - 1)]
     return list(last.values())
 
 
@@ -86,6 +86,6 @@ def refuse_outside(names):
     """Raises ValueError where there are `names` that lead out of the archive."""
     if names:
         raise ValueError(
-            f'it has entries that lead out of it ({len(names)}, such as {names[0]!r}): pack it again with relative '
+            f'it has entries that point outside it ({len(names)}, such as {names[0]!r}): pack it again with relative '
             'names'
         )

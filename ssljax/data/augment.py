@@ -338,7 +338,7 @@ def _parse_step(node, spec):
     call = node if isinstance(node, ast.Call) else ast.Call(func=node, args=[], keywords=[])
     if not isinstance(call.func, ast.Name):
         raise ValueError(
-            f'augmentation {wording.shown(spec)}: {wording.shown(ast.unparse(node))} is no operation; write names '
+            f'augmentation {wording.shown(spec)}: {wording.shown(ast.unparse(node))} is not an operation; write names '
             "joined by '|', such as 'crop(4)|flip|cutout(8)'."
         )
     name = call.func.id
@@ -387,7 +387,7 @@ def suits(spec, shape, field: str) -> None:
         if pixels > side or op.func is crop and pixels == side > 1:
             raise ValueError(
                 f'{field} is {wording.shown(spec)}: {op.func.__name__}({pixels}) leaves nothing of images of {height} '
-                f'x {width} pixels: give fewer.'
+                f'x {width} pixels: use fewer pixels.'
             )
     try:
         jax.eval_shape(parse(spec), jax.random.key(0), jax.ShapeDtypeStruct((1, *shape), jnp.float32))

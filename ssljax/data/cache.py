@@ -43,13 +43,13 @@ class Decoded:
 
         Returns:
           (uint8 [n, H, W, C], the places of those that are damaged). The first time there are any, the file is named in
-          a warning, and the next run makes it anew.
+          a warning, and the next run rebuilds it.
 
         Raises:
           archive.Changed: the file was cut short.
         """
         if os.fstat(self._file.fileno()).st_size < self._size:  # to read beyond the end would kill the process
-            raise Changed(f'{self._path} was cut short while it was in use: delete it and run the same command again.')
+            raise Changed(f'{self._path} was truncated while in use: delete it and rerun the same command.')
         images = np.take(self._pixels, rows, 0, out, 'raise' if out is None else 'clip')  # without a buffer between
         damaged = []
         for i in np.flatnonzero(~self._sound[rows]).tolist():
@@ -60,7 +60,7 @@ class Decoded:
         if damaged and not self._told:
             self._told = True
             logging.warning(
-                '%s is damaged: images that do not match their checksum are decoded from their files here, and all are '
+                '%s is damaged: images that do not match their checksum are decoded from their files now, and all '
                 'by the next run.', self._path,
             )  # fmt: skip
             with contextlib.suppress(OSError):
@@ -101,9 +101,9 @@ def _read(path, images):
     try:
         about = files.read_json(path.with_suffix('.json'), {'corrupt': dict, 'crc32': str})
         if about is not None and 'crc32' not in about:
-            raise files.Damaged(path.with_suffix('.json'), 'it holds no checksums, as those of earlier versions')
+            raise files.Damaged(path.with_suffix('.json'), 'it has no checksums (written by an earlier version)')
     except files.Damaged as e:
-        logging.warning('%s; the images are decoded anew.', e)
+        logging.warning('%s; decoding the images again.', e)
         return None
     if about is None or not path.exists():
         return None
@@ -115,7 +115,7 @@ def _read(path, images):
         if len(crcs) != len(pixels):
             raise ValueError(f'it has {len(crcs)} checksums')
     except (ValueError, EOFError) as e:
-        logging.warning('%s is damaged (%s) and made anew.', path, e)
+        logging.warning('%s is damaged (%s) ; rebuilding it.', path, e)
         return None
     return Decoded(path, pixels, crcs, {int(row): why for row, why in about['corrupt'].items()})
 

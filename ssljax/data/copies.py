@@ -44,6 +44,10 @@ class Small(NamedTuple):
     luma: np.ndarray
     chroma: np.ndarray | None = None
 
+    def of(self, rows) -> 'Small':
+        """Those of `rows`, int64 [n]."""
+        return Small(self.luma[rows], None if self.chroma is None else self.chroma[rows])
+
 
 def near(small: Small, least: float = THOROUGH) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of images of which one is a copy of the other, equal pictures included.
@@ -110,12 +114,6 @@ def together(split) -> np.ndarray:
     if held is not None and 1 < len(held) <= MOST and min(split.shape[:2]) >= LEAST:
         pairs.append(near(of_rows(held.images.array(), held.rows), QUICK)[0])
     return groups(np.concatenate(pairs), len(split))
-
-
-def within(group, rows) -> np.ndarray:
-    """int64 [n]: the groups of the images in `rows`, as if there were no others."""
-    _, first, number = np.unique(group[rows], return_index=True, return_inverse=True)
-    return first[number]
 
 
 def _equal_files(split):

@@ -8,7 +8,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, features
 
-from ssljax.data import depth
+from ssljax.data import depth, formats
 from ssljax.data.archive import Changed
 
 VERSION = 2  # of `decode`: to be raised with any change of its pixels: no cache of older ones is read
@@ -31,12 +31,17 @@ class Fit(NamedTuple):
     channels: int = 0
     span: object = 'full'
     most: int = 0
+    resize: str = 'crop'
+
+    def key(self) -> str:
+        """What tells it from others where images are kept: as it was before there was `resize`, for those that crop."""
+        return repr(self).replace(", resize='crop')", ')')
 
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit: `check_pixels` has config.data.max_pixels in its place
 
 
-def decode(data, size=0, channels=0, span='full', most=0, out=None):
+def decode(data, size=0, channels=0, span='full', most=0, resize='crop', out=None):
     """Decodes one image file.
 
     A JPEG whose shorter side is at least twice `size` is decoded at 1/2, 1/4 or 1/8, never below `size`, before it is
@@ -44,7 +49,7 @@ def decode(data, size=0, channels=0, span='full', most=0, out=None):
 
     Args:
       data: bytes of the file.
-      size, channels: as for `fit`.
+      size, channels, resize: as for `fit`.
       span: of more than 8 bits a channel, the values (low, high) that become 0 and 255; 'full' for those of the
         file's type; None where there must be no more than 8 bits.
       most: pixels that the file may declare; 0: any number.
@@ -55,6 +60,7 @@ def decode(data, size=0, channels=0, span='full', most=0, out=None):
 
     Raises:
       depth.OtherDepth: the image has more than 8 bits a channel where `span` is None, or no more where it is a pair.
+      formats.Missing: a package that reads its format is not installed.
       ValueError: the image declares more than `most` pixels. Others of Pillow's: the file is damaged.
     """
     image = opened(data, size, out, most)
@@ -62,7 +68,7 @@ def decode(data, size=0, channels=0, span='full', most=0, out=None):
         image = depth.plain(image, data, span, channels)
     elif isinstance(span, tuple):
         depth.refuse_8_bits()
-    return fit(image, size, channels)
+    return fit(image, size, channels, resize)
 
 
 def opened(data, size=0, out=None, most=0):
@@ -78,6 +84,8 @@ def opened(data, size=0, out=None, most=0):
             pass
     if data.startswith(b'RIFF'):
         check_pixels(*_webp_size(data), most)
+    if kind := formats.of(data):
+        return formats.opened(data, kind, lambda width, height: check_pixels(width, height, most))
     image = Image.open(io.BytesIO(data), formats=_FORMATS)
     check_pixels(*image.size, most)
     if image.format == 'TIFF':
@@ -135,16 +143,23 @@ def plain_frame(data):
     return data[frame + 5] << 8 | data[frame + 6], data[frame + 7] << 8 | data[frame + 8], data[frame + 9]
 
 
-def fit(image, size=0, channels=0):
+RESIZES = {  # what is done to an image that is not square
+    'crop': 'the shorter side is resized to {size} pixels, bilinear with antialiasing, and the centre square is kept',
+    'pad': 'the longer side is resized to {size} pixels, bilinear with antialiasing, and black bars make a square',
+    'squash': 'both sides are resized to {size} pixels, bilinear with antialiasing',
+}
+
+
+def fit(image, size=0, channels=0, resize='crop'):
     """Turns an image upright, then to `channels`, then to `size`.
 
     Args:
       image: what `opened` returns. Of a Pillow image the EXIF orientation is applied; palettes become RGB, or RGBA
         where transparent; CMYK and the like become RGB. Colours are put on white where alpha is dropped, and are 0
         under an alpha of 0 where it is kept.
-      size: the shorter side is resized to it with antialiasing and the centre square is kept; 0 keeps the
-        size.
+      size: a side of the square that it becomes, with antialiasing; 0 keeps the size.
       channels: 1, 3 or 4; 0 keeps the channels.
+      resize: one of RESIZES; bars are 0, also in alpha.
 
     Returns:
       uint8 [H, W, C].
@@ -163,13 +178,24 @@ def fit(image, size=0, channels=0):
     if image.mode != mode:
         image = image.convert(mode)
     if size and image.size != (size, size):
-        side = min(image.size)
-        left, top = (image.width - side) / 2, (image.height - side) / 2
-        image = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+        image = _square(image, size, resize)
     array = np.asarray(image)
     if mode in ('LA', 'RGBA') and not array[..., -1].all():
         array = array * (array[..., -1:] > 0)
     return array[..., None] if array.ndim == 2 else array
+
+
+def _square(image, size, resize):
+    width, height = image.size
+    if resize != 'pad':
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        box = (left, top, left + side, top + side) if resize == 'crop' else None
+        return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    width, height = (max(round(length * size / max(image.size)), 1) for length in image.size)
+    square = Image.new(image.mode, (size, size))
+    square.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((size - width) // 2, (size - height) // 2))
+    return square
 
 
 def _on_white(image):
@@ -207,7 +233,7 @@ def mixed(first, shape, second, other):
         )
     return (
         f'The images have different sizes: {first!r} is {shape[0]}x{shape[1]}, {second!r} is '
-        f'{other[0]}x{other[1]}; set config.data.image_size to resize and crop them all.'
+        f'{other[0]}x{other[1]}; set config.data.image_size to resize them all.'
     )
 
 
@@ -223,7 +249,7 @@ def probe(files, order, fit):
             return decode(files.read(number), *fit).shape, files.names[number]
         except (MemoryError, Changed):
             raise
-        except depth.OtherDepth as e:
+        except (depth.OtherDepth, formats.Missing) as e:
             raise ValueError(f'The image {files.names[number]!r} {e}.') from e
         except Exception as e:
             error = error or e

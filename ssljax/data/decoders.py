@@ -64,7 +64,7 @@ def _apart(method: str, here, *arguments):
     try:
         found = getattr(process, method)(*arguments)
     except (OSError, EOFError) as e:
-        logging.warning('A process that decodes images has ended (%s); the work goes on without it.', e)
+        logging.warning('A process that decodes images has died (%s); continuing without it.', e)
         return _apart(method, here, *arguments)
     idle.put(process)
     return found

@@ -22,12 +22,13 @@ def refuse_8_bits() -> None:
 
 
 def kind(image) -> str:
-    """The type of a Pillow image's values as they are stored ('uint16', 'float32', ...), '' for 8 bits and fewer.
+    """The type of a Pillow image's values as they are stored ('uint16', 'float32', ...), '' for 8 bits and fewer, and
+    'DICOM' for those of DICOM, which can be compared however they are stored.
 
     `image` is opened and not loaded yet. CMYK has 8 bits here: Pillow keeps the upper half of its 16.
     """
     if image.mode == 'F':
-        return 'float32'
+        return 'DICOM' if image.format == 'DICOM' else 'float32'
     if image.mode.startswith('I;16'):
         return 'uint16'
     if image.format == 'TIFF' and image.mode != 'CMYK':
@@ -91,8 +92,7 @@ def plain(image, data: bytes, span, channels=0):
     if span == 'full':
         if stored == 'float32':
             raise OtherDepth('holds floating-point values, which have no full range: set config.data.range=LOW,HIGH')
-        top = _largest(image) if image.format == 'PPM' else _largest_of(image, stored)
-        span = (np.iinfo(stored).min, top)
+        span = image.info['full'] if stored == 'DICOM' else (np.iinfo(stored).min, _largest_of(image, stored))
     colour, alpha, keyed = values(image, data)
     colour = to_bytes(colour, *span)
     if keyed and channels != 4:
@@ -122,6 +122,8 @@ def _raw_mode(image) -> str:
 
 
 def _largest_of(image, stored: str) -> int:
+    if image.format == 'PPM':
+        return _largest(image)
     return 4095 if _raw_mode(image).startswith('I;12') else np.iinfo(stored).max
 
 

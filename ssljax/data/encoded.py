@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 from PIL import UnidentifiedImageError
 
-from ssljax.data import decode, decoders, depth
+from ssljax.data import decode, decoders, depth, formats
 from ssljax.data.archive import Changed
 from ssljax.data.memory import empty_images, parallel
 
@@ -65,17 +65,17 @@ class FileImages:
             image = decode.decode(data, *self._fit)
         except (MemoryError, Changed):
             raise
-        except depth.OtherDepth as e:
+        except (depth.OtherDepth, formats.Missing) as e:
             raise ValueError(f'The image {self._files.names[number]!r} {e}.') from e
         except UnidentifiedImageError:
-            return ValueError('it is no image of a known format')
+            return ValueError('it is not an image in a known format')
         except Exception as e:  # Pillow raises almost anything on a damaged file
             if isinstance(e, OSError) and e.errno in (errno.EMFILE, errno.ENFILE):
                 raise
             if isinstance(e, OSError) and e.errno and row in self._crcs:
                 raise Changed(
-                    f'{self._files.names[number]!r} could be read before, and now cannot be ({e.strerror}): restore it '
-                    'and run the same command again.'
+                    f'{self._files.names[number]!r} could be read before but no longer can be ({e.strerror}): restore '
+                    'it and rerun the same command.'
                 ) from e
             return e
         if image.shape != self.shape:
@@ -113,7 +113,8 @@ class FileImages:
         name = self._files.names[self._order[row]]
         if self._corrupt == 'refuse':
             return ValueError(
-                f"The image {name!r} cannot be decoded ({error}): mend or remove it, or set config.data.corrupt='skip'."
+                f"The image {name!r} cannot be decoded ({error}): repair or remove it, or set "
+                "config.data.corrupt='skip'."
             )
         if row not in self._named:
             self._named.add(row)
@@ -154,7 +155,7 @@ class FileImages:
             if row in self._bad:
                 raise ValueError(
                     f'The image {self._files.names[self._order[row]]!r} cannot be decoded ({self._bad[row]}): restore '
-                    'or remove it; no other image may stand for it.'
+                    'or remove it; no other image may replace it here.'
                 )
         return images
 
@@ -261,7 +262,7 @@ class FileImages:
         """Hex SHA-256 of what the pixels depend on: names, sizes and CRC-32 of the files (see `stamps`; where these are
         known without reading, all of them), shape and fit, and the decoder's version."""
         known = [self._files.crcs[n] for n in self._order]
-        sha = hashlib.sha256(repr((self.shape, self._fit, decode.version(), known)).encode())
+        sha = hashlib.sha256(f'({self.shape!r}, {self._fit.key()}, {decode.version()!r}, {known!r})'.encode())
         for stamp in self.stamps(range(len(self))):
             sha.update(stamp)
         return sha.hexdigest()

@@ -11,6 +11,7 @@ import functools
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jax.sharding import NamedSharding, PartitionSpec
@@ -110,7 +111,7 @@ class JointFeed:
                 payloads.close()
 
 
-def make_feed(split, *, batch_size, seed, mesh, path='auto'):
+def make_feed(split, *, batch_size, seed, mesh, path='resident'):
     """Makes the Feed of a split.
 
     Args:
@@ -118,16 +119,15 @@ def make_feed(split, *, batch_size, seed, mesh, path='auto'):
       batch_size: images a step, over all devices; a multiple of the mesh's size.
       seed: non-negative int.
       mesh: mesh with an axis 'data'.
-      path: 'resident', 'stream' or 'auto': resident where the set fits a quarter of what is free on the host
-        and on each device ('resident' allows 0.8). Where the set the split belongs to does not fit but the
-        split does, the split gets a copy of its own.
+      path: 'resident' or 'stream' (`resolve.input_path` chooses). Where the set the split belongs to does not fit
+        0.8 of what is free on the host and on each device but the split does, the split gets a copy of its own.
 
     Raises:
       ValueError: the split is empty, the batch does not divide, or the set does not fit and `path` is
         'resident'.
     """
-    if path not in ('auto', 'resident', 'stream'):
-        raise ValueError(f"config.data.path={path!r} is not one of 'auto', 'resident' and 'stream'.")
+    if path not in ('resident', 'stream'):
+        raise ValueError(f"the path of a feed is {path!r}; it must be 'resident' or 'stream'.")
     if not len(split):
         raise ValueError('A feed needs at least one image, but the split is empty.')
     if batch_size < 1:
@@ -135,21 +135,16 @@ def make_feed(split, *, batch_size, seed, mesh, path='auto'):
     if seed < 0:
         raise ValueError(f'The seed must not be negative, got {seed}.')
     check_batch(batch_size, mesh)
-    if path != 'stream':
-        whole = len(split.images) * int(np.prod(split.shape))
-        share = 0.8 if path == 'resident' else 0.25
-        if mesh in split.images.on_device or _fits(whole, mesh, split.images.in_memory(), share):
-            path = 'resident'
-        elif _fits(split.nbytes, mesh, False, share):
-            split, path = split.compact(), 'resident'
-        elif path == 'resident':
+    whole = len(split.images) * int(np.prod(split.shape))
+    there = mesh in split.images.on_device
+    if path == 'resident' and not there and not fits_devices(whole, mesh, split.images.in_memory(), 0.8):
+        if not fits_devices(split.nbytes, mesh, False, 0.8):
             raise ValueError(
                 f"config.data.path='resident', but the {len(split)} images take "
                 f"{split.nbytes / 2**30:.3g} GiB, more than 0.8 of the free memory: use 'stream', "
                 'or a smaller config.data.image_size.'
             )
-        else:
-            path = 'stream'
+        split = split.compact()
     logging.info('Feed: %d images of shape %s, path %s.', len(split), split.shape, path)
     return Feed(split, batch_size=batch_size, seed=seed, mesh=mesh, path=path)
 
@@ -171,6 +166,11 @@ def get_joint(get_labeled, get_unlabeled, arrays, payload):
     }
 
 
+def get_counted(get, counts, arrays, payload):
+    """The batch of `get` with 'class_counts', int32 [K], a constant."""
+    return get(arrays, payload) | {'class_counts': jnp.asarray(counts, jnp.int32)}
+
+
 def get_stream(arrays, payload):
     """The payload is the batch."""
     del arrays
@@ -189,7 +189,7 @@ def eval_batches(split, *, batch_size, mesh):
       ValueError: the batch does not divide over the devices.
     """
     check_batch(batch_size, mesh)
-    if len(split) and not split.images.in_memory() and _fits(split.nbytes, mesh, False, 0.25):
+    if len(split) and not split.images.in_memory() and fits_devices(split.nbytes, mesh, False, 0.25):
         split = split.compact()  # read many times in a run, so decoded once
     sharding = NamedSharding(mesh, PartitionSpec('data'))
     places = local_places(mesh, batch_size)
@@ -285,7 +285,7 @@ def _place(tree, sharding, axis, batch_size):
     return jax.tree.map(put, tree)
 
 
-def _fits(nbytes, mesh, in_memory, share):
+def fits_devices(nbytes, mesh, in_memory, share):
     """Whether a set of that size may lie on the host (if it does not yet) and on each device of the mesh."""
     stats = [device.memory_stats() or {} for device in mesh.local_devices]
     free = [s['bytes_limit'] - s['bytes_in_use'] for s in stats if 'bytes_limit' in s]

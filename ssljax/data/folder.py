@@ -32,6 +32,7 @@ class Files(NamedTuple):
       portable: whether other processes can read, too: keys and reader can be pickled.
       folders: the folders seen, empty ones included, but not those that hold only files of other kinds.
       left_out: {why: names} of all else that was there.
+      unreadable: names of pictures of a format that cannot be read.
     """
 
     names: Sequence[str]
@@ -42,18 +43,19 @@ class Files(NamedTuple):
     portable: bool = True
     folders: Sequence[str] = ()
     left_out: dict = {}
+    unreadable: Sequence[str] = ()
 
     def read(self, number):
         """The bytes of one file."""
         return self.reader(self.keys[number])
 
 
-def listing(path):
+def listing(path, whole_names=False):
     """Lists the images of a folder, a .zip or a .tar (.tar.gz, .tgz and so on), sorted by name.
 
-    Folders around everything are left out of the names. What is left out otherwise is told in one warning. A compressed
-    tar has no random access, so its files are held in memory as they are, encoded. A file of more than MAX_BYTES counts
-    as one that cannot be decoded, and is not read.
+    Folders that enclose everything are dropped from names, unless `whole_names`. The rest of what is left out is in one
+    warning. A compressed tar has no random access, so its files are held in memory as they are, encoded. A file of more
+    than MAX_BYTES counts as one that cannot be decoded, and is not read.
 
     Raises:
       FileNotFoundError: there is no such path.
@@ -70,12 +72,14 @@ def listing(path):
     entries = sorted(entries, key=itemgetter(0))
     names = [e[0] for e in entries]
     _check_archives(path, names, others, skipped)
-    folders = _without_notes(names, folders, others, skipped)
+    unreadable = sorted(n for n in others if os.path.splitext(n)[1].lower() in names_of.UNREADABLE)
+    folders = _without_notes(names, folders, others, unreadable, skipped)
     _tell(path, skipped, sniffer.found)
     told = {name for some in skipped.values() for name in some}
     other = [name for name in others if name not in told]
     left_out = skipped | {why: some for why, some in ((names_of.HIDDEN, hidden), ('no images', other)) if some}
-    names, folders = _unwrapped(names, folders)
+    if not whole_names:
+        names, folders = _unwrapped(names, folders)
     crcs, keys = [e[2] for e in entries], [e[3] for e in entries]
     for i, (_, size, *_) in enumerate(entries):
         if size > MAX_BYTES:
@@ -90,6 +94,7 @@ def listing(path):
         reader=reader,
         folders=folders,
         left_out=left_out,
+        unreadable=unreadable,
     )
 
 
@@ -113,8 +118,8 @@ def _check_archives(path, names, others, skipped):
     shown = ', '.join(map(repr, archives[:5])) + (', ...' if len(archives) > 5 else '')
     if archives and not names:
         raise ValueError(
-            f'There is no image in {path!r}, but there are archives ({shown}), and archives inside are not read: '
-            'unpack each into a folder of its name, or give one of them.'
+            f'There is no image in {path!r}, only archives ({shown}), and nested archives are not read: '
+            'unpack each into a folder of the same name, or give one of them.'
         )
     unpacked = {(name.rpartition('/')[0], kind_of(name.rpartition('/')[2])) for name in _above(names)}
     for name in archives:
@@ -123,27 +128,26 @@ def _check_archives(path, names, others, skipped):
         if (kind := kind_of(stem)) and (folder, kind) not in unpacked:
             beside = f'{folder}/{stem}' if folder else stem
             raise ValueError(
-                f'The archive {name!r} in {path!r} is named like a split, but archives inside are not read: unpack it '
-                f'into the folder {beside!r}, or move it away to do without it.'
+                f'The archive {name!r} in {path!r} is named like a split, but nested archives are not read: unpack it '
+                f'into the folder {beside!r}, or move it elsewhere to ignore it.'
             )
     if archives:
-        skipped['archives, which are not read unless they are unpacked'] = archives
+        skipped['archives, which are not read unless unpacked'] = archives
 
 
 def _tell(path, skipped, sniffed):
     if sniffed:
-        logging.warning('%r: read %d files as images for what is in them, such as %r: their names have no ending of an '
-                        'image.', path, len(sniffed), min(sniffed))  # fmt: skip
+        logging.warning('%r: read %d files as images because of their content, such as %r: their names have no image '
+                        'extension.', path, len(sniffed), min(sniffed))  # fmt: skip
     if skipped:
         parts = (f'{what} ({len(names)}, such as {names[0]!r})' for what, names in skipped.items())
         logging.warning('%r: left out %s.', path, '; '.join(parts))
 
 
-def _without_notes(names, folders, others, skipped):
+def _without_notes(names, folders, others, pictures, skipped):
     """The folders but those with files of other kinds alone, such as notes beside the classes, which `skipped` gets."""
-    pictures = [name for name in others if os.path.splitext(name)[1].lower() in names_of.UNREADABLE]
     if pictures:
-        skipped['pictures of a format that cannot be read'] = pictures
+        skipped['images in a format that cannot be read'] = pictures
     notes = _above(others) - _above(names) - _above(name for some in skipped.values() for name in some)
     if highest := sorted(f for f in notes if f.rpartition('/')[0] not in notes):
         skipped['folders without images'] = highest

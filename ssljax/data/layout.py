@@ -1,15 +1,20 @@
 """Splits and classes, read from the names of folders; what can be read in two ways is refused."""
 
-import re
 import unicodedata
 from collections import Counter, defaultdict
 
 import numpy as np
 
-from ssljax.data import split_names
+from ssljax.data import pattern, split_names
 from ssljax.data.names import EXTENSIONS
 from ssljax.data.split_names import kind_of
 from ssljax.literal import clean
+
+_NO_FOLDERS = 'There are no folders; classes can be those of a CSV, too (csv:PATH), or of names (config.data.pattern).'
+
+
+class Unlabelled(ValueError):
+    """No image lies in the folder of a class."""
 
 
 def layout(files, path):
@@ -25,7 +30,7 @@ def layout(files, path):
         as classes, and the like; it names what was seen.
     """
     if not files.names:
-        raise ValueError(f'There is no image in {path!r}; known are files that end in {" ".join(sorted(EXTENSIONS))}.')
+        raise ValueError(f'There is no image in {path!r}; recognised extensions are {" ".join(sorted(EXTENSIONS))}.')
     names = [tuple(name.split('/')) for name in files.names]
     folders = {tuple(folder.split('/')) for folder in files.folders}
     where = _split_folders(names, folders, path)
@@ -55,7 +60,7 @@ def layout(files, path):
 def _numbered(found, path):
     """What `layout` returns, from {split: [(number, class or None)]}."""
     if not found.get('train'):
-        raise ValueError(f'All images in {path!r} are unlabelled: put some into one folder per class.')
+        raise Unlabelled(f'All images in {path!r} are unlabelled: sort some of them into one folder per class.')
     folders = sorted({label for _, label in found['train']})
     number_of = {name: i for i, name in enumerate(folders)} | {None: -1}
     splits = {}
@@ -120,7 +125,7 @@ def _check_splits(known, counts, path):
     train = next(folder for folder, kind in known.items() if kind == 'train')
     if strange:
         raise ValueError(
-            f'Beside the split folder {train!r} in {path!r} there is {next(iter(strange))!r}, which is no split: '
+            f'Next to the split folder {train!r} in {path!r} is {next(iter(strange))!r}, which is not a split: '
             f'allowed are train, val, test and unlabeled. Found: {_shown(counts)}. Move the others away, or, if '
             f'{train!r} is a class, rename it.'
         )
@@ -162,11 +167,12 @@ def _is_unlabeled(name, start):
 
 def _outside(name, split, where, names, path):
     direct = sum(len(n) == 2 and where.get(n[0]) == split for n in names) if where else 0
-    among = f' Its split holds {direct} such images.' if direct > 1 else ''
+    among = f' Its split has {direct} such images.' if direct > 1 else ''
     tops = Counter(n[0] for n in names if len(n) > 1)
-    found = f'Found: {_shown(tops)}.' if tops else 'There are no folders, and classes are read from folders alone.'
+    found = f'Found: {_shown(tops)}.' if tops else _NO_FOLDERS
     return (
-        f'The image {name!r} in {path!r} lies in no class folder: put it into a folder named after its class, or into '
+        f'The image {name!r} in {path!r} is not in a class folder: move it into a folder named after its class, or '
+        'into '
         f"one called 'unlabeled'.{among}{_prefixes(names)} {found}"
     )
 
@@ -174,18 +180,14 @@ def _outside(name, split, where, names, path):
 def _prefixes(names) -> str:
     """Advice where the files that lie in no folder of a class are named after it, such as cat.0.jpg and dog.1.jpg."""
     flat = [n[-1] for n in names if len(n) == min(map(len, names))]
-    seen: dict = {}
-    for file in flat:
-        if found := re.match(r'([^\W\d_][^\W\d]*?)[\W_]*\d', file):
-            seen.setdefault(found[1].lower(), []).append(file)
-    seen = {prefix: files for prefix, files in seen.items() if len(files) > 1}
-    if not 2 <= len(seen) <= max(len(flat) // 4, 2):
+    if not (found := pattern.advice(flat)):
         return ''
-    first, second = sorted(seen)[:2]
-    return (
-        f' If names such as {min(seen[first])!r} and {min(seen[second])!r} begin with the class, sort the files into '
-        f'folders {first!r}, {second!r}{" and so on" if len(seen) > 2 else ""}.'
-    )
+    first: dict = {}
+    for file in sorted(flat):
+        if said := pattern.compiled(found).fullmatch(file):
+            first.setdefault(said['label'].lower(), file)
+    some = ' and '.join(map(repr, list(first.values())[:2]))
+    return f" If names such as {some} begin with the class, set --config.data.pattern='{found}'."
 
 
 def _check_empty(names, folders, where, starts, path):
@@ -196,7 +198,7 @@ def _check_empty(names, folders, where, starts, path):
         for folder in sorted(f for f in folders if len(f) == start + 1 and f[:start] == prefix):
             if folder not in full and kind_of(folder[-1]) != 'unlabeled':
                 raise ValueError(
-                    f'The class folder {"/".join(folder)!r} in {path!r} holds no image: fill or remove it.'
+                    f'The class folder {"/".join(folder)!r} in {path!r} has no images: fill or remove it.'
                 )
 
 
@@ -211,27 +213,27 @@ def _check_classes(inners, path):
     deep = next(('/'.join(n[: i + 1]) for n in inners for i in range(1, len(n) - 1) if kind_of(n[i])), None)
     if deep:
         raise ValueError(
-            f'The folder {deep!r} in {path!r} is named like a split, but lies below what would be a class: put train, '
-            f'val and test above the class folders, or give one folder that holds them. {seen}'
+            f'The folder {deep!r} in {path!r} is named like a split, but lies inside what would be a class: put train, '
+            f'val and test above the class folders, or give the folder that holds them. {seen}'
         )
     named = {folder for folder in counts if kind_of(folder)}
     if named and not _is_class(named, counts, flat):
         raise ValueError(
-            f'The folder {min(named)!r} in {path!r} is named like a split, but lies where classes do: move or rename '
+            f'The folder {min(named)!r} in {path!r} is named like a split but sits among the classes: move or rename '
             f'it. {seen}'
         )
     if holders := sorted(filter(split_names.is_holder, counts)):
         raise ValueError(
             f'The folder {holders[0]!r} in {path!r} would be a class, but is not named like one: give the folder that '
-            f'holds the class folders, move away what is no class, or rename it. {seen}'
+            f'holds the class folders, move away what is not a class, or rename it. {seen}'
         )
     nested = set(below) - flat
     if (nested and flat) or (len(counts) == 1 and below):
         one = min(nested or counts)
         raise ValueError(
-            f'The folders in {path!r} may not all be classes: images of {one!r} lie in folders below it, others '
+            f'The folders in {path!r} may not all be classes: images of {one!r} are in subfolders, others '
             f'directly in {min(flat)!r}. Put the images of each class directly into its folder, and move away what is '
-            f'no class. {seen}'
+            f'not a class. {seen}'
         )
     _check_repeated({folder: below[folder] for folder in nested}, path, seen)
 
@@ -243,7 +245,7 @@ def _check_repeated(below, path, seen):
     alike = sorted(f for f, inner in below.items() if 2 * len(shared & inner.keys()) >= len(inner))
     if len(owners) > 1 and shared and len(alike) > 1:
         raise ValueError(
-            f'The folders {alike[0]!r} and {alike[1]!r} in {path!r} hold folders of the same names, such as '
+            f'The folders {alike[0]!r} and {alike[1]!r} in {path!r} contain folders with the same names, such as '
             f'{min(shared)!r}: which are the classes? Give one of them, name them train, val and test, or put the '
             f'images of each class directly into its folder. {seen}'
         )

@@ -40,7 +40,7 @@ def find(source) -> list[str]:
 
 def _between(groups, one, many) -> dict:
     """{place in a split: that of a near copy in another}, in order."""
-    found = {}
+    found: dict = {}
     for group in groups:
         others = [place for name, place in group if name == many]
         found |= {place: others[0] for name, place in group if name == one and others}
@@ -88,7 +88,7 @@ def _contradictions(train) -> list[str]:
     for key, label in zip(copies.keys(train), train.labels.tolist()):
         if key is not None and label >= 0:
             found += labels.setdefault(key, label) != label
-    return [f'{found:,} training images are exact copies of one with another label.'] if found else []
+    return [f'{found:,} training images are exact copies of an image with another label.'] if found else []
 
 
 def _formats(source) -> list[str]:
@@ -118,7 +118,7 @@ def _formats(source) -> list[str]:
                 own[label] = next(iter(found))
         if own and not (what == 'file format' and any('file ending' in text for text in out)):
             listed = ', '.join(f'{source.classes[c]} ({v})' for c, v in list(own.items())[:SHOWN])
-            out.append(f'{len(own)} of {len(values)} classes can be told by their {what} alone: {listed}'
+            out.append(f'{len(own)} of {len(values)} classes can be told apart by {what} alone: {listed}'
                        + (', …' if len(own) > SHOWN else '') + '.')  # fmt: skip
     return out
 

@@ -4,10 +4,12 @@ import json
 import os
 import re
 
-EXTENSIONS = frozenset('.jpg .jpeg .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .jfif'.split())
+from ssljax.data import formats
+
+EXTENSIONS = frozenset('.jpg .jpeg .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .jfif'.split()) | set(formats.ENDINGS)
 ARCHIVES = frozenset('.zip .tar .tgz .gz .tbz .tbz2 .bz2 .txz .xz .7z .rar .zst'.split())
 # Pictures all the same: a class of them alone is not passed over.
-UNREADABLE = frozenset('.heic .heif .avif .jxl .jp2 .svg .dng .cr2 .nef .raw .psd .dcm .nii .exr .hdr .tga'.split())
+UNREADABLE = frozenset('.avif .jxl .jp2 .svg .dng .cr2 .nef .raw .psd .nii .exr .hdr .tga'.split())
 # Of files that are no images: they are not opened to find out.
 _OTHER = (*ARCHIVES, *UNREADABLE, *(
     '.txt .csv .tsv .json .jsonl .xml .html .htm .md .rst .pdf .yaml .yml .ini .toml .cfg .log .py .ipynb .js .css '
@@ -15,7 +17,7 @@ _OTHER = (*ARCHIVES, *UNREADABLE, *(
     '.xlsx .ppt .pptx .url .lnk'.split()
 ))  # fmt: skip
 HIDDEN = 'hidden files, or what a system leaves behind'
-HEAD = 16  # bytes that tell an image
+HEAD = 132  # bytes that tell an image
 _MAGIC = re.compile(
     rb'\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|BM....\0\0\0\0|P[1-6]\s', re.DOTALL
 )
@@ -46,7 +48,8 @@ class Sniffer:
         if ending not in self._hits and (missed[0] >= self.EACH or missed[1] >= self.ALL):
             return False
         try:
-            good = bool(_MAGIC.match(head()))
+            start = head()
+            good = bool(_MAGIC.match(start) or formats.of(start))
         except Exception:  # a damaged archive raises almost anything
             good = False
         if good:

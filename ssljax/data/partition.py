@@ -1,5 +1,6 @@
 """Label budgets: which training rows are labelled, unlabelled and for validation."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from ssljax.wording import shown
 
 # First part of the key of each seeded order, so that no two uses share one.
 _LABELS, _VAL, _TEST, _POOL = 1, 2, 3, 4
+ROUNDS = 10  # over all groups, at most, to choose some of them
 
 
 class Partition(NamedTuple):
@@ -34,7 +36,7 @@ def permutation(n, *key):
 
 
 def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None, around='', represent=None, pool=0,
-              groups=None):  # fmt: skip
+              groups=None, copied=None):  # fmt: skip
     """Splits training rows into labelled, unlabelled and validation rows.
 
     Both amounts are written '1000' (images in total), '10/class', '1%' (of the rows that have a label) or
@@ -57,7 +59,10 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
         total is then chosen without a look at labels (but for those of validation, which is stratified); a count per
         class reads the class of every row.
       pool: how many of the other rows are unlabelled ones, at random; 0: all.
-      groups: of copies, as in `choose`: none is divided between validation and the rest.
+      groups: int64 [N], as a Split has them, or None. Validation takes whole groups, of which no other image is used.
+
+      copied: bool [N], images of which there are copies, or None. Validation has none of them where it can do without:
+        all stay on one side.
 
     Returns:
       Partition. The unlabelled rows do not contain the labelled ones: a method that wants both joins them.
@@ -79,8 +84,11 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     kind, _, path = str(budget).partition(':')
     listed = pick.listed(path, names, labels, around) if kind == 'list' else np.zeros(0, np.int64)
     free = np.setdiff1d(known, listed)
-    val_rows = choose(labels, free, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True,
-                      groups=groups)  # fmt: skip
+    able = free if groups is None else free[~np.isin(groups[free], groups[listed][groups[listed] >= 0])]
+    val_rows = _held_out(
+        labels, able, val, copied, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True,
+        groups=groups,
+    )
     rest = np.setdiff1d(free, val_rows, assume_unique=True)
     labeled = listed
     if kind != 'list':
@@ -89,29 +97,32 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
             represent=represent,
         )  # fmt: skip
     unlabeled = np.setdiff1d(np.arange(len(labels)), np.concatenate([val_rows, labeled]))
+    if groups is not None:
+        unlabeled = unlabeled[~np.isin(groups[unlabeled], groups[val_rows][groups[val_rows] >= 0])]
     if not 0 <= pool <= len(unlabeled):
         raise ValueError(
             f'config.data.pool={pool}, but {len(unlabeled)} images are neither labelled nor for validation: give at '
-            'most so many, or 0 for all.'
+            'most that many, or 0 for all.'
         )
     if pool:
         unlabeled = np.sort(unlabeled[permutation(len(unlabeled), seed, _POOL)[:pool]])
     for title, field, asked, rows in (('labelled', 'labels', budget, labeled), ('validation', 'val', val, val_rows)):
         missing = num_classes - len(np.unique(labels[rows]))
         if missing and len(rows):
-            logging.warning('The %d %s images of config.data.%s=%r lack %d of the %d classes.', len(rows), title, field,
+            logging.warning('The %d %s images of config.data.%s=%r miss %d of the %d classes.', len(rows), title, field,
                             asked, missing, num_classes)  # fmt: skip
     return Partition(labeled, unlabeled, val_rows)
 
 
-def carve_test(labels, amount, classes=(), groups=None):
-    """Rows of a test split for a source that has none: stratified, with a fixed seed; int64 [n], sorted. `groups` as in
-    `choose`."""
+def carve_test(labels, amount, classes=(), groups=None, copied=None):
+    """Rows of a test split for a source that has none: stratified, with a fixed seed, whole groups, and no image
+    that is `copied`; int64 [n], sorted."""
     labels = np.asarray(labels)
-    return choose(
+    return _held_out(
         labels,
         np.flatnonzero(labels >= 0),
         amount,
+        copied,
         name='config.data.test',
         key=(0, _TEST),
         classes=classes,
@@ -120,9 +131,21 @@ def carve_test(labels, amount, classes=(), groups=None):
     )
 
 
-def choose(
-    labels, rows, amount, *, name, key, classes=(), of=None, optional=False, leave=None, represent=None, groups=None
-):  # fmt: skip
+def _held_out(labels, rows, amount, copied, *, name, **how):
+    """As `choose`, from the rows that are not `copied` (bool [N], or None) where there are enough of them."""
+    if copied is None or not copied[rows].any():
+        return choose(labels, rows, amount, name=name, **how)
+    able = rows[~copied[rows]]
+    if len(np.unique(labels[able])) == len(np.unique(labels[rows])):
+        with contextlib.suppress(ValueError):
+            return choose(labels, able, amount, name=name, of=len(rows), **how)
+    found = choose(labels, rows, amount, name=name, **how)
+    logging.warning('%s=%s: so many images have copies that copies of them are trained on.', name, amount)
+    return found
+
+
+def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=False, leave=None, represent=None,
+           groups=None):  # fmt: skip
     """Chooses `amount` of `rows`, stratified by label.
 
     Args:
@@ -137,9 +160,8 @@ def choose(
       leave: images that every class keeps; 1 where `optional`, else 0.
       represent: (rows int64 [n], count) -> int64 [count], those of them that stand for all. A total is then chosen
         without a look at the labels, so the classes' shares are not kept.
-      groups: int64 [N], equal for copies of an image, and the place of the first of them (copies.groups). A group is
-        chosen whole or not at all, and not where a part of it is not among `rows`; so there may be a few images fewer.
-        Where no image has a copy, it changes nothing; where too few are left, copies are divided with a warning.
+      groups: int64 [N], or None; of `rows` whole groups are chosen, as many and of such classes as come near to the
+        amount.
 
     Returns:
       int64 [m], sorted.
@@ -147,19 +169,6 @@ def choose(
     Raises:
       ValueError: as `partition`.
     """
-    how = dict(name=name, key=key, classes=classes, of=of, optional=optional, leave=leave, represent=represent)
-    if groups is not None and not np.array_equal(groups, np.arange(len(labels))):
-        try:
-            return _chosen(labels, rows, amount, **how, groups=groups)
-        except ValueError:
-            found = _chosen(labels, rows, amount, **how)
-        logging.warning('%s=%s: so many images are copies that they cannot all stay on one side.', name, amount)
-        return found
-    return _chosen(labels, rows, amount, **how)
-
-
-def _chosen(labels, rows, amount, *, name, key, classes, of, optional, leave, represent, groups=None):
-    """As `choose`; raises ValueError where groups cannot be chosen whole."""
     leave = int(optional) if leave is None else leave
     amount = str(amount).strip()
     if optional and amount in ('', '0'):
@@ -173,40 +182,39 @@ def _chosen(labels, rows, amount, *, name, key, classes, of, optional, leave, re
             f'{name}={shown(amount)} is not an amount: write it as {allowed}' + ('.' if leave else ", or 'all'.")
         )
     percent, per_class, total = kind.groups()
-    given, rows = len(rows), rows if groups is None else _firsts(groups, rows)
-    size = np.ones(len(labels), np.int64) if groups is None else np.bincount(groups, minlength=len(labels))
-    whole = lambda taken: taken if groups is None else np.flatnonzero(np.isin(groups, taken))
     each = [rows[labels[rows] == c] for c in range(labels[rows].max(initial=-1) + 1)]
     each = [r[permutation(len(r), *key, c)] for c, r in enumerate(each)]
 
+    shares = np.array([len(r) for r in each], float)
     if per_class:
         if int(per_class) < 1:
-            raise ValueError(f'{name}={shown(amount)} asks for no image: ask for at least 1/class.')
+            raise ValueError(f'{name}={shown(amount)} asks for no images: ask for at least 1/class.')
         if not rows.size:
             raise ValueError(f'{name}={shown(amount)}, but there is no image with a label to choose from.')
         for c, r in enumerate(each):
-            if size[r].sum() - leave < int(per_class):
+            if len(r) - leave < int(per_class):
                 title = repr(classes[c]) if c < len(classes) else c
                 if not (labels == c).any():
                     raise ValueError(
-                        f'{name}={amount!r}, but no training image has the class {title}, label {c}: labels go from 0 '
-                        f'on without gaps, and here up to {labels.max()}. Number them so, or add images of that class.'
+                        f'{name}={amount!r}, but no training image has the class {title}, label {c}: labels run from 0 '
+                        f'without gaps, here up to {labels.max()}. Renumber them, or add images of that class.'
                     )
                 raise ValueError(
-                    f'{name}={shown(amount)}, but class {title} has {size[r].sum()} images to choose from'
+                    f'{name}={shown(amount)}, but class {title} has {len(r)} images to choose from'
                     + (f' and must keep {leave}' if leave else '')
                     + ': ask for fewer.'
                 )
-        kept = lambda r: r if groups is None else r[: len(r) - leave]
-        take = represent or (lambda r, count: kept(r)[: _fitting(size[kept(r)], count)])
-        return np.sort(whole(np.concatenate([take(r, int(per_class)) for r in each])))
+        if groups is not None:
+            return by_group(labels, rows, groups, np.minimum(shares, int(per_class)), f'{name}={amount!r}', key, leave)
+        take = represent or (lambda r, count: r[:count])
+        return np.sort(np.concatenate([take(r, int(per_class)) for r in each]))
 
-    base = given if of is None else of
-    count = int(total) if total else int(float(percent) / 100 * base + 0.5)
+    whole = len(rows) if of is None else of
+    count = int(total) if total else int(float(percent) / 100 * whole + 0.5)
     if count < 1:
         raise ValueError(
             f'{name}={shown(amount)}'
-            + (f' of {base} images' if percent else '')
+            + (f' of {whole} images' if percent else '')
             + ' is less than one image: ask for at least 1.'
         )
     rank = np.concatenate([np.arange(len(r)) / max(len(r), 1) for r in each] or [[]])
@@ -216,26 +224,72 @@ def _chosen(labels, rows, amount, *, name, key, classes, of, optional, leave, re
     if leave:
         last = np.concatenate([np.arange(len(r)) >= len(r) - leave for r in each] or [np.zeros(0, bool)])
         order = order[~last[order]]
-    free = int(size[np.concatenate(each)[order]].sum()) if len(order) else 0
-    if count > free:
+    if count > len(order):
         asked = f' ({count} images)' if percent else ''
-        rest = 'ask for fewer' if leave else "ask for fewer, or for 'all'"
+        rest = 'ask for fewer' if leave else "ask for fewer, or 'all'"
         raise ValueError(
-            f'{name}={shown(amount)}{asked}, but only {free} images with a label are left to choose from: {rest}.'
+            f'{name}={shown(amount)}{asked}, but only {len(order)} images with a label are left to choose from: {rest}.'
         )
-    taken = np.concatenate(each)[order]
-    return np.sort(represent(rows, count) if represent else whole(taken[: _fitting(size[taken], count)]))
+    if groups is not None:
+        return by_group(labels, rows, groups, shares * count / len(rows), f'{name}={amount!r}', key, leave)
+    return np.sort(represent(rows, count) if represent else np.concatenate(each)[order[:count]])
 
 
-def _firsts(groups, rows):
-    """The first of each group of copies of which all are among `rows`; int64 [n], sorted."""
-    inside, all_of = (np.bincount(g, minlength=len(groups)) for g in (groups[rows], groups))
-    return np.sort(rows[(groups[rows] == rows) & (inside[rows] == all_of[rows])])
+def by_group(labels, rows, groups, wanted, asked: str, key, leave: int):
+    """Chooses whole groups of `rows`, whose classes come near to what is wanted.
 
+    In a seeded order each group is taken, or put back, where that brings the chosen images nearer: by the sum over
+    classes of (wanted - chosen)^2 / wanted, the chi-squared distance, and the same of the total; and so on until none
+    does. Scikit-learn's StratifiedGroupKFold has folds of equal size alone, and promises no order between versions.
 
-def _fitting(sizes, count):
-    """How many groups of such sizes, from the first on, have at most `count` images together; at least one."""
-    return max(int(np.searchsorted(np.cumsum(sizes), count, 'right')), 1)
+    Args:
+      labels, rows, groups: as for `choose`.
+      wanted: [C], images of each class.
+      asked: what asks for it, for messages.
+      key: ints that seed the order.
+      leave: images that every class keeps.
+
+    Returns:
+      int64 [m], sorted.
+
+    Raises:
+      ValueError: no group can be taken without leaving a class too few.
+    """
+    ids = groups[rows].copy()
+    alone = ids < 0
+    ids[alone] = ids.max(initial=-1) + 1 + np.arange(alone.sum())
+    units, unit_of = np.unique(ids, return_inverse=True)
+    has = np.zeros((len(units), len(wanted)))
+    np.add.at(has, (unit_of, labels[rows]), 1)
+    weight = 1 / np.maximum(wanted, 1e-9) * (wanted > 0)
+    left, taken, chosen, total = has.sum(0), np.zeros(len(wanted)), np.zeros(len(units), bool), wanted.sum()
+
+    def distance(x):
+        return ((wanted - x) ** 2 * weight).sum() + (total - x.sum()) ** 2 / total
+
+    order = permutation(len(units), *key, len(wanted), 1)
+    able = [u for u in order if np.all((left - has[u] >= leave) | (has[u] == 0))]
+    for _ in range(ROUNDS):
+        before = chosen.copy()
+        for u in able:
+            change = -has[u] if chosen[u] else has[u]
+            nearer = distance(taken + change) < distance(taken)
+            if nearer and (chosen[u] or np.all((left - change >= leave) | (change == 0))):
+                chosen[u], taken, left = not chosen[u], taken + change, left - change
+        if (chosen == before).all():
+            break
+    if not chosen.any() and able:  # all are larger than what is wanted
+        chosen[min(able, key=lambda u: has[u].sum())] = True
+    if not chosen.any():
+        raise ValueError(
+            f'{asked}: the number of groups of images is {len(units)}, and none can be set aside without taking all '
+            'images of a class: each class needs two groups or more. Leave the groups out, or give the splits.'
+        )
+    found = np.sort(rows[chosen[unit_of]])
+    if abs(len(found) - total) > max(0.25 * total, 1):
+        logging.warning('%s: groups are kept together, so %d images in %d groups are taken.', asked, len(found),
+                        chosen.sum())  # fmt: skip
+    return found
 
 
 def digest(indices):

@@ -71,6 +71,14 @@ def _automatic(cell, count, tile, gap, jitter):
     return Grid(count, tile or cell - gap, gap, gap // 2 if jitter < 0 else jitter)
 
 
+def decided(task: str, options, grid: Grid) -> tuple:
+    """core.Method.decided of a task on `grid`, whose `options` may leave tile, gap and jitter open."""
+    why = {'tile': 'what the gaps leave', 'gap': 'about a seventh of a cell', 'jitter': 'half the gap'}
+    why |= {'gap': 'what the tiles leave of a cell'} if options.tile else {}
+    open_ = [name for name in why if options[name] == (0 if name == 'tile' else -1)]
+    return tuple((f'pretrain.{task}.{name}', getattr(grid, name), why[name]) for name in open_)
+
+
 def places(key, batch: int, shape, grid: Grid):
     """Top left corners [batch, N * N, 2] int32 (row, column) of every image's tiles.
 

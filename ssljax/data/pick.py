@@ -1,6 +1,7 @@
 """Which images to label: a list of them, or those that represent the rest."""
 
 import codecs
+import functools
 import os
 import re
 import unicodedata
@@ -31,7 +32,7 @@ def listed(path, names, labels, around=''):
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is no file; a line names no image, several, one without a label, or one that stands there already.
+      ValueError: it is not a file; or a line names no image, several, one without a label, or one already listed.
     """
     path = paths.expand(path)
     if not os.path.isfile(path):
@@ -40,26 +41,26 @@ def listed(path, names, labels, around=''):
         raise FileNotFoundError(
             f'config.data.labels names the list {path!r}, but there is no such file{paths.obstacle(path)}.'
         )
-    known, rows = _Known(names or (), len(labels), around), {}
-    lines = _lines(path)
+    known, rows = Known(names or (), len(labels), around), {}
+    lines = lines_of(path)
     for number, line in enumerate(lines, 1):
         word, found = known.find(line)
         if not word:
             continue
         problem = ''
         if not found:
-            problem = 'is no training image' + _advice(lines, word, known, names, len(labels))
+            problem = 'is not a training image' + _advice(lines, word, known, names, len(labels))
         elif len(found) > 1:
-            problem = f'could be {len(found)} images: write more of its path'
+            problem = f'matches {len(found)} images: give more of its path'
         elif found[0] in rows:
-            problem = f'is on line {rows[found[0]]} already: leave one of the two out'
+            problem = f'is already on line {rows[found[0]]}: remove one of the two'
         elif labels[found[0]] < 0:
-            problem = 'has no known class'
+            problem = 'has no known label'
         if problem:
             raise ValueError(f'{path}, line {number}: {word!r} {problem}.')
         rows[found[0]] = number
     if not rows:
-        raise ValueError(f'{path} lists no image: write one name a line.')
+        raise ValueError(f'{path} lists no images: write one name per line.')
     return np.sort(np.fromiter(rows, np.int64))
 
 
@@ -73,13 +74,13 @@ def _advice(lines, word, known, names, count) -> str:
         if mark in word and (word == lines[0].strip() or any(known.find(part)[1] for part in word.split(mark))):
             width = len(parts[0])
             return (
-                f': the lines have {width} columns between {kind}, but one name a line is expected, without a header, '
-                f'and no labels are read here, for the folder of an image tells its class; {like}'
+                f': the lines have {width} columns separated by {kind}, but one name per line is expected, with no '
+                f'header and no labels (the folder of an image gives its class); {like}'
             )
     return f': {like}'
 
 
-def _lines(path):
+def lines_of(path):
     """The lines of a text file, without their ends; bytes that are not UTF-8 as the system's names have them."""
     with open(path, 'rb') as file:
         content = file.read()
@@ -92,27 +93,35 @@ def _lines(path):
         else:
             text = content.removeprefix(codecs.BOM_UTF8).decode('utf-8', 'surrogateescape')
     except UnicodeDecodeError as e:
-        raise ValueError(f'The list {path!r} is no text in UTF-8 or UTF-16 ({e}).') from e
+        raise ValueError(f'The list {path!r} is not UTF-8 or UTF-16 text ({e}).') from e
     return re.split('\r\n|\n|\r', text)
 
 
-class _Known:
+class Known:
     """What the lines of a list can name: `names`, also below `around`, ends of them after a slash, and rows below
     `count`."""
 
     def __init__(self, names, count, around=''):
-        self.full, self.ends, self.count = {}, {}, count
+        self.full, self.count, self._names = {}, count, names
         self.around = os.path.abspath(around) if around else ''
         for row, name in enumerate(names):
             self.full.setdefault(name, []).append(row)
-            parts = name.split('/')
-            for start in range(1, len(parts)):
-                self.ends.setdefault('/'.join(parts[start:]), []).append(row)
+
+    @functools.cached_property
+    def ends(self):
+        """{what stands after a slash of a name: its rows}."""
+        found: dict = {}
+        for row, name in enumerate(self._names):
+            start = name.find('/') + 1
+            while start:
+                found.setdefault(name[start:], []).append(row)
+                start = name.find('/', start) + 1
+        return found
 
     def find(self, line):
         """(what the line names, '' for nothing; the rows that this could be)."""
         name, quoted = from_line(line)
-        if quoted and (found := self._named(name)):
+        if quoted and (found := self.named(name)):
             return name, found
         for known in (self.full, self.ends):
             for word in (line, line.strip()):
@@ -121,14 +130,15 @@ class _Known:
         marks = [m.start() for m in re.finditer('#', line)]
         for end in (None, *reversed(marks)):  # the longest beginning that is a name: there may be # in it
             word = line[:end].strip()
-            if word and (found := self._named(word)):
+            if word and (found := self.named(word)):
                 return word, found
         comment = re.search(r'(^|\s)#' if self.full else '#', line)
         word = line[: comment.start() if comment else None].strip()
         row = int(word) if word.isdecimal() and len(word) < 20 else self.count
         return word, [row] if row < self.count else []
 
-    def _named(self, word):
+    def named(self, word):
+        """The rows that a name could be, as it is or in another form of Unicode; [] for none."""
         plain = word.removeprefix('./')
         for known in (self.full, self.ends):
             forms = (unicodedata.normalize(form, plain) for form in ('NFC', 'NFD'))
@@ -169,7 +179,6 @@ def typical(features, count: int, seed: int):
       int64 [count], sorted.
     """
     from sklearn.cluster import KMeans  # it takes a second to import
-    from sklearn.neighbors import NearestNeighbors
 
     if count >= len(features):
         return np.arange(len(features))
@@ -178,11 +187,18 @@ def typical(features, count: int, seed: int):
     chosen = []
     for cluster in np.unique(owner):
         rows = np.flatnonzero(owner == cluster)
-        near = min(NEIGHBORS, len(rows) - 1)
-        if not near:
-            chosen.append(rows[0])
-            continue
-        distances, _ = NearestNeighbors(n_neighbors=near + 1).fit(x[rows]).kneighbors(x[rows])
-        chosen.append(rows[distances[:, 1:].mean(1).argmin()])
+        chosen.append(rows[typicality(x[rows]).argmax()])
     rest = np.setdiff1d(np.arange(len(x)), chosen)  # k-means can leave clusters empty where rows are equal
     return np.sort(np.concatenate([chosen, rest[: count - len(chosen)]]).astype(np.int64))
+
+
+def typicality(x) -> np.ndarray:
+    """float64 [n], how near each row of x, [n, D], is to its `NEIGHBORS` nearest: minus the mean distance, of the same
+    order as the paper's inverse."""
+    from sklearn.neighbors import NearestNeighbors  # it takes a second to import
+
+    near = min(NEIGHBORS, len(x) - 1)
+    if not near:
+        return np.zeros(len(x))
+    distances, _ = NearestNeighbors(n_neighbors=near + 1).fit(x).kneighbors(x)
+    return -distances[:, 1:].mean(1)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from ssljax.data import decode, depth
+from ssljax.data import decode, depth, formats
 from ssljax.data.archive import Changed
 from ssljax.data.memory import parallel
 from ssljax.wording import shown
@@ -97,8 +97,9 @@ def sample(n: int, most: int = _FILES):
 
 
 def kind_of(data: bytes, most: int) -> str:
-    """As `depth.kind`, of a file's bytes; no pixel is decoded. Raises what Pillow does on a damaged file."""
-    if data.startswith(b'\xff\xd8') or data.startswith(_PNG) and data[24] <= 8:
+    """As `depth.kind`, of a file's bytes; no pixel is decoded but of DICOM. Raises what Pillow does on a damaged
+    file."""
+    if data.startswith(b'\xff\xd8') or data.startswith(_PNG) and data[24] <= 8 or formats.of(data) == 'HEIC':
         return ''
     return depth.kind(decode.opened(data, most=most))
 
@@ -111,6 +112,8 @@ def _kinds(files, numbers, most) -> list:
             found.append((kind_of(files.read(number), most), number, files))
         except (MemoryError, Changed):
             raise
+        except formats.Missing as e:
+            raise ValueError(f'The image {files.names[number]!r} {e}.') from e
         except Exception:  # a damaged file, which is dealt with where it is decoded
             continue
     return found

@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+from absl import logging
 
 from ssljax.data import copies
 from ssljax.data.memory import cores, empty_images, parallel
@@ -48,6 +49,10 @@ class ArrayImages:
     def stamps(self, rows):
         """A few bytes for each of `rows` that change with the content: SHA-256 of the pixels."""
         return [hashlib.sha256(np.ascontiguousarray(self._array[row])).digest() for row in rows]
+
+    def encoded(self, rows):
+        """b'' for each: images in memory have no files."""
+        return (b'' for _ in rows)
 
     def names(self, rows):
         """None: images in memory have no names."""
@@ -131,6 +136,12 @@ class JoinedImages:
             stamps[inside] = part.stamps(local)
         return list(stamps)
 
+    def encoded(self, rows):
+        """The bytes of each image's file; b'' for one that has none."""
+        for row in rows:
+            ((part, _, local),) = self._by_part([row])
+            yield from part.encoded(local)
+
     def names(self, rows):
         names = np.empty(len(rows), object)
         for part, inside, local in self._by_part(rows):
@@ -148,15 +159,17 @@ class Split:
       images: the set the rows belong to: ArrayImages, JoinedImages or encoded.FileImages.
       rows: int64 [N], rows of `images`.
       labels: int32 [N], -1 where unknown.
+      groups: int64 [N], the same number for images that must stay together, such as those of one patient, -1 where one
+        is alone; None where all are.
       contents: uint64 [N], a hash of each image, once `digest` was called.
       replaces: whether a corrupt image is replaced by another: only where all labels were hidden.
     """
 
-    def __init__(self, images, labels, rows=None, replaces=False):
-        self.images, self.replaces = images, replaces
+    def __init__(self, images, labels, rows=None, replaces=False, groups=None):
+        self.images, self.replaces, self.groups = images, replaces, groups
         self.rows = np.arange(len(images)) if rows is None else np.asarray(rows, np.int64)
         self.labels = np.asarray(labels, np.int32)
-        self._compact = self._digest = self.contents = self._groups = None
+        self._compact = self._digest = self.contents = self._copied = None
         if self.labels.shape != self.rows.shape:
             raise ValueError(
                 f'There must be one label per image, got labels of shape {list(self.labels.shape)} '
@@ -191,15 +204,16 @@ class Split:
 
     def take(self, indices):
         """The Split of the given rows; `indices` count within this split."""
-        return Split(self.images, self.labels[indices], self.rows[indices], self.replaces)
+        groups = None if self.groups is None else self.groups[indices]
+        return Split(self.images, self.labels[indices], self.rows[indices], self.replaces, groups)
 
     def hide(self):
         """The same images with every label -1."""
-        return Split(self.images, np.full(len(self), -1), self.rows, replaces=True)
+        return Split(self.images, np.full(len(self), -1), self.rows, replaces=True, groups=self.groups)
 
     def relabel(self, labels):
         """The same images with other labels, [N] int."""
-        return Split(self.images, labels, self.rows, self.replaces)
+        return Split(self.images, labels, self.rows, self.replaces, self.groups)
 
     def names(self):
         """The images' names, [N] str, or None where they are no files."""
@@ -217,17 +231,18 @@ class Split:
             self._compact = Split(ArrayImages(array), self.labels)
         return self._compact
 
-    def groups(self):
-        """int64 [N], equal for copies of an image, and the place of the first of them (copies.together)."""
-        if self._groups is None:
-            self._groups = copies.together(self)
-        return self._groups
+    def copied(self):
+        """bool [N]: whether another image here is a copy of it (copies.together); looked for once."""
+        if self._copied is None:
+            group = copies.together(self)
+            self._copied = np.bincount(group, minlength=len(self))[group] > 1
+        return self._copied
 
     def without(self, rows):
-        """The Split of the other rows; the groups stay known, where no row has a copy among them."""
+        """The Split of the other rows; which of them have copies is looked for once."""
         kept = np.setdiff1d(np.arange(len(self)), rows)
         rest = self.take(kept)
-        rest._groups = None if self._groups is None else copies.within(self._groups, kept)
+        rest._copied = None if self._copied is None else self._copied[kept]
         return rest
 
     def digest(self):
@@ -268,4 +283,17 @@ def concat(splits):
     start_of = {id(images): start for images, start in zip(sets, starts)}
     rows = np.concatenate([split.rows + start_of[id(split.images)] for split in splits])
     labels, replaces = np.concatenate([split.labels for split in splits]), all(split.replaces for split in splits)
-    return Split(joined, labels, rows, replaces)
+    groups = None
+    if any(split.groups is not None for split in splits):
+        groups = np.concatenate([np.full(len(s), -1) if s.groups is None else s.groups for s in splits])
+    return Split(joined, labels, rows, replaces, groups)
+
+
+def apart(split, held, told=''):
+    """A Split without the images that are of a group of `held`; told: whose they are, for a warning."""
+    if split.groups is None or held.groups is None:
+        return split
+    out = np.isin(split.groups, held.groups[held.groups >= 0])
+    if out.any() and told:
+        logging.warning('%d unlabelled images are left out: they are of %s.', out.sum(), told)
+    return split.take(np.flatnonzero(~out)) if out.any() else split

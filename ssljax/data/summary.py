@@ -7,6 +7,7 @@ import numpy as np
 
 from ssljax.data import readable
 from ssljax.literal import clean
+from ssljax.metrics import IMBALANCED
 
 MOST, WIDTH = 20, 28  # classes that are listed one by one; columns for a name
 
@@ -32,10 +33,12 @@ def text(source) -> str:
         rows = [(name, [str(per[i]) for per, _ in counts.values()]) for i, name in enumerate(shown)]
     else:
         lines += textwrap.wrap(', '.join([*shown[: MOST - 1], '...', shown[-1]]), 118, initial_indent='  ')
-        rows = [('images of a class', [_range(per) for per, _ in counts.values()])]
+        rows = [('images per class', [_range(per) for per, _ in counts.values()])]
     if any(unknown for _, unknown in counts.values()):
         rows.append(('without a label', [str(unknown) for _, unknown in counts.values()]))
-    rows.append(('together', [str(per.sum() + unknown) for per, unknown in counts.values()]))
+    rows.append(('total', [str(per.sum() + unknown) for per, unknown in counts.values()]))
+    if any(split.groups is not None for split in splits.values()):
+        rows.append(('groups', [_groups(split.groups) for split in splits.values()]))
     corrupt = [unreadable(source, name) for name in splits]
     if any(corrupt):
         rows.append(('cannot be decoded, left out', list(map(str, corrupt))))
@@ -47,14 +50,29 @@ def text(source) -> str:
     if source.range is not None:
         low, high = source.range
         lines.append(f'  stored values from {low:,g} to {high:,g} become 0 to 255 (config.data.range)')
+    lines += imbalance(counts)
     return '\n'.join(lines + [f'  warning: {said}' for said in warnings(source)])
+
+
+def imbalance(counts: dict) -> list[str]:
+    """Lines on imbalanced training classes, [] if they are balanced; counts: {split: _counts}."""
+    per = counts['train'][0]
+    per = per[per > 0]
+    if len(per) < 2 or per.max() <= IMBALANCED * per.min():
+        return []
+    ratio = per.max() / per.min()
+    return [
+        f'  imbalanced: the largest class has {ratio:.1f} times the training images of the smallest; consider',
+        '  --config.select=balanced_accuracy, and --config.transfer.logit_adjustment=1 or',
+        '  --config.transfer.class_weights=balanced',
+    ]
 
 
 def warnings(source) -> list[str]:
     """What of the classes makes an accuracy mean little: there is one alone, or a split lacks some."""
     total, found = len(source.classes), []
     if total == 1:
-        return [f'all images are of one class, {_name(source.classes[0])!r}: there is nothing to tell apart']
+        return [f'all images are of one class, {_name(source.classes[0])!r}: there is nothing to classify']
     for name, title, use in (('val', 'validation', 'chooses the weights'), ('test', 'test', 'gives the top-1')):
         if (split := getattr(source, name)) is None:
             continue
@@ -62,8 +80,8 @@ def warnings(source) -> list[str]:
         if len(split) and len(missing):
             some = ', '.join(repr(_name(source.classes[i])) for i in missing[:3]) + ', ...' * (len(missing) > 3)
             found.append(
-                f'the {title} images are of {total - len(missing)} of the {total} classes (none is of {some}): an '
-                f'accuracy on them, which {use}, says little of how well all classes are told apart'
+                f'the {title} images cover {total - len(missing)} of the {total} classes (none of {some}): an '
+                f'accuracy on them, which {use}, says little about the other classes'
             )
     return found
 
@@ -81,6 +99,10 @@ def _counts(split, classes):
     """([classes] images of each, how many have no label), without those that are known not to be decodable."""
     labels = split.labels[~readable.is_bad(split)]
     return np.bincount(labels[labels >= 0], minlength=classes), int((labels < 0).sum())
+
+
+def _groups(groups) -> str:
+    return str(len(np.unique(groups[groups >= 0])) + int((groups < 0).sum())) if groups is not None else ''
 
 
 def _range(counts):

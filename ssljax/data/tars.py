@@ -30,9 +30,9 @@ class _Member(tarfile.TarInfo):
         except tarfile.EOFHeaderError:
             raise
         except tarfile.EmptyHeaderError:
-            raise tarfile.ReadError('it has no end: it was cut short') from None
+            raise tarfile.ReadError('it has no end marker: it was truncated') from None
         except tarfile.HeaderError as e:
-            raise tarfile.ReadError(f'it is damaged or cut short at byte {tarfile_.offset:,} ({e})') from None
+            raise tarfile.ReadError(f'it is damaged or truncated at byte {tarfile_.offset:,} ({e})') from None
 
 
 def is_tar(path) -> bool:
@@ -88,7 +88,7 @@ def entries_of(path, sniffer=None, *, most):
 def _check_held(member, held, most) -> None:
     """Raises ValueError where a file of a compressed tar is too large, or with the others (bytes) for the memory."""
     if member.size > most:
-        raise ValueError(f'{member.name!r} has {member.size:,} bytes, and an image file may have {most:,} at most')
+        raise ValueError(f'{member.name!r} has {member.size:,} bytes, and an image file may have at most {most:,}')
     if held >> 26 == held - member.size >> 26:  # asking takes a while
         return
     free = available_memory()
@@ -104,10 +104,10 @@ def _check_end(file):
     file to its end checks its checksum, too."""
     while block := file.read(1 << 20):
         if block.count(0) != len(block):
-            raise ValueError('something follows its end: it is damaged, or several .tar files were joined to one')
+            raise ValueError('there is data after its end: it is damaged, or several .tar files were concatenated')
 
 
 def _read(archive, key):
-    """A .tar has no checksum of what it holds: only its stamp tells."""
+    """A .tar has no checksums of its content: only its stamp shows a change."""
     archives.check(archive)
     return archives.read(archive, *key)

@@ -6,6 +6,7 @@ import stat
 from collections import defaultdict
 from pathlib import Path
 
+from ssljax import paths
 from ssljax.data import archive as archives
 from ssljax.data.names import HEAD, HIDDEN, Sniffer, is_junk
 
@@ -13,7 +14,7 @@ _SPECIAL = frozenset(
     'proc sysfs devtmpfs devpts cgroup cgroup2 debugfs tracefs securityfs pstore bpf mqueue configfs fusectl efivarfs '
     'binfmt_misc hugetlbfs rpc_pipefs nsfs selinuxfs'.split()
 )
-DANGLING, TWICE, BACK = 'links that lead nowhere', 'links to an image that is there already', 'folders reached again'
+DANGLING, TWICE, BACK = 'broken links', 'links to images already listed', 'folders reached again'
 NO_FILE = 'pipes, sockets or devices'
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)
 
@@ -35,7 +36,7 @@ def walk(root, sniffer=None):
     if found.unreadable:
         some = ', '.join(map(repr, found.unreadable[:5])) + (' and others' if len(found.unreadable) > 5 else '')
         raise ValueError(f'some of its folders cannot be read ({len(found.unreadable)}): {some}')
-    return found.entries, found.folders, found.others, _read_file, dict(found.skipped)
+    return found.entries, found.folders, found.others, read_file, dict(found.skipped)
 
 
 class _Walk:
@@ -47,7 +48,7 @@ class _Walk:
         self.links, self.skipped = [], defaultdict(list)
         self.special = _special_devices()
         if kind := self.special.get(os.stat(root).st_dev):
-            raise ValueError(f'it is on the special file system {kind}, which holds no images')
+            raise ValueError(f'it is on the special file system {kind}, which has no images')
         self.files, self.seen = set(), {_identity(os.stat(parent)) for parent in Path(os.path.realpath(root)).parents}
 
     def enter(self, top, prefix):
@@ -85,7 +86,7 @@ class _Walk:
             try:
                 self._file(entry.path, name, entry.stat(follow_symlinks=False))
             except OSError:
-                self.skipped['files that vanished'].append(name)
+                self.skipped['files that disappeared'].append(name)
         return None
 
     def _file(self, path, name, about):
@@ -142,7 +143,21 @@ def _special_devices():
     return found
 
 
-def _read_file(key):
+def key_of(path):
+    """Where a file is, for `read_file`.
+
+    Raises:
+      OSError: there is none, or it must not be looked at.
+      ValueError: it is something else.
+    """
+    about = os.stat(path)
+    if not stat.S_ISREG(about.st_mode):
+        raise ValueError(f'it is {paths.kind(path)}, not a file')
+    return os.path.abspath(path), *archives.stamp(about)
+
+
+def read_file(key):
+    """The bytes of a file; raises archive.Changed where it is not as `key_of` found it."""
     full, *listed = key
     try:
         file = os.open(full, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that took its place must not wait for a writer

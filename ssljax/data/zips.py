@@ -70,7 +70,7 @@ def _check_count(archive, found):
     if large >= 0:
         said = struct.unpack_from('<32xQ', content, large)[0]
     if said != (found if large >= 0 else found & 0xFFFF):
-        raise ValueError(f'it is damaged: its end tells of {said} entries, its directory has {found}')
+        raise ValueError(f'it is damaged: its end record says {said} entries, its directory has {found}')
 
 
 def _check_entry(archive, i):

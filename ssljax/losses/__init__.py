@@ -1,7 +1,7 @@
 """Losses: pure functions with their source."""
 
 from ssljax.losses.adversarial import entropy, fake_loss, feature_matching, pull_away, real_loss
-from ssljax.losses.classification import cross_entropy, soft_cross_entropy, top_k
+from ssljax.losses.classification import class_weights, cross_entropy, log_prior, soft_cross_entropy, top_k
 from ssljax.losses.clustering import dino, sinkhorn, swav
 from ssljax.losses.contrastive import info_nce, nt_xent
 from ssljax.losses.metric import squared_distances, triplet
@@ -11,12 +11,14 @@ from ssljax.losses.regression import byol, negative_cosine, relative_std, unit
 __all__ = [
     'barlow_twins',
     'byol',
+    'class_weights',
     'cross_entropy',
     'dino',
     'entropy',
     'fake_loss',
     'feature_matching',
     'info_nce',
+    'log_prior',
     'negative_cosine',
     'nt_xent',
     'pull_away',

@@ -3,14 +3,14 @@
     OPTIONS    {option: fields.Field or default}, its own fields of the config
     make       (config, shape) -> core.Method of a pretext task; (config, shape, classes) of a semi-supervised method,
                one that trains on labelled and unlabelled images at once
-    REMEDY     of a pretext task: what helps where its features collapse
-    TITLE      of a semi-supervised method: its name in plain words
+    REMEDY     of a pretext task: what helps if its features collapse
+    TITLE      of a semi-supervised method: its name for readers
     TUNED      of one that the tuner may set: {option: choices, from weak to strong}
     LEAST      of one that compares the images of a batch: how many it needs
     GENERATOR  of one with a generator: what its images do with the data, 'imitates' or 'complements'
     COLOR      of one that has a colour of its own in figures
 
-TITLE and what stands below it may be left out."""
+TITLE and what follows it are optional."""
 
 import re
 
@@ -166,7 +166,7 @@ def terms(text: str) -> dict[str, float]:
     """{method: weight} of 'rotation' or 'rotation + 0.5*simclr'.
 
     Raises:
-      ValueError: a name that is unknown or stands twice, a weight outside of WEIGHTS, or one of a single task.
+      ValueError: a name that is unknown or repeated, a weight outside of WEIGHTS, or one of a single task.
     """
     weights = {}
     for term in text.split('+'):
@@ -183,16 +183,16 @@ def terms(text: str) -> dict[str, float]:
         number = re.fullmatch(r'(\d+\.?\d*|\.\d+)(e-?\d+)?', weight.strip() or '1')
         if not number or not low <= float(weight or 1) <= high:
             raise ValueError(
-                f'pretrain.method is {shown(text)}: {shown(weight)} is no weight; it must be a number from {low:g} to '
-                f'{high:g}.'
+                f'pretrain.method is {shown(text)}: {shown(weight)} is not a weight; it must be a number from {low:g} '
+                f'to {high:g}.'
             )
         if name in weights:
-            raise ValueError(f'pretrain.method is {shown(text)}: {name} stands twice; give it one weight.')
+            raise ValueError(f'pretrain.method is {shown(text)}: {name} appears twice; give it one weight.')
         weights[name] = float(weight or 1)
     if weights and len(weights) == 1 and next(iter(weights.values())) != 1:
         name = next(iter(weights))
         raise ValueError(
-            f'pretrain.method is {shown(text)}: the weight of a single task has no effect, for weights only balance '
+            f'pretrain.method is {shown(text)}: the weight of a single task has no effect: weights only balance '
             'the '
             f'tasks of a sum. Set --config.pretrain.method={name}, and pretrain.optim.lr for larger or smaller steps.'
         )

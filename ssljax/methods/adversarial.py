@@ -9,7 +9,7 @@ from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.fields import WIDEST, real, whole
 from ssljax.losses import cross_entropy, feature_matching
-from ssljax.methods import network
+from ssljax.methods import labeled_loss, network
 from ssljax.models import layers
 from ssljax.models.decoder import generator
 from ssljax.models.heads import pool_features
@@ -40,8 +40,8 @@ def make(
       name: the method's name.
       shape: (H, W, C) of the images.
       classes: K.
-      judge: (logits of labelled images [L, K'], labels [L], of unlabelled [U, K'], of generated [G, K']) ->
-        {term: scalar}; the classifier minimises their sum. Among them are 'supervised' and 'discriminator'.
+      judge: (logits of unlabelled images [U, K'], of generated [G, K']) -> {term: scalar}, 'discriminator' among them;
+        the classifier minimises their sum with 'supervised', the loss on labelled images.
       fool: (logits of generated images [G, K'], their features [G, D], logits of unlabelled [U, K'], their features
         [U, D], progress) -> {term: scalar}; the generator minimises their sum. The unlabelled have no gradient.
       real: logits [B, K'] -> D(x), the probability of being real, [B].
@@ -77,7 +77,8 @@ def make(
         x = augment.normalize(views(k_views, augment.to_float(batch['unlabeled'])))
         made = network.part(make_images, 'generator', params, state, noise(k_noise, len(x)), train=True)[0]
         ((on_labeled, _), (on_real, _), (on_made, _)), state = see_all(params, state, k_see, (labeled, x), made)
-        terms = judge(on_labeled, batch['label'], on_real, on_made)
+        supervised = labeled_loss.cross_entropy(config, on_labeled, batch).mean()
+        terms = {'supervised': supervised} | judge(on_real, on_made)
         loss, one = sum(terms.values()), jnp.ones(())
         metrics = network.classification_metrics(on_labeled[:, :classes], batch['label'], jnp.zeros(len(labeled)))
         metrics |= network.means({'d_real': real(on_real)}) | network.means({'d_fake': real(on_made)})
@@ -97,7 +98,7 @@ def make(
     def logits(params, state, images):
         return network.apply(net, params, state, network.to_input(images), train=False)[0]['head']
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         out, labels = logits(params, state, batch['image']), batch['label'].clip(0)
         rows = network.means({'d_heldout': real(out)}, batch['mask'])
         out = out[:, :classes]
@@ -113,7 +114,7 @@ def make(
     return Method(
         init=init,
         loss=classifier_turn,
-        evaluate=evaluate,
+        measure=measure,
         predict=lambda params, state, images: logits(params, state, images)[:, :classes],
         features=network.features(net),
         sample=sampler(make_images, noise, shape),

@@ -37,8 +37,8 @@ def make(config, shape, classes: int) -> Method:
     options = config.semi.badgan
     terms = sgan.classifier_terms(options.unlabeled)
 
-    def judge(labeled, labels, unlabeled, made):
-        return terms(labeled, labels, unlabeled, made) | {'entropy': options.entropy * entropy(unlabeled).mean()}
+    def judge(unlabeled, made):
+        return terms(unlabeled, made) | {'entropy': options.entropy * entropy(unlabeled).mean()}
 
     def fool(made, made_features, seen, seen_features, progress):
         limit = jnp.quantile(sgan.real_logit(seen), options.quantile)

@@ -18,7 +18,7 @@ OPTIONS = dict(
     predictor=widths((256,)),  # widths of the predictor's hidden layers; its output is as wide as the embedding
     augment2=pipeline(),  # of the second views; '' is that of the first. The paper blurs these less and solarizes some
 )
-REMEDY = "look at the method's predictor and its momentum; lower optim.lr, or raise the batch size"
+REMEDY = "check the method's predictor and momentum; lower optim.lr, or raise the batch size"
 
 
 def make(config, shape) -> Method:

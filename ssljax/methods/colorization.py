@@ -72,7 +72,7 @@ def make(config, shape) -> Method:
         logits = logits.reshape(-1, rows, columns, up, up, len(bins)).swapaxes(2, 3)
         return logits.reshape(-1, rows * up, columns * up, len(bins)), network.put(state, 'head', own)
 
-    def measure(logits, targets, prior, mask=None):
+    def compared(logits, targets, prior, mask=None):
         """Losses [cells] and metrics, of logits and targets [B, ..., Q]."""
         logits, targets = logits.reshape(-1, len(bins)), targets.reshape(-1, len(bins))
         labels = targets.argmax(1)
@@ -90,14 +90,14 @@ def make(config, shape) -> Method:
         seen = {'ab': targets.mean((0, 1, 2)), 'weight': 1.0}
         prior = jax.tree.map(lambda old, new: old + (1 - options.momentum) * (new - old), state['prior'], seen)
         logits, state = colours(params, state, lab[..., :1], train=True)
-        losses, metrics = measure(logits, targets, prior)
+        losses, metrics = compared(logits, targets, prior)
         return losses.mean(), (state | {'prior': prior}, metrics)
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         lab = color.rgb_to_lab(augment.to_float(batch['image']))
         logits, _ = colours(params, state, lab[..., :1], train=False)
         mask = jnp.repeat(batch['mask'], logits.shape[1] * logits.shape[2])
-        return measure(logits, targets_of(lab), state['prior'], mask)[1]
+        return compared(logits, targets_of(lab), state['prior'], mask)[1]
 
     def show(params, state, images):
         lab = color.rgb_to_lab(augment.to_float(images))
@@ -110,4 +110,6 @@ def make(config, shape) -> Method:
             'colourised': color.lab_to_rgb(jnp.concatenate([light, ab], -1)),
         }
 
-    return Method(init=init, loss=loss, evaluate=evaluate, show=show)
+    why = 'enough for one in 4 x 4 pixels, at most 4'
+    decided = () if options.upsample else (('pretrain.colorization.upsample', up, why),)
+    return Method(init=init, loss=loss, measure=measure, show=show, decided=decided)

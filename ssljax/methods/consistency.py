@@ -11,7 +11,7 @@ from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.fields import share
 from ssljax.losses import cross_entropy
-from ssljax.methods import network, strong
+from ssljax.methods import labeled_loss, network, strong
 
 OPTIONS = dict(
     weight=1.0,  # of the unlabelled loss
@@ -96,7 +96,7 @@ def make(
         if memory:
             state = state | {'memory': jax.lax.stop_gradient(kept)}
         state = views.learn(keys[4], net, params, state, labeled, batch['label'])
-        supervised = cross_entropy(on_labeled, batch['label'], smoothing=cfg.label_smoothing)
+        supervised = labeled_loss.cross_entropy(config, on_labeled, batch, cfg.label_smoothing)
         supervised *= labeled_rows(seen) if labeled_rows else 1.0
         total, found = joined(supervised, batch['label'], on_labeled, rows['loss'], weight(options, batch['progress']))
         rows = {k: v for k, v in rows.items() if k != 'loss'} | {'top_class': most_frequent(seen.guess)}
@@ -127,7 +127,7 @@ def finish(config, net, init, loss, views: int) -> Method:
     return Method(
         init=init,
         loss=loss,
-        **network.evaluation(net),
+        **network.functions(net),
         ema_decay=(lambda progress, step: jnp.minimum(decay, (1 + step) / (10 + step))) if decay else None,
         averaged=bool(decay),
         views=views,

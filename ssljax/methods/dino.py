@@ -27,7 +27,7 @@ OPTIONS = dict(
     local_augment=pipeline('random_resized_crop((0.1, 0.4), size=16)|flip|color_jitter(0.4, 0.4, 0.2, 0.1)'),
 )
 REMEDY = (
-    'look at what keeps the prototypes in use (sharper temperatures, centring); raise the batch size, or lower optim.lr'
+    'check what keeps the prototypes in use (sharper temperatures, centring); raise the batch size, or lower optim.lr'
 )
 
 

@@ -44,7 +44,7 @@ def make(config, shape) -> Method:
         losses = cross_entropy(outputs['head'], batch['index'], smoothing=cfg.label_smoothing)
         return losses.mean(), (state, network.classification_metrics(outputs['head'], batch['index'], losses))
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         x, _ = views.draw(jax.random.key(0), joint.fill(batch['image'], batch['mask']))
         features = pool_features(
             network.apply(net, params, state, augment.normalize(x), train=False)[0]['backbone'], cfg.pool
@@ -59,7 +59,7 @@ def make(config, shape) -> Method:
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']),
         loss=loss,
-        evaluate=evaluate,
+        measure=measure,
         show=show,
         images=options.classes,
     )

@@ -19,11 +19,11 @@ OPTIONS = dict(
     noise=whole(100, 1, WIDEST),  # dimensions of the generator's input, uniform in [-1, 1]
     width=whole(32, 1, WIDEST),  # features of the generator's last hidden map; the paper's has 128
 )
-REMEDY = 'lower optim.lr: the discriminator no longer tells images apart'
+REMEDY = 'lower optim.lr: the discriminator no longer distinguishes images'
 
 
 def make(config, shape) -> Method:
-    """The backbone with a linear head tells real images from those of a generator, which tries to be taken for real.
+    """The backbone with a linear head distinguishes real images from those of a generator that tries to fool it.
 
     The non-saturating losses of Goodfellow et al. 2014 (section 3). Both players move in the same step, each against
     the other's weights of before it (the paper: one after the other). The sum of their losses is the method's loss,
@@ -73,7 +73,7 @@ def make(config, shape) -> Method:
         rows, state = play(params, state, real, noise(k_noise, len(real)), cfg.label_smoothing, True)
         return rows['loss'].mean(), (state, network.means(rows))
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         real = network.to_input(batch['image'])
         rows, _ = play(params, state, real, noise(jax.random.key(0), len(real)), 0.0, False)
         return network.means(rows, batch['mask'])
@@ -89,4 +89,4 @@ def make(config, shape) -> Method:
             network.init(net, k_net, batch['image']), 'generator', make_images, k_made, noise(key, 1)
         )
 
-    return Method(init=init, loss=loss, evaluate=evaluate, show=show)
+    return Method(init=init, loss=loss, measure=measure, show=show)

@@ -12,7 +12,7 @@ from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.fields import WIDEST, whole
 from ssljax.losses import cross_entropy, squared_distances
-from ssljax.methods import adversarial, network
+from ssljax.methods import adversarial, labeled_loss, network
 from ssljax.models.heads import Head
 
 TITLE = 'Good GAN, nearest labels'
@@ -69,7 +69,7 @@ def make(config, shape, classes: int) -> Method:
         nearest = squared_distances(flat(made), flat(x)).argmin(1)
         outputs, state = network.apply(net, params, state, jnp.concatenate([x, made]), train=True)
         logits, on_made = jnp.split(outputs['head'], [len(x)])
-        losses = cross_entropy(logits, batch['label'])
+        losses = labeled_loss.cross_entropy(config, logits, batch)
         copied = cross_entropy(on_made, batch['label'][nearest]).mean()
         loss = losses.mean() + options.generated * copied
         metrics = network.classification_metrics(logits, batch['label'], losses)
@@ -87,7 +87,7 @@ def make(config, shape, classes: int) -> Method:
     return Method(
         init=init,
         loss=classifier_turn,
-        **network.evaluation(net),
+        **network.functions(net),
         sample=adversarial.sampler(make_images, noise, shape),
         turns=(
             (('critic', 'judgement'), critic_turn),

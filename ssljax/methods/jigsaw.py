@@ -1,7 +1,7 @@
 """Jigsaw puzzle: in which order do the tiles of an image stand? Noroozi & Favaro, ECCV 2016 (arXiv:1603.09246).
 
 A context-free network: one trunk sees each tile by itself, and the head the concatenated features of all tiles in the
-order shown. It tells which of a fixed set of permutations shuffled them. Gaps between tiles, their jitter, and one mean
+order shown. It predicts which of a set of permutations shuffled them. Gaps between tiles, their jitter, and one mean
 and deviation for all tiles of an image keep edges and lighting from giving the answer away. On colour images the
 authors also train on gray ones: --config.pretrain.jigsaw.augment="grayscale(p=0.3)". Their head has a layer of 512 for
 each tile and two of 4096; pretrain.hidden gives layers after the concatenation, by default none.
@@ -57,7 +57,7 @@ def make(config, shape) -> Method:
         losses = cross_entropy(logits, labels, smoothing=cfg.label_smoothing)
         return losses.mean(), (state, network.classification_metrics(logits, labels, losses))
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         tiles, labels = puzzle(jax.random.key(0), augment.to_float(batch['image']), grid, orders)
         logits, _ = solve(params, state, tiles, train=False)
         return network.classification_metrics(logits, labels, cross_entropy(logits, labels), batch['mask'])
@@ -76,9 +76,10 @@ def make(config, shape) -> Method:
     return Method(
         init=lambda key, batch: siamese.init(net, head, key, (grid.tiles**2, grid.tile, grid.tile, shape[2]), cfg.pool),
         loss=loss,
-        evaluate=evaluate,
+        measure=measure,
         show=show,
         views=grid.tiles**2,
+        decided=patches.decided('jigsaw', options, grid),
     )
 
 

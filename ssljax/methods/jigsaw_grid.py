@@ -2,7 +2,7 @@
 
 The direct variant of Noroozi & Favaro's task (ECCV 2016, arXiv:1603.09246; see `jigsaw`): the tiles are cut with gaps
 and jitter, equalised, shuffled in any order and spread over a picture of the image's size, which the network sees. A
-head tells for each place which tile it shows. All orders occur, no set of permutations is fixed, and the network works
+head predicts which tile each place shows. All orders occur, no set of permutations is fixed, and the network works
 on whole pictures, as after transfer; but features near the borders of tiles see what lies between them, which the
 paper's context-free network avoids.
 """
@@ -58,14 +58,14 @@ def make(config, shape) -> Method:
         losses = cross_entropy(logits, labels, smoothing=cfg.label_smoothing)
         return losses.mean(), (state, network.classification_metrics(logits, labels, losses))
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         tiles, order = puzzle(jax.random.key(0), augment.to_float(batch['image']), grid)
         logits, labels = solve(params, state, tiles, train=False)[0].reshape(-1, total), order.ravel()
         mask = jnp.repeat(batch['mask'], total)
         return network.classification_metrics(logits, labels, cross_entropy(logits, labels), mask)
 
     def show(params, state, images):
-        """Each place shows the tile that claims it most; a wrong one may stand twice."""
+        """Each place shows the tile that claims it most; a wrong one may appear twice."""
         images = augment.to_float(images)
         tiles, _ = puzzle(jax.random.key(0), images, grid)
         claims = jax.nn.log_softmax(solve(params, state, tiles, train=False)[0])
@@ -78,8 +78,9 @@ def make(config, shape) -> Method:
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']),
         loss=loss,
-        evaluate=evaluate,
+        measure=measure,
         show=show,
+        decided=patches.decided('jigsaw_grid', options, grid),
     )
 
 

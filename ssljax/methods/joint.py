@@ -56,7 +56,7 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
         std = relative_std(jax.lax.stop_gradient(student[watch][0])), jnp.ones(())
         return jnp.mean(rows['loss']), (new, network.means(rows, ones) | {'embedding_std': std})
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         x, local = views.draw(jax.random.key(0), fill(batch['image'], batch['mask']))
         student, _ = embed_views(net, params, state, x, local, train=False)
         return network.means(compare(student, student, state, jnp.ones(()))[0], batch['mask'])
@@ -72,7 +72,7 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']) | (memory or {}),
         loss=loss,
-        evaluate=evaluate,
+        measure=measure,
         ema_decay=tau and (lambda progress, step: tau(progress)),
         embed=embed,
         show=show,
@@ -93,8 +93,8 @@ def pipelines(config, name: str) -> Views:
     cfg, options = config.pretrain, config.pretrain[name]
     if not (options.augment or cfg.augment or options.get('augment2', '')):
         raise ValueError(
-            f'{name} compares two augmented views of an image, but pretrain.augment is empty, so that they would be '
-            "equal: set it, for example --config.pretrain.augment='random_resized_crop((0.2, 1.0))|flip|"
+            f'{name} compares two augmented views of an image, but pretrain.augment is empty, so they would be '
+            "identical: set it, for example --config.pretrain.augment='random_resized_crop((0.2, 1.0))|flip|"
             "color_jitter(0.4, 0.4, 0.2, 0.1)'."
         )
     count = options.get('local_views', 0)

@@ -60,6 +60,11 @@ def make(config, shape) -> Method:
     dtype = layers.common(config.backbone)['dtype']
     decoder = PatchDecoder(grid, side * side * shape[2], options.width, options.depth, options.heads, dtype)
     net = network.build(config, shape, ('decoder', decoder))
+    if net.layer == 'token':
+        raise ValueError(
+            f'mae reconstructs patches and pretrain.layer is the class token: set '
+            f'--config.pretrain.layer=block{config.backbone.depth or 4}.'
+        )
     distort = network.augmentation(config, 'mae')
 
     def run(params, key, x, train):
@@ -77,7 +82,7 @@ def make(config, shape) -> Method:
         losses = run(params, k_mask, x, True)[0]
         return losses.mean(), (state, network.means({'loss': losses}))
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         losses = run(params, jax.random.key(0), network.to_input(batch['image']), False)[0]
         return network.means({'loss': losses}, batch['mask'])
 
@@ -91,9 +96,7 @@ def make(config, shape) -> Method:
         }
         return {'original': augment.to_float(images)} | {k: reconstruction.picture(v) for k, v in columns.items()}
 
-    return Method(
-        init=lambda key, batch: network.init(net, key, batch['image']), loss=loss, evaluate=evaluate, show=show
-    )
+    return Method(init=lambda key, batch: network.init(net, key, batch['image']), loss=loss, measure=measure, show=show)
 
 
 def masking(key, batch: int, count: int, visible: int):

@@ -7,8 +7,7 @@ import optax
 from ssljax.data import augment
 from ssljax.data.mixup import mixup
 from ssljax.fields import real, share, temperature, whole
-from ssljax.losses import soft_cross_entropy
-from ssljax.methods import consistency, network
+from ssljax.methods import consistency, labeled_loss, network
 
 TITLE = 'MixMatch'
 OPTIONS = consistency.OPTIONS | dict(
@@ -45,7 +44,7 @@ def make(config, shape, classes: int):
         x, targets = mixup(keys[2], jnp.concatenate([x, u]), targets, options.alpha, own=0.5)
         outputs, state = network.apply(net, params, state, x, train=True, key=keys[3])
         n = len(batch['label'])
-        supervised = soft_cross_entropy(outputs['head'][:n], targets[:n])
+        supervised = labeled_loss.soft_cross_entropy(config, outputs['head'][:n], targets[:n], batch)
         rows = jnp.mean((jax.nn.softmax(outputs['head'][n:]) - targets[n:]) ** 2, axis=1)
         total, found = consistency.joined(
             supervised, batch['label'], outputs['head'][:n], rows, consistency.weight(options, batch['progress'])

@@ -17,7 +17,7 @@ OPTIONS = dict(
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
     predictor=widths((256,)),  # widths of the predictor's hidden layers; its output is as wide as the embedding
 )
-REMEDY = 'raise the batch size, which has the negatives, or the temperature; or lower optim.lr'
+REMEDY = 'raise the batch size (more negatives) or the temperature; or lower optim.lr'
 LEAST = 2  # images of a batch
 
 

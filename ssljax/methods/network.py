@@ -30,7 +30,7 @@ def build(config, shape, *heads) -> Network:
     """
     backbone = config.backbone.copy_and_resolve_references()
     backbone.stem = models.stem_for(backbone, shape)
-    layer = config.pretrain.layer or models.layer_names(backbone)[-1]
+    layer = models.layer_or_last(backbone, config.pretrain.layer)
     return Network(models.build(backbone, layer), layer, heads)
 
 
@@ -38,14 +38,19 @@ def classifier(config, classes: int, minibatch: int = 0) -> Network:
     """The backbone up to `transfer.layer`, by default its last, under a `Head` of `classes` logits and
     `transfer.hidden` layers; the layers above are dropped. `minibatch` as there."""
     cfg = config.transfer
-    layer = cfg.layer or models.layer_names(config.backbone)[-1]
+    layer = models.layer_or_last(config.backbone, cfg.layer)
     head = Head(classes, tuple(cfg.hidden), cfg.pool, minibatch, cfg.dropout)
     return Network(models.build(config.backbone, layer), layer, (('head', head),))
 
 
 def weak_views(config):
-    """(key, images [B, H, W, C] float32 in [0, 1]) -> the same: `semi.augment`, or `transfer.augment`."""
-    return augment.parse(config.semi.augment or config.transfer.augment)
+    """(key, images [B, H, W, C] float32 in [0, 1]) -> the same, by `weak`."""
+    return augment.parse(weak(config))
+
+
+def weak(config) -> str:
+    """The weak augmentation of a semi-supervised method: `semi.augment`, by default `transfer.augment`."""
+    return config.semi.augment or config.transfer.augment
 
 
 def augmentation(config, name: str):
@@ -125,18 +130,18 @@ def means(rows: dict, mask=None) -> dict:
     return {k: (jnp.sum(v * mask), jnp.sum(mask)) for k, v in rows.items()}
 
 
-def evaluation(net: Network) -> dict:
-    """The `evaluate`, `predict` and `features` of the Method of a classifier."""
+def functions(net: Network) -> dict:
+    """The `measure`, `predict` and `features` of the Method of a classifier."""
 
     def predict(params, state, images):
         return apply(net, params, state, to_input(images), train=False)[0]['head']
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         logits, labels = predict(params, state, batch['image']), batch['label'].clip(0)
         mask = batch['mask'] * (batch['label'] >= 0)
         return classification_metrics(logits, labels, cross_entropy(logits, labels), mask)
 
-    return {'evaluate': evaluate, 'predict': predict, 'features': features(net)}
+    return {'measure': measure, 'predict': predict, 'features': features(net)}
 
 
 def features(net: Network):

@@ -11,7 +11,7 @@ from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.fields import WIDEST, share, whole
 from ssljax.losses import cross_entropy
-from ssljax.methods import consistency, network, strong
+from ssljax.methods import consistency, labeled_loss, network, strong
 
 TITLE = 'Noisy Student'
 OPTIONS = consistency.OPTIONS | dict(
@@ -34,7 +34,9 @@ def make(config, shape, classes: int) -> Method:
     """
     options = config.semi.noisy_student
     given, config = config, config.copy_and_resolve_references()
-    config.backbone.update(width=options.width or config.backbone.width, depth=options.depth or config.backbone.depth)
+    size = {k: options[k] or config.backbone[k] for k in ('width', 'depth')}
+    config.backbone.update(size)
+    decided = tuple((f'semi.noisy_student.{k}', v, 'as the teacher has it') for k, v in size.items() if v != options[k])
     for said in models.unused(config.backbone):
         if said not in models.unused(given.backbone):
             logging.warning('The students of noisy_student: %s', said)
@@ -46,7 +48,7 @@ def make(config, shape, classes: int) -> Method:
         x = views.draw(k_views, jnp.concatenate([labeled, augment.to_float(batch['unlabeled'])]), state)
         outputs, state = network.apply(net, params, state, augment.normalize(x), train=True, key=k_drop)
         on_labeled, on_guessed = jnp.split(outputs['head'], [len(batch['image'])])
-        supervised = cross_entropy(on_labeled, batch['label'], smoothing=config.semi.label_smoothing)
+        supervised = labeled_loss.cross_entropy(config, on_labeled, batch, config.semi.label_smoothing)
         guessed = cross_entropy(on_guessed, batch['unlabeled_label'])
         weight = consistency.weight(options, batch['progress'])
         total, found = consistency.joined(supervised, batch['label'], on_labeled, guessed, weight)
@@ -55,7 +57,7 @@ def make(config, shape, classes: int) -> Method:
 
     init = lambda key, batch: network.init(net, key, batch['image']) | views.memory
     return consistency.finish(config, net, init, loss, views=2)._replace(
-        generations=options.generations, teach=lambda logits: chosen(logits, options.threshold)
+        generations=options.generations, teach=lambda logits: chosen(logits, options.threshold), decided=decided
     )
 
 
@@ -73,7 +75,7 @@ def chosen(logits, threshold: float):
     order = order[confidence[order] >= threshold]
     if not len(order):
         raise guard.Stopped(
-            f'the teacher is sure of no unlabelled image: none has a probability of {threshold} or more; lower '
+            f'the teacher is not confident about any unlabelled image: no probability reaches {threshold}; lower '
             'semi.noisy_student.threshold.'
         )
     found = [order[guess[order] == c] for c in range(p.shape[1])]

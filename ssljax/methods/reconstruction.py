@@ -32,7 +32,7 @@ def make(net: network.Network, distort, corrupt) -> Method:
         losses, state, *_ = run(params, state, k_noise, x, True)
         return losses.mean(), (state, network.means({'loss': losses}))
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         losses = run(params, state, jax.random.key(0), network.to_input(batch['image']), False)[0]
         return network.means({'loss': losses}, batch['mask'])
 
@@ -41,9 +41,7 @@ def make(net: network.Network, distort, corrupt) -> Method:
         *_, given, made = run(params, state, jax.random.key(0), x, False)
         return {'original': picture(x), 'input': picture(given), 'reconstruction': picture(made)}
 
-    return Method(
-        init=lambda key, batch: network.init(net, key, batch['image']), loss=loss, evaluate=evaluate, show=show
-    )
+    return Method(init=lambda key, batch: network.init(net, key, batch['image']), loss=loss, measure=measure, show=show)
 
 
 def decoder(config, name: str, shape, pool: str = 'flatten') -> Decoder:

@@ -1,7 +1,7 @@
 """Context prediction: on which side of a patch does its neighbour lie? Doersch, Gupta & Efros, ICCV 2015
 (arXiv:1505.05192).
 
-Two patches, one trunk, and a head on the two concatenated features that tells which of the eight neighbours the
+Two patches, one trunk, and a head on the two concatenated features that predicts which of the eight neighbours the
 second is. A gap and jitter keep lines across the border from giving the answer away, and dropping two of three
 colours keeps chromatic aberration from doing so. The first patch lies anywhere where both fit into the image, so its
 place says little. Deviations: patches are a share of the image (96 pixels of some 500 there), images are not resampled
@@ -42,6 +42,12 @@ def make(config, shape) -> Method:
     tile = options.tile or round(0.3 * side)
     gap = tile // 2 if options.gap < 0 else options.gap
     jitter = max(1, round(tile * 7 / 96)) if options.jitter < 0 else options.jitter
+    choices = (
+        ('tile', options.tile == 0, tile, '0.3 of a side of the image'),
+        ('gap', options.gap < 0, gap, 'half a patch'),
+        ('jitter', options.jitter < 0, jitter, '7 of 96 of a patch'),
+    )
+    decided = tuple((f'pretrain.relative_position.{name}', v, why) for name, left, v, why in choices if left)
     if tile < net.backbone.min_size:
         raise ValueError(
             f'relative_position would cut patches of {tile} pixels from images of {shape[0]}x{shape[1]}; the backbone '
@@ -74,7 +80,7 @@ def make(config, shape) -> Method:
         losses = cross_entropy(logits, labels, smoothing=cfg.label_smoothing)
         return losses.mean(), (state, network.classification_metrics(logits, labels, losses))
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         tiles, labels = pairs(jax.random.key(0), augment.to_float(batch['image']))
         logits, _ = solve(params, state, tiles, train=False)
         return network.classification_metrics(logits, labels, cross_entropy(logits, labels), batch['mask'])
@@ -92,9 +98,10 @@ def make(config, shape) -> Method:
     return Method(
         init=lambda key, batch: siamese.init(net, head, key, (2, tile, tile, shape[2]), cfg.pool),
         loss=loss,
-        evaluate=evaluate,
+        measure=measure,
         show=show,
         views=2,
+        decided=decided,
     )
 
 

@@ -54,7 +54,7 @@ def make(config, shape) -> Method:
         losses = cross_entropy(outputs['head'], labels, smoothing=cfg.label_smoothing)
         return losses.mean(), (state, network.classification_metrics(outputs['head'], labels, losses))
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         x, labels = all_rotations(augment.to_float(batch['image']), count)
         logits = network.apply(net, params, state, augment.normalize(x), train=False)[0]['head']
         losses = cross_entropy(logits, labels)
@@ -63,7 +63,7 @@ def make(config, shape) -> Method:
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']),
         loss=loss,
-        evaluate=evaluate,
+        measure=measure,
         views=count if options.views == 'all' else 1,
     )
 

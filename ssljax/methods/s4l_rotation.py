@@ -8,7 +8,7 @@ from ssljax.core import split
 from ssljax.data import augment
 from ssljax.fields import choice
 from ssljax.losses import cross_entropy
-from ssljax.methods import consistency, network, rotation
+from ssljax.methods import consistency, labeled_loss, network, rotation
 from ssljax.models.heads import Head
 
 TITLE = 'S4L-Rotation'
@@ -46,7 +46,7 @@ def make(config, shape, classes: int):
         logits, own = network.part(net.heads[0][1], 'head', params, state, on_labeled, train=True, key=keys[3])
         guess, _ = network.part(turns, 'rotation', params, state, on_turned, train=True)
         state = network.put(state, 'head', own)
-        supervised = cross_entropy(logits, batch['label'], smoothing=config.semi.label_smoothing)
+        supervised = labeled_loss.cross_entropy(config, logits, batch, config.semi.label_smoothing)
         total, found = consistency.joined(
             supervised, batch['label'], logits, cross_entropy(guess, turned),
             consistency.weight(options, batch['progress']),

@@ -9,7 +9,7 @@ import jax
 
 from ssljax.core import Method
 from ssljax.fields import choice
-from ssljax.losses import cross_entropy, fake_loss, real_loss
+from ssljax.losses import fake_loss, real_loss
 from ssljax.methods import adversarial
 
 TITLE = 'Semi-supervised GAN'
@@ -35,9 +35,8 @@ def make(config, shape, classes: int) -> Method:
 
 
 def classifier_terms(weight: float):
-    """`judge` of adversarial.make: the supervised loss, and the unsupervised one times `weight`."""
-    return lambda labeled, labels, unlabeled, made: {
-        'supervised': cross_entropy(labeled, labels).mean(),
+    """`judge` of adversarial.make: the unsupervised loss times `weight`."""
+    return lambda unlabeled, made: {
         'discriminator': weight * (real_loss(unlabeled).mean() + fake_loss(made).mean()) / 2,
     }
 

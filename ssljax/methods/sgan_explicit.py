@@ -9,7 +9,6 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.fields import choice
-from ssljax.losses import cross_entropy
 from ssljax.methods import adversarial
 
 TITLE = 'SGAN with an explicit class of fakes'
@@ -27,12 +26,9 @@ def make(config, shape, classes: int) -> Method:
     """
     options = config.semi.sgan_explicit
 
-    def judge(labeled, labels, unlabeled, made):
+    def judge(unlabeled, made):
         unsupervised = jax.nn.softplus(-real_logit(unlabeled)).mean() + jax.nn.softplus(real_logit(made)).mean()
-        return {
-            'supervised': cross_entropy(labeled, labels).mean(),
-            'discriminator': options.unlabeled * unsupervised / 2,
-        }
+        return {'discriminator': options.unlabeled * unsupervised / 2}
 
     fool = adversarial.generator_loss(options.generator, real_logit)
     return adversarial.make(

@@ -18,7 +18,7 @@ OPTIONS = dict(
     temperature=temperature(0.2),
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
 )
-REMEDY = 'raise the batch size, which has the negatives, or the temperature; or lower optim.lr'
+REMEDY = 'raise the batch size (more negatives) or the temperature; or lower optim.lr'
 LEAST = 2  # images of a batch
 
 

@@ -17,7 +17,7 @@ OPTIONS = dict(
     # Widths of the predictor's hidden layers, a bottleneck; its output is as wide as the embedding.
     predictor=widths((64,)),
 )
-REMEDY = "look at the method's predictor; lower optim.lr, or raise the batch size"
+REMEDY = "check the method's predictor; lower optim.lr, or raise the batch size"
 
 
 def make(config, shape) -> Method:

@@ -6,8 +6,7 @@ import optax
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.data.mixup import mixup
-from ssljax.losses import soft_cross_entropy
-from ssljax.methods import network
+from ssljax.methods import labeled_loss, network
 
 
 def make(config, num_classes: int, *, frozen: bool = False, smoothing: float = 0.0) -> Method:
@@ -34,11 +33,11 @@ def make(config, num_classes: int, *, frozen: bool = False, smoothing: float = 0
         if cfg.mixup:
             x, targets = mixup(k_mix, x, targets, cfg.mixup)
         outputs, state = network.apply(net, params, state, x, train=True, frozen=frozen, key=k_drop)
-        losses = soft_cross_entropy(outputs['head'], targets)
+        losses = labeled_loss.soft_cross_entropy(config, outputs['head'], targets, batch)
         return losses.mean(), (state, network.classification_metrics(outputs['head'], labels, losses))
 
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']),
         loss=loss,
-        **network.evaluation(net),
+        **network.functions(net),
     )

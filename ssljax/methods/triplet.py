@@ -18,7 +18,7 @@ OPTIONS = dict(
     projector=widths((128,), 1),  # widths of the layers on the backbone; the last is the embedding
     augment2=pipeline('affine(30, 0.15, (0.7, 1.3), 15)'),  # of the positive
 )
-REMEDY = 'raise the batch size, which has the negatives, set mining=random, or lower optim.lr'
+REMEDY = 'raise the batch size (more negatives), set mining=random, or lower optim.lr'
 LEAST = 2  # images of a batch
 
 

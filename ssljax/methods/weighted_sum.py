@@ -21,8 +21,8 @@ def make(parts: dict[str, tuple[float, Method]]) -> Method:
     averaged = [name for name, (_, method) in parts.items() if method.ema_decay]
     if len(averaged) > 1:
         raise ValueError(
-            f'pretrain.method sums {" and ".join(averaged)}, and each has a momentum teacher: one of a sum may have '
-            'one.'
+            f'pretrain.method sums {" and ".join(averaged)}, but only one task of a sum may have a momentum '
+            'teacher.'
         )
 
     def init(key, batch):
@@ -44,10 +44,10 @@ def make(parts: dict[str, tuple[float, Method]]) -> Method:
             metrics |= {f'{name}.{k}': v for k, v in found.items()}
         return total, (state, metrics | {'loss': (total, jnp.ones(()))})
 
-    def evaluate(params, state, batch):
+    def measure(params, state, batch):
         total, metrics = 0.0, {}
         for name, (weight, method) in parts.items():
-            found = method.evaluate(_own(name, params), _own_state(name, state), batch)
+            found = method.measure(_own(name, params), _own_state(name, state), batch)
             total += weight * found['loss'][0] / jnp.maximum(found['loss'][1], 1e-12)
             metrics |= {f'{name}.{k}': v for k, v in found.items()}
         return metrics | {'loss': (total * batch['mask'].sum(), batch['mask'].sum())}
@@ -65,12 +65,13 @@ def make(parts: dict[str, tuple[float, Method]]) -> Method:
     return Method(
         init=init,
         loss=loss,
-        evaluate=evaluate,
+        measure=measure,
         ema_decay=parts[averaged[0]][1].ema_decay if averaged else None,
         embed=_embed(*watched) if watched else None,
         show=show if any(method.show for _, method in parts.values()) else None,
         views=sum(method.views for _, method in parts.values()),
         images=min(limits, default=0),
+        decided=tuple(entry for _, method in parts.values() for entry in method.decided),
         remedy=(watched or next(iter((n, m) for n, (_, m) in parts.items())))[1].remedy,
     )
 

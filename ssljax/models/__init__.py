@@ -43,7 +43,16 @@ BACKBONES = {
 COMMON = dict(  # options of every backbone
     dtype=fields.choice('float32', 'float32', 'bfloat16'),  # of the computation
     conv=fields.choice('auto', *conv.MODES),
+    # A .safetensors file of torchvision or timm whose weights every way but the random controls starts from.
+    init_from=fields.path(),
+    # How the network normalises its input: by unit it is value / 127.5 - 1. Auto: AUTO.
+    pixels=fields.choice('auto', 'auto', *layers.PIXELS),
 )
+AUTO = {  # {option: (what 'auto' stands for with init_from, and without)}
+    'pixels': ('imagenet', 'unit'),
+    'gelu': ('exact', 'tanh'),
+    'activation': ('relu6', 'relu'),
+}
 REFUSED = ('norm',)  # options that a backbone which does not take them refuses; others are only warned of
 
 
@@ -61,7 +70,7 @@ def options() -> dict:
         defaults = {name: field.default for name, field in takers.items()}
         if len(set(defaults.values())) > 1:
             raise ValueError(
-                f'the option {option} has different defaults, {defaults}, and a field of the config has one: '
+                f'the option {option} has different defaults, {defaults}, but a config field can have only one: '
                 'declare it with fields.whole_or_usual, or under another name.'
             )
     return (
@@ -87,18 +96,27 @@ def build(config, upto: str = '') -> layers.Backbone:
     """
     module = _find(config.name, BACKBONES, 'backbone')
     unused(config)
-    config = config.copy_and_resolve_references()
-    for option, field in (COMMON | module.OPTIONS).items():
-        field = fields.of(field)
-        fields.check(f'backbone.{option}', config[option], field)
-        if field.usual is not None and config[option] == field.default:
-            config[option] = field.usual
-    backbone = module.make(config)
+    config = usual(config)
+    backbone = module.make(config).clone(pixels=config.pixels)
     if not upto:
         return backbone
     names = [name for name, _ in backbone.layers]
     _find(upto, dict(backbone.layers), f'layer of backbone {config.name!r}')
     return backbone.clone(layers=backbone.layers[: names.index(upto) + 1])
+
+
+def usual(config):
+    """A copy of config.backbone, checked, with the value that each default stands for, but for the stem's."""
+    module, config = _find(config.name, BACKBONES, 'backbone'), config.copy_and_resolve_references()
+    for option, field in (COMMON | module.OPTIONS).items():
+        field = fields.of(field)
+        fields.check(f'backbone.{option}', config[option], field)
+        if field.usual is not None and config[option] == field.default:
+            config[option] = field.usual
+    for option, (given, own) in AUTO.items():
+        if config.get(option) == 'auto':
+            config[option] = given if config.init_from else own
+    return config
 
 
 def unused(config) -> list[str]:
@@ -135,6 +153,11 @@ def stem_for(config, shape) -> str:
 def layer_names(config) -> tuple[str, ...]:
     """The names of the layers of config.backbone, in order. Raises ValueError as `build`."""
     return tuple(name for name, _ in build(config).layers)
+
+
+def layer_or_last(config, layer: str) -> str:
+    """A layer of config.backbone that is named, or with '' its last one."""
+    return layer or layer_names(config)[-1]
 
 
 def _find(name: str, table: dict, kind: str):

@@ -7,12 +7,18 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ssljax.fields import choice
 from ssljax.models import conv as conv_ops
 
 STEM = choice('auto', 'auto', 'cifar', 'imagenet')  # options that several backbones take
 NORM = choice('batch', 'batch', 'weight', 'none')
+PIXELS = {  # (mean, deviation) of each channel, of 0 to 1, by which a backbone normalises the pixels that it is given
+    'unit': ((0.5,) * 3, (0.5,) * 3),  # [-1, 1], as they come
+    'imagenet': ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    'clip': ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
 SLOPE = 0.2  # of leaky ReLU below zero (Radford et al. 2016, section 3)
 
 fan_out_normal = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')  # normal(0, sqrt(2 / (k * k * out)))
@@ -165,6 +171,7 @@ class Backbone(nn.Module):
         family: name of the backbone, for messages.
         layers: (name, make) pairs; `make(name=name)` is a module called with (x, train).
         min_size: smallest image side that leaves a map to work on.
+        pixels: how they are normalised before the first layer, a key of PIXELS.
 
     `module.apply(variables, x, train)` takes x [B, H, W, C] float32 and returns {name: [B, h, w, c] or [B,
     d]} in the compute dtype. Raises ValueError if x is not 4-D or is smaller than `min_size`.
@@ -173,6 +180,7 @@ class Backbone(nn.Module):
     family: str
     layers: tuple[tuple[str, Callable], ...]
     min_size: int
+    pixels: str = 'unit'
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> dict[str, jax.Array]:
@@ -186,10 +194,24 @@ class Backbone(nn.Module):
                 f'images of {x.shape[1]}x{x.shape[2]} are too small for backbone {self.family!r}, which '
                 f'needs {self.min_size} pixels a side: set data.image_size or choose another backbone'
             )
-        activations = collections.OrderedDict()  # unlike a dict's, its order survives jit
+        x, activations = pixels(x, self.pixels), collections.OrderedDict()  # unlike a dict's, its order survives jit
         for name, make in self.layers:
             x = activations[name] = make(name=name)(x, train)
         return activations
+
+
+def pixels(x: jax.Array, name: str) -> jax.Array:
+    """x [..., C] float32 in [-1, 1], normalised by the mean and deviation of PIXELS[name]. Raises ValueError where C is
+    not 3, unless the name is 'unit'."""
+    if name == 'unit':
+        return x
+    if x.shape[-1] != 3:
+        raise ValueError(
+            f'backbone.pixels={name} normalises three channels and the images have {x.shape[-1]}: set data.channels=3, '
+            'or backbone.pixels=unit'
+        )
+    mean, deviation = (np.asarray(v, np.float32) for v in PIXELS[name])
+    return ((x + 1) / 2 - mean) / deviation
 
 
 def common(config) -> dict:

@@ -6,9 +6,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ssljax.fields import choice
 from ssljax.models import layers
 
-OPTIONS = dict(stem=layers.STEM)
+OPTIONS = dict(
+    stem=layers.STEM,
+    activation=choice('auto', 'auto', 'relu', 'relu6'),  # relu is the paper's, relu6 timm's
+)
 # (features, stride) of conv2 .. conv14
 _SEPARABLE = (
     (64, 1),
@@ -27,13 +31,15 @@ class Stem(nn.Module):
     """3x3 convolution to 32 features: stride 2 ('imagenet'), 1 ('cifar'), or by 'auto' 1 below 64 pixels."""
 
     stem: str
+    relu6: bool
     dtype: jnp.dtype
     mode: str
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         small = self.stem == 'cifar' or (self.stem == 'auto' and min(x.shape[1:3]) < 64)
-        return layers.ConvBlock(32, 3, 1 if small else 2, dtype=self.dtype, mode=self.mode, name='block')(x, train)
+        block = layers.ConvBlock(32, 3, 1 if small else 2, dtype=self.dtype, mode=self.mode, name='block')
+        return _ended(block(x, train), self.relu6)
 
 
 class Separable(nn.Module):
@@ -41,6 +47,7 @@ class Separable(nn.Module):
 
     features: int
     stride: int
+    relu6: bool
     dtype: jnp.dtype
     mode: str
 
@@ -48,12 +55,17 @@ class Separable(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         block, channels = functools.partial(layers.ConvBlock, dtype=self.dtype, mode=self.mode), x.shape[-1]
         x = block(channels, 3, self.stride, groups=channels, name='depthwise')(x, train)
-        return block(self.features, 1, name='pointwise')(x, train)
+        x = _ended(x, self.relu6)
+        return _ended(block(self.features, 1, name='pointwise')(x, train), self.relu6)
+
+
+def _ended(x: jax.Array, relu6: bool) -> jax.Array:
+    return jnp.minimum(x, 6) if relu6 else x
 
 
 def make(config) -> layers.Backbone:
     """conv1 .. conv14, pool [B, 1024]; width multiplier 1; images of 8 pixels and more."""
-    kw = layers.common(config)
+    kw = dict(relu6=config.activation == 'relu6', **layers.common(config))
     separable = [
         (f'conv{i}', functools.partial(Separable, features, stride, **kw))
         for i, (features, stride) in enumerate(_SEPARABLE, 2)

@@ -1,5 +1,7 @@
-"""Vision Transformer (Dosovitskiy et al. 2021, arXiv:2010.11929), without a class token: the features are the map of
-patches, as in the pooled variant of MAE (He et al. 2022, arXiv:2111.06377, appendix A.1)."""
+"""Vision Transformer (Dosovitskiy et al. 2021, arXiv:2010.11929). By default it has no class token: the features are
+the map of patches, as in the pooled variant of MAE (He et al. 2022, arXiv:2111.06377, appendix A.1). With `token`,
+positions 'learnt' and gelu 'exact' it is the paper's network, as torchvision and timm have it, also that of DINO (Caron
+et al. 2021); with `layer_scale` (Touvron et al. 2021, arXiv:2103.17239) that of DINOv2 without registers."""
 
 import collections
 import functools
@@ -9,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssljax.fields import WIDEST, whole, whole_or_usual
+from ssljax.fields import WIDEST, choice, flag, whole, whole_or_usual
 from ssljax.models import layers
 
 OPTIONS = dict(
@@ -17,6 +19,10 @@ OPTIONS = dict(
     depth=whole_or_usual(4, 1, 1000),  # blocks
     heads=whole(4, 1, 1024),  # of the attention; a divisor of the width
     patch=whole(4, 1, 2**14),  # pixels a side of a patch; a divisor of the image's
+    token=flag(False),  # a class token, which is then the last layer, [B, width]
+    positions=choice('sine', 'sine', 'learnt'),
+    gelu=choice('auto', 'auto', 'tanh', 'exact'),
+    layer_scale=flag(False),  # a learnt factor for each feature of what a block adds
 )
 
 _dense = functools.partial(nn.Dense, kernel_init=nn.initializers.xavier_uniform())
@@ -53,11 +59,13 @@ def pick(x: jax.Array, keep: jax.Array) -> jax.Array:
 
 class Embed(nn.Module):
     """Images [B, H, W, C] -> [B, N, width], or [B, n, width] of the patches `keep` [B, n]: a linear map of each patch
-    and its position. The other patches are never read."""
+    and its position. The other patches are never read. With `token` a learnt vector comes first: [B, 1 + N, width]."""
 
     width: int
     side: int
     dtype: jnp.dtype
+    token: bool = False
+    learnt: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False, keep: jax.Array | None = None) -> jax.Array:
@@ -65,11 +73,21 @@ class Embed(nn.Module):
         matrix = lambda key, shape: nn.initializers.xavier_uniform()(key, (np.prod(shape[:3]), shape[3])).reshape(shape)
         kernel = self.param('kernel', matrix, (self.side, self.side, c, self.width))
         bias = self.param('bias', nn.initializers.zeros, (self.width,))
-        x, place = patches(x, self.side), jnp.asarray(positions(rows, cols, self.width))
+        x, place = patches(x, self.side), self.place(rows, cols)
         if keep is not None:
             x, place = pick(x, keep), pick(place, keep)
         y = x.astype(self.dtype) @ kernel.reshape(-1, self.width).astype(self.dtype)
-        return y + (bias + place).astype(self.dtype)
+        y += (bias + place).astype(self.dtype)
+        if not self.token:
+            return y
+        token = self.param('token', nn.initializers.normal(0.02), (self.width,)).astype(self.dtype)
+        return jnp.concatenate([jnp.broadcast_to(token, (y.shape[0], 1, self.width)), y], axis=1)
+
+    def place(self, rows: int, cols: int) -> jax.Array:
+        """[N, width] float32. That of the class token, which is the same for every image, is part of the token."""
+        if self.learnt:
+            return self.param('positions', nn.initializers.normal(0.02), (rows * cols, self.width))
+        return jnp.asarray(positions(rows, cols, self.width))
 
 
 class Block(nn.Module):
@@ -79,6 +97,8 @@ class Block(nn.Module):
     heads: int
     dtype: jnp.dtype
     normalised: bool = False
+    gelu: str = 'tanh'
+    layer_scale: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -86,19 +106,36 @@ class Block(nn.Module):
         attention = nn.MultiHeadDotProductAttention(
             self.heads, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform(), name='attention'
         )
-        x = x + attention(norm(name='norm1')(x))
-        y = nn.gelu(_dense(4 * width, dtype=self.dtype, name='dense1')(norm(name='norm2')(x)))
-        x = x + _dense(width, dtype=self.dtype, name='dense2')(y)
+        x = x + self.scaled('scale1', attention(norm(name='norm1')(x)))
+        y = _dense(4 * width, dtype=self.dtype, name='dense1')(norm(name='norm2')(x))
+        y = nn.gelu(y, approximate=self.gelu == 'tanh')
+        x = x + self.scaled('scale2', _dense(width, dtype=self.dtype, name='dense2')(y))
         return norm(name='norm')(x) if self.normalised else x
+
+    def scaled(self, name: str, x: jax.Array) -> jax.Array:
+        """LayerScale, which begins at 1e-5, as in DINOv2."""
+        if not self.layer_scale:
+            return x
+        return x * self.param(name, nn.initializers.constant(1e-5), x.shape[-1:]).astype(self.dtype)
+
+
+class Token(nn.Module):
+    """The class token, [B, 1 + N, width] -> [B, width]."""
+
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        return x[:, 0]
 
 
 class Vit(layers.Backbone):
     """`layers.Backbone` over patches.
 
     `module.apply(variables, x, train, keep)` gives maps [B, H / side, W / side, width]; with `keep` [B, n] int32 only
-    these patches, counted in reading order, are encoded, and the activations are [B, n, width]. Raises ValueError for
-    images that cannot be cut into patches; `min_size` is their side.
+    these patches, counted in reading order, are encoded, and the activations are [B, n, width]. The class token is no
+    part of them, but a layer of its own. Raises ValueError for images that cannot be cut into patches; `min_size` is
+    their side.
     """
+
+    token: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False, keep: jax.Array | None = None) -> dict[str, jax.Array]:
@@ -109,10 +146,11 @@ class Vit(layers.Backbone):
                 f'H and W multiples of {side}; set data.image_size to one, or backbone.patch to a divisor'
             )
         rows, cols = x.shape[1] // side, x.shape[2] // side
-        activations = collections.OrderedDict()
+        x, activations = layers.pixels(x, self.pixels), collections.OrderedDict()
         for i, (name, make) in enumerate(self.layers):
             x = make(name=name)(x, train) if i else make(name=name)(x, train, keep)
-            activations[name] = x.reshape(-1, rows, cols, x.shape[-1]) if keep is None else x
+            y = x[:, 1:] if self.token and x.ndim == 3 else x
+            activations[name] = y.reshape(-1, rows, cols, y.shape[-1]) if keep is None and y.ndim == 3 else y
         return activations
 
 
@@ -150,9 +188,9 @@ def unpick(x: jax.Array, keep: jax.Array, count: int, fill: jax.Array) -> jax.Ar
 
 
 def make(config) -> Vit:
-    """embed, block1 .. blockN for config.depth = N.
+    """embed, block1 .. blockN for config.depth = N, and token [B, width] with config.token.
 
-    Every layer is a map [B, H / patch, W / patch, width]; the last is normalised. Weights are Xavier uniform, as in
+    Every block is a map [B, H / patch, W / patch, width]; the last is normalised. Weights are Xavier uniform, as in
     MAE. Raises ValueError for a width that `heads` or 4 does not divide.
     """
     width, depth = config.width, config.depth
@@ -162,8 +200,12 @@ def make(config) -> Vit:
             'multiple of the heads and of 4, for example width=64, heads=4'
         )
     dtype = layers.common(config)['dtype']
-    block = functools.partial(Block, config.heads, dtype)
+    block = functools.partial(Block, config.heads, dtype, gelu=config.gelu, layer_scale=config.layer_scale)
     blocks = [functools.partial(block, normalised=i == depth) for i in range(1, depth + 1)]
-    named: list[tuple] = [('embed', functools.partial(Embed, width, config.patch, dtype))]
+    learnt = config.positions == 'learnt'
+    named: list[tuple] = [
+        ('embed', functools.partial(Embed, width, config.patch, dtype, token=config.token, learnt=learnt))
+    ]
     named += [(f'block{i}', make) for i, make in enumerate(blocks, 1)]
-    return Vit('vit', tuple(named), min_size=config.patch)
+    named += [('token', Token)] * config.token
+    return Vit('vit', tuple(named), min_size=config.patch, token=config.token)

@@ -1,8 +1,8 @@
 """One self-contained HTML page and a plain-text table from the files a run leaves on disk."""
 
-from ssljax import preempt
+from ssljax import verbs
 
-preempt.early_for_command()  # before the imports, which take seconds
+verbs.begin_package('report')  # before the imports, which take seconds
 
 from ssljax.report.table import table  # noqa: E402
 

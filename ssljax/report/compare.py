@@ -60,15 +60,6 @@ def pick(tree, *path):
     return tree
 
 
-def flatten(tree, prefix=''):
-    """[(dotted name, value), ...] of a nested dict, in its own order."""
-    found = []
-    for name, value in tree.items():
-        whole = isinstance(value, dict) and value
-        found += flatten(value, f'{prefix}{name}.') if whole else [(f'{prefix}{name}', value)]
-    return found
-
-
 def is_points(result):
     """Whether the images are points in the plane."""
     return toy.is_plane(pick(result, 'data', 'shape') or ())
@@ -85,33 +76,34 @@ def across(result, *path):
 
 
 def of_way(result, way, split, metric):
-    """The spread over seeds of a way's metric on a split; the values of the result's own summary first."""
-    stored = pick(result, 'summary', way, metric, 'values') if split == 'test' else None
-    return stats.spread(stored) if stored else across(result, 'ways', way, split, metric)
+    """The spread over seeds of a way's metric on a split."""
+    return across(result, 'ways', way, split, metric)
 
 
-def top1_of(result):
-    """{way: its test top-1 on every seed, None where it has none}."""
-    return {way: [pick(seed, 'ways', way, 'test', 'top1') for seed in seeds_of(result)] for way in ways_of(result)}
+def tests_of(result, metric='top1'):
+    """{way: a metric of it on test for every seed, None if it has none}."""
+    return {way: [pick(seed, 'ways', way, 'test', metric) for seed in seeds_of(result)] for way in ways_of(result)}
 
 
-def versus_scratch(result):
-    """{way: stats.difference of top-1(way) - top-1(scratch), paired by seed, with 'p_holm'}; the values of the result's
-    own summary first."""
-    stored = pick(result, 'summary', 'versus_scratch') or pick(result, 'versus_scratch') or {}
-    found = {way: stats.difference([(v, 0.0) for v in d['values']]) for way, d in stored.items() if d.get('values')}
-    return stats.correct(found) if found else stats.against(top1_of(result))
+def selected(result):
+    """The metric that selected on validation, one of metrics.SELECT."""
+    return pick(result, 'config', 'select') or 'top1'
+
+
+def versus_scratch(result, metric='top1'):
+    """{way: stats.difference of a metric on test to scratch, paired by seed, with 'p_holm'}."""
+    return stats.against(tests_of(result, metric))
 
 
 def versus_unchanged(result):
     """{variant: stats.difference to the way that it derives from, with 'p_holm'}."""
-    return stats.against_origin(top1_of(result), variants_of(result))
+    return stats.against_origin(tests_of(result), variants_of(result))
 
 
 def best_way(result, among=None):
-    """The way with the highest mean validation top-1; None where no way has any."""
-    scored = [(way, of_way(result, way, 'val', 'top1')) for way in (ways_of(result) if among is None else among)]
-    scored = [(found['mean'], way) for way, found in scored if found]
+    """The way with the highest mean validation metric, the one that selects; None if no way has any."""
+    known = ways_of(result) if among is None else among
+    scored = [(found['mean'], way) for way in known if (found := of_way(result, way, 'val', selected(result)))]
     return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
 

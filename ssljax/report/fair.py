@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from ssljax import config as configs
-from ssljax.report.compare import flatten, pick, seeds_of
+from ssljax import resolve, schema
+from ssljax.report.compare import pick, seeds_of
 from ssljax.report.words import shown
 
 
@@ -59,11 +59,12 @@ def setting(result: dict, seed: dict, fields) -> dict:
     """
     config, found = result.get('config') or {}, {name: pick(result, *name.split('.')) for name in RESULT}
     found |= {name: pick(seed, *name.split('.')) for name in SEED}
+    found['data.resize'] = pick(config, 'data', 'resize') or 'crop'  # hashes are of files, not of pixels
     if None in (found['data.hashes.train'], found['partition.labeled.hash']):
         found |= {name: pick(config, *name.split('.')) for name in UNHASHED}
     for name in fields:
         value = pick(config, *name.split('.'))
-        found |= dict(flatten(value, f'{name}.')) if isinstance(value, dict) else {name: value}
+        found |= schema.flat(value, f'{name}.') if isinstance(value, dict) else {name: value}
     if fields is SCRATCH:
         found = {name: v for name, v in found.items() if name not in [f'transfer.scratch.{d}' for d in _DURATION]}
         found['steps'] = steps(result, seed)
@@ -79,7 +80,7 @@ def steps(result: dict, seed: dict):
         return taken
     images = pick(seed, 'partition', 'labeled', 'count')
     try:
-        return configs.stage_steps(ConfigDict(result['config']), 'scratch', images)
+        return resolve.stage_steps(ConfigDict(result['config']), 'scratch', images)
     except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError):
         return taken if taken is not None else pick(seed, 'ways', 'finetune', 'steps')
 

@@ -1,7 +1,8 @@
 """What was found, in a few sentences: who beat whom by how much, and how sure that is."""
 
-from ssljax import stats
-from ssljax.report.compare import best_way, of_way, origin, pick, test_images, versus_scratch, ways_of
+from ssljax import metrics, stats
+from ssljax.report.by_class import beside_top1, on_these_images
+from ssljax.report.compare import best_way, of_way, origin, pick, selected, test_images, versus_scratch, ways_of
 from ssljax.report.words import NOT_PRETRAINED, count_of, interval, is_number, p_value, percent, way_title
 from ssljax.stats import BASELINE
 
@@ -11,7 +12,7 @@ FEW = 'too few seeds to tell'
 
 def headline(result):
     """The sentences on a run as one text."""
-    return ' '.join(sentences(result))
+    return ' '.join(filter(None, sentences(result)))
 
 
 def sentences(result):
@@ -26,15 +27,19 @@ def sentences(result):
     labeled = pick(result, 'data', 'counts', 'labeled')
     budget = f' with {count_of(labeled, "label")}' if is_number(labeled) else ''
     by_images = of_images(ours, test_images(result))
-    difference = versus_scratch(result).get(way)
+    difference, select = versus_scratch(result).get(way), selected(result)
     if difference is None:
         seeds = count_of(len(ours['values']), 'seed')
         return [f'{way_title(way)} reached {percent(ours)} % top-1 on the test set{budget}, over {seeds}{by_images}.']
     scratch = percent(of_way(result, BASELINE, 'test', 'top1'))
-    return [
+    said = [
         f'{verdict(way_title(way), difference)}.',
         f'Top-1 on the test set{budget}: {percent(ours)} % against {scratch} %{by_images}.',
     ]
+    other = select if select != 'top1' else 'balanced_accuracy' if beside_top1(result) else ''
+    if other and (differs := versus_scratch(result, other).get(way)):
+        said.append(f'By {metrics.TITLES[other]} on the test set: {verdict(way_title(way), differs)}.')
+    return said + ([on_these_images(result, way)] if not stats.enough(difference) else [])
 
 
 def verdict(name, difference, other=SCRATCH, where=''):
@@ -43,10 +48,10 @@ def verdict(name, difference, other=SCRATCH, where=''):
     mean, values, p = difference['mean'], difference['values'], difference['p_holm']
     few = not stats.enough(difference)
     over = f'on each of {len(values)} seeds' if p is None else f'over {len(values)} seeds'
-    over = over if len(values) > 1 else 'on one seed, so the spread is not known'
+    over = over if len(values) > 1 else 'on one seed, so the spread is unknown'
     told, proof = f', {FEW}' * few, f' ({evidence(difference)})' * (p is not None)
     if p is None and abs(mean) < 1e-12:
-        return f'{name} equalled {other}{where} {over}{told}'
+        return f'{name} matched {other}{where} {over}{told}'
     if p is not None and p >= 1 - stats.LEVEL:
         points = percent(difference, sign=True)
         return f'{name} and {other} did not differ clearly{where}: {points} points {over}{proof}{told}'

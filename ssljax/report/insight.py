@@ -1,7 +1,9 @@
 """Sections that look inside: errors by class, the map of features, filters, neighbours."""
 
 import numpy as np
+import pandas as pd
 
+from ssljax import say
 from ssljax.report.compare import best_way, is_points, of_seed, pick, seeds_of, ways_of
 from ssljax.report.embed import cached_embed, plot_map, sample
 from ssljax.report.markup import beside, figure, folded, grid, part, section
@@ -29,7 +31,7 @@ def errors(run):
     per_class, confusion = per_class_of(result, way), confusion_of(result, way)
     parts, tables = [], []
     chosen = best_way(result) and len(ways_of(result)) > 1
-    whose = way_title(way) + (' (the best way by validation)' if chosen else '')
+    whose = way_title(way) + (' (the best way on validation)' if chosen else '')
     if per_class is not None:
         names = class_names(result, per_class.shape[1])
         seeds = ' Bars: mean over seeds; points: seeds.' if len(per_class) > 1 else ''
@@ -45,10 +47,8 @@ def errors(run):
 
 
 def class_table(per_class, names):
-    counted = ~np.isnan(per_class)
-    means = np.where(counted.any(0), np.nansum(per_class, 0) / np.maximum(counted.sum(0), 1), np.nan)
-    order = sorted(range(len(means)), key=lambda i: (np.isnan(means[i]), means[i]))
-    rows = [[names[i], str(i), '–' if np.isnan(means[i]) else f'{100 * means[i]:.1f}'] for i in order]
+    means = pd.DataFrame(per_class).mean().sort_values(kind='stable')
+    rows = [[names[i], str(i), '–' if np.isnan(mean) else f'{100 * mean:.1f}'] for i, mean in means.items()]
     return grid(['Class', 'Number', 'Test accuracy %'], rows, 'Accuracy by class, worst first.')
 
 
@@ -70,6 +70,7 @@ def feature_map(run):
     if len(features) < 2 or features.shape[1] < 1:
         return None
     names = class_names(run.result, int(labels.max()) + 1)
+    say.status('report: map of the features (UMAP) ...')
     xy, how = cached_embed(features, run.figures_from.parent / 'map.npz')
     model = str(run.figures['features_of']) if 'features_of' in run.figures else ''
     model = f' of the model "{way_title(model)}"' if model else ''
@@ -133,7 +134,7 @@ def neighbors(run):
     of = str(run.figures.get('neighbors_of', ''))
     of = f' of "{way_title(of)}"' * bool(of) if of != 'pretrained' else ' of the backbone as it was pretrained'
     caption = (
-        f'Test images (black frame) and the labelled images nearest to them in the features{of}, nearest first. '
+        f'Test images (black frame) and their nearest labelled images in the features{of}, nearest first. '
         'Blue frame and ✓: same class; dashed orange frame and ✗: another class.'
     )
     return section('Nearest neighbours', figure(part('join', rows), caption))

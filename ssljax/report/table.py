@@ -2,6 +2,7 @@
 
 from ssljax import stats
 from ssljax.literal import line
+from ssljax.report import by_class
 from ssljax.report.compare import (
     across,
     of_way,
@@ -15,19 +16,22 @@ from ssljax.report.compare import (
 from ssljax.report.headline import headline
 from ssljax.report.words import count_of, duration, interval, number, p_value, percent, stage_title, way_title
 
+MAJORITY = 'Always the majority class'
 COMPARED = ['Test top-1 %', '95% interval', 'Against scratch', '95% interval', 'p', 'p, Holm']
 
 
 def way_rows(result):
     """(header, rows) of strings: one row a way with its accuracy, its paired difference to scratch, and the interval
-    that the number of test images leaves."""
+    that the number of test images leaves; and last the majority class."""
     versus, seeds, rows = versus_scratch(result), len(seeds_of(result)), []
     kept = len(COMPARED) - (len(versus) == 1)  # one alone: nothing to correct for
     for way in ways_of(result):
         top1 = of_way(result, way, 'test', 'top1')
         cells = compared(top1, versus.get(way), seeds)[:kept]
-        rows.append([way_title(way), *cells, interval(top1 and stats.of_images(top1['mean'], test_images(result)))])
+        rows.append([way_title(way), *cells, interval(by_class.by_images(result, way))])
     rows += [[way_title(way), kind, *['–'] * kept] for way, kind in untrained_of(result).items()]
+    if rows and (share := by_class.majority(result)):
+        rows.append([MAJORITY, f'{100 * share:.2f}', *['–'] * kept])
     return ['Way', *COMPARED[:kept], 'By test images'], rows
 
 
@@ -39,6 +43,18 @@ def compared(top1, versus, seeds=0):
     return [means[0], interval(top1), means[1], interval(versus, sign=True), *ps]
 
 
+def meaning(found, compared=''):
+    """What a table of these differences {key: stats.difference} shows, to end a caption with; `compared`: what Holm's
+    correction counts, by default all of them."""
+    if max((len(one['values']) for one in found.values()), default=0) < 2:
+        return 'in points of test top-1, on the same seed: one seed, so no interval and no test.'
+    said = 'paired by seed, in points of test top-1: mean ± sample standard deviation and 95% interval of the mean'
+    if not any(stats.enough(one) for one in found.values()):
+        return f'{said}; no p, for a test needs at least {stats.FEWEST} seeds.'
+    holm = f", by Holm's correction for {compared or f'{len(found)} comparisons'}" * (len(found) > 1)
+    return f'{said}, and the two-sided p of the paired t-test{holm}.'
+
+
 def of_seeds(stats, seeds):
     """' (2 of 3)' for a spread that lacks some of the seeds, else ''."""
     known = len((stats or {}).get('values') or ())
@@ -47,7 +63,7 @@ def of_seeds(stats, seeds):
 
 def of_some_seeds(rows):
     """What such brackets mean, for a caption; '' where these rows of `way_rows` have none."""
-    return 'in brackets: with how many of the seeds' if any('(' in row[1] for row in rows) else ''
+    return 'in brackets: over how many of the seeds' if any('(' in row[1] for row in rows) else ''
 
 
 def stopped_lines(result):
@@ -87,8 +103,9 @@ def table(result):
     Returns:
       str: a title, one line a way (top-1 on test in percent, mean ± sample std over seeds, with the 95% interval of the
       mean; the difference to scratch in points, paired by seed, with its own interval and the p-value of the paired
-      t-test, Holm's where several ways are compared; the mean time), what that is, what a guard stopped, and the
-      headline.
+      t-test, Holm's where several ways are compared; the interval that the number of test images leaves; where
+      `by_class.beside_top1` says so, the balanced accuracy, with that interval; the mean time), what that is, what a
+      guard stopped, and the headline.
     """
     seeds, versus = len(seeds_of(result)), versus_scratch(result)
     (header, rows), (_, others) = way_rows(result), other_rows(result)
@@ -98,11 +115,15 @@ def table(result):
     about += ', too few seeds for a test' * (bool(versus) and not tested)
     about += f'; {brackets}' if (brackets := of_some_seeds(rows)) else ''
     over = ', '.join([count_of(seeds, 'seed'), *tests(result)])
-    about = about if seeds > 1 else 'of one seed, so without a spread and a test'
+    about = about if seeds > 1 else 'one seed, so no spread and no test'
     lines = [f'{line(result.get("name", "run"))}, {over}: {about}']
     kept = [0, 1, 2, 3, 4, header.index('p, Holm' if len(versus) > 1 else 'p')] if versus else [0, 1, 2]
-    times = [row[4] for row in others] + ['–'] * (len(rows) - len(others))
-    cells = [[*(row[i] for i in kept), time] for row, time in zip([header, *rows], ['Time', *times])]
+    count = test_images(result)
+    header[-1] = f'By {count_of(count, "test image")}' if count else header[-1]
+    more = [['Time'], *([row[4]] for row in others), *[['–']] * (len(rows) - len(others))]
+    if by_class.beside_top1(result):
+        more = [[*a, *b] for a, b in zip(by_class.balanced_rows(result, len(rows)), more)]
+    cells = [[*(row[i] for i in kept), row[-1], *rest] for row, rest in zip([header, *rows], more)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     cells.insert(1, ['-' * width for width in widths])
     for first, *others in cells if rows else []:

@@ -24,8 +24,8 @@ def tuning(run):
     table = grid(['Field', 'Before', 'Chosen', 'Why', 'Time'], rows, caption, wide=(1, 2, 3))
     plots = [figure(plot_decision(d['plot'], d['field']), caption_of(d)) for d in decisions if d.get('plot')]
     path = run.workdir / 'tuning' / 'tuned.py'
-    again = part('code', f'python -m ssljax.main --config={path}', 'wrap')
-    note = paragraph('The same run with these values and without the tuning:')
+    again = part('code', f'ssljax train --config={path}', 'wrap')
+    note = paragraph('The same run with these values, without tuning:')
     return section('What was tuned', table, beside(*plots, three=True), note, again)
 
 

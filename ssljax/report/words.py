@@ -1,6 +1,7 @@
 """Plain words and numbers: names of ways, mean ± std, intervals, percentages, durations."""
 
 from ssljax import methods
+from ssljax.metrics import TITLES
 from ssljax.stats import is_number
 
 TRANSFER = {
@@ -20,6 +21,9 @@ WORDS = {
     'embedding_std': 'Spread of the embedding',
     'embedding_rank': 'Effective rank of the embedding',
     'top5': 'Top-5 accuracy',
+    'balanced_accuracy': 'Balanced accuracy',
+    'macro_f1': 'Macro-F1',
+    'auroc': 'Macro AUROC',
     'accuracy': 'Accuracy',
     'supervised': 'Supervised loss',
     'unlabeled': 'Loss of unlabelled images',
@@ -50,7 +54,7 @@ def stage_title(name):
 
 def is_share(metric):
     """Whether a metric's name says it is a share in [0, 1] to be shown in percent."""
-    return metric.rsplit('/', 1)[-1] in ('top1', 'top5', 'accuracy', 'knn', 'coverage', 'top_class')
+    return metric.rsplit('/', 1)[-1] in (*TITLES, 'accuracy', 'knn', 'coverage', 'top_class')
 
 
 def percent(stats, *, sign=False, digits=2):

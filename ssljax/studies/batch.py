@@ -1,17 +1,15 @@
-"""Cells that differ only in the seed: trained at once (ssljax.together) where that was measured to be faster."""
+"""Cells that differ only in the seed: trained at once (ssljax.vmapped) where that was measured to be faster."""
 
-import hashlib
 import itertools
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 
-from ssljax import files, loop, provenance, together
-from ssljax.stages import kind_of, plan
-from ssljax.studies.cells import Cell, like
+from ssljax import files, loop, provenance, vmapped
+from ssljax.stages import kind_of, settings
+from ssljax.studies.cells import Cell, like, short_hash
 
 GAIN = 1.1  # times as fast, from which on cells are trained together
 
@@ -38,19 +36,19 @@ def train(tasks: list[loop.Task], cells: list[Cell], directory: Path) -> list[bo
     What is faster is measured once for a program and a device, and kept in the study's together.json: {program and
     device: times as fast}.
     """
-    able = [i for i, run in enumerate(tasks) if together.can(run)]
-    able = [i for i in able if together.alike(tasks[i], tasks[able[0]])]
+    able = [i for i, run in enumerate(tasks) if vmapped.can(run)]
+    able = [i for i in able if vmapped.alike(tasks[i], tasks[able[0]])]
     finished = [False] * len(tasks)
     if len(able) < 2 or not _faster([tasks[i] for i in able], _key(cells[0]), directory):
         return finished
-    for i, done in zip(able, together.fit([tasks[i] for i in able])):
+    for i, done in zip(able, vmapped.fit([tasks[i] for i in able])):
         finished[i] = done
     return finished
 
 
 def _simple(cell: Cell) -> bool:
     """Whether a cell is one stage on labelled images."""
-    of = plan(cell.job.config, kind_of(cell.way))
+    of = settings(cell.job.config, kind_of(cell.way))
     return of.section == 'transfer' and of.base != 'second' and not cell.job.config.evaluate.best_on_test
 
 
@@ -70,7 +68,7 @@ def _faster(tasks: list[loop.Task], key: str, directory: Path) -> bool:
 
 def _measure(tasks: list[loop.Task]) -> float:
     try:
-        return together.speedup(tasks)
+        return vmapped.speedup(tasks)
     except jax.errors.JaxRuntimeError as error:
         if 'RESOURCE_EXHAUSTED' not in str(error):
             raise
@@ -87,5 +85,5 @@ def _known(directory: Path) -> dict:
 
 def _key(cell: Cell) -> str:
     hardware = provenance.hardware()
-    program = hashlib.sha256(json.dumps([like(cell.job.config), jax.__version__]).encode()).hexdigest()[:16]
+    program = short_hash([like(cell.job.config), jax.__version__])
     return f'{program} on {hardware["device"]}, {hardware["host_cores"]} cores'

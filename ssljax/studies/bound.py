@@ -1,16 +1,17 @@
 """The data of a study: recorded when it begins, and compared by every worker before it trains anything."""
 
-import hashlib
-import json
 import sys
 from pathlib import Path
 
 from ssljax import begun, files, recorded, schema, suits
 from ssljax.data import summary
 from ssljax.literal import clean
+from ssljax.studies.cells import short_hash
 
 # Fields of config.data that do not change what is loaded.
 FREE = ('labels', 'pool', 'val', 'choose', 'features', 'data_dir', 'manual_dir', 'path', 'cache')
+# Fields that came later, with their defaults, at which they leave the names of earlier studies' folders as they are.
+LATER = {'images': '', 'pattern': '', 'annotations': '', 'resize': 'crop'}
 
 
 def check(directory: Path, planned, load) -> None:
@@ -42,8 +43,7 @@ def check(directory: Path, planned, load) -> None:
 
 def key(data: dict) -> str:
     """16 hex digits, the same for those configs (config.data as a plain dict) that load the same images."""
-    used = {k: v for k, v in data.items() if k not in FREE}
-    return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16]
+    return short_hash({k: v for k, v in data.items() if k not in FREE and LATER.get(k, ...) != v})
 
 
 def _check_source(directory, name, source, jobs, needs):
@@ -63,7 +63,7 @@ def _check_source(directory, name, source, jobs, needs):
         raise ValueError(
             f'{len(stale)} of the {len(theirs)} trainings of this study that are kept in {directory} were done with '
             f'other data than {what} has now, and their results cannot be compared: {", ".join(sorted(stale))}. Delete '
-            'these folders, and the same command does them again; or restore the data that they were done with, or '
+            'these folders, and rerun the same command; or restore the data that they were done with, or '
             'give another --workdir.'
         )
     if _stored(place) != now:

@@ -55,19 +55,19 @@ def cells(config, points=()) -> list[Cell]:
     """
     if config.tune:
         raise ValueError(
-            'tune is True, but cells that tune themselves are not trained alike: tune once (python -m ssljax.tune) and '
-            'give the study the config that it writes.'
+            'tune is True, but cells that tune themselves are not comparable: tune once (ssljax tune) and '
+            'give the study the resulting config.'
         )
     checks.check(config)
     if config.study.together < 0:
         raise ValueError(
-            f'study.together is {config.study.together}: give the number of cells that are trained at once at most, 1 '
-            'for one after the other, or 0 for as many as there are seeds.'
+            f'study.together is {config.study.together}: give the maximum number of cells trained at once, 1 '
+            'for one by one, or 0 for as many as there are seeds.'
         )
     found, known = [], configs.field_names(configs.base())
     budgets = tuple(config.study.labels) or (config.data.labels,)
     if len(set(budgets)) < len(budgets):
-        raise ValueError(f'study.labels has a budget twice: {", ".join(budgets)}.')
+        raise ValueError(f'study.labels repeats a budget: {", ".join(budgets)}.')
     named = _pretrainings(config, known)
     for point in points:
         changed = config.copy_and_resolve_references()
@@ -113,7 +113,7 @@ def _cell(config, point, name, changes, labels, way, seed) -> Cell:
         point = {k: v for k, v in point.items() if not k.startswith('pretrain.')}
         c.pretrain = base.pretrain
         c.pretrain.method = 'none'
-    elif not c.transfer.checkpoint:
+    elif not c.transfer.checkpoint and not (c.backbone.init_from and c.pretrain.method in ('', 'none')):
         needs = _pretraining(c, seed)
         c.pretrain = base.pretrain
         c.transfer.checkpoint = needs.folder
@@ -144,7 +144,7 @@ def digest(config) -> str:
     for field in ('log_every', 'save_every', 'steps_per_call'):
         plain.pop(field)
     plain['study'].pop('together')
-    return _hash(plain)
+    return short_hash(plain)
 
 
 def like(config) -> str:
@@ -156,8 +156,9 @@ def like(config) -> str:
     for field in ('labels', 'pool', 'choose', 'features', 'cache'):
         plain['data'].pop(field)
     plain['transfer'].pop('checkpoint')
-    return _hash(plain)
+    return short_hash(plain)
 
 
-def _hash(plain: dict) -> str:
+def short_hash(plain) -> str:
+    """16 hex digits of the SHA-256 of what JSON can say."""
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

@@ -64,9 +64,7 @@ def known(field: str, config) -> None:
     """Raises ValueError for a field that the config has not, or that is no part of a cell."""
     names = configs.field_names(config)
     if field not in names:
-        raise ValueError(
-            f'a sweep changes {field!r}, but the config has no such field{wording.nearest(field, names)}.'
-        )
+        raise ValueError(f'a sweep changes {field!r}, but the config has no such field{wording.nearest(field, names)}.')
     if field in ('seeds', 'name', 'tune') or field.startswith(('study.', 'tuning.')):
         raise ValueError(f'a sweep cannot change {field}: it is the same for all cells of a study.')
 
@@ -111,7 +109,7 @@ def _assign(part: str, config, single=False):
     field, mark, text = part.strip().partition('=')
     field = field.strip()
     if not mark or not text.strip():
-        raise ValueError(f'{part.strip()!r} is no part of a sweep. {HOW}')
+        raise ValueError(f'{part.strip()!r} is not part of a sweep. {HOW}')
     known(field, config)
     values = [_value(field, v.strip(), config) for v in ([text] if single else fields.split(text, ','))]
     return (field, values[0]) if single else (field, values)

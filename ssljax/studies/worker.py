@@ -91,7 +91,7 @@ def _sound(path: Path) -> None:
     try:
         files.read_json(path, {'seconds': files.NUMBER})
     except files.Damaged as e:
-        files.set_aside(path, f'{e.why}; its cell is done again')
+        files.set_aside(path, f'{e.why}; recomputing its cell')
 
 
 class Shared:
@@ -108,7 +108,7 @@ class Shared:
             self.sources[of] = sources.load(config.data)
         return self.sources[of]
 
-    def prepare(self, config, workdir: Path) -> experiment.Run:
+    def prepare(self, config, workdir: Path) -> experiment.Context:
         """The Run of a config, with what like ones have compiled."""
         run = experiment.prepare(config, workdir, self.source(config), quiet=True)
         methods, programs = self.programs.setdefault(like(config), (run.methods, run.programs))
@@ -150,7 +150,7 @@ class Progress:
         """Says, at most once in 30 seconds, that others have what is left."""
         if time.time() - self.said > 30:
             self.said = time.time()
-            print(f'{count} cells are with other workers; waiting for them', file=sys.stderr, flush=True)
+            print(f'{count} cells are being computed by other workers; waiting for them', file=sys.stderr, flush=True)
 
 
 class Place(NamedTuple):
@@ -212,7 +212,7 @@ def _together(group: list[Cell], place: Place, attempt) -> bool:
         return any(trained)
 
 
-def _open(cell: Cell, job: Job, place: Place) -> experiment.Run:
+def _open(cell: Cell, job: Job, place: Place) -> experiment.Context:
     directory = place.directory
     config = job.config.copy_and_resolve_references()
     if cell.needs and job is cell.job:

@@ -5,13 +5,13 @@ anything in here."""
 import sys
 from pathlib import Path
 
-from ssljax import preempt
+from ssljax import verbs
 
-preempt.early_for_command()  # before the imports, which take seconds
+verbs.begin_package('tune')  # before the imports, which take seconds
 
 from ssljax import begun, checks, files, identity  # noqa: E402
 from ssljax.data import sources  # noqa: E402
-from ssljax.tune import decision, plan  # noqa: E402
+from ssljax.tune import decision, phases  # noqa: E402
 
 
 def tuned(config, workdir, source):
@@ -26,12 +26,12 @@ def tuned(config, workdir, source):
 
     Raises:
       ValueError: several processes, or no image for validation.
-      preempt.Preempted: the run was asked to stop; tuning begins anew with the same command.
+      preempt.Preempted: the run was asked to stop; rerunning starts tuning over.
     """
     place = Path(workdir) / 'tuning'
     record = begun.decisions(place / 'decisions.json')
     if record is None:
-        record = plan.decide(config, Path(workdir), source._replace(test=None))
+        record = phases.decide(config, Path(workdir), source._replace(test=None))
         changed = decided(config, record['decisions'])
         files.write_atomically(place / 'tuned.py', decision.recipe(changed, record['decisions'], place / 'tuned.py'))
         files.write_json(place / 'decisions.json', record)
@@ -47,8 +47,8 @@ def decided(config, decisions: list[dict]):
         return new
     before = {d['field']: decision.get(config, d['field']) for d in decisions if d['value'] != d['before']}
     tuned = {}
-    for way in plan.tunable(config):
-        foreign = 'transfer.scratch.' if plan.prefix(way) == 'semi' else 'semi.'
+    for way in phases.tunable(config):
+        foreign = 'transfer.scratch.' if phases.prefix(way) == 'semi' else 'semi.'
         if own := tuple((field, value) for field, value in before.items() if not field.startswith(foreign)):
             tuned[way] = own
     new.variants = (*config.variants, *((f'{way}_untuned', way, own) for way, own in tuned.items()))
@@ -58,10 +58,10 @@ def decided(config, decisions: list[dict]):
 
 
 def run(config, workdir) -> None:
-    """Tunes and does not train; main with --config.tune=True and the same workdir goes on from there.
+    """Tunes without training; `ssljax train` with --config.tune=True and the same workdir continues from there.
 
     Raises:
-      ValueError, OSError: something the user can mend.
+      ValueError, OSError: something the user can fix.
       preempt.Preempted: the run was asked to stop.
     """
     config = config.copy_and_resolve_references()

@@ -1,17 +1,17 @@
-"""Decide batch size, rate, augmentation and duration by short runs.
+"""Choose batch size, rate, augmentation and duration by short runs.
 
 usage: ssljax tune --config=RECIPE [--workdir=DIR] [--config.FIELD=VALUE ...]
 
-  --config=RECIPE         a recipe of the package, such as quickstart, or a
-                          Python file
-  --workdir=DIR           where the run is kept (runs/NAME)
+  --config=RECIPE         a bundled recipe, such as quickstart, or a Python
+                          file
+  --workdir=DIR           where to keep the run (default: runs/NAME)
   --config.FIELD=VALUE    sets a field of the recipe, for example
-                          --config.tuning.minutes=10    in all
+                          --config.tuning.minutes=10    in total
                           --config.tuning.decide=batch_size,rate
 
-Nothing is trained yet. DIR/tuning then has decisions.json, each decision with
-its reason, and tuned.py, a recipe for `ssljax train`; `ssljax train` with
---config.tune=True and the same --workdir trains with what was decided.
+This does not train. DIR/tuning gets decisions.json, each decision with its
+reason, and tuned.py, a recipe for `ssljax train`. `ssljax train` with
+--config.tune=True and the same --workdir uses the decisions, too.
 
 example: ssljax tune --config=quickstart --config.tuning.minutes=2
 """

@@ -31,12 +31,12 @@ def decide(bench, way: str, config, until: float) -> list[Decision]:
         return [Decision(field, before, before, why, time.time() - began)]
     value, best = knee(fit), max(fit.values())
     why = (
-        f'{value} images a step give {fit[value]:.0f} images a second, {100 * fit[value] / best:.0f}% of the best of '
-        f'{len(fit)} sizes from {min(fit)} to {max(fit)} ({best:.0f} at {max(fit, key=fit.__getitem__)}); {ended}'
+        f'{value} images per step give {fit[value]:.0f} images per second, {100 * fit[value] / best:.0f}% of the best '
+        f'of {len(fit)} sizes from {min(fit)} to {max(fit)} ({best:.0f} at {max(fit, key=fit.__getitem__)}); {ended}'
     )
     rates = dict(sorted(rates.items()))
     picture = plot(
-        'Batch size', 'images a step', 'images per second', rates, {way: rates.values()}, value, xscale='log'
+        'Batch size', 'images per step', 'images per second', rates, {way: rates.values()}, value, xscale='log'
     )
     return [Decision(field, before, value, why, time.time() - began, picture)]
 
@@ -50,7 +50,7 @@ def measure(bench, way, config, field, until) -> tuple[dict, str]:
     steps = 12 * bench.per_call(config)
     while size <= limit or not rates:
         if rates and time.time() + bench.fixed[True] > until:
-            return rates, 'larger ones were not tried for want of time'
+            return rates, 'larger ones were not tried for lack of time'
         out = bench.train(way, changed(config, {field: size}), steps, evals=1, images=1)
         if out.failed == 'memory':
             rates[size] = None
@@ -59,15 +59,15 @@ def measure(bench, way, config, field, until) -> tuple[dict, str]:
             size //= 2
             continue
         if out.failed == 'time':
-            return rates, 'larger ones were not tried for want of time'
+            return rates, 'larger ones were not tried for lack of time'
         rates[size] = out.rate
         if None in rates.values():
             return rates, f'{2 * size} do not fit in memory'
         if len(rates) > 2 and max(rates, key=rates.__getitem__) not in list(rates)[-2:]:
-            return rates, 'the last two doublings brought nothing'
+            return rates, 'the last two doublings gained nothing'
         size *= 2
         steps = min(max(int(SECONDS * (out.rate or 1) / size), 6 * bench.per_call(config)), 400)
-    return rates, f'{limit} is the most for {bench.images(way)} images'
+    return rates, f'{limit} is the maximum for {bench.images(way)} images'
 
 
 def knee(rates: dict[int, float]) -> int:

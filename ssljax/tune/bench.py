@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import guard, log, loop, optim, preempt, stages
+from ssljax import guard, log, loop, optim, preempt, resolve, stages
 from ssljax import program as programs
-from ssljax.core import split
+from ssljax.core import split, train_step
 from ssljax.platform import compiler_options
 from ssljax.sharding import replicated
 from ssljax.tune.progress import Progress, changes
@@ -31,9 +31,9 @@ _ARGUMENTS = (
 class Outcome(NamedTuple):
     """What a short run gave.
 
-    value: the best top-1 on validation, in [0, 1]; None where the run failed, then `failed` is 'diverged', 'memory' or
-      'time'.
-    curve: ((step, top-1 on validation), ...). rate: images per second, of the larger batch of a step, without
+    value: the best validation metric that config.select names, in [0, 1]; None where the run failed, then `failed`
+      is 'diverged', 'memory' or 'time'.
+    curve: ((step, that metric), ...). rate: images per second, of the larger batch of a step, without
     compilation and evaluation. seconds: in all.
     """
 
@@ -67,17 +67,19 @@ class Bench:
     """
 
     def __init__(self, run, seed: int, labeled, unlabeled, val, directory, deadline: float):
-        """run: stages.Run. labeled, unlabeled, val: Splits. directory: for files of the runs, which are removed.
+        """run: stages.Context. labeled, unlabeled, val: Splits. directory: for files of the runs, which are removed.
         deadline: time.time() at which every run ends."""
         self.run, self.seed, self.val = run, seed, val
         self.labeled, self.unlabeled = labeled, unlabeled
         self.directory, self.deadline = directory, deadline
         self.trials = 0
         self.programs: dict = {}
+        self.shapes: dict = {}
         self.done: dict = {}
         self.rates: dict = {}
         self.fixed, self.look = {True: 0.0, False: 0.0}, 0.0
-        self.given = run.config  # what a trial is told apart from
+        self.given = run.config  # what trials are compared with
+        self.metric = run.config.select
         self.clock: list[float] = []  # when a run took its payloads
         self.progress = Progress(time.time(), deadline - time.time(), run.quiet)
 
@@ -120,10 +122,11 @@ class Bench:
             if not out_of_memory(e):
                 raise
             failed = 'memory'
-        curve = tuple((r['step'], r['val/top1']) for r in log.read(directory / 'metrics.jsonl') if 'val/top1' in r)
+        rows, name = log.read(directory / 'metrics.jsonl'), f'val/{self.metric}'
+        curve = tuple((row['step'], row[name]) for row in rows if name in row)
         shutil.rmtree(directory, ignore_errors=True)
         seconds = time.time() - began
-        said = failed or ('for its time alone' if images else f'{100 * record["val"]["top1"]:.2f}%')
+        said = failed or ('for its time alone' if images else f'{100 * record["val"][self.metric]:.2f}%')
         self.progress.trial(way, self.trials, what, {'time': 'no time left'}.get(said, said))
         if failed == 'diverged':
             self._learn_speed(way, config, fresh, began, seconds)
@@ -134,10 +137,10 @@ class Bench:
         self.rates.pop(self._static(way, config), None)  # to be the last
         self.rates[self._static(way, config)] = rate
         self.fixed[fresh] = max(seconds - trained, 0.0)
-        return Outcome(record['val']['top1'], '', curve, rate, seconds)
+        return Outcome(record['val']['top1' if images else self.metric], '', curve, rate, seconds)
 
     def _learn_speed(self, way, config, fresh: bool, began: float, seconds: float) -> None:
-        """What a run that diverged tells of the speed: its first call compiles, the others train."""
+        """Learns the speed from a run that diverged: its first call compiles, the others train."""
         calls = len(self.clock) - 1
         key, since = self._static(way, config), began + seconds - self.clock[1] if calls else 0.0
         if calls and since > 0 and key not in self.rates:
@@ -147,7 +150,8 @@ class Bench:
     def _fit(self, way, config, steps, evals, images, directory) -> dict:
         run = self.run._replace(config=config)
         pair = way_is_semi(run, way)
-        feed = stages.make_feed(run, way, (self.labeled, self.unlabeled) if pair else self.labeled, self.seed)
+        own, images = stages.settings(config, way), (self.labeled, self.unlabeled) if pair else self.labeled
+        feed = stages.make_feed(run, way, resolve.stage(own, images, run.mesh).inputs, self.seed)
         feed = Timed(
             feed.arrays, feed.get, feed.n, feed.batch_size, feed.path,
             functools.partial(until, self.deadline, self.clock, feed.payloads),
@@ -158,11 +162,14 @@ class Bench:
             method = stages.classifier(config, run.source.shape, len(run.source.classes), way)
             start = stages.initial(run._replace(methods={way: method}, programs={}), way, self.seed)
             self.programs[key] = method, start, *compiled(method, cfg, feed.get, run.mesh)
-        method, start, step, evaluate = self.programs[key]
+        method, start, step, measure, predict = self.programs[key]
         program = programs.make_program(
             method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=self.per_call(config)
         )
-        program = program._replace(run=functools.partial(step, arguments(cfg, program, run.mesh)), evaluate=evaluate)
+        program = program._replace(
+            run=functools.partial(step, arguments(cfg, program, run.mesh)), measure=measure, predict=predict,
+            step=self.shapes.setdefault(key, program.step),  # of any rate and duration, which do not change shapes
+        )  # fmt: skip
         cfg.update(evals=evals, patience=0)
         if 'idle' in cfg:
             cfg.idle = 0.0  # in so few steps no unlabelled image may count yet
@@ -181,16 +188,17 @@ class Bench:
             log_every=max(steps // 4, 1),
             save_every=np.inf,
             eval_batch=config.evaluate.batch_size,
+            metric='top1' if images else self.metric,  # of the few images of a run for its time there may be no other
         )
         return loop.fit(task).record
 
     def per_call(self, config) -> int:
         """Steps that are compiled into one call."""
-        return config.steps_per_call or programs.steps_a_call(self.run.mesh)
+        return resolve.steps_per_call(config, self.run.mesh)
 
     def batch(self, way: str, config) -> int:
         """Images of a step: the unlabelled ones, where there are any."""
-        return config[stages.plan(config, way).section].batch_size
+        return config[stages.settings(config, way).section].batch_size
 
     def images(self, way: str) -> int:
         """Images of an epoch."""
@@ -198,10 +206,10 @@ class Bench:
 
     def own_steps(self, way: str, config) -> int:
         """The duration that the config gives."""
-        return configs.stage_steps(config, 'semi' if way_is_semi(self.run, way) else way, self.images(way))
+        return resolve.stage_steps(config, 'semi' if way_is_semi(self.run, way) else way, self.images(way))
 
     def calibrate(self, way: str, config, seconds: float = np.inf) -> None:
-        """Measures what a run costs that compiles nothing, and an evaluation; in about so many seconds, where the steps
+        """Measures what a run costs that compiles nothing, and an evaluation; in about `seconds`, where the steps
         are slow."""
         most = seconds * self.speed(way, config)
         steps = 24 * self.per_call(config)
@@ -217,14 +225,17 @@ class Bench:
 
     def time_evaluation(self, way: str, config) -> None:
         """Measures an evaluation, of a program that is compiled."""
-        _, start, _, look = self.programs[self._static(way, config)]
+        _, start, _, look, _ = self.programs[self._static(way, config)]
         began = time.time()
         loop.evaluate(look, *split(start), self.val, config.evaluate.batch_size, self.run.mesh)
         self.look = time.time() - began
 
     def chance(self) -> float:
-        """The top-1 on validation of naming the most frequent class, and two standard errors."""
-        share = float(np.bincount(self.val.labels[self.val.labels >= 0]).max(initial=0) / max(len(self.val), 1))
+        """What config.select names of always naming the most frequent class of validation, and two standard errors."""
+        most = float(np.bincount(self.val.labels[self.val.labels >= 0]).max(initial=0) / max(len(self.val), 1))
+        even = 1 / len(self.run.source.classes)
+        known = {'top1': most, 'balanced_accuracy': even, 'macro_f1': 2 * most / (1 + most) * even, 'auroc': 0.5}
+        share = known[self.metric]
         return share + 2 * self.error(share)
 
     def fresh(self, way: str, config) -> bool:
@@ -232,7 +243,7 @@ class Bench:
         return self._static(way, config) not in self.programs
 
     def steps_in(self, way: str, config, seconds: float, evals: int = EVALS) -> int:
-        """How many steps a run of so many seconds can have that compiles nothing."""
+        """How many steps a run of `seconds` can have that compiles nothing."""
         left = seconds - self.fixed[False] - evals * self.look
         return max(int(left * self.speed(way, config)), 0)
 
@@ -247,12 +258,12 @@ class Bench:
         return rate / self.batch(way, config)
 
     def error(self, value: float) -> float:
-        """The standard error of a top-1 on the validation images."""
+        """The standard error of a top-1 on the validation images; that of other metrics is taken to be the same."""
         return float(np.sqrt(max(value * (1 - value), 0.0) / len(self.val)))
 
     def _static(self, way, config) -> str:
         values = configs.to_dict(config)
-        node = values[stages.plan(config, way).section]
+        node = values[stages.settings(config, way).section]
         node = node if way_is_semi(self.run, way) else node[way]
         for field in _ARGUMENTS:
             *path, name = field.split('.')
@@ -262,31 +273,32 @@ class Bench:
 
 def way_is_semi(run, way: str) -> bool:
     """Whether a way trains on labelled and unlabelled images at once."""
-    return stages.plan(run.config, way).section == 'semi'
+    return stages.settings(run.config, way).section == 'semi'
 
 
 def stage(config, way: str):
     """A copy of the stage's own config."""
-    return stages.plan(config, way).cfg.copy_and_resolve_references()
+    return stages.settings(config, way).cfg.copy_and_resolve_references()
 
 
 def compiled(method, cfg, get, mesh):
-    """((arguments, train state, totals, arrays, payload, key) -> (train state, totals), evaluate)."""
+    """((arguments, train state, totals, arrays, payload, key) -> (train state, totals), measure, predict)."""
     run = jax.jit(
         functools.partial(run_steps, method, cfg.optim.to_dict(), get),
         donate_argnums=(1, 2),
         out_shardings=replicated(mesh),
         compiler_options=compiler_options(),
     )
-    evaluate = jax.jit(method.evaluate, out_shardings=replicated(mesh), compiler_options=compiler_options())
-    return run, evaluate
+    whole = functools.partial(jax.jit, out_shardings=replicated(mesh), compiler_options=compiler_options())
+    return run, whole(method.measure), whole(method.predict)
 
 
 def run_steps(method, fields: dict, get, values: dict, ts, totals, arrays, payload, key):
     """programs.run_steps with the learning rates, weight decay and number of steps of `arguments`."""
     cfg = SimpleNamespace(**fields | {'weight_decay': values['weight_decay']})
     tx, _ = optim.make(cfg, 1, rate=lambda step: values['rates'][step])
-    return programs.run_steps(method, tx, get, values['steps'], ts, totals, arrays, payload, key)
+    step = functools.partial(train_step, method, tx, steps=values['steps'])
+    return programs.run_steps(step, get, ts, totals, arrays, payload, key)
 
 
 def arguments(cfg, program, mesh) -> dict:

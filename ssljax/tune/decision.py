@@ -91,7 +91,7 @@ def recipe(config, decisions: list[dict], path) -> str:
         else:
             given.append(line)
     return (
-        f'"""{config.name}, tuned; the reasons with their data are in decisions.json beside this file.\n\n'
-        f'python -m ssljax.main --config={path}\n"""\n\nfrom ssljax.config import base\n\n\n'
+        f'"""{config.name}, tuned; decisions.json next to this file has the reasons and their data.\n\n'
+        f'ssljax train --config={path}\n"""\n\nfrom ssljax.config import base\n\n\n'
         f'def get_config():\n    c = base()\n{"".join(given)}{"".join(chosen)}    return c\n'
     )

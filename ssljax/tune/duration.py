@@ -3,6 +3,7 @@
 import math
 import time
 
+from ssljax import metrics
 from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import NO_TIME, Decision, changed, get, plot
 from ssljax.tune.search import LONGEST
@@ -20,9 +21,9 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
       config: the run's.
       prefix: of the stage's fields, such as 'semi'.
       until: time.time() at which the last run should end.
-      shorter: {steps: top-1} of runs of this setting, each with its whole schedule.
+      shorter: {steps: metric} of runs of this setting, each with its whole schedule.
     """
-    began = time.time()
+    began, name = time.time(), metrics.TITLES[config.select]
     node = get(config, prefix)
     given, field = node.optim.schedule, f'{prefix}.optim.schedule'
     other = OTHER.get(given, 'constant')
@@ -53,7 +54,7 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
             (
                 f'in {last} steps validation falls, from {100 * value:.2f}% at its best, after '
                 f'{max(curve, key=lambda point: point[1])[0]} steps, to {100 * curve[-1][1]:.2f}% at the end: longer '
-                f'is no better, and the {own} as given stay'
+                f'is no better, so the given {own} stay'
             ),
         )
     wait = longest_wait(curve)
@@ -63,18 +64,18 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
     return [
         Decision(
             field, given, schedule, f'the best of {evals} evaluations in {last} steps: {said}', seconds,
-            plot('Schedule', 'steps', 'validation top-1', [s for s, _ in curve],
+            plot('Schedule', 'steps', f'validation {name}', [s for s, _ in curve],
                  {name: [v for _, v in out.curve] for name, out in good.items()},
                  max(curve, key=lambda point: point[1])[0]),
         ),
         Decision(
             f'{prefix}.steps', node.steps, limit, text, seconds,
-            plot('Length of the run', 'steps of the whole schedule', 'validation top-1', sorted(known),
+            plot('Length of the run', 'steps of the whole schedule', f'validation {name}', sorted(known),
                  {schedule: [known[n] for n in sorted(known)]}, limit),
         ),
         Decision(
             f'{prefix}.patience', node.patience, patience,
-            f'in {last} steps the longest wait for a better one was {wait} of {evals} evaluations; the stage ends '
+            f'in {last} steps the longest wait for an improvement was {wait} of {evals} evaluations; the stage ends '
             f'after {patience} of its {node.evals} without one', seconds,
         ),
         *in_steps(prefix, node),
@@ -120,7 +121,7 @@ def least_patience(schedule: str, evals: int) -> int:
 
 
 def length(known: dict, schedule: str, own: int, eta: int, error: float) -> tuple[int, str]:
-    """(limit in steps, why) from {steps: top-1}, the config's own steps and the standard error of a top-1."""
+    """(limit in steps, why) from {steps: metric}, the config's own steps and the standard error of a metric."""
     last = max(known)
     gain = per_doubling(known)
     if gain is None and schedule != 'constant':
@@ -128,9 +129,9 @@ def length(known: dict, schedule: str, own: int, eta: int, error: float) -> tupl
         return limit, f'{last} steps were the longest that could be tried, {own} are given: the larger'
     if schedule == 'constant':
         limit = max(own, eta * last)
-        seen = '' if gain is None else f'; the last doubling of the length brought {100 * gain:+.2f} points'
+        seen = '' if gain is None else f'; the last doubling of the length gained {100 * gain:+.2f} points'
         return limit, (
-            f'a limit alone, for validation ends the stage: the larger of {eta} times the {last} steps of the longest '
+            f'only a limit, since validation ends the stage: the larger of {eta} times the {last} steps of the longest '
             f'run and the {own} as given{seen}'
         )
     best, gain = max(known, key=known.__getitem__), 0.0 if gain is None else gain
@@ -141,12 +142,12 @@ def length(known: dict, schedule: str, own: int, eta: int, error: float) -> tupl
         )
     if gain < error:
         return best, (
-            f'validation has settled: a doubling of the length brings {100 * gain:+.2f} points at {last} steps, less '
+            f'validation has settled: doubling the length gains {100 * gain:+.2f} points at {last} steps, less '
             f'than a standard error ({100 * error:.2f}); {best} steps were the best at {100 * known[best]:.2f}%'
         )
     limit = max(own, eta * last)
     return limit, (
-        f'validation still rises by {100 * gain:.2f} points a doubling of the length at {last} steps, more than a '
+        f'validation still rises by {100 * gain:.2f} points per doubling of the length at {last} steps, more than a '
         f'standard error ({100 * error:.2f}): {eta} times that, or the {own} as given'
     )
 

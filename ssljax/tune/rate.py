@@ -2,6 +2,7 @@
 
 import time
 
+from ssljax import metrics
 from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 
@@ -67,12 +68,13 @@ def decide(bench, way: str, config, prefix: str, until: float, end: float | None
         return [Decision(field, before, before, why, seconds)]
     if found.get(before) is not None and not any(learns(rate) for rate in found):
         why = f'not decided: none of {len(found)} rates was better than chance after {steps} steps'
-        return [Decision(field, before, before, why, seconds, picture(found, before, bench))]
-    return [Decision(field, before, value, reason(found, value, before, steps), seconds, picture(found, value, bench))]
+        return [Decision(field, before, before, why, seconds, picture(found, before, bench, config))]
+    return [Decision(field, before, value, reason(found, value, before, steps), seconds,
+                     picture(found, value, bench, config))]  # fmt: skip
 
 
 def choose(found: dict, error) -> float | None:
-    """The rate of {rate: top-1 or None}; error: top-1 -> its standard error. None where all failed."""
+    """The rate of {rate: metric or None}; error: metric -> its standard error. None where all failed."""
     good = {rate: value for rate, value in found.items() if value is not None}
     if not good:
         return None
@@ -92,22 +94,22 @@ def reason(found, value, before, steps) -> str:
     )
     good = {rate: v for rate, v in found.items() if v is not None}
     best = max(good, key=good.__getitem__)
-    text += 'the best' if value == best else f'as much as the best ({100 * good[best]:.2f}% at {best:g}) but for noise,'
+    text += 'the best' if value == best else f'equal to the best ({100 * good[best]:.2f}% at {best:g}) within noise,'
     text += f' of {len(found)} rates from {min(found):g} to {max(found):g}'
     if value != before:
         text += f'; {before:g}, as given, ' + (
             'diverges' if found.get(before) is None else f'gives {100 * found[before]:.2f}%'
         )
     failed = [rate for rate, v in found.items() if v is None]
-    return text + (f'; from {min(failed):g} on it diverges' if failed else '')
+    return text + (f'; it diverges from {min(failed):g}' if failed else '')
 
 
-def picture(found, value, bench) -> dict:
-    rates = sorted(found)
+def picture(found, value, bench, config) -> dict:
+    rates, name = sorted(found), metrics.TITLES[config.select]
     values = [found[rate] for rate in rates]
     low, high = ([None if v is None else v + side * bench.error(v) for v in values] for side in (-1, 1))
     return plot(
-        'Learning rate', 'learning rate', 'validation top-1', rates, {'top-1': values}, value,
+        'Learning rate', 'learning rate', f'validation {name}', rates, {name: values}, value,
         xscale='log', band=(low, high),
     )  # fmt: skip
 

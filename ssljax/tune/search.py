@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import optuna
 
-from ssljax import methods
+from ssljax import methods, metrics
 from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 from ssljax.tune.rate import rounded
@@ -18,14 +18,14 @@ ASKED = 30  # times for one of those
 
 
 class Tried(NamedTuple):
-    """One setting: {field: value}, and {level: best top-1 of a run of that length, None where it failed}."""
+    """One setting: {field: value}, and {level: the best metric of a run of that length, None where it failed}."""
 
     setting: dict
     values: dict
 
 
 def decide(bench, way: str, config, prefix: str, until: float, *, taken=()) -> tuple[list[Decision], dict]:
-    """(decisions, {steps: top-1} of the chosen setting's runs).
+    """(decisions, {steps: metric} of the chosen setting's runs).
 
     Args:
       bench: bench.Bench.
@@ -49,7 +49,7 @@ def decide(bench, way: str, config, prefix: str, until: float, *, taken=()) -> t
         detail, each = f' ({len(tried)} could be tried)', (time.time() - began) / len(space)
         if len(tried) < 2:
             return [undecided(config, f, each, detail) for f in space], {}
-        why = f'of {len(tried)} settings that could be tried in the time none was better, so it stays'
+        why = f'none of the {len(tried)} settings tried in time was better, so it stays'
         present = {f: get(config, f) for f in space}
         return [Decision(f, v, v, why, each) for f, v in present.items()], {}
     seconds = (time.time() - began) / len(space)
@@ -57,7 +57,8 @@ def decide(bench, way: str, config, prefix: str, until: float, *, taken=()) -> t
     for field in space:
         before, value = get(config, field), best.setting[field]
         why = reason(tried, best, level, steps, field, before)
-        decisions.append(Decision(field, before, value, why, seconds, picture(tried, best, steps, field, space[field])))
+        drawn = picture(tried, best, steps, field, space[field], metrics.TITLES[config.select])
+        decisions.append(Decision(field, before, value, why, seconds, drawn))
     return decisions, {steps[i]: v for i, v in sorted(best.values.items()) if v is not None}
 
 
@@ -107,7 +108,7 @@ def pipelines(shape) -> tuple[str, ...]:
 
 def lengths(bench, way, config, seconds: float) -> list[int]:
     """Steps of the levels, ascending. The longest takes about a sixth of the time, and at most LONGEST times the
-    config's own steps; there is none that takes less than half of what compiling a program does."""
+    config's own steps; none takes less than half as long as compiling a program."""
     eta, per_call = config.tuning.eta, bench.per_call(config)
     longest = min(bench.steps_in(way, config, seconds / 6), LONGEST * bench.own_steps(way, config))
     least = max(bench.steps_in(way, config, 0.5 * bench.fixed[True]), per_call)
@@ -174,7 +175,7 @@ def enqueue(study, config, space) -> None:
 
 
 def rank(tried: Tried) -> tuple:
-    """Sorts settings by the longest run that did not fail, then by its top-1."""
+    """Sorts settings by the longest run that did not fail, then by its metric."""
     good = {level: value for level, value in tried.values.items() if value is not None}
     return (max(good), good[max(good)]) if len(good) == len(tried.values) else (-1, 0.0)
 
@@ -214,7 +215,7 @@ def reason(tried, best, level, steps, field, before) -> str:
 
 
 def averages(tried, field) -> dict:
-    """{value of a field: mean top-1 of the shortest runs that had it}."""
+    """{value of a field: mean metric of the shortest runs that had it}."""
     found: dict = {}
     for t in tried:
         if t.values.get(0) is not None:
@@ -223,12 +224,12 @@ def averages(tried, field) -> dict:
 
 
 def shown(value) -> str:
-    """A value in words."""
+    """A value as shown to users."""
     return 'none' if value == '' else str(value)
 
 
-def picture(tried, best, steps, field, values) -> dict:
-    """Best top-1 by value of a field, for each length of runs."""
+def picture(tried, best, steps, field, values, metric: str) -> dict:
+    """The best `metric` by value of a field, for each length of runs."""
 
     def top(value, level):
         seen = [t.values.get(level) for t in tried if t.setting[field] == value]
@@ -237,4 +238,4 @@ def picture(tried, best, steps, field, values) -> dict:
     series = {f'{count} steps': [top(value, level) for value in values] for level, count in enumerate(steps)}
     names = [shown(value) for value in values]
     name = names[values.index(best.setting[field])]
-    return plot(field, field, 'validation top-1, the best run', names, series, name, xscale='category')
+    return plot(field, field, f'validation {metric}, the best run', names, series, name, xscale='category')

@@ -316,8 +316,8 @@ def test_parse_applies_in_order_with_a_key_for_each_place():
         ('color_jitter(hue=0.7)', 'hue is 0.7'),
         ('rotate(-5)', 'degrees is -5'),
         ('crop(4)|', 'cannot be read'),
-        ('crop(4)+flip', 'is no operation'),
-        ('crop(4)|3', 'is no operation'),
+        ('crop(4)+flip', 'is not an operation'),
+        ('crop(4)|3', 'is not an operation'),
         ('__import__("os")', 'unknown operation'),
     ],
 )

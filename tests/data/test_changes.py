@@ -115,5 +115,5 @@ def test_a_file_that_cannot_be_read_any_more_is_no_corrupt_image(tmp_path, monke
         raise OSError(5, 'Input/output error')
 
     monkeypatch.setattr('os.read', failing)
-    with pytest.raises(ValueError, match="'a/.*bmp' could be read before, and now cannot be .Input/output error"):
+    with pytest.raises(ValueError, match="'a/.*bmp' could be read before but no longer can be .Input/output error"):
         source.train.hide().read(np.arange(4))

@@ -88,7 +88,7 @@ def test_a_process_that_ended_is_done_without(processes, caplog):
     with caplog.at_level('WARNING', logger='absl'):
         assert decoders.decode_into(images, datas, bytes, (0, 0)).all()
     assert np.array_equal(images[0], decode.decode(datas[0]))
-    assert processes.empty() and caplog.text.count('the work goes on without it') == 2
+    assert processes.empty() and caplog.text.count('continuing without it') == 2
 
 
 def test_what_ends_this_process_does_not_end_them_before_it(processes):

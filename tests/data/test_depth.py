@@ -30,8 +30,8 @@ def tiff(array, order='<', planar=1):
     data = array.astype(array.dtype.newbyteorder(order)).tobytes()
     bits, count = array.dtype.itemsize * 8, 12 + (channels == 4)
     end = 8 + 2 + 12 * count + 4
-    short = lambda tag, *v: struct.pack(order + 'HHI', tag, 3, len(v)) + (
-        struct.pack(order + 'HH', *v, 0) if len(v) == 1 else b''
+    short = lambda tag, *v: (
+        struct.pack(order + 'HHI', tag, 3, len(v)) + (struct.pack(order + 'HH', *v, 0) if len(v) == 1 else b'')
     )
     several = lambda tag, v, where: (
         short(tag, v) if channels == 1 else struct.pack(order + 'HHII', tag, 3, channels, where)
@@ -249,9 +249,7 @@ def test_files_of_several_depths_are_refused_with_what_was_seen(tmp_path):
     for field in ('auto', '0,65535'):
         with pytest.raises(ValueError, match="of those looked at: 1 8-bit, 19 uint16.*config.data.range='full'"):
             load(root, range=field)
-    assert np.array_equal(
-        np.sort(pixels(load(root, range='full')), 0), np.sort(np.array([a for a in originals()]), 0)
-    )
+    assert np.array_equal(np.sort(pixels(load(root, range='full')), 0), np.sort(np.array([a for a in originals()]), 0))
 
 
 def test_another_depth_that_the_sample_missed_is_refused_by_name(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from ssljax.config import base
 from ssljax.data import feed as feeds
 from ssljax.data import sources
 from ssljax.data import split as splits
+from ssljax.resolve import input_path
 from ssljax.sharding import make_mesh
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,7 +140,7 @@ def test_files_are_decoded_once(tmp_path, mesh, monkeypatch):
     for _ in range(2):
         feed = feeds.make_feed(split, batch_size=4, seed=1, mesh=mesh, path='resident')
         assert equal(batches(feed, 0, 6, 2), streamed)
-        feeds.make_feed(split.take([1, 2]), batch_size=4, seed=1, mesh=mesh, path='auto')
+        assert input_path(split.take([1, 2]), 'auto', mesh)[1] == 'resident'
         list(feeds.eval_batches(split, batch_size=4, mesh=mesh))
     assert sorted(decoded) == list(range(len(images)))
 
@@ -149,8 +150,9 @@ def test_too_large_a_set(tmp_path, mesh, monkeypatch):
     size = split.nbytes // len(split)
     free = {'now': 4 * 2 * size}
     monkeypatch.setattr('ssljax.data.memory.available_memory', lambda: free['now'])
-    assert feeds.make_feed(split, batch_size=2, seed=0, mesh=mesh).path == 'stream'
-    small = feeds.make_feed(split.take([4, 1]), batch_size=2, seed=0, mesh=mesh)
+    assert input_path(split, 'auto', mesh)[1:] == ('stream', '900 bytes do not fit in a quarter of the free memory')
+    part, path, _ = input_path(split.take([4, 1]), 'auto', mesh)
+    small = feeds.make_feed(part, batch_size=2, seed=0, mesh=mesh, path=path)
     assert small.path == 'resident' and small.arrays['image'].shape == (2, 6, 5, 3)
     assert equal(batches(small, 0, 1), batches(feeds.Feed(split.take([4, 1]), batch_size=2, seed=0, mesh=mesh,
                                                           path='stream'), 0, 1))  # fmt: skip
@@ -164,7 +166,7 @@ def test_too_large_a_set(tmp_path, mesh, monkeypatch):
 def test_errors(split, mesh, tmp_path):
     make = lambda s=split, **k: feeds.make_feed(s, **dict(batch_size=2, seed=0, mesh=mesh) | k)  # noqa: E731
     for message, fields in (
-        ("path='x' is not one of", dict(path='x')),
+        ("path of a feed is 'x'", dict(path='x')),
         ('the split is empty', dict(s=split.take([]))),
         ('must be at least 1', dict(batch_size=0)),
         ('must not be negative', dict(seed=-1)),
@@ -175,7 +177,7 @@ def test_errors(split, mesh, tmp_path):
         next(make().payloads(0, 1, 0))
     files = folder_split(tmp_path, damaged=[f'a/{i:02}.png' for i in range(0, 8, 2)])
     files.images._corrupt = 'refuse'
-    with pytest.raises(ValueError, match=r"'train/a/\d+.png' cannot be decoded .it is no image of a known"):
+    with pytest.raises(ValueError, match=r"'train/a/\d+.png' cannot be decoded .it is not an image in a known"):
         batches(make(files, path='stream'), 0, 5)
 
 

@@ -165,14 +165,14 @@ def test_folders_that_cannot_be_read_are_named():
 
 
 def test_folders_without_images_do_not_matter_but_pictures_do(root, caplog):
-    others = ('docs/a/read.me', 'docs/b.txt', '__MACOSX/cat/._1.png', '.git/x.png', 'cat/notes/1.txt', 'bird/1.heic')
+    others = ('docs/a/read.me', 'docs/b.txt', '__MACOSX/cat/._1.png', '.git/x.png', 'cat/notes/1.txt', 'bird/1.jxl')
     for name in others:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b'x')
     with caplog.at_level('WARNING', logger='absl'):
         files = listed(root)
     assert files.names == IMAGES and sorted(files.folders) == ['bird', 'cat', 'dog']
-    assert "pictures of a format that cannot be read (1, such as 'bird/1.heic')" in caplog.text
+    assert "images in a format that cannot be read (1, such as 'bird/1.jxl')" in caplog.text
     assert "folders without images (2, such as 'cat/notes')" in caplog.text
 
 
@@ -197,12 +197,12 @@ def test_archives_alone_are_refused_and_others_named(root, tmp_path, caplog):
     (tmp_path / 'zips').mkdir()
     for name in ('train.zip', 'test.zip'):
         (tmp_path / 'zips' / name).write_bytes(b'')
-    with pytest.raises(ValueError, match=r"there are archives \('test.zip', 'train.zip'\).* unpack"):
+    with pytest.raises(ValueError, match=r"only archives \('test.zip', 'train.zip'\).* unpack"):
         listed(tmp_path / 'zips')
     (root / 'bird.zip').write_bytes(b'')
     with caplog.at_level('WARNING', logger='absl'):
         assert listed(root).names == IMAGES
-    assert "archives, which are not read unless they are unpacked (1, such as 'bird.zip')" in caplog.text
+    assert "archives, which are not read unless unpacked (1, such as 'bird.zip')" in caplog.text
 
 
 @pytest.mark.parametrize('kind', ['folder', 'zip', 'tar', 'gztar'])
@@ -215,7 +215,7 @@ def test_images_without_a_known_ending_are_read(root, tmp_path, caplog, kind):
         found = listed(place)
     assert found.names == sorted([*IMAGES, 'cat/3', 'dog/x.image', 'dog/4.2'])
     assert found.read(found.names.index('cat/3')) == PNG
-    assert "read 3 files as images for what is in them, such as 'cat/3'" in caplog.text
+    assert "read 3 files as images because of their content, such as 'cat/3'" in caplog.text
 
 
 def test_few_files_are_opened_where_none_is_an_image():

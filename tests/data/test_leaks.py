@@ -66,7 +66,7 @@ def test_re_encoded_and_resized_copies(root, options):
 
 def test_copies_under_another_label(root):
     (root / 'train/b/x.png').write_bytes((root / 'train/a/0.png').read_bytes())
-    assert found(root) == ['1 training images are exact copies of one with another label.']
+    assert found(root) == ['1 training images are exact copies of an image with another label.']
 
 
 @pytest.mark.parametrize('kind, words', [

@@ -73,7 +73,7 @@ def rows(tmp_path, content, names=NAMES):
 )
 def test_lists_of_many_makers(tmp_path, content, expected):
     if expected is None:
-        with pytest.raises(ValueError, match='line 1: .* is no training image'):
+        with pytest.raises(ValueError, match='line 1: .* is not a training image'):
             rows(tmp_path, content)
     else:
         assert rows(tmp_path, content) == expected
@@ -81,7 +81,7 @@ def test_lists_of_many_makers(tmp_path, content, expected):
 
 def test_rows_without_names_and_text_that_is_none(tmp_path):
     assert rows(tmp_path, b'12#x\n 3 # y\n', None) == [3, 12]
-    with pytest.raises(ValueError, match='no text in UTF-8 or UTF-16'):
+    with pytest.raises(ValueError, match='not UTF-8 or UTF-16 text'):
         rows(tmp_path, b'\xff\xfea')
 
 
@@ -125,7 +125,7 @@ def test_the_summary_counts_every_split(odd, capsys):
     summary.show(sources.load(odd.data))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith('odd: 4x4x1, 2 classes') and lines[1].split() == ['train', 'test']
-    assert [line.split() for line in lines[2:]] == [['C#', '2', '1'], ['caf\\xe9', '2', '1'], ['together', '4', '2']]
+    assert [line.split() for line in lines[2:]] == [['C#', '2', '1'], ['caf\\xe9', '2', '1'], ['total', '4', '2']]
 
 
 def test_the_summary_of_many_classes_and_of_one(tmp_path):

@@ -27,14 +27,14 @@ def test_a_list_names_images_by_path_or_its_end_or_row(written):
 @pytest.mark.parametrize(
     'text, said',
     [
-        ('cat/1.jpg\ncat/7.jpg\n', r"line 2: 'cat/7.jpg' is no training image"),
-        ('1.jpg\n', 'could be 2 images: write more'),
-        ('cat/7.jpg', "is no training image: names look like 'train/cat/1.jpg'"),
-        ('/data/other/cat/1.jpg', 'is no training image: names look like'),
-        ('filename,label\ntrain/cat/1.jpg,cat\n', 'line 1: .* 2 columns between commas, but one name a line'),
-        ('train/cat/1.jpg\tcat\n', 'line 1: .* 2 columns between tabs, but one name a line'),
-        ('2.jpg\n\ncat/2.jpg\n', 'line 3: .* is on line 1 already: leave one'),
-        ('9.jpg', 'has no known class'),
+        ('cat/1.jpg\ncat/7.jpg\n', r"line 2: 'cat/7.jpg' is not a training image"),
+        ('1.jpg\n', 'matches 2 images: give more'),
+        ('cat/7.jpg', "is not a training image: names look like 'train/cat/1.jpg'"),
+        ('/data/other/cat/1.jpg', 'is not a training image: names look like'),
+        ('filename,label\ntrain/cat/1.jpg,cat\n', 'line 1: .* 2 columns separated by commas, but one name per line'),
+        ('train/cat/1.jpg\tcat\n', 'line 1: .* 2 columns separated by tabs, but one name per line'),
+        ('2.jpg\n\ncat/2.jpg\n', 'line 3: .* is already on line 1: remove one'),
+        ('9.jpg', 'has no known label'),
         ('# nothing\n', 'lists no image'),
     ],
 )

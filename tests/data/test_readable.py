@@ -145,7 +145,7 @@ def test_the_metrics_of_every_method_leave_unknown_labels_out(config, tmp_path, 
     variables = method.init(jax.random.key(0), {'image': images[:1], 'unlabeled_count': 2000})
     labels = np.array([0, 1, 2, 0, 1, 2, 0, 1])
     some = np.where(np.arange(8) < 5, labels, -1)
-    measure = lambda label, mask: method.evaluate(  # noqa: E731
+    measure = lambda label, mask: method.measure(  # noqa: E731
         *parts(variables), {'image': images, 'label': jnp.asarray(label), 'mask': jnp.asarray(mask, jnp.float32)}
     )
     found, right = measure(some, np.ones(8)), measure(labels, np.arange(8) < 5)

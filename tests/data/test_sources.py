@@ -170,14 +170,14 @@ def test_splits_of_folders(tmp_path):
     ('names', 'folders', 'message'),
     [
         ([], [], 'There is no image in .*.jpg'),
-        (['a.png'], [], "'a.png' .* lies in no class folder"),
-        (['train/a.png', 'test/cat/a.png'], [], "'train/a.png' .* lies in no class folder"),
-        (FLAT, ['bird'], "class folder 'bird' .* holds no image"),
-        (SPLITS, ['train/bird'], "class folder 'train/bird' .* holds no image"),
-        (SPLITS, ['test/bird'], "class folder 'test/bird' .* holds no image"),
+        (['a.png'], [], "'a.png' .* is not in a class folder"),
+        (['train/a.png', 'test/cat/a.png'], [], "'train/a.png' .* is not in a class folder"),
+        (FLAT, ['bird'], "class folder 'bird' .* has no images"),
+        (SPLITS, ['train/bird'], "class folder 'train/bird' .* has no images"),
+        (SPLITS, ['test/bird'], "class folder 'test/bird' .* has no images"),
         ([*SPLITS, 'test/bird/a.png'], [], "class 'bird' of the test split .* no training images"),
         ([*SPLITS, 'valid/cat/a.png'], [], "'val' and 'valid' .* same split"),
-        ([*SPLITS, 'extra/cat/a.png'], [], "Beside the split folder 'train' .* 'extra'"),
+        ([*SPLITS, 'extra/cat/a.png'], [], "Next to the split folder 'train' .* 'extra'"),
         (['test/cat/a.png', 'val/cat/a.png'], [], 'no train folder'),
         (['train/unlabeled/a.png', 'test/cat/a.png'], [], "split folder 'train' .* no labelled image"),
     ],
@@ -209,10 +209,10 @@ def test_path_errors(tmp_path):
 @pytest.mark.parametrize(
     ('fields', 'message'),
     [
-        (dict(source='digit'), "'digit': it is not known .*'digits'.*'tfds:NAME'"),
-        (dict(source='folder:'), "what of 'folder': use 'folder:PATH'"),
-        (dict(source=''), 'is not known'),
-        (dict(source='digits', unlabeled='x'), "unlabeled='x': it is not known.*'folder:PATH'"),
+        (dict(source='digit'), "'digit': unknown source .*'digits'.*'tfds:NAME'"),
+        (dict(source='folder:'), "'folder' needs more after the colon: use 'folder:PATH'"),
+        (dict(source=''), 'unknown source'),
+        (dict(source='digits', unlabeled='x'), "unlabeled='x': unknown source.*'folder:PATH'"),
         (dict(source='digits', unlabeled='circle'), "did you mean 'circles'"),
         (dict(source='digits', test='x'), "data.test='x' is not an amount"),
     ],
@@ -281,6 +281,47 @@ def test_resizing_keeps_the_centre_square():
     for kind in ('PNG', 'JPEG'):
         decoded = decode.decode(encode(Image.fromarray(array), kind, **({} if kind == 'PNG' else {'quality': 98})), 10)
         assert decoded.shape == (10, 10, 3) and abs(decoded[1:-1, 1:-1].astype(int) - 127).max() < 6
+
+
+@pytest.mark.parametrize('kind', ['PNG', 'JPEG'])
+@pytest.mark.parametrize('shape', [(40, 80), (80, 40), (200, 400), (1, 90), (60, 60)])
+def test_padding_keeps_the_whole_image_and_squashing_fills_the_square(kind, shape):
+    array = np.full((*shape, 3), 200, np.uint8)
+    array[: (shape[0] + 1) // 2, : (shape[1] + 1) // 2] = 80
+    data = encode(Image.fromarray(array), kind, **({} if kind == 'PNG' else {'quality': 100}))
+    squashed, padded = (decode.decode(data, 16, resize=r).astype(int) for r in ('squash', 'pad'))
+    assert squashed.shape == padded.shape == (16, 16, 3)
+    assert abs(squashed[:7, :7] - 80).max() < 8 and (shape[0] == 1 or abs(squashed[9:, 9:] - 200).max() < 8)
+    tall, wide = (max(round(16 * side / max(shape)), 1) for side in shape)
+    top, left = (16 - tall) // 2, (16 - wide) // 2
+    inside = padded[top : top + tall, left : left + wide]
+    assert inside.min() > 60 and padded.sum() == inside.sum()  # the bars are black
+    if shape == (60, 60):
+        assert np.array_equal(squashed, padded) and np.array_equal(padded, decode.decode(data, 16))
+
+
+@pytest.mark.parametrize('mode', ['L', 'LA', 'RGB', 'RGBA'])
+def test_bars_are_transparent_where_there_is_alpha(mode):
+    image = Image.fromarray(draw(0, (8, 16, 4))).convert(mode)
+    channels = {'LA': 0, 'RGBA': 4}.get(mode, len(mode.replace('A', '')))
+    padded = decode.decode(encode(image), 16, channels, resize='pad')
+    assert padded.shape == (16, 16, len(mode)) and not padded[:4].any() and not padded[12:].any() and padded[4:12].any()
+
+
+def test_resizing_is_a_field_of_sources_caches_and_arrays(tmp_path):
+    where = tree(tmp_path / 'a', FLAT, (6, 12, 3))
+    found = {}
+    for resize in ('crop', 'pad', 'squash'):
+        s = load(f'folder:{where}', image_size=6, resize=resize, cache=str(tmp_path / 'cache'))
+        found[resize] = s.train.read([0])
+        assert np.array_equal(found[resize], load(f'folder:{where}', image_size=6, resize=resize).train.read([0]))
+    assert len(list((tmp_path / 'cache').glob('*.npy'))) == 3
+    assert not np.array_equal(found['crop'], found['squash']) and not found['pad'][:, :1].any()
+    key = decode.Fit(6, 3, 'full', 9).key()
+    assert key == "Fit(size=6, channels=3, span='full', most=9)"  # that of caches from before there was a choice
+    assert decode.Fit(6, 3, 'full', 9, 'pad').key() != key
+    np.savez(tmp_path / 'x.npz', train_images=np.full((9, 4, 8, 3), 9, np.uint8), train_labels=np.arange(9) % 3)
+    assert not load(f'npz:{tmp_path}/x.npz', image_size=8, resize='pad').train.read([0])[:, :2].any()
 
 
 def test_jpeg_decoded_at_a_fraction_is_near_the_full_decode():
@@ -464,7 +505,7 @@ def test_an_npz_without_training_images_or_labels_is_refused(tmp_path, empty):
     with pytest.raises(ValueError, match='all train_labels are -1, unknown'):
         load(medmnist(tmp_path / 'a.npz', train_labels=np.full(30, -1)))
     unlabeled = medmnist(tmp_path / 'b.npz', unlabeled_images=NOTHING['images'])
-    with pytest.raises(ValueError, match='holds no image: unlabeled_images has 0'):
+    with pytest.raises(ValueError, match='has no images: unlabeled_images has 0'):
         load(medmnist(tmp_path / 'a.npz'), unlabeled=unlabeled)
 
 
@@ -507,7 +548,7 @@ def test_extra_unlabelled_images(tmp_path):
         load('digits', unlabeled=source)
     assert load('digits', unlabeled=source, image_size=8, channels=1).unlabeled.shape == (8, 8, 1)
     (tmp_path / 'none').mkdir()
-    with pytest.raises(ValueError, match='holds no image'):
+    with pytest.raises(ValueError, match='has no images'):
         load('digits', unlabeled=f'folder:{tmp_path / "none"}')
 
 

@@ -2,22 +2,17 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ssljax import experiment, seeds
 from ssljax.data import npz, sources, summary
-
-
-def image(path, value):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((8, 8), value, np.uint8)).save(path, 'BMP')
+from tests import bmp
 
 
 @pytest.fixture
 def root(tmp_path):
     for i in range(6):
         for j, name in enumerate(f'{s}/{c}' for s in ('train', 'test') for c in 'ab'):
-            image(tmp_path / f'images/{name}/{i}.bmp', 10 * j + i)
+            bmp.write(tmp_path / f'images/{name}/{i}.bmp', 10 * j + i)
     return tmp_path / 'images'
 
 
@@ -30,7 +25,7 @@ def test_images_that_cannot_be_decoded_count_alike_in_every_split(config, root):
         (root / path).write_bytes(b'BM')
     config.data.source = f'folder:{root}'
     text = summary.text(sources.load(config.data))
-    assert row(text, 'a ') == ['5', '4'] and row(text, 'together') == ['11', '10']
+    assert row(text, 'a ') == ['5', '4'] and row(text, 'total') == ['11', '10']
     assert row(text, 'cannot be decoded, left out') == ['1', '2']
 
 
@@ -40,7 +35,7 @@ def test_a_split_that_lacks_classes_is_told(config, root):
     (root / 'test/a').rmdir()
     config.data.source = f'folder:{root}'
     text = summary.text(sources.load(config.data))
-    assert "warning: the test images are of 1 of the 2 classes (none is of 'a')" in text
+    assert "warning: the test images cover 1 of the 2 classes (none of 'a')" in text
 
 
 def test_a_label_that_is_used_up_by_a_corrupt_image_is_told(config, root, tmp_path, capfd):
@@ -52,7 +47,7 @@ def test_a_label_that_is_used_up_by_a_corrupt_image_is_told(config, root, tmp_pa
     run = experiment.prepare(config, tmp_path / 'run', sources.load(config.data), quiet=True)
     _, images = seeds.seed_images(run, 0)
     assert len(images['labeled']) == 2
-    said = "seed 0: 3 labelled images were asked for, 1 cannot be decoded ('train/a/0.bmp'), 2 are used"
+    said = "seed 0: 3 labelled images were requested, 1 cannot be decoded ('train/a/0.bmp'), using 2"
     assert said in capfd.readouterr().err
 
 

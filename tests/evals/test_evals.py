@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+from scipy.special import softmax
+from scipy.stats import norm
+from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
 from sklearn.neighbors import NearestNeighbors
 
-from ssljax.evals import classify, knn, probe
+from ssljax.evals import classify, intervals, knn, probe
 
 
 @pytest.fixture
@@ -31,6 +34,102 @@ def test_scores_equal_scikit_learn():
 def test_scores_of_a_class_without_images():
     got = classify.scores([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [0, 0])
     assert got['per_class'] == [0.5, None, None] and 'top5' not in got
+
+
+def imbalanced(n=300, classes=4, seed=0):
+    """Logits that are rounded, so that images have equal ones, and labels of unequal frequency. In no row are the
+    largest two equal, for such a tie counts against the classifier here."""
+    rng = np.random.default_rng(seed)
+    labels = np.minimum(rng.geometric(0.7, n) - 1, classes - 1)
+    logits = np.round(rng.normal(size=(n, classes)) + 1.5 * np.eye(classes)[labels], 1)
+    unique = (logits == logits.max(1, keepdims=True)).sum(1) == 1
+    return logits[unique], labels[unique]
+
+
+@pytest.mark.parametrize('classes', [2, 3, 4])
+@pytest.mark.parametrize('seed', range(3))
+def test_metrics_under_imbalance_equal_scikit_learn(classes, seed):
+    logits, labels = imbalanced(classes=classes, seed=seed)
+    got, p, guess = classify.scores(logits, labels), softmax(logits, axis=1), logits.argmax(1)
+    assert got['images'] == len(labels)
+    assert got['balanced_accuracy'] == pytest.approx(sk.balanced_accuracy_score(labels, guess))
+    assert got['macro_f1'] == pytest.approx(sk.f1_score(labels, guess, average='macro'))
+    area = sk.roc_auc_score(labels, p[:, 1] if classes == 2 else p, multi_class='ovr')
+    assert got['auroc'] == pytest.approx(area)
+    if classes == 2:
+        assert got['positive'] == 1 and (labels == 1).sum() < (labels == 0).sum()
+        assert got['sensitivity'] == pytest.approx(sk.recall_score(labels, guess))
+        assert got['specificity'] == pytest.approx(sk.recall_score(labels, guess, pos_label=0))
+        turned = classify.scores(logits, labels, positive=0)
+        assert (turned['sensitivity'], turned['specificity']) == (got['specificity'], got['sensitivity'])
+    else:
+        assert 'sensitivity' not in got
+
+
+def test_a_collapsed_classifier_is_at_chance():
+    got = classify.scores(np.zeros((30, 3)), np.arange(30) % 3)
+    assert (got['top1'], got['balanced_accuracy'], got['macro_f1'], got['auroc']) == (0, 0, 0, 0.5)
+    broken = classify.scores(np.full((4, 2), np.nan), [0, 1, 0, 1])
+    assert broken['auroc'] == 0.5 and broken['balanced_accuracy'] == 0
+    assert classify.scores([[1.0, 0.0]] * 3, [0] * 3)['auroc'] is None
+
+
+def test_draws_of_the_bootstrap_are_stratified_and_equal_scikit_learn():
+    logits, labels = imbalanced(n=400)
+    weights = intervals.drawn(labels, 40, seed=3)
+    for label in range(4):
+        assert (weights[:, labels == label].sum(1) == (labels == label).sum()).all()
+    found = intervals.bootstrap(logits, labels, seed=3)
+    weights, p = intervals.drawn(labels, intervals.DRAWS, seed=3), softmax(logits, axis=1)
+    for i in (0, 7, 999):
+        area = [sk.roc_auc_score(labels == k, p[:, k], sample_weight=weights[i]) for k in range(4)]
+        assert found['auroc'][i] == pytest.approx(np.mean(area), abs=1e-5)
+        f1 = sk.f1_score(labels, logits.argmax(1), average='macro', sample_weight=weights[i])
+        assert found['macro_f1'][i] == pytest.approx(f1, abs=1e-5)
+
+
+def test_intervals_contain_their_metrics_and_stay():
+    logits, labels = imbalanced()
+    metrics = classify.scores(logits, labels)
+    found = intervals.intervals(logits, labels, metrics)
+    assert found == intervals.intervals(logits, labels, metrics), 'the seed is fixed'
+    for name in ('top1', 'balanced_accuracy', 'macro_f1', 'auroc'):
+        low, high = found[name]
+        assert 0 <= low < metrics[name] < high <= 1, name
+    weights = intervals.drawn(labels, 1000, 0)
+    right = classify.rank(logits, labels) <= 1
+    recalls = [(weights * (right & (labels == k))).sum(1) / (labels == k).sum() for k in range(4)]
+    low, high = np.quantile(np.mean(recalls, 0), [0.025, 0.975])
+    assert found['balanced_accuracy'] == pytest.approx([low, high], abs=0.02), 'as the bootstrap of it has them'
+
+
+def test_all_right_is_no_certainty():
+    """Ten images of a class, all right: the bootstrap would give a point."""
+    logits, labels = 9 * np.eye(2)[[0] * 10 + [1] * 10], [0] * 10 + [1] * 10
+    metrics = classify.scores(logits, labels)
+    found = intervals.intervals(logits, labels, metrics)
+    assert found['balanced_accuracy'][0] < 0.85 and found['sensitivity'][0] < 0.75 and found['top1'][0] < 0.85
+    assert 'auroc' not in found and 'macro_f1' not in found
+
+
+def test_the_interval_of_the_area_covers_the_truth(monkeypatch):
+    """Scores of two normal distributions, one deviation apart: the area is Phi(1 / sqrt 2)."""
+    monkeypatch.setattr(intervals, 'DRAWS', 200)
+    rng, truth, inside = np.random.default_rng(0), norm.cdf(1 / np.sqrt(2)), 0
+    labels = np.arange(100) % 5 // 4
+    for _ in range(200):
+        score = rng.normal(size=100) + labels
+        logits = np.stack([0 * score, score], 1)
+        low, high = intervals.intervals(logits, labels, classify.scores(logits, labels))['auroc']
+        inside += low <= truth <= high
+    assert 0.89 < inside / 200 < 0.99
+
+
+def test_what_would_take_too_long_has_no_interval(monkeypatch):
+    monkeypatch.setattr(intervals, 'WORK', 300 * 150)
+    logits, labels = imbalanced()
+    found = intervals.intervals(logits, labels, classify.scores(logits, labels))
+    assert 'auroc' not in found and {'top1', 'balanced_accuracy', 'per_class'} <= set(found)
 
 
 def test_neighbours_equal_scikit_learn(blobs):
@@ -70,10 +169,10 @@ def test_probe_chooses_its_regularisation_on_validation():
 
 
 def test_a_picture_that_fails_keeps_what_was_measured(capsys):
-    from ssljax import evaluate
+    from ssljax import evaluation
 
     def figure_arrays(images):
         raise ValueError('no such layer')
 
-    assert evaluate._optional(figure_arrays, None) == {}
+    assert evaluation._optional(figure_arrays, None) == {}
     assert 'no figure_arrays for the report (ValueError: no such layer)' in capsys.readouterr().err

@@ -7,16 +7,15 @@ import pytest
 
 from ssljax import methods, optim
 from ssljax.config import base
-from ssljax.core import init_state, split, train_step
+from ssljax.core import init_state
 from ssljax.methods import autoencoder, context_encoder, mae, reconstruction
 from ssljax.models.vit import patches, unpatches
+from tests import steps
+from tests.steps import compiled
 
 SHAPE = (12, 12, 1)
 TASKS = ('autoencoder', 'context_encoder', 'mae', 'gan')
 KEY = jax.random.key(0)
-compiled = functools.partial(
-    jax.jit, compiler_options={'xla_backend_optimization_level': 0}
-)  # twice as quick to compile
 
 
 def images(n=8):
@@ -44,10 +43,10 @@ def configure(name, shape=SHAPE, **options):
 
 @functools.cache
 def built(name, **options):
-    """(method with compiled `evaluate` and `show`, params, state)"""
+    """(method with compiled `measure` and `show`, params, state)"""
     method = configure(name, **options)[1]
-    method = method._replace(**{f: compiled(getattr(method, f)) for f in ('evaluate', 'show')})
-    return method, *split(compiled(lambda key: method.init(key, BATCH))(KEY))
+    method = method._replace(**{f: compiled(getattr(method, f)) for f in ('measure', 'show')})
+    return method, *steps.variables(method, BATCH, KEY)
 
 
 @pytest.mark.parametrize(
@@ -69,22 +68,17 @@ def test_the_discriminator_learns_while_the_generator_is_idle():
 def twenty_steps(name, metric, optimiser, **options):
     method, params, state = built(name, **options)
     tx, _ = optim.make(optimiser, 20)
-    ts = init_state(method, tx, {'params': params, **state})
-    step = compiled(functools.partial(train_step, method, tx, steps=20))
-    values = []
-    for _ in range(20):
-        ts, metrics = step(ts, BATCH, KEY)
-        values.append(float(metrics[metric][0] / metrics[metric][1]))
-    return values
+    _, found = steps.train(method, tx, init_state(method, tx, {'params': params, **state}), BATCH, KEY)
+    return [metrics[metric] for metrics in found]
 
 
 @pytest.mark.parametrize('name', TASKS)
 def test_evaluation_is_deterministic_and_leaves_padding_out(name):
     method, params, state = built(name)
     padded = BATCH | {'image': BATCH['image'].copy(), 'mask': np.float32([1] * 6 + [0] * 2)}
-    some = method.evaluate(params, state, padded)
+    some = method.measure(params, state, padded)
     padded['image'][6:] = 255
-    jax.tree.map(np.testing.assert_array_equal, some, method.evaluate(params, state, padded))
+    jax.tree.map(np.testing.assert_array_equal, some, method.measure(params, state, padded))
     assert some['loss'][1] == 6 and np.isfinite(float(some['loss'][0]))
 
 
@@ -159,7 +153,7 @@ def test_moments_by_hand():
 
 
 def hidden_patches():
-    """[8, 9, 1]: whether `show` and `evaluate` of mae hide the patch."""
+    """[8, 9, 1]: whether `show` and `measure` of mae hide the patch."""
     return np.asarray(mae.masking(jax.random.key(0), 8, 9, 2)[1])[:, :, None] == 1
 
 
@@ -175,7 +169,7 @@ def test_masked_patches_are_not_seen_and_visible_ones_not_compared():
     np.testing.assert_allclose(a['input'], np.where(cells, 0.5, a['original']), atol=1e-6)
     np.testing.assert_allclose(a['reconstruction'][~cells], a['original'][~cells], atol=1e-6)
     error = np.square(patches(2 * (a['reconstruction'] - a['original']), 4)).mean(2)
-    loss, count = method.evaluate(params, state, BATCH)['loss']
+    loss, count = method.measure(params, state, BATCH)['loss']
     np.testing.assert_allclose(loss / count, error.sum() / (8 * 7), rtol=1e-4)  # seven of nine patches of each image
 
 
@@ -186,7 +180,7 @@ def test_reconstructed_patches_have_their_own_mean_and_deviation():
     shown = {k: patches(v, 4) for k, v in method.show(params, state, BATCH['image']).items()}
     expected = np.where(hidden_patches(), shown['original'].mean(2, keepdims=True), shown['original'])
     np.testing.assert_allclose(shown['reconstruction'], expected, atol=1e-5)
-    loss, count = method.evaluate(params, state, BATCH)['loss']
+    loss, count = method.measure(params, state, BATCH)['loss']
     assert loss / count == pytest.approx(15 / 16, rel=1e-3)  # predicting 0, of 16 values of unbiased variance 1
 
 
@@ -231,7 +225,7 @@ def test_the_statistics_of_the_backbone_are_those_of_real_images():
 def test_the_losses_of_an_undecided_discriminator():
     method, params, state = built('gan')
     params = params | {'head': jax.tree.map(jnp.zeros_like, params['head'])}
-    metrics = {k: float(s / n) for k, (s, n) in method.evaluate(params, state, BATCH).items()}
+    metrics = {k: float(s / n) for k, (s, n) in method.measure(params, state, BATCH).items()}
     expected = dict(loss=3 * np.log(2), discriminator=2 * np.log(2), generator=np.log(2), d_real=0.5, d_fake=0.5)
     assert metrics == pytest.approx(expected, rel=1e-5)
 

@@ -175,10 +175,10 @@ def test_the_centre_of_dino_is_a_running_mean():
 @pytest.mark.parametrize('name', ['simclr', 'vicreg'])
 def test_padding_rows_do_not_change_evaluation(name):
     params, state, _, _, _ = trained(name)
-    evaluate = jit(build(name)[0].evaluate)
+    measure = jit(build(name)[0].measure)
     mask = np.float32([1, 1, 1, 1, 1, 0, 0, 0])
     images = [np.where(mask[:, None, None, None] > 0, batch()['image'], np.uint8(filler)) for filler in (0, 200)]
-    a, b = (evaluate(params, state, {'image': x, 'label': batch()['label'], 'mask': mask}) for x in images)
+    a, b = (measure(params, state, {'image': x, 'label': batch()['label'], 'mask': mask}) for x in images)
     jax.tree.map(np.testing.assert_array_equal, a, b)
     assert a['loss'][1] == 5 and np.isfinite(a['loss'][0])
 
@@ -216,7 +216,7 @@ def test_local_views(name):
     data = batch() | {'progress': np.float32(0), 'mask': np.ones(8, np.float32)}
     loss, (new, metrics) = jax.eval_shape(method.loss, params, state, params, data, jax.random.key(0))
     assert loss.shape == () and jax.tree.map(jnp.shape, new) == jax.tree.map(jnp.shape, state) and method.views == 4
-    assert jax.eval_shape(method.evaluate, params, state, data)['loss'][0].shape == ()
+    assert jax.eval_shape(method.measure, params, state, data)['loss'][0].shape == ()
     assert jax.eval_shape(method.show, params, state, data['image'])['local view'].shape == (8, 8, 8, 1)
 
 

@@ -11,7 +11,8 @@ LAST = {'alexnet': 4096, 'resnet18': 512, 'resnet34': 512, 'resnet50': 2048, 'mo
 
 
 def config(name, **fields):
-    common = dict(name=name, blocks=4, stem='auto', dtype='float32', conv='auto')
+    common = dict(name=name, blocks=4, stem='auto', dtype='float32', conv='auto', init_from='', pixels='auto')
+    common |= dict(activation='auto', token=False, positions='sine', gelu='auto', layer_scale=False)
     return ConfigDict(common | dict(width=0, depth=0, heads=4, patch=4, norm='batch', dropout=True) | fields)
 
 

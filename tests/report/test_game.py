@@ -193,7 +193,7 @@ def test_players_are_drawn_once(tmp_path):
     for alt in (
         'Training loss over steps: supervised, discriminator, generator',
         'over steps: real, held out, generated',
-        'Validation accuracy (%) over steps: From scratch, Semi-supervised GAN',
+        'Validation top-1 accuracy (%) over steps: From scratch, Semi-supervised GAN',
     ):
         assert page.count(alt) == part.count(alt) == 1
     others = part_of(page, 'Learning curves')

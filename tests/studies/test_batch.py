@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from ssljax import files, together
+from ssljax import files, vmapped
 from ssljax.studies import batch, cells, worker
 
 
@@ -20,7 +20,7 @@ def study(config):
 def speedup(monkeypatch):
     """Says that together is twice as fast; the list of how many it was asked for."""
     asked = []
-    monkeypatch.setattr(together, 'speedup', lambda runs: asked.append(len(runs)) or 2.0)
+    monkeypatch.setattr(vmapped, 'speedup', lambda runs: asked.append(len(runs)) or 2.0)
     return asked
 
 
@@ -63,8 +63,8 @@ def test_rows_are_those_of_one_after_the_other(study, tmp_path, speedup):
 
 def test_what_is_slower_together_is_not_done(study, tmp_path, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(together, 'speedup', lambda runs: asked.append(len(runs)) or 0.4)
-    monkeypatch.setattr(together, 'fit', None)
+    monkeypatch.setattr(vmapped, 'speedup', lambda runs: asked.append(len(runs)) or 0.4)
+    monkeypatch.setattr(vmapped, 'fit', None)
     study.transfer.ways = ('scratch',)
     worker.run(study, tmp_path)
     assert asked == [3] and {r['together'] for r in rows(tmp_path)} == {'1'}
@@ -75,14 +75,14 @@ def test_cells_of_other_workers_are_left_out(study, tmp_path, speedup, monkeypat
     study.transfer.ways, study.study.labels = ('scratch',), ('2/class',)
     theirs = cells(study)[1]
     other = worker.Claims(tmp_path / 'claims')
-    fit, trained = together.fit, []
+    fit, trained = vmapped.fit, []
 
     def then_let_go(runs):
         trained.append([run.meta['seed'] for run in runs])
         held.__exit__(None, None, None)
         return fit(runs)
 
-    monkeypatch.setattr(together, 'fit', then_let_go)
+    monkeypatch.setattr(vmapped, 'fit', then_let_go)
     held = other.hold(theirs.id)
     assert held.__enter__()
     worker.run(study, tmp_path)

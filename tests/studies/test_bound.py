@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from ssljax import files
+from ssljax.config import base
 from ssljax.studies import bound, cells, worker
 
 
@@ -107,3 +108,10 @@ def test_a_changed_list_is_refused(study, tmp_path):
     listed.write_text(''.join(f'{i}\n' for i in range(8)))
     with pytest.raises(ValueError, match=r'the content of .*labels.txt \(data.labels\) has changed'):
         worker.run(study, tmp_path / 'study')
+
+
+def test_fields_that_came_later_leave_the_names_of_folders_as_they_were():
+    data = base().data.to_dict()
+    assert all(data[k] == v for k, v in bound.LATER.items())
+    assert bound.key(data) == bound.key({k: v for k, v in data.items() if k not in bound.LATER})
+    assert bound.key(data) != bound.key(data | {'resize': 'pad'})

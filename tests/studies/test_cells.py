@@ -49,7 +49,7 @@ def test_an_ablation_of_transfer_keeps_the_pretraining_and_one_of_pretraining_ke
     'change, message',
     [
         ({'tune': True}, 'tune once'),
-        ({'study.labels': ('5/class', '5/class')}, 'a budget twice'),
+        ({'study.labels': ('5/class', '5/class')}, 'repeats a budget'),
         ({'study.pretrained': (('a', (('transfer.layer', 'x'),)),)}, 'fields of pretrain'),
         ({'transfer.ways': ('scrtch',)}, 'did you mean scratch'),
     ],

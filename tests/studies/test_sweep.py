@@ -39,7 +39,7 @@ def test_random_points_lie_in_their_ranges_and_are_drawn_again_alike():
     [
         ('backbone.block=3', r'did you mean backbone.blocks\?\)\.$'),
         ('backbone.blocks=three', 'a whole number from 3 to 5'),
-        ('backbone.blocks', 'no part of a sweep'),
+        ('backbone.blocks', 'not part of a sweep'),
         ('backbone.blocks=3; backbone.blocks=4', 'a field twice'),
         ('seeds=(0,),(1,)', 'cannot change seeds'),
         ('random 3: transfer.mixup=log 0..1', 'is empty'),

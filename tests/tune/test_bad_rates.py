@@ -7,7 +7,7 @@ import pytest
 import ssljax
 from ssljax import tune
 from ssljax.data import sources
-from ssljax.tune import batch_size, decision, duration, plan, progress, rate, search
+from ssljax.tune import batch_size, decision, duration, phases, progress, rate, search
 from ssljax.tune.bench import Outcome
 from ssljax.tune.decision import changed
 
@@ -96,7 +96,7 @@ def test_a_budget_in_which_nothing_can_be_tried_is_refused(digits, tmp_path):
 
 def test_what_there_was_no_time_for_stays_and_says_so(digits, tmp_path):
     digits.transfer.scratch.update(steps=0, epochs=7.0)
-    bench = plan.make_bench(digits, tmp_path, sources.load(digits.data), tmp_path / 'trials', time.time() + 300)
+    bench = phases.make_bench(digits, tmp_path, sources.load(digits.data), tmp_path / 'trials', time.time() + 300)
     bench.fixed[True], now = 1e4, time.time()
     found = [
         *batch_size.decide(bench, 'scratch', digits, now + 60),
@@ -111,7 +111,7 @@ def test_what_there_was_no_time_for_stays_and_says_so(digits, tmp_path):
 
 
 def test_a_trial_that_diverges_tells_the_speed(digits, tmp_path):
-    bench = plan.make_bench(digits, tmp_path, sources.load(digits.data), tmp_path / 'trials', time.time() + 300)
+    bench = phases.make_bench(digits, tmp_path, sources.load(digits.data), tmp_path / 'trials', time.time() + 300)
     out = bench.train('scratch', changed(digits, {LR: 1e20}), 40)
     assert out.failed == 'diverged' and bench.speed('scratch', digits) > 0 and bench.fixed[True] > 0
 

@@ -6,10 +6,10 @@ import jax
 import pytest
 
 from ssljax import config as configs
-from ssljax import experiment, loop, stages
+from ssljax import experiment, loop, resolve, stages
 from ssljax.data import augment, sources
 from ssljax.program import make_program
-from ssljax.tune import batch_size, duration, plan, rate, search
+from ssljax.tune import batch_size, duration, phases, rate, search
 from ssljax.tune import bench as benches
 from ssljax.tune.bench import Outcome
 from ssljax.tune.decision import changed
@@ -28,7 +28,7 @@ def digits(config):
 @pytest.fixture
 def bench(digits, tmp_path):
     source = sources.load(digits.data)
-    return plan.make_bench(digits, tmp_path, source, tmp_path / 'trials', time.time() + 300)
+    return phases.make_bench(digits, tmp_path, source, tmp_path / 'trials', time.time() + 300)
 
 
 def test_a_short_run_is_the_run(bench, digits, tmp_path):
@@ -46,12 +46,11 @@ def test_a_short_run_is_the_run(bench, digits, tmp_path):
         assert step._cache_size() == 1 and len(bench.programs) == 1
         del step
         cfg = config.transfer.scratch
-        program = make_program(
-            run.methods['scratch'], cfg, steps=60, get=stages.make_feed(run, 'scratch', bench.labeled, 0).get,
-            mesh=run.mesh,
-        )  # fmt: skip
+        given = resolve.stage(stages.settings(config, 'scratch'), bench.labeled, run.mesh).inputs
+        feed = stages.make_feed(run, 'scratch', given, 0)
+        program = make_program(run.methods['scratch'], cfg, steps=60, get=feed.get, mesh=run.mesh, steps_per_call=1)
         stage = loop.fit(loop.Task(
-            program, start, feed=stages.make_feed(run, 'scratch', bench.labeled, 0), val=bench.val, cfg=cfg,
+            program, start, feed=feed, val=bench.val, cfg=cfg,
             key=jax.random.key(0), mesh=run.mesh, directory=tmp_path / f'whole{config is other}', title='', meta={},
             select='best', log_every=15, save_every=1e9, eval_batch=digits.evaluate.batch_size,
         ))  # fmt: skip
@@ -73,7 +72,7 @@ def test_a_short_run_in_which_no_unlabelled_image_counts_is_no_failure(digits, t
     digits.transfer.ways = ('fixmatch',)
     digits.semi.update(strong='cutout(3)', epochs=0.0, steps=16, batch_size=16, idle=0.25)
     digits.semi.fixmatch.threshold = 1.0
-    bench = plan.make_bench(digits, tmp_path, sources.load(digits.data), tmp_path / 'trials', time.time() + 300)
+    bench = phases.make_bench(digits, tmp_path, sources.load(digits.data), tmp_path / 'trials', time.time() + 300)
     out = bench.train('fixmatch', digits, 16)
     assert out.failed == '' and out.value > 0
 

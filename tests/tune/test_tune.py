@@ -9,7 +9,7 @@ import ssljax
 from ssljax import checks, preempt, tune
 from ssljax import config as configs
 from ssljax.data import sources
-from ssljax.tune import plan
+from ssljax.tune import phases
 
 
 class Sealed:
@@ -68,7 +68,7 @@ def test_a_run_tunes_itself_once_and_the_recipe_repeats_it(digits, tmp_path, cap
     by_recipe = ssljax.train(again, tmp_path / 'b')
     assert by_recipe['seeds'][0]['ways']['scratch']['test'] == result['seeds'][0]['ways']['scratch']['test']
 
-    monkeypatch.setattr(plan, 'decide', lambda *_: pytest.fail('tuned again'))
+    monkeypatch.setattr(phases, 'decide', lambda *_: pytest.fail('tuned again'))
     assert ssljax.train(digits, tmp_path / 'a')['summary'] == result['summary']
 
 

@@ -5,6 +5,8 @@
                of val, test and unlabeled, all of one type
     unlabeled  (Asked, config.data) -> Arrays or Encoded, the images where it is config.data.unlabeled; may be left out:
                the split unlabeled of `read`, or else train
+    around     (Asked, config.data) -> the folder or archive that images lie in; where they have names
+    TAKES      which of OWN, the fields of config.data that are for some sources alone, it reads
 
 What they raise names what was asked for and what is allowed."""
 
@@ -12,7 +14,7 @@ import difflib
 
 from ssljax import fields, wording
 from ssljax.data import span as spans
-from ssljax.data.sources import circles, digits, folder, npz, synthetic, tfds
+from ssljax.data.sources import annotations, circles, csv, digits, folder, npz, synthetic, tfds
 from ssljax.data.sources.asked import Asked, without_labels
 from ssljax.data.sources.source import Source, complete
 from ssljax.data.sources.splits import further, splits_of
@@ -23,9 +25,11 @@ SOURCES = {
     'circles': circles,
     'tfds': tfds,
     'folder': folder,
+    'csv': csv,
     'npz': npz,
     'synthetic': synthetic,
 }
+OWN = 'images', 'pattern', 'annotations'
 
 
 def load(config) -> Source:
@@ -39,7 +43,8 @@ def load(config) -> Source:
     unlabelled ones they are left out in the first case and replaced by another in the second (encoded.FileImages). With
     config.data.cache they are decoded into a file there, or taken from it, in either case (cache.py). Validation and
     test have images with a known label alone. Values of more than 8 bits a channel become 0 to 255 by one range for the
-    whole data set, config.data.range (span.py).
+    whole data set, config.data.range (span.py). config.data.annotations moves unlabelled images to the training images
+    when the test split is made, which therefore does not change with it.
 
     Args:
       config: config.data, checked (checks.py).
@@ -52,6 +57,13 @@ def load(config) -> Source:
     """
     spans.parsed(config.range)
     asked, module = _asked('source', config.source)
+    for name in OWN:
+        if config[name] and name not in getattr(module, 'TAKES', ()):
+            able = ' or '.join(repr(m.FORM) for m in SOURCES.values() if name in getattr(m, 'TAKES', ()))
+            raise ValueError(
+                f'config.data.{name}={config[name]!r} does not go with {asked}: it is for a source {able}. Leave it '
+                'empty.'
+            )
     classes, found = module.read(asked, config)
     if not len(found['train'].labels):
         raise ValueError(f'{asked} has no training images.')
@@ -65,7 +77,25 @@ def load(config) -> Source:
     if config.unlabeled:
         extra = _extra(config, span)
         splits['unlabeled'] = concat([splits['unlabeled'], extra]) if 'unlabeled' in splits else extra
-    return complete(config.source, tuple(classes), splits, span, config.test, config.copies)
+    source = complete(config.source, tuple(classes), splits, span, config.test, config.copies)
+    return annotations.apply(source, config.annotations, around(config)) if config.annotations else source
+
+
+def around(config) -> str:
+    """The folder or archive that the images of config.data.source lie in; '' where they are no files."""
+    asked, module = _asked('source', config.source)
+    return module.around(asked, config) if hasattr(module, 'around') else ''
+
+
+def listed(config) -> tuple:
+    """What a source has, before anything is decoded: (classes, {split: Arrays or Encoded}), as its `read` gives them,
+    with those of config.data.unlabeled as the split 'further'. Raises as `load`."""
+    asked, module = _asked('source', config.source)
+    classes, found = module.read(asked, config)
+    if config.unlabeled:
+        further_asked, of = _asked('unlabeled', config.unlabeled)
+        found = dict(found) | {'further': _unlabelled(further_asked, of, config)}
+    return tuple(classes), found
 
 
 def field(default: str = '', empty: bool = False) -> fields.Field:
@@ -92,9 +122,9 @@ def _wrong(text: str) -> str:
     kind, _, rest = text.partition(':')
     if kind not in SOURCES:
         near = difflib.get_close_matches(kind, SOURCES, 1)
-        return 'it is not known' + (f' (did you mean {near[0]!r}?)' if near else '') + f': use {forms()}'
+        return 'unknown source' + (f' (did you mean {near[0]!r}?)' if near else '') + f': use {forms()}'
     if ':' in SOURCES[kind].FORM and not rest:
-        return f'it is not known what of {kind!r}: use {SOURCES[kind].FORM!r}'
+        return f'{kind!r} needs more after the colon: use {SOURCES[kind].FORM!r}'
     if ':' not in SOURCES[kind].FORM and ':' in text:
         return f'{kind!r} takes no argument'
     return ''
@@ -111,11 +141,15 @@ def _asked(name: str, text: str):
 def _extra(config, span):
     """The Split of config.data.unlabeled; span: of the training images."""
     asked, module = _asked('unlabeled', config.unlabeled)
-    if hasattr(module, 'unlabeled'):
-        found = module.unlabeled(asked, config)
-    else:
-        _, splits = module.read(asked, config)
-        found = splits.get('unlabeled', splits['train'])
+    found = _unlabelled(asked, module, config)
     if not len(found.labels):
-        raise ValueError(f'{asked} holds no image.')
+        raise ValueError(f'{asked} has no images.')
     return further(without_labels(found), config, asked, span)
+
+
+def _unlabelled(asked, module, config):
+    """The Arrays or Encoded of config.data.unlabeled."""
+    if hasattr(module, 'unlabeled'):
+        return module.unlabeled(asked, config)
+    _, splits = module.read(asked, config)
+    return splits.get('unlabeled', splits['train'])

@@ -7,7 +7,7 @@ from absl import logging
 
 from ssljax.data import readable
 from ssljax.data.partition import carve_test
-from ssljax.data.split import Split
+from ssljax.data.split import Split, apart
 
 
 class Source(NamedTuple):
@@ -57,8 +57,13 @@ def complete(name: str, classes: tuple, splits: dict, span, test: str, copies: s
     _drop_unlabelled_test(splits, name)
     if 'test' not in splits:
         train = splits['train']
-        rows = carve_test(train.labels, test, classes, train.groups() if copies == 'together' else None)
-        splits |= {'test': train.take(rows), 'train': train.without(rows)}
+        copied = train.copied() if copies == 'together' and train.groups is None else None
+        rows = carve_test(train.labels, test, classes, train.groups, copied)
+        splits['test'] = train.take(rows)
+        splits['train'] = apart(train.without(rows), splits['test'])
+    for part in ('val', 'test'):
+        if 'unlabeled' in splits and part in splits:
+            splits['unlabeled'] = apart(splits['unlabeled'], splits[part], f'groups of the {part} images, {name!r}')
     shape = splits['train'].shape
     for part, split in splits.items():
         if split.shape != shape:
@@ -103,7 +108,7 @@ def evaluable(split, name, given):
                         len(labelled) - len(good), len(labelled), name)  # fmt: skip
     if len(split) and not len(good):
         why = 'has a known label' if not len(known) else 'can be decoded'
-        raise ValueError(f'None of the {len(split)} {name} images of {given!r} {why}: mend or remove that split.')
+        raise ValueError(f'None of the {len(split)} {name} images of {given!r} {why}: repair or remove that split.')
     return good
 
 

@@ -47,7 +47,7 @@ def in_memory(found: Arrays, config, asked) -> Split:
     def run(start, stop):
         for i in range(start, stop):
             image = images[i]
-            target[i] = decode.fit(Image.fromarray(image[..., 0] if c == 1 else image), size, channels)
+            target[i] = decode.fit(Image.fromarray(image[..., 0] if c == 1 else image), size, channels, config.resize)
 
     if changed:
         parallel(run, len(images), 256, title='resizing images')
@@ -68,15 +68,15 @@ def check_memory(size: int, asked) -> None:
 
 def _encoded(found: dict, config, span) -> dict:
     """{name: Split} of {name: Encoded}."""
-    files, numbers, _ = found['train'] if 'train' in found else found['unlabeled']
-    fit = decode.Fit(config.image_size, config.channels, span, config.max_pixels)
+    files, numbers, *_ = found['train'] if 'train' in found else found['unlabeled']
+    fit = decode.Fit(config.image_size, config.channels, span, config.max_pixels, config.resize)
     shape, like = decode.probe(files, numbers, fit)
     result = {}
-    for name, (files, numbers, labels) in found.items():
+    for name, (files, numbers, labels, groups) in found.items():
         images = FileImages(files, numbers, labels, shape=shape, fit=fit, like=like, corrupt=config.corrupt)
         if config.cache and len(labels):
             images.use(cache.decoded(images, config.cache))
-        result[name] = Split(images, labels)
+        result[name] = Split(images, labels, groups=groups)
         if config.path != 'stream' and fits(result[name].nbytes, 0.8 if config.path == 'resident' else 0.25):
             images.decode_all()
         if name == 'unlabeled':

@@ -30,8 +30,8 @@ def decide(config, workdir, source) -> dict:
     began = time.time()
     if jax.process_count() > 1:
         raise ValueError(
-            'tune=True with several processes: they would not measure the same times. Tune with one (python -m '
-            'ssljax.tune), then run its tuned.py with all.'
+            'tune=True with several processes: their timings would differ. Tune with one (ssljax tune), then '
+            'run its tuned.py with all.'
         )
     end, place = began + 60 * config.tuning.minutes, workdir / 'tuning/trials'
     shutil.rmtree(place, ignore_errors=True)
@@ -67,8 +67,9 @@ def make_bench(config, workdir, source, place, end: float) -> Bench:
     rows = label_set.rows(config, source, run.represent, seed, workdir / f'seed{seed}')
     val = seeds.validation(source, rows)
     if not len(val):
-        raise ValueError(f'data.val is {config.data.val!r}: validation decides, so it needs some images.')
+        raise ValueError(f'data.val is {config.data.val!r}: validation decides, so it needs at least one image.')
     val = seeds.sample(val, config.tuning.images, seed)
+    seeds.check_selection(config, val, seed)
     labeled = readable.verified(source.train.take(rows.labeled))
     return Bench(run, seed, labeled, seeds.unlabeled_images(source, rows), val, place, end)
 
@@ -79,14 +80,14 @@ def too_short(bench, way: str, config, spent: float, ways: int) -> str:
     trial = bench.seconds_of(way, config, steps) if bench.rates else spent
     needed = math.ceil(10 * ways * 1.2 * (spent + 3 * trial) / 60) / 10
     return (
-        f'tuning.minutes is {config.tuning.minutes:g}, too short to try anything: getting ready took {spent:.0f} s'
+        f'tuning.minutes is {config.tuning.minutes:g}, too short to try anything: setting up took {spent:.0f} s'
         + (f' and {steps} steps of training take {trial:.0f} s' if bench.rates else '')
-        + f'. Nothing was changed. Set --config.tuning.minutes={needed:g} or more, or --config.tune=False.'
+        + f'. Nothing was tuned. Set --config.tuning.minutes={needed:g} or more, or --config.tune=False.'
     )
 
 
 def decide_way(bench, way: str, config, seconds: float, taken: set) -> list | None:
-    """The decisions of one way of training, within so many seconds; fields in `taken` are left as they are. None where
+    """The decisions of one way of training, within `seconds`; fields in `taken` are left as they are. None where
     it is the first one and there is no time for two trials."""
     began, own = time.time(), prefix(way)
     decisions: list = []

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, experiment, files, preempt, seeds, together
+from ssljax import checkpoint, experiment, files, preempt, seeds, vmapped
 from ssljax.data import sources
 from ssljax.log import read
 
@@ -48,10 +48,10 @@ def test_each_run_is_as_the_ordinary_loop_has_it(tiny, tmp_path, change):
     for seed in SEEDS:
         seeds.train_seed(alone, seed)
     state, runs = prepared(tiny, tmp_path / 'together')
-    assert all(together.can(run) for run in runs)
-    assert together.fit(runs) == [True] * 3 and not any(together.can(run) for run in runs)
+    assert all(vmapped.can(run) for run in runs)
+    assert vmapped.fit(runs) == [True] * 3 and not any(vmapped.can(run) for run in runs)
     program = runs[0].program
-    assert program.together._cache_size() == 1
+    assert program.mapped._cache_size() == 1
     for a, b in zip(records(tiny, tmp_path / 'alone', way), records(tiny, tmp_path / 'together', way)):
         assert b.pop('together') == 3
         timed = ('seconds', 'images_per_second', 'views_per_second')
@@ -72,10 +72,10 @@ def test_each_run_is_as_the_ordinary_loop_has_it(tiny, tmp_path, change):
 def test_a_run_that_is_not_finite_is_left_to_the_ordinary_loop(tiny, tmp_path):
     state, runs = prepared(tiny, tmp_path)
     runs[1] = runs[1]._replace(variables=jax.tree.map(lambda a: a * np.nan, runs[1].variables))
-    assert together.fit(runs) == [True, False, True]
+    assert vmapped.fit(runs) == [True, False, True]
     first, bad, _ = records(tiny, tmp_path)
     assert bad is None and not (tmp_path / 'seed1/scratch').exists()
-    assert first['steps'] == 12 and together.can(runs[1])
+    assert first['steps'] == 12 and vmapped.can(runs[1])
 
 
 def test_a_signal_leaves_nothing(tiny, tmp_path, monkeypatch):
@@ -83,19 +83,19 @@ def test_a_signal_leaves_nothing(tiny, tmp_path, monkeypatch):
     asked = iter([False] * 5 + [True])
     monkeypatch.setattr(preempt, 'asked', lambda: next(asked))
     with pytest.raises(preempt.Preempted):
-        together.fit(runs)
+        vmapped.fit(runs)
     assert not list(tmp_path.glob('seed*/scratch'))
 
 
 @pytest.mark.parametrize('change', [{'transfer.scratch.patience': 2}, {'data.path': 'stream'}])
 def test_what_cannot_be_trained_together(tiny, tmp_path, change):
     tiny.update_from_flattened_dict(change)
-    assert not any(together.can(run) for run in prepared(tiny, tmp_path)[1])
+    assert not any(vmapped.can(run) for run in prepared(tiny, tmp_path)[1])
 
 
 def test_the_measurement_trains_nothing(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(together, 'SECONDS', 0.01)
+    monkeypatch.setattr(vmapped, 'SECONDS', 0.01)
     _, runs = prepared(tiny, tmp_path)
-    assert 0.01 < together.speedup(runs) < 100
-    assert [p.name for p in tmp_path.glob('seed*/*')] == ['partition.npz'] * 3 and all(map(together.can, runs))
-    assert runs[0].program.run._cache_size() == 1 and runs[0].program.together._cache_size() == 1
+    assert 0.01 < vmapped.speedup(runs) < 100
+    assert [p.name for p in tmp_path.glob('seed*/*')] == ['partition.npz'] * 3 and all(map(vmapped.can, runs))
+    assert runs[0].program.run._cache_size() == 1 and runs[0].program.mapped._cache_size() == 1

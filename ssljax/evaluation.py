@@ -8,49 +8,61 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ssljax import models, say
+from ssljax import calibration, models, say, stats
 from ssljax.core import split
 from ssljax.data.augment import to_uint8
 from ssljax.data.toy import is_plane
-from ssljax.evals import classify, embed, gallery, knn, probe
+from ssljax.evals import classify, embed, gallery, intervals, knn, probe
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
 
 MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE, SHOWN = 2000, 8, 7, 100, 8
 
 
-def evaluate(run, trained, directory) -> tuple[dict, dict]:
+def of_seed(run, trained, directory) -> tuple[dict, dict]:
     """Measures one seed.
 
     Args:
-      run: the stages' Run; the `predict` of its method 'scratch' serves every way that has no method of its own.
+      run: stages.Context; the `predict` of its method 'scratch' serves every way that has no method of its own.
       trained: the experiment's Seed.
       directory: the seed's folder.
 
     Returns:
-      (record for result.json: 'ways' and, as the config asks, 'knn' and 'probe'; arrays for figures.npz).
+      (record for result.json: 'ways', 'mcnemar' if there are ways besides scratch and, as the config asks, 'knn' and
+      'probe'; arrays for figures.npz).
     """
     config, methods = run.config, run.methods
     cfg, splits = config.evaluate, trained.splits
     record: dict = {'ways': {}}
-    note = lambda what: None if run.quiet else say.status(f'{Path(directory).name} · evaluation: {what}')
+    name = Path(directory).name.replace('seed', 'seed ')
+    note = lambda what: None if run.quiet else say.status(f'{name} · evaluation: {what}')
     see = functools.partial(embed.outputs, batch_size=cfg.batch_size, mesh=run.mesh)
-    note('test images')
+    note('validation and test images')
+    labels = {s: np.asarray(splits[s].labels) for s in splits}
+    right, positive = {}, positive_class(config, labels['test'], trained.classes)
     for way, stage in trained.ways.items():
-        logits = see(predictor(run, way), stage.variables, splits['test'])
-        record['ways'][way] = stage.record | {'test': classify.scores(logits, splits['test'].labels)}
+        look = functools.partial(see, predictor(run, way), stage.variables)
+        logits = {s: look(splits[s]) for s in ('val', 'test')}
+        found = {'test': scored(logits['test'], labels['test'], positive)}
+        right[way] = classify.rank(*classify.known(logits['test'], labels['test'])) <= 1
+        if (labels['val'] >= 0).any():
+            val = scored(logits['val'], labels['val'], positive)
+            found['val'] = {k: v for k, v in val.items() if k != 'confusion'} | stage.record['val']
+        record['ways'][way] = stage.record | found
+        if cfg.reference and not run.quiet:
+            record['ways'][way]['calibration'] = calibrate(run, way, trained, see, directory, logits)
+    record |= {'mcnemar': against} if (against := pairs(right)) else {}
     backbones = {'pretrained': trained.pretrained, 'random': trained.random if cfg.random else None}
     backbones = {n: v for n, v in backbones.items() if v is not None}
     layers, features = pooled_layers(trained.backbone, cfg.probe_pool), {}
     if cfg.knn or cfg.probe:
         note('features of every layer')
         features = {n: {s: see(layers, v, splits[s]) for s in splits} for n, v in backbones.items()}
-    labels = {s: np.asarray(splits[s].labels) for s in splits}
     if cfg.knn:
         record['knn'] = {n: knn_accuracy(f, labels, trained, cfg.knn) for n, f in features.items()}
     if cfg.probe:
         note('linear probes')
-        record['probe'] = {n: probes(f, labels, trained, cfg.probe_l2) for n, f in features.items()}
+        record['probe'] = {n: probes(f, labels, trained, cfg.probe_l2, config.select) for n, f in features.items()}
     arrays: dict = {}
     if cfg.figures and trained.ways:
         note('figures')
@@ -62,6 +74,28 @@ def evaluate(run, trained, directory) -> tuple[dict, dict]:
     if not run.quiet:
         say.status('')
     return record, arrays
+
+
+def positive_class(config, labels, classes) -> int | None:
+    """The number of the class that sensitivity refers to, with two classes; else None. By default the smaller one in
+    `labels`, or the second of equals."""
+    if len(classes) != 2:
+        return None
+    if config.evaluate.positive:
+        return list(classes).index(config.evaluate.positive)
+    return int((labels == 1).sum() <= (labels == 0).sum())
+
+
+def scored(logits, labels, positive) -> dict:
+    """classify.scores, with its 'intervals'."""
+    found = classify.scores(logits, labels, positive)
+    return found | {'intervals': intervals.intervals(logits, labels, found)}
+
+
+def pairs(right: dict) -> dict:
+    """{way: stats.mcnemar against scratch} of {way: [N] bool, whether each test image is right}."""
+    others = [way for way in right if way != stats.BASELINE] if stats.BASELINE in right else []
+    return {way: stats.mcnemar(right[way], right[stats.BASELINE]) for way in others}
 
 
 def _optional(make, *args) -> dict:
@@ -79,6 +113,28 @@ def predictor(run, kind: str):
     predict = run.methods[kind].predict
     make = lambda: embed.compiled(lambda variables, x: predict(*split(variables), x))
     return run.once(('predict', kind), make)
+
+
+def calibrate(run, way: str, trained, see, directory, logits: dict) -> dict:
+    """Writes the Calibration of a way, of its validation images, beside its weights; returns 'temperature', and as
+    `calibration.reliability` has them, of the test images, 'test' and, at a temperature of 1, 'before'. logits: {'val',
+    'test': [N, K]}."""
+    kind = way if way in run.methods else 'scratch'
+    features = run.methods[kind].features
+    make = lambda: embed.compiled(lambda variables, x: features(*split(variables), x))
+    seen, variables, val = run.once(('features', kind), make), trained.ways[way].variables, trained.splits['val']
+    known = trained.unlabeled
+    rows = np.linspace(0, len(known) - 1, min(run.config.evaluate.reference, len(known))).astype(int)
+    fitted = calibration.fit(
+        logits['val'], val.labels, see(seen, variables, val), see(seen, variables, known.take(rows))
+    )
+    fitted.save(Path(directory) / way)
+    labels = trained.splits['test'].labels
+    return {
+        'temperature': fitted.temperature,
+        'test': calibration.reliability(logits['test'], labels, fitted.temperature),
+        'before': calibration.reliability(logits['test'], labels, 1.0),
+    }
 
 
 def pretext_pictures(pretext, trained) -> dict:
@@ -110,13 +166,14 @@ def knn_accuracy(features, labels, trained, k: int) -> dict:
     return out
 
 
-def probes(features, labels, trained, l2s) -> dict:
-    """A linear probe for every layer; the best is chosen on validation."""
+def probes(features, labels, trained, l2s, metric: str = 'top1') -> dict:
+    """A linear probe for every layer; the best is chosen on validation, by one of metrics.SELECT."""
     layers = {}
     for layer in features['labeled']:
         parts = [(features[s][layer], labels[s]) for s in ('labeled', 'val', 'test')]
-        layers[layer] = probe.probe(*parts, classes=len(trained.classes), l2s=tuple(l2s))
-    return {'best': max(layers, key=lambda n: layers[n]['val']), 'layers': layers}
+        layers[layer] = probe.probe(*parts, classes=len(trained.classes), l2s=tuple(l2s), metric=metric)
+    by = 'val' if metric == 'top1' else metric
+    return {'best': max(layers, key=lambda n: layers[n][by]), 'layers': layers}
 
 
 def figure_arrays(config, see, trained, labels) -> dict:

@@ -1,8 +1,8 @@
 """Several runs of one stage trained at once: one compiled step, mapped over their states by jax.vmap.
 
-For small models, whose steps leave a device idle. What a run gets is what loop.fit gives it, up to the order in which
-floats are summed: the same batches, keys, evaluations and choice of weights, and the same files. A group that is
-interrupted has written nothing and begins anew.
+For small models, whose steps leave a device idle. Each run gets what loop.fit would give it, up to the order in which
+floats are summed: the same batches, keys, evaluations and choice of weights, and the same files. An interrupted group
+has written nothing and starts over.
 """
 
 import math
@@ -23,8 +23,8 @@ ROUNDS, SECONDS = 3, 0.5  # of `speedup`
 
 
 def can(task: loop.Task) -> bool:
-    """Whether a stage can be trained here: it has not begun, its images are on the one
-    device, and the end of the stage is no matter of its metrics."""
+    """Whether a stage can be trained here: it has not begun, its images are on a single device, and when it ends does
+    not depend on its metrics."""
     begun = any((task.directory / name).exists() for name in ('done.json', 'stopped.json', 'checkpoints'))
     simple = task.select == 'best' and not task.cfg.patience and task.feed.path == 'resident'
     return simple and not begun and task.mesh.size == 1
@@ -57,7 +57,7 @@ def fit(tasks: list[loop.Task]) -> list[bool]:
     timer, step, left = Timer(), 0, set(range(len(tasks)))
     for payload in payloads(tasks, log_every):
         preempt.check()
-        ts, totals = program.together(ts, totals, feed.arrays, payload, keys)
+        ts, totals = program.mapped(ts, totals, feed.arrays, payload, keys)
         step += payload.shape[1]
         if step % log_every == 0 or step == program.steps:
             sums, bad = jax.device_get((totals['sums'], totals['bad']))
@@ -77,9 +77,9 @@ def fit(tasks: list[loop.Task]) -> list[bool]:
                 variables = _take((evaluated(program.method, ts), ts.state), i)
                 task = tasks[i]
                 params, state = variables
-                metrics = loop.evaluate(program.evaluate, params, state, task.val, task.eval_batch, task.mesh)
+                metrics = loop.measured(task, params, state)
                 lines[i].append(log.line(step, loop.evaluation_row(metrics)))
-                if (value := loop.value_of(metrics)) > best[i][0]:
+                if (value := loop.value_of(metrics, task.metric)) > best[i][0]:
                     best[i] = value, step, variables
             timer.start(step)
     for i in sorted(left):
@@ -90,9 +90,9 @@ def fit(tasks: list[loop.Task]) -> list[bool]:
 def _finish(task: loop.Task, count: int, lines: list, best: tuple, timer: Timer) -> None:
     value, step, variables = best
     files.write_atomically(task.directory / 'metrics.jsonl', ''.join(lines))
-    noted, program = {'val': {'top1': value}, 'together': count}, task.program
+    noted, program = {'val': loop.chosen_by(task, value, *variables), 'together': count}, task.program
     share = timer.seconds / count, timer.rate() * count  # of the group's time; and the pace that goes with it
-    record = loop.record(program, task.feed, program.steps, step, noted, *share)
+    record = loop.record(task, program.steps, step, noted, *share)
     loop.finish(task.directory, variables, record, task.meta)
 
 
@@ -141,12 +141,12 @@ def speedup(tasks: list[loop.Task]) -> float:
         items = feed.payloads(0, program.steps, program.steps_per_call)
         return _seconds(program.run, one, feed.arrays, items, key, calls)
 
-    def together(calls):
-        return _seconds(program.together, (states, totals), feed.arrays, payloads(tasks, block), keys, calls)
+    def mapped(calls):
+        return _seconds(program.mapped, (states, totals), feed.arrays, payloads(tasks, block), keys, calls)
 
-    alone(2), together(2)
-    calls = max(1, min(program.steps // program.steps_per_call, math.ceil(2 * SECONDS / max(together(2), 1e-6))))
-    rounds = [(alone(calls), together(calls)) for _ in range(ROUNDS)]
+    alone(2), mapped(2)
+    calls = max(1, min(program.steps // program.steps_per_call, math.ceil(2 * SECONDS / max(mapped(2), 1e-6))))
+    rounds = [(alone(calls), mapped(calls)) for _ in range(ROUNDS)]
     apart, joined = (statistics.median(seconds) for seconds in zip(*rounds))
     return len(tasks) * apart / joined
 

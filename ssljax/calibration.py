@@ -1,0 +1,132 @@
+"""Probabilities that mean what they say, and images unlike those that were trained on."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from ssljax import files
+
+NAME = 'calibration.npz'  # beside a stage's weights
+NEIGHBORS = 5  # the distance to this nearest reference image measures how unlike an image is
+INLIERS = 99  # percent of the validation images that do not count as unlike
+BINS = 15  # of confidence, as in Guo et al.
+_BOUNDS = np.log(0.05), np.log(20)  # of the temperature
+
+
+class Calibration(NamedTuple):
+    """What predictions need besides the weights.
+
+    temperature: by which logits are divided. reference: float16 [M, D], features of training images, of length 1.
+    limit: the distance to the reference beyond which an image counts as unlike the training images.
+    """
+
+    temperature: float
+    reference: np.ndarray
+    limit: float
+
+    def distance(self, features) -> np.ndarray:
+        """How far images are from the training images: float32 [N], see `distances`.
+
+        Args:
+          features: float32 [N, D], of the layer that the head is on.
+        """
+        return distances(features, self.reference)
+
+    def save(self, directory) -> None:
+        """Writes it beside a stage's weights."""
+        files.write_npz(Path(directory) / NAME, {k: np.asarray(v) for k, v in self._asdict().items()})
+
+
+def load(directory) -> Calibration | None:
+    """The Calibration saved with a stage's weights; None if there is none, as in runs of earlier versions.
+
+    Raises:
+      files.Damaged: it is not as it was written.
+    """
+    found = files.read_npz(Path(directory) / NAME)
+    if found is None:
+        return None
+    return Calibration(float(found['temperature']), found['reference'], float(found['limit']))
+
+
+def fit(logits, labels, features, reference) -> Calibration:
+    """The Calibration of a classifier.
+
+    Args:
+      logits, labels, features: [N, K] float, [N] int and [N, D] float of the validation images; those with the label
+        -1 do not count for the temperature.
+      reference: [M, D] float, features of training images, N and M at least 1.
+    """
+    reference = unit(reference).astype(np.float16)
+    limit = np.percentile(distances(features, reference), INLIERS)
+    return Calibration(temperature(logits, labels), reference, float(limit))
+
+
+def temperature(logits, labels) -> float:
+    """The temperature by which the likelihood of the labels is highest (Guo et al., ICML 2017, section 4.2), at least
+    0.05 and at most 20.
+
+    Against a handful of images that are all right, and would be told with certainty, the targets are Platt's (1999,
+    section 2.2), which for n images leave 1 in n + 2 to the other classes.
+
+    Args:
+      logits: [N, K] float.
+      labels: [N] int, -1 where unknown.
+    """
+    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    logits, labels = logits[labels >= 0], labels[labels >= 0]
+    (n, classes) = logits.shape
+    if not n or classes < 2:
+        return 1.0
+    rest = 1 / (n + 2)
+    targets = np.full((n, classes), rest / (classes - 1))
+    targets[np.arange(n), labels] = 1 - rest
+    loss = lambda log_t: -(targets * log_softmax(logits / np.exp(log_t), axis=1)).sum(1).mean()
+    return float(np.exp(minimize_scalar(loss, bounds=_BOUNDS, method='bounded').x))
+
+
+def distances(features, reference) -> np.ndarray:
+    """The cosine distance, float32 [N] in [0, 2], to the NEIGHBORS-th nearest of `reference`, or the farthest of fewer:
+    a detector of outliers that needs none to be trained (Sun et al., ICML 2022, arXiv:2204.06507).
+
+    Args:
+      features: [N, D] float.
+      reference: [M, D] float, of length 1.
+    """
+    near = unit(features) @ reference.T.astype(np.float32)
+    place = min(NEIGHBORS, len(reference))
+    return np.float32(1) - np.partition(near, near.shape[1] - place, axis=1)[:, near.shape[1] - place]
+
+
+def unit(features) -> np.ndarray:
+    """float32 [N, D] of length 1."""
+    features = np.asarray(features, np.float32)
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def reliability(logits, labels, temperature: float) -> dict:
+    """How often predictions of a confidence are right.
+
+    Args:
+      logits: [N, K] float.
+      labels: [N] int, -1 where unknown.
+      temperature: by which the logits are divided.
+
+    Returns:
+      'ece': the expected calibration error, in [0, 1] (Guo et al., equation 3); 'bins': [[images, their mean
+      confidence, the share that is right], ...], those with images of BINS of equal width.
+    """
+    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    logits, labels = logits[labels >= 0], labels[labels >= 0]
+    confidence = np.exp(log_softmax(logits / temperature, axis=1).max(1))
+    right = logits.argmax(1) == labels
+    which = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins = []
+    for i in np.unique(which):
+        own = which == i
+        bins.append([int(own.sum()), float(confidence[own].mean()), float(right[own].mean())])
+    ece = sum(n * abs(mean - share) for n, mean, share in bins) / max(len(labels), 1)
+    return {'ece': float(ece), 'bins': bins}

@@ -1,0 +1,111 @@
+"""Classes and splits of images whose labels are given one by one, not by the folders that they lie in."""
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from ssljax.literal import clean
+from ssljax.wording import shown
+
+FEW = 5  # images that may each have a class of its own: it is a mistake where there are more
+_UNKNOWN = frozenset('nan na n/a null none unknown ? -1'.split())  # what may be meant to say that there is no label
+
+
+class Record(NamedTuple):
+    """An image.
+
+    number: of its file. where: what names it in messages, such as 'line 3'. label: '' where there is none. split:
+    'train', 'val', 'test' or 'unlabeled'. group: a name that images share which must not be in different splits, such
+    as that of a patient; '' where it is alone.
+    """
+
+    number: int
+    where: str
+    label: str
+    split: str = 'train'
+    group: str = ''
+
+
+def splits_of(records, path: str):
+    """As `layout.layout`: (classes, {split: (files int64 [n], labels int32 [n], groups)}), files in ascending order;
+    groups as `group_ids`.
+
+    A training image without a label is unlabelled; one of another split keeps its place there, with the label -1.
+
+    Raises:
+      ValueError: no training image has a label, a class has none, or a group is in several splits; the message names
+        one of the images.
+    """
+    records = sorted(r if r.label or r.split != 'train' else r._replace(split='unlabeled') for r in records)
+    counts = Counter(r.label for r in records if r.split == 'train')
+    if not counts:
+        raise ValueError(f'No training image in {path!r} has a label: give some of them one.')
+    classes = sorted(counts)
+    if len(classes) == sum(counts.values()) > FEW:
+        raise ValueError(
+            f'Each of the {len(classes):,} labelled training images in {path!r} has a class of its own, such as '
+            f'{_some(classes, 3)}: does this part of the name, or this column, give the class?'
+        )
+    for r in records:
+        if r.split in ('val', 'test') and r.label and r.label not in counts:
+            raise ValueError(
+                f'{path}, {r.where}: the class {shown(r.label)} of the {r.split} split has no training images; those '
+                f'that have are {_some(classes)}.'
+            )
+    check_groups([(r.group, r.split, r.where) for r in records], path)
+    groups = group_ids([r.group for r in records])
+    _warn(classes, path)
+    number_of = {name: i for i, name in enumerate(classes)}
+    splits = {}
+    for split in ('train', 'val', 'test', 'unlabeled'):
+        places = [i for i, r in enumerate(records) if r.split == split]
+        if places or split == 'unlabeled':
+            mine = [records[i] for i in places]
+            labels = [number_of.get(r.label, -1) if split != 'unlabeled' else -1 for r in mine]
+            numbers = np.array([r.number for r in mine], np.int64)
+            splits[split] = numbers, np.array(labels, np.int32), None if groups is None else groups[places]
+    if 'val' in splits and 'test' not in splits:
+        splits['test'] = splits.pop('val')
+    return tuple(map(clean, classes)), splits
+
+
+def group_ids(names):
+    """int64 [n], a number for each name of a group, -1 where it is ''; None where all are."""
+    number_of = {name: i for i, name in enumerate(sorted(set(names) - {''}))}
+    return np.array([number_of.get(name, -1) for name in names], np.int64) if number_of else None
+
+
+def check_groups(images, path: str) -> None:
+    """Raises ValueError where a group is in several of the splits train, val and test. images: (group, split, what
+    names the image)."""
+    first: dict = {}
+    apart: dict = {}
+    for group, split, where in images:
+        if group and split != 'unlabeled':
+            other = first.setdefault(group, (split, where))
+            if other[0] != split:
+                apart.setdefault(group, (*other, split, where))
+    if apart:
+        group, (split, where, other, there) = next(iter(apart.items()))
+        also = f' ({len(apart):,} groups are so: {_some(list(apart))})' if len(apart) > 1 else ''
+        raise ValueError(
+            f'{path}: the group {shown(group)} is in two splits, {split} ({where}) and {other} ({there}){also}, so '
+            'that what is trained on would be tested, too: give a group one split, or leave out the groups or splits.'
+        )
+
+
+def _warn(classes, path) -> None:
+    folded: dict = {}
+    for name in classes:
+        other = folded.setdefault(' '.join(name.casefold().split()), name)
+        if other != name:
+            logging.warning('%r: the classes %r and %r differ by capital letters or spaces alone.', path, other, name)
+        if name.casefold() in _UNKNOWN:
+            logging.warning('%r: %r is a class like any other; an image without a known one has an empty label.',
+                            path, name)  # fmt: skip
+
+
+def _some(names, most: int = 8) -> str:
+    return ', '.join(map(repr, names[:most])) + (f' and {len(names) - most} more' if len(names) > most else '')

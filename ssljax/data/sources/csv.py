@@ -1,0 +1,151 @@
+"""A CSV with the columns path and label and, where there are, split and group (table.py, records.py)."""
+
+import os
+import unicodedata
+
+import numpy as np
+from absl import logging
+
+from ssljax import paths
+from ssljax.data import folder, formats, pick, records, split_names, table, walk
+from ssljax.data.sources.asked import Encoded
+from ssljax.wording import shown
+
+FORM = 'csv:PATH'
+TAKES = 'images', 'annotations'
+MOST = 100  # characters of a class
+SHOWN = 3  # files that are not there, in a message
+
+
+def around(asked, config) -> str:
+    """The folder or archive that holds the images: that of the CSV, or config.data.images."""
+    path = paths.expand(asked.rest)
+    beside = os.path.dirname(path) or '.'
+    if not config.images:
+        return beside
+    given = paths.expand(config.images)
+    return given if os.path.exists(given) or os.path.isabs(given) else os.path.join(beside, given)
+
+
+def read(asked, config):
+    """As sources.__init__ says. Images in the folder or archive that the CSV does not list, and those with an empty
+    label, are unlabelled.
+
+    Raises:
+      FileNotFoundError: there is no such file, or no such folder of images.
+      ValueError: the CSV cannot be understood, or does not go with the images; the message names the line.
+    """
+    found = table.read(asked.rest, str(asked))
+    if found.others:
+        logging.warning('%r: the columns %s are not read.', found.path, ', '.join(map(repr, found.others)))
+    files, numbers = _files(found, around(asked, config), listed_alone=False)
+    rows = [_record(row, number, found.path) for row, number in zip(found.rows, numbers)]
+    listed = set(numbers)
+    rest = [n for n in range(len(files.names)) if n not in listed]
+    rows += [records.Record(n, repr(files.names[n]), '', 'unlabeled') for n in rest]
+    if rest:
+        logging.info('%r: %d images that it does not list are unlabelled.', found.path, len(rest))
+    classes, splits = records.splits_of(rows, found.path)
+    return classes, {name: Encoded(files, *some) for name, some in splits.items()}
+
+
+def unlabeled(asked, config):
+    """As sources.__init__ says: the images that the CSV lists, whatever their labels."""
+    found = table.read(asked.rest, str(asked), ('path',))
+    files, numbers = _files(found, os.path.dirname(found.path) or '.', listed_alone=True)
+    return Encoded(files, np.sort(np.array(numbers, np.int64)), np.full(len(numbers), -1, np.int32))
+
+
+def _record(row: table.Row, number: int, path: str) -> records.Record:
+    label, said = unicodedata.normalize('NFC', row.values['label']), row.values.get('split', '')
+    where, split = f'line {row.line}', split_names.kind_of(said) if said else 'train'
+    if split not in ('train', 'val', 'test', 'unlabeled'):
+        raise ValueError(
+            f'{path}, {where}: the split {shown(said)} is not known: it is train, val, test or unlabeled, or empty for '
+            'train.'
+        )
+    if ';' in label:
+        raise ValueError(
+            f'{path}, {where}: the label {shown(label)} would be several classes, and an image has one: leave one, or '
+            'write the name of a class without a semicolon.'
+        )
+    if len(label) > MOST:
+        raise ValueError(f'{path}, {where}: the label has {len(label):,} characters, and a class has {MOST} at most.')
+    return records.Record(number, where, label, split, row.values.get('group', ''))
+
+
+def _files(found: table.Table, where: str, listed_alone: bool):
+    """(the Files of a folder or archive and of all that a table lists, the numbers of these, in its order)."""
+    if not found.rows:
+        raise ValueError(f'{found.path!r} lists no image: each line after the first names one.')
+    try:
+        files = folder.listing(where, whole_names=True)
+    except ValueError as e:
+        if where != (os.path.dirname(found.path) or '.'):
+            raise
+        raise ValueError(
+            f'{e} If the images of {found.path!r} are in an archive, set --config.data.images=PATH.'
+        ) from e
+    known, missing, numbers = pick.Known(files.names, 0, where), [], []
+    more: dict = {}
+    first: dict = {}
+    for row in found.rows:
+        path, word = f'{found.path}, line {row.line}', row.values['path']
+        if not word:
+            raise ValueError(f'{path}: the path is empty.')
+        rows = known.full.get(os.path.normpath(word)) or _on_disk(word, where, known, more) or known.named(word)
+        if len(rows) > 1:
+            some = ', '.join(repr(files.names[n]) for n in rows[:SHOWN])
+            raise ValueError(f'{path}: {word!r} could be {len(rows)} images ({some}): write more of its path.')
+        if not rows:
+            missing.append(row)
+            continue
+        number = rows[0]
+        if number in first:
+            raise ValueError(f'{path}: {word!r} is on line {first[number]} already: leave one of the two out.')
+        first[number] = row.line
+        numbers.append(number)
+    if missing:
+        raise _missing(missing, found, where, known)
+    files = _joined(files, more) if more else files
+    formats.check(files.names, found.path)
+    if listed_alone:
+        return files, numbers
+    return files, numbers
+
+
+def _on_disk(word: str, where: str, known: pick.Known, more: dict) -> list[int]:
+    """The number of a file that a listing of the folder `where` does not have by this name: a link in it, or a file
+    elsewhere, which `more`, {path: number}, gets. [] where there is none."""
+    full = os.path.join(where, os.path.expanduser(word)) if os.path.isdir(where) else ''
+    if not os.path.isfile(full):
+        return []
+    real = os.path.realpath(full)
+    inside = os.path.relpath(real, os.path.realpath(where)).replace(os.sep, '/')
+    return known.full.get(inside) or [more.setdefault(real, len(known.full) + len(more))]
+
+
+def _joined(files: folder.Files, more: dict) -> folder.Files:
+    """Files with further ones, {path: number}."""
+    keys = [walk.key_of(path) for path in more]
+    return files._replace(
+        names=[*files.names, *more],
+        sizes=[*files.sizes, *(key[1] for key in keys)],
+        crcs=[*files.crcs, *[None] * len(keys)],
+        keys=[*files.keys, *keys],
+    )
+
+
+def _missing(rows, found: table.Table, where: str, known: pick.Known) -> ValueError:
+    """The error of lines that name files which are not there."""
+    row = rows[0]
+    word, total = row.values['path'], len(found.rows)
+    also = f' ({len(rows):,} of {total:,} lines name files that are not there)' if len(rows) > 1 else ''
+    advice = f'paths are relative to {where!r}, or absolute; --config.data.images=PATH names another folder or archive'
+    same = {name.casefold(): name for name in known.full}
+    ends = [word + e for e in ('.jpg', '.jpeg', '.png', '.tif', '.bmp', '.webp', '.dcm') if known.named(word + e)]
+    if ends:
+        advice = f'{ends[0]!r} is there: write the name with its ending'
+    elif like := same.get(os.path.normpath(word).casefold()):
+        advice = f'{like!r} is there: capital letters count'
+    return ValueError(f'{found.path}, line {row.line}: there is no image {word!r}{also}: {advice}.')

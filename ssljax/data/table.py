@@ -1,0 +1,132 @@
+"""Tables in text files: CSV with a header, as spreadsheets and scripts write them."""
+
+import csv
+import difflib
+import os
+from typing import NamedTuple
+
+from ssljax import paths, wording
+from ssljax.data import pick
+
+MARKS = {',': 'commas', ';': 'semicolons', '\t': 'tabs'}  # between the columns
+# What a column may be called; of several the first is read.
+NAMES = {
+    'path': 'path file filename file_name filepath file_path image image_path name'.split(),
+    'label': 'label class category'.split(),
+    'split': 'split subset set'.split(),
+    'group': 'group group_id patient patient_id subject subject_id'.split(),
+}
+
+
+class Row(NamedTuple):
+    """line: where it begins, from 1. values: {a key of NAMES: text}, '' where the row has none."""
+
+    line: int
+    values: dict
+
+
+class Table(NamedTuple):
+    """path: of the file. rows: of Row, without empty ones. columns: {a key of NAMES: its name in the header}. others:
+    names of the columns that are not read."""
+
+    path: str
+    rows: list
+    columns: dict
+    others: list
+
+
+def read(given: str, field: str, needed=('path', 'label')) -> Table:
+    """Reads a CSV in UTF-8 or UTF-16, with commas, semicolons or tabs, and its columns in any order.
+
+    Args:
+      given: its path.
+      field: what names it, for messages.
+      needed: the columns that it must have.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: it is no table with these columns; the message names the line.
+    """
+    path = paths.expand(given)
+    if not os.path.isfile(path):
+        if os.path.exists(path):
+            raise ValueError(f'{field}: {path!r} is {paths.kind(path)}: give a CSV file.')
+        raise FileNotFoundError(f'{field}: there is no file {path!r} (from {os.getcwd()!r}){paths.obstacle(path)}.')
+    lines = pick.lines_of(path)
+    if any('\0' in line for line in lines):
+        sheet = os.path.splitext(path)[1].lower() in ('.xlsx', '.xls', '.ods')
+        raise ValueError(f'{path!r} is no text: {"save the sheet as" if sheet else "give a"} CSV.')
+    first = next((i for i, line in enumerate(lines) if line.strip()), 0)
+    if (text := lines[first].strip().lower()).startswith('sep=') and len(text) == 5:  # as Excel has it
+        first += 1
+    mark, header = _header(lines[first] if first < len(lines) else '', path, first + 1, needed)
+    columns = columns_of(header)
+    places = {name: header.index(said) for name, said in columns.items()}
+    rows = []
+    for line, cells in _cells(lines, first + 1, mark, path):
+        if len(cells) > len(header):
+            raise ValueError(
+                f'{path}, line {line}: it has {len(cells)} columns, and the header {len(header)}: put what holds one '
+                f'of the {MARKS[mark]} into quotes.'
+            )
+        values = {name: cells[place].strip() if place < len(cells) else '' for name, place in places.items()}
+        for name in values.keys() - {'path'}:
+            if any('\udc80' <= sign <= '\udcff' for sign in values[name]):
+                raise ValueError(f'{path}, line {line}: the {name} is not in UTF-8: save the file as UTF-8.')
+        rows.append(Row(line, values))
+    return Table(path, rows, columns, [name for name in header if name not in columns.values() and name])
+
+
+def columns_of(header) -> dict:
+    """{a key of NAMES: its name in a header} of the columns that are there."""
+    found = {key: next((name for name in names if name in header), None) for key, names in NAMES.items()}
+    return {key: name for key, name in found.items() if name}
+
+
+def header_of(path: str) -> dict:
+    """`columns_of` of a file that may be a table; {} where it is none."""
+    try:
+        line = next((line for line in pick.lines_of(path) if line.strip()), '')
+        return max((columns_of(_split(line, mark)) for mark in MARKS), key=len)
+    except (OSError, ValueError, csv.Error):
+        return {}
+
+
+def _header(line: str, path: str, number: int, needed) -> tuple[str, list]:
+    """(the mark between columns, the names in the header)."""
+    found = {mark: _split(line, mark) for mark in MARKS}
+    mark = max(MARKS, key=lambda m: (set(needed) <= columns_of(found[m]).keys(), len(found[m])))
+    header = found[mark]
+    lacks = [name for name in needed if name not in columns_of(header)]
+    if lacks:
+        known = {name for key in lacks for name in NAMES[key]}
+        near = next((f', and {name!r} is near {close[0]!r}' for name in header if (
+            close := difflib.get_close_matches(name, sorted(known), 1, 0.7))), '')  # fmt: skip
+        raise ValueError(
+            f'{path}, line {number}: it has the columns {wording.brief(", ".join(map(repr, header)))}, and none called '
+            f'{" or ".join(lacks)}{near}. The first line of the file names the columns, which are separated by commas, '
+            'semicolons or tabs: path (or file, filename, image), label (or class), and if you like split and group.'
+        )
+    twice = next((name for name in columns_of(header).values() if header.count(name) > 1), None)
+    if twice:
+        raise ValueError(f'{path}, line {number}: there are {header.count(twice)} columns called {twice!r}: keep one.')
+    return mark, header
+
+
+def _split(line: str, mark: str) -> list:
+    return [name.strip().lower() for name in next(csv.reader([line], delimiter=mark), [])]
+
+
+def _cells(lines, start: int, mark: str, path: str):
+    """(number of its line, cells) of each row that is not empty."""
+    reader = csv.reader(lines[start:], delimiter=mark, strict=True)
+    while True:
+        line = start + reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as e:
+            raise ValueError(f'{path}, line {line}: it cannot be read as CSV ({e}): is a quote not closed?') from e
+        if any(cell.strip() for cell in cells):
+            yield line, cells

@@ -1,0 +1,78 @@
+"""Write a trained model to a file that other programs can use.
+
+usage: ssljax export RUN --format=FORMAT [--out=PATH] [--way=WAY] [--seed=N]
+                     [--images=PATH]
+
+  RUN               the folder of a run, a stage or a saved model
+  --format=FORMAT   onnx, stablehlo or tflite: the network, from images uint8
+                    [N, H, W, C] to probabilities; safetensors: its weights,
+                    named as in torchvision or timm where they have the network
+  --out=PATH        the file (RUN/model.FORMAT); PATH.json beside it has the
+                    classes, the input and what was done to images
+  --way=WAY         of a run: this way, or pretrain, the backbone alone
+  --seed=N          of a run: this seed
+  --images=PATH     an image, or a folder of some, to check the file on, too
+
+What the file computes is compared with the model on random images; where it
+differs by more than 1e-4, nothing is written. Needs the extra `export`, and
+for tflite TensorFlow, which is in the extra `tfds`.
+
+example: ssljax export runs/quickstart --format=onnx --out=digits.onnx
+"""
+
+import sys
+
+from ssljax import verbs
+
+MOST = 64  # images of a folder that a file is checked on
+
+
+def parse(args):
+    """The arguments of a command line; what cannot be understood ends the process with one line and the code 2."""
+    parser = verbs.Parser('export')
+    parser.add_argument('run')
+    parser.add_argument('--format', required=True)
+    parser.add_argument('--out', default='')
+    parser.add_argument('--way', default='')
+    parser.add_argument('--seed', type=int)
+    parser.add_argument('--images', default='')
+    return parser.parse_intermixed_args(args)
+
+
+def main(args) -> int:
+    """Exports what a command line asks for; returns the exit code."""
+    given = parse(args)
+
+    from pathlib import Path
+
+    from ssljax import exporting, model, paths  # not at the top: --help need not wait for JAX
+
+    module = exporting.module_of(given.format)
+    found = model.load(given.run, given.way, given.seed)
+    out = given.out or Path(paths.expand(given.run)) / f'model{module.SUFFIX}'
+    path = found.export(out, given.format, images_of(given.images) if given.images else None)
+    print(f'{found!r}\n{found.chosen}\n\nFile: {path}\nAbout it: {path}.json')
+    return 0
+
+
+def images_of(given: str) -> list:
+    """The path of an image, or of up to MOST files of a folder and those below it.
+
+    Raises:
+      ValueError: the folder has no files.
+    """
+    from pathlib import Path
+
+    from ssljax import paths
+
+    path = Path(paths.expand(given))
+    if not path.is_dir():
+        return [path]
+    if found := sorted(p for p in path.rglob('*') if p.is_file() and not p.name.startswith('.'))[:MOST]:
+        return found
+    raise ValueError(f'--images={given} is a folder without files.')
+
+
+if __name__ == '__main__':
+    verbs.begin('export')
+    sys.exit(verbs.run(main, sys.argv[1:]))

@@ -1,0 +1,46 @@
+"""ONNX: runs where neither Python nor JAX is, in ONNX Runtime and many others. Images uint8 [N, H, W, C], any N, to
+probabilities [N, K]."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ssljax.exporting import packages
+from ssljax.exporting.graph import IR, OPSET, translate
+from ssljax.exporting.ops import OPERATIONS
+
+SUFFIX = '.onnx'
+NEEDS = 'onnx', 'onnxruntime'
+
+
+def write(model, path: Path) -> dict:
+    """Writes a model; see `exporting.write`. Returns what its JSON says of the file."""
+    packages.need(NEEDS, 'onnx')
+    from onnx import TensorProto, checker, helper, save_model
+
+    function, output = model.function()
+    graph, result = translate(function, model.shape, OPERATIONS)
+    nodes = [*graph.nodes, helper.make_node('Identity', [graph.named(result)], [output])]
+    inputs = [helper.make_tensor_value_info('images', TensorProto.UINT8, ['N', *model.shape])]
+    outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ['N', *result.dims[1:]])]
+    found = helper.make_model(
+        helper.make_graph(nodes, 'ssljax', inputs, outputs, graph.initializers),
+        opset_imports=[helper.make_opsetid('', OPSET)], ir_version=IR, producer_name='ssljax',
+    )  # fmt: skip
+    helper.set_model_props(found, {'classes': json.dumps(list(model.classes))})
+    checker.check_model(found)
+    save_model(found, str(path))
+    return {'opset': OPSET}
+
+
+def read(path: Path, info: dict):
+    """(images uint8 [N, H, W, C]) -> float32 [N, K] of a file that `write` made."""
+    packages.need(NEEDS[1:], 'onnx')
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # threads that wait leave the cores alone
+    session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+    return lambda images: np.asarray(session.run(None, {'images': np.ascontiguousarray(images)})[0])

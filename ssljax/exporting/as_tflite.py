@@ -1,0 +1,72 @@
+"""TFLite, also called LiteRT: runs on phones and small devices. Images uint8 [N, H, W, C] to probabilities [N, K]; an
+interpreter is given N by `resize_tensor_input`. JAX's converter to TensorFlow and TensorFlow's to TFLite do it."""
+
+import importlib.util
+import warnings
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ssljax.exporting import packages
+
+SUFFIX = '.tflite'
+NEEDS = ('tensorflow',)
+
+
+def write(model, path: Path) -> dict:
+    """Writes a model; see `exporting.write`. Returns what its JSON says of the file.
+
+    Raises:
+      ValueError: TensorFlow has no operation of TFLite for a part of the network.
+      ImportError: TensorFlow, or JAX's converter to it, is missing.
+    """
+    packages.need(NEEDS, 'tflite', 'tfds')
+    import tensorflow as tf
+
+    try:
+        from jax.experimental import jax2tf
+    except ImportError:
+        raise ImportError(f'tflite needs jax.experimental.jax2tf, which jax {jax.__version__} lacks') from None
+    height, width, channels = model.shape
+    function = jax2tf.convert(model.function()[0], polymorphic_shapes=[f'(n, {height}, {width}, {channels})'])
+    signature = [tf.TensorSpec([None, *model.shape], tf.uint8, 'images')]
+    program = tf.function(function, input_signature=signature, autograph=False)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([program.get_concrete_function()], program)
+    try:
+        path.write_bytes(converter.convert())
+    except Exception as error:  # the converter has errors of its own kinds
+        if isinstance(error, (MemoryError, OSError)):
+            raise
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(f'TensorFlow cannot convert this network to TFLite: {lines[0][:300]}') from error
+    return {'tensorflow': tf.__version__, 'use': 'resize_tensor_input(input, [N, H, W, C]) before allocate_tensors()'}
+
+
+def read(path: Path, info: dict):
+    """(images uint8 [N, H, W, C]) -> float32 [N, K] of a file that `write` made."""
+    interpreter = _interpreter(str(path))
+    (given,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run(images):
+        interpreter.resize_tensor_input(given['index'], images.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(given['index'], images)
+        interpreter.invoke()
+        return np.asarray(interpreter.get_tensor(result['index']))
+
+    return run
+
+
+def _interpreter(path: str):
+    """LiteRT's, or TensorFlow's own, which was its predecessor."""
+    if importlib.util.find_spec('ai_edge_litert'):
+        from ai_edge_litert.interpreter import Interpreter
+
+        return Interpreter(path)
+    packages.need(NEEDS, 'tflite', 'tfds')
+    import tensorflow as tf
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return tf.lite.Interpreter(path)

@@ -1,0 +1,112 @@
+"""Which images to label next, and a page to label them on."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ssljax import files, model, paths, say
+from ssljax.labeling import choosing, pool
+from ssljax.literal import clean
+
+COLUMNS = 'path', 'why', 'label', 'confidence'
+
+
+class Suggestion(NamedTuple):
+    """What to label, most useful first.
+
+    paths: of the images, as the data set names them. rows: int64 [n], their places in `pool.unlabeled`. why: a reason
+    each. labels, confidence: the model's prediction for each, '' and NaN of a backbone without a classifier. out: the
+    list that was written, or None.
+    """
+
+    paths: list[str]
+    rows: np.ndarray
+    why: list[str]
+    labels: list[str]
+    confidence: np.ndarray
+    pool: pool.Pool
+    out: Path | None
+
+    @property
+    def classes(self) -> tuple:
+        return self.pool.classes
+
+
+def label(
+    run, count: int = 50, out: str | Path = '', *, by: str = 'auto', labels: str | Path = '', seed: int | None = None
+) -> Suggestion:
+    """Chooses which of the unlabelled images of a run to label next; no label that the run did not train on is read.
+
+    Args:
+      run: a run's folder. Its pretrained backbone gives the features of 'typical', its best classifier by validation
+        what is 'uncertain'.
+      count: how many, at most.
+      out: the list to write, a CSV with the columns path, why, label and confidence, and beside it a contact sheet,
+        NAME.png; '' writes none.
+      by: 'typical', 'uncertain', or 'auto', which is 'typical' up to choosing.FEW labels a class (see choosing.py).
+      labels: a CSV that the labelling page has written: the images in it are left out.
+      seed: of the run, by default that of its best model.
+
+    Raises:
+      FileNotFoundError, FileExistsError, ValueError: an argument, or a run that cannot be used; the message says why.
+    """
+    if by not in ('auto', *choosing.RULES):
+        raise ValueError(f'by={by!r} is unknown: give auto, {" or ".join(choosing.RULES)}.')
+    if count < 1:
+        raise ValueError(f'count={count}: ask for one image or more.')
+    target = Path(paths.expand(out)) if out else None
+    if target and target.suffix != '.csv':
+        raise ValueError(f'--out={target} must end in .csv: the list is a CSV.')
+    if target and target.exists():
+        raise FileExistsError(f'{target} exists already: give another --out, or move it away.')
+    best = model.load(run, seed=seed)
+    seed = best.info['seed'] if seed is None else seed
+    found = pool.of(run, seed, best, pool.done(labels) if labels else frozenset())
+    if by == 'auto':
+        by = 'typical' if not best.classes or len(found.labeled) <= choosing.FEW * len(found.classes) else 'uncertain'
+    if by == 'uncertain' and not best.classes:
+        raise ValueError(f'{run} has no classifier to be uncertain: use --by=typical.')
+    viewer = _backbone(run, seed) or best if by == 'typical' else best
+    say.status(f'features of {len(found.unlabeled):,} unlabelled images')
+    seen = pool.outputs(viewer, found.unlabeled)
+    known = pool.outputs(viewer, found.labeled).features
+    rows, why = choosing.RULES[by](seen, known, min(count, len(found.unlabeled)), seed)
+    told = pool.outputs(best, found.unlabeled.take(rows)).probabilities if best.classes else None
+    say.status('')
+    result = Suggestion(
+        [found.names[row] for row in rows],
+        rows,
+        why,
+        [str(best.classes[k]) for k in told.argmax(1)] if told is not None else [''] * len(rows),
+        told.max(1) if told is not None else np.full(len(rows), np.nan, np.float32),
+        found,
+        target,
+    )
+    if target:
+        _write(target, result)
+    return result
+
+
+def _backbone(run, seed: int):
+    """The backbone that was pretrained without labels, or None."""
+    try:
+        return model.load(run, way='pretrain', seed=seed)
+    except (ValueError, FileNotFoundError):
+        return None
+
+
+def _write(target: Path, found: Suggestion) -> None:
+    from ssljax.labeling import sheet  # not at the top: it draws
+    from ssljax.prediction.writers import Table
+
+    kinds = {'path': str, 'why': str, 'label': str, 'confidence': float}
+    with Table(target, kinds) as table:
+        table.rows(
+            [
+                {'path': path, 'why': why, 'label': label or None, 'confidence': None if np.isnan(p) else float(p)}
+                for path, why, label, p in zip(found.paths, found.why, found.labels, found.confidence)
+            ]
+        )
+    images = found.pool.unlabeled.read(found.rows)
+    files.write_atomically(target.with_suffix('.png'), sheet.draw(images, [clean(path) for path in found.paths]))

@@ -1,0 +1,183 @@
+"""The page on which images are labelled: on this machine alone, and nothing is lost when it is closed at any time."""
+
+import csv
+import functools
+import http.server
+import io
+import json
+import os
+import secrets
+import threading
+from pathlib import Path
+
+from ssljax import paths
+from ssljax.labeling import pool, sheet
+from ssljax.literal import clean
+
+HOST = '127.0.0.1'
+MOST = 4096  # bytes of a request's body
+PAGE = Path(__file__).with_name('page.html')
+TYPES = {b'\xff\xd8': 'image/jpeg', b'\x89P': 'image/png', b'GI': 'image/gif', b'RI': 'image/webp'}  # browsers show
+
+
+class Labels:
+    """An append-only CSV with the columns path and label: the last row of a path counts, and an empty label withdraws
+    it."""
+
+    def __init__(self, path):
+        self.path, self._lock = Path(paths.expand(path)), threading.Lock()
+        self.known = pool.read(self.path)
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._append(['path', 'label'])
+        elif self.path.read_bytes()[-1:] not in (b'\n', b''):
+            with open(self.path, 'ab') as f:
+                f.write(b'\n')  # a row that was cut short must not swallow the next
+
+    def put(self, name: str, label: str) -> None:
+        """Adds a row; it is on the disk when this returns."""
+        with self._lock:
+            self._append([name, label])
+            self.known[name] = label
+
+    def _append(self, row) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator='\n').writerow(row)
+        with open(self.path, 'ab') as f:
+            f.write(text.getvalue().encode('utf-8', 'surrogateescape'))
+            f.flush()
+            os.fsync(f.fileno())
+
+
+def serve(found, labels, port: int = 0) -> None:
+    """Serves the page until it is closed by its button or a signal.
+
+    Args:
+      found: a Suggestion.
+      labels: the path of the CSV.
+      port: to listen on; 0: a free one.
+
+    Raises:
+      OSError: the port is taken, or the CSV cannot be written to.
+      ValueError: the CSV is no list of labels.
+    """
+    with Server(found, Labels(labels), port) as server:
+        address = f'http://{HOST}:{server.server_address[1]}/?{server.token}'
+        print(f'Open {address}\n(labels go to {labels}; close the page with its button, or press Ctrl-C)', flush=True)
+        server.serve_forever()
+    print(f'{sum(map(bool, server.labels.known.values()))} labels in {labels}')
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """It does not run yet; `token` is what the page must know."""
+
+    daemon_threads = True
+
+    def __init__(self, found, labels: Labels, port: int = 0):
+        super().__init__((HOST, port), Handler)
+        self.found, self.labels, self.token = found, labels, secrets.token_urlsafe(16)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """GET / (the page), /items, /image/N; POST /label {"item", "label"} and /close. Other sites' pages can ask for
+    nothing: each request bears the token, and its Host is this machine."""
+
+    server: Server
+
+    def do_GET(self):
+        where, _, token = self.path.partition('?')
+        if not self._allowed(token):
+            return
+        if where == '/':
+            self._send(PAGE.read_bytes(), 'text/html; charset=utf-8')
+        elif where == '/items':
+            self._send(json.dumps(_items(self.server.found, self.server.labels)).encode(), 'application/json')
+        elif where.startswith('/image/') and (number := self._item(where.removeprefix('/image/'))) is not None:
+            self._send(*_image(self.server.found, number))
+        else:
+            self.send_error(404)
+
+    def do_POST(self):
+        where, _, token = self.path.partition('?')
+        if not self._allowed(token):
+            return
+        if where == '/close':
+            self._send(b'{}', 'application/json')
+            threading.Thread(target=self.server.shutdown).start()
+            return
+        try:
+            size = int(self.headers['Content-Length'])
+            asked = json.loads(self.rfile.read(size)) if size <= MOST else None
+            number, label = self._item(asked['item']), asked['label']
+        except (ValueError, TypeError, KeyError):
+            number, label = None, None
+        found = self.server.found
+        if where != '/label' or number is None or label not in ('', *map(str, found.classes)):
+            self.send_error(400)
+            return
+        try:
+            self.server.labels.put(found.paths[number], label)
+        except OSError as error:
+            self._send(json.dumps({'error': f'not saved: {error.strerror}'}).encode(), 'application/json', 507)
+            return
+        self._send(b'{}', 'application/json')
+
+    def _allowed(self, token) -> bool:
+        host = (self.headers['Host'] or '').rpartition(':')[0]
+        if host in (HOST, 'localhost') and secrets.compare_digest(token.encode(), self.server.token.encode()):
+            return True
+        self.send_error(403)
+        return False
+
+    def _item(self, text) -> int | None:
+        number = int(text) if str(text).isdecimal() and len(str(text)) < 9 else -1
+        return number if 0 <= number < len(self.server.found.paths) else None
+
+    def _send(self, content: bytes, kind: str, status: int = 200):
+        self.send_response(status)
+        for name, value in (
+            ('Content-Type', kind),
+            ('Content-Length', str(len(content))),
+            ('Cache-Control', 'no-store'),
+            ('X-Content-Type-Options', 'nosniff'),
+            ('Content-Security-Policy', "default-src 'self' 'unsafe-inline'; img-src 'self' data:"),
+            ('Referrer-Policy', 'no-referrer'),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        """The terminal stays quiet."""
+
+
+def _items(found, labels: Labels) -> dict:
+    rows = zip(found.paths, found.why, found.labels, found.confidence.tolist())
+    return {
+        'classes': [str(name) for name in found.classes],
+        'items': [
+            {
+                'name': clean(path),
+                'why': why,
+                'says': f'{label} {100 * p:.0f}%' if label else '',
+                'label': labels.known.get(path, ''),
+            }
+            for path, why, label, p in rows
+        ],
+    }
+
+
+@functools.lru_cache(maxsize=64)
+def _image_of(images, row: int):
+    """(bytes, type) of one image: its file where browsers show that, else a PNG of what the network sees."""
+    (content,) = images.encoded([row])
+    if kind := TYPES.get(content[:2]):
+        return content, kind
+    out = io.BytesIO()
+    sheet.picture(images.read([row])[0]).save(out, 'PNG')
+    return out.getvalue(), 'image/png'
+
+
+def _image(found, number: int):
+    split = found.pool.unlabeled
+    return _image_of(split.images, int(split.rows[found.rows[number]]))

@@ -1,0 +1,187 @@
+"""What a trained model says of image files: a row for each, in a table on disk or in memory."""
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ssljax import files, model, paths, preempt, say
+from ssljax.prediction import inputs, sorting, writers
+from ssljax.prediction.decoding import batches
+
+
+class Predictions(NamedTuple):
+    """What was predicted, an entry for each input, in order.
+
+    paths: as they were given, or found in a folder. labels: the class with the highest probability, '' where there is
+    an error. probabilities: float32 [N, K], calibrated; NaN where there is an error. unlike: bool [N], images unlike
+    those that the model was trained on. features: float32 [N, D], or None where they were not asked for. errors: why an
+    image cannot be read, or ''. out: the table, or None.
+    """
+
+    classes: tuple
+    paths: list[str]
+    labels: list[str]
+    probabilities: np.ndarray
+    unlike: np.ndarray
+    features: np.ndarray | None
+    errors: list[str]
+    out: Path | None = None
+
+    def summary(self) -> str:
+        """How many there are of each label, unlike images and errors, in a few lines."""
+        good = len(self.errors) - sum(map(bool, self.errors))
+        lines = [f'{len(self.errors):,} image{"s" * (len(self.errors) != 1)}, {good:,} predicted']
+        counts = Counter(label for label in self.labels if label)
+        lines += [f'  {label}: {n:,}' for label, n in counts.most_common(20)]
+        if len(counts) > 20:
+            lines.append(f'  and {len(counts) - 20} more classes')
+        if n := int(self.unlike.sum()):
+            lines.append(f'{n:,} unlike the training images (column unlike): their labels are unreliable')
+        if n := len(self.errors) - good:
+            first = next(i for i, error in enumerate(self.errors) if error)
+            lines.append(f'{n:,} cannot be read, such as {self.paths[first]!r} ({self.errors[first]})')
+        return '\n'.join(lines)
+
+
+def predict(
+    run,
+    path,
+    out: str | Path = '',
+    *,
+    way: str = '',
+    seed: int | None = None,
+    top: int = 1,
+    embed: bool = False,
+    copy_to: str | Path = '',
+    overwrite: bool = False,
+    batch_size: int = model.BATCH,
+) -> Predictions:
+    """Predicts image files, each of which has its own row whether it can be read or not.
+
+    Args:
+      run: a run, one of its stages, what `Model.save` wrote, or a Model.
+      path: image files, folders or archives of them, or lists (.txt, .csv with a column `path`); one or several.
+      out: the table to write: .csv, .json or .parquet, with the columns path, label, confidence, unlike, label_2 and
+        confidence_2 and so on, p_CLASS for each class, and error; '' writes none.
+      way, seed: which model of a run, as for `load`.
+      top: how many of the likeliest labels are columns.
+      embed: features, too, which are written beside `out` as NAME.npy, float32 [N, D].
+      copy_to: a new folder that gets a copy of each image in a folder of its label.
+      overwrite: `out` may replace a table.
+      batch_size: images that are predicted at once.
+
+    Raises:
+      FileNotFoundError, FileExistsError, ValueError: an argument; the message says what to give.
+      OSError: the disk is full, or cannot be read or written to.
+    """
+    found = run if hasattr(run, 'outputs') else model.load(run, way=way, seed=seed)
+    if not found.classes and not embed:
+        raise ValueError(
+            f'{run} ({found.way}) is a backbone without a classifier, which only has features: ask for them with '
+            '--embed, or load one of the ways that were trained on labels.'
+        )
+    if embed and not found.embeds:
+        raise ValueError(
+            f'{run} was exported as a program, which gives no features: leave --embed out, or give the run that it is '
+            'from.'
+        )
+    if top < 1 or batch_size < 1:
+        raise ValueError(f'top={top}, batch_size={batch_size}: both must be 1 or more.')
+    top = min(top, max(len(found.classes), 1))
+    target = Path(paths.expand(out)) if out else None
+    if target:
+        writers.check(target, overwrite)
+    copies = sorting.begin(copy_to) if copy_to else None
+    groups = inputs.find([path] if isinstance(path, (str, os.PathLike)) else path)
+    total = sum(len(group.inputs) for group in groups)
+    if not total:
+        raise ValueError('There are no images: give at least one.')
+    names = _columns(found.classes, top)
+    with contextlib.ExitStack() as stack:
+        table = stack.enter_context(writers.Table(target, names)) if target else None
+        parts = list(_predicted(found, groups, total, top, embed, table, copies, batch_size))
+    said, probabilities, unlike, seen, errors = zip(*parts)
+    features = _joined(seen, errors) if embed else None
+    if target and features is not None:
+        files.write_npy(target.with_suffix('.npy'), features)
+    return Predictions(
+        tuple(found.classes),
+        [one.name for group in groups for one in group.inputs],
+        [label for part in said for label in part],
+        np.concatenate(probabilities),
+        np.concatenate(unlike),
+        features,
+        [error for part in errors for error in part],
+        target,
+    )
+
+
+def _predicted(found, groups, total, top, embed, table, copies, batch_size) -> Iterator[tuple]:
+    """(labels, probabilities, unlike, features or None, errors) of each batch, whose rows `table` gets."""
+    counter, done = say.Counter('predicting images', total), 0
+    readers = [group.reader for group in groups for _ in range(0, len(group.inputs), batch_size)]
+    for reader, batch in zip(readers, batches(groups, found.fit, found.shape, batch_size)):
+        preempt.check()
+        n, good = len(batch.inputs), np.array([not error for error in batch.errors])
+        p, distance, features = np.full((n, len(found.classes)), np.nan, np.float32), np.zeros(n, np.float32), None
+        if good.any():
+            outputs = found.outputs(batch.images, batch_size)
+            if found.classes:
+                p[good] = outputs.probabilities
+            features = outputs.features
+            if found.calibration is not None:
+                distance[good] = found.calibration.distance(features)
+        unlike = distance > found.calibration.limit if found.calibration is not None else np.zeros(n, bool)
+        order = np.argsort(-np.nan_to_num(p), axis=1, kind='stable')[:, :top]
+        labels = [str(found.classes[row[0]]) if ok and found.classes else '' for row, ok in zip(order, good)]
+        if table:
+            table.rows(_rows(found, batch, p, order, unlike, good))
+        if copies:
+            sorting.copy(copies, batch, labels, reader)
+        done += n
+        counter.at(done)
+        yield labels, p, unlike, features if embed else None, batch.errors
+    counter.end()
+
+
+def _columns(classes, top: int) -> dict:
+    names: dict = {'path': str}
+    if classes:
+        names |= {'label': str, 'confidence': float, 'unlike': bool}
+        for i in range(2, top + 1):
+            names |= {f'label_{i}': str, f'confidence_{i}': float}
+        names |= {f'p_{name}': float for name in classes}
+    return names | {'error': str}
+
+
+def _rows(found, batch, p, order, unlike, good) -> list[dict]:
+    rows = []
+    for i, one in enumerate(batch.inputs):
+        row: dict = {'path': one.name}
+        if found.classes:
+            flag = bool(unlike[i]) if good[i] and found.calibration is not None else None
+            for place, k in enumerate(order[i].tolist()):
+                end = f'_{place + 1}' if place else ''
+                row[f'label{end}'] = str(found.classes[k]) if good[i] else None
+                row[f'confidence{end}'] = float(p[i, k]) if good[i] else None
+            row['unlike'] = flag
+            row |= {f'p_{name}': float(x) if good[i] else None for name, x in zip(found.classes, p[i])}
+        rows.append(row | {'error': batch.errors[i] or None})
+    return rows
+
+
+def _joined(features, errors) -> np.ndarray:
+    """float32 [N, D], NaN where there is an error."""
+    width = next((part.shape[1] for part in features if part is not None), 0)
+    whole = []
+    for part, why in zip(features, errors):
+        rows = np.full((len(why), width), np.nan, np.float32)
+        if part is not None:
+            rows[[not error for error in why]] = part
+        whole.append(rows)
+    return np.concatenate(whole)

@@ -1,0 +1,219 @@
+"""Every input has its own row, whatever it is; and what is said of it is the model's own."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import ssljax
+from ssljax import calibration, experiment
+from ssljax.config import base
+from ssljax.prediction import sorting
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSES = 'bars', 'café, "new"'
+
+
+def picture(seed, kind, size=20):
+    """uint8 [size, size, 3]: upright bars, or lying ones."""
+    rng = np.random.default_rng(seed)
+    wave = np.tile((np.arange(size) // 3 % 2 * 200)[:, None], (1, size))
+    image = (wave if kind else wave.T)[..., None] + rng.integers(0, 40, (size, size, 3))
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """(run, folder of new images)."""
+    root = tmp_path_factory.mktemp('predict')
+    for split, n in (('train', 40), ('test', 10)):
+        for kind, name in enumerate(CLASSES):
+            (root / f'data/{split}/{name}').mkdir(parents=True)
+            for i in range(n):
+                Image.fromarray(picture(1000 * kind + i + 100 * n, kind)).save(root / f'data/{split}/{name}/{i}.png')
+    c = base()
+    c.name = 'bars'
+    c.data.update(source=f'folder:{root}/data', image_size=16, labels='20/class', val='20')
+    c.backbone.update(width=4, depth=2)
+    c.transfer.update(ways=('scratch', 'random_frozen'), batch_size=16)
+    c.transfer.frozen.update(epochs=0.0, steps=10, evals=1)
+    c.transfer.scratch.update(epochs=0.0, steps=30, evals=2)
+    c.evaluate.update(figures=False, probe=False, knn=0)
+    experiment.run(c, root / 'run')
+    shutil.copytree(root / 'data/test', root / 'new')
+    return root / 'run', root / 'new'
+
+
+def table(path):
+    with open(path, encoding='utf-8', newline='') as f:
+        return list(csv.DictReader(f))
+
+
+def test_a_folder_gives_the_accuracy_of_the_run(trained, tmp_path):
+    run, new = trained
+    found = ssljax.predict(run, new, tmp_path / 'p.csv', way='scratch', top=2)
+    rows = table(tmp_path / 'p.csv')
+    assert len(rows) == 20 and [row['path'] for row in rows] == found.paths == sorted(found.paths)
+    right = np.mean([row['label'] == Path(row['path']).parent.name for row in rows])
+    assert right == ssljax.load(run, way='scratch').metrics['test']['top1']
+    names = list(rows[0])
+    assert names == [
+        'path',
+        'label',
+        'confidence',
+        'unlike',
+        'label_2',
+        'confidence_2',
+        *(f'p_{c}' for c in CLASSES),
+        'error',
+    ]
+    for row, p in zip(rows, found.probabilities):
+        assert abs(float(row['confidence']) + float(row['confidence_2']) - 1) < 1e-4
+        assert float(row[f'p_{row["label"]}']) == float(row['confidence']) >= float(row['confidence_2'])
+        assert np.allclose([float(row[f'p_{c}']) for c in CLASSES], p, atol=1e-5)
+
+
+def test_what_cannot_be_read_is_a_row_with_an_error(trained, tmp_path):
+    run, new = trained
+    bad = tmp_path / 'mixed'
+    shutil.copytree(new, bad)
+    whole = sorted(bad.rglob('*.png'))
+    whole[3].write_bytes(b'')
+    whole[7].write_bytes(whole[7].read_bytes()[:60])
+    (bad / 'photo.heic').write_bytes(b'no picture')
+    (bad / 'notes.txt').write_text('no input')
+    found = ssljax.predict(run, bad, tmp_path / 'p.parquet', embed=True)
+    good = ssljax.predict(run, new)
+    expected = {Path(p).relative_to(new): row for p, row in zip(good.paths, good.probabilities)}
+    assert len(found.paths) == 21 and sum(map(bool, found.errors)) == 3
+    rows = pq.read_table(tmp_path / 'p.parquet').to_pylist()
+    features = np.load(tmp_path / 'p.npy')
+    assert features.dtype == np.float32 and len(features) == len(rows) == 21
+    for path, p, error, row, feature in zip(found.paths, found.probabilities, found.errors, rows, features):
+        where = Path(path).relative_to(bad)
+        assert bool(error) == (Path(path) in (whole[3], whole[7]) or where.name == 'photo.heic')
+        assert row['path'] == path and row['error'] == (error or None)
+        if error:
+            assert np.isnan(p).all() and np.isnan(feature).all() and row['label'] is row['confidence'] is None
+        else:
+            assert np.allclose(p, expected[where], atol=1e-6) and np.isfinite(feature).all()
+    assert 'photo.heic' in found.summary() or '3 cannot be read' in found.summary()
+
+
+def test_files_lists_and_archives_give_the_same(trained, tmp_path):
+    run, new = trained
+    files = sorted(map(str, new.rglob('*.png')))
+    expected = ssljax.predict(run, files).probabilities
+    with zipfile.ZipFile(tmp_path / 'new.zip', 'w') as archive:
+        for name in files:
+            archive.write(name, Path(name).relative_to(new.parent))
+    (tmp_path / 'list.txt').write_text('\n'.join(files) + '\nmissing.png\n')
+    with open(tmp_path / 'list.csv', 'w', newline='') as f:
+        csv.writer(f).writerows([('id', 'Path'), *enumerate(files)])
+    model = ssljax.load(run)
+    for one in (
+        tmp_path / 'new.zip',
+        tmp_path / 'list.csv',
+        tmp_path / 'list.txt',
+        [new / CLASSES[0], new / CLASSES[1]],
+    ):
+        found = ssljax.predict(model, one, batch_size=7)
+        assert np.allclose(found.probabilities[:20], expected, atol=1e-6)
+    found = ssljax.predict(model, tmp_path / 'list.txt')
+    assert found.errors[:20] == [''] * 20 and 'No such file' in found.errors[20]
+    (tmp_path / 'other.csv').write_text('a,b\n1,2\n')
+    with pytest.raises(ValueError, match="columns 'a', 'b'"):
+        ssljax.predict(model, tmp_path / 'other.csv')
+
+
+def test_images_unlike_the_training_set_are_flagged(trained):
+    run, new = trained
+    model = ssljax.load(run, way='scratch')
+    noise = [np.random.default_rng(i).integers(0, 256, (16, 16, 3), np.uint8) for i in range(20)]
+    own = np.stack(
+        [np.asarray(Image.open(p).resize((16, 16), Image.Resampling.BILINEAR)) for p in sorted(new.rglob('*.png'))]
+    )
+    far, near = (model.calibration.distance(model.embed(x)) for x in (np.stack(noise), own))
+    assert np.median(far) > 2 * np.median(near) and (near > model.calibration.limit).mean() < 0.3
+    again = model.save(run.parent / 'saved')
+    assert np.array_equal(ssljax.load(again).calibration.reference, model.calibration.reference)
+    assert ssljax.load(again).calibration.temperature == model.calibration.temperature
+
+
+def test_copies_lie_in_folders_of_their_labels(trained, tmp_path):
+    run, new = trained
+    found = ssljax.predict(run, new, copy_to=tmp_path / 'sorted')
+    copies = list((tmp_path / 'sorted').rglob('*.png'))
+    assert len(copies) == 20  # of both classes there are files of the same names
+    counts = {sorting.safe(name): found.labels.count(name) for name in set(found.labels)}
+    assert {p.name: len(list(p.iterdir())) for p in (tmp_path / 'sorted').iterdir()} == counts
+    with pytest.raises(FileExistsError, match='not empty'):
+        ssljax.predict(run, new, copy_to=tmp_path / 'sorted')
+
+
+def test_the_command(trained, tmp_path):
+    run, new = trained
+    say = lambda *args: subprocess.run(
+        [sys.executable, '-m', 'ssljax', 'predict', *map(str, args)], cwd=tmp_path, capture_output=True, text=True,
+        env={'PATH': '/usr/bin:/bin', 'PYTHONPATH': str(ROOT), 'JAX_PLATFORMS': 'cpu', 'HOME': str(tmp_path)},
+    )  # fmt: skip
+    done = say(run, new, '--out=p.json', '--top=2')
+    assert done.returncode == 0 and '20 images, 20 predicted' in done.stdout and 'p.json' in done.stdout, done.stderr
+    rows = json.loads((tmp_path / 'p.json').read_text())
+    assert len(rows) == 20 and {row['label'] for row in rows} <= set(CLASSES)
+    again = say(run, new, '--out=p.json')
+    assert (
+        (again.returncode, again.stdout) == (1, '')
+        and 'exists already' in again.stderr
+        and '--overwrite' in again.stderr
+    )
+    assert json.loads((tmp_path / 'p.json').read_text()) == rows
+    assert say(run, new, '--out=p.json', '--overwrite').returncode == 0
+    for args, code, told in (
+        ([run, 'nowhere'], 1, "no image, folder or list 'nowhere'"),
+        ([run, new, '--out=p.xls'], 1, 'give one of .csv, .json, .parquet'),
+        ([tmp_path, new], 1, ''),
+        ([run], 2, 'path'),
+        ([run, new, '--way=finetune'], 1, "no trained model of the way 'finetune'"),
+    ):
+        done = say(*args)
+        assert done.returncode == code and told in done.stderr and done.stderr.startswith('error: '), done
+        assert done.stderr.count('\n') == 1 and 'Errno' not in done.stderr
+    assert [p.name for p in tmp_path.iterdir() if p.name != '.cache'] == ['p.json']  # nothing half written
+
+
+@given(st.integers(2, 6), st.integers(1, 60), st.floats(0.2, 8), st.integers(0, 2**31))
+@settings(max_examples=40, deadline=None)
+def test_the_temperature_is_where_the_likelihood_is_highest(classes, n, scale, seed):
+    rng = np.random.default_rng(seed)
+    logits, labels = rng.normal(0, scale, (n, classes)), rng.integers(0, classes, n)
+    t = calibration.temperature(logits, labels)
+    assert 0.05 <= t <= 20
+
+    def loss(t):
+        z = logits / t
+        p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+        rest = 1 / (n + 2)
+        return -np.mean((1 - rest) * np.log(p[np.arange(n), labels])
+                        + rest / (classes - 1) * (np.log(p).sum(1) - np.log(p[np.arange(n), labels])))  # fmt: skip
+
+    assert loss(t) <= min(loss(t * 1.05), loss(t / 1.05)) + 1e-6 or t < 0.0501 or t > 19.9
+    assert abs(calibration.temperature(logits * 2, labels) / t - 2) < 0.1 or t < 0.1 or t > 9
+
+
+def test_the_calibration_error_of_what_is_known():
+    logits = np.log(np.array([[0.8, 0.2]] * 10 + [[0.4, 0.6]] * 10))
+    labels = np.array([0] * 8 + [1] * 2 + [1] * 6 + [0] * 4)
+    found = calibration.reliability(logits, labels, 1.0)
+    assert found['ece'] < 1e-9 and [b[0] for b in found['bins']] == [10, 10]
+    assert abs(calibration.reliability(logits, 1 - labels, 1.0)['ece'] - (0.6 + 0.2) / 2) < 1e-9
