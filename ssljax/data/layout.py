@@ -10,7 +10,7 @@ from ssljax.data.names import EXTENSIONS
 from ssljax.data.split_names import kind_of
 from ssljax.literal import clean
 
-_NO_FOLDERS = 'There are no folders; classes can be those of a CSV, too (csv:PATH), or of names (config.data.pattern).'
+_NO_FOLDERS = 'There are no folders; classes can also come from a CSV (csv:PATH) or file names (config.data.pattern).'
 
 
 class Unlabelled(ValueError):

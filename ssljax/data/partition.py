@@ -282,8 +282,8 @@ def by_group(labels, rows, groups, wanted, asked: str, key, leave: int):
         chosen[min(able, key=lambda u: has[u].sum())] = True
     if not chosen.any():
         raise ValueError(
-            f'{asked}: the number of groups of images is {len(units)}, and none can be set aside without taking all '
-            'images of a class: each class needs two groups or more. Leave the groups out, or give the splits.'
+            f'{asked}: of {len(units)} groups of images, none can be set aside without taking all images of a class: '
+            'every class needs at least two groups. Remove the groups, or provide the splits.'
         )
     found = np.sort(rows[chosen[unit_of]])
     if abs(len(found) - total) > max(0.25 * total, 1):

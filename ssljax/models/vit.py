@@ -123,7 +123,7 @@ class Token(nn.Module):
     """The class token, [B, 1 + N, width] -> [B, width]."""
 
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        return x[:, 0]
+        return jax.lax.index_in_dim(x, 0, 1, keepdims=False)  # a slice, also where the batch is left open
 
 
 class Vit(layers.Backbone):
@@ -149,7 +149,7 @@ class Vit(layers.Backbone):
         x, activations = layers.pixels(x, self.pixels), collections.OrderedDict()
         for i, (name, make) in enumerate(self.layers):
             x = make(name=name)(x, train) if i else make(name=name)(x, train, keep)
-            y = x[:, 1:] if self.token and x.ndim == 3 else x
+            y = jax.lax.slice_in_dim(x, 1, None, axis=1) if self.token and x.ndim == 3 else x
             activations[name] = y.reshape(-1, rows, cols, y.shape[-1]) if keep is None and y.ndim == 3 else y
         return activations
 

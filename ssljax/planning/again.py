@@ -9,7 +9,7 @@ from ssljax.planning.budget import FIGURES, PAGE
 WITHIN = 1.25  # of the time of the longest training before, a further one must have
 
 
-def cells(run, labels: dict, best: str) -> dict:
+def cells(run, labels: dict, best: str, metric: str) -> dict:
     """Trains with fewer labels as long as there is time: for one seed after the other, every share of its labels.
 
     A label set lies inside that of its seed; pretrained backbones are those of the run. What is finished is kept in
@@ -19,9 +19,10 @@ def cells(run, labels: dict, best: str) -> dict:
       run: stages.Context, all of whose seeds are trained.
       labels: {seed: how many labelled images it has}.
       best: the way beside scratch, or '' for none.
+      metric: of the test images.
 
     Returns:
-      {way: {labels: {seed: test top-1}}}.
+      {way: {labels: {seed: value on test}}}.
     """
     config = run.config
     shares = [share for share in sorted(config.answer.curve, reverse=True)]
@@ -44,8 +45,9 @@ def cells(run, labels: dict, best: str) -> dict:
                 record = _train(run, place, seed, few, wanted)
                 longest = max(longest, time.time() - began)
             for way in wanted:
-                if (test := record['ways'].get(way)) is not None:
-                    found.setdefault(way, {}).setdefault(few, {})[seed] = test['test']['top1']
+                value = record['ways'].get(way, {}).get('test', {}).get(metric)
+                if value is not None:
+                    found.setdefault(way, {}).setdefault(few, {})[seed] = value
     return found
 
 

@@ -3,8 +3,9 @@ and what more labels would bring."""
 
 from ssljax import stats
 from ssljax.methods import SEMI
+from ssljax.metrics import TITLES
 from ssljax.planning import again, curve
-from ssljax.report.compare import best_way, of_way, test_images
+from ssljax.report.compare import best_way, of_way, pick, selected, test_images, versus_scratch, ways_of
 from ssljax.report.headline import evidence
 from ssljax.report.words import count_of, interval, number, percent, way_title
 from ssljax.stats import BASELINE, FEWEST
@@ -20,34 +21,36 @@ def answered(run, outcome: dict) -> dict:
       outcome: the content of result.json so far.
 
     Returns:
-      {'ways': {way: {'verdict': as `verdict` has it, 'difference': stats.difference}},
-      'best': the way beside scratch that validation prefers, or '', 'worth': as `worth`, 'curve': {'way', 'points',
-      'more', 'scratch'}, 'sentences': [str]}.
+      {'metric': that of config.select, by which all is compared, 'ways': {way: {'verdict': as `verdict` has it,
+      'difference': stats.difference}}, 'best': the way beside scratch that validation prefers, or '', 'worth': as
+      `worth`, 'curve': {'way', 'points', 'more', 'scratch'}, 'sentences': [str]}.
     """
-    others = [way for way in outcome['versus_scratch'] if way in run.config.transfer.ways]
+    others, metric = [way for way in ways_of(outcome) if way != BASELINE], selected(outcome)
     best = best_way(outcome, others) or ''
     labels = {record['seed']: record['partition']['labeled']['count'] for record in outcome['seeds']}
-    points = again.cells(run, labels, best)
+    points = again.cells(run, labels, best, metric)
     full = round(sum(labels.values()) / len(labels))
     for record in outcome['seeds']:
         for way in filter(None, (BASELINE, best)):
-            if way in record['ways']:
-                points.setdefault(way, {}).setdefault(full, {})[record['seed']] = record['ways'][way]['test']['top1']
+            value = pick(record, 'ways', way, 'test', metric)
+            if value is not None:
+                points.setdefault(way, {}).setdefault(full, {})[record['seed']] = value
     return of_points(outcome, best, full, points)
 
 
 def of_points(outcome: dict, best: str, full: int, points: dict) -> dict:
-    """`answered`, from what was trained: points {way: {labels: {seed: test top-1}}}, `full` the labels of the run."""
+    """`answered`, from points {way: {labels: {seed: value on test}}}, `full` being the labels of the run."""
     few = (test_images(outcome) or 0) < FEW_TEST
-    ways = {
-        way: {'verdict': verdict(found, few), 'difference': found} for way, found in outcome['versus_scratch'].items()
-    }
+    metric = selected(outcome)
+    versus = versus_scratch(outcome, metric)
+    ways = {way: {'verdict': verdict(found, few), 'difference': found} for way, found in versus.items()}
     lead = best if best and ways[best]['verdict'] == 'helps' else best_way(outcome) or BASELINE
     drawn = lead if lead in points else BASELINE
     by_labels = {n: list(values.values()) for n, values in points.get(drawn, {}).items()}
     more = curve.extrapolate(by_labels)
     saved = worth(points, best, full)
     found = {
+        'metric': metric,
         'ways': ways,
         'best': best,
         'worth': saved,
@@ -61,7 +64,7 @@ def of_points(outcome: dict, best: str, full: int, points: dict) -> dict:
         said = ['Nothing but training from scratch was compared: whether unlabelled images help here is not told.']
     if saved is not None:
         said.append(in_labels(saved, best, full))
-    return found | {'sentences': [*said, with_more(more, drawn, by_labels)]}
+    return found | {'sentences': [*said, with_more(more, drawn, by_labels, metric)]}
 
 
 def verdict(found: dict, few_images: bool) -> str:
@@ -92,8 +95,11 @@ def helped(way: str, entry: dict, outcome: dict, full: int, few_images: bool) ->
     """A sentence on one way against scratch."""
     found, kind = entry['difference'], 'semi-supervised' if way in SEMI else 'self-supervised'
     name, seeds = f'{way_title(way)} ({kind})', count_of(len(found['values']), 'seed')
-    ours, scratch = (percent(of_way(outcome, w, 'test', 'top1')) for w in (way, BASELINE))
-    known = f'{percent(found, sign=True)} points against training from scratch with {count_of(full, "label")}'
+    metric = selected(outcome)
+    ours, scratch = (percent(of_way(outcome, w, 'test', metric)) for w in (way, BASELINE))
+    known = (
+        f'{percent(found, sign=True)} points{_of(metric)} against training from scratch with {count_of(full, "label")}'
+    )
     figures = f'{ours} % and {scratch} % on {count_of(test_images(outcome) or 0, "test image")}, {seeds}'
     if proof := evidence(found):
         figures += f'; {proof}'
@@ -105,6 +111,10 @@ def helped(way: str, entry: dict, outcome: dict, full: int, few_images: bool) ->
     if entry['verdict'] == 'unclear':
         return f'{name} makes no clear difference here: {known} ({figures}).'
     return f'{name} {entry["verdict"]} here: {known} ({figures}).'
+
+
+def _of(metric: str) -> str:
+    return '' if metric == 'top1' else f' of {TITLES[metric]}'
 
 
 def in_labels(saved: dict, best: str, full: int) -> str:
@@ -121,7 +131,7 @@ def in_labels(saved: dict, best: str, full: int) -> str:
     return f'In labels: {way_title(best)} needs {few} for the accuracy of scratch with all of them{sides}.'
 
 
-def with_more(more: list, way: str, by_labels: dict) -> str:
+def with_more(more: list, way: str, by_labels: dict, metric: str = 'top1') -> str:
     """A sentence on what more labels would bring."""
     counts = ', '.join(f'{n:,}' for n in sorted(by_labels))
     seeds = min(map(len, by_labels.values()), default=0)
@@ -129,12 +139,10 @@ def with_more(more: list, way: str, by_labels: dict) -> str:
         known = f'{way_title(way)} was trained with {counts or "no"} labels and {count_of(seeds, "seed")}'
         return f'What more labels would bring cannot be told: {known}; it takes two numbers of labels and two seeds.'
     parts = [
-        f'with {point.labels:,} labels {100 * point.top1:.1f} % ({interval({"low": point.low, "high": point.high})})'
+        f'with {point.labels:,} labels {100 * point.value:.1f} % ({interval({"low": point.low, "high": point.high})})'
         for point in more
     ]
     wide = more[0].high - more[0].low
     sure = 'little is certain: go by the intervals' if wide > 0.05 or seeds < 5 else 'go by the intervals'
-    return (
-        f'More labels, {way_title(way)}: {" and ".join(parts)} are to be expected, extrapolated by a power law from '
-        f'{counts} labels over {count_of(seeds, "seed")}; {sure}.'
-    )
+    told = f'More labels, {way_title(way)}: {" and ".join(parts)}{_of(metric)} are to be expected'
+    return f'{told}, extrapolated by a power law from {counts} labels over {count_of(seeds, "seed")}; {sure}.'

@@ -14,10 +14,10 @@ LEAST = 2  # label budgets, and seeds, below which nothing is extrapolated
 
 
 class Point(NamedTuple):
-    """What is expected with so many labels: top-1 in [0, 1], and its interval of level LEVEL."""
+    """What is expected with so many labels: an accuracy in [0, 1], and its interval of level LEVEL."""
 
     labels: int
-    top1: float
+    value: float
     low: float
     high: float
 
@@ -31,7 +31,7 @@ def extrapolate(points: dict, factors=(2, 4), draws: int = DRAWS) -> list[Point]
     least squares fit, b one of SLOPES. The middle is the median.
 
     Args:
-      points: {labels: [top-1 of each seed]}.
+      points: {labels: [accuracy of each seed]}.
       factors: of the largest number of labels.
       draws: how many.
 

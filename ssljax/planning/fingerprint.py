@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from ssljax.data import decode, depth
+from ssljax.data import decode, depth, formats
 from ssljax.data.layout import Unlabelled
 from ssljax.data.memory import available_memory, cores
-from ssljax.data.sources import listed
+from ssljax.data.sources import listed, load
 from ssljax.data.sources.asked import Encoded
 
 HEADERS, DECODED = 200, 16  # images of a sample: whose sizes are read; that are decoded to look at their colours
@@ -83,7 +83,7 @@ def take(config) -> Fingerprint:
     import jax  # not at the top: the devices are started here
 
     try:
-        classes, found = listed(config.data)
+        classes, found = _annotated(config.data) if config.data.annotations else listed(config.data)
     except Unlabelled:
         classes, found = (), {}
     labels = {name: np.asarray(split.labels) for name, split in found.items()}
@@ -130,11 +130,13 @@ def seen(split) -> dict:
     numbers, sizes, bands, bits = split.numbers, [], set(), 8
     for place in _spread(len(numbers), HEADERS):
         try:
-            with Image.open(io.BytesIO(files.read(numbers[place]))) as image:
+            with _opened(files.read(numbers[place])) as image:
                 sizes.append(image.size)
                 kind = depth.kind(image)
                 bands.add(_bands(image))
                 bits = max(bits, 32 if '32' in kind or 'float' in kind else 16 if kind else 8)
+        except formats.Missing as error:
+            raise ValueError(f'The image {files.names[numbers[place]]!r} cannot be read: {error}.') from error
         except Exception:  # Pillow raises almost anything on a damaged file, which the run itself counts
             continue
     if not sizes:
@@ -152,6 +154,25 @@ def colourless(images) -> bool:
     """Whether all channels of uint8 [..., C] but alpha are the same, up to what a JPEG loses."""
     colour = np.asarray(images)[..., :3].astype(int)
     return bool((np.ptp(colour, axis=-1) <= GRAY).mean() > 0.999)
+
+
+def _opened(data: bytes):
+    kind = formats.of(data)
+    return formats.opened(data, kind, lambda width, height: None) if kind else Image.open(io.BytesIO(data))
+
+
+def _annotated(data) -> tuple:
+    """As `listed`, with the labels that config.data.annotations gives."""
+    classes, found = listed(data)
+    config = data.copy_and_resolve_references()
+    config.update(path='stream', image_size=config.image_size or 8, cache='')  # nothing is decoded
+    source = load(config)
+    labels = source.train.labels if found.get('test') else np.concatenate([source.train.labels, source.test.labels])
+    rest = 0 if source.unlabeled is None else len(source.unlabeled)
+    return source.classes, {
+        'train': found['train']._replace(labels=np.concatenate([labels, np.full(rest, -1)])),
+        **{name: split for name, split in found.items() if name in ('val', 'test')},
+    }
 
 
 def _bands(image) -> int:

@@ -86,7 +86,8 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
 
 def _static(fp, asked, given: dict, smaller: bool) -> tuple:
     """(decisions that do not depend on speeds, pretext task, joint method, parts, notes)."""
-    found = [Decision('name', name_of(fp.source), 'fixed: after the source'), *rules.data(fp, asked)]
+    found = [Decision('name', name_of(fp.source), 'fixed: after the source'), *rules.selection(fp)]
+    found += rules.data(fp, asked)
     if smaller:
         why = f'{rules.THUMB}{SMALLER} pixels, for larger images would need more minutes'
         found = [Decision(d.field, SMALLER, why) if d.field == 'data.image_size' else d for d in found]
@@ -211,11 +212,6 @@ def _ordered(found: list) -> list:
 
 def _of_data(fp, sets) -> list[str]:
     notes = []
-    if fp.imbalance >= 3:
-        notes.append(
-            f'the largest class has {fp.imbalance:.0f} times the images of the smallest: look at the accuracy of each '
-            'class'
-        )
     if not fp.unlabeled + rules.unused(fp, sets):
         notes.append('there are no unlabelled images: only the labelled ones themselves can be pretrained on')
     return notes

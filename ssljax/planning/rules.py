@@ -4,6 +4,7 @@ project has measured nothing, the reason says that it is a rule of thumb."""
 import math
 from typing import NamedTuple
 
+from ssljax import metrics
 from ssljax.planning import evidence
 from ssljax.planning.fingerprint import Fingerprint
 from ssljax.resolve import Decision
@@ -71,6 +72,14 @@ def data(fp: Fingerprint, asked: Asked) -> list[Decision]:
         why = f'{THUMB}validation chooses the weights; of {left:,} labelled images'
         found.append(Decision('data.val', share, why))
     return found
+
+
+def selection(fp: Fingerprint) -> list[Decision]:
+    """By what the weights are chosen, where top-1 would mislead."""
+    if fp.imbalance < metrics.IMBALANCED:
+        return []
+    why = f'fixed: the largest class has {fp.imbalance:.1f} times the images of the smallest, where top-1 misleads'
+    return [Decision('select', 'balanced_accuracy', why)]
 
 
 def sets(fp: Fingerprint, fields: dict) -> Sets:

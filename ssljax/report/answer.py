@@ -1,5 +1,6 @@
 """The section of a run that ends with an answer: what helped here, and what more labels would bring."""
 
+from ssljax.metrics import TITLES
 from ssljax.report.draw import as_img, drawn, new_figure, way_color
 from ssljax.report.markup import figure, grid, paragraph, section
 from ssljax.report.words import interval, percent, way_title
@@ -14,12 +15,13 @@ def answer(run):
     curve = found['curve']
     rows = [
         [f'{p["labels"]:,}', percent(p), interval(p), 'measured', f'{len(p["values"])}'] for p in curve['points']
-    ] + [[f'{p["labels"]:,}', f'{100 * p["top1"]:.1f}', interval(p), 'extrapolated', '–'] for p in curve['more']]
+    ] + [[f'{p["labels"]:,}', f'{100 * p["value"]:.1f}', interval(p), 'extrapolated', '–'] for p in curve['more']]
+    on = f': test {TITLES[found["metric"]]}'
     caption = (
-        f'{way_title(curve["way"])}: test top-1 over labelled images, with 95% intervals. Extrapolated by a power law, '
+        f'{way_title(curve["way"])}{on} over labelled images, with 95% intervals. Extrapolated by a power law, '
         'error(n) = limit + a n^-b from means drawn anew, with every limit from 0 to the least error.'
     )
-    header = ['Labels', 'Test top-1 %', '95% interval', '', 'Seeds']
+    header = ['Labels', f'Test {TITLES[found["metric"]]} %', '95% interval', '', 'Seeds']
     drawing = figure(plot(curve), 'Solid: measured. Dashed: extrapolated; the band is its 95% interval.')
     return section('Answer', *map(paragraph, found['sentences']), drawing, grid(header, rows, caption))
 
@@ -39,7 +41,7 @@ def plot(curve):
     more, last = curve['more'], curve['points'][-1]
     if more:
         at = [last['labels'], *(p['labels'] for p in more)]
-        middle, low, high = ([100 * last['mean'], *(100 * p[key] for p in more)] for key in ('top1', 'low', 'high'))
+        middle, low, high = ([100 * last['mean'], *(100 * p[key] for p in more)] for key in ('value', 'low', 'high'))
         color = way_color(curve['way'], 0)
         axes.plot(at, middle, '--', color=color)
         axes.fill_between(at, low, high, color=color, alpha=0.15, lw=0)
@@ -47,6 +49,6 @@ def plot(curve):
     ticks = [p['labels'] for p in (*curve['points'], *more)]
     axes.set_xticks(ticks, [f'{n:,}' for n in ticks])
     axes.set_xlabel('Labelled images')
-    axes.set_ylabel('Test top-1 accuracy (%)')
+    axes.set_ylabel('On the test images (%)')
     axes.legend()
-    return as_img(figure_, 'Test top-1 accuracy over the number of labelled images')
+    return as_img(figure_, 'Accuracy on the test images over the number of labelled ones')

@@ -150,8 +150,8 @@ class Bench:
     def _fit(self, way, config, steps, evals, images, directory) -> dict:
         run = self.run._replace(config=config)
         pair = way_is_semi(run, way)
-        own, images = stages.settings(config, way), (self.labeled, self.unlabeled) if pair else self.labeled
-        feed = stages.make_feed(run, way, resolve.stage(own, images, run.mesh).inputs, self.seed)
+        own, splits = stages.settings(config, way), (self.labeled, self.unlabeled) if pair else self.labeled
+        feed = stages.make_feed(run, way, resolve.stage(own, splits, run.mesh).inputs, self.seed)
         feed = Timed(
             feed.arrays, feed.get, feed.n, feed.batch_size, feed.path,
             functools.partial(until, self.deadline, self.clock, feed.payloads),

@@ -99,7 +99,7 @@ REFUSED = {
     'two unnamed sets': (split('north', 'south'), "'north' and 'south' .* folders with the same names, such as 'cat'"),
     'plantvillage': (split('color', 'grayscale', 'segmented'), "'color' and 'grayscale'.*Give one"),
     'kaggle flat': (['train/cat.0.jpg', 'train/dog.0.jpg', 'test1/1.jpg'], "not in a class folder.*'test1' .1 image"),
-    'flat and stray': (['train/cat.0.jpg', 'train/dog.0.jpg', 'static/a.png'], "Beside .* 'static'"),
+    'flat and stray': (['train/cat.0.jpg', 'train/dog.0.jpg', 'static/a.png'], "Next to .* 'static'"),
     'flat and unknown': (['train/cat.0.jpg', 'train/dog.0.jpg', 'site/a.png'], "if 'train' is a class, rename"),
     'stray beside splits': ([*split('Training', 'Testing'), 'static/a.png'], "Next to .* 'static', which is not a"),
     'stray beside classes': (['cat/1.jpg', 'dog/1.jpg', 'static/css/a.png'], "'static'"),

@@ -136,7 +136,7 @@ def begun(config, folder, ways, kind):
     from ssljax.ways import beginning
 
     run = experiment.prepare(config, folder, sources.load(config.data), quiet=True)
-    if stages.plan(config, kind).section == 'transfer':
+    if stages.settings(config, kind).section == 'transfer':
         return beginning(run, kind, 0, {}, seeds.given_backbone(run)[0])['params']['backbone']
     return stages.initial(run, kind, 0)['params']['backbone']
 
@@ -168,7 +168,7 @@ def test_a_run_with_given_weights(given, tmp_path):
     (record,) = result['seeds']
     assert record['knn']['pretrained']['layer'] == 'token' and 'token' in record['probe']['pretrained']['layers']
     assert record['pretrain']['weights'] == config.backbone.init_from
-    assert 'starts from the weights of' in result['protocol'] and (tmp_path / 'run/report.html').is_file()
+    assert 'start from the weights in' in result['protocol'] and (tmp_path / 'run/report.html').is_file()
     assert {d['field']: d['value'] for d in result['resolved']}['backbone.pixels'] == 'imagenet'
     assert recorded.named(config) == {'backbone.init_from': config.backbone.init_from}
     kept = files.read_json(tmp_path / 'run/data.json')

@@ -66,6 +66,21 @@ def test_less_than_the_fewest_labels_is_a_bound():
     assert 'needs less than 0.5 times the labels (fewer than 24 of 48)' in said and 'interval' not in said
 
 
+def test_another_metric_is_the_one_that_is_compared():
+    ways = {way: {'balanced_accuracy': values, 'top1': [0.9] * 4} for way, values in CLEAR.items()}
+    seeds = [
+        {
+            'seed': i,
+            'ways': {w: {s: {m: v[i] for m, v in found.items()} for s in ('test', 'val')} for w, found in ways.items()},
+        }
+        for i in range(4)
+    ]
+    result = {'seeds': seeds, 'data': {'counts': {'test': 700}}, 'config': {'select': 'balanced_accuracy'}}
+    found = answer.of_points(result | summarise(seeds), 'finetune', 48, full(CLEAR))
+    assert found['metric'] == 'balanced_accuracy' and found['ways']['finetune']['verdict'] == 'helps'
+    assert 'points of balanced accuracy against' in found['sentences'][0]
+
+
 def test_scratch_alone_compares_nothing_and_has_its_curve():
     ways = {'scratch': CLEAR['scratch']}
     found = answer.of_points(outcome(ways), '', 48, full(ways))

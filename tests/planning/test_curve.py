@@ -19,7 +19,7 @@ def test_the_error_of_a_pure_power_law_lies_within_its_interval_and_never_above_
     assert [p.labels for p in found] == [96, 192]
     for point in found:
         assert point.low - 1e-3 <= accuracy(point.labels) <= point.high + 0.01
-        assert accuracy(48) - 0.01 <= point.low <= point.top1 <= point.high
+        assert accuracy(48) - 0.01 <= point.low <= point.value <= point.high
 
 
 @pytest.mark.parametrize('limit, b', [(0.0, 0.4), (0.1, 0.7), (0.2, 1.0)])
@@ -37,7 +37,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(limit, b):
 def test_any_accuracies_give_an_interval_within_0_and_1(values):
     found = curve.extrapolate({10 * 2**i: v for i, v in enumerate(values)}, draws=50)
     for point in found:
-        assert 0 <= point.low <= point.top1 <= point.high <= 1
+        assert 0 <= point.low <= point.value <= point.high <= 1
 
 
 def test_more_seeds_that_differ_less_leave_less_open():

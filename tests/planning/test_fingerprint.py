@@ -66,6 +66,15 @@ def test_sixteen_bits_and_a_damaged_file(tmp_path):
     assert (found.bits, found.channels, found.side, found.labeled) == (16, 1, 9, 3)
 
 
+def test_labels_of_a_list_count(tmp_path):
+    put(tmp_path / 'photos/a', 4)
+    put(tmp_path / 'photos/b', 4)
+    put(tmp_path / 'photos/unlabeled', 4, start=20)
+    (tmp_path / 'labels.csv').write_text('path,label\nunlabeled/20.jpg,a\nunlabeled/21.jpg,b\nunlabeled/22.jpg,a\n')
+    found = take(tmp_path / 'photos', annotations=str(tmp_path / 'labels.csv'), test='2')
+    assert (found.counts, found.unlabeled) == ((6, 5), 1)
+
+
 def test_arrays_need_no_files():
     config = base()
     found = fingerprint.take(config)
@@ -80,5 +89,5 @@ def test_nothing_to_compare_is_one_clear_error(tmp_path):
     with pytest.raises(ValueError, match='no labelled image, so there is nothing to compare'):
         take(tmp_path / 'none')
     put(tmp_path / 'flat', 3)
-    with pytest.raises(ValueError, match='no folders, and classes are read from folder names'):
+    with pytest.raises(ValueError, match='is not in a class folder'):
         take(tmp_path / 'flat')

@@ -81,6 +81,12 @@ def test_the_images_of_a_run_are_counted_as_they_are_set_aside():
     assert rules.sets(DIGITS, {'data.labels': '5/class', 'data.val': '200', 'data.test': '20%'}) == (50, 200, 360)
 
 
+def test_uneven_classes_are_selected_by_balanced_accuracy():
+    assert rules.selection(PHOTOS) == []
+    (found,) = rules.selection(PHOTOS._replace(counts=(60, 20)))
+    assert (found.field, found.value) == ('select', 'balanced_accuracy') and '3.0 times' in found.why
+
+
 def test_every_batch_divides_over_the_devices():
     for devices in (1, 3, 8):
         found = values(rules.batches(PHOTOS._replace(device='gpu', devices=devices), rules.Sets(48, 12, 700)))

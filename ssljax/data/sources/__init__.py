@@ -61,8 +61,7 @@ def load(config) -> Source:
         if config[name] and name not in getattr(module, 'TAKES', ()):
             able = ' or '.join(repr(m.FORM) for m in SOURCES.values() if name in getattr(m, 'TAKES', ()))
             raise ValueError(
-                f'config.data.{name}={config[name]!r} does not go with {asked}: it is for a source {able}. Leave it '
-                'empty.'
+                f'config.data.{name}={config[name]!r} does not go with {asked}, only with {able}: leave it empty.'
             )
     classes, found = module.read(asked, config)
     if not len(found['train'].labels):

@@ -73,7 +73,7 @@ def apply(source: Source, path: str, around: str) -> Source:
         else:
             raise ValueError(f'{where}: {word!r} {_why(word, source, trained, around)}.')
     if had:
-        logging.warning('%r: %d lines are of training images that have their class from %r.', path, had, source.name)
+        logging.warning('%r: %d lines name training images that %r has already labelled.', path, had, source.name)
     return _moved(source, {row: label for row, label in given.items() if label >= 0})
 
 
@@ -89,9 +89,9 @@ def _moved(source: Source, labels: dict) -> Source:
 
 def _why(word: str, source: Source, trained: pick.Known, around: str) -> str:
     if rows := trained.named(word):
-        return f'is a training image of the class {source.classes[source.train.labels[rows[0]]]!r}: change it there'
+        return f'is already labelled {source.classes[source.train.labels[rows[0]]]!r} in the data: correct it there'
     for title, split in (('validation', source.val), ('test', source.test)):
         if split is not None and pick.Known(split.names() or (), 0, around).named(word):
-            return f'is a {title} image, and only unlabelled images are given labels here'
+            return f'is a {title} image, and only unlabelled images can be labelled here'
     like = source.unlabeled.names()[0] if source.unlabeled is not None and len(source.unlabeled) else ''
     return 'is not an unlabelled image' + (f': names look like {like!r}' if like else f', and {source.name!r} has none')
