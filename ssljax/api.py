@@ -12,8 +12,8 @@ from ssljax.labeling import label
 from ssljax.model import Model, load
 from ssljax.prediction import Predictions, predict
 
-__all__ = ['Model', 'Predictions', 'Source', 'label', 'load', 'load_data', 'plan', 'predict', 'recipe', 'study']
-__all__ += ['train']
+__all__ = ['Model', 'Predictions', 'Source', 'check', 'label', 'load', 'load_data', 'plan', 'predict', 'recipe']
+__all__ += ['study', 'train']
 
 
 def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict:
@@ -38,6 +38,26 @@ def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict
         if config.plan.minutes and not field.startswith('plan.'):
             config.plan.given = tuple(dict.fromkeys((*config.plan.given, field)))
     return config
+
+
+def check(path: str | Path, out: str | Path = '', run: str | Path = '') -> dict:
+    """Looks at a data set before anything is trained on it: copies, damage, labels, shortcuts (`ssljax check`).
+
+    Args:
+      path: a folder, .zip, .tar or .npz, which is only read, or a source as config.data.source has it.
+      out: where check.json, check.html and findings.png are written, by default runs/check_NAME.
+      run: a finished run on these classes, whose model looks for labels that may be wrong.
+
+    Returns:
+      The content of check.json; 'findings' has the most important one first (audit/record.py).
+
+    Raises:
+      ValueError, OSError: it cannot be read, or `out` not be written to; the message says why.
+    """
+    from ssljax.audit import whole  # not at the top: the page draws
+
+    platform.enter()
+    return whole.check(str(path), out, str(run) if run else '')
 
 
 def plan(source: str, minutes: float = 30.0, out: str | Path = '', *, flips: str = 'auto', **given):

@@ -97,6 +97,9 @@ def fields() -> dict:
             pool=whole(0),  # how many of the other training images are used, unlabelled; 0: all
             val=amount('10%', none=True),  # carved from the training labels, unless the source has its own
             test=amount('20%'),  # only where the source has no test split
+            # Of images that validation and test are carved from, those with copies: together (all are trained on, and
+            # none is evaluated) | anywhere.
+            copies=choice('together', 'together', 'anywhere'),
             unlabeled=sources.field(empty=True),  # an additional source of unlabelled images
             # The values that become 0 to 255 in files of more than 8 bits per channel: auto (from a sample of the
             # training files) | full (the range of each file's type) | LOW,HIGH.

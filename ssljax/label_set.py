@@ -33,10 +33,12 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
             files.write_atomically(directory / 'labels.txt', listing(names, found))
         return found
     budget, val = amounts(config, source, seed)
+    carved = val not in ('', '0') and source.train.groups is None and config.data.copies == 'together'
+    copied = source.train.copied() if carved else None
     found = partitions.partition(
         source.train.labels, len(source.classes), budget=budget, val=val, seed=seed, classes=source.classes,
         names=names, represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
-        around=sources.around(config.data), groups=source.train.groups,
+        around=sources.around(config.data), groups=source.train.groups, copied=copied,
     )  # fmt: skip
     if brought(source):
         print(f'seed {seed}: {told(config, source, found, (budget, val))}', file=sys.stderr)

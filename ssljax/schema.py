@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ssljax import config as configs
 
-SCHEMA = 2  # of what is written to disk; to be raised with an entry in MIGRATIONS
+SCHEMA = 3  # of what is written to disk; to be raised with an entry in MIGRATIONS
 # Fields on which no number of a run depends. Its seeds may become more (see `changes`).
 FREE: tuple = 'published', 'save_every', 'data.data_dir', 'data.manual_dir', 'data.cache', 'study.', 'seeds', 'tracker'
 FREE += 'plan.', 'answer.'
@@ -37,7 +37,13 @@ def _typical(plain: dict) -> None:
     renamed(plain.get('data', {}))
 
 
-MIGRATIONS = {1: _typical}  # {number: function that brings a plain config of that schema to the next, in place}
+def _copies(plain: dict) -> None:
+    if 'data' in plain:
+        plain['data'].setdefault('copies', 'anywhere')
+
+
+# {number: function that brings a plain config of that schema to the next, in place}
+MIGRATIONS = {1: _typical, 2: _copies}
 
 
 def renamed(data) -> None:

@@ -48,6 +48,8 @@ def test_a_run_begun_under_the_old_name_goes_on_as_the_oracle(typical, tmp_path)
     (tmp_path / 'seed0/pretrain/checkpoints/5').mkdir(parents=True)  # something was trained
     with pytest.raises(ValueError, match='a different config'):
         identity.claim(other, tmp_path)
+    assert new.data.copies == 'anywhere', 'the rules of then'
+    new.data.copies = 'together'
     assert digest(new) == digest(typical), 'cells of a study that was begun so are found again'
     assert identity.as_begun(typical, tmp_path / 'new') is typical
 

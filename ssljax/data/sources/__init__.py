@@ -76,7 +76,7 @@ def load(config) -> Source:
     if config.unlabeled:
         extra = _extra(config, span)
         splits['unlabeled'] = concat([splits['unlabeled'], extra]) if 'unlabeled' in splits else extra
-    source = complete(config.source, tuple(classes), splits, span, config.test)
+    source = complete(config.source, tuple(classes), splits, span, config.test, config.copies)
     return annotations.apply(source, config.annotations, around(config)) if config.annotations else source
 
 
