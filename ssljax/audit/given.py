@@ -1,7 +1,7 @@
 """What a path names: the images of a folder, an archive or another source, with their splits and labels."""
 
+import dataclasses
 import os
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,8 @@ SPLITS = ('train', 'val', 'test', 'unlabeled')
 ALL = 'all'  # the split of images whose folders cannot be understood
 
 
-class Given(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Given:
     """N images.
 
     Attributes:
