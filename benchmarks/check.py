@@ -53,7 +53,8 @@ def ours(root: Path, out: Path) -> dict:
     """{'seconds', 'found': {kind: images}} of one check."""
     began = time.time()
     command = [sys.executable, '-m', 'ssljax', 'check', str(root), f'--out={out}']
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, env=os.environ | {'JAX_PLATFORMS': 'cpu'})
+    quiet = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
+    subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {'JAX_PLATFORMS': 'cpu'}, **quiet)
     took, result = time.time() - began, files.read_json(out / 'check.json')
     return {'seconds': took, 'found': {f['kind']: f['count'] for f in result['findings']}}
 
@@ -61,7 +62,8 @@ def ours(root: Path, out: Path) -> dict:
 def peer(python: str, root: Path) -> dict:
     """The same of cleanvision."""
     began = time.time()
-    done = subprocess.run([python, '-c', PEER, str(root)], check=True, stdout=subprocess.PIPE, text=True)
+    command, pipe = [python, '-c', PEER, str(root)], subprocess.PIPE
+    done = subprocess.run(command, check=True, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
     counts = json.loads(done.stdout.splitlines()[-1])
     return {'seconds': time.time() - began, 'found': {kind: n for kind, n in counts.items() if n}}
 

@@ -2,7 +2,7 @@
 
 usage: ssljax check PATH [--out=DIR] [--run=RUN] [--strict]
 
-  PATH          a folder, .zip, .tar or .npz of images, or another source, such
+  PATH          a folder, .zip, .tar, .npz or .csv of images, or a source such
                 as digits; it is only read
   --out=DIR     where check.html, check.json and findings.png are written
                 (runs/check_NAME)

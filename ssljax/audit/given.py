@@ -1,14 +1,14 @@
 """What a path names: the images of a folder, an archive or another source, with their splits and labels."""
 
+import dataclasses
 import os
-from typing import NamedTuple
 
 import numpy as np
 
 from ssljax import config as configs
 from ssljax import paths
 from ssljax.audit import look
-from ssljax.data import folder, layout, sources
+from ssljax.data import sources
 from ssljax.data import span as spans
 from ssljax.data.sources.asked import Asked, Encoded
 
@@ -16,7 +16,8 @@ SPLITS = ('train', 'val', 'test', 'unlabeled')
 ALL = 'all'  # the split of images whose folders cannot be understood
 
 
-class Given(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Given:
     """N images.
 
     Attributes:
@@ -67,7 +68,7 @@ class Given(NamedTuple):
 
 
 def source(path: str) -> str:
-    """What was meant, as config.data.source has it: a path is a folder or an archive, or an .npz.
+    """What was meant, as config.data.source has it: a path is a folder or an archive, an .npz or a .csv.
 
     Raises:
       ValueError: points in the plane, which are no images, or no path.
@@ -81,7 +82,8 @@ def source(path: str) -> str:
             if kind == 'circles':
                 raise ValueError('circles are points in the plane: there are no images to check.')
             return text
-    return f'npz:{text}' if text.lower().endswith('.npz') else f'folder:{text}'
+    kind = next((kind for kind in ('npz', 'csv') if text.lower().endswith(f'.{kind}')), 'folder')
+    return f'{kind}:{text}'
 
 
 def read(path: str) -> Given:
@@ -96,10 +98,16 @@ def read(path: str) -> Given:
     config.source = text
     kind, _, rest = text.partition(':')
     trouble: dict = {}
-    if kind == 'folder':
-        classes, found = _folder(paths.expand(rest), trouble)
-    else:
-        classes, found = sources.SOURCES[kind].read(Asked('source', text, rest), config)
+    asked, module = Asked('source', text, rest), sources.SOURCES[kind]
+    try:
+        classes, found = module.read(asked, config)
+    except ValueError as e:
+        if kind != 'folder':
+            raise
+        classes, found = (), {ALL: module.unlabeled(asked, config)}
+        if not len(found[ALL].labels):
+            raise
+        trouble['layout'] = str(e)
     found = {name: found[name] for name in (*SPLITS, ALL) if name in found and len(found[name].labels)}
     parts, left_out = list(found.values()), {}
     span = None
@@ -115,20 +123,6 @@ def _names(split, part):
     if isinstance(part, Encoded):
         return [str(part.files.names[n]) for n in part.numbers.tolist()]
     return [f'{split}[{i}]' for i in range(len(part.labels))]
-
-
-def _folder(path: str, trouble: dict):
-    """(classes, {split: Encoded}); where the folders cannot be understood, all images in one split without labels, and
-    `trouble` has the reason."""
-    files = folder.listing(path)
-    if not files.names:
-        layout.layout(files, path)  # says what there should be
-    try:
-        classes, found = layout.layout(files, path)
-    except ValueError as e:
-        trouble['layout'] = str(e)
-        classes, found = (), {ALL: (np.arange(len(files.names)), np.full(len(files.names), -1, np.int32))}
-    return classes, {name: Encoded(files, *rest) for name, rest in found.items()}
 
 
 def _span(found, most, trouble):

@@ -60,7 +60,7 @@ def confident(probabilities, labels, reference=None):
     thresholds = np.full(k, np.inf)
     for c in np.unique(labels[reference]):
         thresholds[c] = probabilities[reference & (labels == c), c].mean()
-    above = np.where(probabilities >= thresholds - 1e-9, probabilities, -1.0)
+    above = np.where(probabilities >= thresholds - 1e-6, probabilities, -1.0)
     return np.where(above.max(1) >= 0, above.argmax(1), -1)
 
 

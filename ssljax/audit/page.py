@@ -15,7 +15,7 @@ from ssljax.report.markup import figure, folded, grid, paragraph, part, section
 from ssljax.report.pictures import as_png
 from ssljax.report.words import count_of, duration, number
 
-LISTED, BARS = 500, 40  # rows of a table that is folded away; classes that are drawn
+LISTED, FEW, BARS = 500, 20, 40  # rows of a table that is folded away, and that is not; classes that are drawn
 HOW = {'file': 'the same file', 'pixels': 'the same pixels', 'near': 'nearly the same'}
 HEADINGS = {
     'copies_across_splits': 'Copies across splits',
@@ -111,7 +111,8 @@ def _listed(found):
     header, rows = _rows(found)
     cut = f', the first {LISTED}' if len(rows) > LISTED else ''
     title = f'All {len(rows):,}{cut}' if len(rows) > 1 else 'Its name'
-    return folded(title, grid(header, rows[:LISTED], wide=(0, 1, 2)))
+    table = grid(header, rows[:LISTED], wide=(0, 1, 2))
+    return table if found.kind in sheet.SKIPPED and len(rows) <= FEW else folded(title, table)
 
 
 def _rows(found):

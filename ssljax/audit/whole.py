@@ -61,7 +61,7 @@ def target(name: str, out: str | Path) -> Path:
       ValueError: it lies inside what is checked.
     """
     kind, _, rest = name.partition(':')
-    path = Path(paths.expand(rest)) if rest and kind in ('folder', 'npz') else None
+    path = Path(paths.expand(rest)) if rest and kind in ('folder', 'npz', 'csv') else None
     directory = Path(paths.expand(out or Path('runs') / f'check_{(path.resolve().stem if path else kind) or "data"}'))
     if path and path.is_dir() and directory.resolve().is_relative_to(path.resolve()):
         raise ValueError(f'--out={directory} lies inside the folder that is checked, which is only read: give another.')
