@@ -10,6 +10,7 @@ from ssljax import paths
 from ssljax.audit import look
 from ssljax.data import folder, layout, sources
 from ssljax.data import span as spans
+from ssljax.data.sources import folder as folders
 from ssljax.data.sources.asked import Asked, Encoded
 
 SPLITS = ('train', 'val', 'test', 'unlabeled')
@@ -67,7 +68,7 @@ class Given(NamedTuple):
 
 
 def source(path: str) -> str:
-    """What was meant, as config.data.source has it: a path is a folder or an archive, or an .npz.
+    """What was meant, as config.data.source has it: a path is a folder or an archive, an .npz or a CSV.
 
     Raises:
       ValueError: points in the plane, which are no images, or no path.
@@ -81,7 +82,8 @@ def source(path: str) -> str:
             if kind == 'circles':
                 raise ValueError('circles are points in the plane: there are no images to check.')
             return text
-    return f'npz:{text}' if text.lower().endswith('.npz') else f'folder:{text}'
+    kind = {'.npz': 'npz', '.csv': 'csv', '.tsv': 'csv'}.get(os.path.splitext(text)[1].lower(), 'folder')
+    return f'{kind}:{text}'
 
 
 def read(path: str) -> Given:
@@ -95,11 +97,12 @@ def read(path: str) -> Given:
     text, config = source(path), configs.base().data
     config.source = text
     kind, _, rest = text.partition(':')
+    asked = Asked('source', text, rest)
     trouble: dict = {}
     if kind == 'folder':
-        classes, found = _folder(paths.expand(rest), trouble)
+        classes, found = _folder(asked, config, trouble)
     else:
-        classes, found = sources.SOURCES[kind].read(Asked('source', text, rest), config)
+        classes, found = sources.SOURCES[kind].read(asked, config)
     found = {name: found[name] for name in (*SPLITS, ALL) if name in found and len(found[name].labels)}
     parts, left_out = list(found.values()), {}
     span = None
@@ -117,18 +120,19 @@ def _names(split, part):
     return [f'{split}[{i}]' for i in range(len(part.labels))]
 
 
-def _folder(path: str, trouble: dict):
+def _folder(asked, config, trouble: dict):
     """(classes, {split: Encoded}); where the folders cannot be understood, all images in one split without labels, and
     `trouble` has the reason."""
+    path = paths.expand(asked.rest)
     files = folder.listing(path)
     if not files.names:
         layout.layout(files, path)  # says what there should be
     try:
-        classes, found = layout.layout(files, path)
+        return folders.understood(files, asked, config)
     except ValueError as e:
         trouble['layout'] = str(e)
-        classes, found = (), {ALL: (np.arange(len(files.names)), np.full(len(files.names), -1, np.int32))}
-    return classes, {name: Encoded(files, *rest) for name, rest in found.items()}
+    n = len(files.names)
+    return (), {ALL: Encoded(files, np.arange(n), np.full(n, -1, np.int32))}
 
 
 def _span(found, most, trouble):
