@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test test-slow lint docs bench clean
 
 demo: $(VENV)/installed  ## the main job on embedded images: pretraining, transfer, report
 	$(BIN)/ssljax train --config=quickstart --workdir=runs/quickstart
 
 test: $(VENV)/installed-test lint  ## the tests, on the CPU
 	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/installed-test  ## what `make test` leaves out: processes that are killed, several workers
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 tests/slow
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -67,8 +67,7 @@ def begin(job: Job, config, images: Split) -> tuple:
     feed, cfg, per_call = stages.make_feed(run, kind, given, 0), own.cfg, resolve.steps_per_call(config, mesh)
     program = make_program(method, cfg, steps=STEPS, get=feed.get, mesh=mesh, steps_per_call=per_call)  # as stages.task
     ts, key = init_state(method, program.tx, stages.initial(run, kind, 0)), jax.random.key(1)
-    step = functools.partial(train_step, method, program.tx, steps=STEPS)
-    shapes = jax.eval_shape(step, ts, loop.batch_of(feed, 0), key)[1]
+    shapes = jax.eval_shape(program.step, ts, loop.batch_of(feed, 0), key)[1]
     sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
     totals = {'sums': sums, 'bad': jnp.asarray(guard.NEVER, jnp.int32)}
     return feed, program, jax.device_put((ts, totals), replicated(mesh)), key

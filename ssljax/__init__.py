@@ -3,9 +3,23 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ssljax.api import Model, Predictions, Source, label, load, load_data, predict, recipe, study, train
+    from ssljax.api import (
+        Model,
+        Predictions,
+        Source,
+        check,
+        label,
+        load,
+        load_data,
+        plan,
+        predict,
+        recipe,
+        study,
+        train,
+    )
 
-__all__ = ['Model', 'Predictions', 'Source', 'label', 'load', 'load_data', 'predict', 'recipe', 'study', 'train']
+__all__ = ['Model', 'Predictions', 'Source', 'check', 'label', 'load', 'load_data', 'plan', 'predict', 'recipe']
+__all__ += ['study', 'train']
 
 
 def __getattr__(name: str):

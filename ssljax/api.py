@@ -5,14 +5,15 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import experiment, fields, paths, platform, recipes, wording
+from ssljax import fields, paths, platform, recipes, wording
 from ssljax.data import sources
 from ssljax.data.sources import Source
 from ssljax.labeling import label
 from ssljax.model import Model, load
 from ssljax.prediction import Predictions, predict
 
-__all__ = ['Model', 'Predictions', 'Source', 'label', 'load', 'load_data', 'predict', 'recipe', 'study', 'train']
+__all__ = ['Model', 'Predictions', 'Source', 'check', 'label', 'load', 'load_data', 'plan', 'predict', 'recipe']
+__all__ += ['study', 'train']
 
 
 def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict:
@@ -34,7 +35,53 @@ def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict
             raise ValueError(f'there is no field {field!r}{wording.nearest(field, known)}.')
         fields.check(field, value, known[field])
         config.update_from_flattened_dict({field: value})
+        if config.plan.minutes and not field.startswith('plan.'):
+            config.plan.given = tuple(dict.fromkeys((*config.plan.given, field)))
     return config
+
+
+def check(path: str | Path, out: str | Path = '', run: str | Path = '') -> dict:
+    """Looks at a data set before anything is trained on it: copies, damage, labels, shortcuts (`ssljax check`).
+
+    Args:
+      path: a folder, .zip, .tar or .npz, which is only read, or a source as config.data.source has it.
+      out: where check.json, check.html and findings.png are written, by default runs/check_NAME.
+      run: a finished run on these classes, whose model looks for labels that may be wrong.
+
+    Returns:
+      The content of check.json; 'findings' has the most important one first (audit/record.py).
+
+    Raises:
+      ValueError, OSError: it cannot be read, or `out` not be written to; the message says why.
+    """
+    from ssljax.audit import whole  # not at the top: the page draws
+
+    platform.enter()
+    return whole.check(str(path), out, str(run) if run else '')
+
+
+def plan(source: str, minutes: float = 30.0, out: str | Path = '', *, flips: str = 'auto', **given):
+    """A recipe for a source, each field with its reason, from its fingerprint, the project's measurements and speeds
+    that are measured here; nothing is trained. `ssljax.recipe('auto', data__source=...)` plans and trains.
+
+    Args:
+      source: the path of a folder, .zip, .tar or .npz, or any source as config.data.source has it.
+      minutes: for the whole command that trains by the plan.
+      out: the recipe to write, such as 'plan.py'; '' writes none.
+      flips: whether an image and its mirror image may be of one class, 'yes' or 'no'; 'auto' goes by the names of the
+        classes.
+      **given: fields that stay as they are; a dot in a field's name is written __, as in data__labels='50'.
+
+    Returns:
+      planning.make.Plan; its `config()` can be trained.
+
+    Raises:
+      FileExistsError, ValueError, OSError: something the user can mend; the message says what and how.
+    """
+    from ssljax import planning  # not at the top: it imports what draws
+
+    platform.enter()
+    return planning.plan(source, minutes, out, flips=flips, **given)
 
 
 def train(config: ConfigDict, workdir: str | Path = '') -> dict:
@@ -51,13 +98,17 @@ def train(config: ConfigDict, workdir: str | Path = '') -> dict:
       ValueError, OSError: something the user can fix; the message says what and how.
       ssljax.guard.Stopped: a guard stopped every way of every seed.
     """
+    from ssljax import planning  # not at the top: it imports what draws
+
     platform.enter()
-    tuner = None
+    workdir, tuner = paths.workdir(workdir, config), None
+    if config.plan.minutes:
+        return planning.auto(config, workdir)
     if config.tune:
         from ssljax import tune  # not at the top: it imports a search library
 
         tuner = tune.tuned
-    return experiment.run(config, paths.workdir(workdir, config), tuner)
+    return planning.train(config, workdir, tuner)
 
 
 def study(config: ConfigDict, workdir: str | Path = '', points=()) -> Path:

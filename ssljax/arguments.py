@@ -10,6 +10,8 @@ from ssljax import config as configs
 from ssljax import fields, paths, recipes, wording
 from ssljax.wording import brief
 
+SHORT = {'minutes': 'plan.minutes', 'flips': 'plan.flips'}
+
 
 def separate(argv: list[str]) -> tuple[list[str], dict]:
     """Takes the config's fields out of a command line.
@@ -49,6 +51,16 @@ def separate(argv: list[str]) -> tuple[list[str], dict]:
             print(f'note: --config.{field} is given twice; using the last: {value!r}', file=sys.stderr)
         values[field] = value
     return rest, values
+
+
+def spelled(argv: list[str]) -> list[str]:
+    """A command line with --minutes and --flips, of plans, as the fields that they stand for."""
+    found = []
+    for arg in argv:
+        name, mark, value = arg.partition('=')
+        short = SHORT.get(name.lstrip('-')) if name.startswith('-') else None
+        found.append(f'--config.{short}{mark}{value}' if short else arg)
+    return found
 
 
 def find_recipe(argv: list[str]) -> list[str]:

@@ -66,6 +66,16 @@ def fields() -> dict:
             images=whole(5000, 1),  # of validation, at most
             compare=flag(True),  # the tuned ways are also trained untuned, as variants
         ),
+        plan=dict(  # ssljax.planning: what is not given is chosen from the data, and measured, before training
+            minutes=real(0.0, 0.0, 1e6),  # for the whole command; 0: the config is trained as it is
+            flips=choice('auto', 'auto', 'yes', 'no'),  # whether an image and its mirror image may be of one class
+            given=many((), text()),  # fields that stay as they are
+        ),
+        answer=dict(  # in words, at the end of a run: what helped, and what more labels would bring
+            # Shares of the labels that scratch and the best way are trained with again; (): no learning curve.
+            curve=many((), real(0.5, 0.001, 0.999), distinct=True),
+            minutes=real(0.0, 0.0, 1e6),  # in which a further seed or training still has to fit; 0: all are trained
+        ),
         data=dict(
             source=sources.field('digits'),
             images=path(),  # of a CSV: the folder or archive that its paths are in; '': the CSV's own folder
@@ -87,6 +97,9 @@ def fields() -> dict:
             pool=whole(0),  # how many of the other training images are used, unlabelled; 0: all
             val=amount('10%', none=True),  # carved from the training labels, unless the source has its own
             test=amount('20%'),  # only where the source has no test split
+            # Of images that validation and test are carved from, those with copies: together (all are trained on, and
+            # none is evaluated) | anywhere.
+            copies=choice('together', 'together', 'anywhere'),
             unlabeled=sources.field(empty=True),  # an additional source of unlabelled images
             # The values that become 0 to 255 in files of more than 8 bits per channel: auto (from a sample of the
             # training files) | full (the range of each file's type) | LOW,HIGH.

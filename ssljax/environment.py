@@ -83,9 +83,14 @@ def check_xla_flags(given: str) -> None:
     words = given.split()
     if words and not words[0].startswith('--') and not os.path.isfile(words[0]):
         raise ValueError(f'XLA_FLAGS={words[0]}: neither a flag, which begins with --, nor a file.')
-    names = {word.lstrip('-').split('=')[0] for word in words if word.startswith('--')}
-    if unknown := sorted(name for name in names if not _in_library(name)):
-        raise ValueError(f'XLA_FLAGS: this version of XLA has no flag --{unknown[0]}. Leave it out.')
+    flags = {word for word in words if word.startswith('--')}
+    if unknown := sorted(flags.difference(known_flags(flags))):
+        raise ValueError(f'XLA_FLAGS: this version of XLA has no flag {unknown[0].split("=")[0]}. Leave it out.')
+
+
+def known_flags(flags) -> list[str]:
+    """Those of `flags`, each --NAME=VALUE, whose names this version of XLA knows."""
+    return [flag for flag in flags if _in_library(flag.lstrip('-').split('=')[0])]
 
 
 def _in_library(name: str) -> bool:

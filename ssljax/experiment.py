@@ -16,6 +16,7 @@ from ssljax import (
     held,
     identity,
     label_set,
+    limit,
     methods,
     preempt,
     provenance,
@@ -30,17 +31,19 @@ from ssljax import (
 )
 from ssljax import config as configs
 from ssljax.data import leaks, sources, summary
+from ssljax.data.sources import annotations
 from ssljax.sharding import make_mesh
 from ssljax.stages import Context, classifier, kind_of
 
 
-def run(config, workdir, tuner: Callable | None = None) -> dict:
+def run(config, workdir, tuner: Callable | None = None, answerer: Callable | None = None) -> dict:
     """Does the whole run, or what remains of it, in `workdir`; returns the content of result.json.
 
     Args:
       config: the run's config.
       workdir: where it is kept.
       tuner: (config, workdir, source) -> config, of a run that tunes itself.
+      answerer: (Context, content of result.json) -> what it has as 'answer', of a run that ends with one.
 
     Raises:
       ValueError, OSError: something the user can fix; the message says what and how.
@@ -54,19 +57,19 @@ def run(config, workdir, tuner: Callable | None = None) -> dict:
     if config.tune and tuner is None:
         raise ValueError('config.tune is True but no tuner is given: use ssljax.train, which has one.')
     with files.lock(workdir), exhausted.explained(config):
-        return _run(config, workdir, began, tuner)
+        return _run(config, workdir, began, tuner, answerer)
 
 
-def _run(config, workdir: Path, began: float, tuner) -> dict:
+def _run(config, workdir: Path, began: float, tuner, answerer) -> dict:
     identity.claim(config, workdir)
     elapsed.begin(workdir, began)
     try:
-        return _work(config, workdir, tuner)
+        return _work(config, workdir, tuner, answerer)
     finally:
         elapsed.end(workdir)
 
 
-def _work(config, workdir: Path, tuner) -> dict:
+def _work(config, workdir: Path, tuner, answerer) -> dict:
     source = sources.load(config.data)
     summary.show(source)
     if config.tune:
@@ -75,12 +78,21 @@ def _work(config, workdir: Path, tuner) -> dict:
     tracker = trackers.begin(config, workdir, schema.used(config))
     state = state._replace(tracker=tracker)
     warnings = leaks_of(workdir, source)
-    check_trained({seed: seeds.train_seed(state, seed).outcome() for seed in config.seeds})
+    outcomes: dict = {}
+    for seed in config.seeds:
+        if outcomes and not limit.seed_fits(config, workdir, seed):
+            print(f'note: no time for seed {seed}: {len(outcomes)} of {len(config.seeds)} are trained', file=sys.stderr)
+            break
+        outcomes[seed] = seeds.train_seed(state, seed).outcome()
+    check_trained(outcomes)
     preempt.check()
-    records = [seeds.evaluate_seed(state, seed) for seed in config.seeds]
+    records = [seeds.evaluate_seed(state, seed) for seed in outcomes]
     outcome = result.assemble(config, source, records, *elapsed.total(workdir))
     outcome['resolved'] = resolve.summary(state.resolved, records)
     outcome['data'] |= {'warnings': warnings} if warnings else {}
+    if answerer:
+        outcome['answer'] = answerer(state, outcome)
+        outcome['seconds'] = elapsed.total(workdir)[1]
     files.write_json(workdir / 'result.json', outcome)
     if tracker:
         tracker.end({f'{way}/test_top1': found['top1']['mean'] for way, found in outcome['summary'].items()})
@@ -94,6 +106,8 @@ def show(outcome: dict, workdir: Path) -> None:
 
     try:
         print(report.table(outcome), flush=True)
+        if sentences := outcome.get('answer', {}).get('sentences'):
+            print('\n' + '\n'.join(sentences), flush=True)
         page = report.write(workdir)
         if not Path(page).is_file():
             raise FileNotFoundError(f'{page} was deleted right after it was written')
@@ -156,6 +170,8 @@ def prepare(config, workdir, source, quiet: bool = False) -> Context:
     new = old != meta['data']
     if not quiet and (new or not (workdir / 'data.npz').exists()):
         recorded.keep(source, workdir)
+    if not quiet:
+        annotations.keep(asked.data, workdir)
     if new or not (workdir / 'data.json').exists():  # a stage may know them, too
         files.write_json(workdir / 'data.json', meta['data'])
     suits.check_pipelines(config, source.shape)

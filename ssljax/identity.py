@@ -4,14 +4,20 @@ from pathlib import Path
 
 from ssljax import begun, files, recorded, schema
 
+COPIES = 3  # the schema from which on copies stay on one side
+
 
 def as_begun(config, workdir: Path):
-    """The config under the names of today, where `workdir` was begun with one that had others."""
+    """The config under the names of today, where `workdir` was begun with one that had others, and with the rules of
+    then."""
     try:
         old = files.read_json(workdir / 'config.json') or {}
-        choose = old['data']['choose']
+        choose, number = old['data']['choose'], old.get('schema', 1)
     except (OSError, ValueError, TypeError, KeyError):
         return config  # none, or a damaged one, of which `claim` speaks
+    if number < COPIES and config.data.copies == 'together':
+        config = config.copy_and_resolve_references()
+        config.data.copies = 'anywhere'
     if choose == config.data.choose == 'typical':
         config = config.copy_and_resolve_references()
         schema.renamed(config.data)

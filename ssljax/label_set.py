@@ -32,17 +32,16 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
                 files.set_aside(directory / 'labels.txt', 'it does not match the labelled images of partition.npz')
             files.write_atomically(directory / 'labels.txt', listing(names, found))
         return found
-    budget, val = amounts(config, source)
+    budget, val = amounts(config, source, seed)
+    carved = val not in ('', '0') and source.train.groups is None and config.data.copies == 'together'
+    copied = source.train.copied() if carved else None
     found = partitions.partition(
         source.train.labels, len(source.classes), budget=budget, val=val, seed=seed, classes=source.classes,
         names=names, represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
-        around=sources.around(config.data), groups=source.train.groups,
+        around=sources.around(config.data), groups=source.train.groups, copied=copied,
     )  # fmt: skip
-    if unlabeled := brought(source):
-        print(
-            f'seed {seed}: {told(config, source, found, (budget, val))}; {unlabeled:,} came without labels',
-            file=sys.stderr,
-        )
+    if brought(source):
+        print(f'seed {seed}: {told(config, source, found, (budget, val))}', file=sys.stderr)
     if names:
         files.write_atomically(directory / 'labels.txt', listing(names, found))
     check_same(directory, found)
@@ -55,8 +54,8 @@ def brought(source) -> int:
     return len(source.unlabeled) if source.unlabeled is not None else 0
 
 
-def amounts(config, source) -> tuple[str, str]:
-    """(data.labels, data.val) as they are drawn.
+def amounts(config, source, seed: int) -> tuple[str, str]:
+    """(data.labels, data.val) as they are drawn with a seed.
 
     Where a source brings images without labels, its labelled ones are all that there are, and a total such as '50',
     which a recipe may have for other data, does not stop a run that has fewer: it then takes all, and where they are
@@ -70,25 +69,25 @@ def amounts(config, source) -> tuple[str, str]:
         val = configs.base().data.val
     if budget.strip().isdecimal():
         found = partitions.partition(
-            source.train.labels, len(source.classes), budget='all', val=val, seed=0, groups=source.train.groups
+            source.train.labels, len(source.classes), budget='all', val=val, seed=seed, groups=source.train.groups
         )
         budget = 'all' if int(budget) > len(found.labeled) else budget
     return budget, val
 
 
 def told(config, source, found, drawn) -> str:
-    """How many images are labelled and for validation, and what would change that; drawn: of `amounts`."""
-    count, known, val = len(found.labeled), int((source.train.labels >= 0).sum()), len(found.val)
-    said = f'{count:,} of {known:,} training images with a label are used as such (data.labels={config.data.labels!r}'
+    """How many images are labelled, for validation and unlabelled, and what would change that; drawn: of `amounts`."""
+    count, val, unlabeled = len(found.labeled), len(found.val), len(found.unlabeled) + brought(source)
+    available = int((source.train.labels >= 0).sum()) - val
+    labels, why = f'data.labels={config.data.labels!r}', ''
     if drawn[0] != config.data.labels:
-        said += ', but there are no more'
-    elif count < known - val:
-        said += '; all takes them all'
-    said += ')'
-    if val:
-        fewer = ', but there are too few' if drawn[1] != config.data.val else ''
-        said += f', {val:,} for validation (data.val={config.data.val!r}{fewer})'
-    return said
+        why = ', but there are no more'
+    elif count < available:
+        labels, why = f'{labels} of {available:,}', "; 'all' uses all"
+    fewer = f', which is too many: {drawn[1]}' if drawn[1] != config.data.val and val else ''
+    said = f'{count:,} labelled images ({labels}{why})'
+    said += f', {val:,} for validation (data.val={config.data.val!r}{fewer})' if val else ''
+    return f'{said}, {unlabeled:,} without labels'
 
 
 def listing(names, found) -> bytes:

@@ -1,6 +1,5 @@
 """The loop: build, resume, step, log, evaluate, save. The only loop over training steps."""
 
-import functools
 import math
 import shutil
 import time
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 from absl import logging
 
 from ssljax import checkpoint, collapse, files, guard, model_json, optim, preempt
-from ssljax.core import TrainState, evaluated, init_state, split, train_step
+from ssljax.core import TrainState, evaluated, init_state, split
 from ssljax.data import feed as feeds
 from ssljax.evals import classify, embed
 from ssljax.log import MetricLog, read
@@ -287,8 +286,7 @@ def begin(task: Task) -> dict:
     """The trees of a checkpoint before the first step, on the mesh."""
     program, feed = task.program, task.feed
     ts = init_state(program.method, program.tx, _copy(task.variables))
-    step = functools.partial(train_step, program.method, program.tx, steps=program.steps)
-    totals = nothing(jax.eval_shape(step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), task.key)[1])
+    totals = nothing(jax.eval_shape(program.step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), task.key)[1])
     progress = _scalars(best_value=-math.inf, best_step=0, worse=0, **Timer().state())
     best = _copy((ts.params, ts.state)) if task.select == 'best' else ()
     items = _items(ts, progress | {'totals': totals}, best)

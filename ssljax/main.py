@@ -64,7 +64,7 @@ def parse(argv):
     """Reads the command line; what cannot be understood ends the process with one line and the code 2."""
     console.prepare()
     try:
-        rest, values = arguments.separate(argv[1:])
+        rest, values = arguments.separate(arguments.spelled(argv[1:]))
         found = arguments.find_recipe(rest)
     except ValueError as e:
         _exit(str(e))
@@ -85,7 +85,12 @@ def _set(config, values: dict, given: str) -> None:
     try:
         recipe_faults.check_returned(config, given)
         config.lock()
+        plan = {field for field in values if field.startswith('plan.')}
+        if plan and not config.plan.minutes:
+            raise ValueError(f'the recipe {given} plans nothing: --minutes and --flips go with --config=auto.')
         config.update_from_flattened_dict(values)
+        if config.plan.minutes:
+            config.plan.given = tuple(sorted(values.keys() - plan))
     except ValueError as e:
         _exit(str(e))
     except (AttributeError, KeyError, TypeError) as e:

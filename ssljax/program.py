@@ -18,6 +18,8 @@ from ssljax.sharding import replicated
 class Program(NamedTuple):
     """What is compiled once for a stage and used again by every seed.
 
+    step:     (train state, batch, key) -> (train state, metrics), one step. It is traced once, for the shapes of the
+              metrics and for the others
     run:      (train state, totals, arrays, payload of k steps, key) -> (train state, totals)
     measure:  (params, state, batch) -> metrics
     predict:  (params, state, images) -> class logits, of a method that classifies; else None
@@ -29,6 +31,7 @@ class Program(NamedTuple):
     rate: optax.Schedule
     steps: int
     steps_per_call: int
+    step: Callable
     run: Callable
     measure: Callable
     predict: Callable | None
@@ -48,11 +51,12 @@ def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_
     """
     tx, rate = optim.make(cfg.optim, steps)
     compiled = functools.partial(jax.jit, out_shardings=replicated(mesh), compiler_options=compiler_options())
-    one = functools.partial(run_steps, method, tx, get, steps)
+    step = jax.jit(functools.partial(train_step, method, tx, steps=steps), inline=True)
+    one = functools.partial(run_steps, step, get)
     several = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
     run, mapped = (compiled(f, donate_argnums=(0, 1)) for f in (one, several))
     per_call, predict = min(steps_per_call, max(steps, 1)), method.predict and compiled(method.predict)
-    return Program(method, tx, rate, steps, per_call, run, compiled(method.measure), predict, mapped)
+    return Program(method, tx, rate, steps, per_call, step, run, compiled(method.measure), predict, mapped)
 
 
 def steps_a_call(mesh) -> int:
@@ -61,15 +65,15 @@ def steps_a_call(mesh) -> int:
     return 1 if mesh.devices.flat[0].platform == 'cpu' else 10
 
 
-def run_steps(method, tx, get, steps: int, ts: TrainState, totals: dict, arrays, payload, key):
-    """k of the `steps` training steps; k is the leading axis of the payload. Metrics are added to `totals`."""
+def run_steps(step: Callable, get: Callable, ts: TrainState, totals: dict, arrays, payload, key):
+    """k training steps, each a call of `step`; k is the leading axis of the payload. Metrics are added to `totals`."""
 
     def one(carry, item):
         ts, totals = carry
-        bad, step = totals['bad'], ts.step
-        ts, metrics = train_step(method, tx, ts, get(arrays, item), key, steps)
+        bad, at = totals['bad'], ts.step
+        ts, metrics = step(ts, get(arrays, item), key)
         sums = jax.tree.map(jnp.add, totals['sums'], metrics)
-        return (ts, {'sums': sums, 'bad': guard.first_bad(bad, step, metrics)}), None
+        return (ts, {'sums': sums, 'bad': guard.first_bad(bad, at, metrics)}), None
 
     if jax.tree.leaves(payload)[0].shape[0] == 1:
         return one((ts, totals), jax.tree.map(lambda a: a[0], payload))[0]

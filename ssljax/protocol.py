@@ -54,7 +54,7 @@ def labelled(config, records, source) -> str:
     sets = [record['partition']['labeled'] for record in records]
     lost = max(found.get('unreadable', {}).get('count', 0) for found in sets)
     if data.labels.strip().isdecimal() and max(counts) + lost < int(data.labels):
-        how = f'all that validation leaves, for there are no more, {_anew(config)}'
+        how = f'all but the validation images, which are {_anew(config)}; {data.labels.strip()} were asked for'
     most = max(sum(not n for n in record['partition']['labeled'].get('per_class') or ()) for record in records)
     lacking = f' Up to {most} of {len(source.classes)} classes have no labelled image.' if most else ''
     return f'{amount}, {how}.{lacking}'

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from ssljax import config as configs
 
-SCHEMA = 2  # of what is written to disk; to be raised with an entry in MIGRATIONS
+SCHEMA = 3  # of what is written to disk; to be raised with an entry in MIGRATIONS
 # Fields on which no number of a run depends. Its seeds may become more (see `changes`).
-FREE = 'published', 'save_every', 'data.data_dir', 'data.manual_dir', 'data.cache', 'study.', 'seeds', 'tracker'
+FREE: tuple = 'published', 'save_every', 'data.data_dir', 'data.manual_dir', 'data.cache', 'study.', 'seeds', 'tracker'
+FREE += 'plan.', 'answer.'
 STAGE_PARTS = ('optim',)  # parts of pretrain and semi that are no method's options
 
 
@@ -29,14 +30,20 @@ def upgrade(plain: dict) -> dict:
     plain = json.loads(json.dumps(plain))
     for number in range(plain.pop('schema', 1), SCHEMA):
         MIGRATIONS[number](plain)
-    return _tree(_defaults() | _flat(plain))
+    return _tree(_defaults() | flat(plain))
 
 
 def _typical(plain: dict) -> None:
     renamed(plain.get('data', {}))
 
 
-MIGRATIONS = {1: _typical}  # {number: function that brings a plain config of that schema to the next, in place}
+def _copies(plain: dict) -> None:
+    if 'data' in plain:
+        plain['data'].setdefault('copies', 'anywhere')
+
+
+# {number: function that brings a plain config of that schema to the next, in place}
+MIGRATIONS = {1: _typical, 2: _copies}
 
 
 def renamed(data) -> None:
@@ -50,7 +57,7 @@ def restored(plain: dict):
     """The ConfigDict of a config as it was written to disk, of any version; fields that are gone are left out."""
     config = configs.base()
     known = configs.definitions()
-    config.update_from_flattened_dict({k: _tuples(v) for k, v in _flat(upgrade(plain)).items() if k in known})
+    config.update_from_flattened_dict({k: _tuples(v) for k, v in flat(upgrade(plain)).items() if k in known})
     return config
 
 
@@ -84,7 +91,7 @@ def hashed(config) -> dict:
     are not at their default; unused ones have the default of then, however it has changed since."""
     plain, defaults, first = configs.to_dict(config), _defaults(), _first()
     used, out = _used(plain), dict(first)
-    for name, value in _flat(plain).items():
+    for name, value in flat(plain).items():
         default = defaults.get(name, {})
         if value != default or name in first and name in used:
             out[name] = value
@@ -105,7 +112,7 @@ def _defaults() -> dict:
 def _used(plain: dict) -> dict:
     """{dotted name: value} of the fields that the run of a plain config depends on."""
     left_out = tuple(f'{part.rstrip(".")}.' for part in (*FREE, *_unused(plain)))
-    return {k: v for k, v in _flat(plain).items() if not f'{k}.'.startswith(left_out)}
+    return {k: v for k, v in flat(plain).items() if not f'{k}.'.startswith(left_out)}
 
 
 def _unused(plain: dict) -> list[str]:
@@ -130,11 +137,11 @@ def _pretext(plain: dict) -> set:
     return _methods(plain['pretrain']) & set(re.findall(r'[a-z_]\w*', plain['pretrain']['method']))
 
 
-def _flat(tree: dict, prefix='') -> dict:
+def flat(tree: dict, prefix='') -> dict:
     """{dotted name: value}; an empty part is a value."""
     out: dict = {}
     for key, value in tree.items():
-        out |= _flat(value, f'{prefix}{key}.') if isinstance(value, dict) and value else {f'{prefix}{key}': value}
+        out |= flat(value, f'{prefix}{key}.') if isinstance(value, dict) and value else {f'{prefix}{key}': value}
     return out
 
 

@@ -8,7 +8,7 @@ usage: ssljax train --config=RECIPE [--workdir=DIR] [--config.FIELD=VALUE ...]
   --workdir=DIR           where to keep the run (default: runs/NAME); a run
                           found there is continued, a finished one reused
   --config.FIELD=VALUE    sets a field of the recipe, for example
-                          --config.data.source=folder:photos
+                          --config.data.source=folder:photos also csv:FILE
                           --config.data.labels=50     also 25/class, 1%, all
                           --config.pretrain.method=simclr
                           --config.pretrain.epochs=20

@@ -18,6 +18,8 @@ from pathlib import Path
 from ssljax import console, preempt
 
 VERBS = (
+    'check',
+    'plan',
     'train',
     'study',
     'tune',

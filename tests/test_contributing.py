@@ -1,20 +1,18 @@
 """The examples of CONTRIBUTING.md work as they stand there."""
 
 import ast
-import functools
 import json
 import re
 import sys
 import types
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from ssljax import methods, optim, verbs
 from ssljax.config import base
-from ssljax.core import init_state, train_step
 from ssljax.report import page
+from tests import steps
 
 ROOT = Path(__file__).resolve().parent.parent
 MIRROR, OPTIMISM, COUNTS = re.findall(r'^```python\n(.*?)^```$', (ROOT / 'CONTRIBUTING.md').read_text(), re.M | re.S)
@@ -37,14 +35,10 @@ def test_the_pretext_method_of_the_guide_learns(monkeypatch, key):
     ramp = np.tile(np.arange(0, 240, 30, np.uint8), (16, 8, 1))[..., None]
     batch = {'image': ramp, 'label': np.full(16, -1, np.int32), 'mask': np.ones(16, np.float32)}
     tx, _ = optim.make(config.pretrain.optim, 20)
-    state = jax.jit(lambda key: init_state(method, tx, method.init(key, batch)))(key)
-    step = jax.jit(functools.partial(train_step, method, tx, steps=20))
-    losses = []
-    for _ in range(20):
-        state, metrics = step(state, batch, key)
-        losses.append(float(metrics['loss'][0] / metrics['loss'][1]))
+    ts, found = steps.train(method, tx, steps.begin(method, tx, batch, key), batch, key)
+    losses = [metrics['loss'] for metrics in found]
     assert np.mean(losses[-5:]) < 0.7 * losses[0]
-    assert jax.jit(method.measure)(state.params, state.state, batch)['loss'][1] == 16
+    assert steps.compiled(method.measure)(ts.params, ts.state, batch)['loss'][1] == 16
 
 
 def test_the_figure_of_the_guide_stands_on_the_page(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ import pytest
 
 from ssljax import checkpoint, experiment, main, preempt
 from ssljax.log import read
+from tests import pages
 
 SLOW = os.environ.get('SSLJAX_SLOW') == '1'
 
@@ -70,7 +71,7 @@ def settings():
 def runs(settings, tmp_path_factory):
     """{'finished': a run's directory, 'interrupted': that of one asked to stop at step 4 of its pretraining}."""
     with pytest.MonkeyPatch.context() as patch:
-        drawn(patch)
+        pages.leave_out(patch)
         place = tmp_path_factory.mktemp('runs')
         experiment.run(settings, place / 'finished')
         third = place / 'interrupted/seed0/pretrain/checkpoints/3'
@@ -80,18 +81,6 @@ def runs(settings, tmp_path_factory):
     steps = sorted(p.name for p in (place / 'interrupted/seed0/pretrain/checkpoints').iterdir())
     assert steps == ['3', '4']
     return {name: place / name for name in ('finished', 'interrupted')}
-
-
-def drawn(patch):
-    """The page takes seconds to draw and reads nothing that matters here."""
-    from ssljax import report
-
-    def write(workdir):
-        path = Path(workdir) / 'report.html'
-        path.write_text('')
-        return path
-
-    patch.setattr(report, 'write', write)
 
 
 def outcome(workdir):
@@ -149,7 +138,7 @@ def some(run):
 
 @pytest.mark.parametrize('run', ['finished', 'interrupted'])
 def test_a_damaged_file_is_named_or_changes_no_number(runs, settings, tmp_path, monkeypatch, run):
-    drawn(monkeypatch)
+    pages.leave_out(monkeypatch)
     whole, failed = outcome(runs['finished']), []
     pairs = some(run)
     if SLOW:
@@ -172,7 +161,7 @@ def test_a_damaged_file_is_named_or_changes_no_number(runs, settings, tmp_path, 
 
 @pytest.mark.parametrize('lost', ['done.json', 'model'])
 def test_a_stage_that_is_trained_again_describes_its_new_weights(runs, settings, tmp_path, monkeypatch, lost):
-    drawn(monkeypatch)
+    pages.leave_out(monkeypatch)
     shutil.copytree(runs['finished'], tmp_path / 'run')
     stage = tmp_path / 'run/seed0/frozen'
     before = json.loads((stage / 'model.json').read_text())

@@ -50,6 +50,7 @@ def of(config):
     return new
 
 
+@pytest.mark.usefixtures('drawn')
 def test_a_pretext_method(table, config, tmp_path):
     """That of the guide: pretrained, transferred, shown, loaded."""
     content: dict = {}
@@ -82,6 +83,7 @@ def only_labels(config, shape, classes):
     return Method(init=lambda key, batch: network.init(net, key, batch['image']), loss=loss, **network.evaluation(net))
 
 
+@pytest.mark.usefixtures('drawn')
 def test_a_joint_method(table, config, tmp_path):
     """It is a way, has a title in the table and on the page, and predicts."""
     module = table(

@@ -93,7 +93,7 @@ def test_a_changed_byte_of_npz_is_never_another_array(place, data):
 
 def test_nothing_is_unpickled(tmp_path):
     np.savez(tmp_path / 'a.npz', x=np.array([{}], object))
-    with pytest.raises(files.Damaged, match='no .npz file'):
+    with pytest.raises(files.Damaged, match='not an .npz file'):
         files.read_npz(tmp_path / 'a.npz')
 
 

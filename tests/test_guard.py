@@ -46,7 +46,7 @@ def test_parameters_that_do_not_move_are_named():
     both = {'backbone', 'head'}
     assert guard.not_moving(means(), both, 0.1, early=False) == ''
     assert 'no gradient reaches' in guard.not_moving(means(**{'grad/backbone': 0.0}), both, 0.1, early=True)
-    assert "'head' do not move" in guard.not_moving(means(**{'update/head': 0.0}), both, 0.1, early=False)
+    assert "'head' do not change" in guard.not_moving(means(**{'update/head': 0.0}), both, 0.1, early=False)
     assert guard.not_moving(means(**{'update/head': 0.0}), both, 0.0, early=False) == ''
     assert guard.not_moving(means(**{'grad/head': 0.0}), both, 0.1, early=True) == ''
     assert guard.not_moving(means(**{'grad/head': 0.0}), {'backbone'}, 0.1, early=False) == ''

@@ -48,6 +48,8 @@ def test_a_run_begun_under_the_old_name_goes_on_as_the_oracle(typical, tmp_path)
     (tmp_path / 'seed0/pretrain/checkpoints/5').mkdir(parents=True)  # something was trained
     with pytest.raises(ValueError, match='a different config'):
         identity.claim(other, tmp_path)
+    assert new.data.copies == 'anywhere', 'the rules of then'
+    new.data.copies = 'together'
     assert digest(new) == digest(typical), 'cells of a study that was begun so are found again'
     assert identity.as_begun(typical, tmp_path / 'new') is typical
 
@@ -80,11 +82,11 @@ def test_a_backbone_trained_with_labels_is_no_typical_choice(typical, monkeypatc
 @pytest.mark.parametrize(
     ('labels', 'val', 'drawn', 'said'),
     [
-        ('all', '10%', ('all', '10%'), "18 of 20 training images with a label are used as such (data.labels='all')"),
-        ('50', '200', ('all', '10%'), "18 of 20 .*labels='50', but there are no more), 2 for v.*='200', but .*too few"),
-        ('19', '4', ('all', '4'), "16 of 20 .*(data.labels='19', but there are no more), 4 for validation"),
-        ('12', '10%', ('12', '10%'), "12 of 20 .*labels='12'; all takes them all), 2 for validation .data.val='10%'.;"),
-        ('2/class', '10%', ('2/class', '10%'), '4 of 20'),
+        ('all', '10%', ('all', '10%'), "18 labelled images (data.labels='all'), 2 for validation"),
+        ('50', '200', ('all', '10%'), "18 .*'50', but there are no more), 2 .*='200', which is too many: 10%), 13 w"),
+        ('19', '4', ('all', '4'), "16 labelled images (data.labels='19', but there are no more), 4 for validation"),
+        ('12', '10%', ('12', '10%'), "12 labelled images (data.labels='12' of 18; 'all' uses all), 2 .*'10%'), 19 w"),
+        ('2/class', '10%', ('2/class', '10%'), '4 labelled images'),
     ],
 )
 def test_a_set_with_few_labels_beside_unlabelled_images(config, tmp_path, capsys, labels, val, drawn, said):
@@ -93,11 +95,11 @@ def test_a_set_with_few_labels_beside_unlabelled_images(config, tmp_path, capsys
     train, unlabeled = images.take(np.arange(20)), images.take(np.arange(20, 33)).hide()
     source = Source('x', ('a', 'b'), (4, 4, 1), train, None, train, unlabeled)
     config.data.update(labels=labels, val=val)
-    assert label_set.amounts(config, source) == drawn
+    assert label_set.amounts(config, source, 3) == drawn
     label_set.rows(config, source, None, 3, tmp_path)
     told = capsys.readouterr().err
     assert re.search(said.replace('(', '[(]').replace(')', '[)]'), told) and told.startswith('seed 3: ')
-    assert told.endswith('13 came without labels\n')
-    assert label_set.amounts(config, source._replace(unlabeled=None)) == (labels, val)
+    assert told.endswith(' without labels\n')
+    assert label_set.amounts(config, source._replace(unlabeled=None), 3) == (labels, val)
     config.study.labels = ('50',)
-    assert label_set.amounts(config, source) == (labels, val)
+    assert label_set.amounts(config, source, 3) == (labels, val)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,11 @@ import jax
 import numpy as np
 import pytest
 
+from ssljax import checkpoint, experiment, loop, preempt, seeds
 from ssljax import config as configs
-from ssljax import experiment, loop, preempt, seeds
 from ssljax.log import read
 from ssljax.program import Program, eval_steps
+from tests.command import outcome, same
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -61,15 +63,43 @@ def test_several_steps_a_call_are_the_same_steps(tiny, tmp_path):
         assert a == pytest.approx(b, rel=1e-3)
 
 
-def test_a_signal_between_stages_stops_the_run_and_it_goes_on(tiny, tmp_path, monkeypatch):
-    whole = quiet_run(tiny, tmp_path / 'whole')
-    asked = iter([False] * 9 + [True] * 1000)
-    monkeypatch.setattr(preempt, 'asked', lambda: next(asked))
-    with pytest.raises(preempt.Preempted):
-        quiet_run(tiny, tmp_path / 'cut')
-    monkeypatch.undo()
-    again = quiet_run(tiny, tmp_path / 'cut')
-    assert again['summary'] == whole['summary']
+def asked(monkeypatch):
+    """It is asked to stop, between two stages."""
+    look = iter([False] * 9 + [True] * 1000)
+    monkeypatch.setattr(preempt, 'asked', lambda: next(look))
+
+
+def dies(monkeypatch):
+    """It ends in the first stage, before its second checkpoint is kept."""
+    save, calls = checkpoint.save, iter(range(1000))
+
+    def saved(*args):
+        if next(calls):
+            raise KeyboardInterrupt
+        save(*args)
+
+    monkeypatch.setattr(checkpoint, 'save', saved)
+
+
+def full_disk(monkeypatch):
+    """A megabyte is left, by the run's own count."""
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
+
+
+def test_a_run_that_is_cut_short_goes_on_to_the_same_numbers(tiny, tmp_path, monkeypatch):
+    """The processes that are killed, and a disk that is full, are in tests/slow."""
+    tiny.save_every = 0.0
+    tiny.transfer.ways = ('frozen',)
+    quiet_run(tiny, tmp_path / 'whole')
+    for cut, error, said in (
+        (asked, preempt.Preempted, ''), (dies, KeyboardInterrupt, ''), (full_disk, OSError, 'no space left for')
+    ):  # fmt: skip
+        workdir = tmp_path / cut.__name__
+        with monkeypatch.context() as patch, pytest.raises(error, match=said):
+            cut(patch)
+            quiet_run(tiny, workdir)
+        quiet_run(tiny, workdir)
+        same(outcome(workdir), outcome(tmp_path / 'whole'))
 
 
 def test_a_loss_that_is_not_finite_is_explained(tiny, tmp_path):
@@ -85,7 +115,8 @@ def test_a_run_without_validation_images_is_refused(tiny, tmp_path):
 
 
 def test_evaluations_are_even_and_the_last_is_at_the_end(tiny):
-    program = Program(*[None] * 3, steps=100, steps_per_call=8, run=None, measure=None, predict=None, mapped=None)
+    nothing = dict.fromkeys(('method', 'tx', 'rate', 'step', 'run', 'measure', 'predict', 'mapped'))
+    program = Program(**nothing, steps=100, steps_per_call=8)
     assert sorted(eval_steps(program, 4)) == [32, 56, 80, 100]
 
 
@@ -104,11 +135,14 @@ def test_summary_is_paired_by_seed():
 
 CHILD = """
 import json, sys, jax
-from tests.test_loop import child_config
-from ssljax import experiment
-result = experiment.run(child_config(), sys.argv[1])
-print(json.dumps([jax.device_count(), result['seeds'][0]['ways']['finetune']['test']]))
+from tests.test_loop import child
+print(json.dumps([jax.device_count(), child(sys.argv[1])]))
 """
+
+
+def child(workdir):
+    """What a fine-tuned run has on test."""
+    return quiet_run(child_config(), workdir)['seeds'][0]['ways']['finetune']['test']
 
 
 def child_config():
@@ -124,17 +158,17 @@ def child_config():
 
 
 def test_one_device_and_four_devices_agree(tmp_path):
-    outcomes = []
-    for n in (1, 4):
-        env = os.environ | {'JAX_PLATFORMS': 'cpu', 'PYTHONPATH': str(ROOT)}
-        env['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={n}'
-        command = [sys.executable, '-c', CHILD, str(tmp_path / str(n))]
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr[-3000:]
-        outcomes.append(json.loads(done.stdout.strip().splitlines()[-1]))
-    assert [o[0] for o in outcomes] == [1, 4]
-    assert outcomes[0][1]['loss'] == pytest.approx(outcomes[1][1]['loss'], rel=1e-4)
-    logs = [read(tmp_path / f'{n}/seed0/pretrain/metrics.jsonl')[0] for n in (1, 4)]
+    here = jax.device_count()
+    there = 4 if here == 1 else 1
+    env = os.environ | {'JAX_PLATFORMS': 'cpu', 'PYTHONPATH': str(ROOT)}
+    env['XLA_FLAGS'] += f' --xla_force_host_platform_device_count={there}'
+    command = [sys.executable, '-c', CHILD, str(tmp_path / str(there))]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    count, test = json.loads(done.stdout.strip().splitlines()[-1])
+    assert count == there
+    assert child(tmp_path / str(here))['loss'] == pytest.approx(test['loss'], rel=1e-4)
+    logs = [read(tmp_path / f'{n}/seed0/pretrain/metrics.jsonl')[0] for n in (here, there)]
     np.testing.assert_allclose(logs[0]['train/loss'], logs[1]['train/loss'], rtol=1e-4)
 
 

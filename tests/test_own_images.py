@@ -22,6 +22,7 @@ def thirty(tmp_path):
     return f'csv:{tmp_path}/labels.csv'
 
 
+@pytest.mark.usefixtures('drawn')
 def test_thirty_images_with_amounts_that_were_meant_for_more(thirty, config, tmp_path, capsys):
     config.data.update(source=thirty, image_size=8, resize='pad', labels='50', val='200')
     config.transfer.ways, config.pretrain.method = ('scratch',), 'none'
@@ -29,9 +30,9 @@ def test_thirty_images_with_amounts_that_were_meant_for_more(thirty, config, tmp
     config.evaluate.update(probe=False, knn=0)
     result = experiment.run(config, tmp_path / 'run')
     said = capsys.readouterr().err
-    assert "data.labels='50', but there are no more" in said and "data.val='200', but there are too few" in said
+    assert "data.labels='50', but there are no more" in said and "data.val='200', which is too many: 10%" in said
     assert 'and 10 unlabelled images' in said and 'groups' in said
-    assert 'all that validation leaves, for there are no more' in result['protocol']
+    assert '; 50 were asked for' in result['protocol']
     assert 'in whole groups' in result['protocol']
     parts = result['seeds'][0]['partition']
     assert parts['labeled']['count'] + parts['val']['count'] + result['data']['counts']['test'] == 20

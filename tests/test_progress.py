@@ -95,6 +95,7 @@ def test_a_terminal_has_one_line_that_is_written_over(monkeypatch, capsys):
     assert capsys.readouterr().err == '\r\x1b[Kone\r\x1b[K'
 
 
+@pytest.mark.usefixtures('drawn')
 def test_evaluation_and_report_say_what_they_do(config, tmp_path, capsys):
     config.pretrain.method = 'none'
     config.transfer.ways = ('scratch',)

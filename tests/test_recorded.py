@@ -5,25 +5,20 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ssljax import experiment, files, recorded
 from ssljax.data import sources
+from tests import bmp
 
 SPLITS = {'train': 'training', 'val': 'validation', 'test': 'test', 'unlabeled': 'unlabelled'}
-
-
-def image(path, value):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((8, 8), value, np.uint8)).save(path, 'BMP')
 
 
 @pytest.fixture
 def root(tmp_path):
     for i in range(4):
         for j, name in enumerate(f'{s}/{c}' for s in ('train', 'val', 'test') for c in 'ab'):
-            image(tmp_path / f'images/{name}/{i}.bmp', 10 * j + i)
-        image(tmp_path / f'images/unlabeled/u{i}.bmp', 200 + i)
+            bmp.write(tmp_path / f'images/{name}/{i}.bmp', 10 * j + i)
+        bmp.write(tmp_path / f'images/unlabeled/u{i}.bmp', 200 + i)
     return tmp_path / 'images'
 
 
@@ -47,11 +42,11 @@ def test_changed_data_is_refused(config, root, tmp_path, split, change, path):
     folder = root / split if split == 'unlabeled' else root / split / 'a'
     first = sorted(folder.glob('*'))[0]
     if change == 'added':
-        image(folder / 'new.bmp', 99)
+        bmp.write(folder / 'new.bmp', 99)
     elif change == 'removed':
         first.unlink()
     elif change == 'replaced':
-        image(first, 98)
+        bmp.write(first, 98)
     else:
         other = folder if split == 'unlabeled' else root / split / 'b'
         first.rename(other / 'new.bmp')
@@ -122,7 +117,7 @@ DAMAGES = [pipe, folder, flip, other, lambda path: path.write_bytes(b''), lambda
 @pytest.mark.parametrize('damage', DAMAGES)
 def test_what_says_what_changed_may_be_damaged(config, root, tmp_path, damage):
     begin(config, root, tmp_path / 'run')
-    image(root / 'train/a/0.bmp', 98)
+    bmp.write(root / 'train/a/0.bmp', 98)
     damage(tmp_path / 'run/data.npz')
     with pytest.raises(ValueError, match=r'the training images \(8 now, 8 then; sha256 .*\). Restore it, or give'):
         begin(config, root, tmp_path / 'run')
@@ -157,7 +152,7 @@ def test_a_run_that_has_trained_nothing_is_bound_to_no_data(config, root, tmp_pa
     begin(config, root, workdir)
     (workdir / 'seed0/scratch/done.json').unlink()
     files.write_json(workdir / 'seed0/partition.npz', {})
-    image(root / 'train/a/new.bmp', 99)
+    bmp.write(root / 'train/a/new.bmp', 99)
     assert begin(config, root, workdir).meta['data']['counts']['train'] == 9
     assert not (workdir / 'seed0/partition.npz').exists()
     assert files.read_json(workdir / 'data.json')['counts']['train'] == 9

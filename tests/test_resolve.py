@@ -47,6 +47,7 @@ def test_a_run_reads_the_decisions_and_says_them(config, tmp_path):
     assert again['summary'] == outcome['summary'] and again['resolved'] == []
 
 
+@pytest.mark.usefixtures('drawn')
 def test_the_page_says_what_was_decided_and_why(config, tmp_path):
     config.transfer.ways = ('scratch',)
     outcome = experiment.run(config, tmp_path / 'run')

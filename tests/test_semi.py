@@ -9,6 +9,7 @@ from ssljax.data import feed as feeds
 from ssljax.data import sources, split
 from ssljax.evals import gallery
 from ssljax.log import read
+from ssljax.report import embed
 
 
 @pytest.fixture
@@ -26,7 +27,9 @@ def tiny(config):
     return config
 
 
-def test_a_run_has_both_ways_and_keeps_what_was_generated(tiny, tmp_path):
+@pytest.mark.usefixtures('drawn')
+def test_a_run_has_both_ways_and_keeps_what_was_generated(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(embed, 'FEWEST_FOR_UMAP', 10**6)  # which takes long to compile
     result = experiment.run(tiny, tmp_path)
     assert set(result['summary']) == {'scratch', 'sgan'} and set(result['versus_scratch']) == {'sgan'}
     assert result['seeds'][0]['ways']['sgan']['steps'] == 8
@@ -119,6 +122,7 @@ def test_students_follow_each_other(joint, tmp_path, monkeypatch):
         assert figures['features_of'] == 'fixmatch'  # the larger student's features are not the run's backbone's
 
 
+@pytest.mark.usefixtures('drawn')
 def test_variants_are_further_ways(joint, tmp_path):
     joint.transfer.ways = ('scratch', 'longer', 'fixmatch', 'loose')
     joint.variants = (

@@ -18,6 +18,7 @@ def done(workdir):
     return {path.parent.name for path in workdir.glob('seed0/*/done.json')}
 
 
+@pytest.mark.usefixtures('drawn')
 def test_one_way_that_diverges_leaves_the_others_their_results(config, tmp_path, capsys, monkeypatch):
     config.transfer.ways = ('scratch', 'frozen', 'finetune', 'two_stage', 'slow')
     config.transfer.frozen.optim.lr = 1e30

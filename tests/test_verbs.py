@@ -67,7 +67,7 @@ def test_without_a_verb_all_are_listed_with_no_import_of_jax():
     [
         ('tran', "there is no verb 'tran'; did you mean train"),
         ('reprot', 'did you mean report'),
-        ('quite_else', "'quite_else' (the verbs: train, "),
+        ('quite_else', "'quite_else' (the verbs: check, "),
         ('--config=quickstart', 'ssljax VERB --config=quickstart'),
     ],
 )

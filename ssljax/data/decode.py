@@ -115,7 +115,7 @@ def _webp_size(data):
 
 
 def _jpeg(data, size, out, most):
-    shape = height, width, components = _plain_frame(data)
+    shape = height, width, components = plain_frame(data)
     check_pixels(width, height, most)
     fraction = next((n for n in (8, 4, 2) if min(height, width) >= n * size), 1) if size else 1
     least = {'min_height': -(-height // fraction), 'min_width': -(-width // fraction)}
@@ -125,7 +125,7 @@ def _jpeg(data, size, out, most):
     return out
 
 
-def _plain_frame(data):
+def plain_frame(data):
     """(height, width, components) of a JPEG, from its headers, in less time than its decoder takes for that.
 
     Raises:

@@ -1,6 +1,6 @@
 """Processes that decode image files: threads that decode small ones wait for Python's lock longer than they decode.
 
-python -m ssljax.data.decoders     (started by `decode_into`; from stdin to stdout)
+python -m ssljax.data.decoders     (started by `decode_into` and `call`; from stdin to stdout)
 """
 
 import functools
@@ -25,7 +25,7 @@ _starting, _here = threading.Lock(), threading.Lock()
 
 
 def number():
-    """How many threads should call `decode_into` at a time."""
+    """How many threads should call `decode_into` or `call` at a time."""
     return min(cores(), _MOST)
 
 
@@ -43,20 +43,31 @@ def decode_into(images, keys, reader, fit, crcs=None):
       bool [n], false where a file cannot be read, is corrupt or has another shape: nothing is said of `images` and
       `crcs` there.
     """
+    return _apart('decode_into', lambda: _decode(images, keys, reader, fit, crcs), images, keys, reader, fit, crcs)
+
+
+def call(work, *arguments):
+    """work(*arguments) in a process of its own; in this one while those start. All of it can be pickled; what `work`
+    raises ends the process."""
+    return _apart('call', lambda: work(*arguments), work, *arguments)
+
+
+def _apart(method: str, here, *arguments):
+    """What the method of an idle process returns; without one, here()."""
     with _starting:
         idle = _processes()
     try:
         process = idle.get_nowait()
     except queue.Empty:
         with _here:
-            return _decode(images, keys, reader, fit, crcs)
+            return here()
     try:
-        good = process.decode_into(images, keys, reader, fit, crcs)
+        found = getattr(process, method)(*arguments)
     except (OSError, EOFError) as e:
         logging.warning('A process that decodes images has died (%s); continuing without it.', e)
-        return decode_into(images, keys, reader, fit, crcs)
+        return _apart(method, here, *arguments)
     idle.put(process)
-    return good
+    return found
 
 
 @functools.cache
@@ -88,6 +99,11 @@ class _Process:
                 raise EOFError(f'code {self._process.wait()}')
         return good
 
+    def call(self, work, *arguments):
+        pickle.dump((work, *arguments), self._process.stdin, pickle.HIGHEST_PROTOCOL)
+        self._process.stdin.flush()
+        return pickle.load(self._process.stdout)
+
 
 def _decode(images, keys, reader, fit, crcs):
     good = np.zeros(len(keys), bool)
@@ -111,7 +127,12 @@ def _serve(requests, answers):
     answers.write(b'.')
     answers.flush()
     while requests.peek(1):
-        shape, keys, reader, fit, wants_crcs = pickle.load(requests)
+        request = pickle.load(requests)
+        if callable(request[0]):
+            pickle.dump(request[0](*request[1:]), answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+            continue
+        shape, keys, reader, fit, wants_crcs = request
         images, crcs = np.zeros(shape, np.uint8), np.zeros(len(keys), np.uint32) if wants_crcs else None
         answers.write(_decode(images, keys, reader, fit, crcs))
         answers.write(images)

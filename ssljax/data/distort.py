@@ -82,7 +82,7 @@ def _coefficients(key, shape, kind, value, names):
 
     def pick(default, **choices):
         out = jnp.full(value.shape, default, jnp.float32)
-        for name in choices.keys() & set(names):
+        for name in filter(names.__contains__, choices):  # in one order: a program that is kept is found again
             out = jnp.where(kind == names.index(name), choices[name], out)
         return out
 

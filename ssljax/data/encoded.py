@@ -310,6 +310,10 @@ class FileImages:
 
         return [stamp(item) for item in enumerate(rows)]
 
+    def sizes(self, rows):
+        """int64 [n]: bytes of the files."""
+        return np.array([self._files.sizes[n] for n in self._order[rows]], np.int64)
+
     def encoded(self, rows):
         """The files' bytes, as they come; b'' for one that cannot be read."""
         for number in self._order[rows]:

@@ -31,6 +31,7 @@ class Files(NamedTuple):
       reader: from a key to the bytes; may be called from several threads.
       portable: whether other processes can read, too: keys and reader can be pickled.
       folders: the folders seen, empty ones included, but not those that hold only files of other kinds.
+      left_out: {why: names} of all else that was there.
       unreadable: names of pictures of a format that cannot be read.
     """
 
@@ -41,6 +42,7 @@ class Files(NamedTuple):
     reader: Callable[..., bytes]
     portable: bool = True
     folders: Sequence[str] = ()
+    left_out: dict = {}
     unreadable: Sequence[str] = ()
 
     def read(self, number):
@@ -66,12 +68,16 @@ def listing(path, whole_names=False):
         entries, folders, others, reader, skipped = _lister(path)(path, sniffer)
     except (ValueError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, NotImplementedError) as e:
         raise ValueError(f'{path!r} cannot be read as a folder, .zip or .tar of images: {e}.') from e
+    hidden = skipped.pop(names_of.HIDDEN, [])  # of which nobody is told
     entries = sorted(entries, key=itemgetter(0))
     names = [e[0] for e in entries]
     _check_archives(path, names, others, skipped)
     unreadable = sorted(n for n in others if os.path.splitext(n)[1].lower() in names_of.UNREADABLE)
     folders = _without_notes(names, folders, others, unreadable, skipped)
     _tell(path, skipped, sniffer.found)
+    told = {name for some in skipped.values() for name in some}
+    other = [name for name in others if name not in told]
+    left_out = skipped | {why: some for why, some in ((names_of.HIDDEN, hidden), ('no images', other)) if some}
     if not whole_names:
         names, folders = _unwrapped(names, folders)
     crcs, keys = [e[2] for e in entries], [e[3] for e in entries]
@@ -87,6 +93,7 @@ def listing(path, whole_names=False):
         keys=keys,
         reader=reader,
         folders=folders,
+        left_out=left_out,
         unreadable=unreadable,
     )
 

@@ -32,7 +32,7 @@ def check(names, path: str) -> None:
             first = next(name for name, ending in zip(names, endings) if ENDINGS.get(ending) == kind)
             raise ValueError(
                 f'{path!r} holds {count:,} {kind} file{"s" * (count != 1)}, such as {first!r}, and {_advice(kind)}; or '
-                'move them away to do without.'
+                'remove them.'
             )
 
 

@@ -10,7 +10,11 @@ from ssljax.data.names import EXTENSIONS
 from ssljax.data.split_names import kind_of
 from ssljax.literal import clean
 
-_NO_FOLDERS = 'There are no folders; classes can be those of a CSV, too (csv:PATH), or of names (config.data.pattern).'
+_NO_FOLDERS = 'There are no folders; classes can also come from a CSV (csv:PATH) or file names (config.data.pattern).'
+
+
+class Unlabelled(ValueError):
+    """No image lies in the folder of a class."""
 
 
 def layout(files, path):
@@ -56,7 +60,7 @@ def layout(files, path):
 def _numbered(found, path):
     """What `layout` returns, from {split: [(number, class or None)]}."""
     if not found.get('train'):
-        raise ValueError(f'All images in {path!r} are unlabelled: sort some of them into one folder per class.')
+        raise Unlabelled(f'All images in {path!r} are unlabelled: sort some of them into one folder per class.')
     folders = sorted({label for _, label in found['train']})
     number_of = {name: i for i, name in enumerate(folders)} | {None: -1}
     splits = {}

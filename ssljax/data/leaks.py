@@ -6,36 +6,31 @@ import os
 
 import numpy as np
 from PIL import Image
-from scipy.spatial import KDTree
 
-from ssljax.data.memory import parallel
+from ssljax.data import copies
 
 MOST = 20_000  # images of a split whose pixels are compared: an even sample of more
-SIDE = 16  # pixels: of smaller images only exact copies are looked for
 HEADERS = 20  # files of a class that are opened for their format and size
 SHOWN = 3
-COMPONENTS = 12  # principal components of thumbnails, by which near ones are found first
-NEIGHBOURS = 8  # in them, of each image, that are compared whole
-_ALIKE, _NEAR, _PLAIN = 0.995, 4.0, 10.0  # correlation, mean difference, and least deviation in gray levels
 
 
 def find(source) -> list[str]:
     """Warnings about a Source, each a sentence; [] where nothing was found.
 
-    Exact copies are found by the size and CRC-32 of files or by pixels; re-encoded and resized ones by 16x16 thumbnails
-    of images that lie in memory, for at most `MOST` images a split.
+    Exact copies are found by the size and CRC-32 of files or by pixels; re-encoded, resized and brighter ones by small
+    pictures (copies.py) of images that lie in memory, for at most `MOST` images a split.
     """
-    if np.prod(source.shape[:2]) < 64:  # points, whose few values repeat by chance
+    if np.prod(source.shape[:2]) < copies.FEW:
         return []
-    pairs = [('test', source.test, 'training', source.train), ('test', source.test, 'unlabelled', source.unlabeled)]
-    pairs += [('validation', source.val, 'training', source.train)]
-    thumbs: dict = {}
-    out: list[str] = []
-    for name, one, of, many in pairs:
-        if one is None or many is None:
+    splits = {'test': source.test, 'training': source.train, 'unlabelled': source.unlabeled, 'validation': source.val}
+    splits = {name: split for name, split in splits.items() if split is not None}
+    groups, out = _near(splits), []
+    for name, of in (('test', 'training'), ('test', 'unlabelled'), ('validation', 'training')):
+        if name not in splits or of not in splits:
             continue
-        exact = _matches(_keys(one), _keys(many))
-        near = {i: j for i, j in _near(one, many, thumbs).items() if i not in exact}
+        one, many = splits[name], splits[of]
+        exact = _matches(copies.keys(one), copies.keys(many))
+        near = {i: j for i, j in _between(groups, name, of).items() if i not in exact}
         for found, kind in ((exact, 'exact copies'), (near, 'near copies (re-encoded or resized)')):
             if found:
                 out.append(f'{len(found):,} of {len(one):,} {name} images have {kind} among the {of} images'
@@ -43,11 +38,13 @@ def find(source) -> list[str]:
     return out + _contradictions(source.train) + _formats(source)
 
 
-def _keys(split):
-    """A key of the content of each image, None where it is not known."""
-    stamps = split.images.stamps(split.rows)
-    parts = [s.split(b'\0', 1)[1] if s.endswith(b'\n') and s.count(b'\0') == 2 else s for s in stamps]
-    return [None if p.endswith(b'\x000\n') else p for p in parts]
+def _between(groups, one, many) -> dict:
+    """{place in a split: that of a near copy in another}, in order."""
+    found: dict = {}
+    for group in groups:
+        others = [place for name, place in group if name == many]
+        found |= {place: others[0] for name, place in group if name == one and others}
+    return dict(sorted(found.items()))
 
 
 def _matches(ones, many) -> dict:
@@ -63,70 +60,35 @@ def _named(one, many, found) -> str:
     return f': {", ".join(pairs)}' + (', …' if len(found) > SHOWN else '')
 
 
-def _near(one, many, thumbs) -> dict:
-    if min(one.shape[:2]) < SIDE:
-        return {}
-    for split in (one, many):
-        if id(split) not in thumbs:
-            thumbs[id(split)] = _thumbnails(split)
-    if thumbs[id(one)] is None or thumbs[id(many)] is None:
-        return {}
-    (rows, small), (others, large) = thumbs[id(one)], thumbs[id(many)]
-    a, b = _standard(small), _standard(large)
-    near = _nearest(a, b)
-    alike = np.einsum('nd,nkd->nk', a, b[near])
-    best = np.take_along_axis(near, alike.argmax(1)[:, None], 1)[:, 0]
-    copies = (alike.max(1) > _ALIKE) & (np.abs(small - large[best]).mean(1) < _NEAR)
-    return {int(rows[i]): int(others[best[i]]) for i in np.flatnonzero(copies)}
-
-
-def _nearest(a, b):
-    """int64 [n, k]: of each row of `a` the rows of `b` that are nearest in a few principal components. Distances are
-    never longer there, so a copy, which is near everywhere, is among them."""
-    sample = b[np.unique(np.linspace(0, len(b) - 1, min(len(b), 2_000)).astype(int))]
-    axes = np.linalg.eigh(sample.T @ sample)[1][:, -COMPONENTS:]
-    near = KDTree(b @ axes).query(
-        a @ axes, range(1, min(NEIGHBOURS, len(b)) + 1), distance_upper_bound=np.sqrt(2 - 2 * _ALIKE) + 1e-4, workers=-1
-    )[1]
-    return np.minimum(near, len(b) - 1)  # where fewer are that near, the tree's index is len(b)
-
-
-def _standard(x):
-    """Rows of mean 0 and length 1, whose products are correlations; 0 for plain ones, which match none."""
-    x = x - x.mean(1, keepdims=True)
-    length = np.sqrt(np.einsum('nd,nd->n', x, x))[:, None]
-    return np.where(length > _PLAIN * np.sqrt(x.shape[1]), x / np.maximum(length, 1), 0)
+def _near(splits) -> list:
+    """[(name of a split, place), ...] of each group of near copies, of the splits that are in memory."""
+    thumbs = {name: found for name, split in splits.items() if (found := _thumbnails(split)) is not None}
+    if not thumbs:
+        return []
+    at = [(name, int(place)) for name, (places, _) in thumbs.items() for place in places]
+    parts = [small for _, small in thumbs.values()]
+    chroma = np.concatenate([p.chroma for p in parts]) if parts[0].chroma is not None else None
+    pairs, _ = copies.near(copies.Small(np.concatenate([p.luma for p in parts]), chroma), copies.QUICK)
+    group = copies.groups(pairs, len(at))
+    return [[at[row] for row in rows] for rows in copies.members(group)]
 
 
 def _thumbnails(split):
-    """(places int64 [n], gray levels float32 [n, 256]) of an even sample, or None where it is not in memory."""
+    """(places int64 [n], copies.Small) of an even sample, or None where it is not in memory or too small."""
     held = split if split.images.in_memory() else split._compact
-    if held is None or not len(held):
+    if held is None or not len(held) or min(split.shape[:2]) < copies.LEAST:
         return None
     places = np.unique(np.linspace(0, len(held) - 1, min(len(held), MOST)).astype(int))
-    out = np.empty((len(places), SIDE * SIDE), np.float32)
-    (h, w), array = split.shape[:2], held.images.array()
-
-    def run(start, stop):
-        images = array[held.rows[places[start:stop]]]
-        x = sum(images[..., c].astype(np.float32) for c in range(images.shape[-1])) / images.shape[-1]
-        for axis, size in ((1, h), (2, w)):
-            edges = np.arange(SIDE) * size // SIDE
-            counts = np.diff([*edges, size]).astype(np.float32)
-            x = np.add.reduceat(x, edges, axis) / (counts[:, None] if axis == 1 else counts)
-        out[start:stop] = x.reshape(len(x), -1)
-
-    parallel(run, len(places), 256)
-    return places, out
+    return places, copies.of_rows(held.images.array(), held.rows[places])
 
 
 def _contradictions(train) -> list[str]:
     labels: dict = {}
-    copies = 0
-    for key, label in zip(_keys(train), train.labels.tolist()):
+    found = 0
+    for key, label in zip(copies.keys(train), train.labels.tolist()):
         if key is not None and label >= 0:
-            copies += labels.setdefault(key, label) != label
-    return [f'{copies:,} training images are exact copies of an image with another label.'] if copies else []
+            found += labels.setdefault(key, label) != label
+    return [f'{found:,} training images are exact copies of an image with another label.'] if found else []
 
 
 def _formats(source) -> list[str]:

@@ -16,6 +16,7 @@ _OTHER = (*ARCHIVES, *UNREADABLE, *(
     '.sh .npy .npz .pt .pth .h5 .hdf5 .mat .pkl .parquet .db .sqlite .mp4 .avi .mov .mkv .mp3 .wav .doc .docx .xls '
     '.xlsx .ppt .pptx .url .lnk'.split()
 ))  # fmt: skip
+HIDDEN = 'hidden files, or what a system leaves behind'
 HEAD = 132  # bytes that tell an image
 _MAGIC = re.compile(
     rb'\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|BM....\0\0\0\0|P[1-6]\s', re.DOTALL

@@ -1,5 +1,6 @@
 """Label budgets: which training rows are labelled, unlabelled and for validation."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -35,7 +36,7 @@ def permutation(n, *key):
 
 
 def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None, around='', represent=None, pool=0,
-              groups=None):  # fmt: skip
+              groups=None, copied=None):  # fmt: skip
     """Splits training rows into labelled, unlabelled and validation rows.
 
     Both amounts are written '1000' (images in total), '10/class', '1%' (of the rows that have a label) or
@@ -60,6 +61,9 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
       pool: how many of the other rows are unlabelled ones, at random; 0: all.
       groups: int64 [N], as a Split has them, or None. Validation takes whole groups, of which no other image is used.
 
+      copied: bool [N], images of which there are copies, or None. Validation has none of them where it can do without:
+        all stay on one side.
+
     Returns:
       Partition. The unlabelled rows do not contain the labelled ones: a method that wants both joins them.
 
@@ -81,8 +85,9 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     listed = pick.listed(path, names, labels, around) if kind == 'list' else np.zeros(0, np.int64)
     free = np.setdiff1d(known, listed)
     able = free if groups is None else free[~np.isin(groups[free], groups[listed][groups[listed] >= 0])]
-    val_rows = choose(
-        labels, able, val, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True, groups=groups
+    val_rows = _held_out(
+        labels, able, val, copied, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True,
+        groups=groups,
     )
     rest = np.setdiff1d(free, val_rows, assume_unique=True)
     labeled = listed
@@ -109,20 +114,34 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     return Partition(labeled, unlabeled, val_rows)
 
 
-def carve_test(labels, amount, classes=(), groups=None):
-    """Rows of a test split for a source that has none: stratified, with a fixed seed, whole groups; int64 [n],
-    sorted."""
+def carve_test(labels, amount, classes=(), groups=None, copied=None):
+    """Rows of a test split for a source that has none: stratified, with a fixed seed, whole groups, and no image
+    that is `copied`; int64 [n], sorted."""
     labels = np.asarray(labels)
-    return choose(
+    return _held_out(
         labels,
         np.flatnonzero(labels >= 0),
         amount,
+        copied,
         name='config.data.test',
         key=(0, _TEST),
         classes=classes,
         leave=1,
         groups=groups,
     )
+
+
+def _held_out(labels, rows, amount, copied, *, name, **how):
+    """As `choose`, from the rows that are not `copied` (bool [N], or None) where there are enough of them."""
+    if copied is None or not copied[rows].any():
+        return choose(labels, rows, amount, name=name, **how)
+    able = rows[~copied[rows]]
+    if len(np.unique(labels[able])) == len(np.unique(labels[rows])):
+        with contextlib.suppress(ValueError):
+            return choose(labels, able, amount, name=name, of=len(rows), **how)
+    found = choose(labels, rows, amount, name=name, **how)
+    logging.warning('%s=%s: so many images have copies that copies of them are trained on.', name, amount)
+    return found
 
 
 def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=False, leave=None, represent=None,
@@ -263,8 +282,8 @@ def by_group(labels, rows, groups, wanted, asked: str, key, leave: int):
         chosen[min(able, key=lambda u: has[u].sum())] = True
     if not chosen.any():
         raise ValueError(
-            f'{asked}: the number of groups of images is {len(units)}, and none can be set aside without taking all '
-            'images of a class: each class needs two groups or more. Leave the groups out, or give the splits.'
+            f'{asked}: of {len(units)} groups of images, none can be set aside without taking all images of a class: '
+            'every class needs at least two groups. Remove the groups, or provide the splits.'
         )
     found = np.sort(rows[chosen[unit_of]])
     if abs(len(found) - total) > max(0.25 * total, 1):

@@ -46,7 +46,7 @@ def splits_of(records, path: str):
     if len(classes) == sum(counts.values()) > FEW:
         raise ValueError(
             f'Each of the {len(classes):,} labelled training images in {path!r} has a class of its own, such as '
-            f'{_some(classes, 3)}: does this part of the name, or this column, give the class?'
+            f'{_some(classes, 3)}: is the class in this part of the name, or in this column?'
         )
     for r in records:
         if r.split in ('val', 'test') and r.label and r.label not in counts:
@@ -92,7 +92,7 @@ def check_groups(images, path: str) -> None:
         also = f' ({len(apart):,} groups are so: {_some(list(apart))})' if len(apart) > 1 else ''
         raise ValueError(
             f'{path}: the group {shown(group)} is in two splits, {split} ({where}) and {other} ({there}){also}, so '
-            'that what is trained on would be tested, too: give a group one split, or leave out the groups or splits.'
+            'that training images would also be tested: keep each group in one split, or remove the groups or splits.'
         )
 
 
@@ -101,9 +101,9 @@ def _warn(classes, path) -> None:
     for name in classes:
         other = folded.setdefault(' '.join(name.casefold().split()), name)
         if other != name:
-            logging.warning('%r: the classes %r and %r differ by capital letters or spaces alone.', path, other, name)
+            logging.warning('%r: the classes %r and %r differ only in case or spaces.', path, other, name)
         if name.casefold() in _UNKNOWN:
-            logging.warning('%r: %r is a class like any other; an image without a known one has an empty label.',
+            logging.warning('%r: %r is treated as a class; leave the label of an unlabelled image empty.',
                             path, name)  # fmt: skip
 
 

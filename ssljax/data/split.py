@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 from absl import logging
 
+from ssljax.data import copies
 from ssljax.data.memory import cores, empty_images, parallel
 
 
@@ -168,7 +169,7 @@ class Split:
         self.images, self.replaces, self.groups = images, replaces, groups
         self.rows = np.arange(len(images)) if rows is None else np.asarray(rows, np.int64)
         self.labels = np.asarray(labels, np.int32)
-        self._compact = self._digest = self.contents = None
+        self._compact = self._digest = self.contents = self._copied = None
         if self.labels.shape != self.rows.shape:
             raise ValueError(
                 f'There must be one label per image, got labels of shape {list(self.labels.shape)} '
@@ -229,6 +230,20 @@ class Split:
             parallel(run, len(self), 64, self.images.readers, 'decoding images')
             self._compact = Split(ArrayImages(array), self.labels)
         return self._compact
+
+    def copied(self):
+        """bool [N]: whether another image here is a copy of it (copies.together); looked for once."""
+        if self._copied is None:
+            group = copies.together(self)
+            self._copied = np.bincount(group, minlength=len(self))[group] > 1
+        return self._copied
+
+    def without(self, rows):
+        """The Split of the other rows; which of them have copies is looked for once."""
+        kept = np.setdiff1d(np.arange(len(self)), rows)
+        rest = self.take(kept)
+        rest._copied = None if self._copied is None else self._copied[kept]
+        return rest
 
     def digest(self):
         """Hex SHA-256 of the content, the labels and their order.

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from ssljax.data import archive as archives
 from ssljax.data.memory import available_memory
-from ssljax.data.names import HEAD, Sniffer, is_junk, relative
+from ssljax.data.names import HEAD, HIDDEN, Sniffer, is_junk, relative
 
 _NAMES = b'LKxgX'  # types of entries that hold names and attributes of the next ones
 _NAME_BYTES = 1 << 20  # of such an entry, at most
@@ -60,8 +60,10 @@ def entries_of(path, sniffer=None, *, most):
             name = relative(member.name)
             if name is None:
                 outside.append(member.name)
-            elif is_junk(name) or not name:
+            elif not name:
                 continue
+            elif is_junk(name):
+                skipped[HIDDEN].append(name)
             elif member.isdir():
                 folders.append(name)
             elif not member.isreg():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ssljax import paths
 from ssljax.data import archive as archives
-from ssljax.data.names import HEAD, Sniffer, is_junk
+from ssljax.data.names import HEAD, HIDDEN, Sniffer, is_junk
 
 _SPECIAL = frozenset(
     'proc sysfs devtmpfs devpts cgroup cgroup2 debugfs tracefs securityfs pstore bpf mqueue configfs fusectl efivarfs '
@@ -75,6 +75,7 @@ class _Walk:
     def _entry(self, entry, name):
         """Notes one entry of a folder; returns (path, prefix) of a folder to enter."""
         if is_junk(entry.name):
+            self.skipped[HIDDEN].append(name)
             return None
         if entry.is_symlink():
             self.links.append((entry.path, name))

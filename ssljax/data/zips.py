@@ -8,7 +8,7 @@ import zlib
 from collections import defaultdict
 
 from ssljax.data import archive as archives
-from ssljax.data.names import HEAD, Sniffer, is_junk, relative
+from ssljax.data.names import HEAD, HIDDEN, Sniffer, is_junk, relative
 
 _METHODS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED  # that need no ZipFile
 _ENCRYPTED, _SIZES_FOLLOW, _UTF8 = 1, 8, 0x800  # flags
@@ -32,8 +32,10 @@ def entries_of(path, sniffer=None):
             name, kind = relative(i.filename), stat.S_IFMT(i.external_attr >> 16) if i.create_system == _UNIX else 0
             if name is None:
                 outside.append(i.filename)
-            elif is_junk(name) or not name:
+            elif not name:
                 continue
+            elif is_junk(name):
+                skipped[HIDDEN].append(name)
             elif i.is_dir():
                 folders.append(name)
             elif kind == stat.S_IFLNK or (kind not in (0, stat.S_IFREG) and not i.file_size):

@@ -9,6 +9,7 @@ import numpy as np
 
 from ssljax import files, label_set, paths, preempt, schema
 from ssljax.data import pick, readable, sources
+from ssljax.data.sources import annotations
 from ssljax.data.split import Split, concat
 from ssljax.model import BATCH, Outputs
 
@@ -40,7 +41,7 @@ def of(run, seed: int, model, done=frozenset()) -> Pool:
     plain = files.read_json(run / 'config.json')
     if plain is None:
         raise FileNotFoundError(f'{run} has no config.json: give the folder of a run (its --workdir).')
-    source = sources.load(schema.restored(plain).data)
+    source = sources.load(annotations.as_kept(schema.restored(plain).data, run))
     if source.train.digest() != model.info['data'].get('train', source.train.digest()):
         raise ValueError(f'the images of {source.name} are not those {run} was trained on: restore them.')
     rows = label_set.stored(run / f'seed{seed}' / 'partition.npz', len(source.train))

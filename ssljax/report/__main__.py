@@ -1,37 +1,40 @@
-"""Redraw the page of a finished run, or print one table of several.
+"""Redraw the page of a run or study, or print one table of several runs.
 
 usage: ssljax report DIR [DIR ...]
 
-  DIR     a run's folder, its --workdir. One: its page, DIR/report.html, is
-          redrawn from its files and its table printed. Several: one table of
-          all, in which each run is compared with its own controls, or with
-          another's if images, label sets, network, optimiser, batch and steps
-          agree; otherwise it says what differs
+  DIR     the --workdir of a run or a study. With one, its page, DIR/report.html
+          or DIR/study.html, is redrawn from its files, and the table of a run
+          printed. With several runs, one table of all is printed, in which each
+          run is compared with its own controls, or with another's if images,
+          label sets, network, optimiser, batch and steps agree; otherwise it
+          says what differs
 
 example: ssljax report runs/rotation runs/simclr
 """
 
-import os
 import sys
+from pathlib import Path
 
 from ssljax import console, verbs
 from ssljax.report import table, write
 from ssljax.report.read import read
 from ssljax.report.runs import compare_runs
+from ssljax.studies import page
 
 
 def main(args):
     console.prepare()
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # umap-learn imports TensorFlow where it is installed
     if not args or any(arg.startswith('-') for arg in args):
         print('usage: ssljax report DIR [DIR ...] (--help says more)', file=sys.stderr)
         return 2
     try:
         if len(args) > 1:
             print(compare_runs(args))
-            return 0
-        print(table(read(args[0]).result))
-        print(write(args[0]))
+        elif any((Path(args[0]) / name).exists() for name in ('study.json', 'rows.csv')):
+            print(page.write(args[0]))
+        else:
+            print(table(read(args[0]).result))
+            print(write(args[0]))
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -5,7 +5,7 @@ from ssljax.report.compare import of_way, pick, seeds_of, variants_of, versus_un
 from ssljax.report.draw import as_img, drawn
 from ssljax.report.markup import figure, grid, section
 from ssljax.report.plots import changes, color_of
-from ssljax.report.table import compared
+from ssljax.report.table import compared, meaning
 from ssljax.report.words import percent, shown, way_title
 from ssljax.stats import is_clear
 
@@ -34,11 +34,7 @@ def ablation(run):
         for field, new in changed.items()
     ]
     about = 'What each variant changes; in everything else it trains like the way that it derives from.'
-    caption = (
-        'What each change does, in points of test top-1, paired by seed, with the 95% interval of the mean; p, Holm: '
-        "two-sided, of the paired t-test, by Holm's correction for all that were compared with the same way. "
-        'Highlighted: below 0.05.'
-    )
+    caption = f'What each change does, {meaning(found, "all that were compared with the same way")}'
     note = 'The difference of each variant to the way that it derives from, paired by seed.'
     note += ' Whiskers: 95% interval of the mean; points: seeds.' if seeds > 1 else ''
     return section(
@@ -59,6 +55,7 @@ def table(header, rows, caption, seeds=0):
         ahead = f'{sum(value > 0 for value in values)} of {len(values)}' if values else '–'
         lines.append([*cells, *versus, p, ahead])
     best = [i for i, (_, difference) in enumerate(rows) if difference and is_clear(difference)]
+    caption += ' Highlighted: p below 0.05.' if best else ''
     wide = (0,) if any(len(row[0]) > 30 for row in lines) else ()  # or the last columns would not be seen
     return grid([*header, 'Difference', '95% interval', 'p, Holm', 'Ahead on'], lines, caption, best=best, wide=wide)
 

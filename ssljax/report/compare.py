@@ -60,15 +60,6 @@ def pick(tree, *path):
     return tree
 
 
-def flatten(tree, prefix=''):
-    """[(dotted name, value), ...] of a nested dict, in its own order."""
-    found = []
-    for name, value in tree.items():
-        whole = isinstance(value, dict) and value
-        found += flatten(value, f'{prefix}{name}.') if whole else [(f'{prefix}{name}', value)]
-    return found
-
-
 def is_points(result):
     """Whether the images are points in the plane."""
     return toy.is_plane(pick(result, 'data', 'shape') or ())
@@ -85,9 +76,8 @@ def across(result, *path):
 
 
 def of_way(result, way, split, metric):
-    """The spread over seeds of a way's metric on a split; the values of the result's own summary first."""
-    stored = pick(result, 'summary', way, metric, 'values') if split == 'test' else None
-    return stats.spread(stored) if stored else across(result, 'ways', way, split, metric)
+    """The spread over seeds of a way's metric on a split."""
+    return across(result, 'ways', way, split, metric)
 
 
 def tests_of(result, metric='top1'):
@@ -101,12 +91,8 @@ def selected(result):
 
 
 def versus_scratch(result, metric='top1'):
-    """{way: stats.difference of a metric on test to scratch, paired by seed, with 'p_holm'}; of top-1 the
-    values of the result's own summary first."""
-    stored = pick(result, 'summary', 'versus_scratch') or pick(result, 'versus_scratch') or {}
-    stored = stored if metric == 'top1' else {}
-    found = {way: stats.difference([(v, 0.0) for v in d['values']]) for way, d in stored.items() if d.get('values')}
-    return stats.correct(found) if found else stats.against(tests_of(result, metric))
+    """{way: stats.difference of a metric on test to scratch, paired by seed, with 'p_holm'}."""
+    return stats.against(tests_of(result, metric))
 
 
 def versus_unchanged(result):

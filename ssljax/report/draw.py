@@ -115,7 +115,7 @@ def drawn(plot):
         except Exception as error:
             said = f'This figure could not be drawn: {described(error)}'
             print(f'warning: {plot.__name__} of the report could not be drawn: {described(error)}', file=sys.stderr)
-            return part('paragraph', said, 'failed')
+            return part('paragraph', said, kind='failed')
 
     return attempt
 

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import hashlib
-import os
+import sys
 import tempfile
 import warnings
 
@@ -79,29 +79,23 @@ def _temporary():
 
 
 def _import_umap():
-    with warnings.catch_warnings(), _silent():
+    with warnings.catch_warnings(), _hidden('tensorflow'):
         warnings.simplefilter('ignore')
         from umap import UMAP
     return UMAP
 
 
 @contextlib.contextmanager
-def _silent():
-    """Without what C++ code writes to standard error: umap-learn imports TensorFlow where it is installed, which says
-    what no reader of a report can use."""
+def _hidden(package):
+    """As if the package were not installed: umap-learn, which can do without TensorFlow, would spend seconds on it."""
+    kept = sys.modules.pop(package, None)
+    sys.modules[package] = None
     try:
-        kept = os.dup(2)
-    except OSError:  # it is closed
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        del sys.modules[package]
+        if kept:
+            sys.modules[package] = kept
 
 
 def principal(features, components, seed):

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from ssljax import resolve
-from ssljax.report.compare import flatten, pick, seeds_of
+from ssljax import resolve, schema
+from ssljax.report.compare import pick, seeds_of
 from ssljax.report.words import shown
 
 
@@ -64,7 +64,7 @@ def setting(result: dict, seed: dict, fields) -> dict:
         found |= {name: pick(config, *name.split('.')) for name in UNHASHED}
     for name in fields:
         value = pick(config, *name.split('.'))
-        found |= dict(flatten(value, f'{name}.')) if isinstance(value, dict) else {name: value}
+        found |= schema.flat(value, f'{name}.') if isinstance(value, dict) else {name: value}
     if fields is SCRATCH:
         found = {name: v for name, v in found.items() if name not in [f'transfer.scratch.{d}' for d in _DURATION]}
         found['steps'] = steps(result, seed)

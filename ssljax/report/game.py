@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from ssljax import methods
+from ssljax import methods, say
 from ssljax.report.compare import is_points, of_seed, pick, seeds_of, ways_of
-from ssljax.report.draw import way_color
 from ssljax.report.insight import class_names
 from ssljax.report.markup import beside, figure, paragraph, part, section
 from ssljax.report.pictures import animation, as_png
 from ssljax.report.plane import frame, marked, plot_map, plot_moments
-from ssljax.report.plots import column, plot_curves
+from ssljax.report.plots import plot_curves, plot_transfer, several
 from ssljax.report.words import number, way_title
 
 ROWS, COLUMNS, WIDTH = 10, 12, 840  # of a sheet of generated images; its width in pixels of the screen
@@ -59,22 +58,21 @@ def plane(run):
     ways = [way for way in ways_of(run.result) if f'boundary_{way}' in run.figures]
     if not ways or any(array is None for array in known):
         return None
+    say.status('report: maps of the plane ...')
     names = class_names(run.result, run.figures[f'boundary_{ways[0]}'].shape[-1])
     maps, strips = [], []
     for way in ways:
-        maps_over_time, steps = run.figures[f'boundary_{way}'], run.figures.get(f'samples_steps_{way}')
-        made = run.figures.get(f'samples_{way}')
+        shares, steps, made = (run.figures.get(f'{name}_{way}') for name in ('boundary', 'samples_steps', 'samples'))
+        points = [None] * len(shares) if made is None else made.reshape(len(made), -1, 2)
         at, when = shown_moment(run, way, steps)
+        maps.append(figure(plot_map(shares[at], known, names, points[at]), f'{way_title(way)}, {when}.'))
         if made is None:
-            maps.append(figure(plot_map(maps_over_time[at], known, names), f'{way_title(way)}, {when}.'))
             continue
-        made = made.reshape(len(made), -1, 2)
-        maps.append(figure(plot_map(maps_over_time[at], known, names, made[at]), f'{way_title(way)}, {when}.'))
         titles = [f'step {number(int(step))}' for step in steps]
-        moments = list(zip(titles, maps_over_time, made))
+        moments = list(zip(titles, shares, points))
         still = plot_moments([moments[t] for t in evenly(len(moments), MOMENTS)], known)
         moving = animation(
-            [frame(title, shares, known, points) for title, shares, points in moments],
+            [frame(title, share, known, made) for title, share, made in moments],
             f'{way_title(way)}: the map and the generated points at every evaluation',
             colors=marked(len(names)),
         )
@@ -120,43 +118,33 @@ def lesson(ways):
 def players_of(run):
     """The ways that logged what a generator or a discriminator did."""
     marks = {*LOSSES, *SHARES} - {'train/supervised'}
-    return [
-        way
-        for way in ways_of(run.result)
-        if any(marks & row.keys() for rows in run.metrics.get(way, {}).values() for row in rows)
-    ]
+    return [way for way in ways_of(run.result) if marks & {*run.metrics.get(way, ())}]
 
 
 def players(run):
     """The losses, the discriminator's opinion and the validation accuracy of every way that plays."""
     parts = []
     for way in players_of(run):
-        logged = run.metrics[way]
-        seeds = ' Light lines: seeds; bold: their mean.' if len(logged) > 1 else ''
+        seeds = ' Light lines: seeds; bold: their mean.' if several(run.metrics[way]) else ''
+        ways = [name for name in dict.fromkeys(('scratch', way)) if name in run.metrics]
         parts += [
             part('heading', way_title(way)),
             beside(
-                figure(curves(logged, LOSSES, 'Training loss'), f'Losses of the two players.{seeds}'),
+                figure(curves(run, way, LOSSES, 'Training loss'), f'Losses of the two players.{seeds}'),
                 figure(
-                    curves(logged, SHARES, 'D: probability of being real', limits=(-0.03, 1.03)),
+                    curves(run, way, SHARES, 'D: probability of being real', limits=(-0.03, 1.03)),
                     'The discriminator on real training images, on validation images it never trained on, and on '
                     'generated ones: 1 is real, 0 is generated.',
                 ),
-                figure(accuracy(run, way), 'Validation accuracy during training.'),
+                figure(plot_transfer(run.metrics, ways, 'val/top1', size=SIZE), 'Validation accuracy during training.'),
                 three=True,
             ),
         ]
     return section('The two players', *parts)
 
 
-def curves(logged, lines, ylabel, limits=None):
-    series = {label: [column(rows, key) for rows in logged.values()] for key, label in lines.items()}
-    return plot_curves(series, ylabel, colors=dict(zip(lines.values(), COLORS)), limits=limits, size=SIZE)
-
-
-def accuracy(run, way):
-    """The way's accuracy on validation, and that of training from scratch where it ran."""
-    ways = [name for name in dict.fromkeys(('scratch', way)) if name in run.metrics]
-    series = {way_title(name): [column(rows, 'val/top1') for rows in run.metrics[name].values()] for name in ways}
-    colors = {way_title(name): way_color(name, 0) for name in ways}
-    return plot_curves(series, 'Validation accuracy (%)', colors=colors, scale=100.0, size=SIZE)
+def curves(run, way, titles, ylabel, limits=None):
+    """A way's metrics {name: title} in one plot."""
+    lines = {title: (way, key) for key, title in titles.items()}
+    colors = dict(zip(lines, COLORS))
+    return plot_curves(run.metrics, lines, ylabel, colors=colors, limits=limits, size=SIZE)

@@ -1,7 +1,9 @@
 """Sections that look inside: errors by class, the map of features, filters, neighbours."""
 
 import numpy as np
+import pandas as pd
 
+from ssljax import say
 from ssljax.report.compare import best_way, is_points, of_seed, pick, seeds_of, ways_of
 from ssljax.report.embed import cached_embed, plot_map, sample
 from ssljax.report.markup import beside, figure, folded, grid, part, section
@@ -45,10 +47,8 @@ def errors(run):
 
 
 def class_table(per_class, names):
-    counted = ~np.isnan(per_class)
-    means = np.where(counted.any(0), np.nansum(per_class, 0) / np.maximum(counted.sum(0), 1), np.nan)
-    order = sorted(range(len(means)), key=lambda i: (np.isnan(means[i]), means[i]))
-    rows = [[names[i], str(i), '–' if np.isnan(means[i]) else f'{100 * means[i]:.1f}'] for i in order]
+    means = pd.DataFrame(per_class).mean().sort_values(kind='stable')
+    rows = [[names[i], str(i), '–' if np.isnan(mean) else f'{100 * mean:.1f}'] for i, mean in means.items()]
     return grid(['Class', 'Number', 'Test accuracy %'], rows, 'Accuracy by class, worst first.')
 
 
@@ -70,6 +70,7 @@ def feature_map(run):
     if len(features) < 2 or features.shape[1] < 1:
         return None
     names = class_names(run.result, int(labels.max()) + 1)
+    say.status('report: map of the features (UMAP) ...')
     xy, how = cached_embed(features, run.figures_from.parent / 'map.npz')
     model = str(run.figures['features_of']) if 'features_of' in run.figures else ''
     model = f' of the model "{way_title(model)}"' if model else ''

@@ -57,25 +57,18 @@ def grid(header, rows, caption='', *, best=(), wide=()):
     return part('grid', caption, header, rows, classes, best) if rows else ''
 
 
+def facts(values, caption):
+    """A table of {property: value, or a list of values}; what has no value is left out."""
+    pairs = [(name, one) for name, value in values.items() for one in (value if isinstance(value, list) else [value])]
+    rows = [[name, value] for name, value in pairs if value not in (None, '', '–')]
+    return grid(['Property', 'Value'], rows, caption, wide=(1,))
+
+
 def numeric(cell):
     """Whether a cell reads as a number: its first sign is a digit, +, −, <, > or the dash of a gap."""
     return cell[:1].isdigit() or cell[:1] in ('+', '−', '–', '<', '>')
 
 
-def figure(image, caption, kind=''):
-    """An image (or other ready HTML) with a numbered caption; '' for no image."""
-    return part('figure', image, caption, kind) if image else ''
-
-
-def beside(*figures, three=False):
-    """Figures next to each other where the screen is wide enough; small ones in columns of which three fit."""
-    return part('beside', figures, three) if any(figures) else ''
-
-
-def folded(title, *parts):
-    return part('folded', title, parts) if any(parts) else ''
-
-
-def paragraph(*sentences):
-    text = ' '.join(filter(None, sentences))
-    return part('paragraph', text) if text else ''
+# (image or other ready HTML, numbered caption, class); any number of figures beside each other, three=True: small ones
+# in columns of which three fit; (title, parts...); sentences. Each is '' without anything in it.
+figure, beside, folded, paragraph = (functools.partial(part, n) for n in ('figure', 'beside', 'folded', 'paragraph'))

@@ -1,7 +1,7 @@
 """The report of a run: one HTML file with everything inside it."""
 
 from ssljax import files, methods
-from ssljax.report import ablation, by_class, game, insight, results, setup, shell, tuning
+from ssljax.report import ablation, answer, by_class, game, insight, results, setup, shell, tuning
 from ssljax.report.compare import pick, seeds_of, ways_of
 from ssljax.report.headline import sentences
 from ssljax.report.read import read
@@ -9,6 +9,7 @@ from ssljax.report.words import count_of, duration, is_number, way_title
 
 # (Run) -> markup.section(title, parts...) or None; another figure is a function in a file of its own, and a line here.
 SECTIONS = (
+    answer.answer,
     results.main_results,
     by_class.section_of,
     ablation.ablation,
@@ -29,13 +30,6 @@ SECTIONS = (
     setup.label_sets,
     setup.provenance,
 )
-# That may take long: what is said, and how the names of the arrays begin that they draw.
-SLOW = {
-    results.main_results: ('tables and plots', ''),
-    game.plane: ('maps of the plane', 'boundary_'),
-    insight.feature_map: ('map of the features (UMAP)', 'features'),
-}
-
 
 def write(workdir):
     """Writes report.html in a run's folder from the files there, and returns its path.
@@ -57,12 +51,7 @@ def write(workdir):
 
 def render(run):
     """The page of a Run as a string."""
-    slow = {
-        make: said
-        for make, (said, begins) in SLOW.items()
-        if not begins or any(name.startswith(begins) for name in run.figures)
-    }
-    return shell.render(run.result.get('name') or run.workdir.resolve().name, heading, SECTIONS, run, slow)
+    return shell.render(run.result.get('name') or run.workdir.resolve().name, heading, SECTIONS, run)
 
 
 def heading(run):

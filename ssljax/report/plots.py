@@ -1,6 +1,7 @@
 """The plots of the page; each returns an <img>, or '' where there is nothing to draw."""
 
 import numpy as np
+import pandas as pd
 
 from ssljax.report.by_class import majority
 from ssljax.report.canvas import PowerNorm
@@ -23,7 +24,6 @@ def plot_ways(result):
     if versus:
         figure, (axes, right) = new_figure(9.2, height, ncols=2, sharey=True, width_ratios=(5, 4))
         draw_differences(right, ways, versus, [color_of(result, way) for way in ways])
-        right.set_xlabel('Difference to scratch (points)')
     else:
         figure, axes = new_figure(6.4, height)
     draw_bars(axes, result, found)
@@ -48,24 +48,35 @@ def draw_bars(axes, result, found):
         axes.axvline(100 * found[BASELINE]['mean'], color='#555555', lw=1, ls='--', zorder=1.5)
     if share := majority(result):
         axes.axvline(100 * share, color='#222222', lw=1.2, ls='-.', zorder=1.5)
-    axes.set_yticks(range(len(found)), [shorten(way_title(way), 26) for way in found])
+    name_rows(axes, [shorten(way_title(way), 26) for way in found])
+    axes.set(xlim=(0, 101), xlabel='Test top-1 accuracy (%)')
+
+
+def name_rows(axes, names):
+    """Makes the vertical axis one of rows, the first on top."""
+    axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis='y', length=0)
-    axes.set_ylim(len(found) - 0.45, -0.55)
-    axes.set_xlim(0, 101)
+    axes.set_ylim(len(names) - 0.45, -0.55)
     axes.grid(axis='y', visible=False)
-    axes.set_xlabel('Test top-1 accuracy (%)')
+
+
+def plot_rows(found, names, colors, xlabel):
+    """A matplotlib Figure of {key: spread of shares}, a row each, and its axes; names: {key: text}."""
+    figure, axes = new_figure(7.2, 0.8 + 0.38 * len(found))
+    for at, (one, color) in enumerate(zip(found.values(), colors)):
+        draw_mean(axes, at, one, color)
+    name_rows(axes, [shorten(names[key], 48) for key in found])
+    axes.set_xlabel(xlabel)
+    axes.margins(x=0.06)
+    return figure, axes
 
 
 def changes(differences, names, colors):
-    """A matplotlib Figure of {key: stats.difference}, a row each, with 95% intervals and the seeds as points; names:
-    {key: text}; None without any."""
+    """`plot_rows` of differences to the unchanged way; None without any."""
     if not differences:
         return None
-    figure, axes = new_figure(7.2, 0.8 + 0.38 * len(differences))
-    draw_differences(axes, list(differences), differences, colors)
-    axes.set_yticks(range(len(differences)), [shorten(names[key], 48) for key in differences])
-    axes.set_ylim(len(differences) - 0.5, -0.5)
-    axes.set_xlabel('Difference to the unchanged way (points of test top-1)')
+    figure, axes = plot_rows(differences, names, colors, 'Difference to the unchanged way (points of test top-1)')
+    axes.axvline(0, color='#555555', lw=1, ls='--')
     return figure
 
 
@@ -80,14 +91,20 @@ def draw_differences(axes, rows, found, colors):
                 xycoords=('axes fraction', 'data'), va='center', fontsize=8, color='#222222',
             )  # fmt: skip
         elif row in found:
-            axes.plot(100 * found[row]['mean'], at, '|', ms=13, mew=2.2, color=color)
-            draw_spread(axes, at, found[row], color)
+            draw_mean(axes, at, found[row], color)
         elif row == BASELINE:
             box = {'fc': 'white', 'ec': 'none', 'pad': 2}
             axes.text(0, at, 'reference', ha='center', va='center', fontsize=8, color='#222222', bbox=box)
+    axes.set_xlabel('Difference to scratch (points)')
     axes.tick_params(axis='y', length=0)
     axes.grid(axis='y', visible=False)
     axes.margins(x=0.06)
+
+
+def draw_mean(axes, row, found, color):
+    """The mean of a spread of shares, with `draw_spread`."""
+    axes.plot(100 * found['mean'], row, '|', ms=13, mew=2.2, color=color)
+    draw_spread(axes, row, found, color)
 
 
 def draw_spread(axes, row, found, color):
@@ -108,83 +125,65 @@ def color_of(result, way):
 
 
 @drawn
-def plot_curves(series, ylabel, *, colors=None, scale=1.0, limits=None, size=(4.7, 3.1), floor=None):
-    """Lines over steps: each seed light, their mean (at the steps all seeds share) bold.
+def plot_curves(metrics, lines, ylabel, *, colors=None, limits=None, size=(4.7, 3.1), floor=None):
+    """Lines over steps: each seed light, their mean (at the steps all seeds share) bold; shares in percent.
 
     Args:
-      series: {label: [(steps, values) of one seed, ...]}.
-      scale: factor on the values (100 for shares shown in percent).
+      metrics: {stage: DataFrame}, as read.Run has them.
+      lines: {label: (stage, name of a metric)}; what was not logged is left out.
+      colors: {label: colour}.
       limits: (low, high) of the vertical axis; None fits it to the values.
       size: inches.
-      floor: a value, before `scale`, that a line marks.
+      floor: a value that a line marks.
     """
-    series = {label: [run for run in runs if len(run[0])] for label, runs in series.items()}
-    series = {label: runs for label, runs in series.items() if runs}
-    if not series:
+    found = {label: metrics[stage][key].dropna() for label, (stage, key) in lines.items() if key in metrics[stage]}
+    found = {label: values.unstack('seed') for label, values in found.items() if len(values)}
+    if not found:
         return ''
+    share = is_share(lines[next(iter(found))][1])
+    label_of_axis, scale = (f'{ylabel} (%)', 100) if share else (ylabel, 1)
     figure, axes = new_figure(*size)
-    for index, (label, runs) in enumerate(series.items()):
+    for index, (label, seeds) in enumerate(found.items()):
         color = colors[label] if colors else COLORS[index % len(COLORS)]
-        marker = '.' if max(len(steps) for steps, _ in runs) <= 30 else ''
-        if len(runs) > 1:
-            for steps, values in runs:
-                axes.plot(steps, scale * np.asarray(values), color=color, lw=0.8, alpha=0.35)
-        steps, mean = mean_curve(runs)
-        axes.plot(steps, scale * mean, color=color, lw=1.9, marker=marker, ms=5, label=labelled(label))
+        seeds = seeds * scale
+        if seeds.shape[1] > 1:
+            for seed in seeds:
+                axes.plot(seeds[seed].dropna(), color=color, lw=0.8, alpha=0.35)
+        marker = '.' if seeds.count().max() <= 30 else ''
+        axes.plot(seeds.dropna().mean(axis=1), color=color, lw=1.9, marker=marker, ms=5, label=labelled(label))
     if floor is not None:
         axes.axhline(scale * floor, color='#222222', lw=1.2, ls='-.')
-    axes.set_xlabel('Step')
-    axes.set_ylabel(ylabel)
-    if limits:
-        axes.set_ylim(limits)
-    if len(series) > 1:
+    axes.set(xlabel='Step', ylabel=label_of_axis, ylim=limits)
+    if len(found) > 1:
         axes.legend()
-    return as_img(figure, f'{ylabel} over steps: {", ".join(series)}')
+    return as_img(figure, f'{label_of_axis} over steps: {", ".join(found)}')
 
 
-def mean_curve(runs):
-    """(steps, mean values) over the steps that every run has."""
-    shared = sorted(set.intersection(*(set(steps) for steps, _ in runs)))
-    tables = [dict(zip(steps, values)) for steps, values in runs]
-    return shared, np.asarray([np.mean([table[step] for table in tables]) for step in shared])
+def several(metrics):
+    """Whether the metrics of a stage are of several seeds."""
+    return metrics.index.unique('seed').size > 1
 
 
-def column(rows, key):
-    """(steps, values) of the rows that hold a finite number under key."""
-    found = [(row['step'], row[key]) for row in rows if is_number(row.get(key))]
-    return [step for step, _ in found], [value for _, value in found]
-
-
-def plot_stage(stage_metrics):
+def plot_stage(metrics, stage):
     """[(metric in words, <img>), ...] of a stage, training and validation together."""
-    keys = sorted({key for rows in stage_metrics.values() for row in rows for key in row if '/' in key})
-    groups = {}
-    for key in keys:
-        groups.setdefault(key.split('/', 1)[1], []).append(key)
-    known = list(WORDS)
+    groups, known = {}, list(WORDS)
+    for key in sorted(metrics[stage]):
+        split, mark, name = key.partition('/')
+        if mark and not name.startswith(('grad', 'update')):
+            groups.setdefault(name, {})[{'train': 'training', 'val': 'validation'}.get(split, split)] = (stage, key)
     order = sorted(groups, key=lambda name: (known.index(name) if name in known else len(known), name))
-    images = []
-    for name in [n for n in order if not n.startswith(('grad', 'update'))][:12]:
-        titles = {'train': 'training', 'val': 'validation'}
-        series = {
-            titles.get(key.split('/')[0], key.split('/')[0]): [column(rows, key) for rows in stage_metrics.values()]
-            for key in groups[name]
-        }
-        share = is_share(name)
-        label = WORDS.get(name, name) + (' (%)' if share else '')
-        images.append((WORDS.get(name, name), plot_curves(series, label, scale=100.0 if share else 1.0)))
+    words = {name: WORDS.get(name, name) for name in order[:12]}
+    images = [(title, plot_curves(metrics, groups[name], title)) for name, title in words.items()]
     return [(title, image) for title, image in images if image]
 
 
-def plot_transfer(metrics, ways, key, floor=None):
+def plot_transfer(metrics, ways, key, **how):
     """One metric of every way over steps, as validation ('val/top1') or training ('train/loss') logged it."""
-    series = {way_title(way): [column(rows, key) for rows in metrics.get(way, {}).values()] for way in ways}
+    lines = {way_title(way): (way, key) for way in ways}
     colors = {way_title(way): way_color(way, index) for index, way in enumerate(ways)}
     split, name = key.split('/')
     label = {'train': 'Training', 'val': 'Validation'}[split] + ' ' + WORDS.get(name, name).lower()
-    share = is_share(key)
-    scale = 100.0 if share else 1.0
-    return plot_curves(series, label + (' (%)' if share else ''), colors=colors, scale=scale, floor=floor)
+    return plot_curves(metrics, lines, label, colors=colors, **how)
 
 
 @drawn
@@ -267,26 +266,19 @@ def plot_per_class(values, names):
     Args:
       values: [seeds, K] shares in [0, 1]; NaN where a class has no test image.
     """
-    values = 100 * np.asarray(values, float)
-    mean = np.nanmean(np.where(np.isnan(values).all(0), 0.0, values), 0)
-    order = np.argsort(-mean, kind='stable')
-    k = len(order)
+    values = pd.DataFrame(100 * np.asarray(values, float))
+    mean = values.mean().fillna(0.0).sort_values(ascending=False, kind='stable')
+    seeds, k = values[mean.index].to_numpy(), len(mean)
     if k <= 40:
         figure, axes = new_figure(4.9, 0.8 + max(0.25 if k <= 12 else 0.17, 0.1) * k)
-        axes.barh(range(k), mean[order], color='#bcd7ea', height=0.72)
-        for row in values:
-            axes.plot(row[order], range(k), 'o', ms=3.5, color=COLORS[0], alpha=0.7, mew=0)
-        axes.set_yticks(range(k), [shorten(names[i], 20) for i in order], fontsize=8 if k <= 20 else 6.5)
-        axes.set_ylim(k - 0.4, -0.6)
-        axes.set_xlim(0, 101)
+        axes.barh(range(k), mean, color='#bcd7ea', height=0.72)
+        axes.plot(seeds.T, range(k), 'o', ms=3.5, color=COLORS[0], alpha=0.7, mew=0)
+        axes.set_yticks(range(k), [shorten(names[i], 20) for i in mean.index], fontsize=8 if k <= 20 else 6.5)
+        axes.set(ylim=(k - 0.4, -0.6), xlim=(0, 101), xlabel='Test accuracy (%)')
         axes.grid(axis='y', visible=False)
-        axes.set_xlabel('Test accuracy (%)')
     else:
         figure, axes = new_figure(6.2, 3.0)
-        axes.fill_between(range(k), mean[order], step='mid', color='#bcd7ea', lw=0)
-        for row in values:
-            axes.plot(range(k), row[order], 'o', ms=2, color=COLORS[0], alpha=0.7, mew=0)
-        axes.set_ylim(0, 101)
-        axes.set_xlabel('Classes, sorted by accuracy')
-        axes.set_ylabel('Test accuracy (%)')
+        axes.fill_between(range(k), mean, step='mid', color='#bcd7ea', lw=0)
+        axes.plot(range(k), seeds.T, 'o', ms=2, color=COLORS[0], alpha=0.7, mew=0)
+        axes.set(ylim=(0, 101), xlabel='Classes, sorted by accuracy', ylabel='Test accuracy (%)')
     return as_img(figure, 'Test accuracy by class')

@@ -5,11 +5,15 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
+
 from ssljax import files, log
 
 
 class Run(NamedTuple):
-    """A result, the logged rows as {stage: {seed: [row, ...]}}, the arrays of the first seed, what was tuned or {}."""
+    """A result, the metrics {stage: DataFrame by seed folder and step}, the arrays of the first seed, what was tuned or
+    {}."""
 
     workdir: Path
     result: dict
@@ -65,23 +69,20 @@ def seed_folders(workdir):
 
 
 def read_metrics(workdir):
-    """{stage: {seed folder: [row, ...]}}, rows in the order of their steps."""
-    metrics = {}
+    """{stage: its metrics, a column each, by seed folder and step}."""
+    stages = {}
     for folder in seed_folders(workdir):
         for path in sorted(folder.glob('*/metrics.jsonl')):
-            if '.' in path.parent.name:
-                continue  # set aside
-            metrics.setdefault(path.parent.name, {})[folder.name] = _whole(read_rows, path, [])
-    return metrics
+            rows = _whole(read_rows, path, pd.DataFrame())
+            if len(rows) and '.' not in path.parent.name:  # else it was set aside
+                stages.setdefault(path.parent.name, {})[folder.name] = rows
+    return {stage: pd.concat(found, names=['seed', 'step']) for stage, found in stages.items()}
 
 
 def read_rows(path):
-    """One row a step; what a resumed run logged again replaces what stood there before."""
-    rows = {}
-    for row in log.read(path):
-        if isinstance(row, dict) and 'step' in row:
-            rows.setdefault(row['step'], {}).update(row)
-    return [rows[step] for step in sorted(rows)]
+    """Metrics by step, NaN where none is finite; what a resumed run logged again replaces what stood there before."""
+    rows = log.read(path)
+    return pd.DataFrame(rows).replace([np.inf, -np.inf], np.nan).groupby('step').last() if rows else pd.DataFrame()
 
 
 def read_figures(workdir):

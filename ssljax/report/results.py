@@ -1,6 +1,8 @@
 """Sections on what came out: the ways, the pretraining, the curves, the probe, the neighbours' vote."""
 
-from ssljax import metrics
+import pandas as pd
+
+from ssljax import metrics, say
 from ssljax.report import by_class, shell
 from ssljax.report.compare import (
     across,
@@ -17,88 +19,74 @@ from ssljax.report.compare import (
 )  # fmt: skip
 from ssljax.report.game import players_of
 from ssljax.report.markup import beside, figure, folded, grid, paragraph, part, section
-from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways
-from ssljax.report.table import MAJORITY, compared, of_some_seeds, other_rows, way_rows
+from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways, several
+from ssljax.report.table import MAJORITY, compared, meaning, of_some_seeds, other_rows, way_rows
 from ssljax.report.words import duration, number, percent, stage_title, way_title
-from ssljax.stats import FEWEST, against, correct, difference, enough, spread
+from ssljax.stats import against, correct, difference, spread
 
 
 def main_results(run):
+    say.status('report: tables and plots ...')
     result = run.result
-    ways, best = ways_of(result), best_way(result)
-    n, versus = len(seeds_of(result)), versus_scratch(result)
-    sample = f"mean ± sample standard deviation over {n} seeds, and the 95% interval of the mean by Student's t"
-    caption = [f'Accuracy of each way: {sample if n > 1 else "one seed, so no spread, no interval and no p-value"}.']
-    if versus:
-        caption.append('"Against scratch": the difference in test top-1, in points, paired by seed.')
-        tested = any(enough(found) for found in versus.values())
-        if tested:
-            caption.append('p: two-sided, of the paired t-test.')
-        elif n > 1:
-            caption.append(f'No p: a test needs at least {FEWEST} seeds.')
-        if tested and len(versus) > 1:
-            caption.append(f"p, Holm: by Holm's correction for {len(versus)} ways compared with scratch.")
+    ways, best, versus = ways_of(result), best_way(result), versus_scratch(result)
+    n, count, marked = len(seeds_of(result)), test_images(result), [ways.index(best)] if best else []
     header, rows = way_rows(result)
-    if brackets := of_some_seeds(rows):
-        caption.append(f'{brackets.capitalize()}.')
-    if count := test_images(result):
-        caption.append(f'"By test images": the 95% interval that their number, {count:,}, leaves (Wilson).')
-    if share := by_class.majority(result):
-        caption.append(f'{MAJORITY}: the top-1 of always predicting it.')
-    note = f'Highlighted: {way_title(best)}, the best by validation.' if best and len(ways) > 1 else ''
-    others = [f'Best step: the one whose weights did best on validation, by {metrics.TITLES[selected(result)]}.']
-    if any(seed.get('pretrain') for seed in seeds_of(result)):
-        others.append('Time: of the way alone, without pretraining.')
-    others.append('Steps, time and images/s are means over seeds.' if n > 1 else '')
-    image = plot_ways(result)
-    dots = ways_caption(n, versus) + floored(share)
-    if any(entry.get('what') in ways for entry in result.get('published') or []):
-        dots += ' Hollow diamonds: published values, whose setting may differ (see the table of published values).'
-    seeds = named_seeds(result)
-    each = [
-        [way_title(way), *(percent(spread([pick(seed, 'ways', way, 'test', 'top1')])) for _, seed in seeds)]
-        for way in ways
-    ]
-    by_seed = grid(['Way', *(f'Seed {name}' for name, _ in seeds)], each, 'Test top-1 (%) of every seed.')
-    best_rows = [ways.index(best)] if best else []
-    protocol = part('heading', 'Protocol') + paragraph(result['protocol']) if result.get('protocol') else ''
+    brackets, share = of_some_seeds(rows), by_class.majority(result)
+    spreads = f"mean ± sample standard deviation over {n} seeds, and the 95% interval of the mean by Student's t"
+    about = (
+        f'Accuracy of each way: {spreads if n > 1 else "one seed, so no spread, no interval and no p-value"}.',
+        versus and f'"Against scratch": {meaning(versus)}',
+        brackets and f'{brackets.capitalize()}.',
+        count and f'"By test images": the 95% interval that their number, {count:,}, leaves (Wilson).',
+        share and f'{MAJORITY}: the top-1 of always predicting it.',
+        best and len(ways) > 1 and f'Highlighted: {way_title(best)}, the best by validation.',
+    )
+    others = (
+        f'Other measurements{", means over seeds" * (n > 1)}.',
+        f'Best step: the one whose weights did best on validation, by {metrics.TITLES[selected(result)]}.',
+        any(seed.get('pretrain') for seed in seeds_of(result)) and 'Time: of the way alone, without pretraining.',
+    )
+    dots = (
+        'Bars: mean test top-1 accuracy. Whiskers: its 95% interval. Points: seeds.' if n > 1
+        else 'Bars: test top-1 accuracy of the one seed.',
+        versus and 'Dashed: the mean from scratch. Right: the differences to scratch, paired by seed, in points.',
+        floored(share),
+        any(entry.get('what') in ways for entry in result.get('published') or [])
+        and 'Hollow diamonds: published values, whose setting may differ (see the table of published values).',
+    )  # fmt: skip
     return section(
         'Results',
-        grid(header, rows, ' '.join(filter(None, [*caption, note])), best=best_rows),
-        figure(image, dots),
-        grid(*other_rows(result), ' '.join(filter(None, ['Other measurements.', *others])), best=best_rows),
-        folded('Every seed', by_seed) if n > 1 else '',
+        grid(header, rows, joined(about), best=marked),
+        figure(plot_ways(result), joined(dots)),
+        grid(*other_rows(result), joined(others), best=marked),
+        folded('Every seed and stage', every_seed(result)),
         stopped(result),
         warnings(result),
-        published(result),
-        protocol,
+        shell.published(result.get('published'), way_title, lambda what: percent(of_way(result, what, 'test', 'top1'))),
+        part('heading', 'Protocol') + paragraph(result['protocol']) if result.get('protocol') else '',
     )
 
 
 def floored(share):
     """The sentence on the line at the majority class's top-1 in a plot; '' if it is unknown."""
-    return f' Dash-dotted: always the majority class, {100 * share:.1f} %.' if share else ''
+    return f'Dash-dotted: always the majority class, {100 * share:.1f} %.' if share else ''
 
 
-def ways_caption(seeds, versus):
-    """What the bars of `plot_ways` show."""
-    if seeds < 2:
-        bars = 'Bars: test top-1 accuracy of the one seed.'
-    else:
-        bars = 'Bars: mean test top-1 accuracy. Whiskers: its 95% interval. Points: seeds.'
-    if not versus:
-        return bars
-    right = ' Dashed: the mean from scratch. On the right: the differences to scratch, paired by seed, in points.'
-    return bars + right
+def joined(sentences):
+    return ' '.join(filter(None, sentences))
 
 
-def published(result):
-    rows = [
-        (way_title(entry.get('what', '')), '', entry.get('value'),
-         percent(of_way(result, entry.get('what'), 'test', 'top1')), entry.get('setting', ''), entry.get('source', ''))
-        for entry in result.get('published') or []
-    ]  # fmt: skip
-    return shell.published(rows)
+def every_seed(result):
+    """What was measured of each stage with each seed."""
+    rows = []
+    for stage in ('pretrain', *ways_of(result)):
+        for name, seed in named_seeds(result):
+            if entry := seed.get('pretrain') if stage == 'pretrain' else pick(seed, 'ways', stage):
+                top1 = [percent(spread([pick(entry, split, 'top1')])) for split in ('val', 'test')]
+                steps, best, rate = (number(entry.get(key)) for key in ('steps', 'best_step', 'images_per_second'))
+                rows.append([stage_title(stage), name, *top1, steps, best, duration(entry.get('seconds')), rate])
+    header = ['Stage', 'Seed', 'Validation top-1 %', 'Test top-1 %', 'Steps', 'Best step', 'Time', 'Images/s']
+    return grid(header, rows, 'Accuracy, time and throughput of every stage; the accuracy of pretraining: of its task.')
 
 
 def pretraining(run):
@@ -119,7 +107,7 @@ def pretraining(run):
     plots = []
     for stage in sorted(run.metrics, key=lambda name: (name != 'pretrain', name)):
         if stage not in known:
-            for metric, image in plot_stage(run.metrics[stage]):
+            for metric, image in plot_stage(run.metrics, stage):
                 plots.append(figure(image, f'{metric}, stage "{stage}". {seed_lines(run.metrics[stage])}'))
     caption = (
         'Pretraining, by seed. Accuracy and loss are those of the pretext task on validation images; "Neighbours": '
@@ -130,8 +118,8 @@ def pretraining(run):
     return section('Pretraining', table, beside(*plots))
 
 
-def seed_lines(stage_metrics):
-    return 'Light lines: seeds; bold: their mean.' if len(stage_metrics) > 1 else 'One seed.'
+def seed_lines(*metrics):
+    return 'Light lines: seeds; bold: their mean.' if any(map(several, metrics)) else 'One seed.'
 
 
 def transfer_curves(run):
@@ -145,20 +133,16 @@ def transfer_curves(run):
         (f'val/{select}', f'Validation {metrics.TITLES[select]}', [] if select == 'top1' else every),
         ('val/loss', 'Validation loss', every),
         ('train/loss', 'Training loss', alone),
-        ('train/unlabeled', 'Loss of unlabelled images', having(run, every, 'train/unlabeled')),
-        ('train/coverage', 'Share of unlabelled images that count', having(run, every, 'train/coverage')),
+        ('train/unlabeled', 'Loss of unlabelled images', every),
+        ('train/coverage', 'Share of unlabelled images that count', every),
     ):
+        ways = [way for way in ways if key in run.metrics[way]]
         floor = share if key == 'val/top1' else None
-        image = plot_transfer(run.metrics, ways, key, floor)
-        note = seed_lines(max((run.metrics[way] for way in ways), key=len, default=()))
+        image = plot_transfer(run.metrics, ways, key, floor=floor)
+        note = joined((seed_lines(*(run.metrics[way] for way in ways)), floored(floor)))
         whose = way_title(ways[0]) if len(ways) == 1 else 'each way'
-        parts.append(figure(image, f'{what} during training: {whose}. {note}{floored(floor)}'))
+        parts.append(figure(image, f'{what} during training: {whose}. {note}'))
     return section('Learning curves', beside(*parts))
-
-
-def having(run, ways, key):
-    """Those of the ways that logged a metric."""
-    return [way for way in ways if any(key in row for rows in run.metrics[way].values() for row in rows)]
 
 
 def stopped(result):
@@ -181,53 +165,38 @@ def warnings(result):
 
 
 def probe(run):
-    result, share = run.result, by_class.majority(run.result)
-    layers, marked, chosen = {}, {}, {}
-    for what in dict.fromkeys(what for seed in seeds_of(result) for what in seed.get('probe') or {}):
-        names = dict.fromkeys(name for seed in seeds_of(result) for name in pick(seed, 'probe', what, 'layers') or {})
-        layers[what] = {
-            name: {split: across(result, 'probe', what, 'layers', name, split) for split in ('val', 'test')}
-            for name in names
-        }
-        picks = [pick(seed, 'probe', what, 'best') for seed in seeds_of(result)]
-        chosen[what] = [name for name in picks if name]
-        scored = [(found['val']['mean'], name) for name, found in layers[what].items() if found['val']]
-        if scored:
-            marked[what] = max(scored, key=lambda pair: pair[0])[1]
-    rows, best, gains = [], [], probe_gains(result, layers)
-    for what, found in layers.items():
-        best += [len(rows) + list(found).index(marked[what])] if what in marked else []
-        for name, layer in found.items():
-            values = (
-                {pick(seed, 'probe', what, 'layers', name, key) for seed in seeds_of(result)} for key in ('dim', 'l2')
-            )
-            dim, l2 = (', '.join(number(value, 2) for value in sorted(found - {None})) or '–' for found in values)
-            votes = f'{chosen[what].count(name)} of {len(chosen[what])}' if chosen[what] else '–'
-            gain = compared(None, gains.get(name) if what == 'pretrained' else None)
-            rows.append([what, name, dim, l2, percent(layer['val']), percent(layer['test']), gain[2], gain[5], votes])
-    header = ['Weights', 'Layer', 'Features', 'L2', 'Validation %', 'Test %', 'Against random', 'p, Holm']
+    """The linear probe of every layer, and what training the backbone adds to it."""
+    share = by_class.majority(run.result)
+    found = pd.DataFrame([
+        {'seed': name, 'weights': what, 'layer': layer, 'chosen': layer == of.get('best'), **scores}
+        for name, seed in named_seeds(run.result) for what, of in (seed.get('probe') or {}).items()
+        for layer, scores in (of.get('layers') or {}).items()
+    ], columns=['seed', 'weights', 'layer', 'chosen', 'dim', 'l2', 'val', 'test'])  # fmt: skip
+    test = {what: own.pivot(index='seed', columns='layer', values='test') for what, own in found.groupby('weights')}
+    pretrained, random = test.get('pretrained', {}), test.get('random', {})
+    gains = {layer: difference(zip(*pretrained[layer].align(random[layer]))) for layer in pretrained if layer in random}
+    gains = correct({layer: gain for layer, gain in gains.items() if gain})
+    layers, best, rows = {}, {}, []
+    for (what, layer), own in found.groupby(['weights', 'layer'], sort=False):
+        val, top1 = spread(own.val), spread(own.test)
+        layers.setdefault(what, {})[layer] = {'val': val, 'test': top1}
+        if val and val['mean'] > best.get(what, (-1.0,))[0]:
+            best[what] = val['mean'], layer, len(rows)
+        dim, l2 = (
+            ', '.join(number(value, 2) for value in sorted(set(own[key].dropna().tolist()))) for key in ('dim', 'l2')
+        )
+        gain = compared(None, gains.get(layer) if what == 'pretrained' else None)
+        votes = f'{own.chosen.sum()} of {found[found.weights == what].chosen.sum()}'
+        rows.append([what, layer, dim or '–', l2 or '–', percent(val), percent(top1), *gain[2:4], gain[5], votes])
+    header = ['Weights', 'Layer', 'Features', 'L2', 'Validation %', 'Test %', 'Against random', '95% interval']
     about = 'Linear probe of every layer. Highlighted: best mean validation accuracy.'
-    if gains:
-        about += ' "Against random": the same layer before training, paired by seed, in points of the test.'
-        about += " p: of the paired t-test, by Holm's correction for the layers."
-    table = grid([*header, 'Seeds that chose it'], rows, about, best=best)
+    about += f' "Against random", the same layer before training: {meaning(gains)}' if gains else ''
+    table = grid([*header, 'p, Holm', 'Seeds that chose it'], rows, about, best=[row for _, _, row in best.values()])
     caption = (
         'Linear probe by layer. Solid: test, with standard deviation; dotted: validation; ring: chosen on validation.'
     )
-    return section('Linear probe', beside(figure(plot_probe(layers, marked, share), caption + floored(share)), table))
-
-
-def probe_gains(result, layers):
-    """{layer: what training the backbone adds to its probe on test, with 'p_holm'}."""
-
-    def test(seed, what, name):
-        return pick(seed, 'probe', what, 'layers', name, 'test')
-
-    found = {
-        name: difference([(test(seed, 'pretrained', name), test(seed, 'random', name)) for seed in seeds_of(result)])
-        for name in layers.get('pretrained', ())
-    }
-    return correct({name: gain for name, gain in found.items() if gain})
+    image = plot_probe(layers, {what: layer for what, (_, layer, _) in best.items()}, share)
+    return section('Linear probe', beside(figure(image, joined((caption, floored(share)))), table))
 
 
 def nearest_vote(run):
@@ -242,6 +211,6 @@ def nearest_vote(run):
         row = [what, ', '.join(sorted(layers)), number(k['mean']) if k else '–', percent(val)]
         rows.append(row + compared(test, versus.get(what)))
     caption = 'Vote of the k nearest labelled images on frozen features; "random": the network before any training.'
-    caption += ' "Against random": paired by seed, in points; p: of the paired t-test.' if versus else ''
+    caption += f' "Against random": {meaning(versus)}' if versus else ''
     header = ['Weights', 'Layer', 'k', 'Validation %', 'Test %', '95% interval', 'Against random', '95% interval', 'p']
     return section('Nearest-neighbour accuracy', grid(header, [row[:9] for row in rows], caption))

@@ -4,32 +4,30 @@ import numpy as np
 
 from ssljax.data.decode import RESIZES
 from ssljax.report import shell
-from ssljax.report.compare import is_points, named_seeds, of_seed, pick, ways_of
+from ssljax.report.compare import is_points, named_seeds, of_seed, pick
 from ssljax.report.insight import class_names, name_of, tile
-from ssljax.report.markup import figure, folded, grid, part, section
-from ssljax.report.words import duration, is_number, number, stage_title, way_title
+from ssljax.report.markup import facts, figure, folded, grid, part, section
+from ssljax.report.words import duration, is_number, number
 
 
 def data(run):
-    found = run.result.get('data') or {}
-    rows = [['Source', found.get('source', '–')]]
-    if found.get('shape'):
-        rows.append(['Image shape', ' x '.join(str(side) for side in found['shape'])])
+    found, names = run.result.get('data') or {}, class_names(run.result)
     asked = pick(run.result, 'config', 'data') or {}
-    if asked.get('image_size'):
-        rows.append(['Resized', RESIZES[asked.get('resize', 'crop')].format(size=asked['image_size'])])
-    names = class_names(run.result)
-    if names:
-        shown = ', '.join(names[:20]) + (f', … ({len(names)} in all)' if len(names) > 20 else '')
-        rows.append([f'Classes ({len(names)})', shown])
-    rows += [[f'Images, {split}', number(count)] for split, count in (found.get('counts') or {}).items()]
-    lost = found.get('unreadable') or {}
-    rows += [[f'Not decodable, {split}', number(entry['count'])] for split, entry in lost.items()]
-    rows += [[f'Without a known label, {name}', number(n)] for name, n in (found.get('unknown_labels') or {}).items()]
-    rows += [['Warning', warning] for warning in found.get('warnings') or ()]
-    rows += [[f'Hash, {split}', digest] for split, digest in (found.get('hashes') or {}).items()]
+    resized = asked.get('image_size') and RESIZES[asked.get('resize', 'crop')].format(size=asked['image_size'])
+    shown = ', '.join(names[:20]) + (f', … ({len(names)} in all)' if len(names) > 20 else '')
+    rows = {
+        'Source': found.get('source'),
+        'Image shape': ' x '.join(str(side) for side in found.get('shape') or ()),
+        'Resized': resized or None,
+        f'Classes ({len(names)})': shown,
+        **{f'Images, {split}': number(count) for split, count in (found.get('counts') or {}).items()},
+        **{f'Not decodable, {split}': number(e['count']) for split, e in (found.get('unreadable') or {}).items()},
+        **{f'Without a known label, {name}': number(n) for name, n in (found.get('unknown_labels') or {}).items()},
+        'Warning': list(found.get('warnings') or ()),
+        **{f'Hash, {split}': digest for split, digest in (found.get('hashes') or {}).items()},
+    }
     more = folded('All class names', part('names', names)) if len(names) > 20 else ''
-    return section('Data', grid(['Property', 'Value'], rows, 'The data.', wide=(1,)) if found else '', more)
+    return section('Data', facts(rows, 'The data.'), more)
 
 
 def label_sets(run):
@@ -84,31 +82,14 @@ def spread_over_classes(labels):
 
 def provenance(run):
     result = run.result
-    rows = [[name.replace('_', ' ').capitalize(), number(v)] for name, v in (result.get('hardware') or {}).items()]
-    if result.get('started'):
-        rows.append(['Started', result['started']])
-    if is_number(result.get('seconds')):
-        rows.append(['Time of the whole run', duration(result['seconds'])])
+    machine = {name.replace('_', ' ').capitalize(): number(v) for name, v in (result.get('hardware') or {}).items()}
+    machine |= {'Started': result.get('started'), 'Time of the whole run': duration(result.get('seconds'))}
     decided = [[d['field'], str(d['value']), d['why']] for d in result.get('resolved') or ()]
     versions = [[name, str(version)] for name, version in (result.get('versions') or {}).items()]
     return shell.provenance(
         result.get('command'),
         result.get('config'),
-        grid(['Property', 'Value'], rows, 'Machine and time.', wide=(1,)),
+        facts(machine, 'Machine and time.'),
         grid(['Field', 'Decided', 'Because'], decided, 'What the configuration left open.', wide=(2,)),
         grid(['Package', 'Version'], versions, 'Software versions.'),
-        folded('Time of every stage and seed', cost(result)),
     )
-
-
-def cost(result):
-    rows = []
-    for seed_name, seed in named_seeds(result):
-        stages = {stage_title('pretrain'): seed.get('pretrain')}
-        stages |= {way_title(way): pick(seed, 'ways', way) for way in ways_of(result)}
-        for name, entry in stages.items():
-            steps, best, rate = (number((entry or {}).get(key)) for key in ('steps', 'best_step', 'images_per_second'))
-            row = [seed_name, name, steps, best, duration((entry or {}).get('seconds')), rate]
-            rows += [row] if entry else []
-    header = ['Seed', 'Stage', 'Steps', 'Best step', 'Time', 'Images/s']
-    return grid(header, rows, 'Time and throughput of training.')

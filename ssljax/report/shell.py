@@ -3,29 +3,26 @@
 import json
 import sys
 
-from ssljax import say
-from ssljax.report.compare import flatten
+from ssljax import say, schema
 from ssljax.report.draw import described, style
 from ssljax.report.markup import folded, grid, page, paragraph, part, section
 from ssljax.report.words import number
 
 
-def render(name, top, makers, of, slow=None) -> str:
+def render(name, top, makers, of) -> str:
     """A page as a string; in place of a section that fails stands its error.
 
     Args:
       name: its heading.
       top: (of) -> what stands below that.
-      makers: (of) -> Section or None, each.
+      makers: (of) -> Section or None, each; a terminal says which is being drawn.
       of: what they draw.
-      slow: {maker: what it draws, where that may take long}: said on terminals and elsewhere; the others are said on
-        terminals alone.
     """
-    slow, sections = slow or {}, []
+    sections = []
     with style():
         for make in makers:
-            if make in slow or sys.stderr.isatty():
-                say.status(f'report: {slow.get(make, _title(make))} ...')
+            if sys.stderr.isatty():
+                say.status(f'report: {_title(make)} ...')
             sections.append(attempt(make, of))
         head = attempt(top, of)
     say.status('')
@@ -51,18 +48,21 @@ def lede(facts, sentences):
     return part('lede', facts, claim, more)
 
 
-def published(rows):
-    """The table of published values: rows of what, labels, value in percent, our own one, setting and source; a column
-    that is empty is left out."""
+def published(entries, title, ours=lambda what: ''):
+    """The table of published values; title, ours: of an entry's 'what', its name and what was measured here."""
+    rows = [
+        [title(e.get('what', '–')), f'{e.get("labels", "")}', number(e.get('value')), ours(e.get('what')),
+         e.get('setting', '–'), e.get('source', '–')]
+        for e in entries or ()
+    ]  # fmt: skip
     caption = 'Published values. Their setting is not ours unless it says so.'
-    header = ['What', 'Labels', 'Published %', 'Ours %', 'Published setting', 'Source']
-    rows = [[what, labels, number(value), *others] for what, labels, value, *others in rows]
-    return grid(header, [[str(cell) for cell in row] for row in rows], caption, wide=(4, 5))
+    return grid(['What', 'Labels', 'Published %', 'Ours %', 'Published setting', 'Source'], rows, caption, wide=(4, 5))
 
 
 def provenance(command, config, *parts):
     """The section on where the numbers come from: the command, what else is known, the configuration."""
-    lines = [f'{name} = {json.dumps(value, ensure_ascii=False)}' for name, value in flatten(config or {}, 'config.')]
+    fields = schema.flat(config or {}, 'config.')
+    lines = [f'{name} = {json.dumps(value, ensure_ascii=False)}' for name, value in fields.items()]
     return section(
         'Where the numbers come from',
         part('heading', 'Command') + part('code', command, 'wrap') if command else '',

@@ -43,6 +43,18 @@ def compared(top1, versus, seeds=0):
     return [means[0], interval(top1), means[1], interval(versus, sign=True), *ps]
 
 
+def meaning(found, compared=''):
+    """What a table of these differences {key: stats.difference} shows, to end a caption with; `compared`: what Holm's
+    correction counts, by default all of them."""
+    if max((len(one['values']) for one in found.values()), default=0) < 2:
+        return 'in points of test top-1, on the same seed: one seed, so no interval and no test.'
+    said = 'paired by seed, in points of test top-1: mean ± sample standard deviation and 95% interval of the mean'
+    if not any(stats.enough(one) for one in found.values()):
+        return f'{said}; no p, for a test needs at least {stats.FEWEST} seeds.'
+    holm = f", by Holm's correction for {compared or f'{len(found)} comparisons'}" * (len(found) > 1)
+    return f'{said}, and the two-sided p of the paired t-test{holm}.'
+
+
 def of_seeds(stats, seeds):
     """' (2 of 3)' for a spread that lacks some of the seeds, else ''."""
     known = len((stats or {}).get('values') or ())

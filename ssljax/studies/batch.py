@@ -1,8 +1,6 @@
 """Cells that differ only in the seed: trained at once (ssljax.vmapped) where that was measured to be faster."""
 
-import hashlib
 import itertools
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +9,7 @@ import jax
 
 from ssljax import files, loop, provenance, vmapped
 from ssljax.stages import kind_of, settings
-from ssljax.studies.cells import Cell, like
+from ssljax.studies.cells import Cell, like, short_hash
 
 GAIN = 1.1  # times as fast, from which on cells are trained together
 
@@ -87,5 +85,5 @@ def _known(directory: Path) -> dict:
 
 def _key(cell: Cell) -> str:
     hardware = provenance.hardware()
-    program = hashlib.sha256(json.dumps([like(cell.job.config), jax.__version__]).encode()).hexdigest()[:16]
+    program = short_hash([like(cell.job.config), jax.__version__])
     return f'{program} on {hardware["device"]}, {hardware["host_cores"]} cores'

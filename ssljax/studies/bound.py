@@ -1,13 +1,12 @@
 """The data of a study: recorded when it begins, and compared by every worker before it trains anything."""
 
-import hashlib
-import json
 import sys
 from pathlib import Path
 
 from ssljax import begun, files, recorded, schema, suits
 from ssljax.data import summary
 from ssljax.literal import clean
+from ssljax.studies.cells import short_hash
 
 # Fields of config.data that do not change what is loaded.
 FREE = ('labels', 'pool', 'val', 'choose', 'features', 'data_dir', 'manual_dir', 'path', 'cache')
@@ -44,8 +43,7 @@ def check(directory: Path, planned, load) -> None:
 
 def key(data: dict) -> str:
     """16 hex digits, the same for those configs (config.data as a plain dict) that load the same images."""
-    used = {k: v for k, v in data.items() if k not in FREE and LATER.get(k, ...) != v}
-    return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16]
+    return short_hash({k: v for k, v in data.items() if k not in FREE and LATER.get(k, ...) != v})
 
 
 def _check_source(directory, name, source, jobs, needs):

@@ -144,7 +144,7 @@ def digest(config) -> str:
     for field in ('log_every', 'save_every', 'steps_per_call'):
         plain.pop(field)
     plain['study'].pop('together')
-    return _hash(plain)
+    return short_hash(plain)
 
 
 def like(config) -> str:
@@ -156,8 +156,9 @@ def like(config) -> str:
     for field in ('labels', 'pool', 'choose', 'features', 'cache'):
         plain['data'].pop(field)
     plain['transfer'].pop('checkpoint')
-    return _hash(plain)
+    return short_hash(plain)
 
 
-def _hash(plain: dict) -> str:
+def short_hash(plain) -> str:
+    """16 hex digits of the SHA-256 of what JSON can say."""
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,11 +1,15 @@
-"""Accuracy over the number of labels: the rows of a study's table become series of values by budget and seed."""
+"""Accuracy over the number of labels: the rows of a study's table become series of values by budget and seed, each
+compared with the reference, and each point of an ablation with its base."""
 
 import re
 from typing import NamedTuple
 
+from ssljax import stats
 from ssljax.report import fair
 from ssljax.report.words import count_of, known_ways, way_title
 from ssljax.stats import BASELINE, is_number
+
+PLACE = ['way', 'pretrain', 'point', 'per_class', 'seed']  # the columns that make two rows the same
 
 
 class Series(NamedTuple):
@@ -25,69 +29,58 @@ def title(series: Series) -> str:
 def check(rows) -> None:
     """That accuracies of these rows may stand in one figure.
 
+    Args:
+      rows: a DataFrame, as table.read gives it.
+
     Raises:
       ValueError: two rows are of different images or classes (fair.RESULT), or are the same series, budget and seed.
     """
-    groups: dict = {}
     columns = [fact.column for fact in fair.RESULT.values() if fact.column]
-    for row in rows:
-        groups.setdefault(tuple(row.get(name) or 'none' for name in columns), []).append(row)
-    if len(groups) > 1:
-        described = [f'{_group(own)} with {", ".join(map("{} {}".format, columns, of))}' for of, own in groups.items()]
+    groups = rows.groupby(columns, sort=False, dropna=False)
+    if groups.ngroups > 1:
+        described = [
+            f'{count_of(len(own), "row")} (cells/{", cells/".join(own.cell)}) with '
+            + ', '.join(map('{} {}'.format, columns, of))
+            for of, own in groups
+        ]
         raise ValueError(
-            f'The rows are of {len(groups)} data sets, whose accuracies cannot be compared: {"; ".join(described)}. '
+            f'The rows are of {groups.ngroups} data sets, whose accuracies cannot be compared: {"; ".join(described)}. '
             'Delete the folders of the cells of all but one of them, and run the study again: with the data of the one '
             'that stays, or with the others in a --workdir of their own.'
         )
-    found: dict = {}
-    for row in rows:
-        key = (series_of(row), row['per_class'], row['seed'])
-        if key in found:
-            raise ValueError(
-                f'Two cells are {title(key[0])!r} with {key[1]:g} labels a class and seed {key[2]}: '
-                f'{_cell(found[key])} and {_cell(row)}. Remove one, or give what they differ in as a '
-                'point of the study.'
-            )
-        found[key] = row
-
-
-def _group(rows):
-    cells = ', '.join(f'cells/{row["cell"]}' for row in rows if row.get('cell')) or 'unnamed cells'
-    return f'{count_of(len(rows), "row")} ({cells})'
-
-
-def _cell(row):
-    return f'cell {row.get("cell") or "?"} (config {row.get("config") or "?"})'
+    for _, same in rows[rows.duplicated(PLACE, keep=False)].groupby(PLACE, sort=False):
+        cells = [f'cell {row.cell or "?"} (config {row.config or "?"})' for row in same.itertuples()]
+        row = same.iloc[0]
+        raise ValueError(
+            f'Two cells are {title(Series(row.way, row.pretrain, row.point))!r} with {row.per_class:g} labels a class '
+            f'and seed {row.seed}: {" and ".join(cells[:2])}. Remove one, or give what they differ in as a point of '
+            'the study.'
+        )
 
 
 def values_of(rows, column) -> list:
     """What a column holds, each once, in the order of the rows; without what is empty."""
-    return list(dict.fromkeys(row[column] for row in rows if row.get(column) not in (None, '')))
-
-
-def series_of(row) -> Series:
-    return Series(row['way'], row.get('pretrain') or '', row.get('point') or '')
+    return rows.loc[rows[column] != '', column].dropna().unique().tolist()
 
 
 def curves(rows, metric='test_top1') -> dict:
     """The values of a column by series, budget and seed.
 
     Args:
-      rows: as `read` gives them.
+      rows: a DataFrame, as table.read gives it.
       metric: a column of shares in [0, 1].
 
     Returns:
       {Series: {labels a class: {seed: value}}}: known ways in the order of report.words.known_ways, then the others,
       the base before its points; budgets and seeds ascend. What has no finite value is left out.
     """
-    ways = [*known_ways(), *dict.fromkeys(row['way'] for row in rows)]
-    points = ['', *dict.fromkeys(row.get('point') or '' for row in rows)]
+    ways, points = [*known_ways(), *rows.way.unique()], ['', *rows.point.unique()]
     found: dict = {}
-    for row in rows:
-        if is_number(row.get(metric)):
-            found.setdefault(series_of(row), {}).setdefault(row['per_class'], {})[row['seed']] = row[metric]
+    for *place, value in rows.sort_values(['per_class', 'seed'])[[*PLACE, metric]].itertuples(index=False):
+        if is_number(value):
+            found.setdefault(Series(*place[:3]), {}).setdefault(place[3], {})[place[4]] = value
     order = sorted(found, key=lambda s: (ways.index(s.way), s.pretrain, points.index(s.point)))
-    return {s: {budget: dict(sorted(found[s][budget].items())) for budget in sorted(found[s])} for s in order}
+    return {series: found[series] for series in order}
 
 
 def budgets(curves) -> list[float]:
@@ -127,12 +120,47 @@ def without_pretraining(point: str) -> str:
     return ' '.join(field for field in fields if not field.startswith('pretrain.'))
 
 
+def base(curves, series: Series) -> Series | None:
+    """The same way without the point: with the same pretraining or, where that is what the point changes, the only one
+    that the way has; else None."""
+    found = [s for s in curves if s.way == series.way and not s.point]
+    same = [s for s in found if s.pretrain == series.pretrain]
+    return same[0] if same else found[0] if len(found) == 1 else None
+
+
+def against_reference(curves, name=BASELINE) -> dict:
+    """Every series against the reference that has the same point, at every budget that both have.
+
+    Args:
+      curves: {Series: {labels a class: {seed: share}}}, as `curves` gives them.
+      name: the reference, as `reference` takes it.
+
+    Returns:
+      {(Series, labels a class): stats.difference, paired by seed, with 'p_holm'}: each p corrected for all of them.
+
+    Raises:
+      ValueError: several series have the name of the reference.
+    """
+    return _compared(curves, {series: reference(curves, name, series.point) for series in curves})
+
+
+def against_base(curves) -> dict:
+    """Every series with a point against the same way without it (`base`), as `against_reference` gives it."""
+    return _compared(curves, {series: base(curves, series) for series in curves if series.point})
+
+
+def _compared(curves, others):
+    found = {
+        (series, budget): stats.difference(pairs(curves[series], curves[other], budget))
+        for series, other in others.items() if other not in (None, series)
+        for budget in curves[series]
+    }  # fmt: skip
+    return stats.correct({key: difference for key, difference in found.items() if difference})
+
+
 def unpaired(rows) -> list[tuple]:
     """[(labels a class, seed), ...] at which series have different images with labels or for validation (fair.SEED), so
     that a comparison by seed is not one on the same label set."""
-    found: dict = {}
-    for row in rows:
-        for fact in fair.SEED.values():
-            if value := row.get(fact.column):
-                found.setdefault((row['per_class'], row['seed'], fact.column), set()).add(value)
-    return sorted({key[:2] for key, hashes in found.items() if len(hashes) > 1})
+    columns = [fact.column for fact in fair.SEED.values()]
+    hashes = rows[columns].where(rows[columns] != '').groupby([rows.per_class, rows.seed]).nunique()
+    return hashes.index[(hashes > 1).any(axis=1)].tolist()

@@ -3,7 +3,7 @@
 from ssljax.report.headline import FEW, SCRATCH, evidence, of_images, verdict
 from ssljax.report.words import count_of, number, percent
 from ssljax.stats import BASELINE, enough, is_clear, spread
-from ssljax.studies import curve, paired
+from ssljax.studies import curve
 from ssljax.studies.curve import budgets, title
 
 
@@ -16,29 +16,28 @@ def lead(study) -> list[str]:
     """On the series whose validation accuracy leads the reference by most, on average over budgets."""
     tests = {key: one for key, one in study.tests.items() if not key[0].point}
     if not tests:
-        return [] if paired.against_base(study.curves) else [best(study)]
+        return [] if curve.against_base(study.curves) else [best(study)]
     series = chosen(study, tests)
     own = {budget: one for (other, budget), one in tests.items() if other == series}
     other, who = curve.reference(study.base, study.reference), title(series)
     name = SCRATCH if other is None or other.way == BASELINE else title(other)
-    ahead = [budget for budget, one in own.items() if one['mean'] > 0 and is_clear(one)]
-    behind = [budget for budget, one in own.items() if one['mean'] < 0 and is_clear(one)]
+    clear = {budget: is_clear(one) and (1 if one['mean'] > 0 else -1) for budget, one in own.items()}
+    ahead, behind, unclear = ([budget for budget in own if clear[budget] == side] for side in (1, -1, 0))
     most, count = max(ahead or own, key=lambda budget: own[budget]['mean']), count_of(len(own), 'budget')
+    there = describe(most, own[most])
     if len(own) == 1:
         said = verdict(who, own[most], name, f' with {count_of_labels(most)} a class')
     elif ahead:
-        said = f'{who} beat {name} at {len(ahead)} of {count}, by most with {describe(most, own[most])}'
+        said = f'{who} beat {name} at {len(ahead)} of {count}, by most with {there}'
         said += f', and was clearly behind at {listed(behind)} a class' if behind else ''
-        unclear = [budget for budget in own if budget not in ahead + behind]
         said += f'; no clear difference at {listed(unclear)}' if unclear else ''
     elif any(enough(one) for one in own.values()):
         lost = f' and clearly lost to it at {listed(behind)} a class' if behind else ''
-        said = f'{who} did not clearly beat {name} at any of {count}{lost}; it came out best with '
-        said += describe(most, own[most])
+        said = f'{who} did not clearly beat {name} at any of {count}{lost}; it came out best with {there}'
     else:
         up, seeds = sum(one['mean'] > 0 for one in own.values()), max(len(one['values']) for one in own.values())
         over = f'over {seeds} seeds, {FEW}' if seeds > 1 else 'on the one seed run, so nothing can be tested'
-        said = f'{who} was ahead of {name} at {up} of {count} {over}; at best with {describe(most, own[most])}'
+        said = f'{who} was ahead of {name} at {up} of {count} {over}; at best with {there}'
     top1 = spread(study.curves[series][most].values())
     there = f'Top-1 on the test set with {count_of_labels(most)} a class: {percent(top1)} %'
     return [f'{said}.', f'{there}{of_images(top1, test_images(study))}.', saved(series, study.savings, ahead, name)]
@@ -53,7 +52,7 @@ def test_images(study):
 def chosen(study, tests):
     """The series of these comparisons that validation prefers; without validation, the first one."""
     val = curve.curves(study.rows, 'val_top1')
-    gains = paired.against_reference(
+    gains = curve.against_reference(
         {series: found for series, found in val.items() if not series.point}, study.reference
     )
 
@@ -107,7 +106,7 @@ def best(study):
 
 def change(study) -> str:
     """What the changes of an ablation did, in one sentence; '' without any."""
-    found = paired.against_base(study.curves)
+    found = curve.against_base(study.curves)
     if not found:
         return ''
     clear = {key: one for key, one in found.items() if is_clear(one)}

@@ -1,23 +1,21 @@
-"""The page of a study: DIR/study.html and its figures, from DIR/rows.csv and DIR/study.json alone.
+"""The page of a study: DIR/study.html and its figures, from DIR/rows.csv and DIR/study.json alone."""
 
-`python -m ssljax.studies.page DIR` writes them again."""
-
-import sys
 from pathlib import Path
 
-from ssljax import console, files, say
+from ssljax import files, say
 from ssljax.report import shell
 from ssljax.report.draw import style
 from ssljax.report.words import count_of
-from ssljax.studies import curve, sections, table, versus
+from ssljax.studies import curve, figure, sections, table
 from ssljax.studies.curve import budgets
-from ssljax.studies.figure import write_svg
 from ssljax.studies.headline import sentences
 from ssljax.studies.savings import savings
 from ssljax.studies.sections import Study
 
 # (Study) -> markup.section(title, parts...) or None.
-SECTIONS = (versus.results, versus.label_savings, versus.tests, versus.ablation, sections.provenance)
+SECTIONS = (
+    sections.results, sections.label_savings, sections.tests, sections.ablation, sections.provenance,
+)  # fmt: skip
 
 
 def write(directory) -> Path:
@@ -52,13 +50,13 @@ def write(directory) -> Path:
     study = Study(rows, about(directory / 'study.json'), curves)
     study = study._replace(savings=savings(curves, study.reference))
     with style():
-        plots = shell.attempt(sections.plots, study)
+        plots = shell.attempt(figure.plots, study)
     makers: tuple = SECTIONS
     study = study._replace(plots=plots if isinstance(plots, dict) else {})
     if not isinstance(plots, dict):
         makers = (lambda _: plots, *SECTIONS)
-    for name, (figure, _) in study.plots.items():
-        write_svg(figure, directory / name)
+    for name, (image, _) in study.plots.items():
+        figure.write_svg(image, directory / name)
     name = study.about.get('name') or directory.resolve().name
     files.write_atomically(directory / 'study.html', shell.render(name, heading, makers, study))
     return directory / 'study.html'
@@ -79,23 +77,6 @@ def heading(study):
     """The main facts in a line, and the headline."""
     facts = [
         count_of(len(study.rows), 'cell'), count_of(len(budgets(study.curves)), 'label budget'),
-        count_of(len({row['seed'] for row in study.rows}), 'label-set seed'), *curve.values_of(study.rows, 'device'),
+        count_of(study.rows.seed.nunique(), 'label-set seed'), *curve.values_of(study.rows, 'device'),
     ]  # fmt: skip
     return shell.lede(facts, sentences(study))
-
-
-def main(argv) -> int:
-    console.prepare()
-    if len(argv) != 1 or argv[0].startswith('-'):
-        print('usage: python -m ssljax.studies.page DIR', file=sys.stderr)
-        return 2
-    try:
-        print(write(argv[0]))
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))

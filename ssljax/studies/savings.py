@@ -135,27 +135,19 @@ def needed_labels(own, theirs, draws):
       float64.
     """
     draws, which = np.unique(draws, axis=0, return_inverse=True)  # five seeds have but 126 resamples
-    targets, fitted = fits(theirs[1], draws), fits(own[1], draws)
-    return targets[which.ravel()], inverse(own[0], fitted, targets)[which.ravel()]
+    targets = [fit(theirs[1], draw) for draw in draws]
+    needed = [inverse(own[0], fit(own[1], draw), target) for draw, target in zip(draws, targets)]
+    return np.array(targets)[which.ravel()], np.array(needed)[which.ravel()]
 
 
-def fits(values, draws):
-    """Isotonic regressions [R, B] of the means of values [seeds, B] under draws [R, seeds]."""
-    counts = draws @ np.isfinite(values)
-    means = draws @ np.nan_to_num(values) / counts
-    falls = (np.diff(means) < 0).any(axis=1)  # the others are their own fit
-    for row in np.flatnonzero(falls):
-        means[row] = isotonic_regression(means[row], sample_weight=counts[row].astype(float))
-    return means
+def fit(values, draw):
+    """The isotonic regression [B] of the means of values [seeds, B], where each seed counts as often as in `draw`."""
+    counts = draw @ np.isfinite(values).astype(float)
+    return isotonic_regression(draw @ np.nan_to_num(values) / counts, sample_weight=counts)
 
 
 def inverse(logs, fitted, targets):
-    """The smallest x [R, A] at which the line through (logs [B], fitted [R, B]), that does not fall, is as high as each
-    target [R, A]; -inf where all of it is higher, inf where all is lower."""
-    first = (fitted[:, None] < targets[:, :, None] - TINY).sum(axis=2)
-    at = np.clip(first, 1, len(logs) - 1)
-    before, after = (np.take_along_axis(fitted, index, axis=1) for index in (at - 1, at))
-    share = np.clip((targets - before) / np.maximum(after - before, TINY), 0, 1)
-    found = logs[at - 1] + np.where(first == 0, 0, share) * (logs[at] - logs[at - 1])
-    found = np.where(targets > fitted[:, -1:] + TINY, np.inf, found)
-    return np.where(targets < fitted[:, :1] - TINY, -np.inf, found)
+    """The smallest x [A] at which the line through (logs [B], fitted [B]), which does not fall, reaches each of the
+    targets [A]; -inf where all of it is higher, inf where all is lower."""
+    rises = fitted + TINY * np.arange(len(logs))  # so that a level part counts from where it begins
+    return np.interp(np.where(np.abs(targets - fitted[0]) < TINY, fitted[0], targets), rises, logs, -np.inf, np.inf)

@@ -1,27 +1,31 @@
-"""The sections of a study's page: figures, means, published values, what is missing."""
+"""The sections of a study's page."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
+
+from ssljax import stats
 from ssljax.report import shell
-from ssljax.report.markup import folded, grid, paragraph, part
-from ssljax.report.plots import changes
-from ssljax.report.table import compared
-from ssljax.report.words import count_of, duration, is_number, number, percent, way_title
+from ssljax.report.ablation import CHANGES, table
+from ssljax.report.draw import as_img
+from ssljax.report.markup import facts, figure, folded, grid, paragraph, part, section
+from ssljax.report.table import compared, meaning
+from ssljax.report.words import count_of, duration, is_number, number, percent
 from ssljax.stats import spread
-from ssljax.studies import curve, paired
-from ssljax.studies import figure as draw
+from ssljax.studies import curve
 from ssljax.studies.curve import Series, budgets, title
+from ssljax.studies.savings import RESAMPLES
 
 BEST_ON_TEST = 'best on test (not a fair figure; to compare with tables that select in this way) %'
-MOST_LINES = 12  # in one figure
 
 
 class Study(NamedTuple):
     """What the page is made from: the rows of the table, study.json, the curves of test top-1, the labels saved, and
     {file name: (Figure, caption)}."""
 
-    rows: list
+    rows: pd.DataFrame
     about: dict
     curves: dict
     savings: Sequence = ()
@@ -43,86 +47,60 @@ class Study(NamedTuple):
         found = [self.about['protocol']] if self.about.get('protocol') else curve.values_of(self.rows, 'protocol')
         return f' Protocol: {" / ".join(found).rstrip(".")}.' if found else ''
 
+    @property
     def reference_title(self):
         """The name of the reference in plain words."""
-        way, _, pretrain = self.reference.partition(':')
-        return title(curve.reference(self.base, self.reference) or Series(way, pretrain))
+        return title(curve.reference(self.base, self.reference) or named(self.reference))
 
     @property
     def tests(self):
-        """Every series against the reference with the same point, as paired.against_reference gives it."""
-        return paired.against_reference(self.curves, self.reference)
+        """Every series against the reference with the same point, as curve.against_reference gives it."""
+        return curve.against_reference(self.curves, self.reference)
 
+    @property
     def most_seeds(self):
         return max(len(values) for found in self.curves.values() for values in found.values())
 
 
-def plots(study) -> dict:
-    """{file name: (matplotlib Figure, caption)}: accuracy over labels, and of each way with points, what they change.
-    To be called under report.draw.style."""
-    found, classes = {}, max(curve.values_of(study.rows, 'classes'), default=None)
-    look = draw.looks(study.base)
-    entries = draw.published_at(study.about.get('published') or [], study.base, classes)
-    top5 = {s: values for s, values in curve.curves(study.rows, 'test_top5').items() if s in study.base}
-    for name, curves, what, marks in (
-        ('curve', study.base, 'top-1', entries), ('curve_top5', top5, 'top-5', ()),
-    ):  # fmt: skip
-        gains = gains_of(study, curves)
-        image = draw.over_labels(curves, f'Test {what} accuracy (%)', published=marks, look=look, gains=gains)
-        found[name] = (
-            image,
-            f'Test {what} accuracy over the labels a class: {marks_of(study)}.'
-            + (f' Right: the difference to "{study.reference_title()}", paired by seed.' if gains else '')
-            + (' Open diamonds: published values, whose setting may differ (see their table).' if marks else ''),
-        )
-    for way in dict.fromkeys(series.way for series in study.curves if series.point):
-        found[f'ablation_{way}'] = of_points(study, way)
-    return {f'{name}.svg': pair for name, pair in found.items() if pair[0]}
+def named(name):
+    """The Series that 'way:pretrain' means."""
+    way, _, pretrain = name.partition(':')
+    return Series(way, pretrain)
 
 
-def gains_of(study, curves):
-    """{Series: {labels a class: difference to the reference}}; {} where none was measured on two seeds."""
-    found = {}
-    for (series, budget), difference in paired.against_reference(curves, study.reference).items():
-        if difference['std'] is not None:
-            found.setdefault(series, {})[budget] = difference
-    return found
+def results(study):
+    """The figures, the comparisons in short, the means, the published values, what is missing."""
+    images = [figure(as_img(image, caption), caption) for image, caption in study.plots.values()]
+    tables = [make(study) for make in (verdicts, means, every_number)]
+    published = shell.published(study.about.get('published'), lambda what: title(named(what)))
+    return section('Results', *images, *tables, published, gaps(study))
 
 
-def marks_of(study):
-    """What points and whiskers of `figure.over_labels` are."""
-    most = study.most_seeds()
-    if most < 2:
-        return 'one seed, so no intervals'
-    others = 'long ones cut off' if len(budgets(study.curves)) > 1 else 'points: seeds'
-    return f"means over up to {most} seeds; whiskers: 95% interval of the mean by Student's t; {others}"
-
-
-def of_points(study, way):
-    """The figure of a way's points and its caption: lines over labels or, with one budget, differences to the base."""
-    curves = {series: found for series, found in study.curves.items() if series.way == way}
-    differences = {key: one for key, one in paired.against_base(study.curves).items() if key[0].way == way}
-    if 1 < len(budgets(curves)) and len(curves) <= MOST_LINES:
-        look = draw.looks(curves)
-        image = draw.over_labels(
-            curves, 'Test top-1 accuracy (%)', name=lambda s: s.point or f'{title(s)}, base', look=look
-        )
-        return image, f'{way_title(way)}, with each change: {marks_of(study)}.'
-    several = len(budgets(curves)) > 1
-    names = {key: key[0].point + (f', {number(key[1], 3)} a class' if several else '') for key in differences}
-    color = draw.looks(curves)[next(iter(curves))][0]
-    image = changes(differences, names, [color] * len(differences))
-    note = ' Whiskers: 95% interval of the mean; points: seeds.' if study.most_seeds() > 1 else ' One seed.'
-    return image, f'{way_title(way)}: the difference of each change to the base, paired by seed.{note}'
+def verdicts(study):
+    """For every series the budgets where it was clearly ahead of the reference, behind it, or neither."""
+    rows: dict = {}
+    for (series, budget), one in study.tests.items():
+        if not series.point:
+            side = (1 if one['mean'] > 0 else 2) if stats.is_clear(one) else 3
+            rows.setdefault(series, [title(series), '', '', ''])[side] += f', {number(budget, 3)}'
+    if not any(stats.enough(one) for (series, _), one in study.tests.items() if not series.point):
+        return ''
+    caption = (
+        f'Labels a class at which each was clearly ahead of "{study.reference_title}", clearly behind, or neither, on '
+        "test top-1: clear is p < 0.05 of the paired t-test, on at least three seeds, by Holm's correction for "
+        f'{count_of(len(study.tests), "comparison")}.{study.protocol}'
+    )
+    lines = [[name, *(cell.removeprefix(', ') or 'nowhere' for cell in cells)] for name, *cells in rows.values()]
+    return grid(['', 'clearly ahead at', 'clearly behind at', 'not clear at'], lines, caption, wide=(1, 2, 3))
 
 
 def means(study):
     """Test top-1 by series and budget."""
-    most, cells = study.most_seeds(), {}
-    for series, found in study.curves.items():
-        for budget, values in found.items():
-            count = f' ({len(values)})' if len(values) < most else ''
-            cells[series, budget] = percent(spread(values.values())) + count
+    most = study.most_seeds
+    cells = {
+        (series, budget): percent(spread(values.values())) + f' ({len(values)})' * (len(values) < most)
+        for series, found in study.curves.items() for budget, values in found.items()
+    }  # fmt: skip
     caption = 'Test top-1 (%) by labels a class: '
     caption += f'mean ± sample standard deviation over {most} seeds' if most > 1 else 'one seed'
     caption += '; in brackets: how many, where fewer' if any('(' in cell for cell in cells.values()) else ''
@@ -143,13 +121,12 @@ def pivot(cells, caption):
 
 def every_number(study):
     """All columns of accuracy and cost, one row a series and budget."""
-    columns = ('test_top5', 'val_top1', 'best_on_test', 'seconds', 'images_per_second')
-    columns, rows = [curve.curves(study.rows, name) for name in columns], []
+    names = ('test_top5', 'val_top1', 'best_on_test', 'seconds', 'images_per_second')
+    columns, rows = [curve.curves(study.rows, name) for name in names], []
     for series, found in study.curves.items():
         for budget, values in found.items():
-            others = (spread(of.get(series, {}).get(budget, {}).values()) for of in columns)
-            top5, val, best, seconds, rate = others
-            cells = [*compared(spread(values.values()), None)[:2], percent(top5), percent(val), percent(best)]
+            *shares, seconds, rate = (spread(of.get(series, {}).get(budget, {}).values()) for of in columns)
+            cells = [*compared(spread(values.values()), None)[:2], *map(percent, shares)]
             cells += [duration(seconds and seconds['mean']), number(rate and round(rate['mean']))]
             rows.append([title(series), number(budget, 3), *cells, ', '.join(str(seed) for seed in values)])
     header = ['', 'Labels a class', 'Test top-1 %', '95% interval', 'Test top-5 %', 'Validation top-1 %', BEST_ON_TEST]
@@ -160,21 +137,10 @@ def every_number(study):
     return folded('Every number', grid([*header, 'Time', 'Images/s', 'Seeds'], rows, caption))
 
 
-def published(study):
-    rows = []
-    for entry in study.about.get('published') or []:
-        way, _, pretrain = str(entry.get('what', '–')).partition(':')
-        labels, *others = (entry.get(key, '–') for key in ('labels', 'value', 'setting', 'source'))
-        rows.append((title(Series(way, pretrain)), labels, others[0], '', *others[1:]))
-    return shell.published(rows)
-
-
 def gaps(study):
     """What of the study is not there, and what of it cannot be compared in full."""
-    planned, said = study.about.get('planned'), []
-    planned = planned if is_number(planned) else len(planned or ())
-    if planned:
-        done = len(study.rows)
+    planned, done, said = study.about.get('planned'), len(study.rows), []
+    if planned := planned if is_number(planned) else len(planned or ()):
         said.append(f'{"All" if done == planned else f"{done:,} of"} {planned:,} planned cells are done.')
     holes = [
         f'{title(series)} at {number(budget, 3)}'
@@ -183,8 +149,7 @@ def gaps(study):
     if holes:
         more = f' and {len(holes) - 8} others' if len(holes) > 8 else ''
         said.append(f'Without any seed (labels a class): {", ".join(holes[:8])}{more}.')
-    lost = sum(not is_number(row['test_top1']) for row in study.rows)
-    if lost:
+    if lost := done - int(np.isfinite(study.rows.test_top1).sum()):
         said.append(f'Left out of all means: {count_of(lost, "cell")} without a finite test accuracy.')
     if curve.reference(study.base, study.reference) is None:
         known = ', '.join(dict.fromkeys(series.way for series in study.base)) or 'none'
@@ -200,39 +165,69 @@ def gaps(study):
     return part('heading', 'Completeness') + paragraph(*said) if said else ''
 
 
+def label_savings(study):
+    """Labels needed, by series and budget of the reference."""
+    found = study.savings
+    if not found:
+        return None
+    cells = {}
+    for one in found:  # an interval that is all beyond the same end is left out
+        inside = one.low and not one.low == one.high == one.ratio
+        cells[one.series, one.budget] = str(one.ratio) + (f' ({one.low} to {one.high})' if inside else '')
+    own = ' (with the same change)' if any(one.series.point for one in found) else ''
+    note, fewest = 'No intervals: too few seeds', min(one.seeds for one in found)
+    if any(one.low for one in found):
+        note = f'In brackets: 95% percentile interval of {RESAMPLES:,} paired resamples of the seeds'
+        few = f'; with {fewest} it is too narrow (simulated, 74% of such intervals held with 3 seeds, 83% with 5, 91% '
+        note += f'{few}with 10)' if fewest < 20 else ''
+    caption = (
+        f'Labels that each needs for the accuracy of "{study.reference_title}"{own} with that many labels a class, as '
+        'a ratio: 0.5 means half as many. By isotonic regression of the means over log2(labels), linear between '
+        f'budgets; > and <: the accuracy is beyond the last or the first budget measured. {note}.{study.protocol}'
+    )
+    return section('Label savings', pivot(cells, caption))
+
+
+def tests(study):
+    """Every series against the reference, at every budget."""
+    rows = [([title(series), number(budget, 3)], one) for (series, budget), one in study.tests.items()]
+    caption = f'Each against "{study.reference_title}", {meaning(study.tests)}'
+    return section('Paired tests', table(['', 'Labels a class'], rows, caption + study.protocol))
+
+
+def ablation(study):
+    """Every point against its base, by way and budget."""
+    found, rows = curve.against_base(study.curves), []
+    for (series, budget), one in found.items():
+        both = (study.curves[s].get(budget, {}) for s in (series, curve.base(study.curves, series)))
+        cells = [series.point, title(series._replace(point='')), number(budget, 3)]
+        rows.append(([*cells, *(percent(spread(values.values())) for values in both)], one))
+    caption = f'Each change against the same way without it, at the same budget, {meaning(found)}'
+    lost = [title(s) for s in study.curves if s.point and curve.base(study.curves, s) is None]
+    without = f'Without a base to compare with: {"; ".join(lost)}.' if lost else ''
+    return section('Ablation', table(CHANGES, rows, caption + study.protocol), paragraph(without))
+
+
 def provenance(study):
     """Where the numbers come from."""
-    rows = study.rows
+    rows, hashes = study.rows, ['hash_labeled', 'hash_val', 'hash_unlabeled']
     seeds, finished = (sorted(curve.values_of(rows, column)) for column in ('seed', 'finished'))
-    lines = [['Cells', number(len(rows))], ['Seeds', ', '.join(map(str, seeds))]]
+    found = {'Cells': number(len(rows)), 'Seeds': ', '.join(map(str, seeds))}
     for column, name in (
         ('study', 'Study'), ('hash_train', 'Hash of the training images'), ('hash_test', 'Hash of the test images'),
         ('test_images', 'Test images'), ('classes', 'Classes'), ('device', 'Device'), ('versions', 'Versions'),
         ('protocol', 'Protocol'),
     ):  # fmt: skip
-        lines += [[name, f'{value}{of_cells(rows, column, value)}'] for value in curve.values_of(rows, column)]
-    lines += [['Finished', ' to '.join(dict.fromkeys([finished[0], finished[-1]]))]] if finished else []
-    seconds = [row['seconds'] for row in rows if is_number(row.get('seconds'))]
-    time = 'Time of all cells (of the last process of each), without pretraining'
-    lines += [[time, duration(sum(seconds))]] if seconds else []
+        of = rows[column].value_counts(sort=False).drop('', errors='ignore')
+        found[name] = [f'{v}' + f' ({count_of(n, "cell")})' * bool(n < len(rows)) for v, n in of.items()]
+    found['Finished'] = ' to '.join(dict.fromkeys([*finished[:1], *finished[-1:]]))
+    found['Time of all cells (of the last process of each), without pretraining'] = duration(rows.seconds.sum())
+    sets = rows[['per_class', 'seed', *hashes]].drop_duplicates().sort_values(['per_class', 'seed', *hashes])
+    lines = [[number(budget, 3), str(seed), *(of or '–' for of in found)] for budget, seed, *found in sets.values]
+    header = ['Labels a class', 'Seed', 'Labelled', 'Validation', 'Unlabelled']
     return shell.provenance(
         study.about.get('command'),
         study.about.get('config'),
-        grid(['Property', 'Value'], lines, 'Data, machine and software.', wide=(1,)),
-        folded('Label sets', label_sets(rows)),
+        facts(found, 'Data, machine and software.'),
+        folded('Label sets', grid(header, lines, 'Hashes of the labelled, validation and unlabelled images.')),
     )
-
-
-def of_cells(rows, column, value):
-    """' (12 cells)' where not all have it."""
-    count = sum(row.get(column) == value for row in rows)
-    return f' ({count_of(count, "cell")})' if count < len(rows) else ''
-
-
-def label_sets(rows):
-    """The hashes of every choice of images, each once."""
-    columns = ('hash_labeled', 'hash_val', 'hash_unlabeled')
-    found = sorted({(row['per_class'], row['seed'], *(row.get(column) or '–' for column in columns)) for row in rows})
-    lines = [[number(budget, 3), str(seed), *hashes] for budget, seed, *hashes in found]
-    header = ['Labels a class', 'Seed', 'Labelled', 'Validation', 'Unlabelled']
-    return grid(header, lines, 'Hashes of the labelled, validation and unlabelled images.')

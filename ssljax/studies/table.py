@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
@@ -17,6 +18,8 @@ _TYPES = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
 SCHEMA = pyarrow.schema([(name, _TYPES[kind]) for name, kind in {
     'study': str, 'cell': str, 'point': str, 'way': str, 'pretrain': str, 'labels': str, 'labeled': int,
     'per_class': float, 'classes': int, 'seed': int, 'val_top1': float, 'test_top1': float, 'test_top5': float,
+    'select': str, 'val_selected': float, 'test_balanced_accuracy': float, 'test_macro_f1': float, 'test_auroc': float,
+    'test_majority': float,
     'best_on_test': float, 'steps': int, 'images': int, 'seconds': float, 'images_per_second': float,
     'together': int, 'pretrain_seconds': float, 'protocol': str, 'hash_train': str, 'hash_test': str,
     'test_images': int, 'hash_labeled': str, 'hash_val': str, 'hash_unlabeled': str, 'config': str, 'device': str,
@@ -51,6 +54,10 @@ def row(cell, run, record: dict, pretrained: dict | None) -> dict:
         'val_top1': way['val']['top1'],
         'test_top1': way['test']['top1'],
         'test_top5': way['test'].get('top5'),
+        'select': cell.job.config.select,
+        'val_selected': way['val'].get(cell.job.config.select),
+        **{f'test_{metric}': way['test'].get(metric) for metric in ('balanced_accuracy', 'macro_f1', 'auroc')},
+        'test_majority': majority(way['test']),
         'best_on_test': way.get('best_on_test'),
         'steps': way['steps'],
         'images': way['images'],
@@ -69,6 +76,12 @@ def row(cell, run, record: dict, pretrained: dict | None) -> dict:
         'versions': json.dumps(provenance.versions()),
         'finished': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
     }
+
+
+def majority(test: dict) -> float | None:
+    """The top-1 of always predicting the majority class of the test images, from classify.scores."""
+    counts = [sum(row) for row in test.get('confusion') or ()]
+    return max(counts) / sum(counts) if counts else None
 
 
 def write(directory, planned) -> Path:
@@ -90,8 +103,8 @@ def write(directory, planned) -> Path:
     return directory / 'rows.csv'
 
 
-def read(path) -> list[dict]:
-    """The rows of a study's rows.csv, one dict a cell; an empty number is None.
+def read(path) -> pd.DataFrame:
+    """The rows of a study's rows.csv, one a cell, with all columns of SCHEMA; an empty number is NaN, a text ''.
 
     Raises:
       ValueError: no such file, no row in it, a column that is needed is missing, or a number cannot be read.
@@ -101,20 +114,22 @@ def read(path) -> list[dict]:
         raise ValueError(f'There is no table {path}. {todo}')
     how = pyarrow.csv.ConvertOptions(column_types=SCHEMA), pyarrow.csv.ParseOptions(newlines_in_values=True)
     try:
-        rows = pyarrow.csv.read_csv(path, convert_options=how[0], parse_options=how[1]).to_pylist()
+        rows = pyarrow.csv.read_csv(path, convert_options=how[0], parse_options=how[1])
+        rows = rows.to_pandas(integer_object_nulls=True)
     except pyarrow.ArrowInvalid as error:
         raise ValueError(f'The table {path} cannot be read: {error}. Write it again from the cells.') from None
-    if not rows:
+    if rows.empty:
         raise ValueError(f'The table {path} has no rows. {todo}')
-    if missing := [name for name in NEEDED if name not in rows[0]]:
+    if missing := [name for name in NEEDED if name not in rows]:
         raise ValueError(
             f'The table {path} has no column {", ".join(missing)}; needed are {", ".join(NEEDED)}. '
             'Write it again from the cells of the study.'
         )
-    for number, row in enumerate(rows, 1):
-        if row['seed'] is None or not (row['per_class'] or 0) > 0:
+    for number, (seed, per_class) in enumerate(zip(rows.seed, rows.per_class), 1):
+        if pd.isna(seed) or not per_class > 0:
             raise ValueError(
-                f'{path}, row {number}: seed is {row["seed"]} and per_class is {row["per_class"]}; needed are a seed '
-                'and a number of labels a class above 0. Write the table again from the cells.'
+                f'{path}, row {number}: seed is {seed} and per_class is {per_class}; needed are a seed and a number of '
+                'labels a class above 0. Write the table again from the cells.'
             )
-    return rows
+    rows, texts = rows.reindex(columns=SCHEMA.names), [f.name for f in SCHEMA if f.type == pyarrow.string()]
+    return rows.assign(**rows[texts].astype(object).fillna(''))

@@ -46,9 +46,10 @@ def run(config, directory, points=(), *, write=None) -> Path:
     for cell in planned:
         for job in filter(None, (cell.job, cell.needs)):
             _sound(_row(directory, job))
+    begun = _begun(directory, planned)
     shared = Shared()
     bound.check(directory, planned, shared.source)
-    _describe(config, directory, planned)
+    _describe(config, directory, planned, begun)
     failed, progress = {}, Progress(directory, planned)
     place = Place(directory, Claims(directory / 'claims'), shared, progress, config.study.keep)
 
@@ -240,10 +241,21 @@ def _compute(cell: Cell, job: Job, place: Place, seconds: float = 0.0) -> None:
         files.write_json(_row(directory, job), row)
 
 
-def _describe(config, directory: Path, planned: list[Cell]) -> None:
+def _begun(directory: Path, planned: list[Cell]) -> int:
+    """The schema that a study was begun with; the configs of its cells get the rules of then."""
+    old = files.read_json(directory / 'study.json') or {'begun': schema.SCHEMA}
+    begun = old.get('begun', old.get('schema', 1))
+    for cell in planned if begun < identity.COPIES else ():
+        for job in filter(None, (cell.job, cell.needs)):
+            job.config.data.copies = 'anywhere'
+    return begun
+
+
+def _describe(config, directory: Path, planned: list[Cell], begun: int) -> None:
     """study.json: what the page says beside the table."""
     about = {
         'schema': schema.SCHEMA,
+        'begun': begun,
         'name': config.name,
         'command': provenance.command(),
         'config': configs.to_dict(config),

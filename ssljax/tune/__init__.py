@@ -66,6 +66,7 @@ def run(config, workdir) -> None:
     """
     config = config.copy_and_resolve_references()
     config.tune, workdir = True, Path(workdir)
+    config = identity.as_begun(config, workdir)
     checks.check(config)
     with files.lock(workdir):
         identity.claim(config, workdir)

@@ -15,7 +15,7 @@ import numpy as np
 from ssljax import config as configs
 from ssljax import guard, log, loop, optim, preempt, resolve, stages
 from ssljax import program as programs
-from ssljax.core import split
+from ssljax.core import split, train_step
 from ssljax.platform import compiler_options
 from ssljax.sharding import replicated
 from ssljax.tune.progress import Progress, changes
@@ -74,6 +74,7 @@ class Bench:
         self.directory, self.deadline = directory, deadline
         self.trials = 0
         self.programs: dict = {}
+        self.shapes: dict = {}
         self.done: dict = {}
         self.rates: dict = {}
         self.fixed, self.look = {True: 0.0, False: 0.0}, 0.0
@@ -149,8 +150,8 @@ class Bench:
     def _fit(self, way, config, steps, evals, images, directory) -> dict:
         run = self.run._replace(config=config)
         pair = way_is_semi(run, way)
-        own, images = stages.settings(config, way), (self.labeled, self.unlabeled) if pair else self.labeled
-        feed = stages.make_feed(run, way, resolve.stage(own, images, run.mesh).inputs, self.seed)
+        own, splits = stages.settings(config, way), (self.labeled, self.unlabeled) if pair else self.labeled
+        feed = stages.make_feed(run, way, resolve.stage(own, splits, run.mesh).inputs, self.seed)
         feed = Timed(
             feed.arrays, feed.get, feed.n, feed.batch_size, feed.path,
             functools.partial(until, self.deadline, self.clock, feed.payloads),
@@ -165,8 +166,10 @@ class Bench:
         program = programs.make_program(
             method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=self.per_call(config)
         )
-        step = functools.partial(step, arguments(cfg, program, run.mesh))
-        program = program._replace(run=step, measure=measure, predict=predict)
+        program = program._replace(
+            run=functools.partial(step, arguments(cfg, program, run.mesh)), measure=measure, predict=predict,
+            step=self.shapes.setdefault(key, program.step),  # of any rate and duration, which do not change shapes
+        )  # fmt: skip
         cfg.update(evals=evals, patience=0)
         if 'idle' in cfg:
             cfg.idle = 0.0  # in so few steps no unlabelled image may count yet
@@ -294,7 +297,8 @@ def run_steps(method, fields: dict, get, values: dict, ts, totals, arrays, paylo
     """programs.run_steps with the learning rates, weight decay and number of steps of `arguments`."""
     cfg = SimpleNamespace(**fields | {'weight_decay': values['weight_decay']})
     tx, _ = optim.make(cfg, 1, rate=lambda step: values['rates'][step])
-    return programs.run_steps(method, tx, get, values['steps'], ts, totals, arrays, payload, key)
+    step = functools.partial(train_step, method, tx, steps=values['steps'])
+    return programs.run_steps(step, get, ts, totals, arrays, payload, key)
 
 
 def arguments(cfg, program, mesh) -> dict:

@@ -128,31 +128,31 @@ def test_images_in_an_archive(images, tmp_path_factory, where):
         load(images(PLAIN + '12.png,cat\n'), images=given)
     with pytest.raises(FileNotFoundError, match='no folder or archive .*others.zip'):
         load(images(PLAIN), images='others.zip')
-    with pytest.raises(ValueError, match="data.images='x' does not go with .*'digits': it is for a source 'csv:PATH'"):
+    with pytest.raises(ValueError, match="data.images='x' does not go with .*'digits', only with 'csv:PATH'"):
         load('digits', images='x')
 
 
 WRONG = {
     'missing file': (PLAIN + 'x.png,cat\ny.png,cat\n', r"line 10: there is no image 'x.png' \(2 of 10 lines"),
-    'no ending': (PLAIN + '8,cat\n', "line 10: there is no image '8': '8.png' is there: write the name with its"),
-    'twice': (PLAIN + './3.png,cat\n', r"line 10: './3.png' is on line 5 already: leave one"),
-    'twice with another label': (PLAIN + '3.png,dog\n', 'line 10: .* is on line 5 already'),
+    'no ending': (PLAIN + '8,cat\n', "line 10: there is no image '8': '8.png' is there: add the file ext"),
+    'twice': (PLAIN + './3.png,cat\n', r"line 10: './3.png' is already on line 5: remove one"),
+    'twice with another label': (PLAIN + '3.png,dog\n', 'line 10: .* is already on line 5'),
     'no path': (PLAIN + ',cat\n', 'line 10: the path is empty'),
-    'split': ('path,label,split\n0.png,cat,tarin\n', "line 2: the split 'tarin' is not known: it is train, val"),
-    'fold': ('path,label,split\n0.png,cat,3\n', "line 2: the split '3' is not known"),
+    'split': ('path,label,split\n0.png,cat,tarin\n', "line 2: unknown split 'tarin': use train, val"),
+    'fold': ('path,label,split\n0.png,cat,3\n', "line 2: unknown split '3'"),
     'test class': (
         'path,label,split\n0.png,cat,\n1.png,dog,\n\n2.png,cow,test\n',
         "line 5: the class 'cow' of the test split has no training images; those that have are 'cat', 'dog'",
     ),
-    'two classes': (PLAIN + '8.png,cat;dog\n', "line 10: the label 'cat;dog' would be several classes"),
+    'two classes': (PLAIN + '8.png,cat;dog\n', "line 10: the label 'cat;dog' looks like several classes"),
     'no labels': ('path,label\n0.png,\n1.png\n', 'No training image in .* has a label'),
     'no rows': ('path,label\n\n', 'lists no image'),
     'nothing': ('', 'line 1: it has the columns .*none called path or label'),
     'no header': ('0.png,cat\n1.png,dog\n', "line 1: it has the columns '0.png', 'cat', and none called path"),
     'another header': ('path,lable\n0.png,cat\n', "none called label, and 'lable' is near 'label'. .* separated by"),
     'spaces': ('path label\n0.png cat\n', "it has the columns 'path label', and none called path or label. "),
-    'capitals': (PLAIN + '8.PNG,cat\n', "line 10: there is no image '8.PNG': '8.png' is there: capital letters count"),
-    'a novel': (PLAIN + f'8.png,{"x" * 101}\n', 'line 10: the label has 101 characters, and a class has 100'),
+    'capitals': (PLAIN + '8.PNG,cat\n', "no image '8.PNG': '8.png' is there: upper and lower case differ"),
+    'a novel': (PLAIN + f'8.png,{"x" * 101}\n', 'line 10: the label has 101 characters; the limit is 100'),
     'a class each': ('path,label\n' + ''.join(f'{i}.png,c{i}\n' for i in range(9)), 'Each of the 9 .* its own, such'),
     'twice a column': ('path,label,path\n0.png,cat,1.png\n', "line 1: there are 2 columns called 'path'"),
     'a comma too many': (PLAIN + '8.png,a cat, asleep\n', 'line 10: it has 3 columns, and the header 2.*into quotes'),
@@ -190,10 +190,10 @@ def test_no_such_file(images):
 
 def test_odd_classes_are_warned_of(images, caplog):
     load(images(PLAIN + '8.png,Cat\n9.png,nan\n'), test='1')
-    assert "'Cat' and 'cat' differ by capital letters" in caplog.text
-    assert "'nan' is a class like any other" in caplog.text
+    assert "'Cat' and 'cat' differ only in case" in caplog.text
+    assert "'nan' is treated as a class" in caplog.text
     load(images(PLAIN.replace('path,label', 'path,label,age').replace('\n', ',3\n', 9).replace('age,3', 'age')))
-    assert "the columns 'age' are not read" in caplog.text
+    assert "ignoring the columns 'age'" in caplog.text
 
 
 def test_a_folder_with_one_csv_and_no_class_folders(images, caplog):
@@ -244,10 +244,13 @@ def test_annotations(images):
     assert np.array_equal(s.train.read([6]), np.asarray(Image.open(images.folder / '8.png'))[None])
     assert not len(annotated('8.png,cat\n9.png,dog\n').unlabeled)
     assert annotated('').train.digest() == before.train.digest()
+    named = f'{before.train.names()[0]},{before.classes[before.train.labels[0]]}\n{before.train.names()[1]},\n'
+    assert annotated(named).train.digest() == before.train.digest()
+    other = before.classes[1 - before.train.labels[0]]
     for text, message in {
         '8.png,cow\n': r"line 2: the class 'cow' .*is not one of .*: cat, dog",
-        '8.png,cat\nx.png,cat\n': "line 3: 'x.png' is no unlabelled image: names look like '8.png'",
-        f'{before.train.names()[0]},cat\n': 'line 2: .* is a training image, and labels are given here to unlabelled',
+        '8.png,cat\nx.png,cat\n': "line 3: 'x.png' is not an unlabelled image: names look like '8.png'",
+        f'{before.train.names()[0]},{other}\n': "line 2: .* is already labelled '.*' in the data: correct",
         f'{before.test.names()[0]},cat\n': 'line 2: .* is a test image',
     }.items():
         with pytest.raises(ValueError, match=message):

@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -135,3 +140,23 @@ def test_wrong_names_and_images_are_refused():
         distort.distort(KEY, jnp.zeros((2, 8, 8, 3)), *draws, ('solarise',))
     with pytest.raises(ValueError, match='to_float'):
         distort.distort(KEY, np.zeros((2, 8, 8, 3), np.uint8), *draws)
+
+
+PROGRAM = """
+import jax, jax.numpy as jnp
+from ssljax.data import distort
+row = jnp.zeros((1, 1), int)
+print(jax.make_jaxpr(distort.distort)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)), row, row.astype(float)))
+"""
+
+
+def test_every_process_has_the_same_program():
+    """Or one that was compiled before would not be found again: it does not depend on the order of a set."""
+    environment = os.environ | {'PYTHONPATH': str(Path(__file__).parents[2])}
+    texts = {
+        subprocess.run(
+            [sys.executable, '-c', PROGRAM], env=environment | {'PYTHONHASHSEED': seed}, capture_output=True, check=True
+        ).stdout
+        for seed in '12'
+    }
+    assert len(texts) == 1

@@ -86,7 +86,7 @@ def test_a_real_file_counts_once_under_its_own_name(root, caplog):
     os.symlink(root / 'cat', root / 'a cat')
     with caplog.at_level('WARNING', logger='absl'):
         assert listed(root).names == IMAGES
-    assert "left out links to an image that is there already (2, such as 'dog/2.png')" in caplog.text
+    assert "left out links to images already listed (2, such as 'dog/2.png')" in caplog.text
 
 
 def test_links_to_images_and_folders_elsewhere_are_followed(root, tmp_path):
@@ -105,7 +105,7 @@ def test_dangling_links_are_counted_and_a_class_of_them_is_refused(root, caplog)
         os.symlink(name.split('/')[1] if 'loop' in name else 'nowhere.png', root / name)
     with caplog.at_level('WARNING', logger='absl'):
         assert listed(root).names == IMAGES
-    assert "left out links that lead nowhere (3, such as 'cat/7.png')" in caplog.text
+    assert "left out broken links (3, such as 'cat/7.png')" in caplog.text
     os.symlink('/unmounted/bird', root / 'bird')
     assert 'bird' in listed(root).folders  # layout refuses an empty class
 
@@ -133,7 +133,7 @@ def test_a_special_file_system_below_is_left_out(root, caplog, monkeypatch):
             assert listed(root).names == IMAGES
         assert 'special file system' in caplog.text
     monkeypatch.setattr(walk, '_special_devices', lambda: {os.stat(root).st_dev: 'proc'})
-    with pytest.raises(ValueError, match='special file system proc, which holds no images'):
+    with pytest.raises(ValueError, match='special file system proc, which has no images'):
         listed(root)
 
 
@@ -215,7 +215,7 @@ def test_images_without_a_known_ending_are_read(root, tmp_path, caplog, kind):
         found = listed(place)
     assert found.names == sorted([*IMAGES, 'cat/3', 'dog/x.image', 'dog/4.2'])
     assert found.read(found.names.index('cat/3')) == PNG
-    assert "read 3 files as images for what is in them, such as 'cat/3'" in caplog.text
+    assert "read 3 files as images because of their content, such as 'cat/3'" in caplog.text
 
 
 def test_few_files_are_opened_where_none_is_an_image():

@@ -176,7 +176,7 @@ def test_the_package_that_is_missing_is_named(kind, tmp_path, monkeypatch):
     for i in range(10):
         write(tmp_path / f'{"ab"[i % 2]}/{i}.png', draw(i, (6, 5, 1)))
     (tmp_path / f'a/x{ending.upper()}').write_bytes(head)
-    message = f'holds 1 {kind} file, such as .*x{ending}.*pip install {package}; or move them away'
+    message = f'holds 1 {kind} file, such as .*x{ending}.*pip install {package}; or remove them'
     for source in (f'folder:{tmp_path}', 'synthetic:6x5x1:2'):
         with pytest.raises(ValueError, match='(?i)' + message):
             load(source, unlabeled=f'folder:{tmp_path}')

@@ -77,7 +77,7 @@ def test_seeds_draw_other_groups_and_the_same_seed_the_same():
 
 
 def test_what_cannot_be_kept_apart_is_refused():
-    with pytest.raises(ValueError, match="data.test='20%': the number of groups of images is 2, and none can"):
+    with pytest.raises(ValueError, match="data.test='20%': of 2 groups of images, none can"):
         carve_test(np.repeat([0, 1], 10), '20%', groups=np.repeat([0, 1], 10))
 
 

@@ -96,20 +96,20 @@ def test_public_layouts_give_their_classes(name):
 
 REFUSED = {
     'two sets': (split('dataset_a', 'dataset_b'), 'dataset_a.*dataset_b|would be a class, but is not'),
-    'two unnamed sets': (split('north', 'south'), "'north' and 'south' .* folders of the same names, such as 'cat'"),
+    'two unnamed sets': (split('north', 'south'), "'north' and 'south' .* folders with the same names, such as 'cat'"),
     'plantvillage': (split('color', 'grayscale', 'segmented'), "'color' and 'grayscale'.*Give one"),
     'kaggle flat': (['train/cat.0.jpg', 'train/dog.0.jpg', 'test1/1.jpg'], "not in a class folder.*'test1' .1 image"),
-    'flat and stray': (['train/cat.0.jpg', 'train/dog.0.jpg', 'static/a.png'], "Beside .* 'static'"),
+    'flat and stray': (['train/cat.0.jpg', 'train/dog.0.jpg', 'static/a.png'], "Next to .* 'static'"),
     'flat and unknown': (['train/cat.0.jpg', 'train/dog.0.jpg', 'site/a.png'], "if 'train' is a class, rename"),
-    'stray beside splits': ([*split('Training', 'Testing'), 'static/a.png'], "Beside .* 'static', which is no split"),
+    'stray beside splits': ([*split('Training', 'Testing'), 'static/a.png'], "Next to .* 'static', which is not a"),
     'stray beside classes': (['cat/1.jpg', 'dog/1.jpg', 'static/css/a.png'], "'static'"),
-    'nested stray': (['cat/1.jpg', 'dog/1.jpg', 'site/css/a.png'], "'site' lie in folders below it"),
+    'nested stray': (['cat/1.jpg', 'dog/1.jpg', 'site/css/a.png'], "'site' are in subfolders"),
     'splits below': ([*split('data/train', 'data/test'), 'site/a/b.png'], "'data/test'.* named like a split"),
     'split in class': ([f'{c}/{s}/1.jpg' for c in ('cat', 'dog') for s in ('train', 'test')], 'named like a split'),
     'mvtec': ([f'{c}/{s}/good/1.png' for c in ('cable', 'tile') for s in ('train', 'test')], 'put train, val and test'),
     'mvtec tile': (['train/good/1.png', 'test/good/1.png', 'ground_truth/crack/1.png'], "'ground_truth', which is no"),
     'intel': ([*split('seg_train/seg_train', 'seg_test/seg_test'), 'seg_pred/seg_pred/1.jpg'], 'seg_pred'),
-    'x-ray twice': ([*split('c/train', 'c/test'), *split('c/c/train', 'c/c/test')], "there is 'c'"),
+    'x-ray twice': ([*split('c/train', 'c/test'), *split('c/c/train', 'c/c/test')], "Next to .* is 'c'"),
     'imagenet': (['train/n1/1.JPEG', 'train/n2/1.JPEG', 'val/1.JPEG'], "'val/1.JPEG' .* is not in a class folder"),
     'tiny val': (['train/n1/images/1.JPEG', 'train/n2/images/1.JPEG', 'val/images/1.JPEG'], "'images' .* would be"),
     'pets': (['images/a.jpg', 'annotations/trimaps/a.png'], "'annotations' .* would be a class"),
@@ -147,7 +147,7 @@ def test_the_message_counts_what_was_seen():
 def test_empty_splits_and_classes_are_refused():
     with pytest.raises(ValueError, match="'test' .* no labelled image"):
         read(*split('train'), folders=['train', 'test'])
-    with pytest.raises(ValueError, match="'Training/x/bird' .* holds no image"):
+    with pytest.raises(ValueError, match="'Training/x/bird' .* has no images"):
         read(*split('Training/x', 'Testing/x'), folders=['Training/x/bird'])
 
 

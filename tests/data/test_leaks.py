@@ -70,9 +70,9 @@ def test_copies_under_another_label(root):
 
 
 @pytest.mark.parametrize('kind, words', [
-    ('ending', r'2 of 2 classes can be told by their file ending alone: a \(.png\), b \(.jpg\)'),
-    ('format', r'2 of 2 classes can be told by their file format alone: a \(PNG\), b \(JPEG\)'),
-    ('size', r'2 of 2 classes can be told by their size in pixels alone: a \(48x48\), b \(40x40\)'),
+    ('ending', r'2 of 2 classes can be told apart by file ending alone: a \(.png\), b \(.jpg\)'),
+    ('format', r'2 of 2 classes can be told apart by file format alone: a \(PNG\), b \(JPEG\)'),
+    ('size', r'2 of 2 classes can be told apart by size in pixels alone: a \(48x48\), b \(40x40\)'),
 ])  # fmt: skip
 def test_classes_that_their_files_give_away(root, kind, words):
     for i, path in enumerate(sorted((root / 'train/b').iterdir())):

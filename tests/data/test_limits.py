@@ -162,7 +162,7 @@ def test_sparse_files_of_gigabytes(tmp_path):
 def test_a_compressed_tar_with_a_file_over_the_limit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(folder, 'MAX_BYTES', 10_000)
     path = archive('tgz', tree(tmp_path / 'a', bytes(10_001)), tmp_path / 'a.tgz')
-    with pytest.raises(ValueError, match=r"'./dog/05.png' has 10,001 bytes, and an image file may have 10,000 at most"):
+    with pytest.raises(ValueError, match=r"'./dog/05.png' has 10,001 bytes, and an image file may have at most 10,000"):
         load(f'folder:{path}')
 
 

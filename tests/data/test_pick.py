@@ -27,10 +27,10 @@ def test_a_list_names_images_by_path_or_its_end_or_row(written):
 @pytest.mark.parametrize(
     'text, said',
     [
-        ('cat/1.jpg\ncat/7.jpg\n', r"line 2: 'cat/7.jpg' is no training image"),
+        ('cat/1.jpg\ncat/7.jpg\n', r"line 2: 'cat/7.jpg' is not a training image"),
         ('1.jpg\n', 'matches 2 images: give more'),
-        ('cat/7.jpg', "is no training image: names look like 'train/cat/1.jpg'"),
-        ('/data/other/cat/1.jpg', 'is no training image: names look like'),
+        ('cat/7.jpg', "is not a training image: names look like 'train/cat/1.jpg'"),
+        ('/data/other/cat/1.jpg', 'is not a training image: names look like'),
         ('filename,label\ntrain/cat/1.jpg,cat\n', 'line 1: .* 2 columns separated by commas, but one name per line'),
         ('train/cat/1.jpg\tcat\n', 'line 1: .* 2 columns separated by tabs, but one name per line'),
         ('2.jpg\n\ncat/2.jpg\n', 'line 3: .* is already on line 1: remove one'),

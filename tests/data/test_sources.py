@@ -172,12 +172,12 @@ def test_splits_of_folders(tmp_path):
         ([], [], 'There is no image in .*.jpg'),
         (['a.png'], [], "'a.png' .* is not in a class folder"),
         (['train/a.png', 'test/cat/a.png'], [], "'train/a.png' .* is not in a class folder"),
-        (FLAT, ['bird'], "class folder 'bird' .* holds no image"),
-        (SPLITS, ['train/bird'], "class folder 'train/bird' .* holds no image"),
-        (SPLITS, ['test/bird'], "class folder 'test/bird' .* holds no image"),
+        (FLAT, ['bird'], "class folder 'bird' .* has no images"),
+        (SPLITS, ['train/bird'], "class folder 'train/bird' .* has no images"),
+        (SPLITS, ['test/bird'], "class folder 'test/bird' .* has no images"),
         ([*SPLITS, 'test/bird/a.png'], [], "class 'bird' of the test split .* no training images"),
         ([*SPLITS, 'valid/cat/a.png'], [], "'val' and 'valid' .* same split"),
-        ([*SPLITS, 'extra/cat/a.png'], [], "Beside the split folder 'train' .* 'extra'"),
+        ([*SPLITS, 'extra/cat/a.png'], [], "Next to the split folder 'train' .* 'extra'"),
         (['test/cat/a.png', 'val/cat/a.png'], [], 'no train folder'),
         (['train/unlabeled/a.png', 'test/cat/a.png'], [], "split folder 'train' .* no labelled image"),
     ],
@@ -209,10 +209,10 @@ def test_path_errors(tmp_path):
 @pytest.mark.parametrize(
     ('fields', 'message'),
     [
-        (dict(source='digit'), "'digit': it is not known .*'digits'.*'tfds:NAME'"),
-        (dict(source='folder:'), "what of 'folder': use 'folder:PATH'"),
-        (dict(source=''), 'is not known'),
-        (dict(source='digits', unlabeled='x'), "unlabeled='x': it is not known.*'folder:PATH'"),
+        (dict(source='digit'), "'digit': unknown source .*'digits'.*'tfds:NAME'"),
+        (dict(source='folder:'), "'folder' needs more after the colon: use 'folder:PATH'"),
+        (dict(source=''), 'unknown source'),
+        (dict(source='digits', unlabeled='x'), "unlabeled='x': unknown source.*'folder:PATH'"),
         (dict(source='digits', unlabeled='circle'), "did you mean 'circles'"),
         (dict(source='digits', test='x'), "data.test='x' is not an amount"),
     ],
@@ -505,7 +505,7 @@ def test_an_npz_without_training_images_or_labels_is_refused(tmp_path, empty):
     with pytest.raises(ValueError, match='all train_labels are -1, unknown'):
         load(medmnist(tmp_path / 'a.npz', train_labels=np.full(30, -1)))
     unlabeled = medmnist(tmp_path / 'b.npz', unlabeled_images=NOTHING['images'])
-    with pytest.raises(ValueError, match='holds no image: unlabeled_images has 0'):
+    with pytest.raises(ValueError, match='has no images: unlabeled_images has 0'):
         load(medmnist(tmp_path / 'a.npz'), unlabeled=unlabeled)
 
 
@@ -548,7 +548,7 @@ def test_extra_unlabelled_images(tmp_path):
         load('digits', unlabeled=source)
     assert load('digits', unlabeled=source, image_size=8, channels=1).unlabeled.shape == (8, 8, 1)
     (tmp_path / 'none').mkdir()
-    with pytest.raises(ValueError, match='holds no image'):
+    with pytest.raises(ValueError, match='has no images'):
         load('digits', unlabeled=f'folder:{tmp_path / "none"}')
 
 

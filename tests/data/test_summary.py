@@ -2,22 +2,17 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ssljax import experiment, seeds
 from ssljax.data import npz, sources, summary
-
-
-def image(path, value):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((8, 8), value, np.uint8)).save(path, 'BMP')
+from tests import bmp
 
 
 @pytest.fixture
 def root(tmp_path):
     for i in range(6):
         for j, name in enumerate(f'{s}/{c}' for s in ('train', 'test') for c in 'ab'):
-            image(tmp_path / f'images/{name}/{i}.bmp', 10 * j + i)
+            bmp.write(tmp_path / f'images/{name}/{i}.bmp', 10 * j + i)
     return tmp_path / 'images'
 
 
@@ -40,7 +35,7 @@ def test_a_split_that_lacks_classes_is_told(config, root):
     (root / 'test/a').rmdir()
     config.data.source = f'folder:{root}'
     text = summary.text(sources.load(config.data))
-    assert "warning: the test images are of 1 of the 2 classes (none is of 'a')" in text
+    assert "warning: the test images cover 1 of the 2 classes (none of 'a')" in text
 
 
 def test_a_label_that_is_used_up_by_a_corrupt_image_is_told(config, root, tmp_path, capfd):

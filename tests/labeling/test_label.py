@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ssljax
-from ssljax import experiment
+from ssljax import experiment, files, label_set, schema
 from ssljax.config import base
+from ssljax.data import sources
+from ssljax.data.sources import annotations
 from ssljax.labeling import choosing, pool, server
 from ssljax.model import Outputs
 
@@ -49,6 +51,32 @@ def run(tmp_path_factory):
     c.evaluate.update(figures=False, probe=False, knn=0)
     experiment.run(c, root / 'run')
     return root / 'run'
+
+
+def test_the_next_run_reads_the_labels_and_more_can_be_added_meanwhile(run, tmp_path):
+    """It keeps the labels that it began with, so that the next list is of its images."""
+    path = tmp_path / 'labels.csv'
+    labels = server.Labels(path)
+    for name in ('unlabeled/00.jpg', 'unlabeled/01.jpg'):
+        labels.put(name, CLASSES[0])
+    config = schema.restored(files.read_json(run / 'config.json'))
+    config.data.annotations = str(path)
+    config.transfer.scratch.steps = config.pretrain.steps = 2
+    config.data.labels = 'all'
+    experiment.run(config, tmp_path / 'next')
+    assert {'unlabeled/00.jpg', 'unlabeled/01.jpg'} <= set(
+        (tmp_path / 'next/seed0/labels.txt').read_text().splitlines() + _validation(config, tmp_path / 'next')
+    )
+    labels.put('unlabeled/02.jpg', CLASSES[2])
+    found = ssljax.label(tmp_path / 'next', 5, tmp_path / 'next.csv', labels=path)
+    assert len(found.paths) == 5 and not set(found.paths) & {f'unlabeled/0{i}.jpg' for i in range(3)}
+    with pytest.raises(ValueError, match='data.annotations has changed'):
+        experiment.run(config, tmp_path / 'next')
+
+
+def _validation(config, run):
+    source = sources.load(annotations.as_kept(config.data.copy_and_resolve_references(), run))
+    return [source.train.names()[row] for row in label_set.stored(run / 'seed0/partition.npz', len(source.train)).val]
 
 
 @pytest.mark.parametrize('by', ['auto', 'typical', 'uncertain'])

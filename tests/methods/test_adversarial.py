@@ -1,5 +1,3 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,12 +5,11 @@ import pytest
 
 from ssljax import losses, methods, optim
 from ssljax.config import base
-from ssljax.core import init_state, train_step
 from ssljax.methods import sgan, sgan_explicit
+from tests import steps
 
 SHAPE, CLASSES = (8, 8, 1), 3
 KEY = jax.random.key(0)
-compiled = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 
 
 def images(n, seed=0):
@@ -29,7 +26,7 @@ def build(name, lr=3e-4, rules='.*=1', **options):
     method = methods.semi(name, config, SHAPE, CLASSES)
     config.semi.optim.update(lr=lr, rules=rules)
     tx, _ = optim.make(config.semi.optim, 20)
-    return method, tx, compiled(lambda key: init_state(method, tx, method.init(key, BATCH)))(KEY)
+    return method, tx, steps.begin(method, tx, BATCH, KEY)
 
 
 def test_the_fused_losses_are_the_direct_formulas():
@@ -66,14 +63,13 @@ def test_the_implied_class_of_fakes_is_the_explicit_one_with_logit_0():
 
 def test_each_player_moves_in_its_own_turn_and_the_second_sees_the_first():
     method, tx, ts = build('sgan', lr=0.01, generator='logit')
-    step = compiled(functools.partial(train_step, method, tx, steps=20))
-    new, metrics = step(ts, BATCH, KEY)
+    new, metrics = steps.step_of(method, tx, 20)(ts, BATCH, KEY)
     moved = {part: optimised(ts.params[part], new.params[part]) for part in ts.params}
     assert moved == {'backbone': True, 'head': True, 'generator': True}
     # The generator's loss is that against the classifier that has moved.
     key = jax.random.fold_in(jax.random.fold_in(KEY, 0), 1)
     batch = BATCH | {'progress': jnp.zeros(())}
-    seen = {k: compiled(method.turns[1][1])(p, ts.state, None, batch, key)[0]
+    seen = {k: steps.compiled(method.turns[1][1])(p, ts.state, None, batch, key)[0]
             for k, p in (('old', ts.params), ('new', new.params | {'generator': ts.params['generator']}))}  # fmt: skip
     assert float(metrics['generator'][0]) == pytest.approx(float(seen['new']), rel=1e-4)
     assert abs(float(seen['new']) - float(seen['old'])) > 1e-3
@@ -86,14 +82,9 @@ def optimised(old, new):
 @pytest.mark.parametrize('name', methods.ADVERSARIAL)
 def test_the_classifier_learns_and_tells_real_from_generated_while_the_generator_is_idle(name):
     method, tx, ts = build(name, lr=0.02, rules='generator/.*=0; .*=1')
-    step = compiled(functools.partial(train_step, method, tx, steps=20))
-    first = None
-    for _ in range(20):
-        ts, metrics = step(ts, BATCH, KEY)
-        first = first or metrics
-    value = lambda m, k: float(m[k][0] / m[k][1])
-    assert value(metrics, 'supervised') < 0.7 * value(first, 'supervised')
-    assert value(metrics, 'd_real') > value(metrics, 'd_fake')
+    _, found = steps.train(method, tx, ts, BATCH, KEY)
+    assert found[-1]['supervised'] < 0.7 * found[0]['supervised']
+    assert found[-1]['d_real'] > found[-1]['d_fake']
 
 
 def test_generated_images_leave_the_statistics_of_real_ones_alone():
@@ -103,7 +94,7 @@ def test_generated_images_leave_the_statistics_of_real_ones_alone():
         for seed in (1, 2):
             params = ts.params | {'generator': jax.tree.map(lambda x: x * seed, ts.params['generator'])}
             batch = BATCH | {'progress': jnp.zeros(())}
-            _, (state, _) = compiled(method.loss)(params, ts.state, None, batch, KEY)
+            _, (state, _) = steps.compiled(method.loss)(params, ts.state, None, batch, KEY)
             found[apart, seed] = jax.tree.leaves(state['batch_stats']['backbone'])
     same = lambda a, b: all(np.allclose(x, y, atol=1e-6) for x, y in zip(found[a], found[b]))
     assert same((True, 1), (True, 2)) and not same((False, 1), (False, 2))
@@ -113,7 +104,7 @@ def test_generated_images_leave_the_statistics_of_real_ones_alone():
 def test_predictions_have_a_logit_a_class_and_samples_lie_in_range(name):
     method, _, ts = build(name)
     assert jax.eval_shape(method.predict, ts.params, ts.state, BATCH['image']).shape == (6, CLASSES)
-    made = compiled(method.sample)(ts.params, ts.state)
+    made = steps.compiled(method.sample)(ts.params, ts.state)
     assert made.shape == (16, *SHAPE) and made.min() >= 0 and made.max() <= 1 and made.std() > 0
 
 

@@ -1,5 +1,3 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +5,9 @@ import pytest
 
 from ssljax import methods, optim
 from ssljax.config import base
-from ssljax.core import init_state, split, train_step
+from ssljax.core import split
 from ssljax.data import color
+from tests import steps
 
 SHAPE = (16, 16, 3)
 
@@ -31,7 +30,7 @@ def make(config, shape=SHAPE, **options):
 def fresh():
     """(method, params, state) with initial weights."""
     method = make(base())
-    return method, *split(jax.jit(method.init)(jax.random.key(0), batch()))
+    return method, *steps.variables(method, batch(), jax.random.key(0))
 
 
 @pytest.fixture(scope='module')
@@ -40,8 +39,8 @@ def trained():
     config.pretrain.optim.lr = 0.2
     method = make(config, momentum=0.9)
     tx, _ = optim.make(config.pretrain.optim, 20)
-    ts = init_state(method, tx, jax.jit(method.init)(jax.random.key(1), batch()))
-    step, losses = jax.jit(functools.partial(train_step, method, tx, steps=20)), []
+    ts = steps.begin(method, tx, batch(), jax.random.key(1))
+    step, losses = steps.step_of(method, tx, 20), []
     for i in range(20):
         ts, metrics = step(ts, batch(seed=i), jax.random.key(2))
         losses.append(float(metrics['loss'][0] / metrics['loss'][1]))
@@ -52,9 +51,9 @@ def test_it_learns_the_colours_of_lightness(trained):
     method, ts, losses = trained
     assert losses[-1] < 0.7 * losses[0]
     data = batch(seed=100)
-    metrics = jax.jit(method.measure)(ts.params, ts.state, data)
+    metrics = steps.compiled(method.measure)(ts.params, ts.state, data)
     assert metrics['top1'][0] / metrics['top1'][1] > 0.3
-    pictures = jax.jit(method.show)(ts.params, ts.state, data['image'])
+    pictures = steps.compiled(method.show)(ts.params, ts.state, data['image'])
     assert set(pictures) == {'original', 'lightness (input)', 'colourised'}
     for picture in pictures.values():
         assert picture.shape == (16, *SHAPE) and picture.min() >= 0 and picture.max() <= 1
@@ -79,7 +78,7 @@ def test_the_prior_by_hand(fresh):
     method, params, state = fresh
     data = batch(8) | {'image': np.full((8, *SHAPE), 99, np.uint8)}
     state = state | {'prior': {'ab': jnp.full(261, 1 / 261), 'weight': jnp.float32(1)}}
-    _, (new, _) = jax.jit(method.loss)(params, state, None, data, jax.random.key(0))
+    _, (new, _) = steps.compiled(method.loss)(params, state, None, data, jax.random.key(0))
     expected = 0.99 / 261 + 0.01 * color.soft_encode(jnp.zeros(2), color.ab_bins())
     np.testing.assert_allclose(new['prior']['ab'], expected, rtol=1e-3)
     np.testing.assert_allclose(new['prior']['weight'], 1)
@@ -89,7 +88,7 @@ def test_evaluation_leaves_padding_out(fresh):
     (method, params, state), data = fresh, batch(12)
     half = data | {'mask': np.arange(12) < 6}
     other = half | {'image': np.where(half['mask'][:, None, None, None], half['image'], 7).astype(np.uint8)}
-    measure = jax.jit(method.measure)
+    measure = steps.compiled(method.measure)
     a, b = measure(params, state, half), measure(params, state, other)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), a, b)
     assert a['loss'][1] == 6 * 4 * 4
@@ -99,10 +98,10 @@ def test_without_rebalancing_the_loss_is_plain_cross_entropy(config):
     """Against one colour with all logits equal: log 261 under weight 1, whatever the prior."""
     method = make(config, uniform=1.0)
     data = batch(8)
-    params, state = split(jax.jit(method.init)(jax.random.key(0), data))
+    params, state = steps.variables(method, data, jax.random.key(0))
     params = params | {'head': jax.tree.map(jnp.zeros_like, params['head'])}
     state = state | {'prior': {'ab': jnp.zeros(261).at[3].set(1.0), 'weight': jnp.float32(1)}}
-    loss = jax.jit(method.loss)(params, state, None, data, jax.random.key(0))[0]
+    loss = steps.compiled(method.loss)(params, state, None, data, jax.random.key(0))[0]
     np.testing.assert_allclose(loss, np.log(261), rtol=1e-5)
 
 
@@ -120,7 +119,7 @@ def test_the_grid_of_colours(config, backbone, shape, upsample, cells):
     assert variables['params']['head']['logits']['kernel'].shape == (width, 261 * up * up)
     ones = lambda x: jnp.ones(x.shape, x.dtype)
     if backbone == 'cnn':
-        metrics = jax.jit(method.measure)(*split(jax.tree.map(ones, variables)), jax.tree.map(ones, data))
+        metrics = steps.compiled(method.measure)(*split(jax.tree.map(ones, variables)), jax.tree.map(ones, data))
         assert metrics['loss'][1] == 2 * cells
 
 
@@ -128,13 +127,13 @@ def test_colours_lie_where_their_cells_are(config):
     """A head whose logits depend on the place inside a cell: the picture shows them in that order."""
     method = make(config, upsample=2)
     data = batch(1)
-    params, state = split(jax.jit(method.init)(jax.random.key(0), data))
+    params, state = steps.variables(method, data, jax.random.key(0))
     bins = color.ab_bins()
     corners = [int(np.flatnonzero((bins == ab).all(1))[0]) for ab in ([60, 0], [-60, 0], [0, 60], [0, -40])]
     bias = 100 * jax.nn.one_hot(jnp.array(corners), len(bins)).ravel()
     head = {'logits': {'kernel': jnp.zeros_like(params['head']['logits']['kernel']), 'bias': bias}}
     gray = np.full((1, *SHAPE), 119, np.uint8)
-    shown = jax.jit(method.show)(params | {'head': head}, state, gray)['colourised'][0]
+    shown = steps.compiled(method.show)(params | {'head': head}, state, gray)['colourised'][0]
     lab = np.asarray(color.rgb_to_lab(shown))  # a cell of the map is 4 x 4 pixels, of the colours 2 x 2
     quarters = [lab[4:6, 4:6, 1:], lab[4:6, 6:8, 1:], lab[6:8, 4:6, 1:], lab[6:8, 6:8, 1:]]
     means = np.array([q.mean((0, 1)) for q in quarters])

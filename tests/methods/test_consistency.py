@@ -9,13 +9,13 @@ import pytest
 
 from ssljax import methods, optim
 from ssljax.config import base
-from ssljax.core import evaluated, init_state, train_step
+from ssljax.core import evaluated
 from ssljax.data.mixup import mixup
 from ssljax.methods import consistency, flexmatch, freematch, mixmatch, noisy_student
+from tests import steps
 
 SHAPE, CLASSES = (8, 8, 1), 3
 KEY = jax.random.key(0)
-compiled = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 
 
 def images(n, seed=0):
@@ -44,7 +44,7 @@ def build(name, lr=0.1, ema=0.9, strong='cutout(3)|color_jitter(0.2, 0.2)', **op
     c.semi.optim.update(name='sgd', lr=lr, schedule='constant')
     method = methods.semi(name, c, SHAPE, CLASSES)
     tx, _ = optim.make(c.semi.optim, 40)
-    return method, tx, compiled(lambda key: init_state(method, tx, method.init(key, batch())))(KEY)
+    return method, tx, steps.begin(method, tx, batch(), KEY)
 
 
 def seen(guess, trained=None, **fields):
@@ -66,12 +66,12 @@ def compare_of(monkeypatch, name, **options):
 @pytest.mark.parametrize('name', methods.JOINT)
 def test_a_method_learns_and_never_looks_at_the_labels_of_unlabelled_images(name):
     method, tx, ts = build(name, weight=0.1)
-    step = compiled(functools.partial(train_step, method, tx, steps=40))
+    step = steps.step_of(method, tx, 40)
     blind, other = batch(), ts
     if not method.teach:
         blind = blind | {'unlabeled_label': np.full(12, -1, np.int32)}
     held = batch(30) | {'mask': np.ones(30, np.float32)}
-    look = compiled(lambda ts: method.measure(evaluated(method, ts), ts.state, held))
+    look = steps.compiled(lambda ts: method.measure(evaluated(method, ts), ts.state, held))
     before = look(ts)
     for _ in range(40):
         ts, metrics = step(ts, batch(), KEY)
@@ -85,7 +85,7 @@ def test_a_method_learns_and_never_looks_at_the_labels_of_unlabelled_images(name
 
 def test_what_is_evaluated_is_the_average():
     method, tx, ts = build('fixmatch')
-    new, _ = compiled(functools.partial(train_step, method, tx, steps=40))(ts, batch(), KEY)
+    new, _ = steps.step_of(method, tx, 40)(ts, batch(), KEY)
     tau = 0.1  # the first step's: (1 + 0) / (10 + 0) is below 0.9
     want = jax.tree.map(lambda e, p: tau * e + (1 - tau) * p, ts.ema, new.params)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), evaluated(method, new), want)
@@ -106,7 +106,7 @@ def test_the_guess_has_no_gradient_and_a_threshold_counts():
 def test_ctaugment_learns_how_strong_it_may_be(name):
     method, tx, ts = build(name, strong='flip|ct_augment(1)|cutout(3)')
     assert set(ts.state['ct_augment']) >= {'rotate', 'solarize'}
-    new, _ = compiled(functools.partial(train_step, method, tx, steps=40))(ts, batch(), KEY)
+    new, _ = steps.step_of(method, tx, 40)(ts, batch(), KEY)
     rates = new.state['ct_augment']
     changed = [k for k in rates if (rates[k] != 1).any()]
     assert 1 <= len(changed) <= 6 and all(0.99**6 <= rates[k].min() <= 1 for k in changed)

@@ -7,16 +7,15 @@ import pytest
 
 from ssljax import methods, optim
 from ssljax.config import base
-from ssljax.core import init_state, split, train_step
+from ssljax.core import init_state
 from ssljax.methods import autoencoder, context_encoder, mae, reconstruction
 from ssljax.models.vit import patches, unpatches
+from tests import steps
+from tests.steps import compiled
 
 SHAPE = (12, 12, 1)
 TASKS = ('autoencoder', 'context_encoder', 'mae', 'gan')
 KEY = jax.random.key(0)
-compiled = functools.partial(
-    jax.jit, compiler_options={'xla_backend_optimization_level': 0}
-)  # twice as quick to compile
 
 
 def images(n=8):
@@ -47,7 +46,7 @@ def built(name, **options):
     """(method with compiled `measure` and `show`, params, state)"""
     method = configure(name, **options)[1]
     method = method._replace(**{f: compiled(getattr(method, f)) for f in ('measure', 'show')})
-    return method, *split(compiled(lambda key: method.init(key, BATCH))(KEY))
+    return method, *steps.variables(method, BATCH, KEY)
 
 
 @pytest.mark.parametrize(
@@ -69,13 +68,8 @@ def test_the_discriminator_learns_while_the_generator_is_idle():
 def twenty_steps(name, metric, optimiser, **options):
     method, params, state = built(name, **options)
     tx, _ = optim.make(optimiser, 20)
-    ts = init_state(method, tx, {'params': params, **state})
-    step = compiled(functools.partial(train_step, method, tx, steps=20))
-    values = []
-    for _ in range(20):
-        ts, metrics = step(ts, BATCH, KEY)
-        values.append(float(metrics[metric][0] / metrics[metric][1]))
-    return values
+    _, found = steps.train(method, tx, init_state(method, tx, {'params': params, **state}), BATCH, KEY)
+    return [metrics[metric] for metrics in found]
 
 
 @pytest.mark.parametrize('name', TASKS)

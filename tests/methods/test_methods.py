@@ -1,14 +1,12 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ssljax import methods, optim
-from ssljax.core import init_state, split, train_step
 from ssljax.data import augment
 from ssljax.methods import rotation, supervised
+from tests import steps
 
 SHAPE, CLASSES = (16, 16, 3), 4
 
@@ -42,13 +40,8 @@ def test_the_loss_falls_in_20_steps(config, key, name):
     data = batch()
     if name in methods.PRETEXT:  # images of one class: upright ones
         data = {'image': data['image'][data['label'] == 0], 'label': np.full((data['label'] == 0).sum(), -1)}
-    ts = jax.jit(lambda key: init_state(method, tx, method.init(key, data)))(key)
-    step = jax.jit(functools.partial(train_step, method, tx, steps=20))
-    losses = []
-    for _ in range(20):
-        ts, metrics = step(ts, data, key)
-        losses.append(float(metrics['loss'][0] / metrics['loss'][1]))
-    assert losses[-1] < 0.7 * losses[0]
+    _, found = steps.train(method, tx, steps.begin(method, tx, data, key), data, key)
+    assert found[-1]['loss'] < 0.7 * found[0]['loss']
 
 
 def test_every_rotation_is_shown_with_its_label(key):
@@ -84,8 +77,8 @@ def test_a_frozen_backbone_keeps_weights_and_statistics(config, key):
     config.backbone.update(name='nin', blocks=3)
     method = supervised.make(config, CLASSES, frozen=True)
     tx, _ = optim.make(config.transfer.frozen.optim, 5)
-    ts = jax.jit(lambda key: init_state(method, tx, method.init(key, batch())))(key)
-    new, _ = train_step(method, tx, ts, batch(), key, 5)
+    ts = steps.begin(method, tx, batch(), key)
+    new, _ = steps.step_of(method, tx, 5)(ts, batch(), key)
     for tree in ('params', 'state'):
         before, after = getattr(ts, tree), getattr(new, tree)
         before, after = (before['backbone'], after['backbone']) if tree == 'params' else (
@@ -97,22 +90,20 @@ def test_a_frozen_backbone_keeps_weights_and_statistics(config, key):
 def test_training_moves_statistics_and_evaluation_uses_them(config, key):
     config.backbone.update(name='nin', blocks=3)
     method = supervised.make(config, CLASSES)
-    params, state = split(jax.jit(lambda key: method.init(key, batch()))(key))
-    _, (new, _) = method.loss(params, state, None, batch(), key)
-    before, after = (
-        method.predict(params, state, batch()['image']),
-        method.predict(params, new, batch()['image']),
-    )
+    params, state = steps.variables(method, batch(), key)
+    _, (new, _) = steps.compiled(method.loss)(params, state, None, batch(), key)
+    predict = steps.compiled(method.predict)
+    before, after = (predict(params, s, batch()['image']) for s in (state, new))
     assert not np.allclose(before, after)
 
 
 def test_evaluation_leaves_padding_out(config, key):
     method = supervised.make(config, CLASSES)
-    params, state = split(jax.jit(lambda key: method.init(key, batch()))(key))
-    data = batch(10)
+    params, state = steps.variables(method, batch(), key)
+    data, measure = batch(10), steps.compiled(method.measure)
     padded = {k: np.concatenate([v, np.zeros_like(v[:6])]) for k, v in data.items()}
     padded['label'][10:] = -1
-    a, b = method.measure(params, state, data), method.measure(params, state, padded)
+    a, b = measure(params, state, data), measure(params, state, padded)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), a, b)
 
 

@@ -1,5 +1,3 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +5,10 @@ import pytest
 
 from ssljax import methods, optim
 from ssljax.config import base
-from ssljax.core import init_state, split, train_step
+from ssljax.core import split
 from ssljax.data import augment, patches
 from ssljax.methods import jigsaw, jigsaw_grid, relative_position
+from tests import steps
 
 SHAPE = (20, 24, 3)
 NAMES = ['jigsaw', 'jigsaw_grid', 'relative_position']
@@ -30,16 +29,12 @@ def make(config, name, shape=SHAPE, **options):
     return methods.pretext(config, shape)
 
 
-def start(method, data):
-    return split(jax.jit(method.init)(jax.random.key(1), data))
-
-
 @pytest.fixture(scope='module', params=NAMES)
 def fresh(request):
     """(name, method, params, state) with initial weights."""
     config = base()
     method = make(config, request.param)
-    return request.param, method, *start(method, batch(12))
+    return request.param, method, *steps.variables(method, batch(12), jax.random.key(1))
 
 
 @pytest.mark.parametrize(
@@ -50,13 +45,10 @@ def test_the_loss_falls_in_20_steps_and_evaluation_agrees(config, name, options)
     method, data = make(config, name, **options), batch(64)
     config.pretrain.optim.lr = 0.1
     tx, _ = optim.make(config.pretrain.optim, 20)
-    ts = init_state(method, tx, jax.jit(method.init)(jax.random.key(1), data))
-    step, losses = jax.jit(functools.partial(train_step, method, tx, steps=20)), []
-    for _ in range(20):
-        ts, metrics = step(ts, data, jax.random.key(2))
-        losses.append(float(metrics['loss'][0] / metrics['loss'][1]))
+    ts, found = steps.train(method, tx, steps.begin(method, tx, data, jax.random.key(1)), data, jax.random.key(2))
+    losses = [metrics['loss'] for metrics in found]
     assert np.mean(losses[-3:]) < 0.85 * losses[0]
-    metrics = jax.jit(method.measure)(ts.params, ts.state, data)
+    metrics = steps.compiled(method.measure)(ts.params, ts.state, data)
     chance = {'jigsaw': 1 / 4, 'jigsaw_grid': 1 / 4, 'relative_position': 1 / 8}[name]
     assert metrics['top1'][0] / metrics['top1'][1] > 1.5 * chance
 
@@ -66,7 +58,7 @@ def test_evaluation_is_the_same_twice_and_leaves_padding_out(fresh):
     data = batch(12)
     half = data | {'mask': np.arange(12) < 6}
     other = half | {'image': np.where(half['mask'][:, None, None, None], half['image'], 7).astype(np.uint8)}
-    measure = jax.jit(method.measure)
+    measure = steps.compiled(method.measure)
     a, b = measure(params, state, half), measure(params, state, other)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), a, b)
     assert a['loss'][1] == 6 * (9 if name == 'jigsaw_grid' else 1)
@@ -74,7 +66,7 @@ def test_evaluation_is_the_same_twice_and_leaves_padding_out(fresh):
 
 def test_every_step_draws_its_own_tiles(fresh):
     _, method, params, state = fresh
-    loss = jax.jit(method.loss)
+    loss = steps.compiled(method.loss)
     first, again, other = (loss(params, state, None, batch(4), jax.random.key(k))[0] for k in (0, 0, 1))
     assert first == again != other
 
@@ -82,7 +74,7 @@ def test_every_step_draws_its_own_tiles(fresh):
 def test_pictures(fresh):
     name, method, params, state = fresh
     data = batch(3)
-    pictures = jax.jit(method.show)(params, state, data['image'])
+    pictures = steps.compiled(method.show)(params, state, data['image'])
     puzzle = ['original', 'shuffled tiles', 'put back as predicted']
     pair = ['original', 'patch and neighbour', 'neighbour as predicted']
     assert set(pictures) == set(pair if name == 'relative_position' else puzzle)  # jit sorts a dict
@@ -190,7 +182,7 @@ def test_one_colour_is_kept(key):
 def test_gray_patches_keep_their_values(config):
     data = batch(2, (20, 20, 1))
     method = make(config, 'relative_position', (20, 20, 1))
-    pictures = jax.jit(method.show)(*start(method, data), data['image'])
+    pictures = steps.compiled(method.show)(*steps.variables(method, data, jax.random.key(1)), data['image'])
     values = set(np.unique(augment.to_uint8(pictures['patch and neighbour']))) - {128, 255}
     assert values <= set(np.unique(data['image']))
 

@@ -1,12 +1,10 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ssljax import losses, methods, optim
-from ssljax.core import init_state, split, train_step
+from tests import steps
 
 SHAPE = (12, 12, 1)
 
@@ -18,17 +16,11 @@ def batch(n=16, seed=0):
     return {'image': images, 'label': np.full(n, -1, np.int32), 'index': np.arange(n, dtype=np.int32)}
 
 
-def train(config, key, steps=20, lr=0.05):
+def train(config, key, count=20, lr=0.05):
     config.pretrain.optim.lr = lr
     method = methods.pretext(config, SHAPE)
-    tx, _ = optim.make(config.pretrain.optim, steps)
-    ts = jax.jit(lambda key: init_state(method, tx, method.init(key, batch())))(key)
-    step = jax.jit(functools.partial(train_step, method, tx, steps=steps))
-    found = []
-    for _ in range(steps):
-        ts, metrics = step(ts, batch(), key)
-        found.append({k: float(s / n) for k, (s, n) in metrics.items()})
-    return method, ts, found
+    tx, _ = optim.make(config.pretrain.optim, count)
+    return method, *steps.train(method, tx, steps.begin(method, tx, batch(), key), batch(), key, count)
 
 
 def test_triplet_by_hand():
@@ -63,29 +55,31 @@ def test_exemplar_learns_its_images(config, key):
     assert method.images == 16 and found[-1]['loss'] < 0.5 * found[0]['loss']
     data = batch() | {'mask': np.ones(16, np.float32)}
     padded = {k: np.concatenate([v, np.zeros_like(v[:8])]) for k, v in data.items()}
-    one, two = (method.measure(ts.params, ts.state, b) for b in (data, padded))
+    measure = steps.compiled(method.measure)
+    one, two = (measure(ts.params, ts.state, b) for b in (data, padded))
     assert one['top1'][1] == two['top1'][1] == 16
 
 
 def test_a_sum_has_one_backbone_and_the_weighted_loss(config, key):
     config.pretrain.update(method='rotation + 0.5*simclr', augment='crop(1)|flip')
     method = methods.pretext(config, SHAPE)
-    params, state = split(jax.jit(lambda key: method.init(key, batch()))(key))
+    params, state = steps.variables(method, batch(), key)
     assert set(params) == {'backbone', 'rotation.head', 'simclr.projector'}
     data = batch() | {'progress': jnp.float32(0)}
-    total, (new, metrics) = method.loss(params, state, None, data, key)
+    total, (new, metrics) = steps.compiled(method.loss)(params, state, None, data, key)
     parts = [metrics[f'{n}.loss'] for n in ('rotation', 'simclr')]
     np.testing.assert_allclose(total, parts[0][0] / parts[0][1] + 0.5 * parts[1][0] / parts[1][1], rtol=1e-5)
     assert jax.tree.structure(new) == jax.tree.structure(state)
     _, _, found = train(config, key)
     assert found[-1]['loss'] < found[0]['loss']
-    assert method.embed(params, state, batch()['image']).shape == (16, 64)
-    assert {k.split(':')[0] for k in method.show(params, state, batch()['image'])} <= {'rotation', 'simclr'}
+    image = batch()['image']
+    assert jax.eval_shape(method.embed, params, state, image).shape == (16, 64)
+    assert {k.split(':')[0] for k in jax.eval_shape(method.show, params, state, image)} <= {'rotation', 'simclr'}
 
 
 def test_a_sum_with_a_momentum_teacher(config, key):
     config.pretrain.update(method='byol + 2*rotation', augment='crop(1)|flip')
-    _, ts, found = train(config, key, steps=3)
+    _, ts, found = train(config, key, 3)
     assert np.isfinite(found[-1]['loss']) and 'rotation.head' in ts.ema
     config.pretrain.method = 'byol + moco'
     with pytest.raises(ValueError, match='only one task of a sum'):

@@ -1,15 +1,13 @@
 """Every method with one image a step trains with a finite loss, or says before training how many it needs."""
 
-import functools
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ssljax import methods, optim
-from ssljax.core import init_state, train_step
+from tests import steps
 
 GRAY, COLOUR = (16, 16, 1), (16, 16, 3)
 BACKBONE = {'mae': 'vit'}
@@ -55,14 +53,8 @@ def images(count, shape):
     return jnp.asarray(np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8))
 
 
-def quickly(function):
-    """Compiled for one call: that takes longer than to run it."""
-    return jax.jit(function, compiler_options={'xla_backend_optimization_level': 0})
-
-
 def finite(method, batch, size, key):
     batch |= {'label': jnp.zeros(size, jnp.int32), 'index': jnp.arange(size)}
     tx = optim.optax.sgd(0.01)
-    ts = quickly(lambda key: init_state(method, tx, method.init(key, batch)))(key)
-    _, metrics = quickly(functools.partial(train_step, method, tx, steps=10))(ts, batch, key)
+    _, metrics = steps.step_of(method, tx, 10)(steps.begin(method, tx, batch, key), batch, key)
     assert math.isfinite(metrics['loss'][0]) and metrics['grad_norm'][0] > 0 and math.isfinite(metrics['grad_norm'][0])

@@ -9,7 +9,7 @@ from ssljax import report, stats
 from ssljax.report.compare import ways_of
 from ssljax.report.headline import headline
 from tests.report.test_game import part_of
-from tests.report.test_report import make_result, make_run, plain, read_page
+from tests.report.test_report import make_result, make_run, plain, read_page, set_gains
 
 DECISIONS = {
     'seconds': 150.0,
@@ -62,7 +62,6 @@ def add_variants(result, variants, gains):
         for name, way, _ in variants:
             seed['ways'][name] = copy.deepcopy(seed['ways'][way])
             seed['ways'][name]['test']['top1'] += gains[name] + rng.normal(0, 0.001)
-    del result['summary']
     return result
 
 
@@ -118,7 +117,7 @@ def test_one_seed_has_dashes():
 
 def test_a_lead_that_may_be_chance_is_no_win():
     result = make_result(seeds=2)
-    result['summary']['versus_scratch'] = {'finetune': {'values': [0.01, 0.03]}}
+    set_gains(result, [0.01, 0.03])
     said = headline(result)
     assert (
         'did not differ clearly: +2.00 ± 1.41 points over 2 seeds' in said

@@ -143,8 +143,8 @@ def test_the_plane(tmp_path):
     page = read_page(tmp_path)
     part = part_of(page, 'Points in the plane')
     words = plain(part)
-    assert 'From scratch, the weights that validation chose.' in words
-    assert 'Good GAN, nearest labels, the weights that validation chose (step 600).' in words
+    assert 'From scratch, the weights selected on validation.' in words
+    assert 'Good GAN, nearest labels, the weights selected on validation (step 600).' in words
     assert 'imitates the data well' in words and 'complement generator that works' in words
     found = stored(part)
     assert [getattr(image, 'n_frames', 1) for image in found] == [1, 1, 1, 1, 7, 1, 7]
@@ -193,7 +193,7 @@ def test_players_are_drawn_once(tmp_path):
     for alt in (
         'Training loss over steps: supervised, discriminator, generator',
         'over steps: real, held out, generated',
-        'Validation accuracy (%) over steps: From scratch, Semi-supervised GAN',
+        'Validation top-1 accuracy (%) over steps: From scratch, Semi-supervised GAN',
     ):
         assert page.count(alt) == part.count(alt) == 1
     others = part_of(page, 'Learning curves')

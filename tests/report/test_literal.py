@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -53,10 +54,12 @@ def test_any_text_goes_through_every_figure(name):
     decision = {'title': name, 'xlabel': name, 'ylabel': name, 'xscale': 'category', 'x': [name, f'{name} '],
                 'series': {name: [1.0, None], f'{name}x': [1.0, 2.0]}, 'chosen': name}  # fmt: skip
     series = curve.Series(name, name, name)
+    at = pd.MultiIndex.from_product([['seed0'], [1, 2]], names=['seed', 'step'])
+    logged = pd.DataFrame({'train/x': [0.5, 0.7]}, at)
     with draw.style(), warnings.catch_warnings():
         warnings.simplefilter('error')
         for image in (
-            plots.plot_curves({name: [([1, 2], [0.5, 0.7])], f'{name}x': [([1, 2], [0.5, 0.7])]}, name),
+            plots.plot_curves({'a': logged}, {name: ('a', 'train/x'), f'{name}x': ('a', 'train/x')}, name),
             plots.plot_per_class(two, names),
             plots.plot_confusion(100 * two, names),
             plots.plot_probe({name: {name: {'val': {'mean': 0.5}, 'test': {'mean': 0.5}}}}, {}),
@@ -162,7 +165,7 @@ def test_a_page_that_fails_is_a_warning(tmp_path, monkeypatch, capsys):
     experiment.show(result, tmp_path)
     out, err = capsys.readouterr()
     assert 'From scratch' in out and 'report.html' not in out
-    assert f'python -m ssljax.report {tmp_path}' in err and 'ZeroDivisionError' in err and 'result.json' in err
+    assert f'ssljax report {tmp_path}' in err and 'ZeroDivisionError' in err and 'result.json' in err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 
+import pandas as pd
 import pytest
 
 from ssljax.studies import curve, table
@@ -17,18 +18,21 @@ a,c6,,finetune,rotation,4/class,40,4.0,10,0,0.4,tr,te,f4
 """
 
 
-def row(**changed):
-    return {
+def table_of(*changes):
+    """A table with a row for each of the changes."""
+    return pd.DataFrame([{
         'study': 'a', 'cell': 'c', 'point': '', 'way': 'scratch', 'pretrain': '', 'per_class': 4.0, 'classes': 10,
-        'seed': 0, 'test_top1': 0.5, 'hash_train': 'tr', 'hash_test': 'te', 'hash_labeled': 'h', 'config': 'f',
-    } | changed  # fmt: skip
+        'seed': 0, 'test_top1': 0.5, 'hash_train': 'tr', 'hash_test': 'te', 'hash_labeled': 'h', 'hash_val': '',
+        'config': 'f',
+    } | changed for changed in changes])  # fmt: skip
 
 
 def test_a_table_becomes_series(tmp_path):
     (tmp_path / 'rows.csv').write_text(TABLE)
     rows = table.read(tmp_path / 'rows.csv')
     curve.check(rows)
-    assert rows[3]['test_top1'] is None and rows[0]['seed'] == 0 and rows[0]['per_class'] == 4.0
+    assert math.isnan(rows.test_top1[3]) and rows.seed[0] == 0 and rows.per_class[0] == 4.0
+    assert rows.hash_val[0] == '' and rows.columns.tolist() == table.SCHEMA.names
     found = curve.curves(rows)
     assert found == {
         Series('scratch'): {4.0: {0: 0.2, 1: 0.3}},
@@ -61,7 +65,7 @@ def test_a_bad_table_is_refused(tmp_path, text, said):
 
 @pytest.mark.parametrize('other', [{'hash_test': 'zz'}, {'hash_train': 'zz'}, {'classes': 20}])
 def test_two_data_sets_do_not_mix(other):
-    rows = [row(seed=i, cell=f'c{i}') for i in range(5)] + [row(seed=0, cell='d', **other)]
+    rows = table_of(*[{'seed': i, 'cell': f'c{i}'} for i in range(5)], {'cell': 'd', **other})
     with pytest.raises(ValueError) as error:
         curve.check(rows)
     said = str(error.value)
@@ -72,8 +76,8 @@ def test_two_data_sets_do_not_mix(other):
 
 def test_two_cells_of_one_place_are_refused():
     with pytest.raises(ValueError, match=r'cell c \(config f\) and cell d \(config g\)'):
-        curve.check([row(), row(cell='d', config='g')])
-    curve.check([row(), row(seed=1), row(point='x=1'), row(per_class=8.0), row(pretrain='rotation')])
+        curve.check(table_of({}, {'cell': 'd', 'config': 'g'}))
+    curve.check(table_of({}, {'seed': 1}, {'point': 'x=1'}, {'per_class': 8.0}, {'pretrain': 'rotation'}))
 
 
 def test_reference_is_one_series():
@@ -86,11 +90,11 @@ def test_reference_is_one_series():
 
 
 def test_what_is_not_finite_is_left_out():
-    assert curve.curves([row(test_top1=math.nan), row(seed=1)]) == {Series('scratch'): {4.0: {1: 0.5}}}
+    assert curve.curves(table_of({'test_top1': math.nan}, {'seed': 1})) == {Series('scratch'): {4.0: {1: 0.5}}}
 
 
 def test_other_labelled_images_are_found():
-    rows = [row(), row(way='frozen'), row(seed=1), row(seed=1, way='frozen', hash_labeled='other')]
+    rows = table_of({}, {'way': 'frozen'}, {'seed': 1}, {'seed': 1, 'way': 'frozen', 'hash_labeled': 'other'})
     assert curve.unpaired(rows) == [(4.0, 1)]
 
 

@@ -1,25 +1,10 @@
 import csv
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 
 import pyarrow.parquet
 import pytest
 
 from ssljax import files
 from ssljax.studies import table, worker
-
-RUN = """
-import sys
-from ssljax.config import base
-from ssljax.studies import worker
-c = base()
-c.update_from_flattened_dict(eval(sys.argv[2]))
-worker.run(c, sys.argv[1])
-"""
 
 
 @pytest.fixture
@@ -77,30 +62,23 @@ def test_label_sets_of_any_size_share_their_programs(study, tmp_path):
     assert sizes == [1, 1, 1, 1] and len(shared.programs) == 1
 
 
-def test_killing_a_study_changes_no_row(study, tmp_path):
+def test_a_worker_that_dies_in_a_cell_changes_no_row(study, tmp_path, monkeypatch):
+    """Processes that are killed are in tests/slow."""
+    study.seeds, study.study.labels = (0,), ('2/class',)
     worker.run(study, tmp_path / 'whole')
-    changes = {k: v for k, v in flat(study).items() if k != 'name'} | {'name': study.name}
-    command = [sys.executable, '-c', RUN, str(tmp_path / 'killed'), repr(changes)]
-    environment = dict(os.environ, JAX_PLATFORMS='cpu', PYTHONPATH=os.getcwd())
-    chance, done = random.Random(0), 1
-    for _ in range(3):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        deadline = time.time() + 120
-        while len(list((tmp_path / 'killed').glob('cells/*/row.json'))) < done and time.time() < deadline:
-            time.sleep(0.05)
-        time.sleep(chance.uniform(0, 0.5))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        done = min(len(list((tmp_path / 'killed').glob('cells/*/row.json'))) + 1, 8)
-    subprocess.run(command, env=environment, check=True, capture_output=True)
-    assert rows(tmp_path / 'killed') == rows(tmp_path / 'whole')
+    row, calls = table.row, iter(range(9))
 
+    def dies(*args):
+        if next(calls):
+            raise KeyboardInterrupt
+        return row(*args)
 
-def flat(config, prefix=''):
-    out = {}
-    for key, value in config.items():
-        out |= flat(value, f'{prefix}{key}.') if hasattr(value, 'items') else {prefix + key: value}
-    return out
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(table, 'row', dies)
+        worker.run(study, tmp_path / 'died')
+    assert len(list(tmp_path.glob('died/cells/*/row.json'))) == 1
+    worker.run(study, tmp_path / 'died')
+    assert rows(tmp_path / 'died') == rows(tmp_path / 'whole')
 
 
 def test_a_cell_that_stops_does_not_stop_the_others(study, tmp_path):

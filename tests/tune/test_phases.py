@@ -58,6 +58,15 @@ def test_a_short_run_is_the_run(bench, digits, tmp_path):
         assert out.value > 0.3
 
 
+def test_trials_are_rated_by_the_metric_that_selects(digits, tmp_path):
+    digits.select = 'macro_f1'
+    bench = phases.make_bench(digits, tmp_path, sources.load(digits.data), tmp_path / 'trials', time.time() + 300)
+    out = bench.train('scratch', digits, 20)
+    assert out.value == pytest.approx(max(value for _, value in out.curve)) and len(out.curve) == 2
+    assert bench.train('scratch', digits, 8, images=1).value is not None, 'of one image, for its time alone'
+    assert bench.chance() < 0.1 and bench.programs[bench._static('scratch', digits)][4]._cache_size() == 1
+
+
 def test_divergence_and_lateness_are_failures(bench, digits):
     out = bench.train('scratch', changed(digits, {'transfer.scratch.optim.lr': 1e20}), 20)
     assert (out.value, out.failed) == (None, 'diverged')

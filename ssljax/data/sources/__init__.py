@@ -61,8 +61,7 @@ def load(config) -> Source:
         if config[name] and name not in getattr(module, 'TAKES', ()):
             able = ' or '.join(repr(m.FORM) for m in SOURCES.values() if name in getattr(m, 'TAKES', ()))
             raise ValueError(
-                f'config.data.{name}={config[name]!r} does not go with {asked}: it is for a source {able}. Leave it '
-                'empty.'
+                f'config.data.{name}={config[name]!r} does not go with {asked}, only with {able}: leave it empty.'
             )
     classes, found = module.read(asked, config)
     if not len(found['train'].labels):
@@ -77,7 +76,7 @@ def load(config) -> Source:
     if config.unlabeled:
         extra = _extra(config, span)
         splits['unlabeled'] = concat([splits['unlabeled'], extra]) if 'unlabeled' in splits else extra
-    source = complete(config.source, tuple(classes), splits, span, config.test)
+    source = complete(config.source, tuple(classes), splits, span, config.test, config.copies)
     return annotations.apply(source, config.annotations, around(config)) if config.annotations else source
 
 
@@ -85,6 +84,17 @@ def around(config) -> str:
     """The folder or archive that the images of config.data.source lie in; '' where they are no files."""
     asked, module = _asked('source', config.source)
     return module.around(asked, config) if hasattr(module, 'around') else ''
+
+
+def listed(config) -> tuple:
+    """What a source has, before anything is decoded: (classes, {split: Arrays or Encoded}), as its `read` gives them,
+    with those of config.data.unlabeled as the split 'further'. Raises as `load`."""
+    asked, module = _asked('source', config.source)
+    classes, found = module.read(asked, config)
+    if config.unlabeled:
+        further_asked, of = _asked('unlabeled', config.unlabeled)
+        found = dict(found) | {'further': _unlabelled(further_asked, of, config)}
+    return tuple(classes), found
 
 
 def field(default: str = '', empty: bool = False) -> fields.Field:
@@ -130,11 +140,15 @@ def _asked(name: str, text: str):
 def _extra(config, span):
     """The Split of config.data.unlabeled; span: of the training images."""
     asked, module = _asked('unlabeled', config.unlabeled)
-    if hasattr(module, 'unlabeled'):
-        found = module.unlabeled(asked, config)
-    else:
-        _, splits = module.read(asked, config)
-        found = splits.get('unlabeled', splits['train'])
+    found = _unlabelled(asked, module, config)
     if not len(found.labels):
-        raise ValueError(f'{asked} holds no image.')
+        raise ValueError(f'{asked} has no images.')
     return further(without_labels(found), config, asked, span)
+
+
+def _unlabelled(asked, module, config):
+    """The Arrays or Encoded of config.data.unlabeled."""
+    if hasattr(module, 'unlabeled'):
+        return module.unlabeled(asked, config)
+    _, splits = module.read(asked, config)
+    return splits.get('unlabeled', splits['train'])

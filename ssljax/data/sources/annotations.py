@@ -1,9 +1,15 @@
-"""Labels that were given, one after the other, to images that came without: config.data.annotations."""
+"""Labels that were given, one after the other, to images that came without: config.data.annotations.
+
+A run keeps the file as it was when it began, for more labels may be added to it later.
+"""
 
 import unicodedata
+from pathlib import Path
 
 import numpy as np
+from absl import logging
 
+from ssljax import files, paths
 from ssljax.data import pick, table
 from ssljax.data.sources.source import Source
 from ssljax.data.split import Split, concat
@@ -11,6 +17,22 @@ from ssljax.literal import clean
 from ssljax.wording import nearest, shown
 
 FIELD = 'config.data.annotations'
+KEPT = 'annotations.csv'  # in a run's folder
+
+
+def keep(config, workdir) -> None:
+    """Copies the file of config.data.annotations, if any, to a run's folder."""
+    if config.annotations:
+        content = Path(paths.expand(config.annotations)).read_bytes()
+        if not (kept := Path(workdir) / KEPT).exists() or kept.read_bytes() != content:
+            files.write_atomically(kept, content)
+
+
+def as_kept(config, workdir):
+    """config.data of a run, with the annotations that it began with."""
+    if config.annotations and (Path(workdir) / KEPT).exists():
+        config.annotations = str(Path(workdir) / KEPT)
+    return config
 
 
 def apply(source: Source, path: str, around: str) -> Source:
@@ -19,31 +41,39 @@ def apply(source: Source, path: str, around: str) -> Source:
     Args:
       source: of image files.
       path: of a CSV with the columns path and label (table.py). Of several lines for one image the last counts, and an
-        empty label withdraws those before.
+        empty label withdraws those before. A line that gives a training image the class that it has changes nothing.
       around: the folder or archive that holds the images: a path may begin with it.
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: a line names no unlabelled image, or no class; the message names the line.
+      ValueError: a line names no unlabelled image, or no class, or gives a training image another class; the message
+        names the line.
     """
     found = table.read(path, FIELD)
     names = [] if source.unlabeled is None else source.unlabeled.names()
     if names is None:
         raise ValueError(f'{FIELD}={path!r}, but the unlabelled images of {source.name!r} are no files with names.')
     known, number_of, given = pick.Known(names, 0, around), {name: i for i, name in enumerate(source.classes)}, {}
+    trained, had = pick.Known(source.train.names() or (), 0, around), 0
     for line, values in found.rows:
         where, word, label = f'{found.path}, line {line}', values['path'], unicodedata.normalize('NFC', values['label'])
         rows = known.named(word) if word else []
         if len(rows) > 1:
             raise ValueError(f'{where}: {word!r} could be {len(rows)} images: write more of its path.')
-        if not rows:
-            raise ValueError(f'{where}: {word!r} {_why(word, source, around)}.')
         if label and clean(label) not in number_of:
             raise ValueError(
                 f'{where}: the class {shown(label)}{nearest(label, number_of)} is not one of {source.name!r}: '
                 f'{", ".join(source.classes[:20])}{", ..." * (len(source.classes) > 20)}.'
             )
-        given[rows[0]] = number_of[clean(label)] if label else -1
+        number = number_of[clean(label)] if label else -1
+        if rows:
+            given[rows[0]] = number
+        elif word and number in (-1, *source.train.labels[trained.named(word)[:1]]) and trained.named(word):
+            had += 1
+        else:
+            raise ValueError(f'{where}: {word!r} {_why(word, source, trained, around)}.')
+    if had:
+        logging.warning('%r: %d lines name training images that %r has already labelled.', path, had, source.name)
     return _moved(source, {row: label for row, label in given.items() if label >= 0})
 
 
@@ -57,9 +87,11 @@ def _moved(source: Source, labels: dict) -> Source:
     return source._replace(train=concat([source.train, moved]), unlabeled=whole.take(rest))
 
 
-def _why(word: str, source: Source, around: str) -> str:
-    for title, split in (('a training', source.train), ('a validation', source.val), ('a test', source.test)):
+def _why(word: str, source: Source, trained: pick.Known, around: str) -> str:
+    if rows := trained.named(word):
+        return f'is already labelled {source.classes[source.train.labels[rows[0]]]!r} in the data: correct it there'
+    for title, split in (('validation', source.val), ('test', source.test)):
         if split is not None and pick.Known(split.names() or (), 0, around).named(word):
-            return f'is {title} image, and labels are given here to unlabelled ones alone'
+            return f'is a {title} image, and only unlabelled images can be labelled here'
     like = source.unlabeled.names()[0] if source.unlabeled is not None and len(source.unlabeled) else ''
-    return 'is no unlabelled image' + (f': names look like {like!r}' if like else f', and {source.name!r} has none')
+    return 'is not an unlabelled image' + (f': names look like {like!r}' if like else f', and {source.name!r} has none')

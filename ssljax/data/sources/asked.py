@@ -1,6 +1,6 @@
 """What a field of config.data asks for, and what a source answers with."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Encoded(NamedTuple):
     """Encoded images: of `files` (folder.Files) those with the numbers, int64 [N]; their labels as those of Arrays; and
     their groups as a Split has them, or None."""
 
-    files: object
+    files: Any
     numbers: np.ndarray
     labels: np.ndarray
     groups: np.ndarray | None = None

@@ -37,7 +37,7 @@ def read(asked, config):
     """
     found = table.read(asked.rest, str(asked))
     if found.others:
-        logging.warning('%r: the columns %s are not read.', found.path, ', '.join(map(repr, found.others)))
+        logging.warning('%r: ignoring the columns %s.', found.path, ', '.join(map(repr, found.others)))
     files, numbers = _files(found, around(asked, config), listed_alone=False)
     rows = [_record(row, number, found.path) for row, number in zip(found.rows, numbers)]
     listed = set(numbers)
@@ -61,16 +61,15 @@ def _record(row: table.Row, number: int, path: str) -> records.Record:
     where, split = f'line {row.line}', split_names.kind_of(said) if said else 'train'
     if split not in ('train', 'val', 'test', 'unlabeled'):
         raise ValueError(
-            f'{path}, {where}: the split {shown(said)} is not known: it is train, val, test or unlabeled, or empty for '
-            'train.'
+            f'{path}, {where}: unknown split {shown(said)}: use train, val, test or unlabeled; empty means train.'
         )
     if ';' in label:
         raise ValueError(
-            f'{path}, {where}: the label {shown(label)} would be several classes, and an image has one: leave one, or '
-            'write the name of a class without a semicolon.'
+            f'{path}, {where}: the label {shown(label)} looks like several classes, and an image can have only one: '
+            'keep one, or write the class without a semicolon.'
         )
     if len(label) > MOST:
-        raise ValueError(f'{path}, {where}: the label has {len(label):,} characters, and a class has {MOST} at most.')
+        raise ValueError(f'{path}, {where}: the label has {len(label):,} characters; the limit is {MOST}.')
     return records.Record(number, where, label, split, row.values.get('group', ''))
 
 
@@ -102,7 +101,7 @@ def _files(found: table.Table, where: str, listed_alone: bool):
             continue
         number = rows[0]
         if number in first:
-            raise ValueError(f'{path}: {word!r} is on line {first[number]} already: leave one of the two out.')
+            raise ValueError(f'{path}: {word!r} is already on line {first[number]}: remove one of the two.')
         first[number] = row.line
         numbers.append(number)
     if missing:
@@ -140,12 +139,12 @@ def _missing(rows, found: table.Table, where: str, known: pick.Known) -> ValueEr
     """The error of lines that name files which are not there."""
     row = rows[0]
     word, total = row.values['path'], len(found.rows)
-    also = f' ({len(rows):,} of {total:,} lines name files that are not there)' if len(rows) > 1 else ''
+    also = f' ({len(rows):,} of {total:,} lines name missing files)' if len(rows) > 1 else ''
     advice = f'paths are relative to {where!r}, or absolute; --config.data.images=PATH names another folder or archive'
     same = {name.casefold(): name for name in known.full}
     ends = [word + e for e in ('.jpg', '.jpeg', '.png', '.tif', '.bmp', '.webp', '.dcm') if known.named(word + e)]
     if ends:
-        advice = f'{ends[0]!r} is there: write the name with its ending'
+        advice = f'{ends[0]!r} is there: add the file extension'
     elif like := same.get(os.path.normpath(word).casefold()):
-        advice = f'{like!r} is there: capital letters count'
+        advice = f'{like!r} is there: upper and lower case differ'
     return ValueError(f'{found.path}, line {row.line}: there is no image {word!r}{also}: {advice}.')

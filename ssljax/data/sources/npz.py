@@ -67,7 +67,7 @@ def unlabeled(asked, config):
         raise ValueError(f'{file.path!r} has neither unlabeled_images nor train_images, only {sorted(file.declared)}.')
     npz.check_images(*file.declared[name], name, file.path, config.max_pixels)
     if not file.declared[name][0][0]:
-        raise ValueError(f'{asked} holds no image: {name} has 0.')
+        raise ValueError(f'{asked} has no images: {name} has 0.')
     images = _nhwc(file.read([name])[name])
     return Arrays(images, np.full(len(images), -1))
 

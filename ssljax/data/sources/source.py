@@ -40,7 +40,7 @@ class Source(NamedTuple):
     range: tuple | None = None
 
 
-def complete(name: str, classes: tuple, splits: dict, span, test: str) -> Source:
+def complete(name: str, classes: tuple, splits: dict, span, test: str, copies: str = 'together') -> Source:
     """The Source of what was read.
 
     Args:
@@ -48,6 +48,7 @@ def complete(name: str, classes: tuple, splits: dict, span, test: str) -> Source
       splits: {'train' and any of 'val', 'test', 'unlabeled': Split}.
       span: as `depth.plain` has it.
       test: config.data.test.
+      copies: config.data.copies.
 
     Raises:
       ValueError: splits of several shapes, or one of which no image can be evaluated.
@@ -56,9 +57,10 @@ def complete(name: str, classes: tuple, splits: dict, span, test: str) -> Source
     _drop_unlabelled_test(splits, name)
     if 'test' not in splits:
         train = splits['train']
-        rows = carve_test(train.labels, test, classes, train.groups)
+        copied = train.copied() if copies == 'together' and train.groups is None else None
+        rows = carve_test(train.labels, test, classes, train.groups, copied)
         splits['test'] = train.take(rows)
-        splits['train'] = apart(train.take(np.setdiff1d(np.arange(len(train)), rows)), splits['test'])
+        splits['train'] = apart(train.without(rows), splits['test'])
     for part in ('val', 'test'):
         if 'unlabeled' in splits and part in splits:
             splits['unlabeled'] = apart(splits['unlabeled'], splits[part], f'groups of the {part} images, {name!r}')

@@ -1,0 +1,141 @@
+"""What a path names: the images of a folder, an archive or another source, with their splits and labels."""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from ssljax import config as configs
+from ssljax import paths
+from ssljax.audit import look
+from ssljax.data import folder, layout, sources
+from ssljax.data import span as spans
+from ssljax.data.sources.asked import Asked, Encoded
+
+SPLITS = ('train', 'val', 'test', 'unlabeled')
+ALL = 'all'  # the split of images whose folders cannot be understood
+
+
+class Given(NamedTuple):
+    """N images.
+
+    Attributes:
+      name: the source, as config.data.source has it.
+      classes: their names; () where the folders cannot be understood.
+      split: str [N], one of SPLITS, or ALL.
+      labels: int32 [N], places in `classes`, -1 where there is none.
+      names: of each image; of arrays 'train[7]'.
+      parts: sources.Arrays or Encoded of each split, in the order of `split`.
+      left_out: {why: names} of the files that are not among the images.
+      span: (low, high), the values of more than 8 bits that become 0 and 255; None where there is no such range.
+      trouble: {kind: why training would refuse these files}.
+    """
+
+    name: str
+    classes: tuple
+    split: np.ndarray
+    labels: np.ndarray
+    names: list
+    parts: list
+    left_out: dict
+    span: tuple | None
+    trouble: dict
+
+    def __len__(self):
+        return len(self.labels)
+
+    def rows(self, split: str) -> np.ndarray:
+        """int64 [n]: the images of a split."""
+        return np.flatnonzero(self.split == split)
+
+    @property
+    def splits(self) -> list[str]:
+        """Those that there are, in order."""
+        have = set(self.split.tolist())
+        return [name for name in (*SPLITS, ALL) if name in have]
+
+    def image(self, row: int, side: int = 0, most: int = 0):
+        """A Pillow image, L or RGB and upright, of which no side is made smaller than `side` pixels (0: whole). Raises
+        what Pillow does."""
+        for part in self.parts:
+            if row < len(part.labels):
+                break
+            row -= len(part.labels)
+        if isinstance(part, Encoded):
+            return look.decoded(part.files.read(part.numbers[row]), self.span, most, side)[1]
+        return look.plain(part.images[row])
+
+
+def source(path: str) -> str:
+    """What was meant, as config.data.source has it: a path is a folder or an archive, or an .npz.
+
+    Raises:
+      ValueError: points in the plane, which are no images, or no path.
+    """
+    text = os.fspath(path)
+    if not text:
+        raise ValueError('give the path of a folder or an archive of images, or a source such as npz:PATH or digits.')
+    if not os.path.exists(paths.expand(text)):
+        kind, colon, _ = text.partition(':')
+        if kind in sources.SOURCES and (colon or kind == sources.SOURCES[kind].FORM):
+            if kind == 'circles':
+                raise ValueError('circles are points in the plane: there are no images to check.')
+            return text
+    return f'npz:{text}' if text.lower().endswith('.npz') else f'folder:{text}'
+
+
+def read(path: str) -> Given:
+    """Reads what a path names: files are listed, and not decoded.
+
+    Raises:
+      FileNotFoundError: there is nothing.
+      ValueError: it cannot be read, or holds no image.
+      ImportError: a source of TensorFlow Datasets without TensorFlow.
+    """
+    text, config = source(path), configs.base().data
+    config.source = text
+    kind, _, rest = text.partition(':')
+    trouble: dict = {}
+    if kind == 'folder':
+        classes, found = _folder(paths.expand(rest), trouble)
+    else:
+        classes, found = sources.SOURCES[kind].read(Asked('source', text, rest), config)
+    found = {name: found[name] for name in (*SPLITS, ALL) if name in found and len(found[name].labels)}
+    parts, left_out = list(found.values()), {}
+    span = None
+    if isinstance(parts[0], Encoded):
+        left_out, span = parts[0].files.left_out, _span(found, config.max_pixels, trouble)
+    split = np.concatenate([np.full(len(part.labels), name) for name, part in found.items()])
+    labels = np.concatenate([np.asarray(part.labels, np.int32) for part in parts])
+    names = [name for split, part in found.items() for name in _names(split, part)]
+    return Given(text, tuple(classes), split, labels, names, parts, left_out, span, trouble)
+
+
+def _names(split, part):
+    if isinstance(part, Encoded):
+        return [str(part.files.names[n]) for n in part.numbers.tolist()]
+    return [f'{split}[{i}]' for i in range(len(part.labels))]
+
+
+def _folder(path: str, trouble: dict):
+    """(classes, {split: Encoded}); where the folders cannot be understood, all images in one split without labels, and
+    `trouble` has the reason."""
+    files = folder.listing(path)
+    if not files.names:
+        layout.layout(files, path)  # says what there should be
+    try:
+        classes, found = layout.layout(files, path)
+    except ValueError as e:
+        trouble['layout'] = str(e)
+        classes, found = (), {ALL: (np.arange(len(files.names)), np.full(len(files.names), -1, np.int32))}
+    return classes, {name: Encoded(files, *rest) for name, rest in found.items()}
+
+
+def _span(found, most, trouble):
+    """(low, high) as span.decide has it, or None; where the types are mixed, `trouble` has the reason."""
+    try:
+        span = spans.decide(found, 'auto', most)
+    except ValueError as e:
+        trouble['depth'] = str(e)
+        return None
+    return span if isinstance(span, tuple) else None

@@ -1,0 +1,93 @@
+"""A check from its path to its page."""
+
+import time
+from pathlib import Path
+
+from ssljax import config as configs
+from ssljax import files, paths, say
+from ssljax.audit import doubles, measures, noise, page, record, scan, sheet, told
+from ssljax.audit import findings as findings_of
+from ssljax.audit import given as givens
+from ssljax.literal import line
+
+ITEMS, SHOWN = 3, 12  # names under a finding in the terminal; findings with pictures in findings.png
+
+
+def check(path: str, out: str | Path = '', run: str = '') -> dict:
+    """Looks at a data set and writes check.json, check.html and findings.png; nothing is written into the data set.
+
+    Args:
+      path: a folder, .zip, .tar or .npz, or a source as config.data.source has it.
+      out: the directory that is written to, by default runs/check_NAME.
+      run: a run whose model looks for wrong labels; '' for none.
+
+    Returns:
+      The content of check.json (audit/record.py).
+
+    Raises:
+      FileNotFoundError, ValueError: there is nothing to check, `out` lies inside it, or there is no such model.
+      OSError: `out` cannot be written to.
+    """
+    began = time.time()
+    given = givens.read(path)
+    directory = target(given.name, out)
+    most = configs.base().data.max_pixels
+    seen = scan.scan(given, most)
+    say.status('looking for copies')
+    copies = doubles.find(given, seen, most)
+    tones = measures.tones(seen.small.luma)
+    say.status('what labels follow')
+    telling = told.tell(given, seen, tones)
+    doubts = noise.find(given, seen.good, run, most) if run else None
+    facts = findings_of.Facts(given, seen, tones, copies, telling, doubts)
+    found = findings_of.all_of(facts)
+    shown = {i: groups for i, finding in enumerate(found) if (groups := sheet.clusters(facts, finding))}
+    say.status('')
+    result = record.record(facts, found, time.time() - began)
+    files.write_json(directory / 'check.json', result)
+    files.write_atomically(directory / 'check.html', page.render(page.Checked(facts, found, result, shown)))
+    if shown:
+        blocks = [(found[i].what, groups) for i, groups in list(shown.items())[:SHOWN]]
+        files.write_atomically(directory / 'findings.png', sheet.sheet(blocks))
+    else:
+        (directory / 'findings.png').unlink(missing_ok=True)
+    return result
+
+
+def target(name: str, out: str | Path) -> Path:
+    """The directory that is written to, made where it is missing.
+
+    Raises:
+      ValueError: it lies inside what is checked.
+    """
+    kind, _, rest = name.partition(':')
+    path = Path(paths.expand(rest)) if rest and kind in ('folder', 'npz') else None
+    directory = Path(paths.expand(out or Path('runs') / f'check_{(path.resolve().stem if path else kind) or "data"}'))
+    if path and path.is_dir() and directory.resolve().is_relative_to(path.resolve()):
+        raise ValueError(f'--out={directory} lies inside the folder that is checked, which is only read: give another.')
+    return paths.make_folder(directory, '--out')
+
+
+def text(result: dict, directory: Path) -> str:
+    """What the terminal shows: the findings, the most important first, and what to do about each."""
+    splits = ', '.join(f'{name} {split["images"]:,}' for name, split in result['splits'].items())
+    n = len(result['classes'])
+    lines = [f'{line(result["source"])}: {result["images"]:,} images, {n} class{"es" * (n != 1)} ({splits})']
+    for finding in result['findings']:
+        lines += ['', f'{finding["severity"]}: {line(finding["what"])}', *_some(finding), f'  {finding["advice"]}']
+    if not result['findings']:
+        lines += ['', 'Nothing was found.']
+    return '\n'.join([*lines, '', f'Page: {directory / "check.html"}'])
+
+
+def _some(finding):
+    """A few items of a finding."""
+    shown = []
+    for item in finding['items'][:ITEMS]:
+        names = [image['name'] for image in item.get('images', [item] if 'name' in item else [])]
+        more = f', and {len(names) - 4} more' if len(names) > 4 else ''
+        why = item.get('why') or (f'seems {item["seems"]}' if item.get('seems') else '')
+        if names:
+            shown.append('    ' + line(' = '.join(names[:4]) + more + (f' ({why})' if why else '')))
+    rest = len(finding['items']) - ITEMS
+    return shown + ([f'    and {rest:,} more'] if rest > 0 and shown else [])

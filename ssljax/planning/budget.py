@@ -1,0 +1,122 @@
+"""From measured speeds to durations: what is trained, for how long and with how many seeds in the minutes that there
+are. What has no place is left out by priority: the first of the rungs that fits is taken."""
+
+from typing import NamedTuple
+
+SHARE = 0.88  # of the minutes that is planned with; the rest is for what takes longer than it was measured
+RATIO = 1.5  # steps of pretraining for one of the ways, as in the study on Fashion-MNIST
+LEAST = 350  # steps of a way
+# Seconds of the command that no measurement here tells, on two CPU cores: until the first line of this code; the report
+# with and without its figures; what a stage, and a way's evaluation, do besides training and looking at images.
+IMPORTS, FIGURES, PAGE, STAGE, EVALUATION = 6.0, 25.0, 4.0, 1.2, 2.0
+WITHOUT_FIGURES = 5.0  # minutes, below which none are drawn
+
+
+class Rung(NamedTuple):
+    """seeds; steps of every way; how many of the parts (a pretext task, a joint method) beside scratch; the shares of
+    the labels of the learning curve."""
+
+    seeds: int
+    steps: int
+    parts: int
+    curve: tuple
+
+
+HALF, QUARTER = (0.5,), (0.25, 0.5)
+# From the best to the least. By priority: three seeds, for two tell nothing; LEAST steps; the first part; the learning
+# curve; the second part with 700 steps, for a joint method gained nothing in 200 steps on digits, and 13 points in 800;
+# more steps, up to 1,000; five seeds; more steps.
+LADDER = (
+    Rung(5, 4000, 2, QUARTER), Rung(5, 3000, 2, QUARTER), Rung(5, 2000, 2, QUARTER), Rung(5, 1400, 2, QUARTER),
+    Rung(5, 1000, 2, QUARTER), Rung(3, 1000, 2, QUARTER), Rung(3, 850, 2, QUARTER), Rung(3, 700, 2, QUARTER),
+    Rung(3, 1000, 1, QUARTER), Rung(3, 850, 1, QUARTER), Rung(3, 700, 1, QUARTER), Rung(3, 600, 1, QUARTER),
+    Rung(3, 500, 1, QUARTER), Rung(3, 420, 1, QUARTER), Rung(3, 350, 1, QUARTER), Rung(3, 350, 1, HALF),
+    Rung(3, 350, 1, ()),
+)  # fmt: skip
+
+
+class Speed(NamedTuple):
+    """Of a kind of stage: seconds to compile it, of a step, and of evaluating a batch."""
+
+    compile: float
+    step: float
+    look: float
+
+
+class Times(NamedTuple):
+    """What was measured. speeds: {'scratch' | 'pretrain' | a joint method: Speed}. batch: images of one of an
+    evaluation. load: seconds to load the images. spent: seconds of the command until the plan was made, imports
+    apart."""
+
+    speeds: dict
+    batch: int
+    load: float
+    spent: float
+
+
+def seconds(rung: Rung, parts, joint: str, times: Times, sets, evals: int, figures: bool) -> dict:
+    """{what: seconds} of a run.
+
+    Args:
+      rung: the durations.
+      parts: 'pretrain' and 'joint', those that are trained, at most.
+      joint: the joint method.
+      times: as measured.
+      sets: rules.Sets.
+      evals: evaluations of a way on validation; of pretraining, 3.
+      figures: whether the report has them.
+    """
+    kinds = [
+        'scratch',
+        *(['pretrain', 'finetune'] if 'pretrain' in parts else []),
+        *([joint] if 'joint' in parts else []),
+    ]
+    speed = times.speeds | ({'finetune': times.speeds['scratch']} if 'finetune' in kinds else {})
+    ways = [kind for kind in kinds if kind != 'pretrain']
+    count = lambda images: -(-images // times.batch)
+    # Prediction and features are compiled for each way, too: a small part of what its step takes.
+    compiled = sum(1.15 * speed[kind].compile for kind in kinds)
+    looks = {k: evals * count(sets.val) * speed[k].look for k in ways}
+    ends = {k: (count(sets.test) + 2 * count(sets.val) + count(1000)) * speed[k].look + EVALUATION for k in ways}
+    stage = {k: rung.steps * speed[k].step + looks[k] + STAGE for k in ways}
+    pretraining = 0.0
+    if 'pretrain' in kinds:
+        own = speed['pretrain']
+        pretraining = RATIO * rung.steps * own.step + 3 * (2 * count(sets.val) + count(1000)) * own.look + STAGE
+    again = ('scratch', max(ways, key=lambda k: stage[k]))
+    cell = sum(stage[k] + count(sets.test) * speed[k].look for k in dict.fromkeys(again)) + 1.0
+    return {
+        'loading and planning': IMPORTS + times.spent + times.load,
+        'compilation': compiled,
+        'pretraining': rung.seeds * pretraining,
+        'training': rung.seeds * sum(stage.values()),
+        'evaluation': rung.seeds * sum(ends.values()),
+        'learning curve': rung.seeds * len(rung.curve) * cell,
+        'report': FIGURES if figures else PAGE,
+    }
+
+
+def choose(minutes: float, parts, joint: str, times: Times, sets, evals: int, able=QUARTER, seeds=0) -> tuple | None:
+    """(Rung, its parts, `seconds` of it) of the first of LADDER that fits into SHARE of the minutes, or None.
+
+    Args:
+      parts: those that suit the data, the one that is kept first in front.
+      able: shares of the labels that are enough for a training.
+      seeds: how many are given; 0: none are.
+      The others: as for `seconds`.
+    """
+    figures = minutes >= WITHOUT_FIGURES
+    for rung in LADDER:
+        rung = rung._replace(seeds=seeds or rung.seeds, parts=min(rung.parts, len(parts)))
+        rung = rung._replace(curve=tuple(share for share in rung.curve if share in able))
+        found = seconds(rung, parts[: rung.parts], joint, times, sets, evals, figures)
+        if sum(found.values()) <= 60 * SHARE * minutes:
+            return rung, tuple(parts[: rung.parts]), found
+    return None
+
+
+def needed(parts, joint: str, times: Times, sets, evals: int) -> float:
+    """The minutes that the least of LADDER takes, rounded up."""
+    least = [seconds(LADDER[-1], parts[:1], joint, times, sets, evals, figures) for figures in (False, True)]
+    plain, drawn = (-(-sum(found.values()) // (60 * SHARE * 0.1)) / 10 for found in least)
+    return plain if plain < WITHOUT_FIGURES else drawn

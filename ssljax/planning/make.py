@@ -1,0 +1,245 @@
+"""From a source and a time to a plan: the config with everything chosen that was not given, and why."""
+
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ssljax import checks, fields, methods, say
+from ssljax import config as configs
+from ssljax.planning import budget, evidence, fingerprint, measure, rules
+from ssljax.resolve import Decision
+
+SMALLER = 32  # pixels, for photographs where the time is too short for more
+EVALS, FEW_EVALS = 10, 5
+PRETRAIN_EVALS = 3
+# Fields that a plan leaves to what goes with them: no line of a recipe whose run has no use for them.
+OF = {'pretrain': 'pretrain.', 'joint': 'semi.'}
+
+
+class Plan(NamedTuple):
+    """fingerprint; decisions: those of the recipe, in its order; notes: what was left out, and why; seconds: {what:
+    seconds that it will take}; times: as measured."""
+
+    fingerprint: fingerprint.Fingerprint
+    decisions: list[Decision]
+    notes: list[str]
+    seconds: dict
+    times: budget.Times
+
+    def config(self):
+        """The config to train with."""
+        c = configs.base()
+        c.update_from_flattened_dict({d.field: d.value for d in self.decisions})
+        return c
+
+
+def make(asked: rules.Asked, timed: Callable | None = None, began: float | None = None) -> Plan:
+    """The Plan for what is asked.
+
+    Args:
+      asked: with data.source among what is given.
+      timed: (config, kinds, began) -> budget.Times; measure.times where it is not given.
+      began: time.time() when the command began.
+
+    Raises:
+      ValueError: a field that cannot be, data in which there is nothing to compare, or too short a time.
+    """
+    began = time.time() if began is None else began
+    _check_alone()
+    given = _checked(asked.given)
+    fp = fingerprint.take(_config(given, []))
+    say.status(f'plan: {fp.lines()[0]}')
+    least = 0.0
+    for smaller in (False, True):
+        found, task, joint, parts, notes = _static(fp, asked, given, smaller)
+        fields_ = given | {d.field: d.value for d in found}
+        sets = rules.sets(fp, fields_)
+        kinds = ['scratch', *(joint if part == 'joint' else 'pretrain' for part in parts)]
+        say.status(f'plan: {", ".join(kinds)} are timed on these images')
+        times = (timed or measure.times)(_timed(given, found, task, joint, parts), kinds, began)
+        evals = FEW_EVALS if sets.val < rules.FEW_VAL else EVALS
+        able = [s for s in budget.QUARTER if s * sets.labeled >= 2 * len(fp.classes)]
+        chosen = budget.choose(asked.minutes, parts, joint, times, sets, evals, able, len(given.get('seeds', ())))
+        if chosen:
+            break
+        least = budget.needed(parts, joint, times, sets, evals)
+        if 'data.image_size' in given or rules.image_size(fp, asked.minutes)[0] <= SMALLER:
+            break
+    if not chosen:
+        raise ValueError(
+            f'{asked.minutes:g} minutes are too short: three seeds of training from scratch'
+            + (f' and with {kinds[1]}' if parts else '')
+            + f' for {budget.LEAST} steps take some {least:g} minutes here. Give --minutes={least:g} or more.'
+        )
+    rung, kept, seconds = chosen
+    notes += [f'no {_called(part, task, joint)}: no time' for part in parts if part not in kept]
+    found = _kept(found, kept) + durations(rung, kept, joint, evals, asked.minutes, times, seconds)
+    found = [d for d in found if d.field not in given]
+    found = [*[Decision(field, value, 'given') for field, value in given.items()], *found]
+    plan = Plan(fp, _ordered(found), notes, seconds, times)
+    checks.check(plan.config())
+    return plan
+
+
+def _static(fp, asked, given: dict, smaller: bool) -> tuple:
+    """(decisions that do not depend on speeds, pretext task, joint method, parts, notes)."""
+    found = [Decision('name', name_of(fp.source), 'fixed: after the source'), *rules.selection(fp)]
+    found += rules.data(fp, asked)
+    if smaller:
+        why = f'{rules.THUMB}{SMALLER} pixels, for larger images would need more minutes'
+        found = [Decision(d.field, SMALLER, why) if d.field == 'data.image_size' else d for d in found]
+    values = {d.field: d.value for d in found} | given
+    size, sets = values['data.image_size'] or fp.side, rules.sets(fp, values)
+    parts, why_parts = rules.parts(fp, sets)
+    joint, why_joint = evidence.joint(sets.per_class(fp), fp.device != 'cpu' or asked.minutes >= rules.LONG)
+    if ways := given.get('transfer.ways'):
+        joint = next((w for w in ways if w in methods.SEMI), joint)
+        parts = tuple(p for p in parts if (joint if p == 'joint' else 'finetune') in ways)
+    if given.get('pretrain.method') in ('', 'none'):
+        parts = tuple(p for p in parts if p != 'pretrain')
+    pretext = rules.pretext(size)
+    task = given.get('pretrain.method', pretext.value)
+    found += rules.backbone(fp, size) + rules.batches(fp, sets) + rules.augmentation(fp, asked, size)
+    found += [rules.path(fp, size), pretext, *rules.rates(task)]
+    found += [
+        Decision('evaluate.batch_size', 100 if sets.val < 100 else 500, 'fixed: few batches, and few empty places')
+    ]
+    notes = [*why_parts[1:], *_of_data(fp, sets)]
+    found.append(Decision('transfer.ways', (), why_parts[0] + (f'; {joint}: {why_joint}' if 'joint' in parts else '')))
+    return found, task, joint, parts, notes
+
+
+def durations(rung, parts, joint: str, evals: int, minutes: float, times, seconds: dict) -> list[Decision]:
+    """What depends on the speeds."""
+    total = sum(seconds.values()) / 60
+    speed = ', '.join(f'{name} {1000 * s.step:.0f} ms' for name, s in times.speeds.items())
+    steps = (
+        f'measured here: a step takes {speed}; the most for which everything has a place in {minutes:g} minutes '
+        f'({total:.1f} are planned); equal in all ways'
+    )
+    ways = ('scratch', *(['finetune'] if 'pretrain' in parts else []), *([joint] if 'joint' in parts else []))
+    few = 'fixed: validation is looked at so often; few times where its images are few'
+    found = [
+        Decision(
+            'seeds', tuple(range(rung.seeds)), 'fixed: fewer than three seeds tell nothing, more than five little'
+        ),
+        Decision('transfer.ways', ways, ''),
+        *(Decision(f'transfer.{way}.steps', rung.steps, steps) for way in ways if way != joint),
+        *(Decision(f'transfer.{way}.evals', evals, few) for way in ways if way != joint),
+    ]
+    if 'pretrain' in parts:
+        why = f'measured: {budget.RATIO:g} times the steps of a way, as in the study on Fashion-MNIST'
+        found += [
+            Decision('pretrain.epochs', 0.0, 'the duration is in steps'),
+            Decision('pretrain.steps', int(budget.RATIO * rung.steps), why),
+            Decision('pretrain.evals', PRETRAIN_EVALS, few),
+        ]
+    else:
+        found.append(Decision('pretrain.method', 'none', 'no way needs it'))
+    if 'joint' in parts:
+        found += [
+            Decision('semi.epochs', 0.0, 'the duration is in steps'),
+            Decision('semi.steps', rung.steps, steps),
+            Decision('semi.evals', evals, few),
+        ]
+    lean = 'fixed: the time is spent on the ways; neighbours and probes are not asked for here'
+    found += [Decision(f'evaluate.{k}', v, lean) for k, v in (('knn', 0), ('probe', False), ('random', False))]
+    if minutes < budget.WITHOUT_FIGURES:
+        why = f'fixed: pictures of the report take {budget.FIGURES:.0f} seconds, which are not there'
+        found.append(Decision('evaluate.figures', False, why))
+    curve = 'fixed: what more labels would bring is told from less of them'
+    found.append(Decision('answer.curve', rung.curve, curve if rung.curve else 'no time, or too few labels for less'))
+    found.append(Decision('answer.minutes', minutes, 'given: a further seed or training begins only if it still fits'))
+    return found
+
+
+def _check_alone() -> None:
+    import jax
+
+    if jax.process_count() > 1:
+        raise ValueError(
+            'a plan with several processes: they would not measure the same times. Make it with one (ssljax plan), '
+            'then train its recipe with all.'
+        )
+
+
+def _checked(given: dict) -> dict:
+    known = configs.definitions()
+    for field, value in given.items():
+        fields.check(field, value, known[field])
+    return given
+
+
+def _config(given: dict, found: list):
+    c = configs.base()
+    c.update_from_flattened_dict({d.field: d.value for d in found} | given)
+    return c
+
+
+def _timed(given, found, task, joint, parts):
+    """The config whose stages are timed. Its number of steps is one that no program was compiled for before, so that no
+    cache of compiled programs hides what compiling takes."""
+    c = _config(given, found)
+    steps = 10_000 + time.time_ns() % 10_000
+    ways = ('scratch', *(['finetune'] if 'pretrain' in parts else []), *([joint] if 'joint' in parts else []))
+    c.update_from_flattened_dict({
+        'transfer.ways': ways, 'seeds': tuple(c.seeds)[:1], 'pretrain.epochs': 0.0, 'pretrain.steps': steps,
+        'pretrain.method': task if 'pretrain' in parts else 'none', 'semi.epochs': 0.0, 'semi.steps': steps,
+        'transfer.scratch.steps': steps, 'transfer.finetune.steps': steps,
+    })  # fmt: skip
+    return c
+
+
+def _kept(found: list, parts) -> list:
+    """Without what belongs to parts that are left out."""
+    out = tuple(prefix for part, prefix in OF.items() if part not in parts)
+    out += () if 'pretrain' in parts else ('transfer.finetune.',)
+    return [d for d in found if not d.field.startswith(out)]
+
+
+def _ordered(found: list) -> list:
+    """Each field once, with its last value and its first reason, in the order of the config."""
+    last: dict = {}
+    for d in found:
+        before = last.get(d.field)
+        last[d.field] = d._replace(why=d.why or (before.why if before else ''))
+    places = {name: i for i, name in enumerate(configs.definitions())}
+    return sorted(last.values(), key=lambda d: places[d.field])
+
+
+def _of_data(fp, sets) -> list[str]:
+    notes = []
+    if not fp.unlabeled + rules.unused(fp, sets):
+        notes.append('there are no unlabelled images: only the labelled ones themselves can be pretrained on')
+    return notes
+
+
+def _called(part: str, task: str, joint: str) -> str:
+    return f'{task} pretraining' if part == 'pretrain' else joint
+
+
+def source_of(path: str) -> str:
+    """config.data.source of what a user names: a source, or the path of a folder, an archive or an .npz."""
+    from ssljax.data import sources
+
+    kind = path.partition(':')[0]
+    if kind in sources.SOURCES:
+        return path
+    for form in ('npz', 'csv'):
+        if path.lower().endswith(f'.{form}') and form in sources.SOURCES:
+            return f'{form}:{path}'
+    return f'folder:{path}'
+
+
+def name_of(source: str) -> str:
+    """A name for the run: that of the folder or file."""
+    stem = re.sub(r'\.(zip|tar|tgz|npz|csv|gz|bz2|xz)', '', Path(source.partition(':')[2] or source).name.lower())
+    return re.sub(r'[^a-z0-9]+', '_', stem).strip('_')[:60] or 'plan'
+
+
+def tell(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,77 @@
+"""The command as a user starts it, in a process of its own, on a run that takes seconds."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ssljax import checkpoint
+from ssljax.log import read
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = (
+    '--config.data.source=synthetic:8x8x1:3 --config.data.labels=10/class --config.data.val=60 '
+    '--config.pretrain.epochs=0 --config.pretrain.steps=30 --config.pretrain.evals=3 --config.pretrain.batch_size=16 '
+    '--config.transfer.frozen.epochs=0 --config.transfer.frozen.steps=4 --config.transfer.batch_size=15 '
+    '--config.transfer.second.epochs=0 --config.transfer.second.steps=4 --config.seeds=(0,) '
+    '--config.evaluate.figures=False --config.log_every=5'
+).split()
+
+
+def command(workdir, *flags):
+    return [
+        sys.executable,
+        '-m',
+        'ssljax.main',
+        '--config=configs/quickstart.py',
+        f'--workdir={workdir}',
+        *TINY,
+        *flags,
+    ]
+
+
+def run(workdir, *flags, **kw):
+    return subprocess.run(
+        command(workdir, *flags),
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **kw,
+    )
+
+
+def environment():
+    return os.environ | {'JAX_PLATFORMS': 'cpu', 'PYTHONPATH': str(ROOT)}
+
+
+def outcome(workdir):
+    """All that must be the same bit for bit: metrics by stage, test figures and weights."""
+    metrics = {str(p.relative_to(workdir)): read(p) for p in sorted(Path(workdir).glob('seed*/*/metrics.jsonl'))}
+    result = json.loads((Path(workdir) / 'result.json').read_text())
+    tests = {w: r['test'] for w, r in result['seeds'][0]['ways'].items()}
+    weights = {p.parent.name: checkpoint.load_variables(p)[0] for p in sorted(Path(workdir).glob('seed*/*/model'))}
+    return metrics, tests, weights
+
+
+def same(a, b):
+    assert a[0] == b[0]
+    assert a[1] == b[1]
+    np.testing.assert_equal(a[2], b[2])
+
+
+def acted(workdir, act, seen, *flags):
+    """(exit code, what was said) of a run on which `act` is called, with its process, once `seen`() is true."""
+    said = workdir.with_name(f'{workdir.name}.err')
+    with open(said, 'w') as err:
+        process = subprocess.Popen(command(workdir, *flags), cwd=ROOT, env=environment(), stderr=err)
+    deadline = time.time() + 200
+    while not seen(said.read_text()) and process.poll() is None and time.time() < deadline:
+        time.sleep(0.005)
+    act(process)
+    return process.wait(100), said.read_text()

@@ -1,0 +1,55 @@
+"""What has a place in so many minutes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import PHOTOS, times
+
+from ssljax.planning import budget, rules
+from ssljax.planning.budget import LADDER, Speed
+
+SETS = rules.sets(PHOTOS, {'data.val': '20%'})
+BOTH = ('joint', 'pretrain')
+
+
+def total(rung, found, parts=BOTH):
+    return sum(budget.seconds(rung, parts[: rung.parts], 'flexmatch', found, SETS, 5, True).values())
+
+
+def test_the_rungs_become_shorter():
+    for speed in (Speed(8.0, 0.02, 0.05), Speed(30.0, 0.5, 0.1)):
+        found = [total(rung, times(speed=speed)) for rung in LADDER]
+        assert found == sorted(found, reverse=True)
+    assert min(rung.seeds for rung in LADDER) == 3 and min(rung.steps for rung in LADDER) == budget.LEAST
+
+
+@given(st.floats(2, 1e4), st.floats(1e-3, 1.0), st.floats(0.1, 60))
+def test_what_is_chosen_fits_and_the_next_better_does_not(minutes, step, compile):
+    found = times(speed=Speed(compile, step, 0.05))
+    chosen = budget.choose(minutes, BOTH, 'flexmatch', found, SETS, 5)
+    figures = minutes >= budget.WITHOUT_FIGURES
+    fits = lambda rung: (
+        sum(budget.seconds(rung, BOTH[: rung.parts], 'flexmatch', found, SETS, 5, figures).values())
+        <= 60 * budget.SHARE * minutes
+    )
+    if chosen is None:
+        assert not any(map(fits, LADDER)) and budget.needed(BOTH, 'flexmatch', found, SETS, 5) > minutes
+    else:
+        place = LADDER.index(chosen[0])
+        assert fits(LADDER[place]) and not any(map(fits, LADDER[:place]))
+
+
+def test_the_time_by_hand():
+    rung = budget.Rung(3, 1000, 2, (0.5,))
+    found = budget.seconds(rung, BOTH, 'flexmatch', times(), SETS, 5, False)
+    assert found['loading and planning'] == budget.IMPORTS + 20 + 1
+    assert found['compilation'] == pytest.approx(4 * 1.15 * 8)  # scratch, finetune, pretrain, flexmatch
+    assert found['training'] == pytest.approx(3 * 3 * (1000 * 0.02 + 5 * 0.05 + budget.STAGE))
+    assert found['pretraining'] == pytest.approx(3 * (1500 * 0.02 + 3 * (2 + 10) * 0.05 + budget.STAGE))
+    assert found['learning curve'] == pytest.approx(3 * (20 + 0.25 + budget.STAGE + 7 * 0.05 + 1))  # of one way
+    assert found['report'] == budget.PAGE
+
+
+def test_without_parts_or_labels_enough_the_rungs_have_none():
+    rung, parts, _ = budget.choose(100, (), 'flexmatch', times(), SETS, 5, able=())
+    assert parts == () and rung.parts == 0 and rung.curve == ()

@@ -1,0 +1,122 @@
+"""Plans from fingerprints and speeds that are made up, and the recipes that they become."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import DIGITS, PHOTOS, SCANS, times
+
+from ssljax import checks, recipes
+from ssljax import config as configs
+from ssljax.planning import kept, make, recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    def made(fp, minutes=30.0, flips='auto', timed=times, **given):
+        monkeypatch.setattr(make.fingerprint, 'take', lambda config: fp)
+        fields = {'data.source': fp.source} | {k.replace('__', '.'): v for k, v in given.items()}
+        return make.make(kept.asked(fields, minutes, flips), timed)
+
+    return made
+
+
+@pytest.mark.parametrize('fp', [PHOTOS, SCANS, DIGITS, PHOTOS._replace(device='gpu', devices=2)])
+@pytest.mark.parametrize('minutes', [6.0, 30.0, 600.0])
+def test_every_field_is_one_that_can_be_and_has_a_reason(plan, fp, minutes):
+    made = plan(fp, minutes)
+    checks.check(made.config())
+    assert all(d.why for d in made.decisions) and sum(made.seconds.values()) <= 60 * minutes
+    fields = [d.field for d in made.decisions]
+    assert len(fields) == len(set(fields)) and fields == [f for f in configs.definitions() if f in fields]
+    config = made.config()
+    assert config.transfer.ways[0] == 'scratch' and len(config.seeds) >= 3 and config.answer.minutes == minutes
+    steps = {config.transfer[w].steps if w in config.transfer else config.semi.steps for w in config.transfer.ways}
+    assert len(steps) == 1  # all ways are equally long
+
+
+def test_the_same_measurements_give_the_same_recipe_and_ruff_has_nothing_to_say(plan, tmp_path):
+    made, path = plan(PHOTOS), tmp_path / 'plan.py'
+    text = recipe.text(made, path)
+    assert text == recipe.text(plan(PHOTOS), path)
+    path.write_text(text)
+    assert recipes.module_of(str(path)).get_config().to_dict() == made.config().to_dict()
+    for command in (['check'], ['format', '--check']):
+        found = subprocess.run(
+            [sys.executable, '-m', 'ruff', command[0], *command[1:], '--config', ROOT / 'pyproject.toml', path],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert found.returncode == 0, found.stdout
+    said = recipe.table(made)
+    assert 'Planned time: ' in said and all(d.field in said for d in made.decisions)
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@settings(max_examples=8)
+@given(st.text(max_size=30))
+def test_any_name_of_a_source_makes_a_python_file(name):
+    given = {'name': 'x', 'data.source': f'folder:{name}x'}
+    found = [make.Decision(field, value, f'given {name}') for field, value in given.items()]
+    text = recipe.text(make.Plan(PHOTOS, found, [name], {'report': 4.0}, times()), f'{name}.py')
+    scope: dict = {}
+    exec(compile(text, 'plan.py', 'exec'), scope)
+    assert scope['get_config']().data.source == f'folder:{name}x'
+
+
+def test_what_is_given_stays_and_what_has_no_time_is_named(plan):
+    made = plan(PHOTOS, data__image_size=24, seeds=(7, 8), pretrain__method='none', backbone__name='mlp')
+    config = made.config()
+    assert (config.data.image_size, config.seeds, config.backbone.name) == (24, (7, 8), 'mlp')
+    assert config.transfer.ways == ('scratch', 'flexmatch')
+    slow = lambda config, kinds, began: times(speed=make.budget.Speed(8.0, 0.12, 0.05))
+    made = plan(PHOTOS, 30.0, timed=slow)
+    assert made.config().transfer.ways == ('scratch', 'flexmatch') and 'no simclr pretraining: no time' in made.notes
+
+
+def test_too_short_a_time_tries_smaller_images_and_then_says_what_it_takes(plan):
+    sizes = []
+
+    def timed(config, kinds, began):
+        sizes.append(config.data.image_size)
+        return times(speed=make.budget.Speed(8.0, 10.0, 0.05))
+
+    with pytest.raises(ValueError, match=r'30 minutes are too short: .* Give --minutes=\d+'):
+        plan(PHOTOS, 30.0, timed=timed)
+    assert sizes == [48, 32]
+
+
+@pytest.mark.parametrize(
+    'fields, minutes, flips, said',
+    [
+        ({}, 30, 'auto', 'say which images'),
+        ({'data.source': 'digits'}, 0, 'auto', 'minutes is 0'),
+        ({'data.source': 'digits'}, float('nan'), 'auto', 'minutes is nan'),
+        ({'data.source': 'digits'}, 30, 'maybe', 'it must be auto, yes or no'),
+        ({'data.source': 'digits', 'plan.minutes': 3}, 30, 'auto', "cannot be given the field 'plan.minutes'"),
+        ({'data.source': 'digits', 'lables': '3'}, 30, 'auto', "cannot be given the field 'lables'"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(fields, minutes, flips, said):
+    with pytest.raises(ValueError, match=said):
+        kept.asked(fields, minutes, flips)
+
+
+@pytest.mark.parametrize(
+    'path, source',
+    [('photos', 'folder:photos'), ('digits', 'digits'), ('a/b.npz', 'npz:a/b.npz'), ('tfds:mnist', 'tfds:mnist')],
+)
+def test_a_path_is_a_source(path, source):
+    assert make.source_of(path) == source
+
+
+def test_a_run_is_named_after_its_source():
+    assert [make.name_of(s) for s in ('folder:~/My Photos.tar.gz', 'digits', 'folder:/')] == [
+        'my_photos',
+        'digits',
+        'plan',
+    ]

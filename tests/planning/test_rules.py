@@ -1,0 +1,93 @@
+"""The rules of a plan, on fingerprints that are made up."""
+
+import pytest
+from made_up import DIGITS, PHOTOS, SCANS
+
+from ssljax.data import augment
+from ssljax.planning import evidence, rules
+from ssljax.planning.rules import Asked
+
+HALF_HOUR = Asked(30.0, 'auto', {})
+
+
+def values(found):
+    return {d.field: d.value for d in found}
+
+
+@pytest.mark.parametrize(
+    'fp, minutes, size',
+    [
+        (PHOTOS, 10, 32), (PHOTOS, 30, 48), (PHOTOS, 90, 64), (SCANS, 90, 0), (DIGITS, 1, 0),
+        (PHOTOS._replace(device='gpu'), 30, 96), (PHOTOS._replace(low=20, side=26), 10, 24),
+    ],
+)  # fmt: skip
+def test_the_size_is_the_stored_one_or_the_most_for_the_device_and_the_time(fp, minutes, size):
+    assert rules.image_size(fp, minutes)[0] == size
+
+
+@pytest.mark.parametrize('size, depth, width', [(8, 2, 16), (28, 3, 16), (32, 3, 16), (48, 4, 32), (64, 4, 32)])
+def test_the_network_leaves_a_small_map(size, depth, width):
+    found = values(rules.backbone(PHOTOS, size))
+    assert (found['backbone.depth'], found['backbone.width']) == (depth, width) and size // 2**depth >= 2
+
+
+@pytest.mark.parametrize('fp, size', [(PHOTOS, 48), (SCANS, 28), (DIGITS, 8), (PHOTOS._replace(gray=True), 48)])
+def test_augmentations_suit_the_images(fp, size):
+    found = values(rules.augmentation(fp, HALF_HOUR, size))
+    channels = 1 if fp.gray else fp.channels
+    for field, spec in found.items():
+        augment.suits(spec, (size, size, channels), field)
+    text = ' '.join(found.values())
+    assert ('grayscale' in text) == (channels == 3) == ('rand_augment' in text)
+    assert ('color_jitter(0.4, 0.4, 0.2' in text) == (channels == 3)  # saturation and hue
+
+
+def test_flips_go_by_what_is_given_or_else_by_the_names_of_the_classes():
+    assert rules.flips(PHOTOS, 'auto')[0] and not rules.flips(DIGITS, 'auto')[0]
+    assert not rules.flips(PHOTOS._replace(classes=('turn left', 'turn right')), 'auto')[0]
+    assert rules.flips(DIGITS, 'yes')[0] and not rules.flips(PHOTOS, 'no')[0]
+    for asked, there in (('yes', True), ('no', False)):
+        found = values(rules.augmentation(PHOTOS, Asked(30.0, asked, {}), 48))
+        assert all(('flip' in spec) == there for spec in found.values())
+
+
+@pytest.mark.parametrize(
+    'per_class, first', [(1, 'pretrain'), (3, 'joint'), (30, 'joint'), (100, 'pretrain'), (600, 'pretrain')]
+)
+def test_what_is_kept_first_is_what_led_with_so_many_labels(per_class, first):
+    parts, why = evidence.order(per_class)
+    assert parts[0] == first and set(parts) == {'pretrain', 'joint'} and 'Fashion-MNIST' in why
+
+
+def test_the_joint_method_is_the_one_with_the_highest_mean_lead():
+    assert evidence.joint(30, True)[0] == 'mixmatch' and evidence.joint(30, False)[0] == 'flexmatch'
+    name, why = evidence.joint(600, True)
+    assert name == 'fixmatch' and '+0.4 points on Fashion-MNIST with 100 labels' in why
+
+
+def test_what_does_not_suit_the_data_is_left_out_and_said():
+    few = PHOTOS._replace(counts=(15, 15), unlabeled=0, test=0)
+    parts, why = rules.parts(few, rules.Sets(20, 5, 5))
+    assert parts == () and 'no joint method' in why[1] and 'no pretraining: 20 images' in why[2]
+    assert rules.parts(DIGITS, rules.Sets(1000, 200, 300))[0] == ('pretrain',)
+    assert rules.parts(PHOTOS, rules.Sets(48, 12, 700))[0] == ('joint', 'pretrain')
+
+
+def test_the_images_of_a_run_are_counted_as_they_are_set_aside():
+    assert rules.sets(PHOTOS, {'data.labels': 'all', 'data.val': '20%'}) == (48, 12, 700)
+    small = PHOTOS._replace(test=0)
+    fields = values(rules.data(small, HALF_HOUR))
+    assert fields['data.test'] == '30%' and rules.sets(small, fields) == (34, 8, 18)
+    assert rules.sets(DIGITS, {'data.labels': '5/class', 'data.val': '200', 'data.test': '20%'}) == (50, 200, 360)
+
+
+def test_uneven_classes_are_selected_by_balanced_accuracy():
+    assert rules.selection(PHOTOS) == []
+    (found,) = rules.selection(PHOTOS._replace(counts=(60, 20)))
+    assert (found.field, found.value) == ('select', 'balanced_accuracy') and '3.0 times' in found.why
+
+
+def test_every_batch_divides_over_the_devices():
+    for devices in (1, 3, 8):
+        found = values(rules.batches(PHOTOS._replace(device='gpu', devices=devices), rules.Sets(48, 12, 700)))
+        assert all(size % devices == 0 and size > 0 for size in found.values())
