@@ -169,7 +169,7 @@ def test_a_run_with_given_weights(given, tmp_path):
     (record,) = result['seeds']
     assert record['knn']['pretrained']['layer'] == 'token' and 'token' in record['probe']['pretrained']['layers']
     assert record['pretrain']['weights'] == config.backbone.init_from
-    assert 'start from the weights in' in result['protocol'] and (tmp_path / 'run/report.html').is_file()
+    assert 'begin with the weights in' in result['protocol'] and (tmp_path / 'run/report.html').is_file()
     assert {d['field']: d['value'] for d in result['resolved']}['backbone.pixels'] == 'imagenet'
     assert recorded.named(config) == {'backbone.init_from': config.backbone.init_from}
     kept = files.read_json(tmp_path / 'run/data.json')
