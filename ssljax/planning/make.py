@@ -124,8 +124,8 @@ def durations(rung, parts, joint: str, evals: int, minutes: float, times, second
     few = 'fixed: validation chooses among the weights of so many evaluations'
     if evals == FEW_EVALS:
         few = (
-            f'measured: at the end alone, for fewer than {rules.FEW_VAL} validation images choose by luck (12 of them took '
-            'weights from the first fifth of the training)'
+            f'measured: at the end alone, for fewer than {rules.FEW_VAL} validation images choose by luck (12 of them '
+            'took weights of step 70 of 350)'
         )
     found = [
         Decision(
