@@ -1,10 +1,12 @@
 """What the documentation takes from the repository: sections of its other Markdown files, and links into its code."""
 
+import json
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^<!-- include: (?P<file>[\w/]+\.md)(?: # (?P<heading>.+?))? -->$', re.MULTILINE)
+NOTEBOOK = re.compile(r'^<!-- notebook: (?P<file>[\w/]+\.ipynb) -->$', re.MULTILINE)
 LINK = re.compile(r'(?<!!)\[(?P<text>[^\]]+)\]\((?P<path>(?!https?:|#|mailto:)[^)\s]+)\)')
 PICTURE = re.compile(r'!\[(?P<text>[^\]]*)\]\(docs/(?P<path>[^)\s]+)\)')
 
@@ -14,6 +16,7 @@ def on_page_markdown(markdown, page, config, files):
     files."""
     pages = {file.src_uri for file in files.documentation_pages()}
     markdown = INCLUDE.sub(lambda found: _section(found['file'], found['heading']), markdown)
+    markdown = NOTEBOOK.sub(lambda found: _notebook(found['file']), markdown)
     markdown = PICTURE.sub(r'![\g<text>](\g<path>)', markdown)
     return LINK.sub(lambda found: _link(found, pages), markdown)
 
@@ -32,6 +35,16 @@ def _section(file: str, heading: str | None) -> str:
     if heading not in sections:
         raise ValueError(f'{file} has no section {heading!r}, only {list(sections)}')
     return sections[heading].strip()
+
+
+def _notebook(file: str) -> str:
+    """The cells of a notebook, and what they print."""
+    parts = []
+    for cell in json.loads((ROOT / file).read_text('utf-8'))['cells']:
+        text = ''.join(cell['source'])
+        parts.append(text if cell['cell_type'] == 'markdown' else f'```python\n{text}\n```')
+        parts += [f'```text\n{"".join(output["text"]).rstrip()}\n```' for output in cell.get('outputs', ())]
+    return '\n\n'.join(parts)
 
 
 def _link(found, pages) -> str:

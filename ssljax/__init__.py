@@ -8,6 +8,7 @@ if TYPE_CHECKING:
         Predictions,
         Source,
         check,
+        export,
         label,
         load,
         load_data,
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
         train,
     )
 
-__all__ = ['Model', 'Predictions', 'Source', 'check', 'label', 'load', 'load_data', 'plan', 'predict', 'recipe']
-__all__ += ['study', 'train']
+__all__ = ['Model', 'Predictions', 'Source', 'check', 'export', 'label', 'load', 'load_data', 'plan', 'predict']
+__all__ += ['recipe', 'study', 'train']
 
 
 def __getattr__(name: str):

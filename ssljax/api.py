@@ -12,8 +12,8 @@ from ssljax.labeling import label
 from ssljax.model import Model, load
 from ssljax.prediction import Predictions, predict
 
-__all__ = ['Model', 'Predictions', 'Source', 'check', 'label', 'load', 'load_data', 'plan', 'predict', 'recipe']
-__all__ += ['study', 'train']
+__all__ = ['Model', 'Predictions', 'Source', 'check', 'export', 'label', 'load', 'load_data', 'plan', 'predict']
+__all__ += ['recipe', 'study', 'train']
 
 
 def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict:
@@ -129,6 +129,13 @@ def study(config: ConfigDict, workdir: str | Path = '', points=()) -> Path:
 
     platform.enter()
     return worker.run(config, paths.workdir(workdir, config), points, write=page.write)
+
+
+def export(
+    run: str | Path, path: str | Path, format: str = '', *, way: str = '', seed: int | None = None, images=None
+) -> Path:
+    """Writes the trained model of a run to a file for other programs; as `load`, and then `Model.export`."""
+    return load(run, way, seed).export(path, format, images)
 
 
 def load_data(source: str, **fields) -> Source:

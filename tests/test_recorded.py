@@ -119,7 +119,7 @@ def test_what_says_what_changed_may_be_damaged(config, root, tmp_path, damage):
     begin(config, root, tmp_path / 'run')
     bmp.write(root / 'train/a/0.bmp', 98)
     damage(tmp_path / 'run/data.npz')
-    with pytest.raises(ValueError, match=r'the training images \(8 now, 8 then; sha256 .*\). Restore it, or give'):
+    with pytest.raises(ValueError, match=r'the training images \(8 now, 8 before; sha256 .*\). Restore it, or give'):
         begin(config, root, tmp_path / 'run')
 
 
