@@ -1,7 +1,7 @@
 """Everything from the images: size, network, methods, durations and seeds are chosen, with reasons, for the minutes
 that there are. At the end it says in words what unlabelled images helped, and what more labels would bring.
 
-    python -m ssljax.main --config=configs/auto.py --config.data.source=folder:photos --minutes=30
+    ssljax train --config=auto --config.data.source=folder:photos --minutes=30
 
 Fields that are given on the command line stay as they are. The plan is kept as plan.json and plan.py in the run's
 folder; `ssljax plan` makes it without training.

@@ -2,8 +2,8 @@
 
 usage: ssljax check PATH [--out=DIR] [--run=RUN] [--strict]
 
-  PATH          a folder, .zip, .tar, .npz or .csv of images, or a source such
-                as digits; it is only read
+  PATH          a folder, .zip, .tar or .npz of images, a CSV of labels, or
+                another source, such as digits; it is only read
   --out=DIR     where check.html, check.json and findings.png are written
                 (runs/check_NAME)
   --run=RUN     a finished run on these classes, whose model looks for labels

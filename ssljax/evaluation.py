@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from scipy.special import softmax
 
 from ssljax import calibration, models, say, stats
 from ssljax.core import split
@@ -16,7 +17,7 @@ from ssljax.evals import classify, embed, gallery, intervals, knn, probe
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
 
-MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE, SHOWN = 2000, 8, 7, 100, 8
+MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE, SHOWN, MISTAKES = 2000, 8, 7, 100, 8, 24
 
 
 def of_seed(run, trained, directory) -> tuple[dict, dict]:
@@ -39,10 +40,11 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
     see = functools.partial(embed.outputs, batch_size=cfg.batch_size, mesh=run.mesh)
     note('validation and test images')
     labels = {s: np.asarray(splits[s].labels) for s in splits}
-    right, positive = {}, positive_class(config, labels['test'], trained.classes)
+    right, logits_of, positive = {}, {}, positive_class(config, labels['test'], trained.classes)
     for way, stage in trained.ways.items():
         look = functools.partial(see, predictor(run, way), stage.variables)
         logits = {s: look(splits[s]) for s in ('val', 'test')}
+        logits_of[way] = logits['test']
         found = {'test': scored(logits['test'], labels['test'], positive)}
         right[way] = classify.rank(*classify.known(logits['test'], labels['test'])) <= 1
         if (labels['val'] >= 0).any():
@@ -66,7 +68,9 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
     arrays: dict = {}
     if cfg.figures and trained.ways:
         note('figures')
-        arrays |= _optional(figure_arrays, config, see, trained, labels)
+        shown = shown_way(config, trained)
+        arrays |= _optional(figure_arrays, config, see, trained, labels, shown)
+        arrays |= _optional(mistakes, splits['test'], logits_of[shown], shown)
         arrays |= _optional(plane_arrays, methods, trained, labels, directory)
     pretext = methods.get('pretrain')
     if cfg.figures and pretext and pretext.show and trained.pretrained:
@@ -176,9 +180,32 @@ def probes(features, labels, trained, l2s, metric: str = 'top1') -> dict:
     return {'best': max(layers, key=lambda n: layers[n][by]), 'layers': layers}
 
 
-def figure_arrays(config, see, trained, labels) -> dict:
-    """What the report draws of one seed: a map of test features, neighbours, filters and the label set's images."""
-    way = shown_way(config, trained)
+def mistakes(test, logits, way: str) -> dict:
+    """The test images that the way `way` gets wrong with the highest confidence, most confident first.
+
+    Args:
+      test: the Split.
+      logits: [N, K] of its images.
+    """
+    p, labels = softmax(np.asarray(logits, np.float64), axis=1), np.asarray(test.labels)
+    said, confidence = p.argmax(1), p.max(1)
+    wrong = np.flatnonzero((labels >= 0) & (said != labels))
+    rows = wrong[np.argsort(-confidence[wrong], kind='stable')][:MISTAKES]
+    if not len(rows):
+        return {}
+    names = test.take(rows).names()
+    return {
+        'mistake_images': test.read(rows),
+        'mistake_labels': labels[rows],
+        'mistake_said': said[rows],
+        'mistake_confidence': confidence[rows].astype(np.float32),
+        'mistakes_of': np.array(way),
+    } | ({'mistake_names': np.array([name.encode('utf-8', 'surrogateescape') for name in names])} if names else {})
+
+
+def figure_arrays(config, see, trained, labels, way: str) -> dict:
+    """What the report draws of one seed: a map of test features of the way `way`, neighbours, filters and the label
+    set's images."""
     variables, splits = trained.ways[way].variables, trained.splits
     tapped = models.build(config.backbone, trained.layer)
     pooled = pooled_layers(tapped, config.transfer.pool)
@@ -211,14 +238,12 @@ def figure_arrays(config, see, trained, labels) -> dict:
 
 
 def shown_way(config, trained) -> str:
-    """The way whose features are drawn: fine-tuned before others, those from scratch and variants last; its backbone is
-    the run's (a student may have a larger one)."""
+    """The way that is drawn: the best on validation of those whose backbone is the run's (a student may have a larger
+    one)."""
     shapes = jax.tree.map(np.shape, trained.random['params']['backbone'])
     own = lambda way: jax.tree.map(np.shape, trained.ways[way].variables['params']['backbone'])
     fit = [w for w in trained.ways if all(shapes.get(name) == tree for name, tree in own(w).items())]
-    last = {'random_frozen', 'scratch', *(name for name, _, _ in config.variants)}
-    learnt = [w for w in fit if w not in last]
-    return 'finetune' if 'finetune' in learnt else next(iter(learnt or fit or trained.ways))
+    return max(fit or trained.ways, key=lambda way: trained.ways[way].record['val'].get(config.select, -1.0))
 
 
 def plane_arrays(methods, trained, labels, directory) -> dict:

@@ -184,7 +184,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Context:
         known['pretrain'] = methods.pretext(config, source.shape)
     for kind in ('scratch', *(kind_of(way) for way in config.transfer.ways)):
         known[kind] = classifier(config, source.shape, len(source.classes), kind)
-    decided += resolve.of_methods(known)
+    decided += resolve.of_methods(known) + label_set.decided(config, source)
     represent = label_set.representative(config, source, mesh)
     state = Context(config, workdir, source, mesh, meta, {}, known, represent, decided, quiet)
     if not quiet:  # a quiet one has a stage or two, which begin now

@@ -14,6 +14,7 @@ from ssljax.data import names as naming
 from ssljax.data import partition as partitions
 from ssljax.data import pick, readable, sources
 from ssljax.evals import embed
+from ssljax.resolve import Decision
 from ssljax.transfer import held_layers
 
 
@@ -73,6 +74,16 @@ def amounts(config, source, seed: int) -> tuple[str, str]:
         )
         budget = 'all' if int(budget) > len(found.labeled) else budget
     return budget, val
+
+
+def decided(config, source) -> list[Decision]:
+    """What `amounts` has in place of the config's, with the reason."""
+    fields = ('data.labels', config.data.labels), ('data.val', config.data.val if source.val is None else '0')
+    return [
+        Decision(field, value, f'{given} were asked for, and fewer images are labelled')
+        for (field, given), value in zip(fields, amounts(config, source, config.seeds[0]))
+        if value != given
+    ]
 
 
 def told(config, source, found, drawn) -> str:

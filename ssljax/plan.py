@@ -3,8 +3,8 @@
 usage: ssljax plan PATH [--minutes=N] [--out=FILE] [--flips=yes|no|auto]
                    [--config.FIELD=VALUE ...]
 
-  PATH            a folder, .zip, .tar or .npz of images, or another source as
-                  config.data.source has it, such as digits
+  PATH            a folder, .zip, .tar or .npz of images, a CSV of labels, or
+                  another source as config.data.source has it, such as digits
   --minutes=N     for the whole `ssljax train --config=FILE` (30)
   --out=FILE      the recipe, a Python file that is not there yet (plan.py)
   --flips=yes     an image and its mirror image may be of one class; no: left

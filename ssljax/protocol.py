@@ -97,20 +97,25 @@ def unlabelled(config, source) -> str:
 def pretrained(config, records, cell=False) -> str:
     """How the backbone was pretrained, or where it is from."""
     found = [record['pretrain'] for record in records if record.get('pretrain')]
-    weights = config.backbone.init_from
-    given = (
-        f'All ways but scratch and random_frozen start from the weights in {weights}; which images these were trained '
-        'on is not checked here.'
-    )
+    given = given_weights(config)
     if not found or 'weights' in found[0]:
-        return given if weights else ''
+        return given
     if config.transfer.checkpoint:
         unknown = '' if cell else '; which images it was trained on is not checked here'
         return f'The pretrained backbone ({found[0].get("method")}) is from {config.transfer.checkpoint}{unknown}.'
     steps, images = (_range([entry[k] for entry in found if entry.get(k) is not None]) for k in ('steps', 'images'))
-    return (f'{given} ' if weights else '') + (
+    return (f'{given} ' if given else '') + (
         f'Pretrained by {found[0]["method"]} for {steps} steps of {config.pretrain.batch_size} on {images} unlabelled '
         'images; the final weights are used.'
+    )
+
+
+def given_weights(config) -> str:
+    """What starts from the weights of another library; '' without backbone.init_from."""
+    where = config.backbone.init_from
+    return where and (
+        f'All ways but scratch, random_frozen and what starts from scratch begin with the weights in {where}; which '
+        'images these were trained on is not checked here.'
     )
 
 
@@ -218,7 +223,9 @@ def of_study(config, points=()) -> str:
         said.append(f'The label sets of a seed are {" and ".join(sets)}.')
     if oracle(config.data) or config.data.choose == 'typical_oracle':
         said.append('They are chosen by an oracle that reads the class of every training image.')
-    if any(needs_pretraining(config, way) for way in config.transfer.ways):
+    said += [given_weights(config)] if config.backbone.init_from else []
+    trained = config.pretrain.method not in ('', 'none') or not config.backbone.init_from
+    if trained and any(needs_pretraining(config, way) for way in config.transfer.ways):
         if config.transfer.checkpoint:
             said.append(f'The pretrained backbone is from {config.transfer.checkpoint}.')
         else:

@@ -100,6 +100,8 @@ def test_a_set_with_few_labels_beside_unlabelled_images(config, tmp_path, capsys
     told = capsys.readouterr().err
     assert re.search(said.replace('(', '[(]').replace(')', '[)]'), told) and told.startswith('seed 3: ')
     assert told.endswith(' without labels\n')
+    changed = [f'data.{name}' for name in ('labels', 'val') if config.data[name] not in drawn]
+    assert [d.field for d in label_set.decided(config, source)] == changed
     assert label_set.amounts(config, source._replace(unlabeled=None), 3) == (labels, val)
     config.study.labels = ('50',)
     assert label_set.amounts(config, source, 3) == (labels, val)

@@ -68,7 +68,7 @@ class Given:
 
 
 def source(path: str) -> str:
-    """What was meant, as config.data.source has it: a path is a folder or an archive, an .npz or a .csv.
+    """What was meant, as config.data.source has it: a path is a folder or an archive, an .npz or a CSV.
 
     Raises:
       ValueError: points in the plane, which are no images, or no path.
@@ -82,7 +82,7 @@ def source(path: str) -> str:
             if kind == 'circles':
                 raise ValueError('circles are points in the plane: there are no images to check.')
             return text
-    kind = next((kind for kind in ('npz', 'csv') if text.lower().endswith(f'.{kind}')), 'folder')
+    kind = {'.npz': 'npz', '.csv': 'csv', '.tsv': 'csv'}.get(os.path.splitext(text)[1].lower(), 'folder')
     return f'{kind}:{text}'
 
 
@@ -97,6 +97,7 @@ def read(path: str) -> Given:
     text, config = source(path), configs.base().data
     config.source = text
     kind, _, rest = text.partition(':')
+    asked = Asked('source', text, rest)
     trouble: dict = {}
     asked, module = Asked('source', text, rest), sources.SOURCES[kind]
     try:

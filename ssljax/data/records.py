@@ -67,6 +67,7 @@ def splits_of(records, path: str):
             numbers = np.array([r.number for r in mine], np.int64)
             splits[split] = numbers, np.array(labels, np.int32), None if groups is None else groups[places]
     if 'val' in splits and 'test' not in splits:
+        logging.warning('%r: there is no test split, so val is used as the test split.', path)
         splits['test'] = splits.pop('val')
     return tuple(map(clean, classes)), splits
 

@@ -31,7 +31,7 @@ def write(model, path: Path) -> dict:
     found = _links(layout, config, model.shape, shapes, linear) if layout else []
     linked = {p for link in found for p in link.ours}
     own = {p.replace('/', '.'): np.ascontiguousarray(a) for p, a in tensors.items() if p not in linked}
-    numpy.save_file(links.give(found, tensors) | own, str(path), {'format': 'pt'})
+    path.write_bytes(numpy.save(links.give(found, tensors) | own, {'format': 'pt'}))  # its save_file sets mode 600
     said: dict = {'library': layout.library if layout else OWN, 'tensors': {p: list(s) for p, s in shapes.items()}}
     if not layout:
         return said | {'why': f'the names are those of ssljax: {why}'}

@@ -63,7 +63,8 @@ def of_points(outcome: dict, best: str, full: int, points: dict) -> dict:
     if not ways:
         said = ['Nothing but training from scratch was compared: whether unlabelled images help here is not told.']
     if saved is not None:
-        said.append(in_labels(saved, best, full))
+        sure = ways[best]['verdict'] in ('helps', 'harms')
+        said.append(in_labels(saved, best, full) + ('' if sure else ' The lead itself is not certain, nor is this.'))
     return found | {'sentences': [*said, with_more(more, drawn, by_labels, metric)]}
 
 

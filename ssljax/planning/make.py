@@ -13,7 +13,7 @@ from ssljax.planning import budget, evidence, fingerprint, measure, rules
 from ssljax.resolve import Decision
 
 SMALLER = 32  # pixels, for photographs where the time is too short for more
-EVALS, FEW_EVALS = 10, 5
+EVALS, FEW_EVALS = 10, 1
 PRETRAIN_EVALS = 3
 # Fields that a plan leaves to what goes with them: no line of a recipe whose run has no use for them.
 OF = {'pretrain': 'pretrain.', 'joint': 'semi.'}
@@ -121,7 +121,12 @@ def durations(rung, parts, joint: str, evals: int, minutes: float, times, second
         f'({total:.1f} are planned); equal in all ways'
     )
     ways = ('scratch', *(['finetune'] if 'pretrain' in parts else []), *([joint] if 'joint' in parts else []))
-    few = 'fixed: validation is looked at so often; few times where its images are few'
+    few = 'fixed: validation chooses among the weights of so many evaluations'
+    if evals == FEW_EVALS:
+        few = (
+            f'measured: at the end alone, for fewer than {rules.FEW_VAL} validation images choose by luck (12 of them '
+            'took weights of step 70 of 350)'
+        )
     found = [
         Decision(
             'seeds', tuple(range(rung.seeds)), 'fixed: fewer than three seeds tell nothing, more than five little'
@@ -135,7 +140,7 @@ def durations(rung, parts, joint: str, evals: int, minutes: float, times, second
         found += [
             Decision('pretrain.epochs', 0.0, 'the duration is in steps'),
             Decision('pretrain.steps', int(budget.RATIO * rung.steps), why),
-            Decision('pretrain.evals', PRETRAIN_EVALS, few),
+            Decision('pretrain.evals', PRETRAIN_EVALS, 'fixed: it is looked at, and nothing is chosen by that'),
         ]
     else:
         found.append(Decision('pretrain.method', 'none', 'no way needs it'))

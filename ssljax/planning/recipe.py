@@ -79,4 +79,5 @@ def _assignment(d) -> list[str]:
 
 def _plain(text) -> str:
     """A text that a docstring or comment can hold on one line."""
-    return str(text).replace('\\', '/').replace('"""', "'''").replace('\n', ' ')
+    kept = ''.join(sign if sign.isprintable() else ' ' for sign in str(text))
+    return kept.replace('\\', '/').replace('"""', "'''")

@@ -21,7 +21,7 @@ SMALL = 16  # pixels: below it views and turned pictures keep too little, and a 
 # Below so many labelled images: the shares that are set aside for test, where the source has none, and validation.
 TEST = ((200, '30%'), (1000, '25%'), (math.inf, '20%'))
 VAL = ((1000, '20%'), (10_000, '10%'), (math.inf, '1000'))
-FEW_VAL = 50  # validation images, below which the best of many evaluations is the luckiest
+FEW_VAL = 50  # validation images, below which the best of several evaluations is the luckiest
 LEAST_UNLABELED = 1.0  # for each labelled image, below which a joint method is left out
 LEAST_PRETRAINED = 500  # images, below which pretraining is left out
 DEVICE_BATCH = 256

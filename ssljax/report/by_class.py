@@ -2,7 +2,7 @@
 
 from ssljax import metrics, stats
 from ssljax.report.compare import named_seeds, of_way, pick, seeds_of, selected, test_images, versus_scratch, ways_of
-from ssljax.report.markup import grid, section
+from ssljax.report.markup import folded, grid, section
 from ssljax.report.words import interval, number, p_value, percent, way_title
 
 BY_CLASS = ('macro_f1', 'auroc', 'sensitivity', 'specificity')  # shown beside balanced accuracy
@@ -124,7 +124,9 @@ def mcnemar(result):
         'McNemar: test images that only the way, or only training from scratch, gets right, by seed, with the p of the '
         'exact test. It compares two trained networks on these images; it says nothing about other label sets or seeds.'
     )
-    return grid(['Way', 'Seed', 'Only the way right', 'Only scratch right', 'p'], rows, said) if rows else ''
+    table = grid(['Way', 'Seed', 'Only the way right', 'Only scratch right', 'p'], rows, said) if rows else ''
+    many = len(seeds_of(result)) >= stats.FEWEST  # which are compared by the paired test
+    return folded("McNemar's test of each seed", table) if many else table
 
 
 def on_these_images(result, way):

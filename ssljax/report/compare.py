@@ -66,8 +66,8 @@ def is_points(result):
 
 
 def of_seed(run):
-    """', seed0' where there are several; figures.npz is one seed's."""
-    return f', {run.figures_from.parent.name}' if len(seeds_of(run.result)) > 1 else ''
+    """', seed 0' where there are several; figures.npz is one seed's."""
+    return f', {run.figures_from.parent.name.replace("seed", "seed ")}' if len(seeds_of(run.result)) > 1 else ''
 
 
 def across(result, *path):

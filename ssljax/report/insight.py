@@ -8,7 +8,7 @@ from ssljax.report.compare import best_way, is_points, of_seed, pick, seeds_of, 
 from ssljax.report.embed import cached_embed, plot_map, sample
 from ssljax.report.markup import beside, figure, folded, grid, part, section
 from ssljax.report.pictures import as_png, filter_sheet
-from ssljax.report.plots import confusion_of, plot_confusion, plot_per_class
+from ssljax.report.plots import color_of, confusion_of, plot_confusion, plot_per_class
 from ssljax.report.words import count_of, is_number, way_title
 
 
@@ -35,7 +35,9 @@ def errors(run):
     if per_class is not None:
         names = class_names(result, per_class.shape[1])
         seeds = ' Bars: mean over seeds; points: seeds.' if len(per_class) > 1 else ''
-        parts.append(figure(plot_per_class(per_class, names), f'Test accuracy by class, {whose}.{seeds}'))
+        parts.append(
+            figure(plot_per_class(per_class, names, color_of(result, way)), f'Test accuracy by class, {whose}.{seeds}')
+        )
         tables.append(folded('Accuracy of every class', class_table(per_class, names)))
     if confusion is not None:
         names = class_names(result, len(confusion))
@@ -44,6 +46,27 @@ def errors(run):
         parts.append(figure(plot_confusion(confusion, names), caption))
         tables.insert(0, confused_pairs(confusion, names))
     return section('Errors by class', beside(*parts), *tables)
+
+
+def mistakes(run):
+    """The most confident errors, each with its true class, the predicted one and the confidence."""
+    names = ('mistake_images', 'mistake_labels', 'mistake_said', 'mistake_confidence')
+    arrays = [run.figures.get(name) for name in names]
+    if any(array is None for array in arrays) or is_points(run.result):
+        return None
+    classes = class_names(run.result, int(max(arrays[1].max(), arrays[2].max())) + 1)
+    files = run.figures.get('mistake_names')
+    tiles = []
+    for i, (image, label, said, confidence) in enumerate(zip(*arrays)):
+        text = f'{name_of(classes, label)} → {classes[said]}, {100 * confidence:.0f}%'
+        what = bytes(files[i]).decode('utf-8', 'replace') if files is not None else 'test image'
+        tiles.append(tile(image, text, 'wrong', what))
+    way = way_title(str(run.figures['mistakes_of']))
+    caption = (
+        f'Test images that "{way}"{of_seed(run)} gets wrong, most confident first: true class → prediction. Some of '
+        'their labels may be wrong.'
+    )
+    return section('Most confident errors', figure(part('strip', tiles), caption))
 
 
 def class_table(per_class, names):

@@ -1,7 +1,7 @@
 """The report of a run: one HTML file with everything inside it."""
 
 from ssljax import files, methods
-from ssljax.report import ablation, answer, by_class, game, insight, results, setup, shell, tuning
+from ssljax.report import ablation, answer, by_class, calibrated, game, insight, results, setup, shell, tuning
 from ssljax.report.compare import pick, seeds_of, ways_of
 from ssljax.report.headline import sentences
 from ssljax.report.read import read
@@ -22,6 +22,8 @@ SECTIONS = (
     results.probe,
     results.nearest_vote,
     insight.errors,
+    insight.mistakes,
+    calibrated.calibration,
     insight.feature_map,
     insight.filters,
     insight.neighbors,
@@ -30,6 +32,7 @@ SECTIONS = (
     setup.label_sets,
     setup.provenance,
 )
+
 
 def write(workdir):
     """Writes report.html in a run's folder from the files there, and returns its path.

@@ -260,7 +260,7 @@ def plot_confusion(counts, names):
 
 
 @drawn
-def plot_per_class(values, names):
+def plot_per_class(values, names, color=COLORS[0]):
     """Accuracy by class, sorted: one point a seed, a bar to the mean.
 
     Args:
@@ -271,14 +271,14 @@ def plot_per_class(values, names):
     seeds, k = values[mean.index].to_numpy(), len(mean)
     if k <= 40:
         figure, axes = new_figure(4.9, 0.8 + max(0.25 if k <= 12 else 0.17, 0.1) * k)
-        axes.barh(range(k), mean, color='#bcd7ea', height=0.72)
-        axes.plot(seeds.T, range(k), 'o', ms=3.5, color=COLORS[0], alpha=0.7, mew=0)
+        axes.barh(range(k), mean, color=blend(color), height=0.72)
+        axes.plot(seeds.T, range(k), 'o', ms=3.5, color=color, alpha=0.7, mew=0)
         axes.set_yticks(range(k), [shorten(names[i], 20) for i in mean.index], fontsize=8 if k <= 20 else 6.5)
         axes.set(ylim=(k - 0.4, -0.6), xlim=(0, 101), xlabel='Test accuracy (%)')
         axes.grid(axis='y', visible=False)
     else:
         figure, axes = new_figure(6.2, 3.0)
-        axes.fill_between(range(k), mean, step='mid', color='#bcd7ea', lw=0)
-        axes.plot(range(k), seeds.T, 'o', ms=2, color=COLORS[0], alpha=0.7, mew=0)
+        axes.fill_between(range(k), mean, step='mid', color=blend(color), lw=0)
+        axes.plot(range(k), seeds.T, 'o', ms=2, color=color, alpha=0.7, mew=0)
         axes.set(ylim=(0, 101), xlabel='Classes, sorted by accuracy', ylabel='Test accuracy (%)')
     return as_img(figure, 'Test accuracy by class')

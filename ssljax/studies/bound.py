@@ -10,8 +10,8 @@ from ssljax.studies.cells import short_hash
 
 # Fields of config.data that do not change what is loaded.
 FREE = ('labels', 'pool', 'val', 'choose', 'features', 'data_dir', 'manual_dir', 'path', 'cache')
-# Fields that came later, with their defaults, at which they leave the names of earlier studies' folders as they are.
-LATER = {'images': '', 'pattern': '', 'annotations': '', 'resize': 'crop'}
+# Fields that came later, with what earlier studies have: there they leave the names of folders as they were.
+LATER = {'images': '', 'pattern': '', 'annotations': '', 'resize': 'crop', 'copies': 'anywhere'}
 
 
 def check(directory: Path, planned, load) -> None:

@@ -63,6 +63,12 @@ def values_of(rows, column) -> list:
     return rows.loc[rows[column] != '', column].dropna().unique().tolist()
 
 
+def only(rows, column):
+    """The value of a column that is the same in every row that has one; else None."""
+    found = values_of(rows, column)
+    return found[0] if len(found) == 1 else None
+
+
 def curves(rows, metric='test_top1') -> dict:
     """The values of a column by series, budget and seed.
 

@@ -25,6 +25,7 @@ def plots(study) -> dict:
     To be called under report.draw.style."""
     found, look = {}, looks(study.base)
     published = published_at(study, max(curve.values_of(study.rows, 'classes'), default=None))
+    floors = {'top-1': curve.only(study.rows, 'test_majority')}
     top5 = {s: values for s, values in curve.curves(study.rows, 'test_top5').items() if s in study.base}
     for name, curves, what, marks in (('curve', study.base, 'top-1', published), ('curve_top5', top5, 'top-5', ())):
         gains: dict = {}
@@ -34,11 +35,18 @@ def plots(study) -> dict:
         caption = f'Test {what} accuracy over the labels a class: {marks_of(study)}.'
         caption += f' Right: the difference to "{study.reference_title}", paired by seed.' if gains else ''
         caption += ' Open diamonds: published values, whose setting may differ (see their table).' if marks else ''
-        image = over_labels(curves, f'Test {what} accuracy (%)', published=marks, look=look, gains=gains)
+        caption += floor_of(floors.get(what))
+        ylabel, floor = f'Test {what} accuracy (%)', floors.get(what)
+        image = over_labels(curves, ylabel, published=marks, look=look, gains=gains, floor=floor)
         found[name] = image, caption
     for way in dict.fromkeys(series.way for series in study.curves if series.point):
         found[f'ablation_{way}'] = of_points(study, way)
     return {f'{name}.svg': pair for name, pair in found.items() if pair[0]}
+
+
+def floor_of(floor):
+    """The sentence on the line at the majority class's top-1 in a figure; '' if it is unknown."""
+    return '' if floor is None else f' Dash-dotted, if in range: always the majority class, {100 * floor:.1f} %.'
 
 
 def marks_of(study):
@@ -76,7 +84,7 @@ def looks(series) -> dict:
     }
 
 
-def over_labels(curves, ylabel, *, name=title, published=(), look=None, gains=None):
+def over_labels(curves, ylabel, *, name=title, published=(), look=None, gains=None, floor=None):
     """Accuracy over the labels a class, on a logarithmic axis with ticks at the budgets: means over seeds, joined by
     lines, their 95% intervals as whiskers, side by side so that none hides another; with one budget, rows instead.
 
@@ -86,6 +94,7 @@ def over_labels(curves, ylabel, *, name=title, published=(), look=None, gains=No
       published: [(Series or None, labels a class, value in percent), ...], open diamonds, in the colour of the series.
       look: as `looks` gives it; None: of these curves.
       gains: {Series: {labels a class: stats.difference to a reference}}, drawn beside the accuracies.
+      floor: a share that a line marks.
 
     Returns:
       a matplotlib Figure, or None without any value. To be called, and saved, under report.draw.style.
@@ -94,7 +103,7 @@ def over_labels(curves, ylabel, *, name=title, published=(), look=None, gains=No
         return None
     look, at = look or looks(curves), budgets(curves)
     if len(at) == 1:
-        return of_one_budget(curves, f'{ylabel} with {number(at[0], 3)} labels a class', name, published, look)
+        return of_one_budget(curves, f'{ylabel} with {number(at[0], 3)} labels a class', name, published, look, floor)
     if gains:
         figure, (axes, right) = new_figure(11, max(4.0, 0.8 + 0.2 * len(curves)), ncols=2)
         draw_lines(right, gains, look, at, name)
@@ -110,13 +119,15 @@ def over_labels(curves, ylabel, *, name=title, published=(), look=None, gains=No
         axes.plot(labels, value, 'D', ms=7, mfc='none', mec=color, mew=1.4, zorder=4)
     if published:
         drawn += axes.plot([], [], 'D', ms=7, mfc='none', mec='#222222', mew=1.4, label='published')
+    if floor is not None:
+        axes.axhline(100 * floor, color='#222222', lw=1.2, ls='-.', zorder=1.5)
     axes.set_ylim(limits(found, [value for *_, value in published], within=(0, 100)))
     axes.set_ylabel(ylabel)
     figure.legend(handles=drawn, loc='outside right upper')
     return figure
 
 
-def of_one_budget(curves, xlabel, name, published, look):
+def of_one_budget(curves, xlabel, name, published, look, floor=None):
     """`over_labels` with one budget: a row a series, with the seeds as points."""
     found = {series: spread(values.values()) for series, own in curves.items() for values in own.values()}
     colors = [look[series][0] for series in curves]
@@ -124,6 +135,8 @@ def of_one_budget(curves, xlabel, name, published, look):
     for series, labels, value in published:
         if labels in curves.get(series, ()):
             axes.plot(value, list(curves).index(series), 'D', ms=7, mfc='none', mec='#222222', mew=1.2, zorder=5)
+    if floor is not None and axes.get_xlim()[0] < 100 * floor < axes.get_xlim()[1]:
+        axes.axvline(100 * floor, color='#222222', lw=1.2, ls='-.', zorder=1.5)
     return figure
 
 

@@ -45,13 +45,12 @@ def lead(study) -> list[str]:
 
 def test_images(study):
     """How many test images there are; None where the table does not say, or says several numbers."""
-    found = curve.values_of(study.rows, 'test_images')
-    return found[0] if len(found) == 1 else None
+    return curve.only(study.rows, 'test_images')
 
 
 def chosen(study, tests):
     """The series of these comparisons that validation prefers; without validation, the first one."""
-    val = curve.curves(study.rows, 'val_top1')
+    val = curve.curves(study.rows, 'val_selected') or curve.curves(study.rows, 'val_top1')
     gains = curve.against_reference(
         {series: found for series, found in val.items() if not series.point}, study.reference
     )

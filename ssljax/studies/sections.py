@@ -12,7 +12,7 @@ from ssljax.report.ablation import CHANGES, table
 from ssljax.report.draw import as_img
 from ssljax.report.markup import facts, figure, folded, grid, paragraph, part, section
 from ssljax.report.table import compared, meaning
-from ssljax.report.words import count_of, duration, is_number, number, percent
+from ssljax.report.words import count_of, duration, interval, is_number, number, percent
 from ssljax.stats import spread
 from ssljax.studies import curve
 from ssljax.studies.curve import Series, budgets, title
@@ -104,7 +104,17 @@ def means(study):
     caption = 'Test top-1 (%) by labels a class: '
     caption += f'mean ± sample standard deviation over {most} seeds' if most > 1 else 'one seed'
     caption += '; in brackets: how many, where fewer' if any('(' in cell for cell in cells.values()) else ''
-    return pivot(cells, f'{caption}.{study.protocol}')
+    return pivot(cells, f'{caption}.{test_set(study)}{study.protocol}')
+
+
+def test_set(study):
+    """The sentence on what the number of test images and the majority class say of all accuracies; '' if unknown."""
+    count, share = (curve.only(study.rows, column) for column in ('test_images', 'test_majority'))
+    means = [spread(values.values())['mean'] for found in study.curves.values() for values in found.values()]
+    ends = [stats.of_images(mean, count) for mean in (min(means), max(means))] if count else []
+    said = f' The {count_of(count, "test image")} alone imply 95% intervals (Wilson) of ' if ends else ''
+    said += ' for the lowest and '.join(f'{interval(found)} %' for found in ends) + ' for the highest.' * bool(ends)
+    return said + (f' Always the majority class: {100 * share:.2f} %.' if share is not None else '')
 
 
 def pivot(cells, caption):
@@ -121,7 +131,8 @@ def pivot(cells, caption):
 
 def every_number(study):
     """All columns of accuracy and cost, one row a series and budget."""
-    names = ('test_top5', 'val_top1', 'best_on_test', 'seconds', 'images_per_second')
+    names = ('test_balanced_accuracy', 'test_auroc', 'test_top5', 'val_top1', 'best_on_test')
+    names += ('seconds', 'images_per_second')
     columns, rows = [curve.curves(study.rows, name) for name in names], []
     for series, found in study.curves.items():
         for budget, values in found.items():
@@ -129,7 +140,8 @@ def every_number(study):
             cells = [*compared(spread(values.values()), None)[:2], *map(percent, shares)]
             cells += [duration(seconds and seconds['mean']), number(rate and round(rate['mean']))]
             rows.append([title(series), number(budget, 3), *cells, ', '.join(str(seed) for seed in values)])
-    header = ['', 'Labels a class', 'Test top-1 %', '95% interval', 'Test top-5 %', 'Validation top-1 %', BEST_ON_TEST]
+    header = ['', 'Labels a class', 'Test top-1 %', '95% interval', 'Balanced accuracy %', 'Macro AUROC %']
+    header += ['Test top-5 %', 'Validation top-1 %', BEST_ON_TEST]
     caption = (
         'All that was measured: mean ± sample standard deviation over seeds; 95% interval of the mean by '
         f"Student's t; time and images/s: of the way alone, mean over seeds.{study.protocol}"

@@ -115,6 +115,17 @@ def test_thirty_images(tmp_path):
     assert result['splits']['train'] == {'images': 30, 'labelled': 30, 'unreadable': 0, 'per_class': [15, 15]}
 
 
+@pytest.mark.parametrize('given', ['x', 'x/labels.csv'])
+def test_images_with_a_csv(given, tmp_path):
+    folder(tmp_path / 'x')
+    found = [(p, c) for c in 'ab' for p in sorted((tmp_path / 'x' / c).iterdir())]
+    rows = [(p.rename(tmp_path / 'x' / f'{c}{p.name}').name, c) for p, c in found]
+    (tmp_path / 'x/labels.csv').write_text('path,label\n' + ''.join(f'{name},{c}\n' for name, c in rows[2:]))
+    result = ssljax.check(tmp_path / given, tmp_path / 'out')
+    assert not of_kind(result, 'refused_layout')
+    assert result['splits']['train']['per_class'] == [13, 15] and result['splits']['unlabeled']['images'] == 2
+
+
 def test_one_image(tmp_path):
     (tmp_path / 'x').mkdir()
     photo(0).save(tmp_path / 'x/one.png')

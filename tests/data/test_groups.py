@@ -119,6 +119,14 @@ def test_groups_of_a_csv(images):  # noqa: F811
         assert not of(s.train.take(rows.val)) & of(shown) and set(of(s.train.take(rows.labeled))) <= of(shown)
 
 
+def test_images_that_are_labelled_later_keep_their_group(images):  # noqa: F811
+    source = images('path,label,group\n' + ''.join(f'{p}.png,{c},{g}\n' for p, c, g in ROWS))
+    plain = load(source, test='2')
+    name = plain.unlabeled.names()[0]
+    s = load(source, test='2', annotations=images(f'path,label\n{name},cat\n', 'more.csv').removeprefix('csv:'))
+    assert s.train.names()[-1] == name and s.train.groups[-1] == plain.unlabeled.groups[0] >= 0
+
+
 def test_a_group_in_two_given_splits(images):  # noqa: F811
     text = 'path,label,group,split\n' + ''.join(f'{p}.png,{c},{g},{"test" if p in "3,5" else ""}\n' for p, c, g in ROWS)
     said = r"the group 'b' is in two splits, train \(line 4\) and test \(line 5\) \(2 groups are so: 'b', 'c'\)"

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -168,7 +169,7 @@ def test_a_run_with_given_weights(given, tmp_path):
     (record,) = result['seeds']
     assert record['knn']['pretrained']['layer'] == 'token' and 'token' in record['probe']['pretrained']['layers']
     assert record['pretrain']['weights'] == config.backbone.init_from
-    assert 'start from the weights in' in result['protocol'] and (tmp_path / 'run/report.html').is_file()
+    assert 'begin with the weights in' in result['protocol'] and (tmp_path / 'run/report.html').is_file()
     assert {d['field']: d['value'] for d in result['resolved']}['backbone.pixels'] == 'imagenet'
     assert recorded.named(config) == {'backbone.init_from': config.backbone.init_from}
     kept = files.read_json(tmp_path / 'run/data.json')
@@ -185,6 +186,20 @@ def test_faults_are_told_before_anything_is_trained(given, tmp_path):
     config.backbone.width = 16
     with pytest.raises(ValueError, match='does not fit'):
         experiment.run(config, tmp_path / 'run')
+
+
+@pytest.mark.parametrize('library', ['torchvision', 'timm'])
+def test_a_small_network_of_theirs_computes_what_it_did_there(library, tmp_path):
+    """outputs.npz has weights, images and features of two narrow Vision Transformers, written by outputs.py."""
+    with np.load(Path(__file__).parent / 'outputs.npz') as found:
+        kept = {n.removeprefix(f'{library}/'): found[n] for n in found.files if n.startswith(f'{library}/')}
+    images, expected = kept.pop('images'), kept.pop('features')
+    config = backbone(**VIT | dict(layer_scale=library == 'timm'))
+    config.init_from = written(tmp_path / 'x.safetensors', kept)
+    variables = start.read(config, images.shape[1:])['params']['backbone']
+    layers = models.build(config).apply({'params': variables}, images / 127.5 - 1.0)
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(layers['token'], expected, atol=1e-5)
 
 
 @pytest.mark.skipif(

@@ -127,7 +127,7 @@ def test_rows_are_moments_and_columns_the_same_noise(tmp_path):
     for image, step in zip(rows, found):
         t = int(step.replace(',', '')) // 100 - 1
         np.testing.assert_array_equal(image[4, 4::10], 16 * t + np.arange(5))
-    assert 'Semi-supervised GAN, seed0' in plain(part) and 'width:384px' in part
+    assert 'Semi-supervised GAN, seed 0' in plain(part) and 'width:384px' in part
     assert 'Points in the plane' not in page
 
 

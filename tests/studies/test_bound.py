@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssljax import files
+from ssljax import files, schema
 from ssljax.config import base
 from ssljax.studies import bound, cells, worker
 
@@ -111,7 +111,8 @@ def test_a_changed_list_is_refused(study, tmp_path):
 
 
 def test_fields_that_came_later_leave_the_names_of_folders_as_they_were():
-    data = base().data.to_dict()
-    assert all(data[k] == v for k, v in bound.LATER.items())
+    data = base().data.to_dict() | bound.LATER
+    earlier = {'schema': 1, 'data': {k: v for k, v in base().data.to_dict().items() if k not in bound.LATER}}
+    assert schema.restored(earlier).data.to_dict() == data
     assert bound.key(data) == bound.key({k: v for k, v in data.items() if k not in bound.LATER})
     assert bound.key(data) != bound.key(data | {'resize': 'pad'})

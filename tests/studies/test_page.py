@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+import scipy.stats
 from markupsafe import escape
 
 from ssljax.report.__main__ import main
@@ -54,6 +55,18 @@ def cells(text, title):
     table = text.split(f'<figcaption>{escape(title)}', 1)[1].split('</table>', 1)[0]
     found = [re.findall('<t[dh][^>]*>(.*?)</t[dh]>', line) for line in re.findall('<tr.*?</tr>', table)]
     return [[html.unescape(cell) for cell in line] for line in found]
+
+
+def test_the_test_images_and_the_majority_class_stand_beside_every_accuracy(tmp_path):
+    rows = rows_of(test_images=500, test_majority=0.36, test_balanced_accuracy=0.3, select='auroc', val_selected=0.5)
+    text = html.unescape(re.sub('<[^>]*>', '', write(tmp_path, rows)))
+    low, high = (scipy.stats.binomtest(right, 500).proportion_ci(method='wilson') for right in (205, 360))
+    said = f'The 500 test images alone imply 95% intervals (Wilson) of {100 * low.low:.2f} to {100 * low.high:.2f} %'
+    assert f'{said} for the lowest and {100 * high.low:.2f} to' in text
+    assert 'Always the majority class: 36.00 %.' in text and 'always the majority class, 36.0 %' in text
+    assert 'Balanced accuracy %' in text
+    plain = write(tmp_path, rows_of())
+    assert 'ajority class' not in plain and 'Balanced accuracy %' not in plain
 
 
 @pytest.fixture

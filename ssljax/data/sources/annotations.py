@@ -82,7 +82,8 @@ def _moved(source: Source, labels: dict) -> Source:
     whole, rows = source.unlabeled, np.array(sorted(labels), np.int64)
     if whole is None or not len(rows):
         return source
-    moved = Split(whole.images, [labels[row] for row in rows.tolist()], whole.rows[rows])
+    groups = None if whole.groups is None else whole.groups[rows]
+    moved = Split(whole.images, [labels[row] for row in rows.tolist()], whole.rows[rows], groups=groups)
     rest = np.setdiff1d(np.arange(len(whole)), rows)
     return source._replace(train=concat([source.train, moved]), unlabeled=whole.take(rest))
 

@@ -23,8 +23,12 @@ def around(asked, config) -> str:
 
 def read(asked, config):
     """As sources.__init__ says; raises FileNotFoundError, or ValueError for folders that cannot be understood."""
+    return understood(folder.listing(paths.expand(asked.rest)), asked, config)
+
+
+def understood(files: folder.Files, asked, config):
+    """As `read`, of files that are listed."""
     path = paths.expand(asked.rest)
-    files = folder.listing(path)
     formats.check(files.names, path)
     if config.pattern and 'label' in pattern.compiled(config.pattern).groupindex:
         classes, splits = records.splits_of(pattern.records_of(config.pattern, files.names, path), path)
