@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter, ImageOps
 
 import ssljax
 from ssljax.audit import whole
@@ -211,8 +211,16 @@ def test_images_that_show_nothing_and_classes_of_other_sizes(tmp_path):
     white[30:32] = 0
     Image.fromarray(white).convert('RGB').save(root / 'b/white.png')
     photo(77, side=64).resize((200, 64)).save(root / 'b/long.png')
+    noise = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).filter(ImageFilter.GaussianBlur(8))
+    ImageOps.autocontrast(noise).save(root / 'b/blurred.png')
     result = ssljax.check(root, tmp_path / 'out')
-    for kind, name in (('one_colour', 'plain'), ('dark', 'dark'), ('bright', 'white'), ('elongated', 'long')):
+    for kind, name in (
+        ('blurred', 'blurred'),
+        ('one_colour', 'plain'),
+        ('dark', 'dark'),
+        ('bright', 'white'),
+        ('elongated', 'long'),
+    ):
         (found,) = of_kind(result, kind)
         assert [Path(item['name']).stem for item in found['items']] == [name], kind
     assert of_kind(result, 'classes_uneven')[0]['severity'] == 'note'
