@@ -94,7 +94,19 @@ def growth(record: dict) -> str:
     return markdown(header, rows)
 
 
-TABLES = {'steps': steps, 'steps_compile': steps, 'steps_bfloat16': steps, 'input': inputs}
+def check(record: dict) -> str:
+    """`ssljax check` beside cleanvision."""
+    rows = []
+    for row in record['rows']:
+        sides = [row['ours'], row.get('peer') or {'median': None, 'found': {}}]
+        found = [', '.join(f'{n:,} {kind}' for kind, n in side['found'].items()) for side in sides]
+        took = [f'{side["median"]:,.0f}' if side['median'] else '' for side in sides]
+        rows.append([row['data'], f'{row["images"]:,}', *took, *found])
+    return markdown(['data', 'images', 'ours s', 'cleanvision s', 'ours found', 'cleanvision found'], rows)
+
+
+TABLES = {'check': check, 'check_photos': check}
+TABLES |= {'steps': steps, 'steps_compile': steps, 'steps_bfloat16': steps, 'input': inputs}
 TABLES |= {'start': start, 'accuracy': accuracy, 'growth': growth}
 
 

@@ -1,6 +1,8 @@
 """Confident learning: which labels a model contradicts."""
 
 import dataclasses
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,3 +70,12 @@ def test_a_model_of_other_classes_is_refused(data, monkeypatch, tmp_path):
     monkeypatch.setattr(models, 'load', lambda run: Knowing())
     with pytest.raises(ValueError, match="knows the classes 'a', 'b', and not 'c'"):
         noise.find(dataclasses.replace(data, classes=('a', 'c')), np.ones(80, bool), str(tmp_path), 0)
+
+
+def test_the_model_of_a_run_is_asked(tmp_path):
+    with zipfile.ZipFile(Path(__file__).parents[1] / 'old/run.zip') as archive:
+        archive.extractall(tmp_path)
+    data = givens.read('synthetic:8x8x1:3')
+    found = noise.find(data, np.ones(len(data), bool), str(tmp_path), 0)
+    assert found.images == 2500 and 0.7 < found.accuracy < 0.8 and 'two_stage' in found.model
+    assert all(s.p_label < noise.LOW < s.p_other for s in found.suspects)

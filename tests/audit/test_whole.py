@@ -212,10 +212,27 @@ def test_images_that_show_nothing_and_classes_of_other_sizes(tmp_path):
     Image.fromarray(white).convert('RGB').save(root / 'b/white.png')
     photo(77, side=64).resize((200, 64)).save(root / 'b/long.png')
     result = ssljax.check(root, tmp_path / 'out')
-    for kind, name in (('one_colour', 'plain'), ('dark', 'dark'), ('bright', 'white'), ('elongated', 'long')):
+    for kind, name in (
+        ('one_colour', 'plain'),
+        ('dark', 'dark'),
+        ('bright', 'white'),
+        ('elongated', 'long'),
+    ):
         (found,) = of_kind(result, kind)
         assert [Path(item['name']).stem for item in found['items']] == [name], kind
     assert of_kind(result, 'classes_uneven')[0]['severity'] == 'note'
+
+
+def test_a_blurred_image_among_sharp_ones(tmp_path):
+    for c, name in enumerate(('a', 'b')):
+        (tmp_path / 'x' / name).mkdir(parents=True)
+        for i in range(8):
+            image = Image.fromarray(np.random.default_rng(8 * c + i).integers(0, 256, (80, 64, 3), np.uint8))
+            if (c, i) == (1, 3):
+                image = photo(7, side=64)  # of 6x6 pixels
+            image.save(tmp_path / 'x' / name / f'{i}.png')
+    (found,) = of_kind(ssljax.check(tmp_path / 'x', tmp_path / 'out'), 'blurred')
+    assert [item['name'] for item in found['items']] == ['b/3.png']
 
 
 @pytest.mark.parametrize('strict, code', [((), 0), (('--strict',), 1)])
