@@ -39,10 +39,10 @@ def check(names, path: str) -> None:
 def opened(data: bytes, kind: str, check_size) -> Image.Image:
     """The Pillow image of a file.
 
-    HEIC has 8 bits a channel and is upright. A grey DICOM image of more than 8 bits, or whose values are rescaled, has
-    the mode F and the format 'DICOM', and info['full'], the values (low, high) that it could have: they are the stored
-    ones, times the rescale slope, plus the intercept, and turned around where MONOCHROME1 says that the lowest is white
-    (PS3.3 C.7.6.3.1.2 and C.11.1).
+    Its `format` is `kind`. HEIC has 8 bits a channel and is upright. A grey DICOM image of more than 8 bits, or whose
+    values are rescaled, has the mode F, and in info['full'] the lowest and highest value that it could have. Values are
+    the stored ones, times the rescale slope, plus the intercept, and turned around where MONOCHROME1 says that the
+    lowest is white (PS3.3 C.7.6.3.1.2 and C.11.1).
 
     Args:
       data: the file.
@@ -56,7 +56,9 @@ def opened(data: bytes, kind: str, check_size) -> Image.Image:
     """
     if not _installed(kind):
         raise Missing(_advice(kind))
-    return {'DICOM': _dicom, 'HEIC': _heic}[kind](data, check_size)
+    image = {'DICOM': _dicom, 'HEIC': _heic}[kind](data, check_size)
+    image.format = kind
+    return image
 
 
 def _installed(kind: str) -> bool:
@@ -119,5 +121,5 @@ def _grey(found, array, pixels):
     elif bits <= 8 and not signed:
         return Image.fromarray(np.rint(array * (255 / high)).astype(np.uint8))
     image = Image.fromarray(array.astype(np.float32))
-    image.format, image.info['full'] = 'DICOM', (min(low, high), max(low, high))
+    image.info['full'] = min(low, high), max(low, high)
     return image

@@ -117,6 +117,7 @@ def test_dicom_of_8_bits_and_colours(pydicom):
     array = draw(1, (4, 5, 1))[..., 0]
     assert np.array_equal(decode.decode(dicom(array, 8), span=None)[..., 0], array)
     assert np.array_equal(decode.decode(dicom(255 - array, 8, 'MONOCHROME1'), span=None)[..., 0], array)
+    assert decode.opened(dicom(array, 8)).format == 'DICOM'
     colour = draw(2, (4, 5, 3))
     assert np.array_equal(decode.decode(dicom(colour, 8, 'RGB'), 0, 0, None), colour)
     assert decode.decode(dicom(colour, 8, 'RGB'), 4, 1, None).shape == (4, 4, 1)
@@ -155,7 +156,7 @@ def test_heic(tmp_path):
     data = heic(array, quality=90)
     found = decode.decode(data)
     assert formats.of(data) == 'HEIC' and found.shape == array.shape and abs(found.astype(int) - array).mean() < 8
-    assert decode.decode(data, 16, 1).shape == (16, 16, 1)
+    assert decode.decode(data, 16, 1).shape == (16, 16, 1) and decode.opened(data).format == 'HEIC'
     with pytest.raises(ValueError, match='pixels are more than config.data.max_pixels=100'):
         decode.decode(data, most=100)
     for i in range(10):
