@@ -45,10 +45,11 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
         look = functools.partial(see, predictor(run, way), stage.variables)
         logits = {s: look(splits[s]) for s in ('val', 'test')}
         logits_of[way] = logits['test']
-        found = {'test': scored(logits['test'], labels['test'], positive)}
+        score = functools.partial(scored, positive=positive, ends=not run.quiet)
+        found = {'test': score(logits['test'], labels['test'])}
         right[way] = classify.rank(*classify.known(logits['test'], labels['test'])) <= 1
         if (labels['val'] >= 0).any():
-            val = scored(logits['val'], labels['val'], positive)
+            val = score(logits['val'], labels['val'])
             found['val'] = {k: v for k, v in val.items() if k != 'confusion'} | stage.record['val']
         record['ways'][way] = stage.record | found
         if cfg.reference and not run.quiet:
@@ -90,10 +91,10 @@ def positive_class(config, labels, classes) -> int | None:
     return int((labels == 1).sum() <= (labels == 0).sum())
 
 
-def scored(logits, labels, positive) -> dict:
-    """classify.scores, with its 'intervals'."""
+def scored(logits, labels, positive, ends: bool) -> dict:
+    """classify.scores and, with `ends`, its 'intervals'; a study has many cells and needs none."""
     found = classify.scores(logits, labels, positive)
-    return found | {'intervals': intervals.intervals(logits, labels, found)}
+    return found | ({'intervals': intervals.intervals(logits, labels, found)} if ends else {})
 
 
 def pairs(right: dict) -> dict:

@@ -133,8 +133,7 @@ def test_imbalance_is_told_before_training(tiny):
 
 
 def test_logit_adjustment_finds_the_rare_class_of_real_images(shared_data, tmp_path):
-    """Shirts against T-shirts, 360 to 40: balanced accuracy rises, by more than its interval from 2,000 test images is
-    wide, where the loss is adjusted or weighed."""
+    """T-shirts against shirts, 360 to 40: balanced accuracy and the recall of shirts rise with the adjusted loss."""
     folder = shared_data('fashion_mnist')
 
     def images(part):
@@ -154,16 +153,13 @@ def test_logit_adjustment_finds_the_rare_class_of_real_images(shared_data, tmp_p
     c.data.update(source=source, labels='all', val='20%')
     c.backbone.name = 'mlp'
     c.pretrain.method, c.select = 'none', 'balanced_accuracy'
-    c.transfer.ways = ('scratch', 'adjusted', 'weighed')
-    c.variants = (
-        ('adjusted', 'scratch', (('transfer.logit_adjustment', 1.0),)),
-        ('weighed', 'scratch', (('transfer.class_weights', 'balanced'),)),
-    )
+    c.transfer.ways = ('scratch', 'adjusted')
+    c.variants = (('adjusted', 'scratch', (('transfer.logit_adjustment', 1.0),)),)
     c.transfer.scratch.update(steps=200, evals=4)
     c.evaluate.update(knn=0, probe=False, random=False, figures=False)
     ways = experiment.run(c, tmp_path / 'run')['seeds'][0]['ways']
     balanced = {way: ways[way]['test']['balanced_accuracy'] for way in ways}
     low, high = ways['scratch']['test']['intervals']['balanced_accuracy']
     assert high - low < 0.05
-    assert balanced['adjusted'] > balanced['scratch'] + 0.03 and balanced['weighed'] > balanced['scratch'], balanced
+    assert balanced['adjusted'] > balanced['scratch'] + 0.03, balanced
     assert ways['adjusted']['test']['per_class'][1] > ways['scratch']['test']['per_class'][1] + 0.1
