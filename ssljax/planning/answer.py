@@ -65,7 +65,10 @@ def of_points(outcome: dict, best: str, full: int, points: dict) -> dict:
     if saved is not None:
         sure = ways[best]['verdict'] in ('helps', 'harms')
         said.append(in_labels(saved, best, full) + ('' if sure else ' The lead itself is not certain, nor is this.'))
-    return found | {'sentences': [*said, with_more(more, drawn, by_labels, metric)]}
+    said.append(with_more(more, drawn, by_labels, metric))
+    if few and more:
+        said.append(f'{count_of(test_images(outcome) or 0, "test image")} alone leave more open than that.')
+    return found | {'sentences': said}
 
 
 def verdict(found: dict, few_images: bool) -> str:
