@@ -7,7 +7,7 @@ from ssljax.metrics import TITLES
 from ssljax.planning import again, curve
 from ssljax.report.compare import best_way, of_way, pick, selected, test_images, versus_scratch, ways_of
 from ssljax.report.headline import evidence
-from ssljax.report.words import count_of, interval, number, percent, way_title
+from ssljax.report.words import count_of, interval, percent, way_title
 from ssljax.stats import BASELINE, FEWEST
 
 FEW_TEST = 100  # test images, below which nothing is claimed whatever the seeds say
@@ -131,7 +131,7 @@ def in_labels(saved: dict, best: str, full: int) -> str:
     bound = ratio.startswith('<')
     times = float(ratio.strip('<> ').replace(',', ''))
     much, many = ('less than ', 'fewer than ') if bound else ('', 'some ')
-    few = f'{much}{ratio.strip("< ")} times the labels ({many}{number(times * full, 3)} of {full:,})'
+    few = f'{much}{ratio.strip("< ")} times the labels ({many}{times * full:,.0f} of {full:,})'
     return f'In labels: {way_title(best)} needs {few} for the accuracy of scratch with all of them{sides}.'
 
 
