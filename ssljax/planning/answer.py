@@ -7,7 +7,7 @@ from ssljax.metrics import TITLES
 from ssljax.planning import again, curve
 from ssljax.report.compare import best_way, of_way, pick, selected, test_images, versus_scratch, ways_of
 from ssljax.report.headline import evidence
-from ssljax.report.words import count_of, interval, number, percent, way_title
+from ssljax.report.words import count_of, interval, percent, way_title
 from ssljax.stats import BASELINE, FEWEST
 
 FEW_TEST = 100  # test images, below which nothing is claimed whatever the seeds say
@@ -65,7 +65,10 @@ def of_points(outcome: dict, best: str, full: int, points: dict) -> dict:
     if saved is not None:
         sure = ways[best]['verdict'] in ('helps', 'harms')
         said.append(in_labels(saved, best, full) + ('' if sure else ' The lead itself is not certain, nor is this.'))
-    return found | {'sentences': [*said, with_more(more, drawn, by_labels, metric)]}
+    said.append(with_more(more, drawn, by_labels, metric))
+    if few and more:
+        said.append(f'{count_of(test_images(outcome) or 0, "test image")} alone leave more open than that.')
+    return found | {'sentences': said}
 
 
 def verdict(found: dict, few_images: bool) -> str:
@@ -128,7 +131,7 @@ def in_labels(saved: dict, best: str, full: int) -> str:
     bound = ratio.startswith('<')
     times = float(ratio.strip('<> ').replace(',', ''))
     much, many = ('less than ', 'fewer than ') if bound else ('', 'some ')
-    few = f'{much}{ratio.strip("< ")} times the labels ({many}{number(times * full, 3)} of {full:,})'
+    few = f'{much}{ratio.strip("< ")} times the labels ({many}{times * full:,.0f} of {full:,})'
     return f'In labels: {way_title(best)} needs {few} for the accuracy of scratch with all of them{sides}.'
 
 

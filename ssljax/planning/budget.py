@@ -105,17 +105,27 @@ def choose(minutes: float, parts, joint: str, times: Times, sets, evals: int, ab
       The others: as for `seconds`.
     """
     figures = minutes >= WITHOUT_FIGURES
-    for rung in LADDER:
-        rung = rung._replace(seeds=seeds or rung.seeds, parts=min(rung.parts, len(parts)))
-        rung = rung._replace(curve=tuple(share for share in rung.curve if share in able))
-        found = seconds(rung, parts[: rung.parts], joint, times, sets, evals, figures)
-        if sum(found.values()) <= 60 * SHARE * minutes:
-            return rung, tuple(parts[: rung.parts]), found
+    for wanted in _wanted(parts):
+        for rung in LADDER:
+            rung = rung._replace(seeds=seeds or rung.seeds, parts=min(rung.parts, len(wanted)))
+            rung = rung._replace(curve=tuple(share for share in rung.curve if share in able))
+            kept = tuple(wanted[: rung.parts])
+            found = seconds(rung, kept, joint, times, sets, evals, figures)
+            if sum(found.values()) <= 60 * SHARE * minutes:
+                return rung, kept, found
     return None
 
 
+def _wanted(parts) -> list:
+    """The parts, and, where the first does not fit at all, the second alone."""
+    return [parts, parts[1:]] if len(parts) > 1 else [parts]
+
+
 def needed(parts, joint: str, times: Times, sets, evals: int) -> float:
-    """The minutes that the least of LADDER takes, rounded up."""
-    least = [seconds(LADDER[-1], parts[:1], joint, times, sets, evals, figures) for figures in (False, True)]
-    plain, drawn = (-(-sum(found.values()) // (60 * SHARE * 0.1)) / 10 for found in least)
-    return plain if plain < WITHOUT_FIGURES else drawn
+    """The minutes that the least of LADDER takes, with the part that takes less, rounded up."""
+    found = []
+    for wanted in _wanted(parts):
+        least = [seconds(LADDER[-1], wanted[:1], joint, times, sets, evals, figures) for figures in (False, True)]
+        plain, drawn = (-(-sum(each.values()) // (60 * SHARE * 0.1)) / 10 for each in least)
+        found.append(plain if plain < WITHOUT_FIGURES else drawn)
+    return min(found)

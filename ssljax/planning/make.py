@@ -71,7 +71,7 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
     if not chosen:
         raise ValueError(
             f'{asked.minutes:g} minutes are too short: three seeds of training from scratch'
-            + (f' and with {kinds[1]}' if parts else '')
+            + (f' and with {_called(parts[0], task, joint)}' if parts else '')
             + f' for {budget.LEAST} steps take some {least:g} minutes here. Give --minutes={least:g} or more.'
         )
     rung, kept, seconds = chosen

@@ -58,6 +58,8 @@ def test_two_seeds_or_few_test_images_tell_nothing(seeds, test, why):
     assert found['ways']['finetune']['verdict'] == 'too few'
     assert 'cannot be told' in found['sentences'][0] and why in found['sentences'][0]
     assert ' helps here:' not in ' '.join(found['sentences'])
+    told = answer.of_points(outcome(CLEAR, test), 'finetune', 48, full(CLEAR))['sentences'][-1]
+    assert (told == f'{test} test images alone leave more open than that.') == (test == 40)
 
 
 def test_less_than_the_fewest_labels_is_a_bound():

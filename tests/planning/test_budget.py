@@ -35,8 +35,13 @@ def test_what_is_chosen_fits_and_the_next_better_does_not(minutes, step, compile
     if chosen is None:
         assert not any(map(fits, LADDER)) and budget.needed(BOTH, 'flexmatch', found, SETS, 5) > minutes
     else:
-        place = LADDER.index(chosen[0])
-        assert fits(LADDER[place]) and not any(map(fits, LADDER[:place]))
+        assert fits(chosen[0]) and not any(map(fits, LADDER[: LADDER.index(chosen[0])]))
+
+
+def test_where_the_first_part_does_not_fit_the_second_does_alone():
+    speeds = times().speeds | {'flexmatch': Speed(8.0, 5.0, 0.05)}
+    rung, parts, _ = budget.choose(10, BOTH, 'flexmatch', times()._replace(speeds=speeds), SETS, 5)
+    assert parts == ('pretrain',) and rung.parts == 1
 
 
 def test_the_time_by_hand():
