@@ -1,10 +1,12 @@
 """Run one recipe: pretrain, transfer, evaluate, report.
 
-usage: ssljax train --config=RECIPE [--workdir=DIR] [--config.FIELD=VALUE ...]
+usage: ssljax train --config=RECIPE [--workdir=DIR] [--minutes=N]
+                    [--config.FIELD=VALUE ...]
 
   --config=RECIPE         a bundled recipe, such as quickstart, or a Python
                           file, such as configs/rotnet.py; an argument follows
-                          a colon (pretext_cifar10:jigsaw)
+                          a colon (pretext_cifar10:jigsaw); auto plans one for
+                          your images, for --minutes=N in all (30)
   --workdir=DIR           where to keep the run (default: runs/NAME); a run
                           found there is continued, a finished one reused
   --config.FIELD=VALUE    sets a field of the recipe, for example

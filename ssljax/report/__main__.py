@@ -24,6 +24,7 @@ from ssljax.studies import page
 
 def main(args):
     console.prepare()
+    console.plain_warnings()
     if not args or any(arg.startswith('-') for arg in args):
         print('usage: ssljax report DIR [DIR ...] (--help says more)', file=sys.stderr)
         return 2
