@@ -6,12 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from scipy.stats import t as student_t
 
 from ssljax import files
 
 NAME = 'calibration.npz'  # beside a stage's weights
 NEIGHBORS = 5  # the distance to this nearest reference image measures how unlike an image is
 INLIERS = 99  # percent of the validation images that do not count as unlike
+FARTHEST = 2.0  # that two images can be apart, in cosine distance
 BINS = 15  # of confidence, as in Guo et al.
 _BOUNDS = np.log(0.05), np.log(20)  # of the temperature
 
@@ -61,8 +63,26 @@ def fit(logits, labels, features, reference) -> Calibration:
       reference: [M, D] float, features of training images, N and M at least 1.
     """
     reference = unit(reference).astype(np.float16)
-    limit = np.percentile(distances(features, reference), INLIERS)
-    return Calibration(temperature(logits, labels), reference, float(limit))
+    return Calibration(temperature(logits, labels), reference, limit(distances(features, reference)))
+
+
+def limit(found) -> float:
+    """The distance, at most 2, that 1 in 100 further images like these exceed.
+
+    The largest of n images is exceeded by 1 in n + 1 further ones, so the percentile does not reach 1 in 100 where there
+    are fewer. The limit is then at least the one-sided prediction bound of a log-normal distribution, by Student's t.
+
+    Args:
+      found: [N] distances of validation images; of a single one the limit is 2, which no image exceeds.
+    """
+    n, seen = len(found), float(np.percentile(found, INLIERS))
+    if n >= 100:
+        return seen
+    if n < 2:
+        return FARTHEST
+    logs = np.log(np.maximum(np.asarray(found, np.float64), 1e-6))
+    bound = logs.mean() + student_t.ppf(INLIERS / 100, n - 1) * logs.std(ddof=1) * np.sqrt(1 + 1 / n)
+    return max(seen, float(np.exp(min(bound, np.log(FARTHEST)))))
 
 
 def temperature(logits, labels) -> float:

@@ -1,6 +1,7 @@
 """Printing never ends a command: not in an encoding that lacks a character, nor when the reader is gone."""
 
 import codecs
+import logging
 import os
 import sys
 
@@ -25,6 +26,17 @@ def prepare() -> None:
             setattr(sys, name, _Lasting(stream))
 
 
+def plain_warnings() -> None:
+    """Warnings of absl's logging are printed as 'warning: ...', without the time, the thread and the line of code; on a
+    terminal in place of a line of progress."""
+    from absl import flags  # takes half a second
+    from absl import logging as of_absl
+
+    flags.FLAGS.mark_as_parsed()  # otherwise a line about flags comes before the first warning
+    of_absl.use_absl_handler()
+    of_absl.get_absl_handler().setFormatter(_Plainly())
+
+
 def reopen() -> None:
     """Opens the standard streams that were closed, as after `2>&-`, on nothing.
 
@@ -45,6 +57,12 @@ def _replace(error):
         raise error
     found = error.object[error.start : error.end]
     return ''.join(_PLAIN.get(sign) or sign.encode('ascii', 'backslashreplace').decode() for sign in found), error.end
+
+
+class _Plainly(logging.Formatter):
+    def format(self, record):
+        cleared = '\r\x1b[K' if sys.stderr.isatty() else ''
+        return f'{cleared}{record.levelname.lower()}: {super().format(record)}'
 
 
 class _Lasting:

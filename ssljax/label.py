@@ -6,7 +6,7 @@ usage: ssljax label RUN [--count=N] [--out=FILE] [--by=RULE] [--seed=N]
   RUN             a run's folder, whose unlabelled images to choose from
   --count=N       how many to choose (50)
   --out=FILE      the list, a CSV (to_label.csv); a contact sheet next to it
-  --by=RULE       typical: of the largest groups without a label, for few labels
+  --by=RULE       typical: images of the largest groups without a label
                   uncertain: diverse images the classifier is unsure of
                   auto: typical up to 10 labels per class, then uncertain
   --seed=N        seed of the run (default: that of its best model)

@@ -23,15 +23,15 @@ CRC = 'crc'
 class MetricLog:
     """One stage's metrics. Flat names such as 'train/loss'; one JSON object a line, each with its step."""
 
-    def __init__(self, directory, title: str, total: int, resume_step: int, track=None):
+    def __init__(self, directory, title: str, total: int, resume_step: int, track=None, first: int = 0):
         """Lines after `resume_step` are dropped: the steps that wrote them are trained again. Without a title there is
-        no line of progress."""
+        no line of progress. first: the step that writes the first line."""
         self.path = Path(directory) / 'metrics.jsonl'
         rows, bad = parse(self.path)
         kept = [r for r in rows if r['step'] <= resume_step]
         if bad and self.path.is_file():
             files.set_aside(self.path, f'{bad} lines that cannot be read')
-        if resume_step and not kept:
+        if resume_step > first and not kept:
             logging.warning('%s has lost the lines up to step %d.', self.path, resume_step)
         files.write_atomically(self.path, ''.join(line(r.pop('step'), r) for r in kept))
         with disk_errors(self.path):

@@ -122,11 +122,12 @@ class Training:
         self.progress, self.best = run['progress'], run['best']
         self.step = int(self.progress['step'])
         self.ts = TrainState(self.progress['step'], run['params'], run['state'], run['ema'], run['opt'])
-        self.log = MetricLog(task.directory, task.title, self.program.steps, self.step, task.track)
         self.timer, self.saved = Timer(self.progress), time.time()
         self.warnings: list[str] = []
         self.eval_at = eval_steps(self.program, task.cfg.evals)
         self.log_every = log_interval(self.program, task.log_every)
+        first = min(self.log_every, *self.eval_at)
+        self.log = MetricLog(task.directory, task.title, self.program.steps, self.step, task.track, first)
         self.trained = optim.trained_parts(task.cfg.optim, self.ts.params)
         self.judge = collapse.Judge(
             task.cfg.get('collapse', 0) if watch else 0, self.program.steps, bool(self.program.method.embed),

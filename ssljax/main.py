@@ -32,6 +32,7 @@ def main(_) -> int:
 def command(work) -> int:
     """Calls work(config, workdir) with those of the flags; returns the exit code."""
     console.prepare()
+    console.plain_warnings()
     logging.set_verbosity(logging.WARNING)
     config = _CONFIG.value
     if config is None:

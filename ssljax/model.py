@@ -282,7 +282,7 @@ class Model:
             except Exception as error:  # Pillow raises almost anything on a damaged file
                 if isinstance(error, MemoryError):
                     raise
-                raise ValueError(f'the image {name} cannot be read: {error}') from error
+                raise ValueError(f'the image {name} cannot be read: {decode.reason(error)}') from error
         else:
             name, image = f'image {number}', np.asarray(item)
             image = image[..., None] if image.ndim == 2 else image

@@ -49,6 +49,10 @@ def main(args) -> int:
     found = predict(given.run, given.path, **{k: v for k, v in vars(given).items() if k not in ('run', 'path')})
     print(found.summary())
     print(f'Table: {found.out}')
+    if given.embed and found.out:
+        print(f'Features: {found.out.with_suffix(".npy")}')
+    if given.copy_to:
+        print(f'Copies, in folders named by label: {given.copy_to}')
     return 1 if all(found.errors) else 0
 
 

@@ -1,12 +1,14 @@
 """Run one recipe: pretrain, transfer, evaluate, report.
 
-usage: ssljax train --config=RECIPE [--workdir=DIR] [--config.FIELD=VALUE ...]
+usage: ssljax train --config=RECIPE [--workdir=DIR] [--minutes=N]
+                    [--config.FIELD=VALUE ...]
 
   --config=RECIPE         a bundled recipe, such as quickstart, or a Python
                           file, such as configs/rotnet.py; an argument follows
                           a colon (pretext_cifar10:jigsaw)
   --workdir=DIR           where to keep the run (default: runs/NAME); a run
                           found there is continued, a finished one reused
+  --minutes=N             with --config=auto, which plans the run: its duration
   --config.FIELD=VALUE    sets a field of the recipe, for example
                           --config.data.source=folder:photos also csv:FILE
                           --config.data.labels=50     also 25/class, 1%, all

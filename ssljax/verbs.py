@@ -86,6 +86,7 @@ def run(main: Callable, args: list[str]) -> int:
     """main(args), the exit code of a verb that cannot go on where it was stopped: what the user can mend is told in one
     line, with the code 1, and a signal ends it with its usual code, after what is half written was removed."""
     console.prepare()
+    console.plain_warnings()
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     for signum in preempt.SIGNALS:
         if signum == signal.SIGINT or signal.getsignal(signum) != signal.SIG_IGN:

@@ -66,3 +66,8 @@ def test_closed_streams_end_nothing(tmp_path, numbers):
     given['args'].append(str(tmp_path / 'out'))
     done = subprocess.run(**given)
     assert done.returncode == 0 and (tmp_path / 'out').read_text() == 'True'
+
+
+def test_a_warning_is_its_sentence_alone():
+    code = 'from ssljax import console; console.plain_warnings()\nfrom absl import logging; logging.warning("%d files", 2)'
+    assert subprocess.run(**python(code), check=True).stderr == b'warning: 2 files\n'

@@ -113,6 +113,12 @@ def test_metrics_that_are_not_as_they_were_written_are_left_out(tmp_path, caplog
     assert (tmp_path / 'metrics.jsonl.damaged').exists()
 
 
+@pytest.mark.parametrize('step, lost', [(8, False), (9, True)])
+def test_a_stage_that_was_stopped_before_its_first_line_has_lost_none(tmp_path, caplog, step, lost):
+    log.MetricLog(tmp_path, '', 100, step, first=8).close(step)
+    assert ('has lost the lines' in caplog.text) == lost
+
+
 def test_a_directory_where_a_file_belongs_is_set_aside(tmp_path):
     for number in ('', '2'):
         (tmp_path / 'a.json').mkdir()

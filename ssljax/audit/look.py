@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ssljax.audit import measures
 from ssljax.data import decode, depth
@@ -70,7 +70,7 @@ def files(keys, reader, span, most: int) -> Looks:
         except MemoryError:
             raise
         except Exception as e:  # Pillow raises almost anything on a damaged file
-            header = Header(why=_reason(e))
+            header = Header(why=decode.reason(e))
             pictures.append(None)
         headers.append(header)
     return _looks(headers, digests, pictures)
@@ -128,12 +128,6 @@ def _of_8_bits(image, data, span):
     low, high = np.percentile(finite, _PERCENTILES) if finite.size else (0.0, 1.0)
     array = depth.to_bytes(array, low, high if high > low else low + 1)
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else np.ascontiguousarray(array))
-
-
-def _reason(error) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return 'it is no image of a known format'
-    return ' '.join(str(error).split()) or type(error).__name__
 
 
 def _picture(image):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from ssljax.data import depth, formats
 from ssljax.data.archive import Changed
@@ -22,6 +22,14 @@ _FORMATS: tuple = 'PNG', 'JPEG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP', 'JPEG2000'
 _FORMATS += ('AVIF',) if importlib.util.find_spec('PIL.AvifImagePlugin') else ()  # of Pillow 11.3 on
 _SCALES = {'L;2': 85, 'L;4': 17}  # by which Pillow scales a PNG's grey levels, but not the transparent one
 _UNUSUAL = frozenset((0xE1, 0xFF))  # APP1, which holds EXIF and XMP; a byte that fills
+
+
+def reason(error: Exception) -> str:
+    """Why an image cannot be decoded, of what `decode` raised: one line for a table or a message."""
+    if isinstance(error, UnidentifiedImageError):
+        return 'it is not an image in a known format'
+    told = (isinstance(error, OSError) and error.strerror) or str(error)
+    return ' '.join(told.split()) or type(error).__name__
 
 
 class Fit(NamedTuple):

@@ -67,8 +67,8 @@ class FileImages:
             raise
         except (depth.OtherDepth, formats.Missing) as e:
             raise ValueError(f'The image {self._files.names[number]!r} {e}.') from e
-        except UnidentifiedImageError:
-            return ValueError('it is not an image in a known format')
+        except UnidentifiedImageError as e:
+            return ValueError(decode.reason(e))
         except Exception as e:  # Pillow raises almost anything on a damaged file
             if isinstance(e, OSError) and e.errno in (errno.EMFILE, errno.ENFILE):
                 raise

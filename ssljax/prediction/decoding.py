@@ -69,10 +69,8 @@ def _one(reader, key, fit, out) -> str:
         image = decode.decode(reader(key), *fit)
     except MemoryError:
         raise
-    except OSError as error:
-        return error.strerror or str(error) or type(error).__name__
     except Exception as error:  # Pillow raises almost anything on a damaged file
-        return str(error) or type(error).__name__
+        return decode.reason(error)
     if image.shape != out.shape:
         size, wanted = ('x'.join(map(str, shape)) for shape in (image.shape, out.shape))
         return f'it is {size}, and this model takes {wanted}'

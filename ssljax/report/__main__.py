@@ -2,9 +2,9 @@
 
 usage: ssljax report DIR [DIR ...]
 
-  DIR     the --workdir of a run or a study. With one, its page, DIR/report.html
-          or DIR/study.html, is redrawn from its files, and the table of a run
-          printed. With several runs, one table of all is printed, in which each
+  DIR     the --workdir of a run or a study. Given one, its page is redrawn
+          from its files (DIR/report.html or DIR/study.html), and the table of
+          a run printed. Given several runs, one table of all is printed: each
           run is compared with its own controls, or with another's if images,
           label sets, network, optimiser, batch and steps agree; otherwise it
           says what differs
@@ -24,6 +24,7 @@ from ssljax.studies import page
 
 def main(args):
     console.prepare()
+    console.plain_warnings()
     if not args or any(arg.startswith('-') for arg in args):
         print('usage: ssljax report DIR [DIR ...] (--help says more)', file=sys.stderr)
         return 2

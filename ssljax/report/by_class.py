@@ -137,7 +137,7 @@ def on_these_images(result, way):
         return ''
     p = p_value(found['p'])
     return (
-        f'On the test images of seed {name}, only {way_title(way)} is right for {found["gained"]:,} and only training '
-        f'from scratch for {found["lost"]:,} (McNemar, p {"" if p[0] == "<" else "= "}{p}); this compares two trained '
-        'networks, not two ways of training.'
+        f'Of the test images of seed {name}, {found["gained"]:,} are classified correctly by {way_title(way)} alone and '
+        f'{found["lost"]:,} by training from scratch alone (McNemar, p {"" if p[0] == "<" else "= "}{p}); this compares '
+        'two trained networks, not two ways of training.'
     )

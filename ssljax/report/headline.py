@@ -48,8 +48,8 @@ def verdict(name, difference, other=SCRATCH, where=''):
     mean, values, p = difference['mean'], difference['values'], difference['p_holm']
     few = not stats.enough(difference)
     over = f'on each of {len(values)} seeds' if p is None else f'over {len(values)} seeds'
-    over = over if len(values) > 1 else 'on one seed, so the spread is unknown'
-    told, proof = f', {FEW}' * few, f' ({evidence(difference)})' * (p is not None)
+    over = over if len(values) > 1 else 'on one seed'
+    told, proof = f': {FEW}' * few, f' ({evidence(difference)})' * (p is not None)
     if p is None and abs(mean) < 1e-12:
         return f'{name} matched {other}{where} {over}{told}'
     if p is not None and p >= 1 - stats.LEVEL:

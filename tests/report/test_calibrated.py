@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 from ssljax import calibration, evaluation
 from ssljax.data.split import ArrayImages, Split
@@ -55,3 +56,12 @@ def test_the_most_confident_errors_come_first(tmp_path):
     body = str(insight.mistakes(run_of(result, arrays, tmp_path)).body)
     assert body.count('<img') == 3 and '&lt;cat&gt; → dog' in body or 'dog → &lt;cat&gt;' in body
     assert evaluation.mistakes(Split(ArrayImages(images), logits.argmax(1)), logits, 'scratch') == {}
+
+
+@pytest.mark.parametrize('count', [5, 10, 30, 99, 200])
+def test_one_image_in_a_hundred_is_unlike_the_others_however_few_there_were(count):
+    rng = np.random.default_rng(count)
+    draw = lambda *shape: np.exp(rng.normal(-2, 0.4, shape))
+    share = np.mean([np.mean(draw(500) > calibration.limit(draw(count))) for _ in range(200)])
+    assert 0.004 < share < 0.016
+    assert calibration.limit(draw(1)) == calibration.FARTHEST
