@@ -119,7 +119,7 @@ def _split(line: str, mark: str) -> list:
 
 def _cells(lines, start: int, mark: str, path: str):
     """(number of its line, cells) of each row that is not empty."""
-    reader = csv.reader(lines[start:], delimiter=mark, strict=True)
+    reader = csv.reader((f'{line}\n' for line in lines[start:]), delimiter=mark, strict=True)  # a cell may go on
     while True:
         line = start + reader.line_num + 1
         try:

@@ -1,5 +1,6 @@
 """Which images to label next, and a page to label them on."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,8 +59,11 @@ def label(
     target = Path(paths.expand(out)) if out else None
     if target and target.suffix != '.csv':
         raise ValueError(f'--out={target} must end in .csv: the list is a CSV.')
-    if target and target.exists():
-        raise FileExistsError(f'{target} exists already: give another --out, or move it away.')
+    if target and labels and target.absolute() == Path(paths.expand(labels)).absolute():
+        raise ValueError(f'--out={target} is the file of --labels: the list and the labels need a file each.')
+    for there in (target, target.with_suffix('.png')) if target else ():
+        if os.path.lexists(there):
+            raise FileExistsError(f'{there} exists already: give another --out, or move it away.')
     best = model.load(run, seed=seed)
     seed = best.info['seed'] if seed is None else seed
     found = pool.of(run, seed, best, pool.done(labels) if labels else frozenset())

@@ -88,8 +88,12 @@ def read(path) -> dict[str, str]:
     path = paths.expand(path)
     if not os.path.exists(path):
         return {}
-    lines = [line for line in pick.lines_of(path) if line.strip()]
-    rows = list(csv.DictReader(lines))
-    if lines and not {'path', 'label'} <= set(next(csv.reader(lines[:1]))):
-        raise ValueError(f'{path} is not a list of labels: its first line must name the columns path and label.')
+    lines = [f'{line}\n' for line in pick.lines_of(path) if line.strip()]
+    try:
+        rows = list(csv.DictReader(lines))
+        if lines and not {'path', 'label'} <= set(next(csv.reader(lines[:1]))):
+            raise ValueError(f'{path} is not a list of labels: its first line must name the columns path and label.')
+        annotations.check_given(path, rows[0] if rows else ())
+    except csv.Error as error:
+        raise ValueError(f'{path} cannot be read as CSV ({error}): is a quote not closed?') from error
     return {row['path']: (row['label'] or '').strip() for row in rows if row['path']}

@@ -1,5 +1,6 @@
 """The page on which images are labelled: on this machine alone, and nothing is lost when it is closed at any time."""
 
+import codecs
 import csv
 import functools
 import http.server
@@ -7,6 +8,7 @@ import io
 import json
 import os
 import secrets
+import sys
 import threading
 from pathlib import Path
 
@@ -30,7 +32,16 @@ class Labels:
         if not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._append(['path', 'label'])
-        elif self.path.read_bytes()[-1:] not in (b'\n', b''):
+            return
+        content = self.path.read_bytes()
+        if content and content.removeprefix(codecs.BOM_UTF8).split(b'\n', 1)[0].strip() != b'path,label':
+            raise ValueError(
+                f'{self.path} does not begin with the line path,label in UTF-8, so rows of the page would not fit it: '
+                'give another --labels, and leave this file as it is.'
+            )
+        if not content:
+            self._append(['path', 'label'])
+        elif not content.endswith(b'\n'):
             with open(self.path, 'ab') as f:
                 f.write(b'\n')  # a row that was cut short must not swallow the next
 
@@ -74,8 +85,18 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, found, labels: Labels, port: int = 0):
-        super().__init__((HOST, port), Handler)
+        if not 0 <= port < 2**16:
+            raise ValueError(f'--port={port}: a port is from 1 to 65535; 0 takes a free one.')
+        try:
+            super().__init__((HOST, port), Handler)
+        except OSError as error:
+            raise ValueError(f'--port={port} cannot be used ({error.strerror}): leave it out for a free one.') from error
         self.found, self.labels, self.token = found, labels, secrets.token_urlsafe(16)
+
+    def handle_error(self, request, client_address):
+        """A browser that leaves before its answer is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -93,7 +114,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif where == '/items':
             self._send(json.dumps(_items(self.server.found, self.server.labels)).encode(), 'application/json')
         elif where.startswith('/image/') and (number := self._item(where.removeprefix('/image/'))) is not None:
-            self._send(*_image(self.server.found, number))
+            try:
+                self._send(*_image(self.server.found, number))
+            except ValueError:  # archive.Changed: it was moved or removed meanwhile
+                self.send_error(410)
         else:
             self.send_error(404)
 
@@ -107,9 +131,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         try:
             size = int(self.headers['Content-Length'])
-            asked = json.loads(self.rfile.read(size)) if size <= MOST else None
+            asked = json.loads(self.rfile.read(size)) if 0 <= size <= MOST else None
             number, label = self._item(asked['item']), asked['label']
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             number, label = None, None
         found = self.server.found
         if where != '/label' or number is None or label not in ('', *map(str, found.classes)):

@@ -72,7 +72,7 @@ def predict(
       top: how many of the likeliest labels are columns.
       embed: features, too, which are written beside `out` as NAME.npy, float32 [N, D].
       copy_to: a new folder that gets a copy of each image in a folder of its label.
-      overwrite: `out` may replace a table.
+      overwrite: `out`, and the features beside it, may replace files.
       batch_size: images that are predicted at once.
 
     Raises:
@@ -96,8 +96,14 @@ def predict(
     target = Path(paths.expand(out)) if out else None
     if target:
         writers.check(target, overwrite)
-    copies = sorting.begin(copy_to) if copy_to else None
-    groups = inputs.find([path] if isinstance(path, (str, os.PathLike)) else path)
+    beside = target.with_suffix('.npy') if target and embed else None
+    if beside:
+        writers.check_free(beside, overwrite)
+    given = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+    groups = inputs.find(given)
+    if target and any(os.path.exists(target) and os.path.samefile(target, paths.expand(one)) for one in given):
+        raise ValueError(f'--out={target} is one of the inputs, which it would replace: give another --out.')
+    copies = sorting.begin(copy_to, found.classes) if copy_to else None
     total = sum(len(group.inputs) for group in groups)
     if not total:
         raise ValueError('There are no images: give at least one.')
@@ -105,10 +111,10 @@ def predict(
     with contextlib.ExitStack() as stack:
         table = stack.enter_context(writers.Table(target, names)) if target else None
         parts = list(_predicted(found, groups, total, top, embed, table, copies, batch_size))
-    said, probabilities, unlike, seen, errors = zip(*parts)
-    features = _joined(seen, errors) if embed else None
-    if target and features is not None:
-        files.write_npy(target.with_suffix('.npy'), features)
+        said, probabilities, unlike, seen, errors = zip(*parts)
+        features = _joined(seen, errors) if embed else None
+        if beside:
+            files.write_npy(beside, features)
     return Predictions(
         tuple(found.classes),
         [one.name for group in groups for one in group.inputs],

@@ -39,7 +39,9 @@ def find(given: Sequence) -> list[Group]:
         path = paths.expand(one)
         if not os.path.exists(path):
             raise FileNotFoundError(f'There is no image, folder or list {path!r}{paths.obstacle(path)}.')
-        if os.path.splitext(path)[1].lower() in LISTS:
+        if not (os.path.isdir(path) or os.path.isfile(path)):  # a pipe or a device would be waited for
+            groups.append(Group(walk.read_file, [_file(path, path)]))
+        elif os.path.splitext(path)[1].lower() in LISTS:
             groups.append(Group(walk.read_file, [_file(name, full) for name, full in _listed(path)]))
         elif os.path.isdir(path) or zipfile.is_zipfile(path) or tars.is_tar(path):
             groups.append(_inside(path))

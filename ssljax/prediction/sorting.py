@@ -3,12 +3,25 @@
 import re
 import shutil
 from pathlib import Path
+from typing import NamedTuple
+
+from absl import logging
 
 from ssljax import paths
+from ssljax.data import archive, walk
 from ssljax.disk import disk_errors
 
 
-def begin(copy_to) -> Path:
+class Copies(NamedTuple):
+    """target: the folder. folders: {class: the name of its folder}, all different. numbers: {a path in `target`: how
+    many files wanted it}."""
+
+    target: Path
+    folders: dict
+    numbers: dict
+
+
+def begin(copy_to, classes) -> Copies:
     """The folder for the copies, made.
 
     Raises:
@@ -17,25 +30,50 @@ def begin(copy_to) -> Path:
     target = Path(paths.expand(copy_to))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f'--copy_to={target} exists already and is not empty: give a new folder.')
-    return paths.make_folder(target, '--copy_to')
+    return Copies(paths.make_folder(target, '--copy_to'), folders(classes), {})
 
 
-def copy(target: Path, batch, labels: list[str], reader) -> None:
+def copy(copies: Copies, batch, labels: list[str], reader) -> None:
     """Copies what was predicted to TARGET/LABEL; of files of the same name each gets a number."""
     for one, label, error in zip(batch.inputs, labels, batch.errors):
         if error or not label:
             continue
-        folder, name = target / safe(label), Path(one.name)
-        with disk_errors(target):
-            folder.mkdir(parents=True, exist_ok=True)
-            place, number = folder / name.name, 1
-            while place.exists():
-                number += 1
-                place = folder / f'{name.stem}_{number}{name.suffix}'
-            if name.is_file():
-                shutil.copy2(name, place)
-            else:  # inside an archive, or from a list
-                place.write_bytes(reader(one.key))
+        try:
+            content = reader(one.key)  # what was predicted, wherever its name leads
+        except (OSError, archive.Changed) as gone:
+            logging.warning('%r was predicted, but cannot be copied: %s', one.name, gone)
+            continue
+        with disk_errors(copies.target):
+            place = _free(copies, label, Path(one.name))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+            if reader is walk.read_file:
+                shutil.copystat(one.key[0], place)
+
+
+def _free(copies: Copies, label: str, name: Path) -> Path:
+    """A path that no copy has yet."""
+    place = wanted = copies.target / copies.folders[label] / name.name
+    number = copies.numbers.get(wanted, 0)
+    while not number or place.exists():
+        number += 1
+        place = wanted if number == 1 else wanted.with_name(f'{name.stem}_{number}{name.suffix}')
+    copies.numbers[wanted] = number
+    return place
+
+
+def folders(classes) -> dict[str, str]:
+    """{class: a folder's name}, which differ where case is ignored, too."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for label in map(str, classes):
+        name, number = safe(label), 1
+        while name.casefold() in taken:
+            number += 1
+            name = f'{safe(label)}_{number}'
+        taken.add(name.casefold())
+        found[label] = name
+    return found
 
 
 def safe(label: str) -> str:

@@ -68,6 +68,11 @@ def check(path: Path, overwrite: bool) -> None:
     """Raises ValueError for an ending of no known format, FileExistsError where something is in the way."""
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f'--out={path} has the ending {path.suffix!r}: give one of {", ".join(FORMATS)}.')
+    check_free(path, overwrite)
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Raises FileExistsError where something is in the way."""
     if path.is_dir() or path.exists() and not overwrite:
         raise FileExistsError(f'{path} is {paths.kind(path)} that exists already: give another --out, or --overwrite.')
 

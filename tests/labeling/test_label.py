@@ -4,6 +4,7 @@ import csv
 import http.client
 import json
 import shutil
+import socket
 import threading
 from pathlib import Path
 
@@ -193,6 +194,63 @@ def test_the_page_appends_and_survives_anything(served, run, tmp_path):
     again = server.Labels(path)
     again.put('next', 'blue')
     assert pool.read(path)['next'] == 'blue'
+
+
+def test_odd_requests_are_refused_without_a_word_on_the_terminal(served, run, capfd):
+    running, ask = served
+    assert ask('POST', '/label', '[' * 4000)[0] == 400
+    file = run.parent / 'data' / running.found.paths[5]
+    file.rename(f'{file}.away')
+    assert ask('GET', '/image/5')[0] == 410
+    Path(f'{file}.away').rename(file)
+    with socket.create_connection(running.server_address, timeout=5) as to:
+        head = f'POST /label?{running.token} HTTP/1.0\r\nHost: 127.0.0.1:1\r\nContent-Length: -1\r\n\r\n'
+        to.sendall(head.encode())
+        assert b' 400 ' in to.recv(50)  # it does not wait for an end that never comes
+    assert capfd.readouterr().err == ''
+
+
+def test_rows_are_added_to_a_file_of_the_page_alone(run, tmp_path):
+    found = ssljax.label(run, 3, tmp_path / 'next.csv')
+    for content in ((tmp_path / 'next.csv').read_bytes(), b'label,path\n', 'path,label\n'.encode('utf-16')):
+        (tmp_path / 'other.csv').write_bytes(content)
+        with pytest.raises(ValueError, match=r'path,label|predictions'):
+            server.Labels(tmp_path / 'other.csv')
+        assert (tmp_path / 'other.csv').read_bytes() == content
+    for port in (-1, 2**16):
+        with pytest.raises(ValueError, match='from 1 to 65535'):
+            server.Server(found, server.Labels(tmp_path / 'labels.csv'), port)
+    with socket.create_server((server.HOST, 0)) as taken, pytest.raises(ValueError, match='cannot be used'):
+        server.Server(found, server.Labels(tmp_path / 'labels.csv'), taken.getsockname()[1])
+
+
+def test_predictions_are_not_taken_for_labels(run, tmp_path):
+    ssljax.label(run, 3, tmp_path / 'next.csv')
+    with pytest.raises(ValueError, match='predictions'):
+        ssljax.label(run, 3, labels=tmp_path / 'next.csv')
+    config = schema.restored(files.read_json(run / 'config.json'))
+    config.data.annotations = str(tmp_path / 'next.csv')
+    with pytest.raises(ValueError, match='predictions'):
+        sources.load(config.data)
+
+
+def test_a_list_replaces_nothing(run, tmp_path):
+    (tmp_path / 'next.png').write_bytes(b'a picture of mine')
+    with pytest.raises(FileExistsError, match=r'next\.png exists already'):
+        ssljax.label(run, 3, tmp_path / 'next.csv')
+    assert (tmp_path / 'next.png').read_bytes() == b'a picture of mine'
+    with pytest.raises(ValueError, match='a file each'):
+        ssljax.label(run, 3, tmp_path / 'new.csv', labels=tmp_path / 'new.csv')
+
+
+@given(st.dictionaries(st.text('a"\n, ;é', min_size=1, max_size=6).filter(lambda s: '\n\n' not in s), st.sampled_from(CLASSES)))
+@settings(max_examples=25, deadline=None)
+def test_any_name_is_read_as_it_was_written(tmp_path_factory, known):
+    path = tmp_path_factory.mktemp('labels') / 'labels.csv'
+    labels = server.Labels(path)
+    for name, label in known.items():
+        labels.put(name, label)
+    assert pool.read(path) == known
 
 
 def test_the_page_in_a_browser(served, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -159,6 +160,51 @@ def test_copies_lie_in_folders_of_their_labels(trained, tmp_path):
     assert {p.name: len(list(p.iterdir())) for p in (tmp_path / 'sorted').iterdir()} == counts
     with pytest.raises(FileExistsError, match='not empty'):
         ssljax.predict(run, new, copy_to=tmp_path / 'sorted')
+
+
+def test_a_copy_is_what_was_predicted(trained, tmp_path, monkeypatch):
+    """Not a file of the same name in the folder in which the command runs."""
+    run, new = trained
+    image = sorted(new.rglob('*.png'))[0]
+    (tmp_path / 'lists').mkdir()
+    shutil.copy(image, tmp_path / 'lists/a.png')
+    (tmp_path / 'lists/list.txt').write_text('a.png\n')
+    (tmp_path / 'a.png').write_bytes(b'another file')
+    monkeypatch.chdir(tmp_path)
+    ssljax.predict(run, 'lists/list.txt', copy_to='copies')
+    (copied,) = Path('copies').rglob('a.png')
+    assert copied.read_bytes() == image.read_bytes()
+
+
+@given(st.lists(st.text('ab/:?. A', min_size=1, max_size=4), unique=True, max_size=12))
+def test_classes_never_share_a_folder(classes):
+    folders = sorting.folders(classes)
+    assert len({name.casefold() for name in folders.values()}) == len(classes) == len(folders)
+    assert all(Path(name).name == name and name not in ('.', '..') for name in folders.values())
+
+
+def test_no_file_of_the_user_is_replaced_unasked(trained, tmp_path):
+    run, new = trained
+    (tmp_path / 'p.npy').write_bytes(b'mine')
+    with pytest.raises(FileExistsError, match='p.npy is a file that exists already'):
+        ssljax.predict(run, new, tmp_path / 'p.csv', embed=True)
+    assert (tmp_path / 'p.npy').read_bytes() == b'mine' and not (tmp_path / 'p.csv').exists()
+    ssljax.predict(run, new, tmp_path / 'p.csv', embed=True, overwrite=True)
+    assert len(np.load(tmp_path / 'p.npy')) == 20
+    text = 'path\n"' + str(sorted(new.rglob('*.png'))[0]).replace('"', '""') + '"\n'
+    (tmp_path / 'list.csv').write_text(text)
+    with pytest.raises(ValueError, match='is one of the inputs'):
+        ssljax.predict(run, tmp_path / 'list.csv', tmp_path / 'list.csv', overwrite=True)
+    assert (tmp_path / 'list.csv').read_text() == text
+
+
+@pytest.mark.parametrize('name', ['pipe.png', 'pipe.csv', 'pipe'])
+def test_what_is_no_file_is_not_waited_for(trained, tmp_path, name):
+    run, _ = trained
+    os.mkfifo(tmp_path / name)
+    os.symlink('/dev/zero', tmp_path / 'device.png')
+    found = ssljax.predict(run, [tmp_path / name, tmp_path / 'device.png'])
+    assert found.errors == ['it is a named pipe, not a file', 'it is a device, not a file']
 
 
 def test_the_command(trained, tmp_path):

@@ -50,6 +50,7 @@ def apply(source: Source, path: str, around: str) -> Source:
         names the line.
     """
     found = table.read(path, FIELD)
+    check_given(found.path, found.others)
     names = [] if source.unlabeled is None else source.unlabeled.names()
     if names is None:
         raise ValueError(f'{FIELD}={path!r}, but the unlabelled images of {source.name!r} are no files with names.')
@@ -75,6 +76,15 @@ def apply(source: Source, path: str, around: str) -> Source:
     if had:
         logging.warning('%r: %d lines name training images that %r has already labelled.', path, had, source.name)
     return _moved(source, {row: label for row, label in given.items() if label >= 0})
+
+
+def check_given(path: str, columns) -> None:
+    """Raises ValueError where the columns of a CSV say that its labels are a model's predictions."""
+    if 'confidence' in columns:
+        raise ValueError(
+            f"{path} has a column confidence, so its labels are a model's predictions: give the file of the labelling "
+            'page (--labels), or check each label and remove that column.'
+        )
 
 
 def _moved(source: Source, labels: dict) -> Source:
