@@ -7,8 +7,8 @@ import pytest
 from made_up import times
 
 import ssljax
-from ssljax import main, recipes
-from ssljax.planning import budget, measure
+from ssljax import main, preempt, recipes
+from ssljax.planning import again, budget, measure
 
 
 @pytest.fixture
@@ -25,8 +25,20 @@ def asked(minutes=4.0, **fields):
     return config
 
 
-def test_auto_plans_trains_and_answers_and_goes_on_with_its_plan(short, tmp_path, capsys):
+def test_auto_plans_trains_and_answers_and_goes_on_with_its_plan(short, tmp_path, capsys, monkeypatch):
+    train, trained = again._train, []
+
+    def interrupted(*args):
+        trained.append(args)
+        if len(trained) == 2:
+            raise preempt.Preempted
+        return train(*args)
+
+    monkeypatch.setattr(again, '_train', interrupted)
+    with pytest.raises(preempt.Preempted):  # in the second training of the learning curve
+        ssljax.train(asked(), tmp_path / 'run')
     found = ssljax.train(asked(), tmp_path / 'run')
+    assert len(trained) == 3  # the first one is not done again
     said = found['answer']
     assert list(said['ways']) == ['finetune'] and said['ways']['finetune']['verdict'] == 'too few'
     assert [p['labels'] for p in said['curve']['points']] == [12, 24] and len(said['curve']['more']) == 2
@@ -39,8 +51,8 @@ def test_auto_plans_trains_and_answers_and_goes_on_with_its_plan(short, tmp_path
 
     stage = tmp_path / 'run/curve/12/seed0/seed0/scratch/done.json'
     before = stage.stat().st_mtime_ns
-    again = ssljax.train(asked(), tmp_path / 'run')
-    assert stage.stat().st_mtime_ns == before and again['answer'] == said
+    repeated = ssljax.train(asked(), tmp_path / 'run')
+    assert stage.stat().st_mtime_ns == before and repeated['answer'] == said
     page = (tmp_path / 'run/report.html').read_text()
     assert said['sentences'][0].split(':')[0] in page
     for other, why in ((asked(9.0), 'minutes: 4.0 -> 9.0'), (asked(data__labels='5/class'), "'8/class' -> '5/class'")):
