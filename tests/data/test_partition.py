@@ -100,7 +100,7 @@ def test_other_errors():
 def test_fewer_labels_than_classes_warns(caplog):
     with caplog.at_level('WARNING', logger='absl'):
         split('2')
-    assert 'lack 2 of the 4 classes' in caplog.text
+    assert 'miss 2 of the 4 classes' in caplog.text
 
 
 def test_save_and_load(tmp_path):
