@@ -1,4 +1,4 @@
-"""Make a recipe for your images: sizes, methods and durations, with reasons.
+"""Make a recipe for your images, with a reason for every field.
 
 usage: ssljax plan PATH [--minutes=N] [--out=FILE] [--flips=yes|no|auto]
                    [--config.FIELD=VALUE ...]

@@ -1,4 +1,4 @@
-"""Redraw the page of a run or study, or print one table of several runs.
+"""Redraw the page of a run or study, or compare several runs in one table.
 
 usage: ssljax report DIR [DIR ...]
 
