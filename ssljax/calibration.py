@@ -48,10 +48,18 @@ def load(directory) -> Calibration | None:
     Raises:
       files.Damaged: it is not as it was written.
     """
-    found = files.read_npz(Path(directory) / NAME)
+    path = Path(directory) / NAME
+    found = files.read_npz(path)
     if found is None:
         return None
-    return Calibration(float(found['temperature']), found['reference'], float(found['limit']))
+    if found.keys() != set(Calibration._fields):
+        raise files.Damaged(path, f'it holds {", ".join(sorted(found)) or "nothing"}')
+    temperature, reference, limit = (found[name] for name in Calibration._fields)
+    numbers = [a.shape == () and a.dtype.kind == 'f' and np.isfinite(a) for a in (temperature, limit)]
+    rows = reference.ndim == 2 and len(reference) and np.isfinite(reference).all()
+    if not (all(numbers) and temperature > 0 and rows):
+        raise files.Damaged(path, 'its numbers cannot be those of a calibration')
+    return Calibration(float(temperature), reference, float(limit))
 
 
 def fit(logits, labels, features, reference) -> Calibration:
@@ -115,7 +123,15 @@ def distances(features, reference) -> np.ndarray:
     Args:
       features: [N, D] float.
       reference: [M, D] float, of length 1.
+
+    Raises:
+      ValueError: D differs.
     """
+    if np.shape(features)[1] != reference.shape[1]:
+        raise ValueError(
+            f'the features have {np.shape(features)[1]} values each, and those of {NAME} {reference.shape[1]}: it is '
+            'not of this model.'
+        )
     near = unit(features) @ reference.T.astype(np.float32)
     place = min(NEIGHBORS, len(reference))
     return np.float32(1) - np.partition(near, near.shape[1] - place, axis=1)[:, near.shape[1] - place]

@@ -74,6 +74,11 @@ def out_of_inodes(directory, left: int) -> str:
     )
 
 
+def alone(text: str) -> str:
+    """A message as it is where there is no run that could be resumed."""
+    return text.replace(AGAIN, 'rerun the same command').replace('--workdir', 'path')
+
+
 @contextlib.contextmanager
 def disk_errors(directory):
     """Turns what a file system refuses into one clear DiskError; whatever else is raised passes, and so does what this

@@ -59,13 +59,15 @@ def images_of(given: str) -> list:
     """The path of an image, or of up to MOST files of a folder and those below it.
 
     Raises:
-      ValueError: the folder has no files.
+      ValueError: there is nothing, or the folder has no files.
     """
     from pathlib import Path
 
     from ssljax import paths
 
     path = Path(paths.expand(given))
+    if not path.exists():
+        raise ValueError(f'--images={given}: there is no image or folder of that name{paths.obstacle(path)}.')
     if not path.is_dir():
         return [path]
     if found := sorted(p for p in path.rglob('*') if p.is_file() and not p.name.startswith('.'))[:MOST]:

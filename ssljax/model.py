@@ -276,7 +276,10 @@ class Model:
         wanted = self.shape
         if isinstance(item, (str, os.PathLike)):
             name = repr(os.fspath(item))
-            data = Path(paths.expand(item)).read_bytes()
+            path = Path(paths.expand(item))
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                raise ValueError(f'the image {name} cannot be read: it is {paths.kind(path)}, not a file')
+            data = path.read_bytes()
             try:
                 image = decode.decode(data, *self.fit)
             except Exception as error:  # Pillow raises almost anything on a damaged file

@@ -10,7 +10,7 @@ from ssljax.data.decode import RESIZES
 from ssljax.methods import SEMI
 
 NAME = 'model.json'
-KEYS = {'schema': int, 'input': dict, 'method': str, 'config': dict, 'metrics': dict}
+KEYS = {'schema': int, 'classes': list, 'input': dict, 'way': str, 'method': str, 'config': dict, 'metrics': dict}
 NORMALIZE = 'value / 127.5 - 1, of 0 to 255'
 
 

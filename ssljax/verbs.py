@@ -88,25 +88,33 @@ def run(main: Callable, args: list[str]) -> int:
     console.prepare()
     console.plain_warnings()
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    stopped: list = []
+
+    def stop(signum, _):
+        if stopped:
+            os._exit(128 + signum)
+        stopped.append(128 + signum)
+        os.write(2, b'\nstopped\n')  # print would fail in the middle of another
+        raise SystemExit(128 + signum)
+
     for signum in preempt.SIGNALS:
         if signum == signal.SIGINT or signal.getsignal(signum) != signal.SIG_IGN:
-            signal.signal(signum, _stop)
+            signal.signal(signum, stop)
     try:
         return main(args)
-    except (ValueError, OSError, ImportError) as error:
-        from ssljax.disk import explained, raised_by_us
+    except BaseException as error:
+        if stopped:  # what C code that was interrupted makes an error of its own of
+            return stopped[0]
+        if not isinstance(error, (ValueError, OSError, ImportError)):
+            raise
+        from ssljax.disk import alone, explained, raised_by_us
 
         found = error if raised_by_us(error) else explained(error, '.') if isinstance(error, OSError) else None
         if found is None:
             raise
         text = found.strerror if isinstance(found, OSError) and found.strerror and not found.filename else found
-        print(f'error: {text}', file=sys.stderr)
+        print(f'error: {alone(str(text))}', file=sys.stderr)
         return 1
-
-
-def _stop(signum, _):
-    print('\nstopped', file=sys.stderr)
-    raise SystemExit(128 + signum)
 
 
 def text(verb: str) -> str:

@@ -1,5 +1,6 @@
 """The command `ssljax` and its verbs."""
 
+import errno
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ssljax import provenance, verbs
+from ssljax import disk, provenance, verbs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -83,6 +84,41 @@ def test_mistakes_end_a_verb_with_its_code(arguments):
     status, _, err = said(*arguments)
     assert (status, err) == (2, 'error: give a recipe, for example --config=quickstart (--help says more)\n')
     assert said(*arguments, '--config=quickstrt')[0] == 2
+
+
+@pytest.mark.parametrize('signum', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('error', [ImportError('initialization failed'), RuntimeError('C code failed'), None])
+def test_a_signal_ends_a_verb_without_a_traceback_whatever_it_interrupts(signum, error, monkeypatch, capfd):
+    """C code that calls Python, as the import of an extension does, has its own errors where that raises."""
+
+    def main(_):
+        try:
+            os.kill(os.getpid(), signum)
+            time.sleep(5)
+        except SystemExit:
+            if error:
+                raise error from None
+            raise
+
+    before = {s: signal.getsignal(s) for s in verbs.preempt.SIGNALS}
+    try:
+        assert verbs.run(main, []) == 128 + signum
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+    assert capfd.readouterr().err == '\nstopped\n'
+
+
+def test_a_full_disk_does_not_promise_a_checkpoint(capfd, monkeypatch, tmp_path):
+    monkeypatch.setattr(signal, 'signal', lambda *_: None)
+
+    def main(_):
+        with disk.disk_errors(tmp_path):
+            raise OSError(errno.ENOSPC, 'No space left on device')
+
+    assert verbs.run(main, []) == 1
+    told = capfd.readouterr().err
+    assert told.startswith('error: no space left') and 'checkpoint' not in told and 'workdir' not in told
 
 
 @pytest.mark.parametrize('arguments', [['-m', 'ssljax', 'train'], ['-m', 'ssljax.train'], ['-m', 'ssljax', 'report']])

@@ -94,7 +94,11 @@ def opened(data, size=0, out=None, most=0):
         check_pixels(*_webp_size(data), most)
     if kind := formats.of(data):
         return formats.opened(data, kind, lambda width, height: check_pixels(width, height, most))
-    image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    try:
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except UnidentifiedImageError:  # Pillow's message is the address of a buffer
+        said = 'it is empty' if not data else 'it is not an image, or its first bytes are damaged'
+        raise UnidentifiedImageError(said) from None
     check_pixels(*image.size, most)
     if image.format == 'TIFF':
         check_pixels(*(int(np.max(image.tag_v2.get(tag, 0))) for tag in _TILE), most)

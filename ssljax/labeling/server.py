@@ -90,7 +90,7 @@ class Server(http.server.ThreadingHTTPServer):
         try:
             super().__init__((HOST, port), Handler)
         except OSError as error:
-            raise ValueError(f'--port={port} cannot be used ({error.strerror}): leave it out for a free one.') from error
+            raise ValueError(f'--port={port} cannot be used ({error.strerror}): leave it out for any.') from error
         self.found, self.labels, self.token = found, labels, secrets.token_urlsafe(16)
 
     def handle_error(self, request, client_address):

@@ -13,6 +13,8 @@ from ssljax import files, model, paths, preempt, say
 from ssljax.prediction import inputs, sorting, writers
 from ssljax.prediction.decoding import batches
 
+BROKEN = 'the model gives no probabilities for it (NaN): its weights or its calibration are broken'
+
 
 class Predictions(NamedTuple):
     """What was predicted, an entry for each input, in order.
@@ -20,7 +22,7 @@ class Predictions(NamedTuple):
     paths: as they were given, or found in a folder. labels: the class with the highest probability, '' where there is
     an error. probabilities: float32 [N, K], calibrated; NaN where there is an error. unlike: bool [N], images unlike
     those that the model was trained on. features: float32 [N, D], or None where they were not asked for. errors: why an
-    image cannot be read, or ''. out: the table, or None.
+    image cannot be read or predicted, or ''. out: the table, or None.
     """
 
     classes: tuple
@@ -85,6 +87,11 @@ def predict(
             f'{run} ({found.way}) is a backbone without a classifier, which only has features: ask for them with '
             '--embed, or load one of the ways that were trained on labels.'
         )
+    if found.shape[:2] == (1, 1):
+        raise ValueError(
+            f'{run} was trained on points, not on images: give them to Model.predict as an array uint8 '
+            f'[N, {", ".join(map(str, found.shape))}].'
+        )
     if embed and not found.embeds:
         raise ValueError(
             f'{run} was exported as a program, which gives no features: leave --embed out, or give the run that it is '
@@ -137,9 +144,14 @@ def _predicted(found, groups, total, top, embed, table, copies, batch_size) -> I
         p, distance, features = np.full((n, len(found.classes)), np.nan, np.float32), np.zeros(n, np.float32), None
         if good.any():
             outputs = found.outputs(batch.images, batch_size)
-            if found.classes:
-                p[good] = outputs.probabilities
             features = outputs.features
+            if found.classes:
+                sound = np.isfinite(outputs.probabilities).all(axis=1)
+                for i in np.flatnonzero(good)[~sound]:
+                    batch.errors[i] = BROKEN
+                good[good] = sound
+                p[good] = outputs.probabilities[sound]
+                features = None if features is None else features[sound]
             if found.calibration is not None:
                 distance[good] = found.calibration.distance(features)
         unlike = distance > found.calibration.limit if found.calibration is not None else np.zeros(n, bool)

@@ -84,7 +84,7 @@ def test_faults_end_with_one(saved, tmp_path, capsys):
     assert called([str(saved), '--format=onnx', f'--images={tmp_path / "empty"}']) == 1
     assert 'is a folder without files' in capsys.readouterr().err
     assert called([str(saved), '--format=onnx', f'--images={tmp_path / "no.png"}']) == 1
-    assert 'no.png' in capsys.readouterr().err and not (saved / 'model.onnx').exists()
+    assert 'there is no image or folder of that name' in capsys.readouterr().err and not (saved / 'model.onnx').exists()
 
 
 def test_an_exported_model_predicts_a_folder(model, tmp_path):

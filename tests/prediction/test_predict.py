@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ssljax
-from ssljax import calibration, experiment
+from ssljax import calibration, experiment, files
 from ssljax.config import base
 from ssljax.prediction import sorting
 
@@ -108,6 +108,7 @@ def test_what_cannot_be_read_is_a_row_with_an_error(trained, tmp_path):
             assert np.isnan(p).all() and np.isnan(feature).all() and row['label'] is row['confidence'] is None
         else:
             assert np.allclose(p, expected[where], atol=1e-6) and np.isfinite(feature).all()
+    assert not any('0x' in error for error in found.errors)
     assert 'photo.heic' in found.summary() or '3 cannot be read' in found.summary()
 
 
@@ -198,12 +199,74 @@ def test_no_file_of_the_user_is_replaced_unasked(trained, tmp_path):
     assert (tmp_path / 'list.csv').read_text() == text
 
 
+def test_a_model_of_points_takes_no_files(trained, monkeypatch):
+    run, new = trained
+    model = ssljax.load(run)
+    model.shape = 1, 1, 2
+    with pytest.raises(ValueError, match='trained on points'):
+        ssljax.predict(model, new)
+
+
+@pytest.mark.parametrize('key', ['classes', 'way', 'input'])
+def test_a_model_json_that_lacks_something_is_named(trained, tmp_path, key):
+    saved = ssljax.load(trained[0]).save(tmp_path / 'saved')
+    about = json.loads((saved / 'model.json').read_text())
+    (saved / 'model.json').write_text(json.dumps({k: v for k, v in about.items() if k not in (key, files.CHECKSUM)}))
+    with pytest.raises(files.Damaged, match=f'has no {key!r}'):
+        ssljax.load(saved)
+
+
+def test_a_model_that_gives_nan_gives_no_label(trained, tmp_path):
+    run, new = trained
+    model = ssljax.load(run)
+    whole = model.outputs
+
+    def outputs(images, *args):
+        found = whole(images, *args)
+        found.probabilities[::3] = np.nan
+        return found
+
+    model.outputs = outputs
+    found = ssljax.predict(model, new, tmp_path / 'p.csv', embed=True)
+    broken = np.arange(20) % 3 == 0
+    assert [not label for label in found.labels] == [bool(error) for error in found.errors] == broken.tolist()
+    for array in (found.features, found.probabilities):
+        assert (np.isnan(array).all(axis=1) == broken).all()
+    assert [not row['label'] for row in table(tmp_path / 'p.csv')] == broken.tolist()
+
+
+@pytest.mark.parametrize(
+    'changed',
+    [
+        {'temperature': None},
+        {'temperature': np.float64(np.nan)},
+        {'temperature': np.float64(0)},
+        {'temperature': np.ones(3)},
+        {'limit': np.float64(np.inf)},
+        {'reference': np.zeros((0, 4), np.float16)},
+        {'reference': np.full((3, 4), np.nan, np.float16)},
+        {'other': np.ones(())},
+    ],
+)
+def test_a_calibration_that_cannot_be_is_refused(changed, tmp_path):
+    whole = {'temperature': np.float64(1), 'reference': np.ones((3, 4), np.float16), 'limit': np.float64(0.1)}
+    np.savez(tmp_path / calibration.NAME, **whole)
+    assert calibration.load(tmp_path).temperature == 1
+    with pytest.raises(ValueError, match='is not of this model'):
+        calibration.load(tmp_path).distance(np.ones((2, 5), np.float32))
+    np.savez(tmp_path / calibration.NAME, **{k: v for k, v in (whole | changed).items() if v is not None})
+    with pytest.raises(files.Damaged, match='it holds|its numbers'):
+        calibration.load(tmp_path)
+
+
 @pytest.mark.parametrize('name', ['pipe.png', 'pipe.csv', 'pipe'])
 def test_what_is_no_file_is_not_waited_for(trained, tmp_path, name):
     run, _ = trained
     os.mkfifo(tmp_path / name)
     os.symlink('/dev/zero', tmp_path / 'device.png')
     found = ssljax.predict(run, [tmp_path / name, tmp_path / 'device.png'])
+    with pytest.raises(ValueError, match='named pipe'):
+        ssljax.load(run).predict(tmp_path / name)
     assert found.errors == ['it is a named pipe, not a file', 'it is a device, not a file']
 
 
