@@ -97,6 +97,8 @@ def _header(line: str, path: str, number: int, needed) -> tuple[str, list]:
     found = {mark: _split(line, mark) for mark in MARKS}
     mark = max(MARKS, key=lambda m: (set(needed) <= columns_of(found[m]).keys(), len(found[m])))
     header = found[mark]
+    if not line.strip():
+        raise ValueError(f'{path!r} is empty: its first line must name the columns, such as path,label.')
     lacks = [name for name in needed if name not in columns_of(header)]
     if lacks:
         known = {name for key in lacks for name in NAMES[key]}

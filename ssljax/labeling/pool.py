@@ -83,11 +83,13 @@ def read(path) -> dict[str, str]:
     """{path: label} of a CSV with those columns; the last row of a path counts, and '' withdraws its label.
 
     Raises:
-      ValueError: it has no such columns.
+      ValueError: it is no such file, or has no such columns.
     """
     path = paths.expand(path)
     if not os.path.exists(path):
         return {}
+    if not os.path.isfile(path):
+        raise ValueError(f'{path} is {paths.kind(path)}: give a CSV file for the labels.')
     lines = [f'{line}\n' for line in pick.lines_of(path) if line.strip()]
     try:
         rows = list(csv.DictReader(lines))

@@ -122,6 +122,8 @@ def predict(
         features = _joined(seen, errors) if embed else None
         if beside:
             files.write_npy(beside, features)
+    if copies:
+        sorting.end(copies)
     return Predictions(
         tuple(found.classes),
         [one.name for group in groups for one in group.inputs],

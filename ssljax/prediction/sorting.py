@@ -1,5 +1,6 @@
 """Copies of images in folders of their labels."""
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -14,11 +15,12 @@ from ssljax.disk import disk_errors
 
 class Copies(NamedTuple):
     """target: the folder. folders: {class: the name of its folder}, all different. numbers: {a path in `target`: how
-    many files wanted it}."""
+    many files wanted it}. gone: names of those that were predicted, and were no longer there to be copied."""
 
     target: Path
     folders: dict
     numbers: dict
+    gone: list
 
 
 def begin(copy_to, classes) -> Copies:
@@ -30,7 +32,7 @@ def begin(copy_to, classes) -> Copies:
     target = Path(paths.expand(copy_to))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f'--copy_to={target} exists already and is not empty: give a new folder.')
-    return Copies(paths.make_folder(target, '--copy_to'), folders(classes), {})
+    return Copies(paths.make_folder(target, '--copy_to'), folders(classes), {}, [])
 
 
 def copy(copies: Copies, batch, labels: list[str], reader) -> None:
@@ -40,15 +42,23 @@ def copy(copies: Copies, batch, labels: list[str], reader) -> None:
             continue
         try:
             content = reader(one.key)  # what was predicted, wherever its name leads
-        except (OSError, archive.Changed) as gone:
-            logging.warning('%r was predicted, but cannot be copied: %s', one.name, gone)
+        except (OSError, archive.Changed):
+            copies.gone.append(one.name)
             continue
         with disk_errors(copies.target):
             place = _free(copies, label, Path(one.name))
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
             if reader is walk.read_file:
-                shutil.copystat(one.key[0], place)
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copystat(one.key[0], place)
+
+
+def end(copies: Copies) -> None:
+    """Says what could not be copied."""
+    if copies.gone:
+        logging.warning('%d images were predicted, but changed before they were copied, such as %r: they have no copy.',
+                        len(copies.gone), copies.gone[0])  # fmt: skip
 
 
 def _free(copies: Copies, label: str, name: Path) -> Path:

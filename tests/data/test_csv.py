@@ -147,7 +147,7 @@ WRONG = {
     'two classes': (PLAIN + '8.png,cat;dog\n', "line 10: the label 'cat;dog' looks like several classes"),
     'no labels': ('path,label\n0.png,\n1.png\n', 'No training image in .* has a label'),
     'no rows': ('path,label\n\n', 'lists no image'),
-    'nothing': ('', 'line 1: it has the columns .*none called path or label'),
+    'nothing': ('', 'is empty: its first line must name the columns'),
     'no header': ('0.png,cat\n1.png,dog\n', "line 1: it has the columns '0.png', 'cat', and none called path"),
     'another header': ('path,lable\n0.png,cat\n', "none called label, and 'lable' is near 'label'. .* separated by"),
     'spaces': ('path label\n0.png cat\n', "it has the columns 'path label', and none called path or label. "),

@@ -3,6 +3,7 @@
 import csv
 import http.client
 import json
+import os
 import shutil
 import socket
 import threading
@@ -217,6 +218,10 @@ def test_rows_are_added_to_a_file_of_the_page_alone(run, tmp_path):
         with pytest.raises(ValueError, match=r'path,label|predictions'):
             server.Labels(tmp_path / 'other.csv')
         assert (tmp_path / 'other.csv').read_bytes() == content
+    os.mkfifo(tmp_path / 'pipe.csv')
+    for name in ('pipe.csv', '.'):
+        with pytest.raises(ValueError, match='is a (named pipe|folder): give a CSV file'):
+            ssljax.label(run, 3, labels=tmp_path / name)
     for port in (-1, 2**16):
         with pytest.raises(ValueError, match='from 1 to 65535'):
             server.Server(found, server.Labels(tmp_path / 'labels.csv'), port)

@@ -177,6 +177,24 @@ def test_a_copy_is_what_was_predicted(trained, tmp_path, monkeypatch):
     assert copied.read_bytes() == image.read_bytes()
 
 
+def test_what_disappears_before_it_is_copied_stops_nothing(trained, tmp_path, caplog):
+    run, new = trained
+    shutil.copytree(new, tmp_path / 'new')
+    gone = sorted((tmp_path / 'new').rglob('*.png'))[4]
+    model = ssljax.load(run)
+    whole = model.outputs
+
+    def outputs(images, *args):
+        gone.unlink(missing_ok=True)
+        return whole(images, *args)
+
+    model.outputs = outputs
+    found = ssljax.predict(model, tmp_path / 'new', tmp_path / 'p.csv', copy_to=tmp_path / 'copies')
+    assert len(table(tmp_path / 'p.csv')) == 20 and all(found.labels)
+    assert len(list((tmp_path / 'copies').rglob('*.png'))) == 19
+    assert [r.getMessage() for r in caplog.records if str(gone) in r.getMessage()] != []
+
+
 @given(st.lists(st.text('ab/:?. A', min_size=1, max_size=4), unique=True, max_size=12))
 def test_classes_never_share_a_folder(classes):
     folders = sorting.folders(classes)
