@@ -1,6 +1,7 @@
 """The unlabelled images of a run, and what a model sees in them."""
 
 import csv
+import itertools
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -90,7 +91,8 @@ def read(path) -> dict[str, str]:
         return {}
     if not os.path.isfile(path):
         raise ValueError(f'{path} is {paths.kind(path)}: give a CSV file for the labels.')
-    lines = [f'{line}\n' for line in pick.lines_of(path) if line.strip()]
+    lines = [f'{line}\n' for line in pick.lines_of(path)]  # a name may go on in the next
+    lines = list(itertools.dropwhile(lambda line: not line.strip(), lines))
     try:
         rows = list(csv.DictReader(lines))
         if lines and not {'path', 'label'} <= set(next(csv.reader(lines[:1]))):
