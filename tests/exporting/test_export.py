@@ -1,6 +1,7 @@
 """The verb, and what all formats have in common."""
 
 import json
+import runpy
 import subprocess
 import sys
 
@@ -9,16 +10,18 @@ import pytest
 from PIL import Image
 
 import ssljax
-from ssljax import export, exporting, files, prediction, verbs
+from ssljax import exporting, files, prediction, verbs
 from ssljax.calibration import Calibration
 from ssljax.model import Model
 
 pytest.importorskip('onnxruntime', reason='onnxruntime is in the extra `export`')
 pytest.importorskip('safetensors', reason='safetensors is in the extra `export`')
 
+MAIN = runpy.run_module('ssljax.export')['main']  # ssljax.export is a function of the package, too
+
 
 def called(arguments):
-    return verbs.run(export.main, arguments)
+    return verbs.run(MAIN, arguments)
 
 
 @pytest.fixture(scope='module')
