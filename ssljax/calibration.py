@@ -77,8 +77,8 @@ def fit(logits, labels, features, reference) -> Calibration:
 def limit(found) -> float:
     """The distance, at most 2, that 1 in 100 further images like these exceed.
 
-    The largest of n images is exceeded by 1 in n + 1 further ones, so the percentile does not reach 1 in 100 where there
-    are fewer. The limit is then at least the one-sided prediction bound of a log-normal distribution, by Student's t.
+    The largest of n images is exceeded by 1 in n + 1 further ones, so of fewer than 100 no percentile is far
+    enough out: the limit is then at least the one-sided prediction bound of a log-normal distribution, by Student's t.
 
     Args:
       found: [N] distances of validation images; of a single one the limit is 2, which no image exceeds.

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple, NoReturn
 
 import jax
@@ -359,7 +360,8 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
     `Model.export` wrote.
 
     Of a run it is the classifier with the highest top-1 (or what else config.select names) on validation, of all ways
-    and seeds: the test split has no part in the choice. A run that trained no classifier has its pretrained backbone.
+    and seeds, and of equals the one whose way is the highest on average over seeds: the test split has no part in the
+    choice. A run that trained no classifier has its pretrained backbone.
 
     Args:
       path: a directory, or a file with its JSON beside it.
@@ -420,11 +422,15 @@ def _choose(path: Path, found: dict, way: str, seed: int | None, metric: str) ->
     wanted = {(s, w): v for (s, w), v in found.items() if w in asked and seed in (None, s)}
     if not wanted:
         raise ValueError(f'{path} has no trained model of the way {way!r} with seed {seed}.')
-    best = max(wanted, key=lambda k: -1 if wanted[k][1] is None else wanted[k][1])
+    known = {k: -1.0 if v is None else v for k, (_, v) in wanted.items()}
+    means = {w: fmean(v for k, v in known.items() if k[1] == w) for _, w in known}
+    best = max(known, key=lambda k: (known[k], means[k[1]]))
     directory, value = wanted[best]
     if value is None:
         return directory, f'the pretrained backbone of seed {best[0]}'
     of = f'of {len(wanted)} trained classifiers' if len(wanted) > 1 else 'the only one asked for'
+    if (equal := sum(v == known[best] for v in known.values())) > 1:
+        of += f' ({equal} reach it; {best[1]} is the highest of them on average over seeds)' if len(means) > 1 else ''
     return directory, f'the highest {metrics.TITLES[metric]} on validation, {100 * value:.2f}%, {of}'
 
 

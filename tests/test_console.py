@@ -69,5 +69,6 @@ def test_closed_streams_end_nothing(tmp_path, numbers):
 
 
 def test_a_warning_is_its_sentence_alone():
-    code = 'from ssljax import console; console.plain_warnings()\nfrom absl import logging; logging.warning("%d files", 2)'
+    code = 'from ssljax import console; from absl import logging\n'
+    code += 'console.plain_warnings(); logging.warning("2 %s", "files")'
     assert subprocess.run(**python(code), check=True).stderr == b'warning: 2 files\n'

@@ -13,6 +13,7 @@ from PIL import Image
 
 import ssljax
 from ssljax import experiment, files
+from ssljax import model as model_module
 from ssljax.data import sources
 from tests import pages
 
@@ -73,6 +74,14 @@ def test_the_best_by_validation_is_taken(run):
     assert model.metrics['val']['top1'] == max(top1.values()) and 'of 18 trained classifiers' in model.chosen
     assert ssljax.load(folder, seed=1).info['seed'] == 1
     assert 'scratch' in repr(ssljax.load(folder, way='scratch'))
+
+
+def test_of_equal_classifiers_the_way_that_is_better_on_average_is_taken():
+    reached = {(0, 'random_frozen'): 0.9, (1, 'random_frozen'): 0.5, (0, 'finetune'): 0.7, (1, 'finetune'): 0.9}
+    found = {key: (Path('seed{}/{}'.format(*key)), value) for key, value in reached.items()}
+    directory, why = model_module._choose(Path('run'), found, '', None, 'top1')
+    assert directory == Path('seed1/finetune') and '2 reach it; finetune is the highest' in why
+    assert model_module._choose(Path('run'), found, '', 0, 'top1')[0] == Path('seed0/random_frozen')
 
 
 def test_a_pretrained_backbone_has_features_alone(run):

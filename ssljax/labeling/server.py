@@ -76,7 +76,8 @@ def serve(found, labels, port: int = 0) -> None:
         address = f'http://{HOST}:{server.server_address[1]}/?{server.token}'
         print(f'Open {address}\n(labels go to {labels}; close the page with its button, or press Ctrl-C)', flush=True)
         server.serve_forever()
-    print(f'{sum(map(bool, server.labels.known.values()))} labels in {labels}')
+    count = sum(map(bool, server.labels.known.values()))
+    print(f'{count} labels in {labels}; to train on them, too: --config.data.annotations={labels}')
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -150,7 +151,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         host = (self.headers['Host'] or '').rpartition(':')[0]
         if host in (HOST, 'localhost') and secrets.compare_digest(token.encode(), self.server.token.encode()):
             return True
-        self.send_error(403)
+        self.send_error(403, explain='Open the whole address that ssljax label printed, with its question mark')
         return False
 
     def _item(self, text) -> int | None:

@@ -141,7 +141,7 @@ def with_more(more: list, way: str, by_labels: dict, metric: str = 'top1') -> st
     seeds = min(map(len, by_labels.values()), default=0)
     if not more:
         known = f'{way_title(way)} was trained with {counts or "no"} labels and {count_of(seeds, "seed")}'
-        return f'What more labels would bring cannot be told: {known}; it takes two numbers of labels and two seeds.'
+        return f'What more labels would bring cannot be told: {known}; it takes two label counts and two seeds.'
     parts = [
         f'with {point.labels:,} labels {100 * point.value:.1f} % ({interval({"low": point.low, "high": point.high})})'
         for point in more

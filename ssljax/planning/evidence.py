@@ -60,7 +60,7 @@ def joint(per_class: float, costly: bool) -> tuple[str, str]:
         for row in rows
     )
     why = f'measured: {where}, the highest mean of {len(means)} methods'
-    why += '' if costly else f'; {" and ".join(COSTLY)} is not taken in so short a time: it takes nearly twice the time'
+    why += '' if costly else f'; {" and ".join(COSTLY)} is left out in so short a time: it takes twice as long'
     return best, why
 
 

@@ -86,7 +86,7 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
 
 def _static(fp, asked, given: dict, smaller: bool) -> tuple:
     """(decisions that do not depend on speeds, pretext task, joint method, parts, notes)."""
-    found = [Decision('name', name_of(fp.source), 'fixed: after the source'), *rules.selection(fp)]
+    found = [Decision('name', name_of(fp.source), 'fixed: named after the source'), *rules.selection(fp)]
     found += rules.data(fp, asked)
     if smaller:
         why = f'{rules.THUMB}{SMALLER} pixels, for larger images would need more minutes'
@@ -105,7 +105,7 @@ def _static(fp, asked, given: dict, smaller: bool) -> tuple:
     found += rules.backbone(fp, size) + rules.batches(fp, sets) + rules.augmentation(fp, asked, size)
     found += [rules.path(fp, size), pretext, *rules.rates(task)]
     found += [
-        Decision('evaluate.batch_size', 100 if sets.val < 100 else 500, 'fixed: few batches, and few empty places')
+        Decision('evaluate.batch_size', 100 if sets.val < 100 else 500, 'fixed: few batches, with little padding')
     ]
     notes = [*why_parts[1:], *_of_data(fp, sets)]
     found.append(Decision('transfer.ways', (), why_parts[0] + (f'; {joint}: {why_joint}' if 'joint' in parts else '')))
@@ -117,7 +117,7 @@ def durations(rung, parts, joint: str, evals: int, minutes: float, times, second
     total = sum(seconds.values()) / 60
     speed = ', '.join(f'{name} {1000 * s.step:.0f} ms' for name, s in times.speeds.items())
     steps = (
-        f'measured here: a step takes {speed}; the most for which everything has a place in {minutes:g} minutes '
+        f'measured here: a step takes {speed}; the most steps with which everything fits into {minutes:g} minutes '
         f'({total:.1f} are planned); equal in all ways'
     )
     ways = ('scratch', *(['finetune'] if 'pretrain' in parts else []), *([joint] if 'joint' in parts else []))
@@ -129,7 +129,7 @@ def durations(rung, parts, joint: str, evals: int, minutes: float, times, second
         )
     found = [
         Decision(
-            'seeds', tuple(range(rung.seeds)), 'fixed: fewer than three seeds tell nothing, more than five little'
+            'seeds', tuple(range(rung.seeds)), 'fixed: fewer than three cannot be tested; beyond five little is gained'
         ),
         Decision('transfer.ways', ways, ''),
         *(Decision(f'transfer.{way}.steps', rung.steps, steps) for way in ways if way != joint),
@@ -143,7 +143,7 @@ def durations(rung, parts, joint: str, evals: int, minutes: float, times, second
             Decision('pretrain.evals', PRETRAIN_EVALS, 'fixed: it is looked at, and nothing is chosen by that'),
         ]
     else:
-        found.append(Decision('pretrain.method', 'none', 'no way needs it'))
+        found.append(Decision('pretrain.method', 'none', 'no way that is trained uses it'))
     if 'joint' in parts:
         found += [
             Decision('semi.epochs', 0.0, 'the duration is in steps'),
@@ -156,7 +156,7 @@ def durations(rung, parts, joint: str, evals: int, minutes: float, times, second
         why = f'fixed: pictures of the report take {budget.FIGURES:.0f} seconds, which are not there'
         found.append(Decision('evaluate.figures', False, why))
     curve = 'fixed: what more labels would bring is told from less of them'
-    found.append(Decision('answer.curve', rung.curve, curve if rung.curve else 'no time, or too few labels for less'))
+    found.append(Decision('answer.curve', rung.curve, curve if rung.curve else 'too little time, or too few labels'))
     found.append(Decision('answer.minutes', minutes, 'given: a further seed or training begins only if it still fits'))
     return found
 

@@ -57,19 +57,19 @@ def data(fp: Fingerprint, asked: Asked) -> list[Decision]:
         found.append(Decision('data.channels', 1, 'seen here: the images are stored in colour and have none'))
     if 'data.labels' not in asked.given:
         found.append(
-            Decision('data.labels', 'all', f'all labels that there are, {fp.labeled:,} with those for validation')
+            Decision('data.labels', 'all', f'all {fp.labeled:,} that there are, including those for validation')
         )
     test, left = 0, fp.labeled
     if not fp.test:
         share = _below(TEST, fp.labeled)
         test = int(fp.labeled * float(share[:-1]) / 100)
         error = 50 / math.sqrt(max(test, 1))
-        why = f'{THUMB}the source has no test split; {test} images leave an accuracy of 50% open by {error:.0f} points'
+        why = f'{THUMB}there is no test split; with {test} images the standard error is up to {error:.0f} points'
         found.append(Decision('data.test', share, why))
         left -= test
     if not fp.val:
         share = _below(VAL, left)
-        why = f'{THUMB}validation chooses the weights; of {left:,} labelled images'
+        why = f'{THUMB}of {left:,} labelled images; validation chooses the weights'
         found.append(Decision('data.val', share, why))
     return found
 
@@ -147,7 +147,7 @@ def flips(fp: Fingerprint, asked: str) -> tuple[bool, str]:
         return False, f'no flips: the class {sided[0]!r} may depend on the side'
     return (
         True,
-        'flips: no class name speaks of a side; give --flips=no where left and right or a reading direction matter',
+        'flips: no class name mentions a side; give --flips=no where left and right or a reading direction matter',
     )
 
 
@@ -202,7 +202,7 @@ def parts(fp: Fingerprint, found: Sets) -> tuple[tuple[str, ...], list[str]]:
     """('pretrain', 'joint'), what is kept first where time is short before the other, without what does not suit the
     data; and why, a sentence each."""
     wanted, why = evidence.order(found.per_class(fp))
-    said, kept = [f'{why}, so {_NAMES[wanted[0]]} comes first'], list(wanted)
+    said, kept = [f'{why}, so {_NAMES[wanted[0]]} would come first'], list(wanted)
     if fp.unlabeled + unused(fp, found) < LEAST_UNLABELED * found.labeled:
         kept.remove('joint')
         said.append(f'{THUMB}no joint method: it needs unlabelled images, at least as many as labelled ones')

@@ -137,7 +137,7 @@ def on_these_images(result, way):
         return ''
     p = p_value(found['p'])
     return (
-        f'Of the test images of seed {name}, {found["gained"]:,} are classified correctly by {way_title(way)} alone and '
-        f'{found["lost"]:,} by training from scratch alone (McNemar, p {"" if p[0] == "<" else "= "}{p}); this compares '
-        'two trained networks, not two ways of training.'
+        f'Of the test images of seed {name}, {found["gained"]:,} are classified correctly by {way_title(way)} alone '
+        f'and {found["lost"]:,} by training from scratch alone (McNemar, p {"" if p[0] == "<" else "= "}{p}); this '
+        'compares two trained networks, not two ways of training.'
     )
