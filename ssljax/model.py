@@ -430,7 +430,8 @@ def _choose(path: Path, found: dict, way: str, seed: int | None, metric: str) ->
         return directory, f'the pretrained backbone of seed {best[0]}'
     of = f'of {len(wanted)} trained classifiers' if len(wanted) > 1 else 'the only one asked for'
     if (equal := sum(v == known[best] for v in known.values())) > 1:
-        of += f' ({equal} reach it; {best[1]} is the highest of them on average over seeds)' if len(means) > 1 else ''
+        several = len(means) > 1 and len({k[0] for k in known}) > 1
+        of += f' ({equal} reach it{f"; {best[1]} is the highest of them on average over seeds" * several})'
     return directory, f'the highest {metrics.TITLES[metric]} on validation, {100 * value:.2f}%, {of}'
 
 

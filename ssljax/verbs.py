@@ -88,6 +88,7 @@ def run(main: Callable, args: list[str]) -> int:
     console.prepare()
     console.plain_warnings()
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # TFLite needs none, and TensorFlow would tell of them
     stopped: list = []
 
     def stop(signum, _):

@@ -33,6 +33,10 @@ class Suggestion(NamedTuple):
     def classes(self) -> tuple:
         return self.pool.classes
 
+    def __repr__(self):
+        first = f', first {self.paths[0]!r}' if self.paths else ''
+        return f'<Suggestion of {len(self.paths)} of {len(self.pool.unlabeled):,} unlabelled images{first}>'
+
 
 def label(
     run, count: int = 50, out: str | Path = '', *, by: str = 'auto', labels: str | Path = '', seed: int | None = None

@@ -34,6 +34,9 @@ class Predictions(NamedTuple):
     errors: list[str]
     out: Path | None = None
 
+    def __repr__(self):
+        return f'<Predictions of {self.summary()}>'
+
     def summary(self) -> str:
         """How many there are of each label, unlike images and errors, in a few lines."""
         good = len(self.errors) - sum(map(bool, self.errors))

@@ -37,7 +37,7 @@ def main(args):
             print(table(read(args[0]).result))
             print(write(args[0]))
     except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
+        print(f'error: {error}', file=sys.stderr)
         return 1
     return 0
 

@@ -5,7 +5,7 @@ from ssljax.report import ablation, answer, by_class, calibrated, game, insight,
 from ssljax.report.compare import pick, seeds_of, ways_of
 from ssljax.report.headline import sentences
 from ssljax.report.read import read
-from ssljax.report.words import count_of, duration, is_number, way_title
+from ssljax.report.words import count_of, duration, is_number, started, way_title
 
 # (Run) -> markup.section(title, parts...) or None; another figure is a function in a file of its own, and a line here.
 SECTIONS = (
@@ -70,7 +70,7 @@ def heading(run):
         about.append(count_of(labeled, 'label'))
     about += [str(entry) for entry in (pick(result, 'data', 'source'), pick(result, 'hardware', 'device')) if entry]
     if result.get('started'):
-        about.append(f'started {result["started"]}')
+        about.append(f'started {started(result["started"])}')
     if is_number(result.get('seconds')):
         about.append(duration(result['seconds']))
     return shell.lede(about, sentences(result))

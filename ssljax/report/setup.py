@@ -7,7 +7,7 @@ from ssljax.report import shell
 from ssljax.report.compare import is_points, named_seeds, of_seed, pick
 from ssljax.report.insight import class_names, name_of, tile
 from ssljax.report.markup import facts, figure, folded, grid, part, section
-from ssljax.report.words import duration, is_number, number
+from ssljax.report.words import duration, is_number, number, started
 
 
 def data(run):
@@ -83,7 +83,7 @@ def spread_over_classes(labels):
 def provenance(run):
     result = run.result
     machine = {name.replace('_', ' ').capitalize(): number(v) for name, v in (result.get('hardware') or {}).items()}
-    machine |= {'Started': result.get('started'), 'Time of the whole run': duration(result.get('seconds'))}
+    machine |= {'Started': started(result.get('started')), 'Time of the whole run': duration(result.get('seconds'))}
     decided = [[d['field'], str(d['value']), d['why']] for d in result.get('resolved') or ()]
     versions = [[name, str(version)] for name, version in (result.get('versions') or {}).items()]
     return shell.provenance(

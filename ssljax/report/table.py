@@ -116,10 +116,11 @@ def table(result):
     about += f'; {brackets}' if (brackets := of_some_seeds(rows)) else ''
     over = ', '.join([count_of(seeds, 'seed'), *tests(result)])
     about = about if seeds > 1 else 'one seed, so no spread and no test'
-    lines = [f'{line(result.get("name", "run"))}, {over}: {about}']
     kept = [0, 1, 2, 3, 4, header.index('p, Holm' if len(versus) > 1 else 'p')] if versus else [0, 1, 2]
     count = test_images(result)
     header[-1] = f'By {count_of(count, "test image")}' if count else header[-1]
+    about += f'; "{header[-1]}": the 95% interval that their number alone leaves' * bool(count and rows)
+    lines = [f'{line(result.get("name", "run"))}, {over}: {about}']
     more = [['Time'], *([row[4]] for row in others), *[['–']] * (len(rows) - len(others))]
     if by_class.beside_top1(result):
         more = [[*a, *b] for a, b in zip(by_class.balanced_rows(result, len(rows)), more)]

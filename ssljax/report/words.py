@@ -1,5 +1,7 @@
 """Plain words and numbers: names of ways, mean ± std, intervals, percentages, durations."""
 
+import datetime
+
 from ssljax import methods
 from ssljax.metrics import TITLES
 from ssljax.stats import is_number
@@ -108,6 +110,15 @@ def duration(seconds):
     if minutes < 60:
         return f'{minutes} min {rest} s'
     return f'{minutes // 60} h {minutes % 60} min'
+
+
+def started(text):
+    """'2026-01-02 03:04 UTC' of a time in ISO 8601; what is none stays as it is."""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return text
+    return f'{found:%Y-%m-%d %H:%M}' + ' UTC' * (found.utcoffset() == datetime.timedelta(0))
 
 
 def count_of(number_of, one, many=None):

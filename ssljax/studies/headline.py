@@ -36,8 +36,8 @@ def lead(study) -> list[str]:
         said = f'{who} did not clearly beat {name} at any of {count}{lost}; it came out best with {there}'
     else:
         up, seeds = sum(one['mean'] > 0 for one in own.values()), max(len(one['values']) for one in own.values())
-        over = f'over {seeds} seeds, {FEW}' if seeds > 1 else 'on the one seed run, so nothing can be tested'
-        said = f'{who} was ahead of {name} at {up} of {count} {over}; at best with {there}'
+        over = f'over {seeds} seeds, {FEW}' if seeds > 1 else 'on one seed, with which nothing can be tested'
+        said = f'{who} was ahead of {name} at {up} of {count} {over}; it came out best with {there}'
     top1 = spread(study.curves[series][most].values())
     there = f'Top-1 on the test set with {count_of_labels(most)} a class: {percent(top1)} %'
     return [f'{said}.', f'{there}{of_images(top1, test_images(study))}.', saved(series, study.savings, ahead, name)]

@@ -15,7 +15,8 @@ FURTHER = 2  # runs beyond the end of the range, where the best one lies there
 
 def decide(bench, way: str, config, prefix: str, until: float, end: float | None = None) -> list[Decision]:
     """The lowest rate whose validation is within a standard error of the best: higher ones diverge more easily in
-    longer runs. Nor one whose next higher one diverged, where another is that good.
+    longer runs. Nor one whose next higher one diverged, where another is that good. The given rate stays where none is
+    better.
 
     Rates are tried around the given one, or where it diverges or is no better than chance, around the first of the
     usual ones, by decades, that is.
@@ -60,7 +61,7 @@ def decide(bench, way: str, config, prefix: str, until: float, end: float | None
         if best is not None and best in (min(found), max(found)) and len(found) > 2:
             further = rounded(best * 3 if best == max(found) else best / 3)
             run(further)
-    value, seconds = choose(found, bench.error), time.time() - began
+    value, seconds = choose(found, bench.error, before), time.time() - began
     if len(found) < 2:
         return [undecided(config, field, seconds)]
     if value is None:
@@ -73,8 +74,9 @@ def decide(bench, way: str, config, prefix: str, until: float, end: float | None
                      picture(found, value, bench, config))]  # fmt: skip
 
 
-def choose(found: dict, error) -> float | None:
-    """The rate of {rate: metric or None}; error: metric -> its standard error. None where all failed."""
+def choose(found: dict, error, given: float | None = None) -> float | None:
+    """The rate of {rate: metric or None}; error: metric -> its standard error. The given one stays where none is
+    better. None where all failed."""
     good = {rate: value for rate, value in found.items() if value is not None}
     if not good:
         return None
@@ -85,6 +87,8 @@ def choose(found: dict, error) -> float | None:
         higher = rates[rates.index(rate) + 1 :]
         return bool(higher) and found[higher[0]] is None
 
+    if good.get(given) == good[best] and not at_the_edge(given):
+        return given
     return min((rate for rate in near if not at_the_edge(rate)), default=min(near))
 
 

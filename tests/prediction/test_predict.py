@@ -109,6 +109,7 @@ def test_what_cannot_be_read_is_a_row_with_an_error(trained, tmp_path):
         else:
             assert np.allclose(p, expected[where], atol=1e-6) and np.isfinite(feature).all()
     assert not any('0x' in error for error in found.errors)
+    assert repr(found) == f'<Predictions of {found.summary()}>' and '<_io' not in found.summary()
     assert 'photo.heic' in found.summary() or '3 cannot be read' in found.summary()
 
 

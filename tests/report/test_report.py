@@ -240,7 +240,7 @@ def test_missing_parts(tmp_path):
     (tmp_path / 'result.json').write_text(json.dumps(result))
     (tmp_path / 'seed0' / 'figures.npz').unlink()
     page = read_page(tmp_path)
-    assert 'Top-5' not in plain(page) and 'is unknown' in plain(page)
+    assert 'Top-5' not in plain(page) and 'on one seed: too few seeds to tell' in plain(page)
     (tmp_path / 'result.json').write_text('{}')
     assert 'no test accuracy yet' in plain(read_page(tmp_path))
 

@@ -124,6 +124,9 @@ def test_the_rate_is_the_lowest_of_the_best_and_away_from_divergence():
     assert rate.choose({0.01: 0.6, 0.03: 0.7, 0.1: 0.8, 1.0: None}, error) == 0.1
     assert rate.choose({0.01: 0.79, 0.03: 0.8, 0.1: None}, error) == 0.01
     assert rate.choose({0.01: None}, error) is None
+    tied = {0.005: 0.9, 0.05: 0.9, 0.5: 0.7}
+    assert rate.choose(tied, error, 0.05) == 0.05  # as good as any lower one: nothing speaks for a change
+    assert rate.choose(tied, error, 0.5) == 0.005 and rate.choose(tied | {0.5: None}, error, 0.05) == 0.005
 
 
 def test_settings_are_halved_and_the_best_is_found(digits):
