@@ -173,7 +173,8 @@ def task(run: Context, kind: str, name: str, seed: int, images, val, variables) 
         key=jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode())),
         mesh=run.mesh,
         directory=run.workdir / f'seed{seed}' / name,
-        title='' if run.quiet else f'seed {seed} · {name}',
+        # Of a pretraining the task, too: its accuracy is not that of the classes.
+        title='' if run.quiet else f'seed {seed} · {name}' + f' ({config.pretrain.method})' * (base == 'pretrain'),
         meta=run.meta | {'stage': name, 'seed': seed, 'method': base},
         select='last' if base == 'pretrain' else 'best',
         log_every=config.log_every,
