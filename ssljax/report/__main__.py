@@ -1,4 +1,4 @@
-"""Redraw the page of a run or study, or compare several runs in one table.
+"""Redraw the page of a run or study, or compare runs in one table.
 
 usage: ssljax report DIR [DIR ...]
 
