@@ -102,7 +102,8 @@ def test_evaluation_and_report_say_what_they_do(config, tmp_path, capsys):
     config.evaluate.knn = 5
     experiment.run(config, tmp_path)
     said = capsys.readouterr().err
-    for words in ('evaluation: validation and test images', 'features of every layer', 'linear probes', 'report: tables and plots'):
+    evaluation = 'evaluation: validation and test images', 'features of every layer', 'linear probes'
+    for words in (*evaluation, 'report: tables and plots'):
         assert words in said
     assert 'UMAP' not in said  # there are no features to draw
     source = experiment.sources.load(config.data)
