@@ -80,7 +80,7 @@ def only_labels(config, shape, classes):
         losses = weight * cross_entropy(outputs['head'], batch['label'])
         return losses.mean(), (state, network.classification_metrics(outputs['head'], batch['label'], losses))
 
-    return Method(init=lambda key, batch: network.init(net, key, batch['image']), loss=loss, **network.evaluation(net))
+    return Method(init=lambda key, batch: network.init(net, key, batch['image']), loss=loss, **network.functions(net))
 
 
 @pytest.mark.usefixtures('drawn')

@@ -169,7 +169,7 @@ def test_flags_without_a_value_and_values_apart():
 def test_of_a_field_given_twice_the_last_counts_and_that_is_said(capsys):
     _, values = arguments.separate(['--config.seeds=0', '--config.seeds=1,2'])
     assert values == {'seeds': (1, 2)}
-    assert '--config.seeds is given twice; the last counts: (1, 2)' in capsys.readouterr().err
+    assert '--config.seeds is given twice; using the last: (1, 2)' in capsys.readouterr().err
 
 
 @fast

@@ -78,7 +78,7 @@ def test_a_file_in_the_current_directory_goes_before(tmp_path, monkeypatch, caps
     'given, told',
     [
         ('quikstart', 'did you mean quickstart'),
-        ('quickstart.py', 'the recipe of the package is --config=quickstart'),
+        ('quickstart.py', 'the bundled recipe is --config=quickstart'),
         ('configs/quickstart', 'there is no file'),
         ('plain', 'is not a Python file'),
         ('.', 'is a folder'),

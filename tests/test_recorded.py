@@ -56,7 +56,7 @@ def test_changed_data_is_refused(config, root, tmp_path, split, change, path):
     assert sum(f'the {title} images' in str(e.value) for title in SPLITS.values()) == 1
     then = 4 if split == 'unlabeled' else 8
     now = then + {'added': 1, 'removed': -1}.get(change, 0)
-    assert f'({now} now, {then} then' in str(e.value)
+    assert f'({now} now, {then} before' in str(e.value)
     assert kept == {p: p.read_bytes() for p in (tmp_path / 'run').rglob('*') if p.is_file()}
 
 

@@ -195,7 +195,7 @@ def test_a_file_that_is_cut_short_while_it_is_in_use_is_named(tmp_path):
     root, cache = tree(tmp_path / 'images'), tmp_path / 'cache'
     source = load(root, cache)
     os.truncate(cache / made(cache)[0], 0)
-    with pytest.raises(ValueError, match='npy was cut short while it was in use: delete it'):
+    with pytest.raises(ValueError, match='npy was truncated while in use: delete it'):
         source.train.read(np.arange(4))
 
 
