@@ -22,7 +22,7 @@ BAD = {
     'open("/nowhere/x")': "[Errno 2] No such file or directory: '/nowhere/x'",
     f'{BEGIN}pass': 'returns nothing: end it by returning',
     f'{BEGIN}return 5': 'does not return a config, but 5',
-    f'{BEGIN}return c.to_dict()': "does not return a config, but {'backbone'",
+    f'{BEGIN}return c.to_dict()': "does not return a config, but {'",
     f'{BEGIN}from ml_collections import FrozenConfigDict\n    return FrozenConfigDict(c)': 'FrozenConfigDict, which',
 }
 
