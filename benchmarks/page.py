@@ -105,7 +105,18 @@ def check(record: dict) -> str:
     return markdown(['data', 'images', 'ours s', 'cleanvision s', 'ours found', 'cleanvision found'], rows)
 
 
-TABLES = {'check': check, 'check_photos': check}
+def predict(record: dict) -> str:
+    """`ssljax predict` beside timm's inference."""
+    rows = []
+    for row in record['rows']:
+        took = [f'{row[side]["median"]:.1f}' if side in row else '' for side in ('ours', 'peer')]
+        ratio = row.get('ratio')
+        said = f'{ratio["median"]:.2f} ({ratio["least"]:.2f} to {ratio["largest"]:.2f})' if ratio else ''
+        rows.append([row['data'], f'{row["images"]:,}', str(row['size']), *took, said])
+    return markdown(['data', 'images', 'pixels', 'ours s', 'timm s', 'ratio'], rows)
+
+
+TABLES = {'check': check, 'check_photos': check, 'predict': predict}
 TABLES |= {'steps': steps, 'steps_compile': steps, 'steps_bfloat16': steps, 'input': inputs}
 TABLES |= {'start': start, 'accuracy': accuracy, 'growth': growth}
 

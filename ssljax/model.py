@@ -61,6 +61,7 @@ class Model:
         self._config = schema.restored({'schema': info['schema']} | info['config'])
         self._on_device: dict | None = None
         self._compiled: dict = {}
+        self._sizes: dict = {}  # {what: batch sizes that were compiled}
         size, span = self.shape[0] if self.shape[0] == self.shape[1] else 0, info['input']['range']
         span = tuple(span) if isinstance(span, list) else span
         self.fit = decode.Fit(size, self.shape[2], span, self._config.data.max_pixels, self._config.data.resize)
@@ -209,9 +210,12 @@ class Model:
             raise ValueError(f'batch_size is {batch_size}; it must be 1 or more.')
         run, out = self._runner(what), []
         for batch in self.read(images, batch_size):
-            full = batch_size if len(batch) == batch_size else min(batch_size, 1 << (len(batch) - 1).bit_length())
-            padded = np.resize(batch, (full, *batch.shape[1:]))  # few sizes, so that few programs are compiled
-            found, n = run(padded), len(batch)
+            n, sizes = len(batch), self._sizes.setdefault(what, set())
+            # The rest of a long list is padded to a size that is compiled by now; to compile takes seconds.
+            full = min((size for size in sizes if n <= size <= min(batch_size, 16 * n)), default=0)
+            full = full or (n if n == batch_size else min(batch_size, 1 << (n - 1).bit_length()))
+            sizes.add(full)
+            found = run(np.resize(batch, (full, *batch.shape[1:])))
             out.append(jax.tree.map(lambda a: a[:n], found))
         return jax.tree.map(lambda *parts: np.concatenate(parts), *out)
 
