@@ -94,20 +94,32 @@ def line(row: dict) -> str:
 
 def main(argv) -> None:
     """Measures, prints the table, and keeps what is done so far in --out."""
-    parser = argparse.ArgumentParser('benchmarks.check', description=__doc__.split('\n')[0], allow_abbrev=False)
+    header = f'{"data":<14}{"images":>8}{"ours":>11}{"peer":>11}{"ratio":>8}'
+    each_path('check', __doc__, argv, {'images': 20_000, 'rounds': 1}, header, measure, line)
+
+
+def each_path(module: str, about: str, argv, numbers: dict, header: str, measure, line) -> None:
+    """The command of a benchmark of whole commands: a row for each PATH, printed below `header`, and all in --out.
+
+    Args:
+      module: its name in benchmarks/; about: its docstring.
+      numbers: {argument: default}, whole numbers of at least 1.
+      measure: (path, --peer, *numbers) -> row; line: row -> text.
+    """
+    parser = argparse.ArgumentParser(f'benchmarks.{module}', description=about.split('\n')[0], allow_abbrev=False)
     parser.add_argument('paths', nargs='+', metavar='PATH')
-    parser.add_argument('--peer', default='', help='the Python of an environment with cleanvision')
-    parser.add_argument('--images', type=int, default=20_000)
-    parser.add_argument('--rounds', type=int, default=1)
-    parser.add_argument('--out', default='benchmarks/results/check.json')
+    parser.add_argument('--peer', default='', help='the Python of an environment with the peer')
+    for name, default in numbers.items():
+        parser.add_argument(f'--{name}', type=int, default=default)
+    parser.add_argument('--out', default=f'benchmarks/results/{module}.json')
     given = parser.parse_args(argv)
-    for name in ('images', 'rounds'):
+    for name in numbers:
         if getattr(given, name) < 1:
             parser.error(f'--{name}={getattr(given, name)} must be 1 or more.')
-    record = begin('check', argv) | {'rows': []}
-    print(f'{"data":<14}{"images":>8}{"ours":>11}{"peer":>11}{"ratio":>8}')
+    record = begin(module, argv) | {'rows': []}
+    print(header)
     for path in given.paths:
-        record['rows'].append(measure(path, given.peer, given.images, given.rounds))
+        record['rows'].append(measure(path, given.peer, *(getattr(given, name) for name in numbers)))
         print(line(record['rows'][-1]), flush=True)
         files.write_json(given.out, record)
 

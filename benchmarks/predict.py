@@ -13,7 +13,6 @@ does: its data set and loader (as many workers as cores, the faster of batches o
 CSV. The weights are those after one step; the time does not depend on them. Run it alone on the machine.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -21,10 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.check import unpacked
-from benchmarks.record import begin, ratio, spread
+from benchmarks.check import each_path, unpacked
+from benchmarks.record import ratio, spread
 from benchmarks.worker import ROOT
-from ssljax import files
 
 PEER = """
 import csv, os, sys, torch, timm
@@ -94,23 +92,8 @@ def line(row: dict) -> str:
 
 def main(argv) -> None:
     """Measures, prints the table, and keeps what is done so far in --out."""
-    parser = argparse.ArgumentParser('benchmarks.predict', description=__doc__.split('\n')[0], allow_abbrev=False)
-    parser.add_argument('paths', nargs='+', metavar='PATH')
-    parser.add_argument('--peer', default='', help='the Python of an environment with timm')
-    parser.add_argument('--images', type=int, default=4000)
-    parser.add_argument('--size', type=int, default=64)
-    parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--out', default='benchmarks/results/predict.json')
-    given = parser.parse_args(argv)
-    for name in ('images', 'size', 'rounds'):
-        if getattr(given, name) < 1:
-            parser.error(f'--{name}={getattr(given, name)} must be 1 or more.')
-    record = begin('predict', argv) | {'rows': []}
-    print(f'{"data":<14}{"images":>8}{"ours":>21}{"peer":>21}{"ratio":>8}')
-    for path in given.paths:
-        record['rows'].append(measure(path, given.peer, given.images, given.size, given.rounds))
-        print(line(record['rows'][-1]), flush=True)
-        files.write_json(given.out, record)
+    header = f'{"data":<14}{"images":>8}{"ours":>21}{"peer":>21}{"ratio":>8}'
+    each_path('predict', __doc__, argv, {'images': 4000, 'size': 64, 'rounds': 3}, header, measure, line)
 
 
 if __name__ == '__main__':

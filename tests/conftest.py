@@ -70,6 +70,16 @@ def config(request):
         yield c
 
 
+@pytest.fixture
+def study(config):
+    """Two budgets, two ways and two seeds: eight cells."""
+    config.seeds = (0, 1)
+    config.transfer.ways = ('scratch', 'finetune')
+    config.study.labels = ('2/class', '10/class')
+    config.study.together = 1  # which is faster, and so the rounding, may differ from run to run
+    return config
+
+
 @pytest.fixture(scope='session')
 def shared_data():
     """The folder of real images; a test that wants one of its files skips where it is missing."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ssljax import foreign, models, schema
 from ssljax.exporting import packages
@@ -22,7 +23,8 @@ def write(model, path: Path) -> dict:
     packages.need(NEEDS, 'safetensors')
     from safetensors import numpy
 
-    tensors = {p: np.asarray(a) for p, a in links.flat(model.variables).items() if p.split('/')[1] in PARTS}
+    whole = flatten_dict(model.variables, sep='/')
+    tensors = {p: np.asarray(a) for p, a in whole.items() if p.split('/')[1] in PARTS}
     shapes = {p: a.shape for p, a in tensors.items()}
     config = foreign.decided(model.config.backbone, model.shape)
     layout, why = foreign.fitting(config, model.shape)
@@ -63,7 +65,7 @@ def read(path: Path, info: dict) -> dict:
         found = _links(layout, config, shape, shapes, not any('head' in name for name in told.get('own', ())))
     linked = {p for link in found for p in link.ours}
     own = {p: tensors[p.replace('/', '.')] for p in shapes if p not in linked}
-    return links.nested(links.take(found, tensors, shapes) | own)
+    return unflatten_dict(links.take(found, tensors, shapes) | own, sep='/')
 
 
 def torch(layout, config, model, outputs: int, path: Path) -> list[str]:

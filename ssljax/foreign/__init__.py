@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
 
 from ssljax import models
 from ssljax.foreign import alexnet, links, mobilenet, resnet, vit
@@ -42,4 +43,4 @@ def backbone_shapes(config, shape) -> dict:
     module = models.build(config)
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     variables = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), x)
-    return {p: a.shape for p, a in links.flat({c: {'backbone': v} for c, v in variables.items()}).items()}
+    return {p: a.shape for p, a in flatten_dict({c: {'backbone': v} for c, v in variables.items()}, sep='/').items()}

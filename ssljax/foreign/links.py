@@ -63,6 +63,16 @@ def counter(theirs: str) -> Link:
     return Link((), (theirs,), lambda a: (np.zeros((), np.int64),), lambda a, shapes: (), True)
 
 
+def by_rules(rules: dict) -> Callable:
+    """The `make` of a Layout whose layers differ from ours by their names (`pattern`) and the order of axes alone."""
+    return lambda paths, config, shape: renamed(paths, pattern(rules))
+
+
+def fits(config, shape) -> str:
+    """The `misfit` of a Layout whose network can always be ours."""
+    return ''
+
+
 def renamed(paths: dict, rename: Callable) -> list[Link]:
     """The Links of layers that differ by their names and the order of axes.
 
@@ -135,23 +145,3 @@ def take(links: Iterable[Link], tensors: dict, shapes: dict) -> dict:
             raise ValueError(f'{have} does not fit {need}')
         found |= {p: np.ascontiguousarray(a, np.float32) for p, a in zip(link.ours, arrays)}
     return found
-
-
-def flat(tree: dict, prefix: str = '') -> dict:
-    """{'params/backbone/...': leaf} of nested variables."""
-    found: dict = {}
-    for key, value in tree.items():
-        found |= flat(value, f'{prefix}{key}/') if isinstance(value, dict) else {f'{prefix}{key}': value}
-    return found
-
-
-def nested(leaves: dict) -> dict:
-    """The inverse of `flat`."""
-    tree: dict = {}
-    for path, leaf in leaves.items():
-        *parts, last = path.split('/')
-        node = tree
-        for part in parts:
-            node = node.setdefault(part, {})
-        node[last] = leaf
-    return tree

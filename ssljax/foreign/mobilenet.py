@@ -13,14 +13,6 @@ _RULES = {
 }
 
 
-def _make(paths: dict, config, shape) -> list[links.Link]:
-    return links.renamed(paths, links.pattern(_RULES))
-
-
-def _misfit(config, shape) -> str:
-    return ''
-
-
 def _code(config, shape, classes: int) -> list[str]:
     act = '' if config.activation == 'relu6' else ", act_layer='relu'"
     channels = f', in_chans={shape[2]}' if shape[2] != 3 else ''
@@ -37,4 +29,4 @@ def _differences(config, shape) -> list[str]:
     return said
 
 
-LAYOUT = links.Layout('timm', 'classifier', _make, _misfit, _code, _differences)
+LAYOUT = links.Layout('timm', 'classifier', links.by_rules(_RULES), links.fits, _code, _differences)

@@ -14,14 +14,6 @@ _RULES = {
 }
 
 
-def _make(paths: dict, config, shape) -> list[links.Link]:
-    return links.renamed(paths, links.pattern(_RULES))
-
-
-def _misfit(config, shape) -> str:
-    return ''
-
-
 def _code(config, shape, classes: int) -> list[str]:
     lines = ['import torch, torchvision', f'net = torchvision.models.{config.name}(num_classes={classes or 1000})']
     if config.stem == 'cifar':
@@ -41,4 +33,4 @@ def _differences(config, shape) -> list[str]:
     return said
 
 
-LAYOUT = links.Layout('torchvision', 'fc', _make, _misfit, _code, _differences)
+LAYOUT = links.Layout('torchvision', 'fc', links.by_rules(_RULES), links.fits, _code, _differences)

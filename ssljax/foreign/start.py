@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from flax.traverse_util import unflatten_dict
 
 from ssljax import foreign, paths
 from ssljax.foreign import links
@@ -58,7 +59,7 @@ def read(config, shape) -> dict:
     if missing or unknown:
         raise ValueError(_other(given, config.name, missing, unknown))
     try:
-        return links.nested(links.take(found[best], tensors, shapes))
+        return unflatten_dict(links.take(found[best], tensors, shapes), sep='/')
     except ValueError as error:
         raise ValueError(
             f'backbone.init_from={given} is of another network than this {config.name}: {error}.'

@@ -148,4 +148,4 @@ TORCHVISION = links.Layout(
     'torchvision', 'heads.head', functools.partial(_make, _TORCHVISION), _misfit_torchvision, _code_torchvision,
     _differences,
 )  # fmt: skip
-TIMM = links.Layout('timm', 'head', functools.partial(_make, _TIMM), lambda config, shape: '', _code_timm, _differences)
+TIMM = links.Layout('timm', 'head', functools.partial(_make, _TIMM), links.fits, _code_timm, _differences)

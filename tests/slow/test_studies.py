@@ -1,6 +1,5 @@
 """Studies whose workers are several, or are killed."""
 
-import csv
 import os
 import random
 import signal
@@ -10,7 +9,8 @@ import time
 
 import pytest
 
-from ssljax.studies import table, worker
+from ssljax.studies import worker
+from tests import rows
 
 RUN = """
 import sys
@@ -20,20 +20,6 @@ c = base()
 c.update_from_flattened_dict(eval(sys.argv[2]))
 worker.run(c, sys.argv[1])
 """
-
-
-@pytest.fixture
-def study(config):
-    config.seeds = (0, 1)
-    config.transfer.ways = ('scratch', 'finetune')
-    config.study.labels = ('2/class', '10/class')
-    config.study.together = 1  # which is faster, and so the rounding, may differ from run to run
-    return config
-
-
-def rows(directory):
-    with open(directory / 'rows.csv') as f:
-        return [{k: v for k, v in row.items() if k not in table.TIMED} for row in csv.DictReader(f)]
 
 
 def test_killing_a_study_changes_no_row(study, tmp_path):
@@ -52,7 +38,7 @@ def test_killing_a_study_changes_no_row(study, tmp_path):
         process.wait()
         done = min(len(list((tmp_path / 'killed').glob('cells/*/row.json'))) + 1, 8)
     subprocess.run(command, env=environment, check=True, capture_output=True)
-    assert rows(tmp_path / 'killed') == rows(tmp_path / 'whole')
+    assert rows.read(tmp_path / 'killed') == rows.read(tmp_path / 'whole')
 
 
 def flat(config, prefix=''):
@@ -87,4 +73,4 @@ def test_two_workers_share_the_cells(tmp_path):
     done = subprocess.run([*command, *sweep], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert 'transfer.mixup=0.5' in (tmp_path / 'out/study.html').read_text()
-    assert len(rows(tmp_path / 'out')) == 6
+    assert len(rows.read(tmp_path / 'out')) == 6

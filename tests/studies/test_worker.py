@@ -1,30 +1,16 @@
-import csv
 
 import pyarrow.parquet
 import pytest
 
 from ssljax import files
 from ssljax.studies import table, worker
-
-
-@pytest.fixture
-def study(config):
-    config.seeds = (0, 1)
-    config.transfer.ways = ('scratch', 'finetune')
-    config.study.labels = ('2/class', '10/class')
-    config.study.together = 1  # which is faster, and so the rounding, may differ from run to run
-    return config
-
-
-def rows(directory, timed=False):
-    with open(directory / 'rows.csv') as f:
-        return [{k: v for k, v in row.items() if timed or k not in table.TIMED} for row in csv.DictReader(f)]
+from tests import rows
 
 
 def test_rows_programs_and_what_is_new(study, tmp_path, monkeypatch):
     study.evaluate.best_on_test = True
     path = worker.run(study, tmp_path)
-    found = rows(tmp_path, timed=True)
+    found = rows.read(tmp_path, timed=True)
     assert path == tmp_path / 'rows.csv' and len(found) == 8
     one = found[0]
     assert (one['way'], one['labels'], one['labeled'], one['classes'], one['pretrain']) == (
@@ -42,8 +28,8 @@ def test_rows_programs_and_what_is_new(study, tmp_path, monkeypatch):
     study.study.keep = True
     worker.run(study, tmp_path)
     assert len(list(tmp_path.glob('cells/*/seed*/*/model'))) == 4
-    assert len(computed) == 4 and len(rows(tmp_path)) == 12
-    assert [r for r in rows(tmp_path) if r['labels'] != '5/class'] == rows_without(found)
+    assert len(computed) == 4 and len(rows.read(tmp_path)) == 12
+    assert [r for r in rows.read(tmp_path) if r['labels'] != '5/class'] == rows_without(found)
 
 
 def rows_without(found):
@@ -78,7 +64,7 @@ def test_a_worker_that_dies_in_a_cell_changes_no_row(study, tmp_path, monkeypatc
         worker.run(study, tmp_path / 'died')
     assert len(list(tmp_path.glob('died/cells/*/row.json'))) == 1
     worker.run(study, tmp_path / 'died')
-    assert rows(tmp_path / 'died') == rows(tmp_path / 'whole')
+    assert rows.read(tmp_path / 'died') == rows.read(tmp_path / 'whole')
 
 
 def test_a_cell_that_stops_does_not_stop_the_others(study, tmp_path):
@@ -86,4 +72,4 @@ def test_a_cell_that_stops_does_not_stop_the_others(study, tmp_path):
     points = [{'transfer.scratch.optim.lr': 1e30}]
     with pytest.raises(ValueError, match='4 of 8 cells stopped'):
         worker.run(study, tmp_path, points)
-    assert len(rows(tmp_path)) == 4 and files.read_json(tmp_path / 'study.json')['planned'] == 8
+    assert len(rows.read(tmp_path)) == 4 and files.read_json(tmp_path / 'study.json')['planned'] == 8
