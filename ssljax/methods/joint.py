@@ -13,7 +13,9 @@ from ssljax.losses import relative_std
 from ssljax.methods import network
 
 
-def make(config, name, shape, compare, *heads, watch='projector', tau=None, held=None, memory=None) -> Method:
+def make(
+    config, name, shape, compare, *heads, watch='projector', tau=None, held=None, memory=None, per_image=False
+) -> Method:
     """A method that compares the embeddings of several views of each image.
 
     The two views of all images pass the network as one batch, so BatchNorm's statistics are those of both together;
@@ -35,6 +37,7 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
       tau: progress -> decay of the teacher's weights; None is no teacher.
       held: {head: share}: its parameters have no gradient before that share of the steps is done.
       memory: further collections of the state, {collection: tree of arrays}, that `compare` keeps.
+      per_image: as Method has it.
 
     Raises:
       ValueError: no augmentation, so that both views would be equal, or an option out of range.
@@ -77,6 +80,7 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
         embed=embed,
         show=show,
         views=views.per_image,
+        per_image=per_image,
     )
 
 

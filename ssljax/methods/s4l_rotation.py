@@ -61,4 +61,5 @@ def make(config, shape, classes: int):
         y = network.apply(trunk, *split(variables), x, train=False)[0]['backbone']
         return network.add_part(variables, 'rotation', turns, k_head, y)
 
-    return consistency.finish(config, net, init, loss, views=5 if options.views == 'all' else 2)
+    views = 5 if options.views == 'all' else 2
+    return consistency.finish(config, net, init, loss, views=views)._replace(per_image=True)

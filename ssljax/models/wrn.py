@@ -69,6 +69,7 @@ class Group(nn.Module):
     last: bool
     dtype: jnp.dtype
     mode: str
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -77,7 +78,7 @@ class Group(nn.Module):
             Unit(self.width, self.stride if i == 1 else 1, self.first and i == 1, name=f'unit{i}', **kw)
             for i in range(1, self.depth + 1)
         ]
-        x = layers.sequence(units, x, train)
+        x = layers.sequence(units, x, train, self.remat)
         return Activate(self.dtype, name='activate')(x, train) if self.last else x
 
 
@@ -96,8 +97,9 @@ def make(config) -> layers.Backbone:
     """conv1, group1, group2, group3 [B, H / 4, W / 4, 4 width], the last normalised and activated; 4 pixels and more.
     The stem is the same at every image size."""
     width, depth, kw = config.width, config.depth, layers.common(config)
+    group = functools.partial(Group, remat=config.remat, **kw)
     groups = [
-        (f'group{i + 1}', functools.partial(Group, depth, width * 2**i, min(2, i + 1), i == 0, i == 2, **kw))
+        (f'group{i + 1}', functools.partial(group, depth, width * 2**i, min(2, i + 1), i == 0, i == 2))
         for i in range(3)
     ]
     return layers.Backbone('wrn28_2', (('conv1', functools.partial(Stem, **kw)), *groups), min_size=4)
