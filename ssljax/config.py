@@ -187,7 +187,7 @@ def fields() -> dict:
             devices=whole(1, 1, 2**20),
             # regex=axis of the weights that is split: its number, auto (the longest that divides) or none; the first
             # full match wins.
-            rules=form('.*=auto', fsdp.RULES, "of the form 'regex=axis; regex=axis', each axis a number, auto or none"),
+            rules=rules('.*=auto', fsdp.read_axis, 'axis', 'each axis a whole number, auto or none'),
             least=whole(2**14),  # weights with fewer numbers are left whole by auto
         ),
         tracker=choice('', '', 'wandb', 'mlflow'),  # also gets all metrics, if it is installed

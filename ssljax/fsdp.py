@@ -18,7 +18,6 @@ from ssljax.rules import by_name, path_name
 from ssljax.sharding import replicated
 
 AXIS = 'fsdp'
-RULES = r'\s*[^;]+=\s*(auto|none|-?[0-9]{1,2})\s*(;\s*[^;]+=\s*(auto|none|-?[0-9]{1,2})\s*)*;?\s*'
 
 
 class Layout(NamedTuple):
@@ -42,7 +41,7 @@ class Layout(NamedTuple):
           ValueError: a rule that cannot be read or splits an axis that does not divide, or a parameter that none
             covers.
         """
-        axes = by_name(self.rules, params, _read, 'rule of fsdp.rules', 'axis', '.*=auto')
+        axes = by_name(self.rules, params, read_axis, 'rule of fsdp.rules', 'axis', '.*=auto')
         return jax.tree_util.tree_map_with_path(self._sharding, params, axes)
 
     def of(self, tree, params) -> Any:
@@ -127,6 +126,7 @@ def _kept(primitive, *_, **__) -> bool:
     return primitive.name not in ('sharding_constraint', 'convert_element_type', 'reshape', 'transpose')
 
 
-def _read(text: str) -> str | int:
+def read_axis(text: str) -> str | int:
+    """The value of a rule; raises ValueError where it is none."""
     text = text.strip()
     return text if text in ('auto', 'none') else int(text)

@@ -8,6 +8,7 @@ import pytest
 from ssljax import config as configs
 from ssljax import models
 from ssljax.platform import compiler_options
+from tests import steps
 
 
 def gradient(remat: bool, **options):
@@ -15,8 +16,7 @@ def gradient(remat: bool, **options):
     config = configs.base().backbone
     config.update(conv='xla', remat=remat, **options)
     net, x = models.build(config), jax.random.normal(jax.random.key(0), (16, 32, 32, 3))
-    draw = jax.jit(lambda key: net.init(key, x[:1], train=False), compiler_options={'xla_backend_optimization_level': 0})
-    variables = draw(jax.random.key(1))
+    variables = steps.compiled(lambda key: net.init(key, x[:1], train=False))(jax.random.key(1))
     params, state = variables['params'], {k: v for k, v in variables.items() if k != 'params'}
 
     def loss(params, state, x):
