@@ -20,18 +20,21 @@ JOBS = {  # backbone, task, pixels, images a device, fields
         'pretrain.mae.width': 512, 'pretrain.mae.depth': 8, 'pretrain.mae.heads': 16,
         'pretrain.optim.name': 'adamw',
     }),
-    'resnet50_rotation': ('resnet50', 'rotation', 224, 8, {'pretrain.rotation.views': 'one'}),
+    'vit_mae': ('vit', 'mae', 32, 64, {
+        'backbone.width': 256, 'backbone.depth': 6, 'pretrain.mae.width': 64, 'pretrain.optim.name': 'adamw',
+    }),
+    'resnet18_rotation': ('resnet18', 'rotation', 32, 16, {}),
 }  # fmt: skip
 SETTINGS = (  # (whether in as many parts as devices, accumulate, backbone.remat)
     (False, 1, False), (True, 1, False), (False, 1, True), (False, 4, False), (True, 1, True), (True, 4, True),
 )  # fmt: skip
 
 
-def config_of(job: str, parts: int, accumulate: int, remat: bool):
-    """The config of a job."""
+def config_of(job: tuple, parts: int, accumulate: int, remat: bool):
+    """The config of a job, as JOBS has them."""
     from ssljax import config as configs
 
-    backbone, task, _, _, fields = JOBS[job]
+    backbone, task, _, _, fields = job
     config = configs.base()
     config.backbone.update(name=backbone, conv='xla', remat=remat)
     config.pretrain.update(method=task, augment='random_resized_crop((0.2, 1.0))|flip', accumulate=accumulate)
@@ -108,7 +111,7 @@ def main():
         for split, accumulate, remat in SETTINGS:
             devices = mesh_of(given.topology, 1).size
             parts = devices if split else 1
-            config = config_of(job, parts, accumulate, remat)
+            config = config_of(JOBS[job], parts, accumulate, remat)
             program = compiled(config, (side, side, 3), images * devices, mesh_of(given.topology, parts))
             used = program.memory_analysis()
             state, spare = used.argument_size_in_bytes / 2**20, used.temp_size_in_bytes / 2**20

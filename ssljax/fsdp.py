@@ -1,8 +1,10 @@
-"""Weights that are split over devices (fully sharded data parallelism: ZeRO stage 3, Rajbhandari et al. 2020,
+"""Weights that are split over devices (fully sharded data parallelism; cf. ZeRO, Rajbhandari et al. 2020,
 arXiv:1910.02054).
 
-Each device of the mesh's axis 'fsdp' holds a part of the parameters, of their averages and of the optimiser's state. A
-loss gathers the parameters, once for its value and again for its gradient; what is averaged and updated are the parts.
+Each device of the mesh's axis 'fsdp' holds a part of the parameters, of their averages and of the optimiser's state,
+and updates these alone. A step gathers the parameters once, for the loss and its gradient. Gathering them again for the
+gradient, as ZeRO's stage 3 does, by jax.checkpoint around the whole loss, was measured: its barrier makes XLA keep what
+it would otherwise fuse, which cost a Vision Transformer more memory than the weights.
 """
 
 import math
@@ -100,17 +102,13 @@ def layout(config, mesh: Mesh) -> Layout | None:
 
 
 def gathering(method: Method, layout: Layout) -> Method:
-    """The method for weights in parts: its losses and its evaluation gather them. What is gathered for a loss is not
-    kept for its gradient, but gathered again."""
+    """The method for weights in parts: its losses and its evaluation gather them first."""
 
     def whole(function):
         return lambda params, *args: function(layout.gather(params), *args)
 
     def trained(loss):
-        def gathered(params, state, ema, batch, key):
-            return loss(layout.gather(params), state, ema and layout.gather(ema), batch, key)
-
-        return jax.checkpoint(gathered, policy=_kept)
+        return lambda params, state, ema, *args: loss(layout.gather(params), state, ema and layout.gather(ema), *args)
 
     return method._replace(
         loss=trained(method.loss),
@@ -118,12 +116,6 @@ def gathering(method: Method, layout: Layout) -> Method:
         measure=whole(method.measure),
         predict=method.predict and whole(method.predict),
     )
-
-
-def _kept(primitive, *_, **__) -> bool:
-    """Whether jax.checkpoint keeps a result for the gradient: all but gathered parameters, and those in another type or
-    shape."""
-    return primitive.name not in ('sharding_constraint', 'convert_element_type', 'reshape', 'transpose')
 
 
 def read_axis(text: str) -> str | int:

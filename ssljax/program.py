@@ -86,7 +86,7 @@ def step_of(method: Method, tx, steps, accumulated: int, mesh, layout: Layout | 
 
 def train_options(accumulated: int, mesh, layout: Layout | None, remat: bool) -> dict:
     """What jax.jit is told of `Program.run`: its train state lies as its steps leave it, all else on every device."""
-    options = {'compiler_options': compiler_options(remat or accumulated > 1 or layout is not None)}
+    options = {'compiler_options': compiler_options(remat or accumulated > 1)}
     return options | {'out_shardings': (None, replicated(mesh)) if layout else replicated(mesh)}
 
 
