@@ -39,16 +39,25 @@ class Calibration(NamedTuple):
 
     def save(self, directory) -> None:
         """Writes it beside a stage's weights."""
-        files.write_npz(Path(directory) / NAME, {k: np.asarray(v) for k, v in self._asdict().items()})
+        self.write(Path(directory) / NAME)
+
+    def write(self, path) -> None:
+        """Writes it to a file that `read` reads."""
+        files.write_npz(path, {k: np.asarray(v) for k, v in self._asdict().items()})
 
 
 def load(directory) -> Calibration | None:
-    """The Calibration saved with a stage's weights; None if there is none, as in runs of earlier versions.
+    """The Calibration saved with a stage's weights; None if there is none, as in runs of earlier versions. Raises as
+    `read`."""
+    return read(Path(directory) / NAME)
+
+
+def read(path) -> Calibration | None:
+    """The Calibration in a file; None if there is none.
 
     Raises:
       files.Damaged: it is not as it was written.
     """
-    path = Path(directory) / NAME
     found = files.read_npz(path)
     if found is None:
         return None
