@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssljax import provenance
-from ssljax.audit import sheet
+from ssljax.audit import tiles
 from ssljax.audit.findings import SERIOUS, TITLES, WARNING, Facts
 from ssljax.report import shell
 from ssljax.report.draw import COLORS, as_img, drawn, new_figure, shorten
@@ -96,7 +96,7 @@ def _copies(group, item):
 
 
 def _tile(array, image):
-    return part('tile', as_png(array, sheet.last(image)), part('lines', [sheet.last(image), sheet.where(image)]))
+    return part('tile', as_png(array, tiles.last(image)), part('lines', [tiles.last(image), tiles.where(image)]))
 
 
 def _said(image):
@@ -112,20 +112,20 @@ def _listed(found):
     cut = f', the first {LISTED}' if len(rows) > LISTED else ''
     title = f'All {len(rows):,}{cut}' if len(rows) > 1 else 'Its name'
     table = grid(header, rows[:LISTED], wide=(0, 1, 2))
-    return table if found.kind in sheet.SKIPPED and len(rows) <= FEW else folded(title, table)
+    return table if found.kind in tiles.SKIPPED and len(rows) <= FEW else folded(title, table)
 
 
 def _rows(found):
     items = found.items
     if items and 'images' in items[0]:
-        name = lambda image: f'{image["name"]} ({sheet.where(image)})'
+        name = lambda image: f'{image["name"]} ({tiles.where(image)})'
         rows = [[' = '.join(map(name, i['images'])), HOW[i['how']], number(i['correlation'])] for i in items]
         return ['Images', 'How', 'Correlation'], rows
     if found.kind == 'label_errors':
-        shown = [[i['name'], sheet.where(i), str(i['seems']), f'{i["p_seems"]:.3f}', f'{i["p_label"]:.3f}',
+        shown = [[i['name'], tiles.where(i), str(i['seems']), f'{i["p_seems"]:.3f}', f'{i["p_label"]:.3f}',
                   'yes' if i['trained_on'] else ''] for i in items]  # fmt: skip
         return ['Image', 'Is', 'Seems', 'p', 'p of its label', 'Trained on'], shown
-    rows = [[i['name'], sheet.where(i) if 'split' in i else '', str(i.get('why', ''))] for i in items]
+    rows = [[i['name'], tiles.where(i) if 'split' in i else '', str(i.get('why', ''))] for i in items]
     return ['Name', 'Where', 'Why'], rows
 
 

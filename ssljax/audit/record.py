@@ -10,6 +10,7 @@
     channels, bits, formats    {what: images}
     told_by      [{feature, accuracy, majority, gain, classes}], of every thing that a label was predicted from
     label_check  {model, accuracy, images, trusted} of --run; null without
+    files        names of what was written beside it
     left_out     {why: names} of files that are not among the images
     findings     [{kind, severity, count, what, advice, items}], the most important first
 
