@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from scipy.special import softmax
 
 from ssljax import checkpoint, exporting, files, model_images, model_json, paths, schema, stages, temporaries
 from ssljax.core import split
@@ -256,4 +255,6 @@ class Model:
 
 
 def _softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
-    return softmax(logits / np.float32(temperature), axis=1)
+    x = logits / np.float32(temperature)  # as scipy.special.softmax, which takes a fifth of a second to import
+    x = np.exp(x - x.max(axis=1, keepdims=True))
+    return x / x.sum(axis=1, keepdims=True)
