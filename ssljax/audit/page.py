@@ -1,6 +1,8 @@
 """check.html: one page with everything inside it."""
 
 import collections
+import functools
+import operator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +18,14 @@ from ssljax.report.pictures import as_png
 from ssljax.report.words import count_of, duration, number
 
 LISTED, FEW, BARS = 500, 20, 40  # rows of a table that is folded away, and that is not; classes that are drawn
-HOW = {'file': 'the same file', 'pixels': 'the same pixels', 'near': 'nearly the same'}
+HOW = {'file': 'the same file', 'pixels': 'the same pixels', 'near': 'nearly the same'} | {
+    how: how for how in ('mirrored', 'rotated')
+}
 HEADINGS = {
     'copies_across_splits': 'Copies across splits',
     'copies_under_labels': 'Copies under several labels',
     'copies_within_split': 'Copies within a split',
+    'copies_turned': 'Mirrored and rotated copies',
     'label_errors': 'Labels that may be wrong',
     'unreadable': 'Files that cannot be decoded',
     'one_colour': 'Images of one colour',
@@ -150,7 +155,7 @@ def _bars(splits, names):
     shown = {TITLES[s] or s: found['per_class'] for s, found in splits.items() if any(found['per_class'])}
     if not shown or not 2 <= len(names) <= BARS:
         return ''
-    plot, axes = new_figure(6.4, 0.9 + 0.24 * len(names))
+    plot, axes = new_figure(4.9, 0.9 + 0.24 * len(names))
     left = np.zeros(len(names))
     for (title, values), color in zip(shown.items(), COLORS):
         axes.barh(range(len(names)), values, left=left, color=color, label=title, height=0.7)
@@ -190,19 +195,21 @@ def _tones(facts):
     good = facts.scan.good
     if not good.any():
         return ''
-    plot, axes = new_figure(9.2, 2.3, ncols=3)
     sharp = facts.scan.sharp[good]
     series = (
         ('Mean gray level', facts.tones['mean'][good], (0, 255)),
         ('Standard deviation of gray levels', facts.tones['contrast'][good], (0, 128)),
         ('Sharpness (log10)', np.log10(np.maximum(sharp[np.isfinite(sharp)], 1e-4)), (-4, 1.5)),
     )
-    for axis, (title, values, limits) in zip(axes, series):
-        axis.hist(values, 50, range=limits, color=COLORS[0])
-        axis.set_xlabel(title)
-        axis.set_xlim(*limits)
-    axes[0].set_ylabel('Images')
-    return as_img(plot, 'Histograms of brightness, contrast and sharpness')
+    shown = []
+    for title, values, limits in series:
+        plot, axes = new_figure(3.2, 2.3)
+        axes.hist(values, 50, range=limits, color=COLORS[0])
+        axes.set_xlabel(title)
+        axes.set_ylabel('Images')
+        axes.set_xlim(*limits)
+        shown.append(as_img(plot, f'Histogram: {title}'))
+    return functools.reduce(operator.add, shown)
 
 
 def told(checked):

@@ -8,6 +8,7 @@ itself, so a tree of neighbours (Bentley 1975) misses none of those that the com
 from typing import NamedTuple
 
 import numpy as np
+
 from ssljax.data.memory import parallel
 
 FEW = 64  # pixels of an image, below which equal ones are no copies: points, whose few values repeat by chance
@@ -65,6 +66,34 @@ def near(small: Small, least: float = THOROUGH) -> tuple[np.ndarray, np.ndarray]
     alike = np.concatenate([alike, np.ones(len(equal))]).astype(np.float32)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return pairs[order], alike[order]
+
+
+def upright(small: Small) -> Small:
+    """Each picture as that of its eight mirrored and rotated forms whose left half is lighter than the right by more
+    than the upper is than the lower, and that by more than nothing: that of an image and of its mirror image is the
+    same, but for pictures whose halves are equally light."""
+    luma, chroma = small.luma.copy(), None if small.chroma is None else small.chroma.copy()
+    half = luma.shape[1] // 2
+    left, top = (luma[part].mean((1, 2), dtype=np.float64) for part in (np.s_[:, :, :half], np.s_[:, :half]))
+    mean = luma.mean((1, 2), dtype=np.float64)
+    rows = left < mean, top < mean, np.abs(left - mean) < np.abs(top - mean)
+    for x in (luma,) if chroma is None else (luma, chroma):
+        x[rows[0]] = x[rows[0]][:, :, ::-1]
+        x[rows[1]] = x[rows[1]][:, ::-1]
+        x[rows[2]] = x[rows[2]].swapaxes(1, 2)
+    return Small(luma, chroma)
+
+
+def turn(one, other) -> str:
+    """How a picture uint8 [S, S] became another: 'mirrored' (also upside down, or on a diagonal) or 'rotated'; '' where
+    it is nearest to it as it is."""
+    a = one.astype(np.float64) - one.mean()
+    forms: dict[str, float] = {}
+    for quarter in range(4):
+        for word, b in (('rotated' if quarter else '', other), ('mirrored', other[:, ::-1])):
+            b = np.rot90(b, quarter)
+            forms[word] = max(forms.get(word, -np.inf), float((a * b).sum()))
+    return max(forms, key=lambda word: forms[word])
 
 
 def small(images) -> Small:

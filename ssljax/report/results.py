@@ -49,7 +49,7 @@ def main_results(run):
     dots = (
         'Bars: mean test top-1 accuracy. Whiskers: its 95% interval. Points: seeds.' if n > 1
         else 'Bars: test top-1 accuracy of the one seed.',
-        versus and 'Dashed: the mean from scratch. Second picture: the differences to scratch, paired by seed, in points.',
+        versus and 'Dashed: the mean from scratch. Second: the differences to scratch, paired by seed, in points.',
         floored(share),
         any(entry.get('what') in ways for entry in result.get('published') or [])
         and 'Hollow diamonds: published values, whose setting may differ (see the table of published values).',

@@ -150,6 +150,26 @@ def test_nothing_is_written_into_the_folder(tmp_path):
         ssljax.check(folder(tmp_path / 'x'), tmp_path / 'x/out')
 
 
+@pytest.mark.parametrize('turned, how', [
+    (Image.Transpose.FLIP_LEFT_RIGHT, 'mirrored'), (Image.Transpose.FLIP_TOP_BOTTOM, 'mirrored'),
+    (Image.Transpose.TRANSVERSE, 'mirrored'), (Image.Transpose.ROTATE_90, 'rotated'),
+    (Image.Transpose.ROTATE_180, 'rotated'),
+])  # fmt: skip
+def test_mirrored_and_rotated_copies_are_a_note(turned, how, tmp_path):
+    """Re-encoded; in no group of copies."""
+    data = folder(tmp_path / 'data', 12)
+    for name in ('3', '8'):
+        with Image.open(data / f'a/{name}.png') as image:
+            image.transpose(turned).save(data / f'a/{name}t.jpg', quality=90)
+    result = whole.check(str(data), tmp_path / 'out')
+    (found,) = of_kind(result, 'copies_turned')
+    assert {tuple(sorted(i['name'] for i in item['images'])) for item in found['items']} == {
+        ('a/3.png', 'a/3t.jpg'), ('a/8.png', 'a/8t.jpg')}  # fmt: skip
+    assert found['severity'] == 'note' and {item['how'] for item in found['items']} == {how}
+    assert not of_kind(result, 'copies_within_split') and '2 images are others mirrored or rotated' in found['what']
+    assert 'Mirrored and rotated copies' in (tmp_path / 'out/check.html').read_text()
+
+
 def test_what_a_check_has_not_written_is_not_replaced(tmp_path):
     """What the last check wrote is, and its picture goes where there is nothing left to show."""
     data, out = folder(tmp_path / 'data', 20), tmp_path / 'out'
