@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -190,11 +190,11 @@ class Model:
         """The model that computes in float32, whatever it was trained in."""
         return self if self._config.backbone.dtype == 'float32' else self._with(dtype='float32')
 
-    def reopened(self, found, info: dict) -> 'Model':
-        """The model of a file that was exported: `found` and `info` of `exporting.read`."""
-        from ssljax import exported  # not at the top: it imports this
-
-        return exported.of_file(found, info)
+    def reopened(self, found, info: dict) -> Callable:
+        """`answers` of a file that was exported: `found` and `info` of `exporting.read`."""
+        return (
+            Model(found, info['model']).answers if isinstance(found, dict) else lambda images, features: found(images)
+        )
 
     def _with(self, **fields) -> 'Model':
         """The model with other fields of config.backbone."""

@@ -102,9 +102,10 @@ def examples(model, images=None) -> list:
 
 
 def compare(model, other, shown: list, format: str, features: bool) -> None:
-    """Raises ValueError where two models differ by more than CLOSE, of the largest value, on one of the batches."""
+    """Raises ValueError where a model's `answers` and `other` differ by more than CLOSE, of the largest value, on one
+    of the batches."""
     for batch in shown:
-        for expected, found in zip(model.answers(batch, features), other.answers(batch, features), strict=True):
+        for expected, found in zip(model.answers(batch, features), other(batch, features), strict=True):
             distance = np.abs(expected - found).max() if expected.shape == found.shape else np.inf
             if not distance <= CLOSE * max(1.0, np.abs(expected).max()):
                 raise ValueError(
