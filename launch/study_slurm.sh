@@ -50,7 +50,8 @@ while [ "$told" -eq 1 ]; do # a signal ended the wait, not the worker
     code=$again
   fi
 done
-if [ "$code" -eq 75 ]; then # saved
+# 75: saved. A job that was cancelled stays so.
+if [ "$code" -eq 75 ] && [ "$(squeue --noheader --jobs="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}" --format=%T)" = RUNNING ]; then
   scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
 fi
 exit "$code"

@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = 'sbatch', 'srun', 'scontrol', 'kubectl', 'sky', 'gcloud', 'python3', 'sleep'
+PROGRAMS = 'sbatch', 'srun', 'scontrol', 'squeue', 'kubectl', 'sky', 'gcloud', 'python3', 'sleep'
 
 
 def install(place: Path, when: str = '', ssljax: str = '') -> dict:
@@ -101,6 +101,13 @@ def srun(*arguments: str) -> int:
     process = subprocess.Popen(arguments[at:])
     signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
     return process.wait()
+
+
+def squeue(*arguments: str) -> int:
+    """The state of the one job."""
+    assert '--format=%T' in arguments and any(word.startswith('--jobs=7') for word in arguments)
+    print(os.environ.get('STUB_STATE', 'RUNNING'))
+    return 0
 
 
 def kubectl(*arguments: str) -> int:

@@ -69,7 +69,15 @@ def test_an_error_is_not_tried_for_ever(file, tmp_path):
     assert code == 1
     tries = {'gke_jobset.yaml': 4, 'study_kubernetes.yaml': 11}  # once, and `restarts` times
     assert len(trained) == tries.get(file, 1)
-    assert ['scontrol'] not in [call[:1] for call in calls]
+    assert 'scontrol' not in [call[0] for call in calls]
+
+
+@pytest.mark.parametrize('file', ['slurm.sbatch', 'study_slurm.sh'])
+def test_a_job_that_was_cancelled_is_not_requeued(file, tmp_path, monkeypatch):
+    monkeypatch.setenv('STUB_STATE', 'CANCELLED')
+    code, calls, trained = submitted(file, tmp_path, TRAINS)
+    assert code == 75 and (tmp_path / 'saved').exists() and len(trained) == 1
+    assert 'scontrol' not in [call[0] for call in calls]
 
 
 def test_a_run_on_several_nodes_is_one_step_of_slurm(tmp_path):

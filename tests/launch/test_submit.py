@@ -238,6 +238,18 @@ def test_a_scheduler_that_is_not_there_is_named(tmp_path):
     assert done.returncode == 2 and 'sbatch is not on PATH' in done.stderr and '--dry-run' in done.stderr
 
 
+def test_every_example_of_the_readme_is_rendered():
+    text = (SUBMIT.parent / 'README.md').read_text().replace('\\\n', ' ')
+    examples = [shlex.split(line) for line in re.findall(r'^    python launch/submit.py (.+)$', text, re.MULTILINE)]
+    used = {example[0] for example in examples}
+    assert used == set(NEEDED)
+    for example in examples:
+        if '--' in example:
+            command = [sys.executable, SUBMIT, example[0], '--dry-run', *example[1:]]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0 and done.stdout, f'{example}: {done.stderr}'
+
+
 def test_the_image_has_all_that_is_installed(tmp_path):
     """What the Dockerfile copies is what a wheel is built from, and goes past .dockerignore."""
     lines = (ROOT / 'launch/Dockerfile').read_text().replace('\\\n', ' ').splitlines()
