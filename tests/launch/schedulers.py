@@ -65,14 +65,20 @@ def first_time(what: str) -> bool:
         return False
 
 
-def run(command: list[str], interrupt, **kw) -> int:
-    """The exit code of a command; in the first attempt interrupt(process) is called once the file of `when` exists."""
-    process = subprocess.Popen(command, **kw)
-    if os.environ['STUB_WHEN'] and first_time('interrupted'):
-        while not Path(os.environ['STUB_WHEN']).exists() and process.poll() is None:
+def run(commands: list[list[str]], tell, environments: list[dict], **kw) -> list[int]:
+    """The exit codes of commands that run at the same time; in the first attempt tell(process) is called with the last
+    one's once the file of `when` exists."""
+    processes = [subprocess.Popen(c, env=os.environ | e, **kw) for c, e in zip(commands, environments, strict=True)]
+    signal.signal(signal.SIGTERM, lambda *_: [process.send_signal(signal.SIGTERM) for process in processes])
+    if tell and os.environ['STUB_WHEN'] and first_time('interrupted'):
+        while not Path(os.environ['STUB_WHEN']).exists() and None in [process.poll() for process in processes]:
             time.sleep(0.01)
-        interrupt(process)
-    return process.wait()
+        tell(processes[-1])
+    return [process.wait() for process in processes]
+
+
+def terminate(process) -> None:
+    process.send_signal(signal.SIGTERM)
 
 
 def sbatch() -> int:
@@ -83,24 +89,28 @@ def sbatch() -> int:
     to_shell, name = re.fullmatch(r'(B:)?(\w+)@\d+', options['signal']).groups()
     assert to_shell, 'srun is given the signal by the script'
     environment = os.environ | {'SLURM_JOB_ID': '7', 'SLURM_ARRAY_JOB_ID': '7', 'SLURM_ARRAY_TASK_ID': '0'}
-    environment |= {'SLURM_NNODES': options.get('nodes', '1'), 'SLURM_NTASKS': options.get('ntasks-per-node', '1')}
+    nodes, tasks = (int(options.get(name, 1)) for name in ('nodes', 'ntasks-per-node'))
+    environment |= {'SLURM_NTASKS': str(nodes * tasks)}
     number = getattr(signal, f'SIG{name}')
     path = PLACE / 'script'
     path.write_text(text)
     while True:
         asked = len([c for c in calls(PLACE) if c[0] == 'scontrol'])
-        code = run(['bash', str(path)], lambda process: process.send_signal(number), env=environment)
+        (code,) = run([['bash', str(path)]], lambda process: process.send_signal(number), [environment])
         if len([c for c in calls(PLACE) if c[0] == 'scontrol']) == asked:
             return code
         assert 'requeue' in options
 
 
 def srun(*arguments: str) -> int:
-    """Runs one task; hands signals on, as srun does."""
+    """Runs STUB_TASKS tasks, one a node; hands signals on, and returns the largest exit code, as srun does."""
     at = next(i for i, word in enumerate(arguments) if not word.startswith('--'))
-    process = subprocess.Popen(arguments[at:])
-    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
-    return process.wait()
+    count = int(os.environ.get('STUB_TASKS', '1'))
+    step = {'SLURM_STEP_NODELIST': 'localhost', 'SLURM_STEP_NUM_TASKS': str(count), 'SLURM_NTASKS': str(count)}
+    own = [
+        step | {'SLURM_STEP_NUM_NODES': str(count), 'SLURM_PROCID': str(i), 'SLURM_LOCALID': '0'} for i in range(count)
+    ]
+    return max(run([list(arguments[at:])] * count, None, own if count > 1 else [{}]))
 
 
 def squeue(*arguments: str) -> int:
@@ -111,7 +121,7 @@ def squeue(*arguments: str) -> int:
 
 
 def kubectl(*arguments: str) -> int:
-    """Plays the controllers of Job and JobSet, one pod after the other, by the policies of the file."""
+    """Plays the controllers of Job and JobSet, by the policies of the file, with STUB_PODS pods."""
     assert arguments == ('apply', '-f', '-')
     given = yaml.safe_load(sys.stdin)
     if given['kind'] == 'Job':
@@ -134,9 +144,12 @@ def job(spec: dict):
     pod = spec['template']['spec']
     assert pod['restartPolicy'] == 'Never' and spec['completionMode'] == 'Indexed'
     (container,) = pod['containers']
-    failed = 0
-    for index in range(min(spec['completions'], int(os.environ.get('STUB_PODS', '1')))):
-        while code := container_exits(container, index):
+    failed, left = 0, list(range(min(spec['completions'], int(os.environ.get('STUB_PODS', '1')))))
+    while left:
+        codes = dict(zip(left, exits(container, left), strict=True))
+        left = [index for index in left if codes[index]]
+        for index in left:
+            code = codes[index]
             rules = [r for r in spec['podFailurePolicy']['rules'] if code in r.get('onExitCodes', {}).get('values', ())]
             action = rules[0]['action'] if rules else 'Count'
             note('pod', str(index), str(code), action)
@@ -148,25 +161,31 @@ def job(spec: dict):
     return 0
 
 
-def container_exits(container: dict, index: int) -> int:
-    annotation = {"metadata.annotations['batch.kubernetes.io/job-completion-index']": str(index)}
-    env = {e['name']: annotation[e['valueFrom']['fieldRef']['fieldPath']] for e in container.get('env', ())}
-    command = [re.sub(r'\$\((\w+)\)', lambda m: env[m[1]], word) for word in container['command']]
-    note(*command)
-    return run(command, lambda process: process.send_signal(signal.SIGTERM), env=os.environ | env)
+def exits(container: dict, indices: list[int]) -> list[int]:
+    """The exit codes of pods with these indices; for the first host's name, which DNS would know, there is this
+    machine's."""
+    commands, environments = [], []
+    for index in indices:
+        annotation = {"metadata.annotations['batch.kubernetes.io/job-completion-index']": str(index)}
+        env = {e['name']: annotation[e['valueFrom']['fieldRef']['fieldPath']] for e in container.get('env', ())}
+        words = [re.sub(r'\$\((\w+)\)', lambda m, env=env: env[m[1]], word) for word in container['command']]
+        note(*words)
+        commands.append([re.sub(r'[\w-]+-hosts-0-0\.[\w-]+', 'localhost', word) for word in words])
+        environments.append(env)
+    return run(commands, terminate, environments)
 
 
 def sky(*arguments: str) -> int:
     """Sets up, and runs again after the exit codes of `recover_on_exit_codes`."""
     assert arguments[:2] == ('jobs', 'launch')
     task = yaml.safe_load(Path(arguments[2]).read_text())
-    variables = {'SKYPILOT_NODE_IPS': '127.0.0.1\n127.0.0.2', 'SKYPILOT_NUM_NODES': str(task['num_nodes'])}
-    environment = os.environ | variables | {'SKYPILOT_NODE_RANK': '0'}
+    count = task['num_nodes']
+    variables = {'SKYPILOT_NODE_IPS': '127.0.0.1\n127.0.0.2', 'SKYPILOT_NUM_NODES': str(count)}
+    own = [variables | {'SKYPILOT_NODE_RANK': str(rank)} for rank in range(int(os.environ.get('STUB_NODES', '1')))]
     recover = task['resources']['job_recovery']['recover_on_exit_codes']
-    assert subprocess.run(['bash', '-c', task['setup']], env=environment, cwd=task['workdir']).returncode == 0
+    assert subprocess.run(['bash', '-c', task['setup']], cwd=task['workdir']).returncode == 0
     while True:
-        tell = lambda process: process.send_signal(signal.SIGTERM)
-        code = run(['bash', '-c', task['run']], tell, env=environment, cwd=task['workdir'])
+        code = max(run([['bash', '-c', task['run']]] * len(own), terminate, own, cwd=task['workdir']))
         note('exited', str(code))
         if code not in recover:
             return code
@@ -205,7 +224,7 @@ def on_tpu(command: str, state: Path) -> int:
 
     if 'ssljax train' not in command:
         return subprocess.run(['bash', '-c', command]).returncode
-    code = run(['bash', '-c', command], tell)
+    (code,) = run([['bash', '-c', command]], tell, [{}])
     return code if code >= 0 else 255  # ssh's, where the connection ends
 
 

@@ -92,10 +92,13 @@ def test_a_run_on_several_nodes_is_one_step_of_slurm(tmp_path):
 def test_several_hosts_of_a_jobset_find_each_other(tmp_path, monkeypatch):
     monkeypatch.setenv('STUB_PODS', '2')
     ends = 'echo "$@" >> "$STUB/trained"'
-    code, _, trained = submitted('gke_jobset.yaml', tmp_path, ends, when='', hosts=2, name='big')
+    code, calls, trained = submitted('gke_jobset.yaml', tmp_path, ends, when='', hosts=2, name='big')
     assert code == 0
-    flags = '--coordinator=big-hosts-0-0.big:8476 --processes=2 --process='
-    assert [line.split(' with space ')[-1].split('space ')[1] for line in trained] == [f'{flags}0', f'{flags}1']
+    starts = [call for call in calls if call[0] == 'ssljax']
+    assert [call[-3:] for call in starts] == [
+        ['--coordinator=big-hosts-0-0.big:8476', '--processes=2', f'--process={index}'] for index in range(2)
+    ]
+    assert len(trained) == 2
 
 
 def test_several_nodes_of_skypilot_find_each_other(tmp_path):
