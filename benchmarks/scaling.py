@@ -1,10 +1,11 @@
 """What limits a run on 8, 64 and 512 devices, from programs that are compiled for them and not run.
 
-python -m benchmarks.scaling [JOB ...] [--kinds=v5e,v6e] [--devices=8,64,512] [--photos=ZIP] [--again] [--out=FILE]
+python -m benchmarks.scaling [JOB ...] [--kinds=cpu,v5e,v6e] [--devices=8,64,512] [--photos=ZIP] [--again] [--out=FILE]
 
-With the package libtpu (`pip install "jax[tpu]"`), which needs no TPU for that, programs are compiled for TPUs by XLA's
-own compiler for them. Without it there are the counts that depend on no device. Afterwards `python -m benchmarks.page`
-writes docs/scaling.md.
+--kinds=cpu compiles for that many simulated CPU devices: what is sent between devices is known then, not what is moved
+in a device's memory. With the package libtpu (`pip install "jax[tpu]"`), which needs no TPU for that, programs are
+compiled for TPUs by XLA's own compiler for them (minutes each). Afterwards `python -m benchmarks.page` writes
+docs/scaling.md.
 """
 
 import argparse
@@ -19,6 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
+MOST = 512  # devices
+QUICK = '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'  # nothing is run
+os.environ.setdefault('XLA_FLAGS', f'--xla_force_host_platform_device_count={MOST} {QUICK}')
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')  # libtpu would ask a TPU's host for its name
 
@@ -53,6 +57,7 @@ JOBS = {
     )
 }  # fmt: skip
 COMPILED = 'rotation_resnet50', 'mae_vit_b'
+SIMULATED = 'cpu'
 PHOTO = 500, 375  # pixels, of a usual photograph of ImageNet
 PHOTOS, ROUNDS = 256, 3
 
@@ -89,11 +94,15 @@ def lowered(job: Job, mesh: Mesh):
 
 def mesh_of(kind: str, devices: int) -> Mesh:
     """So many devices that are not here, along 'data'."""
-    from jax.experimental import topologies
+    if kind == SIMULATED:
+        found = jax.devices()[:devices]
+    else:
+        from jax.experimental import topologies
 
-    name, slices = DEVICES[kind].topology[devices]
-    found = topologies.get_topology_desc(name, platform='tpu', **({'num_slices': slices} if slices > 1 else {}))
-    return Mesh(np.array(found.devices), ('data',), axis_types=(AxisType.Auto,))
+        name, slices = DEVICES[kind].topology[devices]
+        several = {'num_slices': slices} if slices > 1 else {}
+        found = topologies.get_topology_desc(name, platform='tpu', **several).devices
+    return Mesh(np.array(found), ('data',), axis_types=(AxisType.Auto,))
 
 
 def compiled(job: Job, kind: str, devices: int) -> dict:
@@ -181,7 +190,7 @@ def main(argv) -> int:
     """Compiles, counts and measures what is asked for and not yet in the file, which is written after each program."""
     parser = argparse.ArgumentParser('benchmarks.scaling')
     parser.add_argument('jobs', nargs='*')
-    parser.add_argument('--kinds', default='v5e,v6e')
+    parser.add_argument('--kinds', default='cpu,v5e,v6e')
     parser.add_argument('--devices', default='8,64,512')
     parser.add_argument('--photos', default='', help='a .zip of photographs, to measure how fast they are decoded')
     parser.add_argument('--again', action='store_true', help='compile what the file has, too')
@@ -189,15 +198,16 @@ def main(argv) -> int:
     asked = parser.parse_args(argv)
     kinds, counts = asked.kinds.split(',') if asked.kinds else [], [int(n) for n in asked.devices.split(',')]
     record.known_names(asked.jobs, JOBS, 'job')
-    record.known_names(kinds, [kind for kind, device in DEVICES.items() if device.topology], 'kind of device')
-    if kinds and importlib.util.find_spec('libtpu') is None:
+    known = [SIMULATED, *(kind for kind, device in DEVICES.items() if device.topology)]
+    record.known_names(kinds, known, 'kind of device')
+    if {*kinds} - {SIMULATED} and importlib.util.find_spec('libtpu') is None:
         raise SystemExit(
             f'error: --kinds={asked.kinds} needs libtpu, which compiles for TPUs: pip install "jax[tpu]", or give '
-            '--kinds= for what depends on no device.'
+            '--kinds=cpu.'
         )
     found = {'jobs': {}, 'rows': [], 'saving': {}} | (files.read_json(Path(asked.out)) or {})
     found |= record.begin('scaling', argv)
-    if kinds:
+    if {*kinds} - {SIMULATED}:
         found['versions']['libtpu'] = importlib.metadata.version('libtpu')
     names = asked.jobs or list(JOBS)
     found['jobs'] |= {name: of_job(JOBS[name]) for name in names}

@@ -91,15 +91,16 @@ def programs(record: dict) -> str:
     rows = []
     for row in sorted(record['rows'], key=lambda r: (r['job'], r['kind'], r['devices'])):
         reduced = row['collectives'].get('all-reduce', {'count': 0, 'bytes': 0, 'wire': 0.0})
+        own = row['kind'] in DEVICES
         others = [f'{c["count"]} {op}' for op, c in row['collectives'].items() if op != 'all-reduce']
         rows.append(
             [
-                f'{row["job"]}, {DEVICES[row["kind"]].title}',
+                f'{row["job"]}, {DEVICES[row["kind"]].title if own else "simulated"}',
                 f'{row["devices"]}',
                 f'{row["batch"]}',
-                f'{row["flop"] / 1e9:,.0f}',
-                f'{row["bytes"] / 1e9:,.1f}',
-                f'{row["memory"]["total"] / 1e9:,.2f}',
+                f'{row["flop"] / 1e9:,.0f}' if own else '',
+                f'{row["bytes"] / 1e9:,.1f}' if own else '',
+                f'{row["memory"]["total"] / 1e9:,.2f}' if own else '',
                 f'{reduced["count"]}',
                 f'{reduced["bytes"] / 1e6:,.1f}',
                 f'{reduced["wire"] / 1e6:,.1f}',
