@@ -40,6 +40,7 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
         source.train.labels, len(source.classes), budget=budget, val=val, seed=seed, classes=source.classes,
         names=names, represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
         around=sources.around(config.data), groups=source.train.groups, copied=copied,
+        sets=source.sets,
     )  # fmt: skip
     if brought(source):
         print(f'seed {seed}: {told(config, source, found, (budget, val))}', file=sys.stderr)
@@ -66,12 +67,13 @@ def amounts(config, source, seed: int) -> tuple[str, str]:
     if not brought(source) or config.study.labels:
         return budget, val
     labels = source.train.labels[source.train.labels >= 0]
-    if val.strip().isdecimal() and int(val) > len(labels) - len(np.unique(labels)):
+    if val.strip().isdecimal() and int(val) > len(labels) - int((source.targets.counts(labels) > 0).sum()):
         val = configs.base().data.val
     if budget.strip().isdecimal():
         found = partitions.partition(
-            source.train.labels, len(source.classes), budget='all', val=val, seed=seed, groups=source.train.groups
-        )
+            source.train.labels, len(source.classes), budget='all', val=val, seed=seed, groups=source.train.groups,
+            sets=source.sets,
+        )  # fmt: skip
         budget = 'all' if int(budget) > len(found.labeled) else budget
     return budget, val
 
