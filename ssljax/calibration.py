@@ -57,7 +57,8 @@ def load(directory) -> Calibration | None:
         return None
     if found.keys() | {'threshold'} != set(Calibration._fields):
         raise files.Damaged(path, f'it holds {", ".join(sorted(found)) or "nothing"}')
-    temperature, reference, limit, threshold = (found.get(name) for name in Calibration._fields)
+    temperature, reference, limit = (found[name] for name in Calibration._fields[:3])
+    threshold = found.get('threshold')
     single = [a for a in (temperature, limit, threshold) if a is not None]
     numbers = [a.shape == () and a.dtype.kind == 'f' and np.isfinite(a) for a in single]
     rows = reference.ndim == 2 and len(reference) and np.isfinite(reference).all()

@@ -158,8 +158,8 @@ def prepare(config, workdir, source, quiet: bool = False) -> Context:
             file=sys.stderr,
         )
     suits.check_batches(config, source.shape, mesh)
-    kind = source.range, source.targets.multilabel
-    asked, (config, decided) = config, resolve.resolve(config, source.shape, mesh, *kind)
+    given = source.range, source.targets.multilabel
+    asked, (config, decided) = config, resolve.resolve(config, source.shape, mesh, *given)
     meta: dict = {
         'config': schema.to_dict(asked),
         'data': recorded.summary(config, source),

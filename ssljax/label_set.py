@@ -5,7 +5,6 @@ import functools
 import sys
 from pathlib import Path
 
-import numpy as np
 from absl import logging
 
 from ssljax import checkpoint, evaluation, files, say, schema

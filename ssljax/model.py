@@ -38,10 +38,11 @@ BATCH = 256  # images that are predicted at once
 
 class Outputs(NamedTuple):
     """probabilities: float32 [N, K], calibrated; of a backbone without a classifier None. features: float32 [N, D] of
-    the layer that the head is on, pooled."""
+    the layer that the head is on, pooled. threshold: that of a multi-label model, where it counts."""
 
     probabilities: np.ndarray | None
     features: np.ndarray | None
+    threshold: float | None = None
 
 
 class Model:
@@ -277,9 +278,7 @@ class Model:
         return features
 
     def _method(self):
-        return stages.classifier(
-            self._config, self.shape, len(self.classes), self.info['method'], self.targets.sets
-        )
+        return stages.classifier(self._config, self.shape, len(self.classes), self.info['method'], self.targets.sets)
 
     def read(self, images, batch_size: int = BATCH) -> Iterator[np.ndarray]:
         """The images as the network gets them, uint8 [n, H, W, C], n at most `batch_size`; as for `predict`."""
@@ -398,10 +397,9 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
     """The trained model of a run, of one of its stages, of a directory that `Model.save` wrote, or of a file that
     `Model.export` wrote.
 
-    Of a run it is the classifier with the highest top-1, or mAP of multi-label images (or what else config.select names),
-    on validation, of all ways
-    and seeds, and of equals the one whose way is the highest on average over seeds: the test split has no part in the
-    choice. A run that trained no classifier has its pretrained backbone.
+    Of a run it is the classifier with the highest top-1 on validation, mAP of multi-label images, or what else
+    config.select names, of all ways and seeds, and of equals the one whose way is the highest on average over seeds:
+    the test split has no part in the choice. A run that trained no classifier has its pretrained backbone.
 
     Args:
       path: a directory, or a file with its JSON beside it.

@@ -24,7 +24,8 @@ def protocol(config, records, source, cell: bool = False) -> str:
     """
     records = [records] if isinstance(records, dict) else list(records)
     sentences = [
-        several(source), labelled(config, records, source), validation(config, records, source), unlabelled(config, source),
+        several(source), labelled(config, records, source), validation(config, records, source),
+        unlabelled(config, source),
         pretrained(config, records, cell), chosen(config, records, source), test(config, records, source, cell),
         trained(config, records),
     ]  # fmt: skip
@@ -36,8 +37,8 @@ def several(source) -> str:
     if not source.targets.multilabel:
         return ''
     return (
-        f'Multi-label: an image has any number of the {len(source.classes)} classes. A sigmoid for each, trained by binary '
-        'cross-entropy; mAP is the mean of the average precision of the classes.'
+        f'Multi-label: an image has any number of the {len(source.classes)} classes. A sigmoid for each, trained by '
+        'binary cross-entropy; mAP is the mean of the average precision of the classes.'
     )
 
 
@@ -141,7 +142,9 @@ def chosen(config, records, source) -> str:
         best = metrics.TITLES[select].replace('top-1', 'accuracy')
         said.append(f'For each way, the weights with the best validation {best} are kept.')
         if source.targets.multilabel:
-            said.append('F1, exact match and Hamming accuracy are at one threshold, that of the best validation macro-F1.')
+            said.append(
+                'F1, exact match and Hamming accuracy are at one threshold, that of the best validation macro-F1.'
+            )
         patient = [w for w in dict.fromkeys(ways) if _cfg(config, w)[1].patience]
         if patient:
             said.append(f'Validation also stops {", ".join(patient)} early (patience).')

@@ -3,8 +3,6 @@
 import datetime
 import time
 
-import numpy as np
-
 from ssljax import metrics, provenance, recorded, stats
 from ssljax.config import to_dict
 from ssljax.data import partition as partitions

@@ -106,8 +106,8 @@ def check_selection(config, val, targets, seed: int) -> None:
     counts, known = targets.counts(val.labels), int((val.labels >= 0).sum())
     if not counts.any():
         raise ValueError(
-            f'None of the {len(val)} validation images of seed {seed} has any of the classes, so nothing can be selected '
-            'by them: increase data.val.'
+            f'None of the {len(val)} validation images of seed {seed} has any of the classes, so nothing can be '
+            'selected by them: increase data.val.'
         )
     if config.select == 'auroc' and not ((counts > 0) & (counts < known)).any():
         raise ValueError(

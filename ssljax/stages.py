@@ -212,8 +212,8 @@ def make_feed(run: Context, kind: str, inputs: tuple, seed: int):
 
 
 def class_counts(run: Context, kind: str, inputs: tuple) -> tuple[int, ...]:
-    """targets.class_counts of the labelled images of a stage, if its loss depends on it; else (). inputs: as resolve.Stage
-    has them."""
+    """targets.class_counts of the labelled images of a stage, if its loss depends on it; else (). inputs: as
+    resolve.Stage has them."""
     _, config, section, _ = settings(run.config, kind)
     if section == 'pretrain' or not labeled_loss.counts_classes(config):
         return ()

@@ -22,8 +22,8 @@ def check_classes(config, source) -> None:
     positive = config.evaluate.positive
     if positive and source.targets.multilabel:
         raise ValueError(
-            f'evaluate.positive is {shown(positive)}, but images have any number of classes, each of which is evaluated '
-            'by itself: leave it empty.'
+            f'evaluate.positive is {shown(positive)}, but these images are multi-label, and each class is evaluated by '
+            'itself: leave it empty.'
         )
     if positive and (len(source.classes) != 2 or positive not in source.classes):
         some = ', '.join(map(shown, source.classes[:5])) + ', ...' * (len(source.classes) > 5)
@@ -49,13 +49,13 @@ def check_multilabel(config, targets) -> None:
     if refused:
         rest = [way for way in config.transfer.ways if way not in refused] or ['scratch', 'finetune']
         raise ValueError(
-            f'transfer.ways has {", ".join(refused)}, which assume one class an image, but these images are multi-label: '
-            f'an image may have several. Give ways that train on labelled images alone, from scratch or from a '
+            f'transfer.ways has {", ".join(refused)}, which assume one class an image, but these images are multi-'
+            'label: an image may have several. Give ways that train on labelled images alone, from scratch or from a '
             f'pretrained backbone, for example --config.transfer.ways={",".join(rest)}.'
         )
     if config.data.choose == 'typical_oracle':
         raise ValueError(
-            'data.choose is typical_oracle, which chooses within each class, but an image may have several classes: use '
+            'data.choose is typical_oracle, which chooses within each class, but an image may have several: use '
             'random, or typical with a total such as --config.data.labels=100.'
         )
 

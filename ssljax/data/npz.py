@@ -191,7 +191,7 @@ def _places(array, name, path):
         row = int(np.flatnonzero(~good)[0])
         raise ValueError(
             f'{name} in {path!r} is {list(array.shape)}, but not one-hot: row {row} is not a single 1 among zeros. '
-            'Give one number an image, [N], -1 where it is unknown (of scores, labels.argmax(1) gives each image\'s '
+            "Give one number an image, [N], -1 where it is unknown (of scores, labels.argmax(1) gives each image's "
             'highest); several classes an image are 0 and 1 in [N, K], with --config.data.multilabel=yes or auto.'
         )
     logging.warning('%s in %r is one-hot, %s: the place of the 1 is taken as the class.', name, path, list(array.shape))

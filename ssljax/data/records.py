@@ -49,7 +49,9 @@ def splits_of(records, path: str, several: bool = False):
     named = [(multilabel.parsed(r.label) if several else (r.label,)) if r.label else None for r in records]
     counts = Counter(name for r, names in zip(records, named) if r.split == 'train' for name in names or ())
     if not counts:
-        raise ValueError(f'No training image in {path!r} has a {"class" if several else "label"}: give some of them one.')
+        raise ValueError(
+            f'No training image in {path!r} has a {"class" if several else "label"}: give some of them one.'
+        )
     classes = sorted(counts)
     if len(classes) == sum(counts.values()) > FEW:
         raise ValueError(

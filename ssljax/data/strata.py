@@ -26,7 +26,8 @@ def first(hot, order, count: int, leave: int = 0) -> np.ndarray:
     """
     hot = np.concatenate([hot, ~hot.any(1, keepdims=True)], axis=1)[order]
     total = hot.sum(0)
-    free, taken, chosen = np.ones(len(hot), bool), np.zeros(len(total)), []
+    free, taken = np.ones(len(hot), bool), np.zeros(len(total))
+    chosen: list[int] = []
     queues = [list(np.flatnonzero(column)[::-1]) for column in hot.T]  # the next is the last
     rarity = np.argsort(np.argsort(total, kind='stable'), kind='stable')
     open_ = total > 0

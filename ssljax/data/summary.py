@@ -5,9 +5,9 @@ import textwrap
 
 import numpy as np
 
+from ssljax import metrics
 from ssljax.data import readable
 from ssljax.literal import clean
-from ssljax import metrics
 from ssljax.metrics import IMBALANCED
 from ssljax.targets import Targets
 

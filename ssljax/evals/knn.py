@@ -10,8 +10,8 @@ from ssljax import preempt
 
 
 def predict(train, votes, queries, *, k: int, temperature: float = 0.07, block: int = 1000):
-    """Class scores by cosine similarity to the k nearest of `train`, each weighted by exp(similarity / temperature): the
-    weighted mean of their votes.
+    """Class scores: the mean of the votes of the k nearest of `train` by cosine similarity, each weighted by
+    exp(similarity / temperature).
 
     Args:
       train: [N, D] float32.

@@ -25,9 +25,9 @@ def compiled(config, method, shape):
 
 
 def look(see, variables, labeled, val, others, *, k: int, targets, batch_size: int, mesh) -> dict[str, float]:
-    """Accuracy (mAP of multi-label images) of the k nearest labelled images on validation ('knn'; not where k is 0), and the spread of the
-    features and embeddings ('features_std', 'features_rank', 'embedding_std', ...) of the validation images; of
-    `others`, which need no labels, where those are fewer than LEAST; not where both are."""
+    """Accuracy, or mAP of multi-label images, of the k nearest labelled images on validation ('knn'; not where k is 0),
+    and the spread of the features and embeddings ('features_std', 'features_rank', 'embedding_std', ...) of the
+    validation images; of `others`, which need no labels, where those are fewer than LEAST; not where both are."""
     seen = embed.outputs(see, variables, val, batch_size=batch_size, mesh=mesh)
     many, wide = val, seen
     if len(val) < LEAST:

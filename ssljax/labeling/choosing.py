@@ -47,20 +47,25 @@ def typical(seen, known, count: int, seed: int) -> tuple[np.ndarray, list[str]]:
 
 
 def uncertain(seen, known, count: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """Of the images with the smallest margin between the two likeliest classes, one of each of `count` clusters, so
+    """Of the images with the smallest margin between the two likeliest classes or, of a multi-label model, between the
+    threshold and the probability of a class, one of each of `count` clusters, so
     that they differ (after Citovsky et al., NeurIPS 2021, arXiv:2107.14263). Arguments and results as for `typical`;
     the smallest margin comes first."""
     from sklearn.cluster import KMeans
 
-    ordered = np.sort(seen.probabilities, axis=1)
-    margin = ordered[:, -1] - (ordered[:, -2] if ordered.shape[1] > 1 else 0)
+    if seen.threshold is not None:
+        margin, what = np.abs(seen.probabilities - seen.threshold).min(1), 'a class is {:.2f} from the threshold'
+    else:
+        ordered = np.sort(seen.probabilities, axis=1)
+        margin = ordered[:, -1] - (ordered[:, -2] if ordered.shape[1] > 1 else 0)
+        what = 'the two likeliest classes are {:.2f} apart'
     near = np.argsort(margin, kind='stable')[: SURPLUS * count]
     if len(near) > count:
         owner = KMeans(count, n_init=1, max_iter=50, random_state=seed).fit_predict(unit(seen.features[near]))
         first = [np.flatnonzero(owner == cluster)[0] for cluster in np.unique(owner)]  # `near` is in order
         rest = np.setdiff1d(np.arange(len(near)), first)[: count - len(first)]
         near = near[np.sort(np.concatenate([first, rest]).astype(int))]
-    return near.astype(np.int64), [f'the two likeliest classes are {margin[row]:.2f} apart' for row in near]
+    return near.astype(np.int64), [what.format(margin[row]) for row in near]
 
 
 RULES = {'typical': typical, 'uncertain': uncertain}

@@ -9,7 +9,7 @@
     LEAST      of one that compares the images of a batch: how many it needs
     GENERATOR  of one with a generator: what its images do with the data, 'imitates' or 'complements'
     COLOR      of one that has a colour of its own in figures
-    SEVERAL    of one whose loss takes multi-label images; without it, a semi-supervised method is for one class an image
+    SEVERAL    of one whose loss takes multi-label images; without it, a method is for one class an image
 
 TITLE and what follows it are optional."""
 

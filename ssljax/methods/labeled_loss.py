@@ -48,8 +48,8 @@ def soft_cross_entropy(config, logits, targets, batch):
 
 
 def binary_cross_entropy(config, logits, targets, batch):
-    """`cross_entropy` of multi-label images, for targets [B, K] float32 in [0, 1]: losses.binary_cross_entropy, each class
-    with weights of its own for images that have it and for those that have not, whose mean is 1, and with logit
+    """`cross_entropy` of multi-label images, for targets [B, K] float32 in [0, 1]: losses.binary_cross_entropy, with
+    weights of each class for images that have it and for those that have not, whose mean is 1, and with logit
     adjustment by the log of its odds. 'class_counts' is [K + 1]: images of each class, and all."""
     if not counts_classes(config):
         return losses.binary_cross_entropy(logits, targets)

@@ -106,8 +106,8 @@ def predict(
         )
     if top > 1 and found.multilabel:
         raise ValueError(
-            f'top={top}, but {run} is a multi-label model, which gives an image all labels above a threshold: leave top '
-            'out; the columns p_CLASS have every probability.'
+            f'top={top}, but {run} is a multi-label model, which gives an image all labels above a threshold: leave '
+            'top out; the columns p_CLASS have every probability.'
         )
     if top < 1 or batch_size < 1:
         raise ValueError(f'top={top}, batch_size={batch_size}: both must be 1 or more.')
@@ -190,9 +190,11 @@ def _parts(label: str, classes) -> list[str]:
 
 
 def _columns(found, top: int) -> dict:
-    names, classes = {'path': str}, found.classes
+    names: dict = {'path': str}
+    classes = found.classes
     if classes and found.multilabel:
-        names |= {'label': str, 'unlike': bool} | {f'p_{name}': float for name in classes}
+        names |= {'label': str, 'unlike': bool}
+        names |= {f'p_{name}': float for name in classes}
     elif classes:
         names |= {'label': str, 'confidence': float, 'unlike': bool}
         for i in range(2, top + 1):

@@ -36,7 +36,8 @@ def begin(copy_to, classes) -> Copies:
 
 
 def copy(copies: Copies, batch, labels: list[list[str]], reader) -> None:
-    """Copies what was predicted to TARGET/LABEL, for each of its labels; of files of the same name each gets a number."""
+    """Copies what was predicted to TARGET/LABEL, for each of its labels; of files of the same name each gets a
+    number."""
     for one, said, error in zip(batch.inputs, labels, batch.errors):
         if error or not said:
             continue

@@ -79,8 +79,7 @@ def _summary(source, configs):
             if field != 'transfer.checkpoint' or not path.startswith('pretrained/'):
                 named[f'{path} ({field})'] = path
     return recorded.of_source(source) | {
-        'given': {k: s for k, p in named.items() if (s := recorded.content(p))}
-        | recorded.of_sets(source)
+        'given': {k: s for k, p in named.items() if (s := recorded.content(p))} | recorded.of_sets(source)
     }
 
 

@@ -1,6 +1,7 @@
 """Any number of classes an image: a sigmoid for each."""
 
-from typing import NamedTuple
+import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,15 +16,15 @@ NONE = ';'  # how a label is written that says that an image has none of the cla
 FEW = 30  # validation images, below which no threshold is chosen by them
 
 
-class MultiLabel(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class MultiLabel:
     """A label is a row of `sets`, uint8 [S, K], in which the classes of an image are 1; see `ssljax.targets`."""
 
     classes: int
     sets: np.ndarray
-    multilabel = True
-    main = 'mAP'
-    select = metrics.SELECT_MULTILABEL
-    batch = 'exact_match'
+    multilabel: ClassVar[bool] = True
+    main: ClassVar[str] = 'mAP'
+    select: ClassVar[tuple] = metrics.SELECT_MULTILABEL
 
     def hot(self, labels):
         labels = np.asarray(labels)
@@ -120,7 +121,7 @@ class MultiLabel(NamedTuple):
         found = {'rows': known[rows], 'labels': labels[known[rows]], 'said': said}
         return found | {'confidence': doubt[rows, said], 'missed': hot[rows, said]}
 
-    def _known(self, logits, labels) -> tuple:
+    def _known(self, logits, labels) -> tuple[np.ndarray, np.ndarray]:
         """(float64 [N, K], bool [N, K]) of the images with a known label; raises ValueError if there are none."""
         labels = np.asarray(labels)
         logits, labels = np.asarray(logits, np.float64)[labels >= 0], labels[labels >= 0]

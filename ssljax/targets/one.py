@@ -1,6 +1,7 @@
 """One class an image."""
 
-from typing import NamedTuple
+import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +15,15 @@ from ssljax.losses import cross_entropy
 from ssljax.methods import network
 
 
-class OneClass(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class OneClass:
     """A label is the number of a class; see `ssljax.targets`."""
 
     classes: int
-    multilabel = False
-    main = 'top1'
-    select = metrics.SELECT
-    batch = 'top1'  # of `measures`, beside the loss
-    sets = None
+    multilabel: ClassVar[bool] = False
+    main: ClassVar[str] = 'top1'
+    select: ClassVar[tuple] = metrics.SELECT
+    sets: ClassVar[None] = None
 
     def counts(self, labels):
         return np.bincount(labels[labels >= 0], minlength=self.classes)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import guard, log, loop, optim, preempt, resolve, stages
+from ssljax import guard, log, loop, metrics, optim, preempt, resolve, stages
 from ssljax import program as programs
 from ssljax.core import split, train_step
 from ssljax.platform import compiler_options
@@ -79,7 +79,8 @@ class Bench:
         self.rates: dict = {}
         self.fixed, self.look = {True: 0.0, False: 0.0}, 0.0
         self.given = run.config  # what trials are compared with
-        self.metric, self.targets = run.config.select, run.source.targets
+        self.targets = run.source.targets
+        self.metric = metrics.selected(run.config.select, self.targets.multilabel)
         self.clock: list[float] = []  # when a run took its payloads
         self.progress = Progress(time.time(), deadline - time.time(), run.quiet)
 

@@ -79,7 +79,7 @@ def _record(row: table.Row, number: int, path: str, several: bool) -> records.Re
         )
     longest = max(map(len, label.split(NONE) if several else [label]))
     if longest > MOST:
-        raise ValueError(f'{path}, {where}: the label has a class of {longest:,} characters; the limit is {MOST}.')
+        raise ValueError(f'{path}, {where}: the label has {longest:,} characters; the limit is {MOST}.')
     return records.Record(number, where, label, split, row.values.get('group', ''))
 
 

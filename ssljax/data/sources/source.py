@@ -48,9 +48,7 @@ class Source(NamedTuple):
         return targets.of(len(self.classes), self.sets)
 
 
-def complete(
-    name: str, classes: tuple, splits: dict, span, test: str, copies: str = 'together', sets=None
-) -> Source:
+def complete(name: str, classes: tuple, splits: dict, span, test: str, copies: str = 'together', sets=None) -> Source:
     """The Source of what was read.
 
     Args:
