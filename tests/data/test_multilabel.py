@@ -1,5 +1,7 @@
 """Labels that name several classes: read from a CSV or an .npz, divided, and given later."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -55,7 +57,7 @@ def test_rows_of_several_classes(folder, caplog):
     assert "multi-label, for line 2 has 'cat;dog'" in caplog.text and '--config.data.multilabel=no' in caplog.text
     shown = summary.text(source)
     assert 'any number of them an image (multi-label)' in shown and 'none of the classes' in shown
-    assert 'total                                5       2' in shown
+    assert re.search(r'total +5 +2', shown)
 
 
 def test_a_field_decides_against_the_rows(folder):
