@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 
 import jax
 import numpy as np
@@ -11,11 +12,12 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
 import ssljax
-from ssljax import experiment, files, methods, report, study, tune
+from ssljax import experiment, files, methods, report, study
 from ssljax.data import sources
 from ssljax.labeling import label, pool
 from ssljax.log import read
 from ssljax.planning import fingerprint, rules
+from ssljax.tune import phases
 from tests import pages
 
 NAMES = ('left', 'right', 'top')
@@ -221,11 +223,11 @@ def test_a_plan_leaves_joint_methods_out(config, folder):
 
 def test_tuning_goes_by_map(config, folder, tmp_path):
     setting(config, folder).transfer.ways = ('scratch',)
-    config.pretrain.method, config.tuning.minutes = 'none', 0.2
-    config.tuning.decide = ('rate',)
-    tune.run(config, tmp_path / 'run')
-    found = files.read_json(tmp_path / 'run/tuning/decisions.json')
-    assert found['trials'] >= 1
+    config.pretrain.method = 'none'
+    bench = phases.make_bench(config, tmp_path, sources.load(config.data), tmp_path / 'trials', time.time() + 300)
+    out = bench.train('scratch', config, 12)
+    assert bench.metric == 'mAP' and out.value == pytest.approx(max(value for _, value in out.curve))
+    assert 0.3 < bench.chance() < 0.9, 'the share of the images that have a class, and two standard errors'
 
 
 def test_a_check_of_several_classes(folder, tmp_path):

@@ -11,7 +11,7 @@ def first(hot, order, count: int, leave: int = 0) -> np.ndarray:
     them.
 
     The class of which the smallest share was taken is in turn, the rarest of equals. Of its next LOOK images the one is
-    taken whose other classes have had the smallest shares. The paper takes the class with the fewest images left and
+    taken that leaves the classes nearest to their shares, by the chi-squared distance. The paper takes the class with the fewest images left and
     sends them to the subsets that lack it most; in turn by shares, one subset can be as small as one likes. Images of
     no class are a class of their own.
 
@@ -39,7 +39,8 @@ def first(hot, order, count: int, leave: int = 0) -> np.ndarray:
         if not seen:
             open_[turn] = False
             continue
-        row = min(seen, key=lambda r: share[hot[r]].sum() / hot[r].sum())
+        wanted = total * (len(chosen) + 1) / len(hot)
+        row = seen[(((taken + hot[seen] - wanted) ** 2) / np.maximum(total, 1)).sum(1).argmin()]
         free[row] = False
         taken += hot[row]
         chosen.append(row)
