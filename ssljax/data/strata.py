@@ -11,9 +11,9 @@ def first(hot, order, count: int, leave: int = 0) -> np.ndarray:
     them.
 
     The class of which the smallest share was taken is in turn, the rarest of equals. Of its next LOOK images the one is
-    taken that leaves the classes nearest to their shares, by the chi-squared distance. The paper takes the class with the fewest images left and
-    sends them to the subsets that lack it most; in turn by shares, one subset can be as small as one likes. Images of
-    no class are a class of their own.
+    taken that leaves the classes nearest to their shares, by the chi-squared distance. The paper takes the class with
+    the fewest images left and sends them to the subsets that lack it most; in turn by shares, one subset can be as
+    small as one likes. Images of no class are a class of their own.
 
     Args:
       hot: [N, K] bool, the classes of each image.
