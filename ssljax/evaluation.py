@@ -7,16 +7,16 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from scipy.special import expit
 
 from ssljax import calibration, models, say
 from ssljax.core import split
 from ssljax.data.augment import to_uint8
 from ssljax.data.toy import is_plane
-from ssljax.evals import embed, gallery, knn, probe
+from ssljax.evals import embed, gallery, knn, probe, prototype
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
 from ssljax.targets import Targets
+from ssljax.targets.multilabel import sigmoid
 
 MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE, SHOWN, MISTAKES = 2000, 8, 7, 100, 8, 24
 
@@ -31,7 +31,7 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
 
     Returns:
       (record for result.json: 'ways', targets.compared if there are ways besides scratch and, as the config asks, 'knn'
-      and 'probe'; arrays for figures.npz).
+      and 'prototype', and 'probe'; arrays for figures.npz).
     """
     config, methods, targets = run.config, run.methods, run.source.targets
     cfg, splits = config.evaluate, trained.splits
@@ -64,6 +64,7 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
         features = {n: {s: see(layers, v, splits[s]) for s in splits} for n, v in backbones.items()}
     if cfg.knn:
         record['knn'] = {n: nearest_vote(f, labels, trained, cfg.knn, targets) for n, f in features.items()}
+        record['prototype'] = {n: nearest_mean(f, labels, trained, targets) for n, f in features.items()}
     if cfg.probe:
         note('linear probes')
         record['probe'] = {n: probes(f, labels, cfg.probe_l2, config.select, targets) for n, f in features.items()}
@@ -127,7 +128,7 @@ def calibrate(run, way: str, trained, see, directory, logits: dict, cut: float) 
     known = trained.unlabeled
     rows = np.linspace(0, len(known) - 1, min(run.config.evaluate.reference, len(known))).astype(int)
     temperature = targets.temperature(logits['val'], val.labels)
-    threshold = float(expit(cut / temperature)) if targets.multilabel else None
+    threshold = float(sigmoid(cut / temperature)) if targets.multilabel else None
     features = see(seen, variables, val), see(seen, variables, known.take(rows))
     calibration.fit(temperature, *features, threshold).save(Path(directory) / way)
     labels = trained.splits['test'].labels
@@ -163,6 +164,16 @@ def nearest_vote(features, labels, trained, k: int, targets: Targets) -> dict:
     out = {'k': k, 'layer': trained.layer}
     for s in ('val', 'test'):
         scores, _ = knn.predict(known, targets.hot(labels['labeled']), features[s][trained.layer], k=k)
+        out[s] = {targets.main: targets.vote(scores, labels[s])}
+    return out
+
+
+def nearest_mean(features, labels, trained, targets: Targets) -> dict:
+    """As `nearest_vote`, of the classes' mean features."""
+    known = features['labeled'][trained.layer]
+    out: dict = {'layer': trained.layer}
+    for s in ('val', 'test'):
+        scores = prototype.predict(known, targets.hot(labels['labeled']), features[s][trained.layer])
         out[s] = {targets.main: targets.vote(scores, labels[s])}
     return out
 

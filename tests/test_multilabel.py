@@ -12,7 +12,7 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
 import ssljax
-from ssljax import experiment, files, methods, report, study
+from ssljax import experiment, files, methods, report, schema, study
 from ssljax.data import sources
 from ssljax.labeling import label, pool
 from ssljax.log import read
@@ -89,7 +89,7 @@ def test_what_a_result_says(done):
     assert {'select', 'mAP'} <= {str(v) for d in result['resolved'] for v in (d['field'], d['value'])}
     assert 'Multi-label: an image has any number of the 3 classes' in result['protocol']
     assert 'best validation mAP' in result['protocol'] and 'accuracy of' not in result['protocol']
-    again = experiment.run(ssljax.model.schema.restored(files.read_json(where / 'config.json')), where)
+    again = experiment.run(schema.restored(files.read_json(where / 'config.json')), where)
     assert again['seeds'] == result['seeds'], 'a finished run is resumed under the same config'
 
 
@@ -98,7 +98,7 @@ def test_the_model_that_is_loaded(done, folder, tmp_path):
     record = done[1]['seeds'][0]['ways']['scratch']
     assert model.multilabel and model.classes == NAMES and 'highest mAP on validation' in model.info['chosen']
     assert ssljax.load(done[0]).chosen.startswith('the highest mAP on validation')
-    source = sources.load(ssljax.model.schema.restored(files.read_json(done[0] / 'config.json')).data)
+    source = sources.load(schema.restored(files.read_json(done[0] / 'config.json')).data)
     images, hot = source.test.read(np.arange(60)), source.targets.hot(source.test.labels)
     p = model.predict(images)
     assert p.shape == (60, 3) and not np.allclose(p.sum(1), 1)

@@ -81,9 +81,9 @@ def find(given: Given, good, run: str, most: int) -> Doubts:
             f'{given.name} is multi-label, and --run looks for labels that may be wrong where an image has one class: '
             'leave --run out. The page of a run shows its most confident errors, missed labels among them.'
         )
-    from ssljax import model as models  # not at the top: flax takes seconds to import, and few checks have a run
+    from ssljax import trained  # not at the top: flax takes seconds to import, and few checks have a run
 
-    model = models.load(run)
+    model = trained.load(run)
     if not model.classes or set(given.classes) - set(model.classes):
         unknown = sorted(set(given.classes) - set(model.classes))
         raise ValueError(

@@ -69,8 +69,8 @@ class Fingerprint(NamedTuple):
         return [
             f'{self.labeled:,} labelled images of {len(self.classes)} classes'
             f'{", several an image" * self.multilabel} ({min(self.counts):,} to {max(self.counts):,} a class), '
-            f'{self.unlabeled:,} unlabelled, {self.val or "no"} validation and {self.test or "no"} test images of their '
-            'own',
+            f'{self.unlabeled:,} unlabelled, {self.val or "no"} validation and {self.test or "no"} test images of '
+            'their own',
             f'{size}, {kind}{", without any colour in it" * self.gray}, {self.bits} bits',
             f'{self.devices} {self.device.upper()} device{"s" * (self.devices != 1)}, {self.cores} cores{free}',
         ]

@@ -6,7 +6,6 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import expit
 
 from ssljax import calibration, metrics, stats
 from ssljax.evals import multilabel
@@ -66,7 +65,7 @@ class MultiLabel:
         return jax.nn.sigmoid(logits)
 
     def probabilities(self, logits):
-        return expit(logits)
+        return sigmoid(logits)
 
     def scores(self, logits, labels, positive: int | None = None, cut: float = 0.0) -> dict:
         """multilabel.scores; `positive` has no meaning here."""
@@ -106,14 +105,15 @@ class MultiLabel:
         return calibration.temperature_of_sets(*self._known(logits, labels))
 
     def reliability(self, logits, labels, temperature: float) -> dict:
-        return calibration.reliability_of_sets(*self._known(logits, labels), temperature)
+        logits, hot = self._known(logits, labels)
+        return calibration.reliability_of_sets(sigmoid(logits / temperature), hot)
 
     def wrong(self, logits, labels, most: int) -> dict:
         """{'rows', 'labels', 'said', 'confidence'} as of OneClass, by image and class: `said` is a class that the image
         does not have, with its probability, or, with 'missed', one that it has, and that minus 1."""
         labels = np.asarray(labels)
         known = np.flatnonzero(labels >= 0)
-        p, hot = expit(np.asarray(logits, np.float64))[known], self.hot(labels[known]) > 0
+        p, hot = sigmoid(np.asarray(logits, np.float64))[known], self.hot(labels[known]) > 0
         doubt = np.where(hot, 1 - p, p)
         order = np.argsort(-doubt, axis=None, kind='stable')
         order = order[doubt.ravel()[order] > 0.5][:most]
@@ -128,6 +128,11 @@ class MultiLabel:
         if not len(labels):
             raise ValueError('There is no image with a known label to evaluate.')
         return logits, self.hot(labels) > 0
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), without overflow."""
+    return np.exp(-np.logaddexp(0, -np.asarray(x)))
 
 
 def parsed(text: str) -> tuple[str, ...]:

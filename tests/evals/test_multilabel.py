@@ -160,7 +160,7 @@ def test_calibration_of_each_class():
     true = rng.normal(size=(4000, 3)) * 2
     hot = rng.random(true.shape) < 1 / (1 + np.exp(-true))
     assert calibration.temperature_of_sets(3 * true, hot) == pytest.approx(3.0, rel=0.1)
-    before, after = (calibration.reliability_of_sets(3 * true, hot, t)['ece'] for t in (1.0, 3.0))
+    before, after = (calibration.reliability_of_sets(1 / (1 + np.exp(-3 * true / t)), hot)['ece'] for t in (1.0, 3.0))
     assert after < 0.02 < before
 
 
