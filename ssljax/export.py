@@ -9,9 +9,10 @@ usage: ssljax export RUN --format=FORMAT [--out=PATH] [--way=WAY] [--seed=N]
                     named as in torchvision or timm where they have the network
   --out=PATH        the file (RUN/model.FORMAT); PATH.json beside it has the
                     classes, the input and what was done to images
-  --way=, --seed=   of a run: this way, or pretrain, the backbone; this seed
+  --way=WAY         of a run: this way, or pretrain, the backbone alone
+  --seed=N          of a run: this seed
   --images=PATH     an image, or a folder of some, to check the file on, too
-  --features        features, too: for predict PATH --embed, and its column unlike
+  --features        features, too: for `predict PATH --embed` and column unlike
 
 What the file computes is compared with the model on random images; where it
 differs by more than 1e-4, nothing is written. Needs the extra `export`, and
