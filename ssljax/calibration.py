@@ -4,9 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
-from scipy.stats import t as student_t
 
 from ssljax import files
 
@@ -39,16 +36,25 @@ class Calibration(NamedTuple):
 
     def save(self, directory) -> None:
         """Writes it beside a stage's weights."""
-        files.write_npz(Path(directory) / NAME, {k: np.asarray(v) for k, v in self._asdict().items()})
+        self.write(Path(directory) / NAME)
+
+    def write(self, path) -> None:
+        """Writes it to a file that `read` reads."""
+        files.write_npz(path, {k: np.asarray(v) for k, v in self._asdict().items()})
 
 
 def load(directory) -> Calibration | None:
-    """The Calibration saved with a stage's weights; None if there is none, as in runs of earlier versions.
+    """The Calibration saved with a stage's weights; None if there is none, as in runs of earlier versions. Raises as
+    `read`."""
+    return read(Path(directory) / NAME)
+
+
+def read(path) -> Calibration | None:
+    """The Calibration in a file; None if there is none.
 
     Raises:
       files.Damaged: it is not as it was written.
     """
-    path = Path(directory) / NAME
     found = files.read_npz(path)
     if found is None:
         return None
@@ -83,6 +89,8 @@ def limit(found) -> float:
     Args:
       found: [N] distances of validation images; of a single one the limit is 2, which no image exceeds.
     """
+    from scipy.stats import t as student_t  # not at the top: it takes a second to import, and predictions need none
+
     n, seen = len(found), float(np.percentile(found, INLIERS))
     if n >= 100:
         return seen
@@ -104,6 +112,9 @@ def temperature(logits, labels) -> float:
       logits: [N, K] float.
       labels: [N] int, -1 where unknown.
     """
+    from scipy.optimize import minimize_scalar  # as above
+    from scipy.special import log_softmax
+
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     logits, labels = logits[labels >= 0], labels[labels >= 0]
     (n, classes) = logits.shape
@@ -155,6 +166,8 @@ def reliability(logits, labels, temperature: float) -> dict:
       'ece': the expected calibration error, in [0, 1] (Guo et al., equation 3); 'bins': [[images, their mean
       confidence, the share that is right], ...], those with images of BINS of equal width.
     """
+    from scipy.special import log_softmax  # as above
+
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     logits, labels = logits[labels >= 0], labels[labels >= 0]
     confidence = np.exp(log_softmax(logits / temperature, axis=1).max(1))

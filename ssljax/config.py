@@ -168,7 +168,7 @@ def fields() -> dict:
         ),
         evaluate=dict(
             batch_size=whole(500, 1, BATCH),
-            knn=whole(20, 0, 10**6),  # neighbours; 0: none
+            knn=whole(20, 0, 10**6),  # neighbours, and with them class means; 0: none
             probe=flag(True),  # a linear probe for every named layer
             random=flag(True),  # also neighbours and probe of the untrained backbone
             probe_pool=pool('grid4'),

@@ -13,7 +13,7 @@ from ssljax import calibration, models, say, stats
 from ssljax.core import split
 from ssljax.data.augment import to_uint8
 from ssljax.data.toy import is_plane
-from ssljax.evals import classify, embed, gallery, intervals, knn, probe
+from ssljax.evals import classify, embed, gallery, intervals, knn, probe, prototype
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
 
@@ -30,7 +30,7 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
 
     Returns:
       (record for result.json: 'ways', 'mcnemar' if there are ways besides scratch and, as the config asks, 'knn' and
-      'probe'; arrays for figures.npz).
+      'prototype', and 'probe'; arrays for figures.npz).
     """
     config, methods = run.config, run.methods
     cfg, splits = config.evaluate, trained.splits
@@ -63,6 +63,7 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
         features = {n: {s: see(layers, v, splits[s]) for s in splits} for n, v in backbones.items()}
     if cfg.knn:
         record['knn'] = {n: knn_accuracy(f, labels, trained, cfg.knn) for n, f in features.items()}
+        record['prototype'] = {n: prototype_accuracy(f, labels, trained) for n, f in features.items()}
     if cfg.probe:
         note('linear probes')
         record['probe'] = {n: probes(f, labels, trained, cfg.probe_l2, config.select) for n, f in features.items()}
@@ -167,6 +168,17 @@ def knn_accuracy(features, labels, trained, k: int) -> dict:
     out = {'k': k, 'layer': trained.layer}
     for s in ('val', 'test'):
         scores, _ = knn.predict(known, labels['labeled'], features[s][trained.layer], k=k, classes=len(trained.classes))
+        out[s] = {'top1': knn.accuracy(scores, labels[s])}
+    return out
+
+
+def prototype_accuracy(features, labels, trained) -> dict:
+    """As `knn_accuracy`, of the classes' mean features."""
+    known = features['labeled'][trained.layer]
+    out: dict = {'layer': trained.layer}
+    for s in ('val', 'test'):
+        asked = features[s][trained.layer]
+        scores = prototype.predict(known, labels['labeled'], asked, classes=len(trained.classes))
         out[s] = {'top1': knn.accuracy(scores, labels[s])}
     return out
 

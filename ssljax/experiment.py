@@ -16,8 +16,8 @@ from ssljax import (
     held,
     identity,
     label_set,
-    limit,
     methods,
+    minutes,
     preempt,
     provenance,
     recorded,
@@ -80,7 +80,7 @@ def _work(config, workdir: Path, tuner, answerer) -> dict:
     warnings = leaks_of(workdir, source)
     outcomes: dict = {}
     for seed in config.seeds:
-        if outcomes and not limit.seed_fits(config, workdir, seed):
+        if outcomes and not minutes.seed_fits(config, workdir, seed):
             print(f'note: no time for seed {seed}: {len(outcomes)} of {len(config.seeds)} are trained', file=sys.stderr)
             break
         outcomes[seed] = seeds.train_seed(state, seed).outcome()

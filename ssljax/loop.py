@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from ssljax import checkpoint, collapse, files, guard, model_json, optim, preempt
+from ssljax import checkpoint, collapse, files, goodput, guard, model_json, optim, preempt
 from ssljax.core import TrainState, evaluated, init_state, split
 from ssljax.data import feed as feeds
 from ssljax.evals import classify, embed
@@ -21,6 +21,7 @@ from ssljax.sharding import replicated
 from ssljax.timer import Timer
 
 UNMEASURED = 'unmeasured'  # in a checkpoint's meta: the evaluation at its step was interrupted
+SPENT = 'spent'  # there, and in the record: goodput.Spent.state
 RECORD = {'steps': int, 'best_step': int, 'images': int, 'val': dict}  # what a done.json has
 
 
@@ -116,8 +117,10 @@ class Training:
 
     def __init__(self, task: Task, watch: Callable | None):
         """From the newest checkpoint that is whole, or else the beginning."""
-        self.task, self.program, self.watch = task, task.program, watch or _nothing_more
+        self.spent = goodput.Spent()
+        self.task, self.program, self.watch = task, task.program, self.spent.on('evaluate')(watch or _nothing_more)
         self.manager, run, meta = checkpoint.resume(task.directory / 'checkpoints', begin(task))
+        self.spent.add(meta.get(SPENT))
         self.unmeasured = bool(meta.get(UNMEASURED))
         self.progress, self.best = run['progress'], run['best']
         self.step = int(self.progress['step'])
@@ -140,7 +143,8 @@ class Training:
     def payloads(self):
         """What `advance` is given, up to the end of the stage."""
         stop = self.step if self.ended() else self.program.steps
-        return self.task.feed.payloads(self.step, stop, self.program.steps_per_call)
+        payloads = self.task.feed.payloads(self.step, stop, self.program.steps_per_call)
+        return self.spent.waiting(payloads, lambda: self.ts.step.is_ready())
 
     def advance(self, payload) -> None:
         """Trains the steps of a payload; the device may not have finished them when this returns."""
@@ -173,6 +177,7 @@ class Training:
         if share and late:
             self._heed(idle)
         self._warn(idle or (guard.unselective(found) if late else ''))
+        self._warn(goodput.slow_input(self.spent.state(), self.task.feed.path))
         rate = self.timer.rate() * self.task.feed.batch_size
         self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left(), rate)
         # Where they were before: other shardings would recompile the program.
@@ -220,13 +225,14 @@ class Training:
     def finish(self) -> Stage:
         """Writes what a finished stage leaves."""
         self.log.close(self.step)
-        self.manager.close()
+        with self.spent.on('save'):
+            self.manager.close()
         by_validation = self.task.select == 'best'
         val = self._best() if by_validation else self.metrics or self._measured()
         chosen = self.best if by_validation else self._weights()
         best_step = int(self.progress['best_step']) if by_validation else self.step
         jax.block_until_ready(self.ts)
-        noted = {'val': val} | ({'warnings': self.warnings} if self.warnings else {})
+        noted = {'val': val, SPENT: self.spent.state()} | ({'warnings': self.warnings} if self.warnings else {})
         said = record(self.task, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
         return finish(self.task.directory, chosen, said, self.task.meta)
 
@@ -235,17 +241,21 @@ class Training:
 
     def _measured(self) -> dict:
         params, state = self._weights()
-        return measured(self.task, params, state) | self.watch(self.step, {'params': params, **state})
+        with self.spent.on('evaluate'):
+            found = measured(self.task, params, state)
+        return found | self.watch(self.step, {'params': params, **state})
 
     def _best(self) -> dict:
         """What the record says of the best weights on validation."""
-        return chosen_by(self.task, float(self.progress['best_value']), *self.best)
+        with self.spent.on('evaluate'):
+            return chosen_by(self.task, float(self.progress['best_value']), *self.best)
 
     def _save(self, **noted) -> None:
         totals = self.progress['totals']
         self._heed(guard.not_finite(means(totals['sums']), int(totals['bad'])))
         items = _items(self.ts, self.progress | _scalars(**self.timer.state()), self.best)
-        checkpoint.save(self.manager, self.step, items, self.task.meta | noted)
+        with self.spent.on('save'):
+            checkpoint.save(self.manager, self.step, items, self.task.meta | noted | {SPENT: self.spent.state()})
 
     def _heed(self, why: str, kind: str = 'stopped') -> None:
         if why:

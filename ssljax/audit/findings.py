@@ -132,6 +132,19 @@ def repeated(facts):
         yield Finding('copies_within_split', NOTE, extra, what.replace('the  images', 'the images'), advice, items)
 
 
+def turned(facts):
+    """Mirrored and rotated copies, which may be meant."""
+    given = facts.given
+    items = [{'images': [facts.image(a), facts.image(b)], 'how': how, 'correlation': None}
+             for a, b, how in facts.doubles.turned]  # fmt: skip
+    apart = sum(given.split[a] != given.split[b] for a, b, _ in facts.doubles.turned)
+    what = f'{count_of(len(items), "image is", "images are")} others mirrored or rotated'
+    what += f', {apart:,} of them in another split.' if apart else '.'
+    advice = 'They do not count as copies here or in training. Where they show the same thing, keep them in one split: '
+    advice += 'give both the same group in a CSV.'
+    yield Finding('copies_turned', NOTE, len(items), what, advice, items)
+
+
 def _group(facts, rows):
     """An item of copies: its images, and the least strict way in which they are the same."""
     inside = np.isin(facts.doubles.pairs, rows).all(1)
@@ -323,6 +336,7 @@ FINDINGS = (
     quality,
     few,
     repeated,
+    turned,
     shapes,
     formats,
     colours,

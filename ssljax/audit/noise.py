@@ -76,9 +76,9 @@ def find(given: Given, good, run: str, most: int) -> Doubts:
     Raises:
       FileNotFoundError, ValueError: there is no model there, or it knows other classes.
     """
-    from ssljax import model as models  # not at the top: flax takes seconds to import, and few checks have a run
+    from ssljax import trained  # not at the top: flax takes seconds to import, and few checks have a run
 
-    model = models.load(run)
+    model = trained.load(run)
     if not model.classes or set(given.classes) - set(model.classes):
         unknown = sorted(set(given.classes) - set(model.classes))
         raise ValueError(

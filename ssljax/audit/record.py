@@ -10,6 +10,7 @@
     channels, bits, formats    {what: images}
     told_by      [{feature, accuracy, majority, gain, classes}], of every thing that a label was predicted from
     label_check  {model, accuracy, images, trusted} of --run; null without
+    files        names of what was written beside it
     left_out     {why: names} of files that are not among the images
     findings     [{kind, severity, count, what, advice, items}], the most important first
 
@@ -18,6 +19,7 @@ severity is 'serious', 'warning' or 'note'. An image is {name, row, split, label
     copies_across_splits, copies_under_labels, copies_within_split
                  {images, how, correlation}: a group of copies; how is 'file' (the same bytes), 'pixels' (the same
                  pixels) or 'near' (re-encoded, resized, brighter), by the weakest link; correlation of that
+    copies_turned    {images, how}: a pair; how is 'mirrored' or 'rotated'
     label_errors an image with seems (a class), p_seems, p_label, trained_on
     unreadable, wrong_ending    an image with why (of the second, its real format)
     elongated    an image with size [width, height]

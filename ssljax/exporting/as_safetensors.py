@@ -18,8 +18,8 @@ PARTS = 'backbone', 'head'  # what predicts
 OWN = 'ssljax'  # our own names: params.backbone.conv1.conv.kernel, kernels [h, w, in, out] or [in, out]
 
 
-def write(model, path: Path) -> dict:
-    """Writes a model; see `exporting.write`. Returns what its JSON says of the file."""
+def write(model, path: Path, features: bool = False) -> dict:
+    """Writes a model; it gives features in any case. See `exporting.write`. Returns what its JSON says."""
     packages.need(NEEDS, 'safetensors')
     from safetensors import numpy
 

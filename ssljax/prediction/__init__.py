@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import files, model, paths, preempt, say
+from ssljax import files, paths, preempt, say, trained
+from ssljax.model import BATCH
 from ssljax.prediction import inputs, sorting, writers
 from ssljax.prediction.decoding import batches
 
@@ -64,7 +65,7 @@ def predict(
     embed: bool = False,
     copy_to: str | Path = '',
     overwrite: bool = False,
-    batch_size: int = model.BATCH,
+    batch_size: int = BATCH,
 ) -> Predictions:
     """Predicts image files, each of which has its own row whether it can be read or not.
 
@@ -84,7 +85,7 @@ def predict(
       FileNotFoundError, FileExistsError, ValueError: an argument; the message says what to give.
       OSError: the disk is full, or cannot be read or written to.
     """
-    found = run if hasattr(run, 'outputs') else model.load(run, way=way, seed=seed)
+    found = run if hasattr(run, 'outputs') else trained.load(run, way=way, seed=seed)
     if not found.classes and not embed:
         raise ValueError(
             f'{run} ({found.way}) is a backbone without a classifier, which only has features: ask for them with '
@@ -97,8 +98,8 @@ def predict(
         )
     if embed and not found.embeds:
         raise ValueError(
-            f'{run} was exported as a program, which gives no features: leave --embed out, or give the run that it is '
-            'from.'
+            f'{run} was exported as a program that gives no features: leave --embed out, export it again with '
+            '--features, or give the run that it is from.'
         )
     if top < 1 or batch_size < 1:
         raise ValueError(f'top={top}, batch_size={batch_size}: both must be 1 or more.')

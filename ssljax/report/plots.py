@@ -13,24 +13,26 @@ from ssljax.stats import BASELINE
 
 @drawn
 def plot_ways(result):
-    """Test top-1 of every way as bars and, beside them, its paired difference to scratch: means with their 95%
+    """Test top-1 of every way as bars and, in a second picture, its paired difference to scratch: means with their 95%
     intervals, seeds as points, published values as diamonds. Variants are hatched, in the colour of their way."""
     found = {way: of_way(result, way, 'test', 'top1') for way in ways_of(result)}
     found = {way: top1 for way, top1 in found.items() if top1}
     if not found:
         return ''
     ways, versus = list(found), versus_scratch(result)
-    height = 0.85 + 0.46 * len(ways)
-    if versus:
-        figure, (axes, right) = new_figure(9.2, height, ncols=2, sharey=True, width_ratios=(5, 4))
-        draw_differences(right, ways, versus, [color_of(result, way) for way in ways])
-    else:
-        figure, axes = new_figure(6.4, height)
+    size = 4.9, 0.85 + 0.46 * len(ways)
+    figure, axes = new_figure(*size)
     draw_bars(axes, result, found)
     for entry in result.get('published') or []:
         if entry.get('what') in ways and is_number(entry.get('value')):
             axes.plot(entry['value'], ways.index(entry['what']), 'D', ms=7, mfc='none', mec='#222222', mew=1.2)
-    return as_img(figure, 'Test top-1 accuracy of each way with one point a seed')
+    image = as_img(figure, 'Test top-1 accuracy of each way with one point a seed')
+    if not versus:
+        return image
+    figure, axes = new_figure(*size)
+    name_rows(axes, [shorten(way_title(way), 26) for way in ways])
+    draw_differences(axes, ways, versus, [color_of(result, way) for way in ways])
+    return image + as_img(figure, 'Difference of each way to training from scratch')
 
 
 def draw_bars(axes, result, found):

@@ -22,7 +22,7 @@ from ssljax.report.markup import beside, figure, folded, grid, paragraph, part, 
 from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways, several
 from ssljax.report.table import MAJORITY, compared, meaning, of_some_seeds, other_rows, way_rows
 from ssljax.report.words import duration, number, percent, stage_title, way_title
-from ssljax.stats import against, correct, difference, spread
+from ssljax.stats import correct, difference, spread
 
 
 def main_results(run):
@@ -49,7 +49,7 @@ def main_results(run):
     dots = (
         'Bars: mean test top-1 accuracy. Whiskers: its 95% interval. Points: seeds.' if n > 1
         else 'Bars: test top-1 accuracy of the one seed.',
-        versus and 'Dashed: the mean from scratch. Right: the differences to scratch, paired by seed, in points.',
+        versus and 'Dashed: the mean from scratch. Second: the differences to scratch, paired by seed, in points.',
         floored(share),
         any(entry.get('what') in ways for entry in result.get('published') or [])
         and 'Hollow diamonds: published values, whose setting may differ (see the table of published values).',
@@ -200,17 +200,28 @@ def probe(run):
 
 
 def nearest_vote(run):
+    """What is nearest among frozen features: the vote of the nearest labelled images, and the nearest class mean."""
     result, rows = run.result, []
-    kinds = list(dict.fromkeys(what for seed in seeds_of(result) for what in seed.get('knn') or {}))
-    top1 = {what: [pick(seed, 'knn', what, 'test', 'top1') for seed in seeds_of(result)] for what in kinds}
-    versus = against(top1, 'random')
-    for what in kinds:
-        k = across(result, 'knn', what, 'k')
-        val, test = across(result, 'knn', what, 'val', 'top1'), spread(top1[what])
-        layers = {pick(seed, 'knn', what, 'layer') for seed in seeds_of(result)} - {None}
-        row = [what, ', '.join(sorted(layers)), number(k['mean']) if k else '–', percent(val)]
-        rows.append(row + compared(test, versus.get(what)))
-    caption = 'Vote of the k nearest labelled images on frozen features; "random": the network before any training.'
-    caption += f' "Against random": {meaning(versus)}' if versus else ''
-    header = ['Weights', 'Layer', 'k', 'Validation %', 'Test %', '95% interval', 'Against random', '95% interval', 'p']
-    return section('Nearest-neighbour accuracy', grid(header, [row[:9] for row in rows], caption))
+    heads = {'knn': 'neighbours', 'prototype': 'class means'}
+    kinds = {head: dict.fromkeys(what for seed in seeds_of(result) for what in seed.get(head) or {}) for head in heads}
+    top1 = {
+        (head, what): [pick(seed, head, what, 'test', 'top1') for seed in seeds_of(result)]
+        for head in heads
+        for what in kinds[head]
+    }
+    others = {at: top1.get((at[0], 'random'), ()) for at in top1 if at[1] != 'random'}
+    gains = {at: difference(zip(top1[at], random)) for at, random in others.items()}
+    gains = correct({at: gain for at, gain in gains.items() if gain})
+    for (head, what), values in top1.items():
+        k, val = across(result, head, what, 'k'), across(result, head, what, 'val', 'top1')
+        layers = {pick(seed, head, what, 'layer') for seed in seeds_of(result)} - {None}
+        row = [what, heads[head], ', '.join(sorted(layers)), number(k['mean']) if k else '–', percent(val)]
+        *cells, _, p = compared(spread(values), gains.get((head, what)))
+        rows.append([*row, *cells, p])
+    caption = (
+        'On frozen features, by their cosine: the vote of the k nearest labelled images, and the nearest mean of a '
+        'class (its prototype); "random": the network before any training.'
+    )
+    caption += f' "Against random": {meaning(gains)}' if gains else ''
+    header = ['Weights', 'By', 'Layer', 'k', 'Validation %', 'Test %', '95% interval', 'Against random', '95% interval']
+    return section('Nearest neighbours and class means', grid([*header, 'p, Holm'], rows, caption))

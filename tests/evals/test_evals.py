@@ -5,9 +5,9 @@ from scipy.stats import norm
 from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import NearestCentroid, NearestNeighbors
 
-from ssljax.evals import classify, intervals, knn, probe
+from ssljax.evals import classify, intervals, knn, probe, prototype
 
 
 @pytest.fixture
@@ -146,6 +146,25 @@ def test_neighbours_equal_scikit_learn(blobs):
 def test_more_neighbours_than_images(blobs):
     x, y = blobs
     assert knn.predict(x[:3], y[:3], x[3:5], k=20, classes=7)[1].shape == (2, 3)
+
+
+def test_class_means_equal_scikit_learn(blobs):
+    """On features of length 1 the nearest centre of length 1 by distance is the nearest by cosine."""
+    x, y = blobs
+    scores = prototype.predict(x[:400], y[:400], x[400:], classes=7)
+    z = x / np.linalg.norm(x, axis=1, keepdims=True)
+    found = NearestCentroid().fit(z[:400], y[:400]).centroids_
+    expected = z[400:] @ (found / np.linalg.norm(found, axis=1, keepdims=True)).T
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    assert knn.accuracy(scores, y[400:]) > 0.5
+
+
+def test_class_means_by_hand():
+    """Unknown labels do not count, long features weigh as much as short ones, and no class without images wins."""
+    train = np.array([[1, 0], [0, 10], [0, -1], [-1, -1]], np.float32)
+    scores = prototype.predict(train, np.array([0, 0, 1, -1]), np.array([[3, 3], [0, -2]], np.float32), classes=3)
+    np.testing.assert_allclose(scores[:, :2], [[1, -(0.5**0.5)], [-(0.5**0.5), 1]], atol=1e-6)
+    assert (scores[:, 2] == -np.inf).all()
 
 
 def test_probe_finds_the_optimum_of_logistic_regression(blobs):

@@ -58,7 +58,7 @@ def apply(source: Source, path: str, around: str) -> Source:
     trained, had = pick.Known(source.train.names() or (), 0, around), 0
     for line, values in found.rows:
         where, word, label = f'{found.path}, line {line}', values['path'], unicodedata.normalize('NFC', values['label'])
-        rows = known.named(word) if word else []
+        rows = table.either(word, known.named) if word.strip() else []
         if len(rows) > 1:
             raise ValueError(f'{where}: {word!r} could be {len(rows)} images: write more of its path.')
         if label and clean(label) not in number_of:
@@ -69,7 +69,7 @@ def apply(source: Source, path: str, around: str) -> Source:
         number = number_of[clean(label)] if label else -1
         if rows:
             given[rows[0]] = number
-        elif word and number in (-1, *source.train.labels[trained.named(word)[:1]]) and trained.named(word):
+        elif word and (old := table.either(word, trained.named)) and number in (-1, *source.train.labels[old[:1]]):
             had += 1
         else:
             raise ValueError(f'{where}: {word!r} {_why(word, source, trained, around)}.')

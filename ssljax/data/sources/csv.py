@@ -88,11 +88,15 @@ def _files(found: table.Table, where: str, listed_alone: bool):
     known, missing, numbers = pick.Known(files.names, 0, where), [], []
     more: dict = {}
     first: dict = {}
+
+    def find(word):
+        return known.full.get(os.path.normpath(word)) or _on_disk(word, where, known, more) or known.named(word)
+
     for row in found.rows:
         path, word = f'{found.path}, line {row.line}', row.values['path']
-        if not word:
+        if not word.strip():
             raise ValueError(f'{path}: the path is empty.')
-        rows = known.full.get(os.path.normpath(word)) or _on_disk(word, where, known, more) or known.named(word)
+        rows = table.either(word, find)
         if len(rows) > 1:
             some = ', '.join(repr(files.names[n]) for n in rows[:SHOWN])
             raise ValueError(f'{path}: {word!r} could be {len(rows)} images ({some}): write more of its path.')
