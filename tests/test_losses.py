@@ -227,14 +227,16 @@ def test_the_epps_pulley_statistic_is_its_integral():
     assert got.shape == (1,) and float(got[0]) == pytest.approx(want, rel=0.01)
 
 
-def test_sigreg_is_small_for_a_gaussian_alone():
+def test_sigreg_expects_a_gaussian_of_unit_variance():
+    """Of one it is the integral of (1 - exp(-t^2)) exp(-t^2 / 2), sqrt(2 pi) (1 - 1 / sqrt(3)), however it is turned."""
     draw = np.random.default_rng(0)
     z = jnp.asarray(draw.normal(size=(512, 8)), jnp.float32)
     look = lambda z: float(losses.sigreg(jax.random.key(0), z, 64))
-    assert look(z) < 1 < look(2 * z) and look(z) < look(jnp.sign(z[:, :1]) * jnp.ones((1, 8)))
-    assert look(z) < look(jnp.zeros((512, 8)))
+    expected = np.sqrt(2 * np.pi) * (1 - 3**-0.5)
     turned = z @ np.linalg.qr(draw.normal(size=(8, 8)))[0]
-    assert look(turned) < 1
+    assert look(z) == pytest.approx(expected, rel=0.2) and look(turned) == pytest.approx(expected, rel=0.2)
+    for other in (2 * z, z / 2, jnp.zeros((512, 8)), jnp.sign(z[:, :1]) * jnp.ones((1, 8))):
+        assert look(other) > 5 * expected
 
 
 @pytest.mark.parametrize('shape', [(5, 9), (9, 5)])
