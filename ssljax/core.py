@@ -30,6 +30,7 @@ class Method(NamedTuple):
     images:    trains on this many images only; 0: on all
     remedy:    advice for the user if features collapse
     decided:   ((dotted field, value, why), ...), what was decided for its open options
+    project:   params -> params, done after each update, such as bringing directions back to length 1
     teach:     (logits [N, K] of a teacher for all unlabelled images) -> (rows [M], classes [M]), int, that the method
                trains on in place of all of them; the first teacher is trained on labels alone, the next is the method's
                own outcome, for `generations` in all
@@ -60,6 +61,7 @@ class Method(NamedTuple):
     generations: int = 1
     remedy: str = ''
     decided: tuple = ()
+    project: Callable | None = None
 
 
 class TrainState(NamedTuple):
@@ -116,6 +118,8 @@ def train_step(method: Method, tx, ts: TrainState, batch: dict, key: jax.Array, 
         squares.append(norm(grads, squared=True))
         metrics |= {f'grad/{k}': (norm(grads[k]), one) for k in grads}
         metrics |= {f'update/{k}': (norm(updates[k]) / (norm(own[k]) + 1e-12), one) for k in grads}
+    if method.project:
+        params = method.project(params)
     ema = ts.ema
     if method.ema_decay:
         tau = method.ema_decay(progress, ts.step)

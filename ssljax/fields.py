@@ -130,17 +130,20 @@ def amount(default: str, none: bool = False, everything: bool = False, listed: b
     return Field(default, f'{", ".join(words[:-1])} or {words[-1]}', fits)
 
 
-def rules(default: str) -> Field:
-    """'regex=number; regex=number', numbers from 0 to 1000."""
+def rules(default: str, high: float = 1000) -> Field:
+    """'regex=number; regex=number', numbers from 0 to `high`; no rule only where that is the default."""
 
     def fits(v):
         found = [rule.strip().rpartition('=') for rule in v.split(';') if rule.strip()] if _is_text(v) else []
         try:
-            return bool(found) and all(re.compile(p) and m and 0 <= float(n) <= 1000 for p, m, n in found)
+            return _is_text(v) and bool(found or not default) and all(
+                re.compile(p) and m and 0 <= float(n) <= high for p, m, n in found
+            )
         except (ValueError, OverflowError, RecursionError, re.error):
             return False
 
-    return Field(default, "of the form 'regex=number; regex=number', with numbers from 0 to 1000", fits)
+    empty = '' if default else ", or ''"
+    return Field(default, f"of the form 'regex=number; regex=number', with numbers from 0 to {high:g}{empty}", fits)
 
 
 def pipeline(default: str = '') -> Field:

@@ -68,6 +68,7 @@ def settings(config, kind: str) -> Settings:
     """The Settings of a kind of stage."""
     way, config = configs.variant(config, kind)
     base = configs.KINDS.get(way, way)
+    config = methods.with_optimiser(config, base)
     section = base if base == 'pretrain' else 'semi' if base in methods.SEMI else 'transfer'
     return Settings(base, config, section, config[section][base] if section == 'transfer' else config[section])
 
