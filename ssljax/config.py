@@ -5,7 +5,7 @@ import json
 
 from ml_collections import ConfigDict
 
-from ssljax import methods, metrics, models
+from ssljax import fsdp, methods, metrics, models
 from ssljax.data import pattern, sources
 from ssljax.fields import (
     BATCH,
@@ -193,6 +193,15 @@ def fields() -> dict:
             together=whole(0),  # maximum number of seeds trained at once, if that is faster; 0: all
             keep=flag(False),  # keep the weights of finished cells; those of pretrainings are always kept
         ),
+        fsdp=dict(  # for networks too large for one device
+            # Devices over which each copy of the weights, of their averages and of the optimiser's state is split; 1:
+            # every device has all.
+            devices=whole(1, 1, 2**20),
+            # regex=axis of the weights that is split: its number, auto (the longest that divides) or none; the first
+            # full match wins.
+            rules=rules('.*=auto', fsdp.read_axis, 'axis', 'each axis a whole number, auto or none'),
+            least=whole(2**14),  # weights with fewer numbers are left whole by auto
+        ),
         tracker=choice('', '', 'wandb', 'mlflow'),  # also gets all metrics, if it is installed
         log_every=whole(50, 1),  # steps
         save_every=real(60.0),  # seconds between checkpoints inside a stage
@@ -234,6 +243,8 @@ def _stage(epochs=0.0, lr=0.05, trained='.*=1', b1=0.9, open=None) -> dict:
         epochs=real(epochs, 0.0, 1e6),
         steps=whole(0),
         examples=whole(0, 0, 10**15),
+        # Parts that a batch passes in, one after the other, with the memory of one; 1: all at once.
+        accumulate=whole(1, 1, BATCH),
         evals=whole(20, 1),  # evaluations on validation, evenly spaced
         patience=whole(0),  # evaluations without improvement before the stage ends; 0: never
         label_smoothing=below_one(0.0),

@@ -1,13 +1,11 @@
 """Schedules and regex rules (learning rate, weight decay, freezing) to an optax transformation."""
 
-import re
-
 import jax
 import jax.numpy as jnp
 import optax
 from absl import logging
 
-from ssljax.wording import shown
+from ssljax.rules import by_name, path_name
 
 
 def schedule(cfg, steps: int) -> optax.Schedule:
@@ -47,32 +45,12 @@ def factors(rules: str, params) -> dict:
       ValueError: a rule that cannot be read, one that matches nothing before a later rule does, or a parameter
         that none covers.
     """
-    table = []
-    for rule in filter(None, (r.strip() for r in rules.split(';'))):
-        pattern, _, value = rule.rpartition('=')
-        try:
-            table.append((re.compile(pattern), float(value)))
-        except (re.error, ValueError) as e:
-            raise ValueError(f'optimiser rule {shown(rule)} is not of the form regex=number ({e}).') from None
-
-    def factor(path, leaf):
-        name = path_name(path)
-        for pattern, value in table:
-            if pattern.fullmatch(name):
-                return value
-        raise ValueError(f'no optimiser rule of {shown(rules)} matches the parameter {name}: end with ".*=1".')
-
-    return jax.tree_util.tree_map_with_path(factor, params)
+    return by_name(rules, params, float, 'optimiser rule', 'number', '.*=1')
 
 
 def trained_parts(cfg, params) -> set[str]:
     """The top-level parts of `params` of which the rules leave something to train."""
     return {part for part, tree in factors(cfg.rules, params).items() if any(jax.tree.leaves(tree))}
-
-
-def path_name(path) -> str:
-    """'backbone/conv1/kernel' of a jax key path."""
-    return '/'.join(str(getattr(k, 'key', getattr(k, 'name', getattr(k, 'idx', k)))) for k in path)
 
 
 def make(cfg, steps: int, rate=None) -> tuple[optax.GradientTransformation, optax.Schedule]:

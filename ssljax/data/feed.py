@@ -14,12 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
-from jax.sharding import NamedSharding, PartitionSpec
 
 from ssljax.data.memory import fits
 from ssljax.data.partition import permutation
 from ssljax.data.stream import read_ahead
-from ssljax.sharding import check_batch, replicated
+from ssljax.sharding import check_batch, over_batch, replicated
 
 _AHEAD = 2  # batches on the device beyond the one in use
 
@@ -51,11 +50,11 @@ class Feed:
     def payloads(self, start_step, stop_step, k=1):
         """Iterator over what `get` wants for steps start_step to stop_step - 1, k steps an item.
 
-        Each item has axes [k, B, ...], sharded over the mesh axis 'data' on B; the last may be shorter than
+        Each item has axes [k, B, ...], split over all devices on B; the last may be shorter than
         k. Resident: int32 [k, B, 3], for each image its row in the whole set, its label and its place in the split.
         Stream: {'image', 'label', 'index'}.
         """
-        sharding = NamedSharding(self.mesh, PartitionSpec(None, 'data'))
+        sharding = over_batch(self.mesh, 1)
         items = self._items(start_step, stop_step, k, lambda item: _place(item, sharding, 1, self.batch_size))
         try:
             while True:
@@ -181,8 +180,8 @@ def eval_batches(split, *, batch_size, mesh):
     """Iterates once over a split, in order.
 
     Yields:
-      {'image': uint8 [B, H, W, C], 'label': int32 [B], 'mask': float32 [B]} on the device, sharded over
-      'data'. The last batch is filled up with rows of mask 0, label -1 and image 0. A set that already lies
+      {'image': uint8 [B, H, W, C], 'label': int32 [B], 'mask': float32 [B]} on the device, split over all
+      of them. The last batch is filled up with rows of mask 0, label -1 and image 0. A set that already lies
       on the device is gathered there; any other is read and decoded ahead.
 
     Raises:
@@ -191,7 +190,7 @@ def eval_batches(split, *, batch_size, mesh):
     check_batch(batch_size, mesh)
     if len(split) and not split.images.in_memory() and fits_devices(split.nbytes, mesh, False, 0.25):
         split = split.compact()  # read many times in a run, so decoded once
-    sharding = NamedSharding(mesh, PartitionSpec('data'))
+    sharding = over_batch(mesh)
     places = local_places(mesh, batch_size)
     on_device = split.images.on_device.get(mesh)
 
@@ -269,7 +268,7 @@ def _stream_items(split, batches, place):
 
 def local_places(mesh, batch_size):
     """Places of a global batch that this process supplies, int64 [b], sorted."""
-    indices = NamedSharding(mesh, PartitionSpec('data')).addressable_devices_indices_map((batch_size,))
+    indices = over_batch(mesh).addressable_devices_indices_map((batch_size,))
     return np.unique(np.concatenate([np.arange(batch_size)[index] for index in indices.values()]))
 
 

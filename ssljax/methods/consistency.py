@@ -51,6 +51,7 @@ def make(
     teacher: bool = False,
     memory: Callable | None = None,
     labeled_rows: Callable | None = None,
+    per_image: bool = False,
 ) -> Method:
     """A method that compares two predictions for each unlabelled image.
 
@@ -71,6 +72,7 @@ def make(
       teacher: the guess is that of the averaged weights.
       memory: number of unlabelled images -> pytree of arrays that `compare` keeps from step to step.
       labeled_rows: (Seen) -> [B] float32 weights of the labelled images' losses, whose sum is divided by B.
+      per_image: as Method has it; never with CTAugment, which learns from its batch.
 
     Raises:
       ValueError: no strong augmentation, or a teacher without `semi.ema`.
@@ -116,7 +118,8 @@ def make(
         kept = {'memory': memory(batch['unlabeled_count'])} if memory else {}
         return network.init(net, key, batch['image']) | kept | views.memory
 
-    return finish(config, net, init, loss, views=3 if trained != 'same' else 2)
+    finished = finish(config, net, init, loss, views=3 if trained != 'same' else 2)
+    return finished._replace(per_image=per_image and not views.memory)
 
 
 def hard_labels(threshold: float) -> Callable:

@@ -68,5 +68,6 @@ def make(config, shape) -> Method:
         *heads,
         tau=joint.momentum('dino', options.momentum),
         held={'prototypes': options.frozen},
+        per_image=True,  # the centre is a running mean
         memory={'dino': {'centre': jnp.zeros(options.prototypes, jnp.float32)}},
     )

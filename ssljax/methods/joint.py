@@ -14,7 +14,17 @@ from ssljax.methods import network
 
 
 def make(
-    config, name, shape, compare, *heads, watch='projector', tau=None, held=None, memory=None, project=None
+    config,
+    name,
+    shape,
+    compare,
+    *heads,
+    watch='projector',
+    tau=None,
+    held=None,
+    memory=None,
+    project=None,
+    per_image=False,
 ) -> Method:
     """A method that compares the embeddings of several views of each image.
 
@@ -37,7 +47,7 @@ def make(
       tau: progress -> decay of the teacher's weights; None is no teacher.
       held: {head: share}: its parameters have no gradient before that share of the steps is done.
       memory: further collections of the state, {collection: tree of arrays}, that `compare` keeps.
-      project: as core.Method has it.
+      project, per_image: as core.Method has them.
 
     Raises:
       ValueError: no augmentation, so that both views would be equal, or an option out of range.
@@ -83,6 +93,7 @@ def make(
         show=show,
         views=views.per_image,
         project=project,
+        per_image=per_image,
     )
 
 

@@ -48,8 +48,8 @@ def make(config, shape, classes: int):
             x = jnp.concatenate([labeled, x])
         outputs, state = network.apply(trunk, params, state, augment.normalize(x), train=True, key=keys[3])
         y = outputs['backbone']
-        on_labeled, on_turned = jnp.split(y, [len(labeled)]) if upright else (_of_first(y, len(labeled)), y)
-        labels = jnp.tile(batch['label'], len(on_labeled) // len(labeled))
+        on_labeled, on_turned = jnp.split(y, [len(labeled)]) if upright else (y[: 4 * len(labeled)], y)
+        labels = batch['label'] if upright else jnp.repeat(batch['label'], 4)
         logits, own = network.part(net.heads[0][1], 'head', params, state, on_labeled, train=True, key=keys[3])
         guess, _ = network.part(turns, 'rotation', params, state, on_turned, train=True)
         state = network.put(state, 'head', own)
@@ -67,10 +67,5 @@ def make(config, shape, classes: int):
         y = network.apply(trunk, *split(variables), x, train=False)[0]['backbone']
         return network.add_part(variables, 'rotation', turns, k_head, y)
 
-    return consistency.finish(config, net, init, loss, views=(4 if options.views == 'all' else 1) + upright)
-
-
-def _of_first(y, count: int):
-    """The rows [4 * count, ...] of the first `count` of the images whose four rotations, rotation-major, are y."""
-    each = y.reshape(4, -1, *y.shape[1:])[:, :count]
-    return each.reshape(-1, *y.shape[1:])
+    views = (4 if options.views == 'all' else 1) + upright
+    return consistency.finish(config, net, init, loss, views=views)._replace(per_image=True)

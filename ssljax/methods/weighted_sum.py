@@ -75,6 +75,7 @@ def make(parts: dict[str, tuple[float, Method]]) -> Method:
         embed=_embed(*watched) if watched else None,
         show=show if any(method.show for _, method in parts.values()) else None,
         views=sum(method.views for _, method in parts.values()),
+        per_image=all(method.per_image for _, method in parts.values()),
         images=min(limits, default=0),
         decided=tuple(entry for _, method in parts.values() for entry in method.decided),
         project=project if any(method.project for _, method in parts.values()) else None,

@@ -75,6 +75,7 @@ class Group(nn.Module):
     norm: tuple[tuple[str, float], ...]
     dtype: jnp.dtype
     mode: str
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -83,7 +84,7 @@ class Group(nn.Module):
             Unit(self.width, self.stride if i == 1 else 1, self.first and i == 1, name=f'unit{i}', **kw)
             for i in range(1, self.depth + 1)
         ]
-        x = layers.sequence(units, x, train)
+        x = layers.sequence(units, x, train, self.remat)
         return Activate(self.norm, self.dtype, name='activate')(x, train) if self.last else x
 
 
@@ -103,8 +104,9 @@ def make(config) -> layers.Backbone:
     The stem is the same at every image size."""
     width, depth, kw = config.width, config.depth, layers.common(config)
     norm = ('momentum', config.norm_momentum), ('epsilon', config.norm_epsilon)
+    group = functools.partial(Group, norm=norm, remat=config.remat, **kw)
     groups = [
-        (f'group{i + 1}', functools.partial(Group, depth, width * 2**i, min(2, i + 1), i == 0, i == 2, norm, **kw))
+        (f'group{i + 1}', functools.partial(group, depth, width * 2**i, min(2, i + 1), i == 0, i == 2))
         for i in range(3)
     ]
     return layers.Backbone('wrn28_2', (('conv1', functools.partial(Stem, **kw)), *groups), min_size=4)
