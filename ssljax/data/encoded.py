@@ -267,6 +267,16 @@ class FileImages:
             sha.update(stamp)
         return sha.hexdigest()
 
+    def undecoded(self):
+        """(folder.Files, int64 [N], the numbers of the images in it, decode.Fit), for who decodes them in another way;
+        None where they are decoded."""
+        there = self._array is not None or self._decoded is not None
+        return None if there else (self._files, self._order, self._fit)
+
+    def parts(self):
+        """[(the set, its first row)] of the sets that this one joins."""
+        return [(self, 0)]
+
     def array(self):
         """All images, uint8 [N, H, W, C], decoded at the first call."""
         if self._array is None:

@@ -46,6 +46,13 @@ class ArrayImages:
     def in_memory(self):
         return True
 
+    def undecoded(self):
+        """None: they are decoded (encoded.FileImages.undecoded)."""
+
+    def parts(self):
+        """[(the set, its first row)] of the sets that this one joins."""
+        return [(self, 0)]
+
     def stamps(self, rows):
         """A few bytes for each of `rows` that change with the content: SHA-256 of the pixels."""
         return [hashlib.sha256(np.ascontiguousarray(self._array[row])).digest() for row in rows]
@@ -72,6 +79,10 @@ class JoinedImages:
 
     def __len__(self):
         return int(self._starts[-1])
+
+    def parts(self):
+        """[(the set, its first row)] of the sets that this one joins."""
+        return list(zip(self._parts, self._starts))
 
     def _by_part(self, rows):
         rows = np.asarray(rows)
