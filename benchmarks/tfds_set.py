@@ -1,10 +1,10 @@
-"""A prepared dataset of TensorFlow Datasets of some GB, for `benchmarks.tfds_stream`: photographs of the size of ImageNet's,
-as TFRecord and, the same records, as ArrayRecord.
+"""A prepared dataset of TensorFlow Datasets of some GB, for `benchmarks.tfds_stream`: photographs as large as those of
+ImageNet, as TFRecord and, the same records, as ArrayRecord.
 
     python -m benchmarks.tfds_set IMAGES DIR [--images=32768] [--shards=32]
 
-IMAGES is a .zip or folder of photographs. Each record is a random crop of one, enlarged to 500x375 or 375x500 pixels, with
-noise that an enlarged image lacks, as a JPEG of quality 93. DIR gets photos/1.0.0 and photos_array/1.0.0.
+IMAGES is a .zip or folder of photographs. Each record is a random crop of one, enlarged to 500x375 or 375x500 pixels,
+with noise that an enlarged image lacks, as a JPEG of quality 93. DIR gets photos/1.0.0 and photos_array/1.0.0.
 """
 
 import argparse

@@ -7,8 +7,8 @@ permutation of all images: those of one block are within a window of each other 
 shuffled its records when they were written, so that a block is a random sample of the data set, the same in each epoch.
 
 A window has `LANES` parts, each a share of the places of every batch, and a block goes to one lane, or at a boundary to
-two neighbours. Where processes take equal shares of a batch, and LANES is a multiple of their number, each reads its own
-blocks; beyond that a block is read by several.
+two neighbours. Where processes take equal shares of a batch, and LANES is a multiple of their number, each reads its
+own blocks; beyond that a block is read by several.
 """
 
 import functools

@@ -8,9 +8,10 @@ import numpy as np
 from absl import logging
 from PIL import UnidentifiedImageError
 
-from ssljax.data import decode, decoders, depth, formats
+from ssljax.data import decode, decoders, depth, formats, kinds
 from ssljax.data.archive import Changed
 from ssljax.data.memory import empty_images, parallel
+from ssljax.data.shards import Table
 
 _DIGEST_BYTES = 2 << 30
 _LARGE = 8 << 20  # bytes of files that take longer to decode than processes to start
@@ -113,7 +114,7 @@ class FileImages:
         name = self._files.names[self._order[row]]
         if self._corrupt == 'refuse':
             return ValueError(
-                f"The image {name!r} cannot be decoded ({error}): repair or remove it, or set "
+                f'The image {name!r} cannot be decoded ({error}): repair or remove it, or set '
                 "config.data.corrupt='skip'."
             )
         if row not in self._named:
@@ -191,6 +192,12 @@ class FileImages:
     def checked(self, rows):
         """Whether each of `rows` is known to be corrupt or not."""
         return all(self._good[row] or row in self._bad for row in np.asarray(rows).tolist())
+
+    def sound(self, rows):
+        """Whether each of `rows` is known to be whole though it was not decoded: of prepared datasets, whose records
+        were looked at once (shard_index.py)."""
+        table = self._files.keys
+        return isinstance(table, Table) and bool(np.all(table.about.kind[self._order[rows]] != kinds.OTHER))
 
     def settled(self):
         """Whether all are known to be corrupt or not, and decoded."""
@@ -303,13 +310,11 @@ class FileImages:
 
         Where the files are larger than 2 GiB together, the CRC enters for an even sample of about that much.
         """
-        numbers = self._order[rows]
+        numbers = self._order[rows].tolist()
         total = sum(self._files.sizes[n] for n in numbers)
         every = -(-total // _DIGEST_BYTES) or 1
 
-        def stamp(item):
-            place, row = item
-            number = self._order[row]
+        def stamp(place, row, number):
             name, size, crc = self._files.names[number], self._files.sizes[number], 0
             if place % every == 0:
                 crc = self._files.crcs[number]
@@ -318,7 +323,7 @@ class FileImages:
                     crc = self._crcs[row] = zlib.crc32(self._files.read(number))
             return f'{name}\0{size}\0{crc}\n'.encode('utf-8', 'surrogatepass')  # names may not be UTF-8
 
-        return [stamp(item) for item in enumerate(rows)]
+        return [stamp(*item) for item in zip(range(len(numbers)), rows, numbers)]
 
     def sizes(self, rows):
         """int64 [n]: bytes of the files."""

@@ -290,7 +290,7 @@ def _resident_items(split, batches, place):
 
 def _window_ends(start, window, each, before, count):
     """As native.read_ahead wants its cuts, of steps from `start` on with `each` images: the ends of windows, so that a
-    block is read once; and at first the ends of 1, 3, 7 ... steps, so that the first batch need not wait for a window."""
+    block is read once; and at first those of 1, 3, 7 ... steps, so that the first batch does not wait for a window."""
     first = start + before // each
     last = first + -(-count // each)
     ends = list(range((first // window + 1) * window, last, window))

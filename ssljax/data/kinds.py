@@ -8,6 +8,7 @@ from PIL import Image
 from ssljax.data import decode
 
 OTHER = 0
+_END = b'\xff\xd9', b'IEND\xaeB`\x82'  # of a JPEG and of a PNG that was not cut short
 JPEG_GRAY, JPEG_RGB, PNG_GRAY, PNG_RGB = 1, 3, 11, 13  # the last digit is the number of channels
 JPEGS, PNGS = (JPEG_GRAY, JPEG_RGB), (PNG_GRAY, PNG_RGB)
 _PNG = b'\x89PNG\r\n\x1a\n'
@@ -19,9 +20,9 @@ _ORIENTATION = 0x0112  # a tag of EXIF
 def of(data: bytes) -> tuple[int, int]:
     """(OTHER or one of the kinds above, pixels) of an encoded image; pixels are 0 where they are not known."""
     try:
-        if data.startswith(b'\xff\xd8'):
+        if data.startswith(b'\xff\xd8') and _END[0] in data[-64:]:
             return _jpeg(data)
-        if data.startswith(_PNG):
+        if data.startswith(_PNG) and data.endswith(_END[1]):
             return _png(data)
     except Exception:  # Pillow raises almost anything on a damaged file
         pass

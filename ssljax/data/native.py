@@ -6,7 +6,6 @@ here when the first batch is asked for.
 """
 
 import collections
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from absl import logging
 from ssljax.data import kinds
 from ssljax.data.decode import Fit
 from ssljax.data.memory import cores
+from ssljax.data.readable import is_bad
 from ssljax.data.shards import TFRECORD, Table
 
 READ, GAP = 4 << 20, 64 << 10  # bytes: of a read at most, and between two records up to which it goes on
@@ -43,7 +43,7 @@ class Records(NamedTuple):
     @property
     def size(self) -> float:
         """Bytes of a record, on average."""
-        return float(self.table.index.record[self.number].mean())
+        return float(self.table.about.record[self.number].mean())
 
 
 def of(split) -> Records | None:
@@ -58,7 +58,7 @@ def of(split) -> Records | None:
     starts = np.cumsum([0] + [len(table) for table in tables])
     number = np.concatenate([order + start for (_, order, _), start in zip(found, starts)])[split.rows]
     table, (fit,) = joined(tables), fits
-    odd = _odd(table.index, fit, split.shape)[number]
+    odd = _odd(table.about, fit, split.shape)[number]
     return Records(table, number, odd, fit, split.shape) if odd.mean() <= ODD else None
 
 
@@ -66,12 +66,10 @@ def joined(tables: list[Table]) -> Table:
     """One Table of several, the records of one after those of the other."""
     if len(tables) == 1:
         return tables[0]
-    out = object.__new__(Table)
-    out.format, out.paths = tables[0].format, [path for t in tables for path in t.paths]
-    starts = np.cumsum([0] + [len(t.paths) for t in tables])
-    out.shard = np.concatenate([t.shard + start for t, start in zip(tables, starts)]).astype(np.int32)
-    out.index = type(tables[0].index)(*(np.concatenate(c) for c in zip(*(t.index for t in tables))))
-    return out
+    starts = np.cumsum([0] + [len(table.paths) for table in tables])
+    shard = np.concatenate([table.shard + start for table, start in zip(tables, starts)]).astype(np.int32)
+    about = type(tables[0].about)(*map(np.concatenate, zip(*(table.about for table in tables))))
+    return Table(tables[0].format, [path for table in tables for path in table.paths], shard, about)
 
 
 def _odd(index, fit, shape):
@@ -95,7 +93,8 @@ def read_ahead(split, records: Records, items: Iterable, cuts: Callable, ahead: 
     """
     items = iter(items)
     with ThreadPoolExecutor(1) as pool:
-        source, waiting = _batches(split, records, items, cuts), collections.deque()
+        source = _batches(split, records, items, cuts)
+        waiting: collections.deque = collections.deque()
 
         def step():
             found = next(source, None)
@@ -129,10 +128,11 @@ def _batches(split, records, items, cuts):
                 at += 1
             if at < len(chunk):  # a record that cannot be read or decoded
                 stop = next(m for m in marks if m >= ends[at])
-                while at < len(chunk) and ends[at] <= stop or at < len(chunk) and ends[at] - sizes[at] < stop:
+                while at < len(chunk) and ends[at] - sizes[at] < stop:
                     places = chunk[at]
                     yield places, split.read(places.ravel()).reshape(*places.shape, *split.shape)
                     at += 1
+                bad |= is_bad(split)
         before += int(ends[-1])
 
 
@@ -155,6 +155,9 @@ def _decoded(records, chunk, marks, done, bad):
     windows = [plan(records.table, records.number[p], bad[p]) for p in np.split(flat, ends[:-1])]
     images = iter(pipeline(records, windows, [p.size for p in chunk]))
     for places in chunk:
+        if not places.size:  # of a last batch that other processes have
+            yield places, np.zeros((*places.shape, *records.shape), np.uint8)
+            continue
         try:
             found = next(images).numpy()
         except (tf.errors.OpError, StopIteration) as e:
@@ -166,13 +169,13 @@ def _decoded(records, chunk, marks, done, bad):
 class Plan(NamedTuple):
     """How the records of a window are read.
 
-    path, place, count: int64 [r], the file, the first byte and the number of records of each read. take: int64 [m],
+    path, place, counts: int64 [r], the file, the first byte and the number of records of each read. take: int64 [m],
     for each image in order its place in all that is read, -1 where it is left out.
     """
 
     path: np.ndarray
     place: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
     take: np.ndarray
 
 
@@ -181,9 +184,10 @@ def plan(table: Table, number, skip) -> Plan:
     wanted, back = np.unique(number[~skip], return_inverse=True)
     take = np.full(len(number), -1, np.int64)
     if not len(wanted):
-        return Plan(*np.zeros((3, 0), np.int64), take)
-    shard, place = table.shard[wanted], table.index.place[wanted]
-    end = place + table.index.record[wanted]
+        none = np.zeros(0, np.int64)
+        return Plan(none, none, none, take)
+    shard, place = table.shard[wanted], table.about.place[wanted]
+    end = place + table.about.record[wanted]
     new = np.ones(len(wanted), bool)
     new[1:] = (np.diff(shard) != 0) | (place[1:] - end[:-1] > GAP) | (np.diff(place // READ) != 0)
     first = np.flatnonzero(new)
@@ -201,33 +205,39 @@ def pipeline(records: Records, windows: list[Plan], sizes: list[int]):
 
     from ssljax.data import tf_decode
 
-    there = set(np.unique(records.table.index.kind).tolist())
-    decode = tf_decode.decoder(records.shape, records.fit, bool(there & set(kinds.PNGS)), bool(there & set(kinds.JPEGS)))
+    there = set(np.unique(records.table.about.kind).tolist())
+    png, jpeg = (bool(there & set(some)) for some in (kinds.PNGS, kinds.JPEGS))
+    decode = tf_decode.decoder(records.shape, records.fit, png, jpeg)
     paths = tf.constant(records.table.paths)
     reads = [tf.constant(np.concatenate(column)) for column in zip(*(w[:3] for w in windows))]
     take = tf.constant(np.concatenate([w.take for w in windows]))
     spans = np.cumsum([[0, 0]] + [[len(w.path), len(w.take)] for w in windows], 0)
     feature = {'image': tf.io.FixedLenFeature((), tf.string)}
 
+    as_written = tf.autograph.experimental.do_not_convert  # without a rewriting of functions, which takes its time
+
+    @as_written
     def read(path, place, count):
         found = tf.raw_ops.TFRecordDatasetV2(
             filenames=paths[path], compression_type='', buffer_size=tf.constant(BUFFER, tf.int64), byte_offsets=place
         )
         return tf.data.experimental.from_variant(found, tf.TensorSpec((), tf.string)).take(count)
 
+    @as_written
     def window(start, stop):
         part = [column[start[0] : stop[0]] for column in reads]
         dataset = tf.data.Dataset.from_tensor_slices(tuple(part))
         dataset = dataset.interleave(read, READS, 1 << 40, num_parallel_calls=READS, deterministic=True)
         count = tf.reduce_sum(part[2])
-        found = tf.cond(
-            count > 0, lambda: dataset.batch(count).get_single_element(), lambda: tf.zeros([0], tf.string)
-        )
+        found = tf.cond(count > 0, lambda: dataset.batch(count).get_single_element(), lambda: tf.zeros([0], tf.string))
         return found, take[start[1] : stop[1]]
 
+    @as_written
     def one_by_one(found, some):
-        return tf.data.Dataset.from_tensor_slices(some).map(lambda i: tf.cond(i < 0, lambda: tf.constant(b''), lambda: found[i]))
+        pick = as_written(lambda i: tf.cond(i < 0, lambda: tf.constant(b''), lambda: found[i]))
+        return tf.data.Dataset.from_tensor_slices(some).map(pick)
 
+    @as_written
     def image(record):
         there = tf.strings.length(record) > 0
         return tf.cond(

@@ -182,7 +182,10 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
             f'{name}={shown(amount)} is not an amount: write it as {allowed}' + ('.' if leave else ", or 'all'.")
         )
     percent, per_class, total = kind.groups()
-    each = [rows[labels[rows] == c] for c in range(labels[rows].max(initial=-1) + 1)]
+    own = labels[rows]
+    by_class = np.argsort(own, kind='stable')
+    each = np.split(rows[by_class], np.searchsorted(own[by_class], np.arange(1, own.max(initial=-1) + 1)))
+    each = each if len(rows) else []
     each = [r[permutation(len(r), *key, c)] for c, r in enumerate(each)]
 
     shares = np.array([len(r) for r in each], float)

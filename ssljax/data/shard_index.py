@@ -19,7 +19,7 @@ from ssljax.data.memory import parallel
 from ssljax.data.shards import Index, Shard, Table, is_url, records
 
 VERSION = 1  # of the file; to be raised with any change of what it holds
-_TYPES = Index(np.int64, np.int32, np.int32, np.uint32, np.int32, np.uint8, np.int64)
+_TYPES: tuple = np.int64, np.int32, np.int32, np.uint32, np.int32, np.uint8, np.int64  # of the fields of an Index
 _LOOKS = 32  # files whose size is asked for at a time: a bucket takes its time for each
 _SMALL = 8 << 20  # bytes that are read before processes for it have started
 
@@ -49,7 +49,8 @@ def table(format: str, shards: list[Shard], beside: str, name: str) -> Table:
     if found is None and (found := _kept(places, print_)) is None:  # of another machine, whose disk this one lacks
         found = _read(format, shards, sizes, name)
         _keep(found, places[1:], print_)
-    return Table(format, shards, found)
+    shard = np.repeat(np.arange(len(shards), dtype=np.int32), [s.take for s in shards])
+    return Table(format, [s.path for s in shards], shard, found)
 
 
 def _among_processes() -> bool:
@@ -97,7 +98,7 @@ def _read(format, shards, sizes, name) -> Index:
 
 def of_shard(format: str, shard: Shard):
     """The Index of a shard, or what is wrong with it, as a text: in a process that decodes nothing is raised."""
-    columns = [[] for _ in _TYPES]
+    columns: list = [[] for _ in _TYPES]
     try:
         for place, size, record in records(format, shard):
             try:

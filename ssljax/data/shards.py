@@ -52,19 +52,18 @@ class Table(Sequence):
       format: TFRECORD or ARRAY_RECORD.
       paths: of the shards.
       shard: int32 [N], that of each record.
-      index: Index.
+      about: Index.
     """
 
-    def __init__(self, format: str, shards: list[Shard], index: Index):
-        self.format, self.paths, self.index = format, [s.path for s in shards], index
-        self.shard = np.repeat(np.arange(len(shards), dtype=np.int32), [s.take for s in shards])
+    def __init__(self, format: str, paths: list[str], shard: np.ndarray, about: Index):
+        self.format, self.paths, self.shard, self.about = format, paths, shard, about
 
     def __len__(self):
         return len(self.shard)
 
     def __getitem__(self, number):
-        at = self.index
-        return self.paths[self.shard[number]], int(at.place[number]), int(at.record[number])
+        place, record = self.about.place[number], self.about.record[number]
+        return self.paths[self.shard[number]], int(place), int(record)
 
     @property
     def reader(self):
@@ -80,14 +79,14 @@ class Table(Sequence):
 class Names(Sequence):
     """'imagenet2012/5.1.0 train[17]': what TensorFlow Datasets reads as split='train[17:18]'."""
 
-    def __init__(self, split: str, count: int):
-        self.split, self.count = split, count
+    def __init__(self, split: str, length: int):
+        self.split, self.length = split, length
 
     def __len__(self):
-        return self.count
+        return self.length
 
     def __getitem__(self, number):
-        if not 0 <= number < self.count:
+        if not 0 <= number < self.length:
             raise IndexError(number)
         return f'{self.split}[{number}]'
 

@@ -120,6 +120,10 @@ class JoinedImages:
         """Whether each of `rows` is known to be corrupt or not."""
         return all(part.checked(local) for part, _, local in self._by_part(rows) if hasattr(part, 'checked'))
 
+    def sound(self, rows):
+        """As encoded.FileImages.sound."""
+        return all(part.in_memory() or part.sound(local) for part, _, local in self._by_part(rows))
+
     def settled(self):
         """Whether all are known to be corrupt or not, and decoded."""
         return all(part.settled() for part in self._parts if hasattr(part, 'settled'))

@@ -5,7 +5,7 @@ import functools
 
 import tensorflow as tf
 
-_FRACTIONS = 8, 4, 2, 1
+FRACTIONS = 8, 4, 2, 1
 
 
 def decoder(shape, fit, png: bool, jpeg: bool):
@@ -27,28 +27,29 @@ def decoder(shape, fit, png: bool, jpeg: bool):
     return decode
 
 
-def crop_and_decode(data, window, fraction, channels):
-    """uint8 [h, w, C] of the window (top, left, h, w), int32 [4], of a JPEG decoded at 1/fraction of its size."""
+def crop_and_decode(data, window, place, channels):
+    """uint8 [h, w, C] of the window (top, left, h, w), int32 [4], of a JPEG decoded at 1/FRACTIONS[place] of its
+    size; the window lies in what is then left."""
 
     def at(n):
         return tf.io.decode_and_crop_jpeg(data, window, channels, ratio=n, dct_method='INTEGER_ACCURATE')
 
-    branches = [functools.partial(at, n) for n in _FRACTIONS]
-    return tf.switch_case(_place_of(fraction), branches)
+    return tf.switch_case(place, [functools.partial(at, n) for n in FRACTIONS])
 
 
 def _of_jpeg(data, shape, fit):
     if not fit.size:
         return tf.io.decode_jpeg(data, shape[2], dct_method='INTEGER_ACCURATE')
     whole = tf.io.extract_jpeg_shape(data)[:2]
-    able = [tf.reduce_min(whole) >= n * fit.size for n in _FRACTIONS]
-    fraction = tf.case([(a, lambda n=n: tf.constant(n)) for a, n in zip(able, _FRACTIONS)], lambda: tf.constant(1))
-    height, width = tf.unstack(-(-whole // fraction))
+    able = tf.reduce_min(whole) >= fit.size * tf.constant(FRACTIONS[:-1])
+    place = tf.argmax(tf.concat([able, [True]], 0), output_type=tf.int32)  # the first that is able
+    height, width = tf.unstack(-(-whole // tf.constant(FRACTIONS)[place]))
     if fit.resize != 'crop':
-        image = crop_and_decode(data, tf.stack([0, 0, height, width]), fraction, shape[2])
+        image = crop_and_decode(data, tf.stack([0, 0, height, width]), place, shape[2])
         return _resized(image, fit)
     top, left, window = _square(height, width, fit.size)
-    return _scaled(crop_and_decode(data, window, fraction, shape[2]), (top, left), tf.minimum(height, width), fit.size)
+    image = crop_and_decode(data, tf.stack(window), place, shape[2])
+    return _scaled(image, (top, left), tf.minimum(height, width), fit.size)
 
 
 def _of_png(data, shape, fit):
@@ -58,17 +59,13 @@ def _of_png(data, shape, fit):
     if fit.resize != 'crop':
         return _resized(image, fit)
     height, width = tf.unstack(tf.shape(image)[:2])
-    top, left, (y, x, h, w) = _square(height, width, fit.size, unstacked=True)
+    top, left, (y, x, h, w) = _square(height, width, fit.size)
     return _scaled(image[y : y + h, x : x + w], (top, left), tf.minimum(height, width), fit.size)
 
 
-def _place_of(fraction):
-    return tf.argmax(tf.equal(tf.constant(_FRACTIONS), fraction), output_type=tf.int32)
-
-
-def _square(height, width, size, unstacked=False):
+def _square(height, width, size):
     """The centre square of an image: where it begins inside of the window that has all pixels that the resizing looks
-    at, float32 top and left, and the window, int32 (top, left, height, width)."""
+    at, float32 top and left, and that window, (top, left, height, width)."""
     side = tf.minimum(height, width)
     around = -(-side // size) + 1  # by which the filter reaches beyond the square
     begins, window = [], []
@@ -79,8 +76,7 @@ def _square(height, width, size, unstacked=False):
         begins.append(begin - tf.cast(first, tf.float32))
         window.append((first, last - first))
     (y, h), (x, w) = window
-    window = (y, x, h, w) if unstacked else tf.stack([y, x, h, w])
-    return begins[0], begins[1], window
+    return begins[0], begins[1], (y, x, h, w)
 
 
 def _scaled(image, begin, side, size):

@@ -1,8 +1,8 @@
 """A builder of TensorFlow Datasets with `image` and `label`, whose encoded images go the way of image files; it needs
 TensorFlow.
 
-Data prepared here is written as ArrayRecord, which has random access; data that was prepared earlier as TFRecord gets it
-by an index, which is read once (shard_index.py). Where the images do not fit in memory, those of TFRecord files are
+Data prepared here is written as ArrayRecord, which has random access; data that was prepared earlier as TFRecord gets
+it by an index, which is read once (shard_index.py). Where the images do not fit in memory, those of TFRecord files are
 streamed by tf.data (native.py), those of ArrayRecord as image files are. config.data.data_dir may be on a bucket.
 """
 
@@ -100,14 +100,14 @@ def _split(builder, split):
     info, format_ = builder.info, builder.info.file_format.value
     if format_ not in (TFRECORD, ARRAY_RECORD):
         raise ValueError(
-            f'{info.full_name} in {str(builder.data_path)!r} is prepared as {format_}, which cannot be read: prepare it '
-            'as array_record or tfrecord.'
+            f'{info.full_name} in {str(builder.data_path)!r} is prepared as {format_}, which cannot be read: prepare '
+            'it as array_record or tfrecord.'
         )
     parts = [Shard(os.fspath(i.filename), i.skip, i.take) for i in info.splits[split].file_instructions if i.take]
     table = shard_index.table(format_, parts, os.fspath(builder.data_path), split)
-    names, sizes, crcs = Names(f'{info.full_name} {split}', len(table)), table.index.size, table.index.crc
+    names, sizes, crcs = Names(f'{info.full_name} {split}', len(table)), table.about.size, table.about.crc
     files = folder.Files(names, sizes.tolist(), crcs.tolist(), table, table.reader, table.portable)
-    return Encoded(files, np.arange(len(table)), table.index.label)
+    return Encoded(files, np.arange(len(table)), table.about.label)
 
 
 def _place(given: str):
