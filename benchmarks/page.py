@@ -116,8 +116,21 @@ def predict(record: dict) -> str:
     return markdown(['data', 'images', 'pixels', 'ours s', 'timm s', 'ratio'], rows)
 
 
+def streams(record: dict) -> str:
+    """Streams of a dataset of TensorFlow Datasets, beside a plain script and grain."""
+    rows = []
+    for row in record['rows']:
+        ratios = [between(row[name]) if name in row else '' for name in ('ratio', 'cpu_ratio')]
+        numbers = f'{row["first_batch"]["median"]:.1f}', between(row['rate'], ',.0f'), f'{row["cpu"]["median"]:,.0f}'
+        rows.append([row['side'], *numbers, f'{row["memory"] / 2**20:,.0f}', *ratios])
+    header = 'side,first batch s,images/s,CPU us an image,MiB,images/s over the script,images a CPU second over the script'
+    index = ', '.join(f'{kind} {seconds:.0f} s' for kind, seconds in record['index'].items())
+    said = f'{record["bytes"] / 2**30:.1f} GiB; the index was made in: {index}. Meanwhile: {record["noise"] or "nothing"}.'
+    return f'{markdown(header.split(","), rows)}\n\n{said}'
+
+
 TABLES = {'check': check, 'check_photos': check, 'predict': predict}
-TABLES |= {'steps': steps, 'steps_compile': steps, 'steps_bfloat16': steps, 'input': inputs}
+TABLES |= {'steps': steps, 'steps_compile': steps, 'steps_bfloat16': steps, 'input': inputs, 'tfds_stream': streams}
 TABLES |= {'start': start, 'accuracy': accuracy, 'growth': growth}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 from PIL import UnidentifiedImageError
 
-from ssljax.data import decode, decoders, depth, formats, kinds
+from ssljax.data import decode, decoders, depth, formats, kinds, remote
 from ssljax.data.archive import Changed
 from ssljax.data.memory import empty_images, parallel
 from ssljax.data.shards import Table
@@ -46,6 +46,8 @@ class FileImages:
         large = sum(files.sizes[n] for n in self._order) >= _LARGE
         self.readers = decoders.number() if large else 1
         self._apart = files.portable and self.readers > 1
+        if isinstance(files.keys, Table) and not files.portable:
+            self.readers = remote.AT_A_TIME
 
     def __len__(self):
         return len(self._order)

@@ -14,13 +14,12 @@ import numpy as np
 from absl import logging
 
 from ssljax import files
-from ssljax.data import decoders, example, kinds
+from ssljax.data import decoders, example, kinds, remote
 from ssljax.data.memory import parallel
-from ssljax.data.shards import Index, Shard, Table, is_url, records
+from ssljax.data.shards import Index, Shard, Table, records
 
 VERSION = 1  # of the file; to be raised with any change of what it holds
 _TYPES: tuple = np.int64, np.int32, np.int32, np.uint32, np.int32, np.uint8, np.int64  # of the fields of an Index
-_LOOKS = 32  # files whose size is asked for at a time: a bucket takes its time for each
 _SMALL = 8 << 20  # bytes that are read before processes for it have started
 
 
@@ -70,11 +69,9 @@ def _wait_for_first() -> None:
 
 
 def _sizes(paths) -> list[int]:
-    if paths and is_url(paths[0]):
-        from tensorflow.io import gfile
-
-        with ThreadPoolExecutor(_LOOKS) as pool:
-            return [about.length for about in pool.map(gfile.stat, paths)]
+    if paths and remote.is_url(paths[0]):
+        with ThreadPoolExecutor(remote.AT_A_TIME) as pool:
+            return list(pool.map(remote.size, paths))
     return [os.stat(path).st_size for path in paths]
 
 
@@ -82,13 +79,15 @@ def _read(format, shards, sizes, name) -> Index:
     """The Index, from the shards."""
     began, parts = time.time(), [None] * len(shards)
     logging.info('Reading the labels of %s: %d files, %.3g GiB, once.', name, len(shards), sum(sizes) / 2**30)
-    here = sum(sizes) < _SMALL or bool(shards) and is_url(shards[0].path)
+    here = sum(sizes) < _SMALL or bool(shards) and remote.is_url(shards[0].path)
 
     def run(start, stop):
         for at in range(start, stop):
             parts[at] = of_shard(format, shards[at]) if here else decoders.call(of_shard, format, shards[at])
 
-    parallel(run, len(shards), 1, _LOOKS if here and sum(sizes) >= _SMALL else decoders.number(), 'reading labels')
+    parallel(
+        run, len(shards), 1, remote.AT_A_TIME if here and sum(sizes) >= _SMALL else decoders.number(), 'reading labels'
+    )
     for part in parts:
         if isinstance(part, str):
             raise ValueError(f'{part}: restore the file, or prepare the data anew.')
@@ -130,14 +129,7 @@ def _kept(places, print_) -> Index | None:
 
 
 def _content(place) -> bytes | None:
-    if not is_url(place):
-        return files.read_bytes(place)
-    from tensorflow.io import gfile
-
-    if not gfile.exists(place):
-        return None
-    with gfile.GFile(place, 'rb') as file:
-        return file.read()
+    return remote.read(place) if remote.is_url(place) else files.read_bytes(place)
 
 
 def _keep(index: Index, places, print_) -> None:
@@ -145,15 +137,12 @@ def _keep(index: Index, places, print_) -> None:
     arrays = index._asdict() | {'fingerprint': np.array(print_)}
     for place in places:
         try:
-            if not is_url(place):
+            if remote.is_url(place):
+                buffer = io.BytesIO()
+                np.savez_compressed(buffer, **arrays)
+                remote.write(place, buffer.getvalue())
+            else:
                 files.write_npz(place, arrays)
-                return
-            from tensorflow.io import gfile
-
-            buffer = io.BytesIO()
-            np.savez_compressed(buffer, **arrays)
-            with gfile.GFile(place, 'wb') as file:
-                file.write(buffer.getvalue())
             return
         except Exception as e:  # a folder that cannot be written to, a full disk, a bucket's refusal
             logging.info('%s cannot be written (%s).', place, e)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax.data import example
+from ssljax.data import example, remote
 
 TFRECORD, ARRAY_RECORD = 'tfrecord', 'array_record'
 _HEAD, _FOOT = 12, 4  # bytes around a record of a TFRecord: its length with a checksum, and that of the data
@@ -73,7 +73,7 @@ class Table(Sequence):
     @property
     def portable(self) -> bool:
         """Whether other processes can read the files: on buckets they would have to import TensorFlow."""
-        return not any(is_url(path) for path in self.paths[:1])
+        return not any(map(remote.is_url, self.paths[:1]))
 
 
 class Names(Sequence):
@@ -89,11 +89,6 @@ class Names(Sequence):
         if not 0 <= number < self.length:
             raise IndexError(number)
         return f'{self.split}[{number}]'
-
-
-def is_url(path) -> bool:
-    """Whether a path names a place on a bucket."""
-    return '://' in os.fspath(path)
 
 
 def image_of_tfrecord(key) -> bytes:
@@ -153,36 +148,14 @@ def _array_records(shard, count=64):
 
 
 def _stream(path):
-    if not is_url(path):
-        return open(path, 'rb', buffering=_BLOCK)
-    import io
-
-    from tensorflow.io import gfile
-
-    class Raw(io.RawIOBase):
-        def __init__(self):
-            self.file = gfile.GFile(path, 'rb')
-
-        def readable(self):
-            return True
-
-        def readinto(self, out):
-            data = self.file.read(len(out))
-            out[: len(data)] = data
-            return len(data)
-
-    return io.BufferedReader(Raw(), _BLOCK)
+    return remote.stream(path, _BLOCK) if remote.is_url(path) else open(path, 'rb', buffering=_BLOCK)
 
 
 def _read_at(path, place, size) -> bytes:
-    if not is_url(path):
-        file = _file(path)
-        return os.pread(file.fileno(), size, place)
-    from tensorflow.io import gfile
-
-    with gfile.GFile(path, 'rb') as file:
-        file.seek(place)
-        return file.read(size)
+    if remote.is_url(path):
+        return remote.read_at(path, place, size)
+    file = _file(path)
+    return os.pread(file.fileno(), size, place)
 
 
 @functools.lru_cache(maxsize=_OPEN)

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from ssljax.config import base
-from ssljax.data import blocks, decode, decoders, encoded, example, kinds, native, shard_index, sources
+from ssljax.data import blocks, decode, decoders, encoded, example, folder, kinds, native, shard_index, sources
 from ssljax.data import feed as feeds
 from ssljax.data.shards import ARRAY_RECORD, TFRECORD
+from ssljax.data.split import Split, concat
 
 tf = pytest.importorskip('tensorflow')
 tfds = pytest.importorskip('tensorflow_datasets')
@@ -266,8 +267,6 @@ def test_blocks_go_to_one_process():
 
 def test_a_part_of_a_split_and_several_sets_together(prepared, mesh, small):
     source = load(prepared[TFRECORD], unlabeled='tfds:shots')
-    from ssljax.data.split import concat
-
     both = concat([source.train.hide(), source.unlabeled]).take(np.arange(0, 2 * COUNT, 3))
     assert native.of(both)
     places = []
@@ -510,3 +509,33 @@ def test_other_formats_and_too_many_odd_images(prepared):
     assert native.of(gray) is None  # colours become gray as decode.py has them
     assert gray.read([0]).shape == (1, 16, 16, 1)
     assert decode.Fit(16, 1).channels == 1
+
+
+def test_a_bucket(train, mesh, small, monkeypatch):
+    """TensorFlow's file system in memory stands for one: both are URLs to it."""
+    files = train.images.undecoded()[0]
+    table, urls = files.keys, []
+    for path in table.paths:
+        urls.append('ram://data/' + path.rpartition('/')[2])
+        tf.io.gfile.copy(path, urls[-1], overwrite=True)
+    shards = [shard_index.Shard(url, 0, int((table.shard == i).sum())) for i, url in enumerate(urls)]
+    found = shard_index.table(TFRECORD, shards, 'ram://data', 'train')
+    assert all(np.array_equal(a, b) for a, b in zip(found.about, table.about)) and not found.portable
+    assert tf.io.gfile.exists('ram://data/ssljax_train.npz')
+    monkeypatch.setattr(shard_index, '_read', None)
+    shard_index.table(TFRECORD, shards, 'ram://data', 'train')
+    far = folder.Files(files.names, files.sizes, files.crcs, found, found.reader, found.portable)
+    numbers, fit = train.images.undecoded()[1:]
+    labels = found.about.label[numbers]
+    images = encoded.FileImages(far, numbers, labels, shape=(16, 16, 3), fit=fit, corrupt='skip', like='')
+    split = Split(images, labels)
+    assert np.array_equal(split.read([5, 70]), train.read([5, 70]))
+    for (one, _), (two, _) in zip(batches(feed(split, mesh), 3, 9), batches(feed(train, mesh), 3, 9)):
+        assert np.array_equal(one, two)
+
+
+def test_a_bucket_that_tensorflow_cannot_read():
+    with pytest.raises(
+        ValueError, match="data_dir='s3://mine/tfds': TensorFlow reads no such URLs, but .*gs://.*mount"
+    ):
+        load('s3://mine/tfds')

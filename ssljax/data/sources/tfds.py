@@ -12,8 +12,8 @@ import os
 import numpy as np
 
 from ssljax import paths
-from ssljax.data import folder, shard_index
-from ssljax.data.shards import ARRAY_RECORD, TFRECORD, Names, Shard, is_url
+from ssljax.data import folder, remote, shard_index
+from ssljax.data.shards import ARRAY_RECORD, TFRECORD, Names, Shard
 from ssljax.data.sources.asked import Encoded, without_labels
 
 FORM = 'tfds:NAME'
@@ -68,8 +68,9 @@ def _prepared(asked, config, wanted: dict):
         tf.config.set_visible_devices([], 'GPU')
     except RuntimeError:  # too late: the caller has used TensorFlow before
         pass
+    place = _place(config.data_dir)
     try:
-        builder = tfds.builder(name, data_dir=_place(config.data_dir))
+        builder = tfds.builder(name, data_dir=place)
     except (tfds.core.DatasetNotFoundError, AssertionError) as e:
         near = difflib.get_close_matches(name.split('/')[0], tfds.list_builders(), 1)
         raise ValueError(
@@ -111,5 +112,9 @@ def _split(builder, split):
 
 
 def _place(given: str):
-    """config.data.data_dir, a path or the URL of a bucket; None where it is empty."""
-    return given if is_url(given) else paths.expand(given) or None
+    """config.data.data_dir, a path or the URL of a bucket; None where it is empty. Raises ValueError for a URL that
+    cannot be read."""
+    if not remote.is_url(given):
+        return paths.expand(given) or None
+    remote.check(given, 'config.data.data_dir')
+    return given
