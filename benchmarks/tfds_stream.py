@@ -23,6 +23,7 @@ from benchmarks.worker import Worker, family
 from ssljax import files
 from ssljax.data.memory import cores
 
+MEASURED = 'first_batch', 'first_cpu', 'rate', 'cpu'  # of worker.timed_stream
 OURS, PLAIN, PEER = 'benchmarks.streams', 'benchmarks.streams', 'benchmarks.peers.grain_loader'
 
 
@@ -54,9 +55,9 @@ def _pss(pid: int) -> int:
 
 
 def measure(what: dict, grain: str, rounds: int, seconds: float) -> list[dict]:
-    """One row for each side: 'side', 'imports', seconds, 'memory', bytes, and with median, least and largest over the
-    rounds 'first_batch', seconds, 'rate', images/s, and 'cpu', microseconds of all cores an image; and but for the
-    plain script 'ratio', of the rates to its, and 'cpu_ratio', of its time of the cores to theirs."""
+    """One row for each side: 'side', 'imports', seconds of all cores, 'memory', bytes, and with median, least and
+    largest over the rounds what worker.timed_stream has; and but for the plain script 'ratio', of the rates to its, and
+    'cpu_ratio', of its time of the cores to theirs."""
     counts = (0, cores()) if grain else ()
     sides = {'tf.data script': (PLAIN, what | {'plain': True}, 'tfrecord', sys.executable)}
     sides |= {f'ours, {kind}': (OURS, what, kind, sys.executable) for kind in NAMES}
@@ -76,22 +77,22 @@ def measure(what: dict, grain: str, rounds: int, seconds: float) -> list[dict]:
                 memory[side] = max(memory[side], watch.end())
         rows = []
         for side, each in found.items():
-            row: dict = {'side': side, 'imports': workers[side].ready.get('imports'), 'memory': memory[side]}
-            rows.append(row | {name: spread([one[name] for one in each]) for name in ('first_batch', 'rate', 'cpu')})
+            row: dict = {'side': side, 'imports': workers[side].ready['imports_cpu'], 'memory': memory[side]}
+            rows.append(row | {name: spread([one[name] for one in each]) for name in MEASURED})
     for row in rows[1:]:
         row['ratio'] = ratio(row['rate'], rows[0]['rate'])
         row['cpu_ratio'] = ratio(rows[0]['cpu'], row['cpu'])
     return rows
 
 
-HEADER = f'{"side":<24}{"imports":>8}{"first batch s":>14}{"images/s":>10}{"range":>18}{"MiB":>10}{"CPU us":>8}'
+HEADER = f'{"side":<24}{"imports":>8}{"first CPU s":>12}{"first batch s":>14}{"images/s":>10}{"range":>18}{"MiB":>10}{"CPU us":>8}'
 HEADER += '   ratio, of CPU time'
 
 
 def line(row: dict) -> str:
     """A row of the table."""
     rate, r, c = row['rate'], row.get('ratio'), row.get('cpu_ratio')
-    text = f'{row["side"]:<24}{row["imports"] or 0:>8.1f}{row["first_batch"]["median"]:>14.2f}{rate["median"]:>10,.0f}'
+    text = f'{row["side"]:<24}{row["imports"]:>8.1f}{row["first_cpu"]["median"]:>12.1f}{row["first_batch"]["median"]:>14.2f}{rate["median"]:>10,.0f}'
     text += f'{rate["least"]:>9,.0f}-{rate["largest"]:<8,.0f}{row["memory"] / 2**20:>10,.0f}'
     text += f'{row["cpu"]["median"]:>8,.0f}'
     return text + ''.join(f'{x["median"]:>8.2f} ({x["least"]:.2f}-{x["largest"]:.2f})' for x in (r, c) if x)

@@ -88,18 +88,29 @@ def cpu_seconds() -> float:
     return ticks / os.sysconf('SC_CLK_TCK')
 
 
-def timed_stream(source, batch: int, began: float, seconds: float) -> dict:
-    """Takes batches from an iterator that was begun at `began`: {'first_batch': seconds to the first one; after nine
-    more, for at least so many seconds, 'rate': images/s, and 'cpu': microseconds of all cores an image}."""
+def timed_stream(source, batch: int, began: tuple, seconds: float) -> dict:
+    """Takes batches from an iterator.
+
+    Args:
+      source: the iterator.
+      batch: images of one.
+      began: (time.perf_counter(), cpu_seconds()) before it was made.
+      seconds: how long, at least.
+
+    Returns:
+      {'first_batch', 'first_cpu': seconds, and seconds of all cores, to the first batch; after nine more 'rate':
+      images/s, and 'cpu': microseconds of all cores an image}.
+    """
     next(source)
-    first = time.perf_counter() - began
+    first, first_cpu = time.perf_counter() - began[0], cpu_seconds() - began[1]
     for _ in range(9):
         next(source)
     started, used, count = time.perf_counter(), cpu_seconds(), 0
     while (spent := time.perf_counter() - started) < seconds:
         next(source)
         count += batch
-    return {'first_batch': first, 'rate': count / spent, 'cpu': 1e6 * (cpu_seconds() - used) / count}
+    cpu = 1e6 * (cpu_seconds() - used) / count
+    return {'first_batch': first, 'first_cpu': first_cpu, 'rate': count / spent, 'cpu': cpu}
 
 
 class Worker:

@@ -33,7 +33,7 @@ class Loaders:
     def measure(self, workers: str, seconds: str) -> dict:
         """As benchmarks.streams.Streams.measure."""
         worker.forget(self.root)
-        began = time.perf_counter()
+        began = time.perf_counter(), worker.cpu_seconds()
         self.seed += 1
         data = grain.ArrayRecordDataSource([str(p) for p in sorted(self.root.rglob('*.array_record-*'))])
         sampler = grain.IndexSampler(len(data), grain.NoSharding(), shuffle=True, seed=self.seed)
@@ -50,7 +50,8 @@ def main(text: str) -> None:
 
     flags.FLAGS(sys.argv[:1])
     loaders = Loaders(**json.loads(text))
-    worker.serve_calls({'grain': importlib.metadata.version('grain')}, {'measure': loaders.measure})
+    ready = {'grain': importlib.metadata.version('grain'), 'imports_cpu': worker.cpu_seconds()}
+    worker.serve_calls(ready, {'measure': loaders.measure})
 
 
 if __name__ == '__main__':

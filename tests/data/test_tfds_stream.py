@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssljax import experiment, files
 from ssljax.config import base
 from ssljax.data import blocks, decode, decoders, encoded, example, folder, kinds, native, shard_index, sources
 from ssljax.data import feed as feeds
@@ -539,3 +540,14 @@ def test_a_bucket_that_tensorflow_cannot_read():
         ValueError, match="data_dir='s3://mine/tfds': TensorFlow reads no such URLs, but .*gs://.*mount"
     ):
         load('s3://mine/tfds')
+
+
+def test_a_run(prepared, config, tmp_path):
+    """Pretraining on a stream, labelled images from memory; names are those of TensorFlow Datasets."""
+    config.data.update(source='tfds:shots', data_dir=str(prepared[TFRECORD]), image_size=8, path='stream')
+    config.data.update(channels=3, labels='15', val='30')
+    config.pretrain.update(steps=8, evals=1)
+    config.transfer.ways = ('frozen',)
+    assert 'frozen' in experiment.run(config, tmp_path / 'run')['summary']
+    assert (tmp_path / 'run/seed0/labels.txt').read_text().startswith('shots/1.0.0 train[')
+    assert files.read_json(tmp_path / 'run/seed0/pretrain/done.json')['path'] == 'stream'
