@@ -124,7 +124,8 @@ def streams(record: dict) -> str:
         first = f'{row["imports"]:.1f} + {row["first_cpu"]["median"]:.1f}', f'{row["first_batch"]["median"]:.1f}'
         numbers = *first, between(row['rate'], ',.0f'), f'{row["cpu"]["median"]:,.0f}'
         rows.append([row['side'], *numbers, f'{row["memory"] / 2**20:,.0f}', *ratios])
-    header = 'side,imports + first batch in CPU s,first batch s,images/s,CPU us an image,MiB,images/s over the script,images a CPU second over the script'
+    header = 'side,imports + first batch in CPU s,first batch s,images/s,CPU us an image,MiB'
+    header += ',images/s over the script,images a CPU second over the script'
     index = ', '.join(f'{kind} {seconds:.0f} s' for kind, seconds in record['index'].items())
     said = (
         f'{record["bytes"] / 2**30:.1f} GiB; the index was made in: {index}. Meanwhile: {record["noise"] or "nothing"}.'
