@@ -52,8 +52,9 @@ def fields() -> dict:
         name=name('run'),
         # Each seed has its own label set, initial weights and batch order.
         seeds=many((0,), whole(0, 0, 2**32 - 1), 1, distinct=True),
-        # The metric on validation by which weights and models are selected, and settings tuned.
-        select=choice('top1', *metrics.SELECT),
+        # The metric on validation by which weights and models are selected, and settings tuned; of multi-label images
+        # top1 stands for mAP.
+        select=choice('top1', *dict.fromkeys(metrics.SELECT + metrics.SELECT_MULTILABEL)),
         tune=flag(False),  # before training, short runs choose what `tuning` lists
         tuning=dict(
             minutes=real(10.0, 0.01, 1e6),  # in total; a hard limit
@@ -80,6 +81,9 @@ def fields() -> dict:
             source=sources.field('digits'),
             images=path(),  # of a CSV: the folder or archive that its paths are in; '': the CSV's own folder
             pattern=pattern.field(),  # of a folder: what the names of its files say, such as '{label}.{}.jpg'
+            # Whether 'a;b' in a CSV is several classes (or rows of 0 and 1 in an .npz): auto (where there are any) |
+            # yes | no (a semicolon belongs to the name of a class).
+            multilabel=choice('auto', 'auto', 'yes', 'no'),
             # A CSV of labels for images that came without, of training; rows are added at its end.
             annotations=path(),
             data_dir=path(),  # where TensorFlow Datasets keeps prepared data
@@ -160,7 +164,7 @@ def fields() -> dict:
         ),
         evaluate=dict(
             batch_size=whole(500, 1, BATCH),
-            knn=whole(20, 0, 10**6),  # neighbours; 0: none
+            knn=whole(20, 0, 10**6),  # neighbours, and with them class means; 0: none
             probe=flag(True),  # a linear probe for every named layer
             random=flag(True),  # also neighbours and probe of the untrained backbone
             probe_pool=pool('grid4'),

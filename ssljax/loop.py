@@ -11,16 +11,18 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from ssljax import checkpoint, collapse, files, guard, model_json, optim, preempt
+from ssljax import checkpoint, collapse, files, goodput, guard, model_json, optim, preempt
 from ssljax.core import TrainState, evaluated, init_state, split
 from ssljax.data import feed as feeds
-from ssljax.evals import classify, embed
+from ssljax.evals import embed
 from ssljax.log import MetricLog, read
 from ssljax.program import Program, eval_steps, log_interval, nothing
 from ssljax.sharding import replicated
+from ssljax.targets import OneClass, Targets
 from ssljax.timer import Timer
 
 UNMEASURED = 'unmeasured'  # in a checkpoint's meta: the evaluation at its step was interrupted
+SPENT = 'spent'  # there, and in the record: goodput.Spent.state
 RECORD = {'steps': int, 'best_step': int, 'images': int, 'val': dict}  # what a done.json has
 
 
@@ -44,7 +46,8 @@ class Task(NamedTuple):
       eval_batch: batch size of the evaluation.
       track: (step, metrics), called with what is logged; or None.
       resolved: the resolve.Decisions of the stage, for its record.
-      metric: one of metrics.SELECT.
+      metric: one of targets.select or, of a pretext task, top1.
+      targets: what the labels mean.
     """
 
     program: Program
@@ -64,6 +67,7 @@ class Task(NamedTuple):
     track: Callable | None = None
     resolved: Any = ()
     metric: str = 'top1'
+    targets: Targets = OneClass(0)
 
 
 class Stage(NamedTuple):
@@ -116,8 +120,10 @@ class Training:
 
     def __init__(self, task: Task, watch: Callable | None):
         """From the newest checkpoint that is whole, or else the beginning."""
-        self.task, self.program, self.watch = task, task.program, watch or _nothing_more
+        self.spent = goodput.Spent()
+        self.task, self.program, self.watch = task, task.program, self.spent.on('evaluate')(watch or _nothing_more)
         self.manager, run, meta = checkpoint.resume(task.directory / 'checkpoints', begin(task))
+        self.spent.add(meta.get(SPENT))
         self.unmeasured = bool(meta.get(UNMEASURED))
         self.progress, self.best = run['progress'], run['best']
         self.step = int(self.progress['step'])
@@ -140,7 +146,8 @@ class Training:
     def payloads(self):
         """What `advance` is given, up to the end of the stage."""
         stop = self.step if self.ended() else self.program.steps
-        return self.task.feed.payloads(self.step, stop, self.program.steps_per_call)
+        payloads = self.task.feed.payloads(self.step, stop, self.program.steps_per_call)
+        return self.spent.waiting(payloads, lambda: self.ts.step.is_ready())
 
     def advance(self, payload) -> None:
         """Trains the steps of a payload; the device may not have finished them when this returns."""
@@ -173,6 +180,7 @@ class Training:
         if share and late:
             self._heed(idle)
         self._warn(idle or (guard.unselective(found) if late else ''))
+        self._warn(goodput.slow_input(self.spent.state(), self.task.feed.path))
         rate = self.timer.rate() * self.task.feed.batch_size
         self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left(), rate)
         # Where they were before: other shardings would recompile the program.
@@ -220,13 +228,14 @@ class Training:
     def finish(self) -> Stage:
         """Writes what a finished stage leaves."""
         self.log.close(self.step)
-        self.manager.close()
+        with self.spent.on('save'):
+            self.manager.close()
         by_validation = self.task.select == 'best'
         val = self._best() if by_validation else self.metrics or self._measured()
         chosen = self.best if by_validation else self._weights()
         best_step = int(self.progress['best_step']) if by_validation else self.step
         jax.block_until_ready(self.ts)
-        noted = {'val': val} | ({'warnings': self.warnings} if self.warnings else {})
+        noted = {'val': val, SPENT: self.spent.state()} | ({'warnings': self.warnings} if self.warnings else {})
         said = record(self.task, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
         return finish(self.task.directory, chosen, said, self.task.meta)
 
@@ -235,17 +244,21 @@ class Training:
 
     def _measured(self) -> dict:
         params, state = self._weights()
-        return measured(self.task, params, state) | self.watch(self.step, {'params': params, **state})
+        with self.spent.on('evaluate'):
+            found = measured(self.task, params, state)
+        return found | self.watch(self.step, {'params': params, **state})
 
     def _best(self) -> dict:
         """What the record says of the best weights on validation."""
-        return chosen_by(self.task, float(self.progress['best_value']), *self.best)
+        with self.spent.on('evaluate'):
+            return chosen_by(self.task, float(self.progress['best_value']), *self.best)
 
     def _save(self, **noted) -> None:
         totals = self.progress['totals']
         self._heed(guard.not_finite(means(totals['sums']), int(totals['bad'])))
         items = _items(self.ts, self.progress | _scalars(**self.timer.state()), self.best)
-        checkpoint.save(self.manager, self.step, items, self.task.meta | noted)
+        with self.spent.on('save'):
+            checkpoint.save(self.manager, self.step, items, self.task.meta | noted | {SPENT: self.spent.state()})
 
     def _heed(self, why: str, kind: str = 'stopped') -> None:
         if why:
@@ -375,15 +388,16 @@ def measured(task: Task, params, state) -> dict[str, float]:
     predict = lambda variables, images: task.program.predict(*split(variables), images)
     variables = {'params': params, **state}
     logits = embed.outputs(predict, variables, task.val, batch_size=task.eval_batch, mesh=task.mesh)
-    return found | {task.metric: classify.scores(logits, task.val.labels)[task.metric]}
+    return found | {task.metric: task.targets.value(task.metric, logits, task.val.labels)}
 
 
 def chosen_by(task: Task, value: float, params, state) -> dict[str, float]:
-    """{'top1', and the metric that weights are selected by} on validation of the chosen weights, which have `value`."""
-    if task.metric == 'top1':
-        return {'top1': value}
-    found = evaluate(task.program.measure, params, state, task.val, task.eval_batch, task.mesh)
-    return {'top1': found['top1'], task.metric: value}
+    """{targets.main, and the metric that weights are selected by} on validation of the chosen weights, which have
+    `value`."""
+    main = task.targets.main
+    if task.metric == main:
+        return {main: value}
+    return {main: measured(task._replace(metric=main), params, state)[main], task.metric: value}
 
 
 def value_of(metrics: dict, metric: str = 'top1') -> float:

@@ -1,7 +1,14 @@
 """Losses: pure functions with their source."""
 
 from ssljax.losses.adversarial import entropy, fake_loss, feature_matching, pull_away, real_loss
-from ssljax.losses.classification import class_weights, cross_entropy, log_prior, soft_cross_entropy, top_k
+from ssljax.losses.classification import (
+    binary_cross_entropy,
+    class_weights,
+    cross_entropy,
+    log_prior,
+    soft_cross_entropy,
+    top_k,
+)
 from ssljax.losses.clustering import dino, sinkhorn, swav
 from ssljax.losses.contrastive import info_nce, nt_xent
 from ssljax.losses.metric import squared_distances, triplet
@@ -10,6 +17,7 @@ from ssljax.losses.regression import byol, negative_cosine, relative_std, unit
 
 __all__ = [
     'barlow_twins',
+    'binary_cross_entropy',
     'byol',
     'class_weights',
     'cross_entropy',

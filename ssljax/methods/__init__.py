@@ -9,6 +9,7 @@
     LEAST      of one that compares the images of a batch: how many it needs
     GENERATOR  of one with a generator: what its images do with the data, 'imitates' or 'complements'
     COLOR      of one that has a colour of its own in figures
+    SEVERAL    of one whose loss takes multi-label images; without it, a method is for one class an image
 
 TITLE and what follows it are optional."""
 
@@ -122,6 +123,11 @@ def tuned_options(name: str) -> dict:
 def declared(what: str) -> dict:
     """{name: value} of the semi-supervised methods whose module declares `what`, such as 'TITLE'."""
     return {name: getattr(module, what) for name, module in SEMI.items() if hasattr(module, what)}
+
+
+def takes_several(name: str) -> bool:
+    """Whether the semi-supervised method `name` takes images with several classes each."""
+    return getattr(SEMI[name], 'SEVERAL', False)
 
 
 def pretext(config, shape):

@@ -76,7 +76,7 @@ def data(fp: Fingerprint, asked: Asked) -> list[Decision]:
 
 def selection(fp: Fingerprint) -> list[Decision]:
     """By what the weights are chosen, where top-1 would mislead."""
-    if fp.imbalance < metrics.IMBALANCED:
+    if fp.multilabel or fp.imbalance < metrics.IMBALANCED:
         return []
     why = f'fixed: the largest class has {fp.imbalance:.1f} times the images of the smallest, where top-1 misleads'
     return [Decision('select', 'balanced_accuracy', why)]
@@ -201,6 +201,11 @@ def pretext(size: int) -> Decision:
 def parts(fp: Fingerprint, found: Sets) -> tuple[tuple[str, ...], list[str]]:
     """('pretrain', 'joint'), what is kept first where time is short before the other, without what does not suit the
     data; and why, a sentence each."""
+    if fp.multilabel:
+        said = ['fixed: the joint methods assume one class an image, and these have several; nothing else was measured']
+        few = found.labeled + fp.unlabeled + unused(fp, found) < LEAST_PRETRAINED
+        said += [f'{THUMB}no pretraining: fewer than {LEAST_PRETRAINED} images were never measured'] * few
+        return () if few else ('pretrain',), said
     wanted, why = evidence.order(found.per_class(fp))
     said, kept = [f'{why}, so {_NAMES[wanted[0]]} would come first'], list(wanted)
     if fp.unlabeled + unused(fp, found) < LEAST_UNLABELED * found.labeled:

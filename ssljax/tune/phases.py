@@ -69,7 +69,7 @@ def make_bench(config, workdir, source, place, end: float) -> Bench:
     if not len(val):
         raise ValueError(f'data.val is {config.data.val!r}: validation decides, so it needs at least one image.')
     val = seeds.sample(val, config.tuning.images, seed)
-    seeds.check_selection(config, val, seed)
+    seeds.check_selection(config, val, source.targets, seed)
     labeled = readable.verified(source.train.take(rows.labeled))
     return Bench(run, seed, labeled, seeds.unlabeled_images(source, rows), val, place, end)
 
