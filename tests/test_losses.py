@@ -228,7 +228,7 @@ def test_the_epps_pulley_statistic_is_its_integral():
 
 
 def test_sigreg_expects_a_gaussian_of_unit_variance():
-    """Of one it is the integral of (1 - exp(-t^2)) exp(-t^2 / 2), sqrt(2 pi) (1 - 1 / sqrt(3)), however it is turned."""
+    """Of one it is the integral of (1 - exp(-t^2)) exp(-t^2 / 2), sqrt(2 pi) (1 - 1 / sqrt(3)), turned or not."""
     draw = np.random.default_rng(0)
     z = jnp.asarray(draw.normal(size=(512, 8)), jnp.float32)
     look = lambda z: float(losses.sigreg(jax.random.key(0), z, 64))
