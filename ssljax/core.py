@@ -30,6 +30,7 @@ class Method(NamedTuple):
     images:    trains on this many images only; 0: on all
     remedy:    advice for the user if features collapse
     decided:   ((dotted field, value, why), ...), what was decided for its open options
+    project:   params -> params, done after each update, such as bringing directions back to length 1
     per_image: the loss is a mean over the images of the batch (of the labelled and of the unlabelled ones), each apart
                from the others but for BatchNorm's statistics, and the new state is one likewise: what parts of a batch
                give can be averaged
@@ -64,6 +65,7 @@ class Method(NamedTuple):
     remedy: str = ''
     per_image: bool = False
     decided: tuple = ()
+    project: Callable | None = None
 
 
 class TrainState(NamedTuple):
@@ -128,6 +130,8 @@ def train_step(
         squares.append(norm(grads, squared=True))
         metrics |= {f'grad/{k}': (norm(grads[k]), one) for k in grads}
         metrics |= {f'update/{k}': (norm(updates[k]) / (norm(own[k]) + 1e-12), one) for k in grads}
+    if method.project:
+        params = method.project(params)
     ema = ts.ema
     if method.ema_decay:
         tau = method.ema_decay(progress, ts.step)

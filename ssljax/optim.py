@@ -9,8 +9,10 @@ from ssljax.rules import by_name, path_name
 
 
 def schedule(cfg, steps: int) -> optax.Schedule:
-    """Learning rate by step. `multistep` multiplies by gamma at each milestone, a share of the steps; `slow_cosine` is
-    cos(7 pi t / 16) for a share t of the steps, FixMatch's, which ends at 0.2 of the rate (arXiv:2001.07685, 2.3)."""
+    """Learning rate by step. `multistep` multiplies by gamma at each milestone, a share of the steps; `flat_linear` is
+    constant up to the first milestone and falls to 0 from there on a line, as in the codes of semi-supervised GANs;
+    `slow_cosine` is cos(7 pi t / 16) for a share t of the steps, FixMatch's, which ends at 0.2 of the rate
+    (arXiv:2001.07685, 2.3)."""
     warmup = round(cfg.warmup * steps)
     if cfg.schedule == 'cosine':
         body = optax.cosine_decay_schedule(cfg.lr, max(steps - warmup, 1))
@@ -21,8 +23,12 @@ def schedule(cfg, steps: int) -> optax.Schedule:
     elif cfg.schedule == 'multistep':
         at = {max(round(m * steps) - warmup, 0): cfg.gamma for m in cfg.milestones}
         body = optax.piecewise_constant_schedule(cfg.lr, at)
+    elif cfg.schedule == 'flat_linear':
+        flat = max(round(next(iter(cfg.milestones), 1.0) * steps) - warmup, 0)
+        body = optax.linear_schedule(cfg.lr, 0.0, max(steps - warmup - flat, 1), flat)
     else:
-        raise ValueError(f'optim.schedule is {cfg.schedule!r}; it can be cosine, slow_cosine, constant or multistep.')
+        known = 'cosine, slow_cosine, constant, multistep or flat_linear'
+        raise ValueError(f'optim.schedule is {cfg.schedule!r}; it can be {known}.')
     if not warmup:
         return body
     return optax.join_schedules([optax.linear_schedule(0.0, cfg.lr, warmup), body], [warmup])
@@ -51,6 +57,8 @@ def make(cfg, steps: int, rate=None) -> tuple[optax.GradientTransformation, opta
     """The optimiser of a stage and its schedule, `rate` where one is given. Weight decay is L2 in the gradient for sgd
     (as in the sources of the field) and decoupled for adamw; a parameter whose learning-rate factor is 0 is frozen and
     has no state."""
+    if cfg.weight_decay < 0:
+        raise ValueError(f'optim.weight_decay is {cfg.weight_decay}; it must be 0 or more.')
     rate = rate or schedule(cfg, steps)
     if cfg.name not in ('sgd', 'adamw'):
         raise ValueError(f'optim.name is {cfg.name!r}; it can be sgd or adamw.')
@@ -58,23 +66,34 @@ def make(cfg, steps: int, rate=None) -> tuple[optax.GradientTransformation, opta
     def mask(params):
         return jax.tree.map(lambda f: f > 0, factors(cfg.decay, params))
 
-    if cfg.name == 'sgd':
-        core = optax.chain(optax.add_decayed_weights(cfg.weight_decay, mask), optax.trace(cfg.momentum, cfg.nesterov))
-    else:
-        core = optax.chain(optax.scale_by_adam(cfg.b1, cfg.b2), optax.add_decayed_weights(cfg.weight_decay, mask))
+    def core(b1):
+        decay = optax.add_decayed_weights(cfg.weight_decay, mask)
+        if cfg.name == 'sgd':
+            return optax.chain(decay, optax.trace(cfg.momentum, cfg.nesterov))
+        return optax.chain(optax.scale_by_adam(b1, cfg.b2), decay)
+
     clip = optax.clip_by_global_norm(cfg.clip) if cfg.clip else optax.identity()
-    trained = optax.chain(clip, core, optax.scale_by_learning_rate(rate))
+
+    def transform(factor, b1):
+        if factor == 0:
+            return optax.set_to_zero()
+        trained = optax.chain(clip, core(b1), optax.scale_by_learning_rate(rate))
+        return trained if factor == 1 else optax.chain(trained, optax.scale(factor))
 
     def labels(params):
-        return jax.tree.map(lambda f: f'{f:g}', factors(cfg.rules, params))
+        given = factors(cfg.rules, params), factors(f'{cfg.b1_rules}; .*={cfg.b1}', params)
+        return jax.tree.map(label, *given)
 
-    def transform(label):
-        if float(label) == 0:
-            return optax.set_to_zero()
-        return trained if float(label) == 1 else optax.chain(trained, optax.scale(float(label)))
+    def label(factor, b1):
+        return f'{factor:g}' + (f', b1 {b1:g}' if b1 != cfg.b1 else '')
 
-    names = {'1'} | {f'{float(r.rpartition("=")[2]):g}' for r in cfg.rules.split(';') if r.strip()}
-    return optax.partition({n: transform(n) for n in names}, labels), rate
+    scales, betas = ({d, *_numbers(rules)} for d, rules in ((1.0, cfg.rules), (cfg.b1, cfg.b1_rules)))
+    return optax.partition({label(f, b): transform(f, b) for f in scales for b in betas}, labels), rate
+
+
+def _numbers(rules: str) -> list[float]:
+    """The numbers of 'regex=number; regex=number'."""
+    return [float(rule.rpartition('=')[2]) for rule in rules.split(';') if rule.strip()]
 
 
 def log_rules(cfg, params) -> None:

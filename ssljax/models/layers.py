@@ -85,9 +85,10 @@ class ConvTranspose(nn.Module):
 def BatchNorm(train: bool, **fields) -> nn.Module:
     """Batch normalisation over all axes but the last; the statistics are float32 and, under a mesh, global.
 
-    momentum 0.9 (PyTorch's 0.1), epsilon 1e-5. `train=False` uses the running statistics.
+    momentum 0.9 (PyTorch's 0.1) and epsilon 1e-5, unless `fields` say otherwise. `train=False` uses the running
+    statistics.
     """
-    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, **fields)
+    return nn.BatchNorm(use_running_average=not train, **{'momentum': 0.9, 'epsilon': 1e-5} | fields)
 
 
 class ConvBlock(nn.Module):

@@ -6,7 +6,7 @@ from ssljax import schema
 from ssljax.data.decode import RESIZES
 from ssljax.report import shell
 from ssljax.report.compare import is_points, named_seeds, of_seed, pick
-from ssljax.report.insight import class_names, name_of, tile
+from ssljax.report.insight import class_names, label_names, name_of, tile
 from ssljax.report.markup import facts, figure, folded, grid, part, section
 from ssljax.report.words import duration, is_number, number, started
 
@@ -64,7 +64,7 @@ def label_sample(run, most=100):
     if images is None or labels is None or not len(images) or is_points(run.result):
         return ''
     order = spread_over_classes(labels)[:most]
-    names = class_names(run.result, int(labels.max()) + 1)
+    names = label_names(run, int(labels.max()) + 1)
     order = sorted(order, key=lambda i: labels[i])
     tiles = [tile(images[i], name_of(names, labels[i]), '', 'labelled image') for i in order]
     some = len(images) < (pick(run.result, 'data', 'counts', 'labeled') or 0)
