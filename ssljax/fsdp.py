@@ -2,9 +2,10 @@
 arXiv:1910.02054).
 
 Each device of the mesh's axis 'fsdp' holds a part of the parameters, of their averages and of the optimiser's state,
-and updates these alone. A step gathers the parameters once, for the loss and its gradient. Gathering them again for the
-gradient, as ZeRO's stage 3 does, by jax.checkpoint around the whole loss, was measured: its barrier makes XLA keep what
-it would otherwise fuse, which cost a Vision Transformer more memory than the weights.
+and updates these alone. A step gathers the parameters once, for the loss and its gradient (`gathering`); where blocks
+are computed again (backbone.remat) XLA gathers those of a block where they are needed, and again for the gradient, as
+ZeRO's stage 3 does. By jax.checkpoint around the whole loss that took more memory than the weights: its barrier makes
+XLA keep what it would otherwise fuse.
 """
 
 import math

@@ -57,7 +57,7 @@ def make_program(
       remat: whether the backbone computes what it needs for its gradient again.
     """
     tx, rate = optim.make(cfg.optim, steps)
-    method = gathering(method, layout) if layout else method
+    method = gathering(method, layout) if layout and not remat else method
     compiled = functools.partial(jax.jit, compiler_options=compiler_options(), out_shardings=replicated(mesh))
     step = jax.jit(step_of(method, tx, steps, cfg.accumulate, mesh, layout), inline=True)
     one = functools.partial(run_steps, step, get)

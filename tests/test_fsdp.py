@@ -35,6 +35,7 @@ def small(devices: int):
     c.semi.sgan.update(width=8, noise=8)
     c.evaluate.update(batch_size=60, figures=False, reference=0, probe=False)
     c.fsdp.update(devices=devices, least=64)
+    c.backbone.remat = devices == 2  # weights are then gathered block by block
     return c
 
 

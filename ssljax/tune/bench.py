@@ -295,7 +295,7 @@ def stage(config, way: str):
 
 def compiled(method, cfg, get, mesh, layout, remat: bool):
     """((arguments, train state, totals, arrays, payload, key) -> (train state, totals), measure, predict)."""
-    method = fsdp.gathering(method, layout) if layout else method
+    method = fsdp.gathering(method, layout) if layout and not remat else method
     parts = functools.partial(programs.step_of, accumulated=cfg.accumulate, mesh=mesh, layout=layout)
     run = jax.jit(
         functools.partial(run_steps, method, cfg.optim.to_dict(), get, parts),
