@@ -255,7 +255,7 @@ def _stage(epochs=0.0, lr=0.05, trained='.*=1', b1=0.9, open=None) -> dict:
             momentum=below_one(0.9),
             nesterov=flag(True),
             b1=below_one(b1),
-            b1_rules=rules('', 0.999),  # regex=b1, for parameters that have another one; the first full match wins
+            b1_rules=rules('', high=0.999),  # regex=b1, for parameters that have another one; the first full match wins
             b2=below_one(0.999),
             weight_decay=optim['weight_decay'],
             decay=rules('.*kernel=1; .*=0'),  # regex=1 or 0: whether a weight decays; the first full match wins
