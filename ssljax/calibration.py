@@ -19,12 +19,14 @@ class Calibration(NamedTuple):
     """What predictions need besides the weights.
 
     temperature: by which logits are divided. reference: float16 [M, D], features of training images, of length 1.
-    limit: the distance to the reference beyond which an image counts as unlike the training images.
+    limit: the distance to the reference beyond which an image counts as unlike the training images. threshold: of
+    multi-label images, the calibrated probability above which an image is said to have a class; else None.
     """
 
     temperature: float
     reference: np.ndarray
     limit: float
+    threshold: float | None = None
 
     def distance(self, features) -> np.ndarray:
         """How far images are from the training images: float32 [N], see `distances`.
@@ -40,7 +42,7 @@ class Calibration(NamedTuple):
 
     def write(self, path) -> None:
         """Writes it to a file that `read` reads."""
-        files.write_npz(path, {k: np.asarray(v) for k, v in self._asdict().items()})
+        files.write_npz(path, {k: np.asarray(v) for k, v in self._asdict().items() if v is not None})
 
 
 def load(directory) -> Calibration | None:
@@ -58,26 +60,28 @@ def read(path) -> Calibration | None:
     found = files.read_npz(path)
     if found is None:
         return None
-    if found.keys() != set(Calibration._fields):
+    if found.keys() | {'threshold'} != set(Calibration._fields):
         raise files.Damaged(path, f'it holds {", ".join(sorted(found)) or "nothing"}')
-    temperature, reference, limit = (found[name] for name in Calibration._fields)
-    numbers = [a.shape == () and a.dtype.kind == 'f' and np.isfinite(a) for a in (temperature, limit)]
+    temperature, reference, limit = (found[name] for name in Calibration._fields[:3])
+    threshold = found.get('threshold')
+    single = [a for a in (temperature, limit, threshold) if a is not None]
+    numbers = [a.shape == () and a.dtype.kind == 'f' and np.isfinite(a) for a in single]
     rows = reference.ndim == 2 and len(reference) and np.isfinite(reference).all()
     if not (all(numbers) and temperature > 0 and rows):
         raise files.Damaged(path, 'its numbers cannot be those of a calibration')
-    return Calibration(float(temperature), reference, float(limit))
+    return Calibration(float(temperature), reference, float(limit), None if threshold is None else float(threshold))
 
 
-def fit(logits, labels, features, reference) -> Calibration:
+def fit(temperature: float, features, reference, threshold: float | None = None) -> Calibration:
     """The Calibration of a classifier.
 
     Args:
-      logits, labels, features: [N, K] float, [N] int and [N, D] float of the validation images; those with the label
-        -1 do not count for the temperature.
+      temperature, threshold: as it has them.
+      features: [N, D] float of the validation images.
       reference: [M, D] float, features of training images, N and M at least 1.
     """
     reference = unit(reference).astype(np.float16)
-    return Calibration(temperature(logits, labels), reference, limit(distances(features, reference)))
+    return Calibration(temperature, reference, limit(distances(features, reference)), threshold)
 
 
 def limit(found) -> float:
@@ -127,6 +131,25 @@ def temperature(logits, labels) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=_BOUNDS, method='bounded').x))
 
 
+def temperature_of_sets(logits, hot) -> float:
+    """As `temperature`, of images with any number of classes: one for all classes, by the binary cross-entropy.
+
+    Args:
+      logits: [N, K] float.
+      hot: [N, K] bool, the classes that each image has.
+    """
+    from scipy.optimize import minimize_scalar  # as above
+
+    rest = 1 / (len(hot) + 2)
+    targets = rest + (1 - 2 * rest) * hot
+
+    def loss(log_t):
+        x = logits / np.exp(log_t)
+        return (np.logaddexp(0, x) - targets * x).sum(1).mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=_BOUNDS, method='bounded').x))
+
+
 def distances(features, reference) -> np.ndarray:
     """The cosine distance, float32 [N] in [0, 2], to the NEIGHBORS-th nearest of `reference`, or the farthest of fewer:
     a detector of outliers that needs none to be trained (Sun et al., ICML 2022, arXiv:2204.06507).
@@ -170,12 +193,20 @@ def reliability(logits, labels, temperature: float) -> dict:
 
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     logits, labels = logits[labels >= 0], labels[labels >= 0]
-    confidence = np.exp(log_softmax(logits / temperature, axis=1).max(1))
-    right = logits.argmax(1) == labels
+    return _binned(np.exp(log_softmax(logits / temperature, axis=1).max(1)), logits.argmax(1) == labels)
+
+
+def reliability_of_sets(probabilities, hot) -> dict:
+    """As `reliability`, of pairs of an image and a class: how often an image has a class that is given a probability.
+    probabilities: [N, K] float; hot: [N, K] bool."""
+    return _binned(probabilities.ravel(), hot.ravel())
+
+
+def _binned(confidence, right) -> dict:
     which = np.minimum((confidence * BINS).astype(int), BINS - 1)
     bins = []
     for i in np.unique(which):
         own = which == i
         bins.append([int(own.sum()), float(confidence[own].mean()), float(right[own].mean())])
-    ece = sum(n * abs(mean - share) for n, mean, share in bins) / max(len(labels), 1)
+    ece = sum(n * abs(mean - share) for n, mean, share in bins) / max(len(right), 1)
     return {'ece': float(ece), 'bins': bins}

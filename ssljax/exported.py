@@ -40,9 +40,10 @@ class Exported(Model):
         return run
 
     def _logits(self, probabilities):
-        """But for a constant."""
+        """But for a constant, where there is one class an image."""
         with np.errstate(divide='ignore'):
-            return np.log(probabilities) * np.float32(self.temperature)
+            others = np.log1p(-probabilities) if self.multilabel else np.float32(0)
+            return (np.log(probabilities) - others) * np.float32(self.temperature)
 
     def _refuse(self, what: str, advice: str) -> NoReturn:
         raise ValueError(

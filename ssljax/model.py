@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from ssljax import checkpoint, exporting, files, model_images, model_json, paths, schema, stages, temporaries
+from ssljax import checkpoint, exporting, files, model_images, model_json, paths, schema, stages, targets, temporaries
 from ssljax.core import split
 from ssljax.data import decode
 from ssljax.evals import embed
@@ -41,6 +41,10 @@ class Model:
       info: the content of its model.json.
       calibration: a Calibration, or None of a backbone without a classifier and of runs of earlier versions.
       temperature: by which logits are divided where predictions are calibrated; 1 without a calibration.
+      multilabel: whether an image may have several classes: then each has a probability of its own.
+      threshold: of a multi-label model, the calibrated probability above which an image is said to have a class; 0.5
+        without a calibration, or where validation had too few images to choose one.
+      targets: what the classes mean, one of ssljax.targets.
       fit: how an image file is decoded, a decode.Fit.
       chosen: why `load` took this one of a run.
       embeds: whether it gives features.
@@ -53,7 +57,11 @@ class Model:
         self.temperature = calibration.temperature if calibration else info.get('temperature', 1.0)
         self._variables, self.info, self.chosen = variables, info, chosen or info['chosen']
         self.classes, self.shape = tuple(info['classes']), tuple(info['input']['shape'])
-        self.way, self.metrics = info['way'], info['metrics']
+        self.way, self.metrics, self.multilabel = info['way'], info['metrics'], bool(info.get('multilabel'))
+        sets = np.zeros((1, len(self.classes)), np.uint8) if self.multilabel else None
+        self.targets = targets.of(len(self.classes), sets)
+        threshold = calibration.threshold if calibration else info.get('threshold')
+        self.threshold = 0.5 if threshold is None else threshold
         self._config = schema.restored({'schema': info['schema']} | info['config'])
         self._on_device: dict | None = None
         self._compiled: dict = {}
@@ -63,8 +71,9 @@ class Model:
         self.fit = decode.Fit(size, self.shape[2], span, self._config.data.max_pixels, self._config.data.resize)
 
     def __repr__(self):
-        top1 = {k: f'{100 * v["top1"]:.2f}%' for k, v in self.metrics.items() if 'top1' in v}
-        said = ', '.join(f'{k} {v}' for k, v in top1.items())
+        main = self.targets.main
+        found = {k: f'{100 * v[main]:.2f}%' for k, v in self.metrics.items() if main in v}
+        said = ', '.join(f'{k} {v}' for k, v in found.items())
         shape = 'x'.join(map(str, self.shape))
         return f'<Model {self.way} on {self.info["backbone"]}, {len(self.classes)} classes, images {shape}; {said}>'
 
@@ -78,7 +87,7 @@ class Model:
           calibrated: by the temperature that fits the validation images; no label changes with it.
 
         Returns:
-          float32 [N, K]; the order of the columns is that of `classes`.
+          float32 [N, K]; the order of the columns is that of `classes`. Rows sum to 1 but for a multi-label model.
 
         Raises:
           ValueError: the model has no classifier, or an image cannot be used; the message names it.
@@ -89,7 +98,22 @@ class Model:
                 f'this model ({self.way}) is a backbone without a classifier: it has no classes to predict. Use '
                 'embed(), or load a way that was trained on labels.'
             )
-        return _softmax(self._apply('predict', images, batch_size), self.temperature if calibrated else 1.0)
+        temperature = self.temperature if calibrated else 1.0
+        return self._probabilities(self._apply('predict', images, batch_size), temperature)
+
+    def _probabilities(self, logits: np.ndarray, temperature: float) -> np.ndarray:
+        return self.targets.probabilities(logits / np.float32(temperature))
+
+    def labels(self, probabilities) -> list[str]:
+        """What a label of each image is called: its likeliest class or, of a multi-label model, those above `threshold`
+        with semicolons between them, ';' for none.
+
+        Args:
+          probabilities: [N, K], as of `predict`.
+        """
+        if not self.multilabel:
+            return [str(self.classes[k]) for k in np.asarray(probabilities).argmax(1)]
+        return [targets.multilabel.written(self.classes, row > self.threshold) for row in np.asarray(probabilities)]
 
     def embed(self, images, batch_size: int = BATCH) -> np.ndarray:
         """Features of the layer that the head is on, or of the last layer of a bare backbone, pooled: float32 [N, D].
@@ -103,7 +127,7 @@ class Model:
         if not self.classes:
             return Outputs(None, self.embed(images, batch_size))
         logits, features = self._apply('outputs', images, batch_size)
-        return Outputs(_softmax(logits, self.temperature), features)
+        return Outputs(self._probabilities(logits, self.temperature), features)
 
     def save(self, directory) -> Path:
         """Writes the model alone to a directory that `load` opens, here or on another machine; returns its path.
@@ -181,7 +205,8 @@ class Model:
         if not self.classes:
             return lambda images: (embedded(self._variables, images),), ('features',)
         logits = plain._predict_function()
-        told = lambda images: jax.nn.softmax(logits(self._variables, images) / self.temperature)
+        activation = self.targets.activation
+        told = lambda images: activation(logits(self._variables, images) / self.temperature)
         if not features:
             return lambda images: (told(images),), ('probabilities',)
         return lambda images: (told(images), embedded(self._variables, images)), ('probabilities', 'features')
@@ -247,14 +272,9 @@ class Model:
         return features
 
     def _method(self):
-        return stages.classifier(self._config, self.shape, len(self.classes), self.info['method'])
+        method = self.info['method']
+        return stages.classifier(self._config, self.shape, len(self.classes), method, self.targets.sets)
 
     def read(self, images, batch_size: int = BATCH) -> Iterator[np.ndarray]:
         """The images as the network gets them, uint8 [n, H, W, C], n at most `batch_size`; as for `predict`."""
         return model_images.read(images, self.shape, self.fit, batch_size)
-
-
-def _softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
-    x = logits / np.float32(temperature)  # as scipy.special.softmax, which takes a fifth of a second to import
-    x = np.exp(x - x.max(axis=1, keepdims=True))
-    return x / x.sum(axis=1, keepdims=True)

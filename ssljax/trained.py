@@ -13,9 +13,9 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
     """The trained model of a run, of one of its stages, of a directory that `Model.save` wrote, or of a file that
     `Model.export` wrote.
 
-    Of a run it is the classifier with the highest top-1 (or what else config.select names) on validation, of all ways
-    and seeds, and of equals the one whose way is the highest on average over seeds: the test split has no part in the
-    choice. A run that trained no classifier has its pretrained backbone.
+    Of a run it is the classifier with the highest top-1 on validation, mAP of multi-label images, or what else
+    config.select names, of all ways and seeds, and of equals the one whose way is the highest on average over seeds:
+    the test split has no part in the choice. A run that trained no classifier has its pretrained backbone.
 
     Args:
       path: a directory, or a file with its JSON beside it.
@@ -46,7 +46,9 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
 
 def _selected(path: Path) -> str:
     """The metric that a run selects by."""
-    return (files.read_json(path / 'config.json') or {}).get('select', 'top1')
+    select = (files.read_json(path / 'config.json') or {}).get('select', 'top1')
+    known = (files.read_json(place) or {} for place in sorted(path.glob(f'seed*/*/{model_json.NAME}')))
+    return metrics.selected(select, any(info.get('multilabel') for info in known))
 
 
 def _stages(path: Path) -> dict:

@@ -56,7 +56,7 @@ class Facts(NamedTuple):
             'name': self.given.names[row],
             'row': int(row),
             'split': str(self.given.split[row]),
-            'label': self.given.classes[label] if label >= 0 else None,
+            'label': self.given.targets.text(label, self.given.classes) if label >= 0 else None,
             **more,
         }
 
@@ -207,12 +207,12 @@ def told(facts):
 def classes(facts):
     """One class alone, classes that a split lacks, and classes of very different size."""
     given = facts.given
-    if len(given.classes) == 1:
+    if len(given.classes) == 1 and not given.targets.multilabel:
         yield Finding('one_class', SERIOUS, 1, f'All images are of one class, {given.classes[0]!r}.',
                       'Add images of another class: there is nothing to tell apart.', [])  # fmt: skip
     for split in ('train', 'val', 'test'):
         rows = given.rows(split)
-        counts = np.bincount(given.labels[rows][given.labels[rows] >= 0], minlength=len(given.classes))
+        counts = given.targets.counts(given.labels[rows])
         if not len(rows) or len(given.classes) < 2:
             continue
         missing = [given.classes[i] for i in np.flatnonzero(counts == 0)]
@@ -228,7 +228,9 @@ def classes(facts):
                 'classes_uneven', WARNING if ratio >= VERY_UNEVEN else NOTE, 1,
                 f'{given.classes[most]!r} has {ratio:.0f} times as many training images as {given.classes[least]!r} '
                 f'({counts[most]:,} and {counts[least]:,}).',
-                'Look at the accuracy of each class; --config.data.labels=N/class labels the same number of each.',
+                'Look at the average precision of each class; --config.transfer.class_weights=balanced evens them out.'
+                if given.targets.multilabel
+                else 'Look at the accuracy of each class; --config.data.labels=N/class labels the same number of each.',
                 [],
             )  # fmt: skip
 

@@ -5,6 +5,7 @@
     seconds      how long that took
     images       how many there are, unreadable ones included
     classes      their names
+    multilabel   true where an image may have several; its label is then 'a;b', and ';' for none of them
     splits       {split: {images, labelled, unreadable, per_class (in the order of `classes`)}}
     sizes        [[width, height, images], ...], the most frequent first, at most 50
     channels, bits, formats    {what: images}
@@ -33,8 +34,6 @@ severity is 'serious', 'warning' or 'note'. An image is {name, row, split, label
 import collections
 import dataclasses
 
-import numpy as np
-
 from ssljax.audit.findings import Facts
 from ssljax.literal import clean
 
@@ -53,6 +52,7 @@ def record(facts: Facts, findings: list, seconds: float) -> dict:
         'seconds': round(seconds, 2),
         'images': len(given),
         'classes': list(given.classes),
+        **({'multilabel': True} if given.targets.multilabel else {}),
         'splits': {name: _split(facts, given.rows(name)) for name in given.splits},
         'sizes': [[*size, n] for size, n in sizes],
         'channels': count('channels'),
@@ -76,7 +76,7 @@ def _split(facts, rows):
         'images': len(rows),
         'labelled': int((labels >= 0).sum()),
         'unreadable': int((~facts.scan.good[rows]).sum()),
-        'per_class': np.bincount(labels[labels >= 0], minlength=len(facts.given.classes)).tolist(),
+        'per_class': facts.given.targets.counts(labels).tolist(),
     }
 
 

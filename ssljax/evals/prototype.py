@@ -6,20 +6,18 @@ import numpy as np
 from ssljax.calibration import unit
 
 
-def predict(train, train_labels, queries, *, classes: int) -> np.ndarray:
+def predict(train, votes, queries) -> np.ndarray:
     """Class scores by cosine similarity to the prototypes, the means of features of length 1.
 
     Args:
       train: [N, D] float32.
-      train_labels: [N] int32 in [-1, classes); those with -1, unknown, do not count.
+      votes: [N, K] float32, the classes of each, 1 or 0; an image whose label is unknown has 0 alone.
       queries: [M, D] float32.
-      classes: K.
 
     Returns:
       [M, K] float32 in [-1, 1]; -inf of a class without an image.
     """
-    labels = np.asarray(train_labels)
-    of = np.arange(classes)[:, None] == labels
-    scores = unit(queries) @ unit(of.astype(np.float32) @ unit(train)).T
+    of = np.asarray(votes, np.float32).T
+    scores = unit(queries) @ unit(of @ unit(train)).T
     scores[:, ~of.any(axis=1)] = -np.inf
     return scores

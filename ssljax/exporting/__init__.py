@@ -31,6 +31,10 @@ KEYS = {'format': str, 'file': dict, 'classes': list, 'model': dict}
 CLOSE = 1e-4  # how far an exported model's outputs may lie from the model's own
 FEATURES = 'features of the layer that the head is on, pooled'
 HOLDS = 'probabilities of the classes: softmax(logits / model.temperature), which is calibrated on validation images'
+HOLDS_SEVERAL = (
+    'probabilities of the classes, each by itself: sigmoid(logits / model.temperature), which is calibrated on '
+    'validation images; an image is said to have the classes above model.threshold'
+)
 COUNTS = 1, 3  # images that are compared at once
 
 
@@ -123,6 +127,7 @@ def describe(model, format: str, told: dict, path: Path, written: Path) -> dict:
       second output, and 'calibration', the file beside it, where there are.
     """
     height, width, channels = model.shape
+    holds = HOLDS_SEVERAL if model.multilabel else HOLDS
     kind = {1: 'gray', 3: 'RGB', 4: 'RGBA'}.get(channels, f'{channels} channels')
     return {
         'format': format,
@@ -139,9 +144,12 @@ def describe(model, format: str, told: dict, path: Path, written: Path) -> dict:
         'output': {
             'dtype': 'float32',
             'shape': ['N', len(model.classes) or 'D'],
-            'holds': HOLDS if model.classes else 'features; there is no classifier',
+            'holds': holds if model.classes else 'features; there is no classifier',
+            **({'activation': 'sigmoid', 'threshold': model.threshold} if model.multilabel else {}),
         },
-        'model': model.info | {'chosen': model.chosen, 'temperature': model.temperature},
+        'model': model.info
+        | {'chosen': model.chosen, 'temperature': model.temperature}
+        | ({'threshold': model.threshold} if model.multilabel else {}),
     }
 
 

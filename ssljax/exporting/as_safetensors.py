@@ -75,7 +75,8 @@ def torch(layout, config, model, outputs: int, path: Path) -> list[str]:
     mean, deviation = (v[:1] * model.shape[2] if len(set(v)) == 1 else v for v in (mean, deviation))
     tensor = lambda v: f'torch.tensor({v}).view(-1, 1, 1)'
     warm = '' if model.temperature == 1 else f' / {model.temperature}'
-    y = f'(net(x)[:, :{len(model.classes)}]{warm}).softmax(1)' if outputs else 'net(x)'
+    activation = 'sigmoid()' if model.multilabel else 'softmax(1)'
+    y = f'(net(x)[:, :{len(model.classes)}]{warm}).{activation}' if outputs else 'net(x)'
     strict = '' if outputs else ', strict=False'
     return [
         'from safetensors.torch import load_file',

@@ -18,7 +18,8 @@ class Suggestion(NamedTuple):
     """What to label, most useful first.
 
     paths: of the images, as the data set names them. rows: int64 [n], their places in `pool.unlabeled`. why: a reason
-    each. labels, confidence: the model's prediction for each, '' and NaN of a backbone without a classifier. out: the
+    each. labels, confidence: the model's prediction for each, '' and NaN of a backbone without a classifier; a
+    multi-label prediction has no one confidence, NaN. out: the
     list that was written, or None.
     """
 
@@ -80,15 +81,16 @@ def label(
     say.status(f'features of {len(found.unlabeled):,} unlabelled images')
     seen = pool.outputs(viewer, found.unlabeled)
     known = pool.outputs(viewer, found.labeled).features
-    rows, why = choosing.RULES[by](seen, known, min(count, len(found.unlabeled)), seed)
+    threshold = best.threshold if best.multilabel else None
+    rows, why = choosing.RULES[by](seen, known, min(count, len(found.unlabeled)), seed, threshold)
     told = pool.outputs(best, found.unlabeled.take(rows)).probabilities if best.classes else None
     say.status('')
     result = Suggestion(
         [found.names[row] for row in rows],
         rows,
         why,
-        [str(best.classes[k]) for k in told.argmax(1)] if told is not None else [''] * len(rows),
-        told.max(1) if told is not None else np.full(len(rows), np.nan, np.float32),
+        best.labels(told) if told is not None else [''] * len(rows),
+        np.full(len(rows), np.nan, np.float32) if told is None or best.multilabel else told.max(1),
         found,
         target,
     )

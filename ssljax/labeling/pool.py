@@ -15,12 +15,13 @@ from ssljax.model import BATCH, Outputs
 
 class Pool(NamedTuple):
     """classes: their names. labeled, unlabeled: Splits without images that cannot be decoded; the second has no labels.
-    names: of the unlabelled images."""
+    names: of the unlabelled images. multilabel: whether an image may have several classes."""
 
     classes: tuple
     labeled: Split
     unlabeled: Split
     names: list[str]
+    multilabel: bool = False
 
 
 def of(run, seed: int, model, done=frozenset()) -> Pool:
@@ -55,7 +56,8 @@ def of(run, seed: int, model, done=frozenset()) -> Pool:
     if not len(good):
         raise ValueError(f'{run} has no unlabelled image left{" that is not labelled by now" if done else ""}.')
     labeled = readable.verified(source.train.take(rows.labeled))
-    return Pool(source.classes, labeled, good.relabel(np.full(len(good), -1)), [names[i] for i in good.labels])
+    hidden, names = good.relabel(np.full(len(good), -1)), [names[i] for i in good.labels]
+    return Pool(source.classes, labeled, hidden, names, source.targets.multilabel)
 
 
 def named(split: Split) -> list[str]:

@@ -16,6 +16,7 @@ from ssljax import contact_sheet, paths
 from ssljax.data import table
 from ssljax.labeling import pool
 from ssljax.literal import clean
+from ssljax.targets.multilabel import parsed
 
 HOST = '127.0.0.1'
 MOST = 4096  # bytes of a request's body
@@ -140,7 +141,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except (ValueError, TypeError, KeyError, RecursionError):
             number, label = None, None
         found = self.server.found
-        if where != '/label' or number is None or label not in ('', *map(str, found.classes)):
+        if where != '/label' or number is None or not _names(found, label):
             self.send_error(400)
             return
         try:
@@ -179,15 +180,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """The terminal stays quiet."""
 
 
+def _names(found, label) -> bool:
+    """Whether a label is '', which withdraws one, a class or, of multi-label images, several or ';', none of them."""
+    classes = {'', *map(str, found.classes)}
+    if found.pool.multilabel and isinstance(label, str):
+        return set(parsed(label)) <= classes
+    return label in classes
+
+
 def _items(found, labels: Labels) -> dict:
     rows = zip(found.paths, found.why, found.labels, found.confidence.tolist())
     return {
         'classes': [str(name) for name in found.classes],
+        'several': found.pool.multilabel,
         'items': [
             {
                 'name': clean(path),
                 'why': why,
-                'says': f'{label} {100 * p:.0f}%' if label else '',
+                'says': label + ('' if p != p else f' {100 * p:.0f}%') if label else '',
                 'label': labels.known.get(path, ''),
             }
             for path, why, label, p in rows

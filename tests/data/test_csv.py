@@ -144,7 +144,6 @@ WRONG = {
         'path,label,split\n0.png,cat,\n1.png,dog,\n\n2.png,cow,test\n',
         "line 5: the class 'cow' of the test split has no training images; those that have are 'cat', 'dog'",
     ),
-    'two classes': (PLAIN + '8.png,cat;dog\n', "line 10: the label 'cat;dog' looks like several classes"),
     'no labels': ('path,label\n0.png,\n1.png\n', 'No training image in .* has a label'),
     'no rows': ('path,label\n\n', 'lists no image'),
     'nothing': ('', 'is empty: its first line must name the columns'),

@@ -13,7 +13,7 @@ from ssljax.data.sources import csv
 from ssljax.data.sources.asked import Encoded
 
 FORM = 'folder:PATH'
-TAKES = 'pattern', 'annotations'
+TAKES = 'pattern', 'annotations', 'multilabel'
 
 
 def around(asked, config) -> str:
@@ -31,7 +31,7 @@ def understood(files: folder.Files, asked, config):
     path = paths.expand(asked.rest)
     formats.check(files.names, path)
     if config.pattern and 'label' in pattern.compiled(config.pattern).groupindex:
-        classes, splits = records.splits_of(pattern.records_of(config.pattern, files.names, path), path)
+        classes, splits, _ = records.splits_of(pattern.records_of(config.pattern, files.names, path), path)
         return classes, {name: Encoded(files, *rest) for name, rest in splits.items()}
     if listed := _labels(path, files.names):
         return csv.read(asked._replace(text=f'csv:{listed}', rest=listed), config)
