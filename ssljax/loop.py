@@ -1,5 +1,6 @@
 """The loop: build, resume, step, log, evaluate, save. The only loop over training steps."""
 
+import functools
 import math
 import shutil
 import time
@@ -14,10 +15,11 @@ from absl import logging
 from ssljax import checkpoint, collapse, files, goodput, guard, model_json, optim, preempt
 from ssljax.core import TrainState, evaluated, init_state, split
 from ssljax.data import feed as feeds
-from ssljax.evals import classify, embed
+from ssljax.evals import embed
 from ssljax.log import MetricLog, read
 from ssljax.program import Program, eval_steps, log_interval, nothing
 from ssljax.sharding import replicated
+from ssljax.targets import OneClass, Targets
 from ssljax.timer import Timer
 
 UNMEASURED = 'unmeasured'  # in a checkpoint's meta: the evaluation at its step was interrupted
@@ -45,7 +47,8 @@ class Task(NamedTuple):
       eval_batch: batch size of the evaluation.
       track: (step, metrics), called with what is logged; or None.
       resolved: the resolve.Decisions of the stage, for its record.
-      metric: one of metrics.SELECT.
+      metric: one of targets.select or, of a pretext task, top1.
+      targets: what the labels mean.
     """
 
     program: Program
@@ -65,6 +68,7 @@ class Task(NamedTuple):
     track: Callable | None = None
     resolved: Any = ()
     metric: str = 'top1'
+    targets: Targets = OneClass(0)
 
 
 class Stage(NamedTuple):
@@ -296,12 +300,20 @@ def finished(directory) -> Stage | None:
 def begin(task: Task) -> dict:
     """The trees of a checkpoint before the first step, on the mesh."""
     program, feed = task.program, task.feed
-    ts = init_state(program.method, program.tx, _copy(task.variables))
+    ts, layout = _started(program, task.variables), program.layout
     totals = nothing(jax.eval_shape(program.step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), task.key)[1])
     progress = _scalars(best_value=-math.inf, best_step=0, worse=0, **Timer().state())
     best = _copy((ts.params, ts.state)) if task.select == 'best' else ()
     items = _items(ts, progress | {'totals': totals}, best)
-    return jax.device_put(items, replicated(task.mesh))
+    return jax.device_put(items, layout.of(items, ts.params) if layout else replicated(task.mesh))
+
+
+def _started(program: Program, variables: dict) -> TrainState:
+    make = functools.partial(init_state, program.method, program.tx)
+    if not (layout := program.layout):
+        return make(_copy(variables))
+    variables = layout.put(variables)
+    return layout.compiled(make, lambda found: found.params, variables)(variables)
 
 
 def batch_of(feed, step: int) -> dict:
@@ -385,15 +397,16 @@ def measured(task: Task, params, state) -> dict[str, float]:
     predict = lambda variables, images: task.program.predict(*split(variables), images)
     variables = {'params': params, **state}
     logits = embed.outputs(predict, variables, task.val, batch_size=task.eval_batch, mesh=task.mesh)
-    return found | {task.metric: classify.scores(logits, task.val.labels)[task.metric]}
+    return found | {task.metric: task.targets.value(task.metric, logits, task.val.labels)}
 
 
 def chosen_by(task: Task, value: float, params, state) -> dict[str, float]:
-    """{'top1', and the metric that weights are selected by} on validation of the chosen weights, which have `value`."""
-    if task.metric == 'top1':
-        return {'top1': value}
-    found = evaluate(task.program.measure, params, state, task.val, task.eval_batch, task.mesh)
-    return {'top1': found['top1'], task.metric: value}
+    """{targets.main, and the metric that weights are selected by} on validation of the chosen weights, which have
+    `value`."""
+    main = task.targets.main
+    if task.metric == main:
+        return {main: value}
+    return {main: measured(task._replace(metric=main), params, state)[main], task.metric: value}
 
 
 def value_of(metrics: dict, metric: str = 'top1') -> float:

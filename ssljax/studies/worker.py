@@ -139,9 +139,9 @@ class Progress:
         done, row = self._count(), files.read_json(_row(self.directory, cell.job)) or {}
         rate = (time.time() - self.began) / max(done - self.before, 1)
         left = clock(rate * (len(self.planned) - done))
+        value = 100 * row[table.main(row)]
         print(
-            f'[{done}/{len(self.planned)}] {self.of(cell)}: {100 * row["test_top1"]:.2f}% in {row["seconds"]:.0f} s '
-            f'· {left} left',
+            f'[{done}/{len(self.planned)}] {self.of(cell)}: {value:.2f}% in {row["seconds"]:.0f} s · {left} left',
             file=sys.stderr,
             flush=True,
         )

@@ -33,6 +33,7 @@ def run(task):
     if task == 'mae':
         c.backbone.update(name='vit', width=16)
     if task in methods.SEMI:
+        c = methods.with_optimiser(c, task)
         c.semi.strong = 'crop(2)|cutout(4)'
         if 'width' in c.semi[task]:
             c.semi[task].width = 4
