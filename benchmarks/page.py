@@ -113,8 +113,25 @@ def predict(record: dict) -> str:
     return markdown(['data', 'images', 'pixels', 'ours s', 'timm s', 'ratio'], rows)
 
 
+def streams(record: dict) -> str:
+    """Streams of a dataset of TensorFlow Datasets, beside a plain script and grain."""
+    rows = []
+    for row in record['rows']:
+        ratios = [between(row[name]) if name in row else '' for name in ('ratio', 'cpu_ratio')]
+        first = f'{row["imports"]:.1f} + {row["first_cpu"]["median"]:.1f}', f'{row["first_batch"]["median"]:.1f}'
+        numbers = *first, between(row['rate'], ',.0f'), f'{row["cpu"]["median"]:,.0f}'
+        rows.append([row['side'], *numbers, f'{row["memory"] / 2**20:,.0f}', *ratios])
+    header = 'side,imports + first batch in CPU s,first batch s,images/s,CPU us an image,MiB'
+    header += ',images/s over the script,images a CPU second over the script'
+    index = ', '.join(f'{kind} {seconds:.0f} s' for kind, seconds in record['index'].items())
+    said = (
+        f'{record["bytes"] / 2**30:.1f} GiB; the index was made in: {index}. Meanwhile: {record["noise"] or "nothing"}.'
+    )
+    return f'{markdown(header.split(","), rows)}\n\n{said}'
+
+
 TABLES = {'check': check, 'check_photos': check, 'predict': predict}
-TABLES |= {'steps': steps, 'steps_compile': steps, 'steps_bfloat16': steps, 'input': inputs}
+TABLES |= {'steps': steps, 'steps_compile': steps, 'steps_bfloat16': steps, 'input': inputs, 'tfds_stream': streams}
 TABLES |= scaling_tables.TABLES
 TABLES |= {'start': start, 'accuracy': accuracy, 'growth': growth}
 

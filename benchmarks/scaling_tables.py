@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 from benchmarks.markdown import markdown
-from benchmarks.vendors import DEVICES, IMAGENET, IMAGENET_BYTES, SCHEDULES, Device
+from benchmarks.vendors import BATCHES, DEVICES, IMAGENET, IMAGENET_BYTES, SCHEDULES, Device
 
 COUNTS = 8, 64, 512
 UTILISATION = 0.4  # of the peak: what well-tuned programs of these networks reach; assumed, not measured here
 STORES = (0.2e9, 1e9, 5e9)  # bytes/s
-EVERY = 600  # seconds between checkpoints, the default of save_every
+EVERY = 60  # seconds between checkpoints, the default of save_every
 
 
 class Bounds(NamedTuple):
@@ -51,15 +51,16 @@ def sent(nbytes: float, devices: int, slice: int) -> tuple[float, float]:
     return 2 * (within - 1) / within * nbytes, 2 * (slices - 1) / slices * nbytes / within
 
 
-def bounds(record: dict, job: str, kind: str, devices: int) -> Bounds:
-    """Of a job on so many devices of a kind."""
+def bounds(record: dict, job: str, kind: str, devices: int, images: int = 0) -> Bounds:
+    """Of a job on so many devices of a kind, with `images` on each, by default the program's; what is summed does
+    not depend on them."""
     device = DEVICES[kind]
-    row, _ = row_of(record, job, kind, devices if kind == 'v5e' else COUNTS[0])
+    row, _ = row_of(record, job, kind, devices)
+    share = images / row['batch'] if images else 1.0
     within, beyond = sent(all_reduced(row), devices, device.slice)
     network = beyond / device.network_s if device.network_s else None if beyond else 0.0
-    own = row['kind'] == kind
-    return Bounds(flop(record, job, row) / device.flop_s, row['bytes'] / device.memory_s if own else None,
-                  within / device.link_s, network)  # fmt: skip
+    memory = share * row['bytes'] / device.memory_s if row['kind'] == kind else None
+    return Bounds(share * flop(record, job, row) / device.flop_s, memory, within / device.link_s, network)
 
 
 def flop(record: dict, job: str, row: dict) -> float:
@@ -114,13 +115,17 @@ def programs(record: dict) -> str:
 def limits(record: dict) -> str:
     """Which bound is reached."""
     rows = []
-    for job in record['saving'] or {row['job']: 0 for row in record['rows']}:
+    for job in dict.fromkeys(row['job'] for row in record['rows']):
+        usual = row_of(record, job, '', COUNTS[0])[0]['batch']
+        cases = [(count, usual) for count in COUNTS]
+        cases += [(COUNTS[-1], BATCHES[job] // COUNTS[-1])] if job in BATCHES else []
         for kind, device in DEVICES.items():
-            for count in COUNTS:
-                found = bounds(record, job, kind, count)
+            for count, images in cases:
+                found = bounds(record, job, kind, count, images)
                 ms = [f'{1000 * s:,.1f}' if s is not None else '' for s in found]
-                rows.append([f'{job}, {device.title}', f'{count}', *ms, found.largest()])
-    return markdown(['step', 'devices', 'arithmetic ms', 'memory ms', 'link ms', 'network ms', 'the largest'], rows)
+                rows.append([f'{job}, {device.title}', f'{count}', f'{images}', *ms, found.largest()])
+    header = ['step', 'devices', 'images of a device', 'arithmetic ms', 'memory ms', 'link ms', 'network ms']
+    return markdown([*header, 'the largest'], rows)
 
 
 def feeding(record: dict) -> str:

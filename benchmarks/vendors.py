@@ -49,6 +49,9 @@ DEVICES = {
 IMAGENET, IMAGENET_BYTES = 1_281_167, 147_897_477_120  # training images, and the size of ILSVRC2012_img_train.tar
 
 
+BATCHES = {'rotation_resnet50': 2048, 'mae_vit_b': 4096}  # of the papers below, over all devices
+
+
 class Schedule(NamedTuple):
     """A published training: the job whose step it repeats, and the epochs of ImageNet."""
 

@@ -150,7 +150,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Context:
         config does not suit the data.
     """
     suits.check_classes(config, source)
-    mesh = make_mesh()
+    mesh = make_mesh(config.fsdp.devices)
     if source.val is not None and config.data.val != configs.base().data.val and not quiet:
         print(
             f'warning: data.val={config.data.val!r} is ignored: {config.data.source} has {len(source.val):,} '

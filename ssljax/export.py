@@ -12,8 +12,7 @@ usage: ssljax export RUN --format=FORMAT [--out=PATH] [--way=WAY] [--seed=N]
   --way=WAY         of a run: this way, or pretrain, the backbone alone
   --seed=N          of a run: this seed
   --images=PATH     an image, or a folder of some, to check the file on, too
-  --features        features are a second output: `ssljax predict PATH` then has
-                    --embed and, by PATH.calibration.npz, the column unlike
+  --features        features, too: for `predict PATH --embed` and column unlike
 
 What the file computes is compared with the model on random images; where it
 differs by more than 1e-4, nothing is written. Needs the extra `export`, and

@@ -1,5 +1,6 @@
 """The loop: build, resume, step, log, evaluate, save. The only loop over training steps."""
 
+import functools
 import math
 import shutil
 import time
@@ -299,12 +300,20 @@ def finished(directory) -> Stage | None:
 def begin(task: Task) -> dict:
     """The trees of a checkpoint before the first step, on the mesh."""
     program, feed = task.program, task.feed
-    ts = init_state(program.method, program.tx, _copy(task.variables))
+    ts, layout = _started(program, task.variables), program.layout
     totals = nothing(jax.eval_shape(program.step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), task.key)[1])
     progress = _scalars(best_value=-math.inf, best_step=0, worse=0, **Timer().state())
     best = _copy((ts.params, ts.state)) if task.select == 'best' else ()
     items = _items(ts, progress | {'totals': totals}, best)
-    return jax.device_put(items, replicated(task.mesh))
+    return jax.device_put(items, layout.of(items, ts.params) if layout else replicated(task.mesh))
+
+
+def _started(program: Program, variables: dict) -> TrainState:
+    make = functools.partial(init_state, program.method, program.tx)
+    if not (layout := program.layout):
+        return make(_copy(variables))
+    variables = layout.put(variables)
+    return layout.compiled(make, lambda found: found.params, variables)(variables)
 
 
 def batch_of(feed, step: int) -> dict:

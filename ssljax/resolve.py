@@ -122,10 +122,11 @@ def input_path(split, given: str, mesh) -> tuple:
 
 def labeled_batch(config, images: int, mesh) -> int:
     """Labelled images a step of a semi-supervised method: what config.semi says, by default all of few, filled up to a
-    multiple of the devices."""
+    multiple of the devices, and of the parts that it passes in."""
     if config.semi.labeled_batch_size:
         return config.semi.labeled_batch_size
-    return min(-(-images // mesh.size) * mesh.size, config.semi.batch_size)
+    least = mesh.size * config.semi.accumulate
+    return min(-(-images // least) * least, config.semi.batch_size)
 
 
 def steps_per_call(config, mesh) -> int:

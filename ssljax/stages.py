@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import files, guard, log, loop, methods, model_json, optim, preempt, resolve
+from ssljax import files, fsdp, guard, log, loop, methods, model_json, optim, preempt, resolve
 from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.data.memory import fits
@@ -68,6 +68,7 @@ def settings(config, kind: str) -> Settings:
     """The Settings of a kind of stage."""
     way, config = configs.variant(config, kind)
     base = configs.KINDS.get(way, way)
+    config = methods.with_optimiser(config, base)
     section = base if base == 'pretrain' else 'semi' if base in methods.SEMI else 'transfer'
     return Settings(base, config, section, config[section][base] if section == 'transfer' else config[section])
 
@@ -94,7 +95,11 @@ def initial(run: Context, kind: str, seed: int, init=None) -> dict:
         begin, extra = init or run.methods[kind].init, run.source.unlabeled
         count = len(run.source.train) + (0 if extra is None else len(extra))
         batch = {'image': np.zeros((1, *run.source.shape), np.uint8), 'unlabeled_count': count}
-        program = jax.jit(lambda key: begin(key, batch), compiler_options=once_options())
+        draw, options, layout = (lambda key: begin(key, batch)), once_options(), fsdp.layout(run.config, run.mesh)
+        program = jax.jit(draw, compiler_options=options)
+        if layout:
+            params_of = lambda found: found['params']
+            program = layout.compiled(draw, params_of, jax.random.key(0), compiler_options=options)
         check_size(kind, program.trace(jax.random.key(0)).out_info)
         return program
 
@@ -127,6 +132,20 @@ def check_size(kind: str, shapes) -> None:
             f'the network of {kind} has {size / 2**30:,.1f} GiB of weights, too much to train in memory: '
             'reduce backbone.width, backbone.depth or the width of the layers on top.'
         )
+
+
+def check_parts(own: Settings, method) -> None:
+    """Raises ValueError where a stage's `method` cannot pass a batch in parts, and is to."""
+    base, config, section, cfg = own
+    if cfg.accumulate == 1 or method.per_image:
+        return
+    field = f'transfer.{base}' if section == 'transfer' else section
+    what = config.pretrain.method if section == 'pretrain' else base if section == 'semi' else 'mixup'
+    raise ValueError(
+        f'{field}.accumulate is {cfg.accumulate}, but {what} compares, counts or mixes the images of a batch, so that '
+        f'its parts would give another loss: set --config.{field}.accumulate=1. To save memory, set '
+        '--config.backbone.remat=True or --config.fsdp.devices=N.'
+    )
 
 
 def train_stage(run: Context, kind: str, name: str, seed: int, images, val, variables, watch=None) -> loop.Stage:
@@ -162,7 +181,11 @@ def task(run: Context, kind: str, name: str, seed: int, images, val, variables) 
     def make():
         optim.log_rules(cfg.optim, variables['params'])
         method, per_call = run.methods[kind], config.steps_per_call
-        return make_program(method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=per_call)
+        check_parts(own, method)
+        return make_program(
+            method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=per_call,
+            layout=fsdp.layout(config, run.mesh), remat=config.backbone.remat,
+        )  # fmt: skip
 
     return loop.Task(
         # Label sets of different sizes may differ in steps and path, and in how often they have each class.

@@ -62,16 +62,18 @@ def check_multilabel(config, targets) -> None:
 
 def check_batches(config, shape, mesh) -> None:
     """Raises ValueError for a batch that does not divide over the devices, or that the memory cannot hold."""
-    sizes = {f'{s}.batch_size': config[s].batch_size for s in ('pretrain', 'semi', 'transfer', 'evaluate')}
+    sizes = {f'{s}.batch_size': (config[s].batch_size, 1) for s in ('semi', 'transfer', 'evaluate')}
+    sizes['pretrain.batch_size'] = config.pretrain.batch_size, config.pretrain.accumulate
     for way in config.transfer.ways:
         base, own = configs.variant(config, way)
         section = 'semi' if base in methods.SEMI else 'transfer'
-        sizes |= {f'{section}.batch_size of {way}': own[section].batch_size}
+        parts = own.semi.accumulate if section == 'semi' else own.transfer[configs.KINDS.get(base, base)].accumulate
+        sizes |= {f'{section}.batch_size of {way}': (own[section].batch_size, parts)}
         if section == 'semi' and own.semi.labeled_batch_size:
-            sizes |= {f'semi.labeled_batch_size of {way}': own.semi.labeled_batch_size}
-    for field, size in sizes.items():
+            sizes |= {f'semi.labeled_batch_size of {way}': (own.semi.labeled_batch_size, parts)}
+    for field, (size, parts) in sizes.items():
         try:
-            check_batch(size, mesh)
+            check_batch(size, mesh, parts)
         except ValueError as e:
             raise ValueError(f'{field}: {e}') from None
         if not fits(4 * size * int(np.prod(shape)), 0.8):

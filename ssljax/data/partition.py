@@ -195,7 +195,10 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
     percent, per_class, total = kind.groups()
     if sets is not None:
         return _choose_of_sets(labels, rows, kind, name, key, of, leave, represent, groups, sets)
-    each = [rows[labels[rows] == c] for c in range(labels[rows].max(initial=-1) + 1)]
+    own = labels[rows]
+    by_class = np.argsort(own, kind='stable')
+    each = np.split(rows[by_class], np.searchsorted(own[by_class], np.arange(1, own.max(initial=-1) + 1)))
+    each = each if len(rows) else []
     each = [r[permutation(len(r), *key, c)] for c, r in enumerate(each)]
 
     shares = np.array([len(r) for r in each], float)

@@ -39,7 +39,7 @@ def classifier(config, classes: int, minibatch: int = 0) -> Network:
     `transfer.hidden` layers; the layers above are dropped. `minibatch` as there."""
     cfg = config.transfer
     layer = models.layer_or_last(config.backbone, cfg.layer)
-    head = Head(classes, tuple(cfg.hidden), cfg.pool, minibatch, cfg.dropout)
+    head = Head(classes, tuple(cfg.hidden), cfg.pool, minibatch, cfg.dropout, cfg.head_norm, cfg.conv)
     return Network(models.build(config.backbone, layer), layer, (('head', head),))
 
 

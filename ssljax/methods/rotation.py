@@ -64,6 +64,7 @@ def make(config, shape) -> Method:
         init=lambda key, batch: network.init(net, key, batch['image']),
         loss=loss,
         measure=measure,
+        per_image=True,
         views=count if options.views == 'all' else 1,
     )
 

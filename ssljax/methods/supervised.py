@@ -44,4 +44,5 @@ def make(config, num_classes: int, *, frozen: bool = False, smoothing: float = 0
         init=lambda key, batch: network.init(net, key, batch['image']),
         loss=loss,
         **network.functions(net, targets.measures),
+        per_image=not cfg.mixup,
     )

@@ -160,7 +160,7 @@ class Vit(layers.Backbone):
         rows, cols = x.shape[1] // side, x.shape[2] // side
         x, activations = layers.pixels(x, self.pixels), collections.OrderedDict()
         for i, (name, make) in enumerate(self.layers):
-            x = make(name=name)(x, train) if i else make(name=name)(x, train, keep)
+            x = layers.call(make(name=name), x, train, remat=self.remat) if i else make(name=name)(x, train, keep)
             y = jax.lax.slice_in_dim(x, self.tokens, None, axis=1) if self.tokens and x.ndim == 3 else x
             activations[name] = y.reshape(-1, rows, cols, y.shape[-1]) if keep is None and y.ndim == 3 else y
         return activations

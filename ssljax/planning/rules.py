@@ -244,7 +244,8 @@ def batches(fp: Fingerprint, found: Sets) -> list[Decision]:
 RATES = (
     ('transfer.scratch.optim.lr', 0.05), ('transfer.scratch.optim.weight_decay', 3e-3),
     ('transfer.finetune.optim.lr', 0.03), ('transfer.finetune.optim.weight_decay', 3e-3),
-    ('semi.optim.name', 'sgd'), ('semi.optim.lr', 0.05), ('semi.optim.weight_decay', 5e-4), ('semi.ema', 0.99),
+    ('semi.optim.name', 'sgd'), ('semi.optim.lr', 0.05), ('semi.optim.weight_decay', 5e-4),
+    ('semi.optim.schedule', 'cosine'), ('semi.ema', 0.99),
 )  # fmt: skip
 PRETRAINED = {'simclr': 0.2, 'rotation': 0.05}  # learning rates
 WHY_RATES = 'measured: as in the study on Fashion-MNIST (label_efficiency); --config.tune=True searches'

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import guard, log, loop, metrics, optim, preempt, resolve, stages
+from ssljax import fsdp, guard, log, loop, metrics, optim, preempt, resolve, stages
 from ssljax import program as programs
-from ssljax.core import split, train_step
+from ssljax.core import split
 from ssljax.platform import compiler_options
 from ssljax.sharding import replicated
 from ssljax.tune.progress import Progress, changes
@@ -159,13 +159,16 @@ class Bench:
         )  # fmt: skip
         self.clock.clear()
         key, cfg = self._static(way, config), stage(config, way)
+        layout = fsdp.layout(config, run.mesh)
         if key not in self.programs:
             method = stages.classifier(config, run.source.shape, len(run.source.classes), way, run.source.sets)
             start = stages.initial(run._replace(methods={way: method}, programs={}), way, self.seed)
-            self.programs[key] = method, start, *compiled(method, cfg, feed.get, run.mesh)
+            made = compiled(method, cfg, feed.get, run.mesh, layout, config.backbone.remat)
+            self.programs[key] = method, start, *made
         method, start, step, measure, predict = self.programs[key]
         program = programs.make_program(
-            method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=self.per_call(config)
+            method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=self.per_call(config),
+            layout=layout, remat=config.backbone.remat,
         )
         program = program._replace(
             run=functools.partial(step, arguments(cfg, program, run.mesh)), measure=measure, predict=predict,
@@ -290,23 +293,24 @@ def stage(config, way: str):
     return stages.settings(config, way).cfg.copy_and_resolve_references()
 
 
-def compiled(method, cfg, get, mesh):
+def compiled(method, cfg, get, mesh, layout, remat: bool):
     """((arguments, train state, totals, arrays, payload, key) -> (train state, totals), measure, predict)."""
+    method = fsdp.gathering(method, layout) if layout and not remat else method
+    parts = functools.partial(programs.step_of, accumulated=cfg.accumulate, mesh=mesh, layout=layout)
     run = jax.jit(
-        functools.partial(run_steps, method, cfg.optim.to_dict(), get),
+        functools.partial(run_steps, method, cfg.optim.to_dict(), get, parts),
         donate_argnums=(1, 2),
-        out_shardings=replicated(mesh),
-        compiler_options=compiler_options(),
+        **programs.train_options(cfg.accumulate, mesh, layout, remat),
     )
     whole = functools.partial(jax.jit, out_shardings=replicated(mesh), compiler_options=compiler_options())
     return run, whole(method.measure), whole(method.predict)
 
 
-def run_steps(method, fields: dict, get, values: dict, ts, totals, arrays, payload, key):
+def run_steps(method, fields: dict, get, step_of, values: dict, ts, totals, arrays, payload, key):
     """programs.run_steps with the learning rates, weight decay and number of steps of `arguments`."""
     cfg = SimpleNamespace(**fields | {'weight_decay': values['weight_decay']})
     tx, _ = optim.make(cfg, 1, rate=lambda step: values['rates'][step])
-    step = functools.partial(train_step, method, tx, steps=values['steps'])
+    step = step_of(method, tx, values['steps'])
     return programs.run_steps(step, get, ts, totals, arrays, payload, key)
 
 

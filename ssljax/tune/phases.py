@@ -89,7 +89,7 @@ def too_short(bench, way: str, config, spent: float, ways: int) -> str:
 def decide_way(bench, way: str, config, seconds: float, taken: set) -> list | None:
     """The decisions of one way of training, within `seconds`; fields in `taken` are left as they are. None where
     it is the first one and there is no time for two trials."""
-    began, own = time.time(), prefix(way)
+    began, own, config = time.time(), prefix(way), methods.with_optimiser(config, way)
     decisions: list = []
     shorter: dict = {}
 

@@ -109,6 +109,8 @@ def test_bounds_of_one_slice_are_those_of_its_links():
     assert found.memory == pytest.approx(8.19e9 / 819e9)
     assert found.link == pytest.approx(2 * 7 / 8 * 80e6 / 200e9) and found.network == 0
     assert found.largest() == 'arithmetic'
+    fewer = scaling_tables.bounds(record(), 'j', 'v5e', 8, images=8)
+    assert fewer.arithmetic == pytest.approx(found.arithmetic / 4) and fewer.link == found.link
 
 
 def test_beyond_a_slice_each_device_has_a_share_for_the_network():

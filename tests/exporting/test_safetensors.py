@@ -156,6 +156,6 @@ def test_their_networks_compute_the_same(make, name, shape, options, classes, tm
     monkeypatch.chdir(tmp_path)
     names = {'images': torch.from_numpy(images.transpose(0, 3, 1, 2).copy())}
     exec('\n'.join(told['torch']), names)
-    found, expected = names['probabilities' if classes else 'features'].numpy(), model.answers(images)
+    found, (expected,) = names['probabilities' if classes else 'features'].numpy(), model.answers(images)
     assert expected.std() > 1e-3
     np.testing.assert_allclose(found, expected, atol=1e-4, rtol=1e-3)

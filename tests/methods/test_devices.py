@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssljax.methods import PRETEXT, SEMI
+from ssljax.methods import ADVERSARIAL, PRETEXT, SEMI
 
 # What these do over the batch, rotation, fixmatch, flexmatch or softmatch does, too.
 ALIKE = ('pseudo_label', 'pi_model', 'mean_teacher', 'uda', 'freematch', 'noisy_student', 's4l_rotation')
@@ -33,6 +33,7 @@ def run(task):
     if task == 'mae':
         c.backbone.update(name='vit', width=16)
     if task in methods.SEMI:
+        c = methods.with_optimiser(c, task)
         c.semi.strong = 'crop(2)|cutout(4)'
         if 'width' in c.semi[task]:
             c.semi[task].width = 4
@@ -76,5 +77,7 @@ def test_one_device_and_four_agree(part):
     assert set(found) == set(tasks)
     for task, (one, four, _) in found.items():
         assert one == pytest.approx(four, rel=2e-3, abs=1e-4), task
-    # A quarter, where the work is split and not repeated on each device.
-    assert {task: share for task, (_, _, share) in found.items() if share > 0.4} == {}
+    # A quarter, where the work is split and not repeated on each device. Generators are: their noise is no part of a
+    # batch, and each device makes all of the images.
+    most = lambda task: 0.8 if task in ADVERSARIAL else 0.4
+    assert {task: share for task, (_, _, share) in found.items() if share > most(task)} == {}
