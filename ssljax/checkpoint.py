@@ -24,9 +24,7 @@ from ssljax.disk import DiskError, check_space, disk_errors, explained
 ITEMS = ('params', 'state', 'ema', 'opt', 'progress', 'best')
 
 
-def open_manager(
-    directory, keep: int = 2, write: bool = True, background: bool = False
-) -> ocp.CheckpointManager:
+def open_manager(directory, keep: int = 2, write: bool = True, background: bool = False) -> ocp.CheckpointManager:
     """A manager of `directory` that keeps the newest `keep` steps. One that does not `write` leaves the directory as it
     is, where another run may be at work, and is this process's own; one that writes is that of all processes. What is
     saved in the `background` is complete after `settle`."""

@@ -32,12 +32,12 @@ class Run:
 
     Attributes:
       index, count: which of how many; 0 is the first.
-      client: JAX's, of its coordination service.
+      client, coordinator: JAX's client of its coordination service, and that one's HOST:PORT.
       peers: the thread that watches the others.
     """
 
-    def __init__(self, index: int, count: int, client):
-        self.index, self.count, self.client = index, count, client
+    def __init__(self, index: int, count: int, client, coordinator: str):
+        self.index, self.count, self.client, self.coordinator = index, count, client, coordinator
         self.turn, self.apart, self.thread = 0, 0, threading.current_thread()
         self.peers: Any = None
 
@@ -168,7 +168,8 @@ def _found(jax) -> Run | None:
         return None
     from ssljax import peers
 
-    run = Run(global_state.process_id, global_state.num_processes, global_state.client)
+    known = global_state.process_id, global_state.num_processes
+    run = Run(*known, global_state.client, global_state.coordinator_address)
     run.peers = peers.watch(run)
     if run.index:
         _hush()

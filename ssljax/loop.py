@@ -178,7 +178,7 @@ class Training:
         self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left(), rate)
         # Where they were before: other shardings would recompile the program.
         zero = nothing(self.progress['totals']['sums'])
-        self.progress['totals'] = _put(zero, self.task.mesh)
+        self.progress['totals'] = put(zero, self.task.mesh)
 
     def assess(self) -> None:
         """Evaluates, and keeps the weights where they are the best so far."""
@@ -257,7 +257,7 @@ class Training:
         totals = self.progress['totals']
         self._heed(guard.not_finite(means(totals['sums']), int(totals['bad'])))
         items = _items(self.ts, self.progress | _scalars(**self.timer.state()), self.best)
-        self.saver.save(self.step, everywhere(items, self.task.mesh), self.task.meta | noted, wait)
+        self.saver.save(self.step, everywhere(items, self.task.mesh), self.task.meta | noted, wait=wait)
 
     def _heed(self, why: str, kind: str = 'stopped') -> None:
         if why:
@@ -308,11 +308,11 @@ def begin(task: Task) -> dict:
     progress = _scalars(best_value=-math.inf, best_step=0, worse=0, **Timer().state())
     best = _copy((ts.params, ts.state)) if task.select == 'best' else ()
     items = _items(ts, progress | {'totals': totals}, best)
-    return _put(items, task.mesh)
+    return put(items, task.mesh)
 
 
-def _put(tree, mesh):
-    """On all devices, with the sharding that the program returns."""
+def put(tree, mesh):
+    """A tree on all devices, with the sharding that the program returns."""
     return jax.device_put(tree, replicated(mesh)) if hosts.here() is None else everywhere(tree, mesh)
 
 

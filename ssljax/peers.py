@@ -10,8 +10,11 @@ step. JAX's own preemption service does the same for SIGTERM alone, and cannot e
 """
 
 import contextlib
+import ctypes
 import faulthandler
 import os
+import signal
+import socket
 import sys
 import threading
 import time
@@ -22,6 +25,9 @@ BEAT = 1.0  # seconds
 GRACE = 8.0  # seconds without a beat after which one is lost where a call over the devices has failed
 HERE = f'{hosts.STORE}/peer/'
 ASKED, VERDICT, AT = (f'{hosts.STORE}/{name}' for name in ('asked', 'verdict', 'at'))
+
+
+AGAIN = 'The run ends here; rerun the same command to go on from the last checkpoint.'
 
 
 def lost_after() -> float:
@@ -38,6 +44,9 @@ def watch(run: 'hosts.Run') -> 'Peers':
     """Starts the thread."""
     found = Peers(run)
     found.thread.start()
+    if run.index:
+        found.explain_abort()
+        threading.Thread(target=found.watch_first, daemon=True, name='first').start()
     return found
 
 
@@ -52,8 +61,8 @@ class Peers:
         self.run, self.client, self.points, self.asks, self.at = run, run.client, 0, 0, None
         self.lock, self.ended, self.wake = threading.Lock(), threading.Event(), threading.Event()
         self.asked, self.ending, self.rounds, self.beats, self.error = False, False, 0, 0, ''
-        self.suspicion, self.unreachable = 0.0, 0.0
         now = time.monotonic()
+        self.suspicion, self.answered, self.judged = 0.0, now, now
         self.seen = {i: ('', now, f'process {i} of {run.count}') for i in range(run.count)}  # beat, since when, name
         self.moved: tuple = ((), now)
         self.thread = threading.Thread(target=self._watch, daemon=True, name='peers')
@@ -94,15 +103,58 @@ class Peers:
             self._say(f'{self.run.name()} ({hosts.host()}): {text.lstrip()}')
         os._exit(1)
 
+    def explain_abort(self) -> None:
+        """JAX's client aborts a process at once where the first one is gone: a line says so before, in place of the
+        names of all libraries that are loaded. (Its callback for this cannot be called from Python with jax 0.10.)"""
+
+        def handle(signum) -> None:  # called by the thread that aborts, in no other's place
+            if self._answers() and time.monotonic() - self.answered < GRACE:
+                faulthandler.dump_traceback(file=sys.__stderr__)
+                return  # and abort goes on
+            self._first_lost()
+
+        self._handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(handle)  # kept as long as it may be called
+        ctypes.CDLL(None).signal(signal.SIGABRT, self._handler)
+
+    def _answers(self) -> bool:
+        host, _, port = self.run.coordinator.rpartition(':')
+        try:
+            socket.create_connection((host.strip('[]'), int(port)), 2 * BEAT).close()
+        except OSError:
+            return False
+        return True
+
+    def watch_first(self) -> None:
+        """In a thread of its own, since a call to a first process that stands still does not return."""
+        before = time.monotonic()
+        while not self.ended.wait(BEAT):
+            now = time.monotonic()
+            if now - before > GRACE:  # this process itself stood still
+                self.answered = now
+            if now - self.answered > lost_after():
+                self._first_lost()
+            before = now
+
+    def _first_lost(self) -> None:
+        from ssljax import preempt
+
+        seconds, name = time.monotonic() - self.answered, f'process 0 of {self.run.count} ({self.run.coordinator})'
+        why = f'it has not answered for {seconds:.0f} s' if seconds > 3 * BEAT else 'its connection has ended'
+        self._say(
+            f'\n{self.run.name()} ({hosts.host()}): error: {name}, which keeps the others together, was lost: {why}. '
+            f'{AGAIN}'
+        )
+        os._exit(preempt.RESUME)
+
     # The thread.
 
     def _watch(self) -> None:
         while not self.ended.is_set():
             try:
                 self._beat()
-                self.unreachable = 0.0
-            except Exception as e:
-                self._missed(e)
+                self.answered = time.monotonic()
+            except Exception:
+                self._missed()
             self.wake.wait(BEAT)
             self.wake.clear()
 
@@ -131,6 +183,9 @@ class Peers:
 
     def _judge(self) -> None:
         now, places = time.monotonic(), []
+        if now - self.judged > GRACE:  # this process itself stood still
+            self.seen = {i: (beat, now, name) for i, (beat, _, name) in self.seen.items()}
+        self.judged = now
         for key, said in self.client.key_value_dir_get(HERE):
             i = int(key.rsplit('/', 1)[1])
             beat, points, host, suspects, error = said.split('\n', 4)
@@ -164,22 +219,12 @@ class Peers:
     def _lost(self, text: str) -> None:
         from ssljax import preempt
 
-        again = 'The run ends here; rerun the same command to go on from the last checkpoint.'
-        self._end(f'\nerror: {text} {again}', preempt.RESUME)
+        self._end(f'\nerror: {text} {AGAIN}', preempt.RESUME)
 
-    def _missed(self, error: Exception) -> None:
-        """The store, which is kept by the first process, did not answer."""
-        if self.ended.is_set() or self.run.index == 0:
-            return
-        now = time.monotonic()
-        self.unreachable = self.unreachable or now
-        if now - self.unreachable > min(GRACE, lost_after()):
-            name = f'process 0 of {self.run.count}'
-            text = f'error: {name}, which the others report to, was lost: it did not answer for {GRACE:.0f} s.'
-            self._say(f'\n{self.run.name()} ({hosts.host()}): {text}')
-            from ssljax import preempt
-
-            os._exit(preempt.RESUME)
+    def _missed(self) -> None:
+        """The store, which the first process keeps, has refused to answer."""
+        if self.run.index and not self.ended.is_set() and time.monotonic() - self.answered > min(GRACE, lost_after()):
+            self._first_lost()
 
     def _exchange(self) -> None:
         """One round: all say how far they are; the first round sets where they stop."""
