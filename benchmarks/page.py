@@ -1,21 +1,18 @@
-"""Draws the tables of docs/performance.md again from benchmarks/results/*.json: python -m benchmarks.page
+"""Draws the tables of docs/performance.md and docs/scaling.md from benchmarks/results/*.json: python -m benchmarks.page
 
-A table stands between <!-- NAME --> and <!-- /NAME -->, NAME.json being its file; what lies around it stays.
+A table stands between <!-- NAME --> and <!-- /NAME -->, NAME.json being its file (of NAME:PART, too); what lies around
+it stays.
 """
 
 import re
 import sys
 from pathlib import Path
 
+from benchmarks import scaling_tables
+from benchmarks.markdown import markdown
 from ssljax import files
 
 ROOT = Path(__file__).parents[1]
-
-
-def markdown(header: list[str], rows: list[list[str]]) -> str:
-    """A table whose first column is text."""
-    lines = [header, ['---', *['---:'] * (len(header) - 1)], *rows]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 
 
 def between(found: dict, form: str = ',.2f') -> str:
@@ -116,15 +113,33 @@ def predict(record: dict) -> str:
     return markdown(['data', 'images', 'pixels', 'ours s', 'timm s', 'ratio'], rows)
 
 
+def streams(record: dict) -> str:
+    """Streams of a dataset of TensorFlow Datasets, beside a plain script and grain."""
+    rows = []
+    for row in record['rows']:
+        ratios = [between(row[name]) if name in row else '' for name in ('ratio', 'cpu_ratio')]
+        first = f'{row["imports"]:.1f} + {row["first_cpu"]["median"]:.1f}', f'{row["first_batch"]["median"]:.1f}'
+        numbers = *first, between(row['rate'], ',.0f'), f'{row["cpu"]["median"]:,.0f}'
+        rows.append([row['side'], *numbers, f'{row["memory"] / 2**20:,.0f}', *ratios])
+    header = 'side,imports + first batch in CPU s,first batch s,images/s,CPU us an image,MiB'
+    header += ',images/s over the script,images a CPU second over the script'
+    index = ', '.join(f'{kind} {seconds:.0f} s' for kind, seconds in record['index'].items())
+    said = (
+        f'{record["bytes"] / 2**30:.1f} GiB; the index was made in: {index}. Meanwhile: {record["noise"] or "nothing"}.'
+    )
+    return f'{markdown(header.split(","), rows)}\n\n{said}'
+
+
 TABLES = {'check': check, 'check_photos': check, 'predict': predict}
-TABLES |= {'steps': steps, 'steps_compile': steps, 'steps_bfloat16': steps, 'input': inputs}
+TABLES |= {'steps': steps, 'steps_compile': steps, 'steps_bfloat16': steps, 'input': inputs, 'tfds_stream': streams}
+TABLES |= scaling_tables.TABLES
 TABLES |= {'start': start, 'accuracy': accuracy, 'growth': growth}
 
 
 def filled(text: str, results: Path) -> str:
     """`text` with every table that has a file in `results` drawn anew; raises ValueError for a mark without an end."""
     for name, draw in TABLES.items():
-        record = files.read_json(results / f'{name}.json')
+        record = files.read_json(results / f'{name.split(":")[0]}.json')
         if record is None or f'<!-- {name} -->' not in text:
             continue
         hardware = record['hardware']
@@ -140,9 +155,9 @@ def filled(text: str, results: Path) -> str:
 
 
 def main() -> None:
-    """Rewrites docs/performance.md."""
-    page = ROOT / 'docs/performance.md'
-    page.write_text(filled(page.read_text(), ROOT / 'benchmarks/results'))
+    """Rewrites docs/performance.md and docs/scaling.md."""
+    for page in ROOT / 'docs/performance.md', ROOT / 'docs/scaling.md':
+        page.write_text(filled(page.read_text(), ROOT / 'benchmarks/results'))
 
 
 if __name__ == '__main__':

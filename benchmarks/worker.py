@@ -1,5 +1,6 @@
 """A process that works when it is told to: one line of JSON for each line that it reads."""
 
+import contextlib
 import json
 import math
 import os
@@ -68,12 +69,56 @@ def peak_rss() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def family(pid: int) -> list[int]:
+    """A process and those that it started."""
+    found = [pid]
+    for path in Path(f'/proc/{pid}/task').glob('*/children'):
+        with contextlib.suppress(OSError):
+            for child in path.read_text().split():
+                found += family(int(child))
+    return found
+
+
+def cpu_seconds() -> float:
+    """Of this process and those that it started, up to now."""
+    ticks = 0
+    for pid in family(os.getpid()):
+        with contextlib.suppress(OSError):
+            ticks += sum(map(int, Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[11:15]))
+    return ticks / os.sysconf('SC_CLK_TCK')
+
+
+def timed_stream(source, batch: int, began: tuple, seconds: float) -> dict:
+    """Takes batches from an iterator.
+
+    Args:
+      source: the iterator.
+      batch: images of one.
+      began: (time.perf_counter(), cpu_seconds()) before it was made.
+      seconds: how long, at least.
+
+    Returns:
+      {'first_batch', 'first_cpu': seconds, and seconds of all cores, to the first batch; after nine more 'rate':
+      images/s, and 'cpu': microseconds of all cores an image}.
+    """
+    next(source)
+    first, first_cpu = time.perf_counter() - began[0], cpu_seconds() - began[1]
+    for _ in range(9):
+        next(source)
+    started, used, count = time.perf_counter(), cpu_seconds(), 0
+    while (spent := time.perf_counter() - started) < seconds:
+        next(source)
+        count += batch
+    cpu = 1e6 * (cpu_seconds() - used) / count
+    return {'first_batch': first, 'first_cpu': first_cpu, 'rate': count / spent, 'cpu': cpu}
+
+
 class Worker:
     """The other end: starts a module in a process of its own and asks it."""
 
-    def __init__(self, module: str, *arguments: str):
+    def __init__(self, module: str, *arguments: str, python: str = sys.executable):
         """`ready` is what the process said when it had compiled and warmed up. Raises RuntimeError where it ended."""
-        command, pipe = [sys.executable, '-m', module, *arguments], subprocess.PIPE
+        command, pipe = [python, '-m', module, *arguments], subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
         self.module, self.ready = module, None
         try:
@@ -81,6 +126,11 @@ class Worker:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
 
     def ask(self, line: str) -> dict:
         """The answer to a line."""

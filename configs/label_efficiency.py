@@ -39,5 +39,5 @@ def get_config():
     c.transfer.frozen.optim.lr = 0.01
     c.semi.update(epochs=0.0, steps=1000, evals=10, batch_size=100, labeled_batch_size=50, ema=0.99, idle=0.0)
     c.semi.strong = 'crop(2)|flip|cutout(8)'
-    c.semi.optim.update(name='sgd', lr=0.05, weight_decay=5e-4)
+    c.semi.optim.update(name='sgd', lr=0.05, weight_decay=5e-4, schedule='cosine')
     return c

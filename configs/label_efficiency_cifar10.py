@@ -3,8 +3,8 @@
 
     ssljax study --config=label_efficiency_cifar10 --workdir=runs/label_efficiency_cifar10
 
-The paper trains another convolutional block on frozen features of block 2; here `frozen_block2` trains dense layers
-on them, and `finetune` all weights.
+As in the paper, `frozen_block2` trains a further convolutional block on the frozen features of block 2 for 39,000
+steps, and `supervised` a network of three blocks for 78,000. `finetune` trains all weights of the pretrained network.
 """
 
 from ssljax.config import base
@@ -22,19 +22,23 @@ def get_config():
     c.study.labels = tuple(f'{n}/class' for n in LABELS[:-1]) + ('4990/class',)
     c.backbone.update(name='nin', blocks=4)
     c.pretrain.update(method='rotation', augment='crop(4)|flip', batch_size=128, epochs=200.0)
-    c.transfer.ways = ('scratch', 'frozen_block2', 'finetune')
+    c.transfer.ways = ('supervised', 'frozen_block2', 'finetune')
     c.transfer.update(augment='crop(4)|flip', batch_size=128)
-    block2 = (('transfer.layer', 'conv2'), ('transfer.hidden', (200, 200)), ('transfer.pool', 'flatten'))
-    c.variants = (('frozen_block2', 'frozen', block2),)
-    for way in ('scratch', 'frozen', 'finetune'):
-        c.transfer[way].update(epochs=0.0, steps=20000)
+    c.study.reference = 'supervised'
+    block2 = (('transfer.layer', 'conv2'), ('transfer.conv', 192))
+    c.variants = (
+        ('supervised', 'scratch', (('transfer.layer', 'conv3'),)),
+        ('frozen_block2', 'frozen', block2),
+    )
+    for way, steps in (('scratch', 78000), ('frozen', 39000), ('finetune', 39000)):
+        c.transfer[way].update(epochs=0.0, steps=steps)
     t = c.transfer
     for stage, lr in ((c.pretrain, 0.1), (t.scratch, 0.1), (t.frozen, 0.1), (t.finetune, 0.01)):
         stage.optim.update(lr=lr, decay='.*=1', schedule='multistep', milestones=(0.3, 0.6, 0.8))
     paper = 'Gidaris et al. 2018, figure 4'
     curves = (
-        ('frozen', 'RotNet, a convolutional block on block 2', ROTATION),
-        ('scratch', 'supervised NIN', SUPERVISED),
+        ('frozen_block2', 'RotNet, a convolutional block on block 2', ROTATION),
+        ('supervised', 'supervised NIN of three blocks', SUPERVISED),
     )
     c.published = tuple(
         (way, round(100 - error, 2), setting, paper, f'{n}/class')

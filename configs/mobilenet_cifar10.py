@@ -6,25 +6,31 @@ A published walk-through reports 43.66% from the labels and 55.89% with a commer
 trains in two phases, supervised and semi-supervised, each until validation settles. Here `plain` is the first, without
 augmentation; `scratch` has the same labels with crops, flips and AdamW; `fixmatch` continues from its weights with the
 unlabelled images added. Add --config.tune=True to choose batch size, learning rate and regularisation automatically.
+
+    ssljax train --config=mobilenet_cifar10:cifar --workdir=runs/mobilenet_cifar
+
+has no stride in the first convolution: with the walk-through's, of ImageNet, the last maps of a 32-pixel image have one
+pixel.
 """
 
-from ssljax.config import base
+from ssljax.config import base, one_of
 
+STEMS = 'imagenet', 'cifar'
 WEAK = 'crop(4)|flip'
 STRONG = 'crop(4)|flip|rand_augment(1, 10)|cutout(12)'
 PLAIN = {'name': 'sgd', 'lr': 0.05, 'weight_decay': 5e-4}
 ADAMW = {'name': 'adamw', 'b1': 0.9, 'weight_decay': 0.05}
 
 
-def get_config():
+def get_config(stem='imagenet'):
     c = base()
-    c.name = 'mobilenet_cifar10'
+    c.name = 'mobilenet_cifar10' + ('' if one_of(STEMS, stem, 'stem') == 'imagenet' else f'_{stem}')
     c.seeds = (0, 1, 2)
     c.data.source = 'tfds:cifar10'
     c.data.labels = '5000'
     c.data.pool = 20000
     c.data.val = '5000'
-    c.backbone.update(name='mobilenet', stem='imagenet')
+    c.backbone.update(name='mobilenet', stem=stem)
     c.pretrain.method = 'none'
     c.transfer.ways = ('plain', 'scratch', 'fixmatch')
     c.transfer.update(batch_size=64, augment=WEAK)

@@ -15,6 +15,7 @@ labels after 1,000 epochs, SimCLR 90.7, BYOL 92.6 (solo-learn).
 from ssljax.config import of_task
 
 CROP = 'random_resized_crop((0.2, 1.0))|flip|color_jitter(0.4, 0.4, 0.2, 0.1, p=0.8)|grayscale(0.2)'
+SMALL = CROP.replace('(0.2, 1.0)', '(0.25, 0.25), (1, 1)')
 VIEWS = {'augment': CROP, 'optim.lr': 0.1}
 ADAMW = {'augment': 'crop(4)|flip', 'optim.name': 'adamw', 'optim.lr': 0.001}
 TILES = ADAMW | {'augment': 'flip', 'layer': 'block2', 'pool': 'avg'}  # a tile of 10 pixels leaves no map further up
@@ -43,6 +44,8 @@ TASKS = {
     'vicreg': (1000, VIEWS),
     'dino': (1000, VIEWS | {'dino.momentum': 0.95, 'dino.prototypes': 256}),
     'swav': (1000, VIEWS),
+    'lejepa': (500, VIEWS | ADAMW | {'augment': CROP, 'batch_size': 32}),
+    'emp_ssl': (300, VIEWS | {'augment': SMALL, 'batch_size': 32}),
     'rotation + simclr': (1000, VIEWS | {'batch_size': 32}),
 }
 

@@ -9,6 +9,7 @@ Results are in docs/results.md. Colourisation is not included: the images are gr
 from ssljax.config import of_task
 
 CROP = 'random_resized_crop((0.3, 1.0))|flip|color_jitter(0.4, 0.4)'
+SMALL = CROP.replace('(0.3, 1.0)', '(0.25, 0.25), (1, 1)')
 SGD = {'optim.lr': 0.2}
 ADAMW = {'optim.name': 'adamw', 'optim.lr': 0.003}
 
@@ -42,6 +43,8 @@ TASKS = {
     'vicreg': (720, SGD | {'augment': CROP, 'optim.lr': 0.1}),
     'dino': (450, SGD | {'augment': CROP, 'dino.momentum': 0.95, 'dino.prototypes': 256}),
     'swav': (660, SGD | {'augment': CROP}),
+    'lejepa': (400, ADAMW | {'augment': CROP}),
+    'emp_ssl': (200, SGD | {'augment': SMALL}),
     'rotation + simclr': (400, SGD | {'augment': CROP, 'optim.lr': 0.05, 'batch_size': 64}),
 }
 

@@ -12,7 +12,7 @@ def get_config():
     c.name = 'rotnet'
     c.data.source = 'tfds:cifar10'
     c.data.labels = 'all'
-    c.data.val = '5000'
+    c.data.val = '500'  # the paper trains on all 50,000; 5,000 fewer cost about half a point
     c.backbone.name = 'nin'
     c.backbone.blocks = 4
     c.pretrain.method = 'rotation'

@@ -23,6 +23,7 @@ def get_config():
     c.transfer.scratch.update(steps=800, evals=8)
     c.semi.update(epochs=0.0, steps=800, evals=8, batch_size=64, labeled_batch_size=32, ema=0.95)
     c.semi.strong = 'crop(1)|cutout(3)'
-    c.semi.optim.update(name='sgd', lr=0.05)
+    c.semi.optim.update(name='sgd', lr=0.05, weight_decay=0.0, schedule='cosine')
+    c.semi.s4l_rotation.classified = 'upright'  # a 6 on its head is a 9
     c.evaluate.update(knn=0, probe=False)
     return c

@@ -27,6 +27,6 @@ def get_config(method='fixmatch'):
     c.transfer.scratch.update(steps=800, evals=10)
     c.semi.update(epochs=0.0, steps=800, evals=10, batch_size=128, labeled_batch_size=64, ema=0.99)
     c.semi.strong = 'crop(2)|flip|cutout(8)'
-    c.semi.optim.update(name='sgd', lr=0.05, weight_decay=5e-4)
+    c.semi.optim.update(name='sgd', lr=0.05, weight_decay=5e-4, schedule='cosine')
     c.evaluate.update(knn=0, probe=False)
     return c

@@ -16,23 +16,18 @@ python=${PYTHON:-python3}
 "$python" -m ssljax.main --config=configs/alexnet_rotnet.py --workdir="$out/alexnet_rotnet" \
   --config.data.source="folder:$imagenette" --config.backbone.dtype=bfloat16 --config.seeds="(0,1,2)"
 
-joint() {
-  "$python" -m ssljax.main --config="configs/pretext_cifar10.py:$1" --workdir="$out/$1_200" \
-    --config.data.source="folder:$cifar" --config.data.labels=all --config.data.val=2000 --config.seeds="(0,)" \
-    --config.backbone.stem=cifar --config.backbone.dtype=bfloat16 \
-    --config.pretrain.steps=0 --config.pretrain.epochs=200 --config.pretrain.evals=20 \
-    --config.pretrain.batch_size=128 --config.pretrain.optim.lr=0.06 \
-    --config.transfer.ways="()" --config.evaluate.knn=200 --config.evaluate.probe_pool=avg "${@:2}"
-}
-joint simclr --config.pretrain.simclr.projector="(512,128)" --config.pretrain.simclr.temperature=0.5
-joint byol --config.pretrain.byol.projector="(1024,256)" --config.pretrain.byol.predictor="(1024,)" \
-  --config.pretrain.byol.momentum=0.99
+for method in simclr byol; do
+  "$python" -m ssljax.main --config="configs/embedding_cifar10.py:$method" --workdir="$out/${method}_200" \
+    --config.data.source="folder:$cifar" --config.backbone.dtype=bfloat16
+done
 
 "$python" -m ssljax.main --config=configs/sgan_cifar10.py --workdir="$out/sgan_cifar10" \
   --config.data.source="folder:$cifar"
+"$python" -m ssljax.main --config=configs/badgan.py:cifar10 --workdir="$out/badgan_cifar10" \
+  --config.data.source="folder:$cifar"
 "$python" -m ssljax.main --config=configs/sgan_cats_dogs.py --workdir="$out/sgan_cats_dogs" \
   --config.data.source="folder:$cats_dogs" --config.data.image_size=96
-"$python" -m ssljax.main --config=configs/fixmatch_cifar10.py --workdir="$out/fixmatch_cifar10" \
+"$python" -m ssljax.main --config=configs/fixmatch_cifar10.py:full --workdir="$out/fixmatch_cifar10" \
   --config.data.source="folder:$cifar" --config.backbone.dtype=bfloat16
 "$python" -m ssljax.main --config=configs/mobilenet_cifar10.py --workdir="$out/mobilenet_cifar10" \
   --config.data.source="folder:$cifar" --config.tune=True --config.tuning.minutes=20

@@ -9,8 +9,9 @@ from ssljax import fields, paths, platform, recipes, wording
 from ssljax.data import sources
 from ssljax.data.sources import Source
 from ssljax.labeling import label
-from ssljax.model import Model, load
+from ssljax.model import Model
 from ssljax.prediction import Predictions, predict
+from ssljax.trained import load
 
 __all__ = ['Model', 'Predictions', 'Source', 'check', 'export', 'label', 'load', 'load_data', 'plan', 'predict']
 __all__ += ['recipe', 'study', 'train']
@@ -132,10 +133,17 @@ def study(config: ConfigDict, workdir: str | Path = '', points=()) -> Path:
 
 
 def export(
-    run: str | Path, path: str | Path, format: str = '', *, way: str = '', seed: int | None = None, images=None
+    run: str | Path,
+    path: str | Path,
+    format: str = '',
+    *,
+    way: str = '',
+    seed: int | None = None,
+    images=None,
+    features: bool = False,
 ) -> Path:
     """Writes the trained model of a run to a file for other programs; as `load`, and then `Model.export`."""
-    return load(run, way, seed).export(path, format, images)
+    return load(run, way, seed).export(path, format, images, features)
 
 
 def load_data(source: str, **fields) -> Source:

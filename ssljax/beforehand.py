@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import checkpoint, models, optim, ways
-from ssljax.stages import Context, begins_given, check_size, given_weights, kind_of, settings
+from ssljax.stages import Context, begins_given, check_parts, check_size, given_weights, kind_of, settings
 from ssljax.transfer import take_backbone
 
 
@@ -18,6 +18,7 @@ def check(run: Context) -> None:
     shapes = functools.cache(lambda kind: initial_shapes(run, kind))
     for kind in kinds(run):
         network = network_of(run, kind)
+        check_parts(settings(run.config, kind), run.methods[kind])
         check_pool(run, kind)
         check_rules(run, kind, shapes(network)['params'])
         check_size(kind, shapes(network))

@@ -4,9 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
-from scipy.stats import t as student_t
 
 from ssljax import files
 
@@ -22,12 +19,14 @@ class Calibration(NamedTuple):
     """What predictions need besides the weights.
 
     temperature: by which logits are divided. reference: float16 [M, D], features of training images, of length 1.
-    limit: the distance to the reference beyond which an image counts as unlike the training images.
+    limit: the distance to the reference beyond which an image counts as unlike the training images. threshold: of
+    multi-label images, the calibrated probability above which an image is said to have a class; else None.
     """
 
     temperature: float
     reference: np.ndarray
     limit: float
+    threshold: float | None = None
 
     def distance(self, features) -> np.ndarray:
         """How far images are from the training images: float32 [N], see `distances`.
@@ -39,39 +38,50 @@ class Calibration(NamedTuple):
 
     def save(self, directory) -> None:
         """Writes it beside a stage's weights."""
-        files.write_npz(Path(directory) / NAME, {k: np.asarray(v) for k, v in self._asdict().items()})
+        self.write(Path(directory) / NAME)
+
+    def write(self, path) -> None:
+        """Writes it to a file that `read` reads."""
+        files.write_npz(path, {k: np.asarray(v) for k, v in self._asdict().items() if v is not None})
 
 
 def load(directory) -> Calibration | None:
-    """The Calibration saved with a stage's weights; None if there is none, as in runs of earlier versions.
+    """The Calibration saved with a stage's weights; None if there is none, as in runs of earlier versions. Raises as
+    `read`."""
+    return read(Path(directory) / NAME)
+
+
+def read(path) -> Calibration | None:
+    """The Calibration in a file; None if there is none.
 
     Raises:
       files.Damaged: it is not as it was written.
     """
-    path = Path(directory) / NAME
     found = files.read_npz(path)
     if found is None:
         return None
-    if found.keys() != set(Calibration._fields):
+    if found.keys() | {'threshold'} != set(Calibration._fields):
         raise files.Damaged(path, f'it holds {", ".join(sorted(found)) or "nothing"}')
-    temperature, reference, limit = (found[name] for name in Calibration._fields)
-    numbers = [a.shape == () and a.dtype.kind == 'f' and np.isfinite(a) for a in (temperature, limit)]
+    temperature, reference, limit = (found[name] for name in Calibration._fields[:3])
+    threshold = found.get('threshold')
+    single = [a for a in (temperature, limit, threshold) if a is not None]
+    numbers = [a.shape == () and a.dtype.kind == 'f' and np.isfinite(a) for a in single]
     rows = reference.ndim == 2 and len(reference) and np.isfinite(reference).all()
     if not (all(numbers) and temperature > 0 and rows):
         raise files.Damaged(path, 'its numbers cannot be those of a calibration')
-    return Calibration(float(temperature), reference, float(limit))
+    return Calibration(float(temperature), reference, float(limit), None if threshold is None else float(threshold))
 
 
-def fit(logits, labels, features, reference) -> Calibration:
+def fit(temperature: float, features, reference, threshold: float | None = None) -> Calibration:
     """The Calibration of a classifier.
 
     Args:
-      logits, labels, features: [N, K] float, [N] int and [N, D] float of the validation images; those with the label
-        -1 do not count for the temperature.
+      temperature, threshold: as it has them.
+      features: [N, D] float of the validation images.
       reference: [M, D] float, features of training images, N and M at least 1.
     """
     reference = unit(reference).astype(np.float16)
-    return Calibration(temperature(logits, labels), reference, limit(distances(features, reference)))
+    return Calibration(temperature, reference, limit(distances(features, reference)), threshold)
 
 
 def limit(found) -> float:
@@ -83,6 +93,8 @@ def limit(found) -> float:
     Args:
       found: [N] distances of validation images; of a single one the limit is 2, which no image exceeds.
     """
+    from scipy.stats import t as student_t  # not at the top: it takes a second to import, and predictions need none
+
     n, seen = len(found), float(np.percentile(found, INLIERS))
     if n >= 100:
         return seen
@@ -104,6 +116,9 @@ def temperature(logits, labels) -> float:
       logits: [N, K] float.
       labels: [N] int, -1 where unknown.
     """
+    from scipy.optimize import minimize_scalar  # as above
+    from scipy.special import log_softmax
+
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     logits, labels = logits[labels >= 0], labels[labels >= 0]
     (n, classes) = logits.shape
@@ -113,6 +128,25 @@ def temperature(logits, labels) -> float:
     targets = np.full((n, classes), rest / (classes - 1))
     targets[np.arange(n), labels] = 1 - rest
     loss = lambda log_t: -(targets * log_softmax(logits / np.exp(log_t), axis=1)).sum(1).mean()
+    return float(np.exp(minimize_scalar(loss, bounds=_BOUNDS, method='bounded').x))
+
+
+def temperature_of_sets(logits, hot) -> float:
+    """As `temperature`, of images with any number of classes: one for all classes, by the binary cross-entropy.
+
+    Args:
+      logits: [N, K] float.
+      hot: [N, K] bool, the classes that each image has.
+    """
+    from scipy.optimize import minimize_scalar  # as above
+
+    rest = 1 / (len(hot) + 2)
+    targets = rest + (1 - 2 * rest) * hot
+
+    def loss(log_t):
+        x = logits / np.exp(log_t)
+        return (np.logaddexp(0, x) - targets * x).sum(1).mean()
+
     return float(np.exp(minimize_scalar(loss, bounds=_BOUNDS, method='bounded').x))
 
 
@@ -155,14 +189,24 @@ def reliability(logits, labels, temperature: float) -> dict:
       'ece': the expected calibration error, in [0, 1] (Guo et al., equation 3); 'bins': [[images, their mean
       confidence, the share that is right], ...], those with images of BINS of equal width.
     """
+    from scipy.special import log_softmax  # as above
+
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     logits, labels = logits[labels >= 0], labels[labels >= 0]
-    confidence = np.exp(log_softmax(logits / temperature, axis=1).max(1))
-    right = logits.argmax(1) == labels
+    return _binned(np.exp(log_softmax(logits / temperature, axis=1).max(1)), logits.argmax(1) == labels)
+
+
+def reliability_of_sets(probabilities, hot) -> dict:
+    """As `reliability`, of pairs of an image and a class: how often an image has a class that is given a probability.
+    probabilities: [N, K] float; hot: [N, K] bool."""
+    return _binned(probabilities.ravel(), hot.ravel())
+
+
+def _binned(confidence, right) -> dict:
     which = np.minimum((confidence * BINS).astype(int), BINS - 1)
     bins = []
     for i in np.unique(which):
         own = which == i
         bins.append([int(own.sum()), float(confidence[own].mean()), float(right[own].mean())])
-    ece = sum(n * abs(mean - share) for n, mean, share in bins) / max(len(labels), 1)
+    ece = sum(n * abs(mean - share) for n, mean, share in bins) / max(len(right), 1)
     return {'ece': float(ece), 'bins': bins}

@@ -5,7 +5,7 @@ usage: ssljax check PATH [--out=DIR] [--run=RUN] [--strict]
   PATH          a folder, .zip, .tar or .npz of images, a CSV of labels, or
                 another source, such as digits; it is only read
   --out=DIR     where check.html, check.json and findings.png are written
-                (runs/check_NAME)
+                (runs/check_NAME); those of an earlier check are replaced
   --run=RUN     a finished run on these classes, whose model looks for labels
                 that may be wrong
   --strict      exit with 1 where there is a serious finding

@@ -5,10 +5,11 @@ import json
 
 from ml_collections import ConfigDict
 
-from ssljax import methods, metrics, models
+from ssljax import fsdp, methods, metrics, models
 from ssljax.data import pattern, sources
 from ssljax.fields import (
     BATCH,
+    WIDEST,
     amount,
     are_changes,
     below_one,
@@ -33,6 +34,7 @@ from ssljax.fields import (
 from ssljax.wording import nearest, shown
 
 KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # of stage, where it is not called as the way
+SCHEDULES = 'cosine', 'slow_cosine', 'constant', 'multistep', 'flat_linear'
 TUNED = ('batch_size', 'rate', 'regularisation', 'options', 'duration')  # what tuning can decide
 VARIANT = "(name, way, ((field, value), ...)), for example ('plain', 'scratch', (('transfer.augment', ''),))"
 
@@ -52,8 +54,9 @@ def fields() -> dict:
         name=name('run'),
         # Each seed has its own label set, initial weights and batch order.
         seeds=many((0,), whole(0, 0, 2**32 - 1), 1, distinct=True),
-        # The metric on validation by which weights and models are selected, and settings tuned.
-        select=choice('top1', *metrics.SELECT),
+        # The metric on validation by which weights and models are selected, and settings tuned; of multi-label images
+        # top1 stands for mAP.
+        select=choice('top1', *dict.fromkeys(metrics.SELECT + metrics.SELECT_MULTILABEL)),
         tune=flag(False),  # before training, short runs choose what `tuning` lists
         tuning=dict(
             minutes=real(10.0, 0.01, 1e6),  # in total; a hard limit
@@ -80,6 +83,9 @@ def fields() -> dict:
             source=sources.field('digits'),
             images=path(),  # of a CSV: the folder or archive that its paths are in; '': the CSV's own folder
             pattern=pattern.field(),  # of a folder: what the names of its files say, such as '{label}.{}.jpg'
+            # Whether 'a;b' in a CSV is several classes (or rows of 0 and 1 in an .npz): auto (where there are any) |
+            # yes | no (a semicolon belongs to the name of a class).
+            multilabel=choice('auto', 'auto', 'yes', 'no'),
             # A CSV of labels for images that came without, of training; rows are added at its end.
             annotations=path(),
             data_dir=path(),  # where TensorFlow Datasets keeps prepared data
@@ -123,12 +129,15 @@ def fields() -> dict:
             **methods.options(),
         ),
         semi=dict(  # of ways that are semi-supervised methods: labelled and unlabelled images at once
-            _stage(epochs=10.0, **methods.OPTIM),
+            _stage(epochs=10.0, b1=0.5, open=methods.OPEN),
             # random (or backbone.init_from's weights) | pretrained (the backbone) | scratch (the result of that way)
             start=choice('random', 'random', 'pretrained', 'scratch'),
             augment=pipeline(),  # weak, of unlabelled images; '': as transfer.augment, which is that of labelled ones
             strong=pipeline(),  # of the views trained towards the prediction for a weak one
-            ema=below_one(0.999),  # decay of the averaged weights, which are evaluated; 0: none. The GANs have none
+            ema=below_one(0.999),  # decay of the averaged weights, which are evaluated; 0: none. GANs have their own
+            # Labelled images and both views of the unlabelled ones pass the network as one batch; otherwise the weak
+            # views, which only say what to predict, pass it apart and without a gradient, in less time.
+            one_batch=flag(False),
             # Fraction of the steps after which an ineffective unlabelled loss stops the run; 0: never.
             idle=share(0.25),
             batch_size=whole(64, 1, BATCH),  # unlabelled images per step, and generated ones
@@ -141,10 +150,13 @@ def fields() -> dict:
             checkpoint=path(),  # a workdir or stage of another run; '' is this run's own pretraining
             layer=text(''),  # the named layer that the head sits on; '' is the last
             hidden=widths(()),  # () is a linear head; (200, 200) an mlp of three dense layers
+            # Features of a block of three convolutions below the pooling, RotNet's convolutional classifier; 0: none.
+            conv=whole(0, 0, WIDEST),
             pool=pool('avg'),  # of the tapped layer
             augment=pipeline(),
             mixup=real(0.0, 0.0, 1000.0),  # alpha of the Beta distribution for mixing labelled images; 0: no mixup
             dropout=below_one(0.0),  # fraction of the head's input dropped in training
+            head_norm=choice('none', 'none', 'weight'),  # of the last layer; weight: normalised weights, as in SGANs
             # Of the loss on labelled images, also in semi-supervised ways: none | balanced (inverse to the number of
             # labelled images of a class) | effective (inverse to its effective number, with class_weights_beta).
             class_weights=choice('none', 'none', 'balanced', 'effective'),
@@ -160,7 +172,7 @@ def fields() -> dict:
         ),
         evaluate=dict(
             batch_size=whole(500, 1, BATCH),
-            knn=whole(20, 0, 10**6),  # neighbours; 0: none
+            knn=whole(20, 0, 10**6),  # neighbours, and with them class means; 0: none
             probe=flag(True),  # a linear probe for every named layer
             random=flag(True),  # also neighbours and probe of the untrained backbone
             probe_pool=pool('grid4'),
@@ -180,6 +192,15 @@ def fields() -> dict:
             sweep=text('', 100_000),  # ablations: settings of config fields, as in --sweep
             together=whole(0),  # maximum number of seeds trained at once, if that is faster; 0: all
             keep=flag(False),  # keep the weights of finished cells; those of pretrainings are always kept
+        ),
+        fsdp=dict(  # for networks too large for one device
+            # Devices over which each copy of the weights, of their averages and of the optimiser's state is split; 1:
+            # every device has all.
+            devices=whole(1, 1, 2**20),
+            # regex=axis of the weights that is split: its number, auto (the longest that divides) or none; the first
+            # full match wins.
+            rules=rules('.*=auto', fsdp.read_axis, 'axis', 'each axis a whole number, auto or none'),
+            least=whole(2**14),  # weights with fewer numbers are left whole by auto
         ),
         tracker=choice('', '', 'wandb', 'mlflow'),  # also gets all metrics, if it is installed
         log_every=whole(50, 1),  # steps
@@ -203,28 +224,45 @@ def stage(epochs=0.0, lr=0.05, rules='.*=1') -> ConfigDict:
     return ConfigDict(_defaults(_stage(epochs, lr, rules)))
 
 
-def _stage(epochs=0.0, lr=0.05, trained='.*=1', name='sgd', b1=0.9, weight_decay=5e-4) -> dict:
-    """The tree of a stage's fields, as `fields`."""
+def _stage(epochs=0.0, lr=0.05, trained='.*=1', b1=0.9, open=None) -> dict:
+    """The tree of a stage's fields, as `fields`. open: {field of optim: the value that leaves it to the method}."""
+    optim = dict(
+        name=choice('sgd', 'sgd', 'adamw'),
+        lr=real(lr, 1e-12, 1e38),  # float32 holds no more
+        weight_decay=real(5e-4, 0.0, 1000.0),
+        schedule=choice('cosine', *SCHEDULES),
+    )
+    if open:
+        optim |= dict(
+            name=choice(open['name'], open['name'], 'sgd', 'adamw'),
+            lr=real(open['lr'], 0.0, 1e38),
+            weight_decay=real(open['weight_decay'], open['weight_decay'], 1000.0),
+            schedule=choice(open['schedule'], open['schedule'], *SCHEDULES),
+        )
     return dict(
         epochs=real(epochs, 0.0, 1e6),
         steps=whole(0),
         examples=whole(0, 0, 10**15),
+        # Parts that a batch passes in, one after the other, with the memory of one; 1: all at once.
+        accumulate=whole(1, 1, BATCH),
         evals=whole(20, 1),  # evaluations on validation, evenly spaced
         patience=whole(0),  # evaluations without improvement before the stage ends; 0: never
         label_smoothing=below_one(0.0),
         optim=dict(
-            name=choice(name, 'sgd', 'adamw'),
-            lr=real(lr, 1e-12, 1e38),  # float32 holds no more
+            # In semi, auto, 0, -1 and auto of name, lr, weight_decay and schedule leave them to the method.
+            name=optim['name'],
+            lr=optim['lr'],
             momentum=below_one(0.9),
             nesterov=flag(True),
             b1=below_one(b1),
+            b1_rules=rules('', 0.999),  # regex=b1, for parameters that have another one; the first full match wins
             b2=below_one(0.999),
-            weight_decay=real(weight_decay, 0.0, 1000.0),
+            weight_decay=optim['weight_decay'],
             decay=rules('.*kernel=1; .*=0'),  # regex=1 or 0: whether a weight decays; the first full match wins
             rules=rules(trained),  # regex=factor of the learning rate; 0 freezes
-            schedule=choice('cosine', 'cosine', 'slow_cosine', 'constant', 'multistep'),
+            schedule=optim['schedule'],
             warmup=share(0.0),  # share of the steps
-            milestones=many((0.3, 0.6, 0.8), share(0.5)),  # multistep: shares of the steps
+            milestones=many((0.3, 0.6, 0.8), share(0.5)),  # multistep, flat_linear (the first one): shares of the steps
             gamma=real(0.2, 1e-12, 1000.0),  # multistep: factor at each milestone
             clip=real(0.0),  # global norm of the gradient; 0: none
         ),
@@ -260,14 +298,19 @@ def of_task(tasks: dict, task: str, name: str, **fields) -> ConfigDict:
     Raises:
       ValueError: the table has no such task.
     """
-    if task not in tasks:
-        raise ValueError(f'no recipe for the task {shown(task)}{nearest(task, tasks)} (known: {", ".join(tasks)})')
-    steps, own = tasks[task]
+    steps, own = tasks[one_of(tasks, task, 'task')]
     c = base()
     c.name = f'{name}_{task.replace(" ", "")}'
     c.pretrain.update(method=task, steps=steps, epochs=0.0, evals=4, **fields)
     c.pretrain.update_from_flattened_dict(own)
     return c
+
+
+def one_of(known, given: str, what: str) -> str:
+    """What a recipe is given after a colon, where it is one of `known`; raises ValueError where it is not."""
+    if given not in known:
+        raise ValueError(f'no recipe for the {what} {shown(given)}{nearest(given, known)} (known: {", ".join(known)})')
+    return given
 
 
 def variant(config, name: str):

@@ -30,6 +30,10 @@ class Method(NamedTuple):
     images:    trains on this many images only; 0: on all
     remedy:    advice for the user if features collapse
     decided:   ((dotted field, value, why), ...), what was decided for its open options
+    project:   params -> params, done after each update, such as bringing directions back to length 1
+    per_image: the loss is a mean over the images of the batch (of the labelled and of the unlabelled ones), each apart
+               from the others but for BatchNorm's statistics, and the new state is one likewise: what parts of a batch
+               give can be averaged
     teach:     (logits [N, K] of a teacher for all unlabelled images) -> (rows [M], classes [M]), int, that the method
                trains on in place of all of them; the first teacher is trained on labels alone, the next is the method's
                own outcome, for `generations` in all
@@ -59,7 +63,9 @@ class Method(NamedTuple):
     teach: Callable | None = None
     generations: int = 1
     remedy: str = ''
+    per_image: bool = False
     decided: tuple = ()
+    project: Callable | None = None
 
 
 class TrainState(NamedTuple):
@@ -96,7 +102,16 @@ def split(variables: dict) -> tuple[PyTree, PyTree]:
     return variables['params'], {k: v for k, v in variables.items() if k != 'params'}
 
 
-def train_step(method: Method, tx, ts: TrainState, batch: dict, key: jax.Array, steps: int) -> tuple[TrainState, dict]:
+def gradient(loss: Callable, own, others, state, ema, batch: dict, key: jax.Array) -> tuple:
+    """(the gradient of a loss in the parameters `own`, the new state, metrics) of a batch."""
+    grad = jax.value_and_grad(lambda p: loss(others | p, state, ema, batch, key), has_aux=True)
+    (_, (state, found)), grads = grad(own)
+    return grads, state, found
+
+
+def train_step(
+    method: Method, tx, ts: TrainState, batch: dict, key: jax.Array, steps: int, gradient: Callable = gradient
+) -> tuple[TrainState, dict]:
     """One update of `steps`. Returns the new state and the metrics of the batch, {name: (sum, count)}; among them the
     norms of the gradient, whole and of each part, and 'update/<part>', the update's relative to the parameters'."""
     key, progress = jax.random.fold_in(key, ts.step), ts.step / steps
@@ -108,14 +123,15 @@ def train_step(method: Method, tx, ts: TrainState, batch: dict, key: jax.Array, 
     for i in range(len(ts.opt)):
         own, others, loss = moves(method, params)[i]
         turn_key = jax.random.fold_in(key, i) if method.turns else key
-        grad = jax.value_and_grad(lambda p: loss(others | p, state, ts.ema, batch, turn_key), has_aux=True)
-        (_, (state, found)), grads = grad(own)
+        grads, state, found = gradient(loss, own, others, state, ts.ema, batch, turn_key)
         updates, new = tx.update(grads, ts.opt[i], own)
         params, opt = params | optax.apply_updates(own, updates), [*opt, new]
         metrics |= found
         squares.append(norm(grads, squared=True))
         metrics |= {f'grad/{k}': (norm(grads[k]), one) for k in grads}
         metrics |= {f'update/{k}': (norm(updates[k]) / (norm(own[k]) + 1e-12), one) for k in grads}
+    if method.project:
+        params = method.project(params)
     ema = ts.ema
     if method.ema_decay:
         tau = method.ema_decay(progress, ts.step)

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from scipy.special import softmax
 
-from ssljax import calibration, models, say, stats
+from ssljax import calibration, models, say
 from ssljax.core import split
 from ssljax.data.augment import to_uint8
 from ssljax.data.toy import is_plane
-from ssljax.evals import classify, embed, gallery, intervals, knn, probe
+from ssljax.evals import embed, gallery, knn, probe, prototype
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
+from ssljax.targets import Targets
+from ssljax.targets.multilabel import sigmoid
 
 MAP_POINTS, QUERIES, NEIGHBORS, SAMPLE, SHOWN, MISTAKES = 2000, 8, 7, 100, 8, 24
 
@@ -29,10 +30,10 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
       directory: the seed's folder.
 
     Returns:
-      (record for result.json: 'ways', 'mcnemar' if there are ways besides scratch and, as the config asks, 'knn' and
-      'probe'; arrays for figures.npz).
+      (record for result.json: 'ways', targets.compared if there are ways besides scratch and, as the config asks, 'knn'
+      and 'prototype', and 'probe'; arrays for figures.npz).
     """
-    config, methods = run.config, run.methods
+    config, methods, targets = run.config, run.methods, run.source.targets
     cfg, splits = config.evaluate, trained.splits
     record: dict = {'ways': {}}
     name = Path(directory).name.replace('seed', 'seed ')
@@ -40,21 +41,21 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
     see = functools.partial(embed.outputs, batch_size=cfg.batch_size, mesh=run.mesh)
     note('validation and test images')
     labels = {s: np.asarray(splits[s].labels) for s in splits}
-    right, logits_of, positive = {}, {}, positive_class(config, labels['test'], trained.classes)
+    logits_of, positive = {}, positive_class(config, labels['test'], trained.classes)
     for way, stage in trained.ways.items():
         look = functools.partial(see, predictor(run, way), stage.variables)
         logits = {s: look(splits[s]) for s in ('val', 'test')}
         logits_of[way] = logits['test']
-        score = functools.partial(scored, positive=positive, ends=not run.quiet)
+        cut = targets.cut(logits['val'], labels['val'])
+        score = functools.partial(scored, targets, positive=positive, cut=cut, ends=not run.quiet)
         found = {'test': score(logits['test'], labels['test'])}
-        right[way] = classify.rank(*classify.known(logits['test'], labels['test'])) <= 1
         if (labels['val'] >= 0).any():
             val = score(logits['val'], labels['val'])
             found['val'] = {k: v for k, v in val.items() if k != 'confusion'} | stage.record['val']
         record['ways'][way] = stage.record | found
         if cfg.reference and not run.quiet:
-            record['ways'][way]['calibration'] = calibrate(run, way, trained, see, directory, logits)
-    record |= {'mcnemar': against} if (against := pairs(right)) else {}
+            record['ways'][way]['calibration'] = calibrate(run, way, trained, see, directory, logits, cut)
+    record |= targets.compared(logits_of, labels['test'])
     backbones = {'pretrained': trained.pretrained, 'random': trained.random if cfg.random else None}
     backbones = {n: v for n, v in backbones.items() if v is not None}
     layers, features = pooled_layers(trained.backbone, cfg.probe_pool), {}
@@ -62,16 +63,17 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
         note('features of every layer')
         features = {n: {s: see(layers, v, splits[s]) for s in splits} for n, v in backbones.items()}
     if cfg.knn:
-        record['knn'] = {n: knn_accuracy(f, labels, trained, cfg.knn) for n, f in features.items()}
+        record['knn'] = {n: nearest_vote(f, labels, trained, cfg.knn, targets) for n, f in features.items()}
+        record['prototype'] = {n: nearest_mean(f, labels, trained, targets) for n, f in features.items()}
     if cfg.probe:
         note('linear probes')
-        record['probe'] = {n: probes(f, labels, trained, cfg.probe_l2, config.select) for n, f in features.items()}
+        record['probe'] = {n: probes(f, labels, cfg.probe_l2, config.select, targets) for n, f in features.items()}
     arrays: dict = {}
     if cfg.figures and trained.ways:
         note('figures')
         shown = shown_way(config, trained)
-        arrays |= _optional(figure_arrays, config, see, trained, labels, shown)
-        arrays |= _optional(mistakes, splits['test'], logits_of[shown], shown)
+        arrays |= _optional(figure_arrays, config, see, trained, labels, shown, targets)
+        arrays |= _optional(mistakes, splits['test'], logits_of[shown], shown, targets)
         arrays |= _optional(plane_arrays, methods, trained, labels, directory)
     pretext = methods.get('pretrain')
     if cfg.figures and pretext and pretext.show and trained.pretrained:
@@ -91,16 +93,10 @@ def positive_class(config, labels, classes) -> int | None:
     return int((labels == 1).sum() <= (labels == 0).sum())
 
 
-def scored(logits, labels, positive, ends: bool) -> dict:
-    """classify.scores and, with `ends`, its 'intervals'; a study has many cells and needs none."""
-    found = classify.scores(logits, labels, positive)
-    return found | ({'intervals': intervals.intervals(logits, labels, found)} if ends else {})
-
-
-def pairs(right: dict) -> dict:
-    """{way: stats.mcnemar against scratch} of {way: [N] bool, whether each test image is right}."""
-    others = [way for way in right if way != stats.BASELINE] if stats.BASELINE in right else []
-    return {way: stats.mcnemar(right[way], right[stats.BASELINE]) for way in others}
+def scored(targets: Targets, logits, labels, positive, cut: float, ends: bool) -> dict:
+    """targets.scores and, with `ends`, their 'intervals'; a study has many cells and needs none."""
+    found = targets.scores(logits, labels, positive, cut)
+    return found | ({'intervals': targets.ends(logits, labels, found, cut)} if ends else {})
 
 
 def _optional(make, *args) -> dict:
@@ -120,25 +116,26 @@ def predictor(run, kind: str):
     return run.once(('predict', kind), make)
 
 
-def calibrate(run, way: str, trained, see, directory, logits: dict) -> dict:
+def calibrate(run, way: str, trained, see, directory, logits: dict, cut: float) -> dict:
     """Writes the Calibration of a way, of its validation images, beside its weights; returns 'temperature', and as
     `calibration.reliability` has them, of the test images, 'test' and, at a temperature of 1, 'before'. logits: {'val',
-    'test': [N, K]}."""
+    'test': [N, K]}; cut: of targets.cut."""
+    targets = run.source.targets
     kind = way if way in run.methods else 'scratch'
     features = run.methods[kind].features
     make = lambda: embed.compiled(lambda variables, x: features(*split(variables), x))
     seen, variables, val = run.once(('features', kind), make), trained.ways[way].variables, trained.splits['val']
     known = trained.unlabeled
     rows = np.linspace(0, len(known) - 1, min(run.config.evaluate.reference, len(known))).astype(int)
-    fitted = calibration.fit(
-        logits['val'], val.labels, see(seen, variables, val), see(seen, variables, known.take(rows))
-    )
-    fitted.save(Path(directory) / way)
+    temperature = targets.temperature(logits['val'], val.labels)
+    threshold = float(sigmoid(cut / temperature)) if targets.multilabel else None
+    features = see(seen, variables, val), see(seen, variables, known.take(rows))
+    calibration.fit(temperature, *features, threshold).save(Path(directory) / way)
     labels = trained.splits['test'].labels
-    return {
-        'temperature': fitted.temperature,
-        'test': calibration.reliability(logits['test'], labels, fitted.temperature),
-        'before': calibration.reliability(logits['test'], labels, 1.0),
+    return ({} if threshold is None else {'threshold': threshold}) | {
+        'temperature': temperature,
+        'test': targets.reliability(logits['test'], labels, temperature),
+        'before': targets.reliability(logits['test'], labels, 1.0),
     }
 
 
@@ -161,50 +158,55 @@ def pooled_layers(backbone, pool: str):
     return embed.compiled(features)
 
 
-def knn_accuracy(features, labels, trained, k: int) -> dict:
-    """k-nearest-neighbour accuracy with the labelled images as neighbours, on the layer that transfer taps."""
+def nearest_vote(features, labels, trained, k: int, targets: Targets) -> dict:
+    """targets.main of the vote of the k nearest labelled images, on the layer that transfer taps."""
     known = features['labeled'][trained.layer]
     out = {'k': k, 'layer': trained.layer}
     for s in ('val', 'test'):
-        scores, _ = knn.predict(known, labels['labeled'], features[s][trained.layer], k=k, classes=len(trained.classes))
-        out[s] = {'top1': knn.accuracy(scores, labels[s])}
+        scores, _ = knn.predict(known, targets.hot(labels['labeled']), features[s][trained.layer], k=k)
+        out[s] = {targets.main: targets.vote(scores, labels[s])}
     return out
 
 
-def probes(features, labels, trained, l2s, metric: str = 'top1') -> dict:
-    """A linear probe for every layer; the best is chosen on validation, by one of metrics.SELECT."""
+def nearest_mean(features, labels, trained, targets: Targets) -> dict:
+    """As `nearest_vote`, of the classes' mean features."""
+    known = features['labeled'][trained.layer]
+    out: dict = {'layer': trained.layer}
+    for s in ('val', 'test'):
+        scores = prototype.predict(known, targets.hot(labels['labeled']), features[s][trained.layer])
+        out[s] = {targets.main: targets.vote(scores, labels[s])}
+    return out
+
+
+def probes(features, labels, l2s, metric: str, targets: Targets) -> dict:
+    """A linear probe for every layer; the best is chosen on validation, by one of targets.select."""
     layers = {}
     for layer in features['labeled']:
         parts = [(features[s][layer], labels[s]) for s in ('labeled', 'val', 'test')]
-        layers[layer] = probe.probe(*parts, classes=len(trained.classes), l2s=tuple(l2s), metric=metric)
-    by = 'val' if metric == 'top1' else metric
+        layers[layer] = probe.probe(*parts, targets=targets, l2s=tuple(l2s), metric=metric)
+    by = 'val' if metric == targets.main else metric
     return {'best': max(layers, key=lambda n: layers[n][by]), 'layers': layers}
 
 
-def mistakes(test, logits, way: str) -> dict:
+def mistakes(test, logits, way: str, targets: Targets) -> dict:
     """The test images that the way `way` gets wrong with the highest confidence, most confident first.
 
     Args:
       test: the Split.
       logits: [N, K] of its images.
     """
-    p, labels = softmax(np.asarray(logits, np.float64), axis=1), np.asarray(test.labels)
-    said, confidence = p.argmax(1), p.max(1)
-    wrong = np.flatnonzero((labels >= 0) & (said != labels))
-    rows = wrong[np.argsort(-confidence[wrong], kind='stable')][:MISTAKES]
+    found = targets.wrong(logits, test.labels, MISTAKES)
+    rows = found.pop('rows')
     if not len(rows):
         return {}
     names = test.take(rows).names()
-    return {
-        'mistake_images': test.read(rows),
-        'mistake_labels': labels[rows],
-        'mistake_said': said[rows],
-        'mistake_confidence': confidence[rows].astype(np.float32),
-        'mistakes_of': np.array(way),
-    } | ({'mistake_names': np.array([name.encode('utf-8', 'surrogateescape') for name in names])} if names else {})
+    found = {f'mistake_{name}': np.asarray(values) for name, values in found.items()}
+    if names:
+        found['mistake_names'] = np.array([name.encode('utf-8', 'surrogateescape') for name in names])
+    return found | {'mistake_images': test.read(rows), 'mistakes_of': np.array(way)}
 
 
-def figure_arrays(config, see, trained, labels, way: str) -> dict:
+def figure_arrays(config, see, trained, labels, way: str, targets: Targets) -> dict:
     """What the report draws of one seed: a map of test features of the way `way`, neighbours, filters and the label
     set's images."""
     variables, splits = trained.ways[way].variables, trained.splits
@@ -218,13 +220,13 @@ def figure_arrays(config, see, trained, labels, way: str) -> dict:
         pooled = pooled_layers(trained.backbone, config.transfer.pool)
     known, asked = (see(pooled, before, s)[trained.layer] for s in (splits['labeled'], test))
     queries = np.linspace(0, len(some) - 1, min(QUERIES, len(some))).astype(int)
-    _, nearest = knn.predict(known, labels['labeled'], asked[queries], k=NEIGHBORS, classes=len(trained.classes))
+    _, nearest = knn.predict(known, targets.hot(labels['labeled']), asked[queries], k=NEIGHBORS)
     sample = np.linspace(0, len(splits['labeled']) - 1, min(SAMPLE, len(splits['labeled']))).astype(int)
     sample = sample[np.argsort(labels['labeled'][sample], kind='stable')]
     neighbors = splits['labeled'].read(nearest.ravel())
     arrays = {
         'features': shown,
-        'features_labels': test.labels,
+        'features_labels': targets.shade(test.labels),
         'features_of': np.array(way),
         'query_images': test.read(queries),
         'neighbors_of': np.array('pretrained' if trained.pretrained else way),
@@ -234,6 +236,8 @@ def figure_arrays(config, see, trained, labels, way: str) -> dict:
         'labeled_images': splits['labeled'].read(sample),
         'labeled_labels': labels['labeled'][sample],
     }
+    if targets.sets is not None:
+        arrays['sets'] = targets.sets
     filters = first_filters((trained.pretrained or variables)['params']['backbone'], tapped)
     return arrays | ({'filters': filters} if filters is not None else {})
 

@@ -17,8 +17,8 @@ from ssljax import (
     hosts,
     identity,
     label_set,
-    limit,
     methods,
+    minutes,
     preempt,
     provenance,
     recorded,
@@ -84,7 +84,7 @@ def _work(config, workdir: Path, tuner, answerer) -> dict:
     warnings = leaks_of(workdir, source)
     outcomes: dict = {}
     for seed in config.seeds:
-        if outcomes and not limit.seed_fits(config, workdir, seed):
+        if outcomes and not minutes.seed_fits(config, workdir, seed):
             print(f'note: no time for seed {seed}: {len(outcomes)} of {len(config.seeds)} are trained', file=sys.stderr)
             break
         outcomes[seed] = seeds.train_seed(state, seed).outcome()
@@ -99,7 +99,8 @@ def _work(config, workdir: Path, tuner, answerer) -> dict:
         outcome['seconds'] = elapsed.total(workdir)[1]
     files.write_json(workdir / 'result.json', outcome)
     if tracker:
-        tracker.end({f'{way}/test_top1': found['top1']['mean'] for way, found in outcome['summary'].items()})
+        main = source.targets.main
+        tracker.end({f'{way}/test_{main}': found[main]['mean'] for way, found in outcome['summary'].items()})
     show(outcome, workdir)
     return outcome
 
@@ -155,7 +156,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Context:
         config does not suit the data.
     """
     suits.check_classes(config, source)
-    mesh = make_mesh()
+    mesh = make_mesh(config.fsdp.devices)
     if source.val is not None and config.data.val != configs.base().data.val and not quiet:
         print(
             f'warning: data.val={config.data.val!r} is ignored: {config.data.source} has {len(source.val):,} '
@@ -163,13 +164,16 @@ def prepare(config, workdir, source, quiet: bool = False) -> Context:
             file=sys.stderr,
         )
     suits.check_batches(config, source.shape, mesh)
-    asked, (config, decided) = config, resolve.resolve(config, source.shape, mesh, source.range)
+    given = source.range, source.targets.multilabel
+    asked, (config, decided) = config, resolve.resolve(config, source.shape, mesh, *given)
     meta: dict = {
         'config': schema.to_dict(asked),
         'data': recorded.summary(config, source),
         'versions': provenance.versions(),
         'classes': list(source.classes),
     }
+    if source.targets.multilabel:
+        meta['multilabel'] = True
     if source.range is not None:
         meta['data']['range'] = list(source.range)
     old, meta['data'] = identity.bound(config, workdir, source, meta['data'])
@@ -189,7 +193,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Context:
                 suits.check_layers(configs.variant(config, way)[1])
         known['pretrain'] = methods.pretext(config, source.shape)
     for kind in ('scratch', *(kind_of(way) for way in config.transfer.ways)):
-        known[kind] = classifier(config, source.shape, len(source.classes), kind)
+        known[kind] = classifier(config, source.shape, len(source.classes), kind, source.sets)
     decided += resolve.of_methods(known) + label_set.decided(config, source)
     represent = label_set.representative(config, source, mesh)
     state = Context(config, workdir, source, mesh, meta, {}, known, represent, decided, quiet)

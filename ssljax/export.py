@@ -1,7 +1,7 @@
 """Write a trained model to a file that other programs can use.
 
 usage: ssljax export RUN --format=FORMAT [--out=PATH] [--way=WAY] [--seed=N]
-                     [--images=PATH]
+                     [--images=PATH] [--features]
 
   RUN               the folder of a run, a stage or a saved model
   --format=FORMAT   onnx, stablehlo or tflite: the network, from images uint8
@@ -12,6 +12,7 @@ usage: ssljax export RUN --format=FORMAT [--out=PATH] [--way=WAY] [--seed=N]
   --way=WAY         of a run: this way, or pretrain, the backbone alone
   --seed=N          of a run: this seed
   --images=PATH     an image, or a folder of some, to check the file on, too
+  --features        features, too: for `predict PATH --embed` and column unlike
 
 What the file computes is compared with the model on random images; where it
 differs by more than 1e-4, nothing is written. Needs the extra `export`, and
@@ -36,6 +37,7 @@ def parse(args):
     parser.add_argument('--way', default='')
     parser.add_argument('--seed', type=int)
     parser.add_argument('--images', default='')
+    parser.add_argument('--features', action='store_true')
     return parser.parse_intermixed_args(args)
 
 
@@ -45,21 +47,23 @@ def main(args) -> int:
 
     from pathlib import Path
 
-    from ssljax import exporting, model, paths  # not at the top: --help need not wait for JAX
+    from ssljax import exporting, paths, trained  # not at the top: --help need not wait for JAX
 
     module = exporting.module_of(given.format)
-    found = model.load(given.run, given.way, given.seed)
+    found = trained.load(given.run, given.way, given.seed)
     out = given.out or Path(paths.expand(given.run)) / f'model{module.SUFFIX}'
-    path = found.export(out, given.format, images_of(given.images) if given.images else None)
+    shown = images_of(given.images, found) if given.images else None
+    path = found.export(out, given.format, shown, given.features)
     print(f'{found!r}\n{found.chosen}\n\nFile: {path}\nAbout it: {path}.json')
     return 0
 
 
-def images_of(given: str) -> list:
-    """The path of an image, or of up to MOST files of a folder and those below it.
+def images_of(given: str, model) -> list:
+    """The path of an image; or up to MOST of a folder and those below it, as a Model takes them. Those that cannot be
+    read are left out, with a warning.
 
     Raises:
-      ValueError: there is nothing, or the folder has no files.
+      ValueError: there is nothing, or the folder has no image that can be read.
     """
     from pathlib import Path
 
@@ -70,9 +74,20 @@ def images_of(given: str) -> list:
         raise ValueError(f'--images={given}: there is no image or folder of that name{paths.obstacle(path)}.')
     if not path.is_dir():
         return [path]
-    if found := sorted(p for p in path.rglob('*') if p.is_file() and not p.name.startswith('.'))[:MOST]:
-        return found
-    raise ValueError(f'--images={given} is a folder without files.')
+    found = sorted(p for p in path.rglob('*') if p.is_file() and not p.name.startswith('.'))[:MOST]
+    if not found:
+        raise ValueError(f'--images={given} is a folder without files.')
+    images, broken = [], []
+    for one in found:
+        try:
+            images.append(next(model.read(one))[0])
+        except (ValueError, OSError) as error:
+            broken.append(str(error))
+    if not images:
+        raise ValueError(f'--images={given}: none of {len(found)} files can be used; {broken[0]}.')
+    if broken:
+        print(f'warning: {len(broken)} of {len(found)} files are left out: {broken[0]}', file=sys.stderr)
+    return images
 
 
 if __name__ == '__main__':

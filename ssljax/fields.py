@@ -130,17 +130,24 @@ def amount(default: str, none: bool = False, everything: bool = False, listed: b
     return Field(default, f'{", ".join(words[:-1])} or {words[-1]}', fits)
 
 
-def rules(default: str) -> Field:
-    """'regex=number; regex=number', numbers from 0 to 1000."""
+def rules(
+    default: str, read: Callable | None = None, form: str = 'number', values: str = '', high: float = 1000
+) -> Field:
+    """'regex=number; regex=number', numbers from 0 to `high`; or with other values: what reads them (ValueError for
+    others), their name, and what they may be. There may be no rule only where that is the default."""
+    read, values = read or (lambda text: _read_factor(text, high)), values or f'with numbers from 0 to {high:g}'
 
     def fits(v):
         found = [rule.strip().rpartition('=') for rule in v.split(';') if rule.strip()] if _is_text(v) else []
         try:
-            return bool(found) and all(re.compile(p) and m and 0 <= float(n) <= 1000 for p, m, n in found)
+            return _is_text(v) and bool(found or not default) and all(
+                re.compile(p) and m and (read(n) or True) for p, m, n in found
+            )
         except (ValueError, OverflowError, RecursionError, re.error):
             return False
 
-    return Field(default, "of the form 'regex=number; regex=number', with numbers from 0 to 1000", fits)
+    empty = '' if default else ", or ''"
+    return Field(default, f"of the form 'regex={form}; regex={form}', {values}{empty}", fits)
 
 
 def pipeline(default: str = '') -> Field:
@@ -282,6 +289,12 @@ def _is_whole(value) -> bool:
 
 def _is_number(value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _read_factor(written: str, high: float) -> float:
+    if not 0 <= float(written) <= high:
+        raise ValueError
+    return float(written)
 
 
 def _is_text(value) -> bool:

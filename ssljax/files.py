@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from ssljax import held, preempt
+from ssljax import held, preempt, temporaries
 from ssljax.disk import disk_errors
 from ssljax.held import lock  # noqa: F401  (files.lock)
 
@@ -69,7 +69,7 @@ def write_atomically(path, content: str | bytes) -> None:
     path = Path(path)
     if held.elsewhere(path):
         return
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    temporary = temporaries.beside(path)
     held.check(path)
     with disk_errors(path.parent), preempt.hold():
         if path.is_dir():

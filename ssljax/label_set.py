@@ -5,7 +5,6 @@ import functools
 import sys
 from pathlib import Path
 
-import numpy as np
 from absl import logging
 
 from ssljax import checkpoint, evaluation, files, hosts, say, schema
@@ -38,6 +37,7 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
         source.train.labels, len(source.classes), budget=budget, val=val, seed=seed, classes=source.classes,
         names=names, represent=represent and functools.partial(represent, seed=seed), pool=config.data.pool,
         around=sources.around(config.data), groups=source.train.groups, copied=copied,
+        sets=source.sets,
     )  # fmt: skip
     if brought(source):
         print(f'seed {seed}: {told(config, source, found, (budget, val))}', file=sys.stderr)
@@ -64,12 +64,13 @@ def amounts(config, source, seed: int) -> tuple[str, str]:
     if not brought(source) or config.study.labels:
         return budget, val
     labels = source.train.labels[source.train.labels >= 0]
-    if val.strip().isdecimal() and int(val) > len(labels) - len(np.unique(labels)):
+    if val.strip().isdecimal() and int(val) > len(labels) - int((source.targets.counts(labels) > 0).sum()):
         val = configs.base().data.val
     if budget.strip().isdecimal():
         found = partitions.partition(
-            source.train.labels, len(source.classes), budget='all', val=val, seed=seed, groups=source.train.groups
-        )
+            source.train.labels, len(source.classes), budget='all', val=val, seed=seed, groups=source.train.groups,
+            sets=source.sets,
+        )  # fmt: skip
         budget = 'all' if int(budget) > len(found.labeled) else budget
     return budget, val
 

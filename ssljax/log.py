@@ -105,7 +105,7 @@ class MetricLog:
         if not self.title or not end and now - self.shown < pause:
             return
         self.shown = now
-        wanted = ('train/loss', 'train/top1', *(f'val/{name}' for name in SELECT))
+        wanted = ('train/loss', 'train/top1', *(f'val/{name}' for name in (*SELECT, 'mAP')))
         shown = [_short(k, self.last[k]) for k in wanted if k in self.last]
         what = clock(now - self.started) if end else what
         bar = f'{_bar(step / max(self.total, 1))} ' if tty and not end else ''
@@ -131,7 +131,7 @@ class MetricLog:
 
 
 def _short(name, value):
-    return f'{name} {100 * value:.1f}%' if name.endswith(('top1', 'top5')) else f'{name} {value:.3f}'
+    return f'{name} {100 * value:.1f}%' if name.endswith(('top1', 'top5', 'mAP')) else f'{name} {value:.3f}'
 
 
 def _bar(share: float, width: int = 12) -> str:

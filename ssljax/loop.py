@@ -1,5 +1,6 @@
 """The loop: build, resume, step, log, evaluate, save. The only loop over training steps."""
 
+import functools
 import math
 import shutil
 import time
@@ -11,16 +12,18 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from ssljax import checkpoint, collapse, files, guard, hosts, model_json, optim, preempt
+from ssljax import checkpoint, collapse, files, goodput, guard, hosts, model_json, optim, preempt
 from ssljax import log as logs
 from ssljax.core import TrainState, evaluated, init_state, split
 from ssljax.data import feed as feeds
-from ssljax.evals import classify, embed
+from ssljax.evals import embed
 from ssljax.program import Program, eval_steps, log_interval, nothing
-from ssljax.sharding import everywhere, fetch, replicated
+from ssljax.sharding import everywhere, fetch, put, replicated
+from ssljax.targets import OneClass, Targets
 from ssljax.timer import Timer
 
 UNMEASURED = 'unmeasured'  # in a checkpoint's meta: the evaluation at its step was interrupted
+SPENT = 'spent'  # there, and in the record: goodput.Spent.state
 RECORD = {'steps': int, 'best_step': int, 'images': int, 'val': dict}  # what a done.json has
 
 
@@ -44,7 +47,8 @@ class Task(NamedTuple):
       eval_batch: batch size of the evaluation.
       track: (step, metrics), called with what is logged; or None.
       resolved: the resolve.Decisions of the stage, for its record.
-      metric: one of metrics.SELECT.
+      metric: one of targets.select or, of a pretext task, top1.
+      targets: what the labels mean.
     """
 
     program: Program
@@ -64,6 +68,7 @@ class Task(NamedTuple):
     track: Callable | None = None
     resolved: Any = ()
     metric: str = 'top1'
+    targets: Targets = OneClass(0)
 
 
 class Stage(NamedTuple):
@@ -116,8 +121,10 @@ class Training:
 
     def __init__(self, task: Task, watch: Callable | None):
         """From the newest checkpoint that is whole, or else the beginning."""
-        self.task, self.program, self.watch = task, task.program, watch or _nothing_more
+        self.spent = goodput.Spent()
+        self.task, self.program, self.watch = task, task.program, self.spent.on('evaluate')(watch or _nothing_more)
         self.saver, run, meta = checkpoint.resume(task.directory / 'checkpoints', begin(task))
+        self.spent.add(meta.get(SPENT))
         self.unmeasured = bool(meta.get(UNMEASURED))
         self.progress, self.best = run['progress'], run['best']
         self.step = int(self.progress['step'])
@@ -141,7 +148,8 @@ class Training:
     def payloads(self):
         """What `advance` is given, up to the end of the stage."""
         stop = self.step if self.ended() else self.program.steps
-        return self.task.feed.payloads(self.step, stop, self.program.steps_per_call)
+        payloads = self.task.feed.payloads(self.step, stop, self.program.steps_per_call)
+        return self.spent.waiting(payloads, lambda: self.ts.step.is_ready())
 
     def advance(self, payload) -> None:
         """Trains the steps of a payload; the device may not have finished them when this returns."""
@@ -174,11 +182,12 @@ class Training:
         if share and late:
             self._heed(idle)
         self._warn(idle or (guard.unselective(found) if late else ''))
+        self._warn(goodput.slow_input(self.spent.state(), self.task.feed.path))
         rate = self.timer.rate() * self.task.feed.batch_size
         self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left(), rate)
         # Where they were before: other shardings would recompile the program.
         zero = nothing(self.progress['totals']['sums'])
-        self.progress['totals'] = put(zero, self.task.mesh)
+        self.progress['totals'] = put(zero, replicated(self.task.mesh))
 
     def assess(self) -> None:
         """Evaluates, and keeps the weights where they are the best so far."""
@@ -232,13 +241,14 @@ class Training:
     def finish(self) -> Stage:
         """Writes what a finished stage leaves."""
         self.log.close(self.step)
-        self.saver.close()
+        with self.spent.on('save'):
+            self.saver.close()
         by_validation = self.task.select == 'best'
         val = self._best() if by_validation else self.metrics or self._measured()
         chosen = self.best if by_validation else self._weights()
         best_step = int(self.progress['best_step']) if by_validation else self.step
         jax.block_until_ready(self.ts)
-        noted = {'val': val} | ({'warnings': self.warnings} if self.warnings else {})
+        noted = {'val': val, SPENT: self.spent.state()} | ({'warnings': self.warnings} if self.warnings else {})
         said = hosts.told(record, self.task, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
         return finish(self.task.directory, chosen, said, self.task.meta)
 
@@ -247,17 +257,22 @@ class Training:
 
     def _measured(self) -> dict:
         params, state = self._weights()
-        return measured(self.task, params, state) | self.watch(self.step, {'params': params, **state})
+        with self.spent.on('evaluate'):
+            found = measured(self.task, params, state)
+        return found | self.watch(self.step, {'params': params, **state})
 
     def _best(self) -> dict:
         """What the record says of the best weights on validation."""
-        return chosen_by(self.task, float(self.progress['best_value']), *self.best)
+        with self.spent.on('evaluate'):
+            return chosen_by(self.task, float(self.progress['best_value']), *self.best)
 
     def _save(self, wait: bool = False, **noted) -> None:
         totals = self.progress['totals']
         self._heed(guard.not_finite(means(totals['sums']), int(totals['bad'])))
         items = _items(self.ts, self.progress | _scalars(**self.timer.state()), self.best)
-        self.saver.save(self.step, everywhere(items, self.task.mesh), self.task.meta | noted, wait=wait)
+        meta = self.task.meta | noted | {SPENT: self.spent.state()}
+        with self.spent.on('save'):
+            self.saver.save(self.step, everywhere(items, self.task.mesh), meta, wait=wait)
 
     def _heed(self, why: str, kind: str = 'stopped') -> None:
         if why:
@@ -303,17 +318,20 @@ def _set_aside(directory: Path) -> None:
 def begin(task: Task) -> dict:
     """The trees of a checkpoint before the first step, on the mesh."""
     program, feed = task.program, task.feed
-    ts = init_state(program.method, program.tx, _copy(task.variables))
+    ts, layout = _started(program, task.variables), program.layout
     totals = nothing(jax.eval_shape(program.step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), task.key)[1])
     progress = _scalars(best_value=-math.inf, best_step=0, worse=0, **Timer().state())
     best = _copy((ts.params, ts.state)) if task.select == 'best' else ()
     items = _items(ts, progress | {'totals': totals}, best)
-    return put(items, task.mesh)
+    return put(items, layout.of(items, ts.params) if layout else replicated(task.mesh))
 
 
-def put(tree, mesh):
-    """A tree on all devices, with the sharding that the program returns."""
-    return jax.device_put(tree, replicated(mesh)) if hosts.here() is None else everywhere(tree, mesh)
+def _started(program: Program, variables: dict) -> TrainState:
+    make = functools.partial(init_state, program.method, program.tx)
+    if not (layout := program.layout):
+        return make(_copy(variables))
+    variables = layout.put(variables)
+    return layout.compiled(make, lambda found: found.params, variables)(variables)
 
 
 def batch_of(feed, step: int) -> dict:
@@ -405,15 +423,16 @@ def measured(task: Task, params, state) -> dict[str, float]:
     predict = lambda variables, images: task.program.predict(*split(variables), images)
     variables = {'params': params, **state}
     logits = embed.outputs(predict, variables, task.val, batch_size=task.eval_batch, mesh=task.mesh)
-    return found | {task.metric: classify.scores(logits, task.val.labels)[task.metric]}
+    return found | {task.metric: task.targets.value(task.metric, logits, task.val.labels)}
 
 
 def chosen_by(task: Task, value: float, params, state) -> dict[str, float]:
-    """{'top1', and the metric that weights are selected by} on validation of the chosen weights, which have `value`."""
-    if task.metric == 'top1':
-        return {'top1': value}
-    found = evaluate(task.program.measure, params, state, task.val, task.eval_batch, task.mesh)
-    return {'top1': found['top1'], task.metric: value}
+    """{targets.main, and the metric that weights are selected by} on validation of the chosen weights, which have
+    `value`."""
+    main = task.targets.main
+    if task.metric == main:
+        return {main: value}
+    return {main: measured(task._replace(metric=main), params, state)[main], task.metric: value}
 
 
 def value_of(metrics: dict, metric: str = 'top1') -> float:

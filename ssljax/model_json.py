@@ -36,7 +36,8 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
       result: the run's result.json, for what checkpoints of earlier versions lack.
 
     Returns:
-      'classes' (names in the order of the outputs; [] of a backbone without a classifier); 'input': 'shape' [H, W, C],
+      'classes' (names in the order of the outputs; [] of a backbone without a classifier); 'multilabel' (True, where an
+      image may have several of them; else it is not there); 'input': 'shape' [H, W, C],
       and how an image file is processed; 'way', 'method', 'backbone', 'head', 'seed'; 'metrics'; 'config': the
       sections that rebuild the network; 'data': hashes of what it was trained on; 'versions'.
 
@@ -50,12 +51,14 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
     section = 'pretrain' if base == 'pretrain' else 'semi' if base in SEMI else 'transfer'
     kept = {name: used[name] for name in dict.fromkeys(('backbone', 'transfer', section))}
     kept |= {'data': {k: plain['data'][k] for k in ('image_size', 'max_pixels', 'resize')}}
+    select = metrics.selected(plain['select'], bool(meta.get('multilabel')))
     data = meta['data']
     classes = [] if base == 'pretrain' else _classes(meta, result)
     size = plain['data']['image_size']
     return {
         'schema': schema.SCHEMA,
         'classes': classes,
+        **({'multilabel': True} if classes and meta.get('multilabel') else {}),
         'input': {
             'shape': data['shape'],
             'range': data.get('range'),
@@ -68,7 +71,7 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
         'head': None if base == 'pretrain' else {k: plain['transfer'][k] for k in ('layer', 'hidden', 'pool')},
         'seed': meta['seed'],
         'chosen': f'the weights of step {record["best_step"]:,} of {record["steps"]:,}: '
-        + ('the last' if base == 'pretrain' else f'the highest {metrics.TITLES[plain["select"]]} on validation'),
+        + ('the last' if base == 'pretrain' else f'the highest {metrics.TITLES[select]} on validation'),
         'metrics': {'val': record['val']},
         'config': kept,
         'data': {k: v for k, v in data.items() if k not in ('shape', 'range', 'warnings')},

@@ -1,18 +1,18 @@
 """Schedules and regex rules (learning rate, weight decay, freezing) to an optax transformation."""
 
-import re
-
 import jax
 import jax.numpy as jnp
 import optax
 from absl import logging
 
-from ssljax.wording import shown
+from ssljax.rules import by_name, path_name
 
 
 def schedule(cfg, steps: int) -> optax.Schedule:
-    """Learning rate by step. `multistep` multiplies by gamma at each milestone, a share of the steps; `slow_cosine` is
-    cos(7 pi t / 16) for a share t of the steps, FixMatch's, which ends at 0.2 of the rate (arXiv:2001.07685, 2.3)."""
+    """Learning rate by step. `multistep` multiplies by gamma at each milestone, a share of the steps; `flat_linear` is
+    constant up to the first milestone and falls to 0 from there on a line, as in the codes of semi-supervised GANs;
+    `slow_cosine` is cos(7 pi t / 16) for a share t of the steps, FixMatch's, which ends at 0.2 of the rate
+    (arXiv:2001.07685, 2.3)."""
     warmup = round(cfg.warmup * steps)
     if cfg.schedule == 'cosine':
         body = optax.cosine_decay_schedule(cfg.lr, max(steps - warmup, 1))
@@ -23,8 +23,12 @@ def schedule(cfg, steps: int) -> optax.Schedule:
     elif cfg.schedule == 'multistep':
         at = {max(round(m * steps) - warmup, 0): cfg.gamma for m in cfg.milestones}
         body = optax.piecewise_constant_schedule(cfg.lr, at)
+    elif cfg.schedule == 'flat_linear':
+        flat = max(round(next(iter(cfg.milestones), 1.0) * steps) - warmup, 0)
+        body = optax.linear_schedule(cfg.lr, 0.0, max(steps - warmup - flat, 1), flat)
     else:
-        raise ValueError(f'optim.schedule is {cfg.schedule!r}; it can be cosine, slow_cosine, constant or multistep.')
+        known = 'cosine, slow_cosine, constant, multistep or flat_linear'
+        raise ValueError(f'optim.schedule is {cfg.schedule!r}; it can be {known}.')
     if not warmup:
         return body
     return optax.join_schedules([optax.linear_schedule(0.0, cfg.lr, warmup), body], [warmup])
@@ -41,22 +45,7 @@ def factors(rules: str, params) -> dict:
       ValueError: a rule that cannot be read, one that matches nothing before a later rule does, or a parameter
         that none covers.
     """
-    table = []
-    for rule in filter(None, (r.strip() for r in rules.split(';'))):
-        pattern, _, value = rule.rpartition('=')
-        try:
-            table.append((re.compile(pattern), float(value)))
-        except (re.error, ValueError) as e:
-            raise ValueError(f'optimiser rule {shown(rule)} is not of the form regex=number ({e}).') from None
-
-    def factor(path, leaf):
-        name = path_name(path)
-        for pattern, value in table:
-            if pattern.fullmatch(name):
-                return value
-        raise ValueError(f'no optimiser rule of {shown(rules)} matches the parameter {name}: end with ".*=1".')
-
-    return jax.tree_util.tree_map_with_path(factor, params)
+    return by_name(rules, params, float, 'optimiser rule', 'number', '.*=1')
 
 
 def trained_parts(cfg, params) -> set[str]:
@@ -64,15 +53,12 @@ def trained_parts(cfg, params) -> set[str]:
     return {part for part, tree in factors(cfg.rules, params).items() if any(jax.tree.leaves(tree))}
 
 
-def path_name(path) -> str:
-    """'backbone/conv1/kernel' of a jax key path."""
-    return '/'.join(str(getattr(k, 'key', getattr(k, 'name', getattr(k, 'idx', k)))) for k in path)
-
-
 def make(cfg, steps: int, rate=None) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """The optimiser of a stage and its schedule, `rate` where one is given. Weight decay is L2 in the gradient for sgd
     (as in the sources of the field) and decoupled for adamw; a parameter whose learning-rate factor is 0 is frozen and
     has no state."""
+    if cfg.weight_decay < 0:
+        raise ValueError(f'optim.weight_decay is {cfg.weight_decay}; it must be 0 or more.')
     rate = rate or schedule(cfg, steps)
     if cfg.name not in ('sgd', 'adamw'):
         raise ValueError(f'optim.name is {cfg.name!r}; it can be sgd or adamw.')
@@ -80,23 +66,34 @@ def make(cfg, steps: int, rate=None) -> tuple[optax.GradientTransformation, opta
     def mask(params):
         return jax.tree.map(lambda f: f > 0, factors(cfg.decay, params))
 
-    if cfg.name == 'sgd':
-        core = optax.chain(optax.add_decayed_weights(cfg.weight_decay, mask), optax.trace(cfg.momentum, cfg.nesterov))
-    else:
-        core = optax.chain(optax.scale_by_adam(cfg.b1, cfg.b2), optax.add_decayed_weights(cfg.weight_decay, mask))
+    def core(b1):
+        decay = optax.add_decayed_weights(cfg.weight_decay, mask)
+        if cfg.name == 'sgd':
+            return optax.chain(decay, optax.trace(cfg.momentum, cfg.nesterov))
+        return optax.chain(optax.scale_by_adam(b1, cfg.b2), decay)
+
     clip = optax.clip_by_global_norm(cfg.clip) if cfg.clip else optax.identity()
-    trained = optax.chain(clip, core, optax.scale_by_learning_rate(rate))
+
+    def transform(factor, b1):
+        if factor == 0:
+            return optax.set_to_zero()
+        trained = optax.chain(clip, core(b1), optax.scale_by_learning_rate(rate))
+        return trained if factor == 1 else optax.chain(trained, optax.scale(factor))
 
     def labels(params):
-        return jax.tree.map(lambda f: f'{f:g}', factors(cfg.rules, params))
+        given = factors(cfg.rules, params), factors(f'{cfg.b1_rules}; .*={cfg.b1}', params)
+        return jax.tree.map(label, *given)
 
-    def transform(label):
-        if float(label) == 0:
-            return optax.set_to_zero()
-        return trained if float(label) == 1 else optax.chain(trained, optax.scale(float(label)))
+    def label(factor, b1):
+        return f'{factor:g}' + (f', b1 {b1:g}' if b1 != cfg.b1 else '')
 
-    names = {'1'} | {f'{float(r.rpartition("=")[2]):g}' for r in cfg.rules.split(';') if r.strip()}
-    return optax.partition({n: transform(n) for n in names}, labels), rate
+    scales, betas = ({d, *_numbers(rules)} for d, rules in ((1.0, cfg.rules), (cfg.b1, cfg.b1_rules)))
+    return optax.partition({label(f, b): transform(f, b) for f in scales for b in betas}, labels), rate
+
+
+def _numbers(rules: str) -> list[float]:
+    """The numbers of 'regex=number; regex=number'."""
+    return [float(rule.rpartition('=')[2]) for rule in rules.split(';') if rule.strip()]
 
 
 def log_rules(cfg, params) -> None:

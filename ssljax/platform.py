@@ -12,17 +12,21 @@ import jaxlib
 # times faster in Eigen. Reductions are wrong or crash in jaxlib 0.10.2 (jax-ml/jax#39103, #39257, #40412).
 _FUSION = 'xla_cpu_experimental_ynn_fusion_type'
 _CPU_OPTIONS = {_FUSION: 'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT'}
+# For what is computed again to save memory: otherwise barriers, which keep it apart, are gone before the CPU's compiler
+# orders the operations, and it is computed early and kept after all.
+_BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
 _ONCE_OPTIONS = _CPU_OPTIONS | {'xla_backend_optimization_level': '1'}
 _KNOW_FUSION = (0, 10), (0, 13)  # jaxlib from and below these; where the flag is unknown, it aborts the process
 
 
 @functools.cache
-def compiler_options() -> dict[str, str]:
-    """Options for `jax.jit(f, compiler_options=...)`; {} off the CPU and where jaxlib lacks them.
+def compiler_options(barriers: bool = False) -> dict[str, str]:
+    """Options for `jax.jit(f, compiler_options=...)`; {} off the CPU and where jaxlib lacks them. With `barriers`
+    jax.checkpoint and jax.lax.optimization_barrier save memory on a CPU, too.
 
     Starts the backend at the first call, to compile a trivial program as a probe.
     """
-    return _accepted(_CPU_OPTIONS)
+    return (barriers and _accepted(_CPU_OPTIONS | _BARRIERS)) or _accepted(_CPU_OPTIONS)
 
 
 @functools.cache

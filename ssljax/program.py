@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ssljax import guard, optim
+from ssljax import accumulate, core, guard, optim
 from ssljax.core import Method, TrainState, train_step
+from ssljax.fsdp import Layout, gathering
 from ssljax.platform import compiler_options
 from ssljax.sharding import replicated
 
@@ -24,6 +25,7 @@ class Program(NamedTuple):
     measure:  (params, state, batch) -> metrics
     predict:  (params, state, images) -> class logits, of a method that classifies; else None
     mapped:   as run, for several runs at once: all but the arrays have a further leading axis
+    layout:   of weights that are split over devices, or None
     """
 
     method: Method
@@ -36,27 +38,56 @@ class Program(NamedTuple):
     measure: Callable
     predict: Callable | None
     mapped: Callable
+    layout: Layout | None = None
 
 
-def make_program(method: Method, cfg, *, steps: int, get: Callable, mesh, steps_per_call: int) -> Program:
+def make_program(
+    method: Method, cfg, *, steps: int, get: Callable, mesh, steps_per_call: int, layout=None, remat: bool = False
+) -> Program:
     """Compiles nothing yet: shapes come with the first call.
 
     Args:
       method: the method to train.
-      cfg: the stage's config (duration, optim, evals, patience).
+      cfg: the stage's config (duration, optim, evals, patience, accumulate).
       steps: optimiser steps in all.
       get: a feed's `get`, from its arrays and one payload to a batch.
       mesh: the devices.
       steps_per_call: steps compiled into one call.
+      layout: of weights that are split over devices, or None.
+      remat: whether the backbone computes what it needs for its gradient again.
     """
     tx, rate = optim.make(cfg.optim, steps)
-    compiled = functools.partial(jax.jit, out_shardings=replicated(mesh), compiler_options=compiler_options())
-    step = jax.jit(functools.partial(train_step, method, tx, steps=steps), inline=True)
+    method = gathering(method, layout) if layout else method
+    compiled = functools.partial(jax.jit, compiler_options=compiler_options(), out_shardings=replicated(mesh))
+    step = jax.jit(step_of(method, tx, steps, cfg.accumulate, mesh, layout), inline=True)
     one = functools.partial(run_steps, step, get)
     several = jax.vmap(one, in_axes=(0, 0, None, 0, 0))
-    run, mapped = (compiled(f, donate_argnums=(0, 1)) for f in (one, several))
+    train = functools.partial(compiled, donate_argnums=(0, 1), **train_options(cfg.accumulate, mesh, layout, remat))
     per_call, predict = min(steps_per_call, max(steps, 1)), method.predict and compiled(method.predict)
-    return Program(method, tx, rate, steps, per_call, step, run, compiled(method.measure), predict, mapped)
+    measure = compiled(method.measure)
+    return Program(method, tx, rate, steps, per_call, step, train(one), measure, predict, train(several), layout)
+
+
+def step_of(method: Method, tx, steps, accumulated: int, mesh, layout: Layout | None) -> Callable:
+    """(train state, batch, key) -> (train state, metrics): one of `steps`, of a batch in `accumulated` parts."""
+    gradient = core.gradient
+    if accumulated > 1:
+        gradient = functools.partial(accumulate.gradient, accumulated, mesh.devices.flat[0].platform == 'cpu')
+    step = functools.partial(train_step, method, tx, steps=steps, gradient=gradient)
+    if not layout:
+        return step
+
+    def in_parts(ts, batch, key):
+        ts, metrics = step(ts, batch, key)
+        return layout.hold(ts), metrics
+
+    return in_parts
+
+
+def train_options(accumulated: int, mesh, layout: Layout | None, remat: bool) -> dict:
+    """What jax.jit is told of `Program.run`: its train state lies as its steps leave it, all else on every device."""
+    options = {'compiler_options': compiler_options(remat or accumulated > 1)}
+    return options | {'out_shardings': (None, replicated(mesh)) if layout else replicated(mesh)}
 
 
 def steps_a_call(mesh) -> int:

@@ -24,11 +24,22 @@ def protocol(config, records, source, cell: bool = False) -> str:
     """
     records = [records] if isinstance(records, dict) else list(records)
     sentences = [
-        labelled(config, records, source), validation(config, records, source), unlabelled(config, source),
-        pretrained(config, records, cell), chosen(config, records), test(config, records, source, cell),
+        several(source), labelled(config, records, source), validation(config, records, source),
+        unlabelled(config, source),
+        pretrained(config, records, cell), chosen(config, records, source), test(config, records, source, cell),
         trained(config, records),
     ]  # fmt: skip
     return ' '.join(sentence for sentence in sentences if sentence)
+
+
+def several(source) -> str:
+    """What a label is, where an image may have several classes."""
+    if not source.targets.multilabel:
+        return ''
+    return (
+        f'Multi-label: an image has any number of the {len(source.classes)} classes. A sigmoid for each, trained by '
+        'binary cross-entropy; mAP is the mean of the average precision of the classes.'
+    )
 
 
 def labelled(config, records, source) -> str:
@@ -50,7 +61,7 @@ def labelled(config, records, source) -> str:
     elif data.choose == 'typical':
         how = f'the most typical, chosen without looking at labels; {_anew(config, "chosen")}'
     else:
-        how = f'stratified by class, {_anew(config)}'
+        how = f'{_stratified(source)}, {_anew(config)}'
     sets = [record['partition']['labeled'] for record in records]
     lost = max(found.get('unreadable', {}).get('count', 0) for found in sets)
     if data.labels.strip().isdecimal() and max(counts) + lost < int(data.labels):
@@ -58,6 +69,10 @@ def labelled(config, records, source) -> str:
     most = max(sum(not n for n in record['partition']['labeled'].get('per_class') or ()) for record in records)
     lacking = f' Up to {most} of {len(source.classes)} classes have no labelled image.' if most else ''
     return f'{amount}, {how}.{lacking}'
+
+
+def _stratified(source) -> str:
+    return 'stratified by class' + ' (iteratively, for an image may have several)' * source.targets.multilabel
 
 
 def oracle(data) -> bool:
@@ -79,7 +94,7 @@ def validation(config, records, source) -> str:
     count = _range([record['partition']['val']['count'] for record in records])
     whole = ', in whole groups' if getattr(source.train, 'groups', None) is not None else ''
     return (
-        f'{count} additional labelled images for validation, taken from the training images, stratified by class'
+        f'{count} additional labelled images for validation, taken from the training images, {_stratified(source)}'
         f'{whole}, {_anew(config)}.'
     )
 
@@ -119,12 +134,17 @@ def given_weights(config) -> str:
     )
 
 
-def chosen(config, records) -> str:
+def chosen(config, records, source) -> str:
     """What validation decides."""
     said, ways = [], [way for record in records for way in record['ways']]
     if ways:
-        best = metrics.TITLES[config.select].replace('top-1', 'accuracy')
+        select = metrics.selected(config.select, source.targets.multilabel)
+        best = metrics.TITLES[select].replace('top-1', 'accuracy')
         said.append(f'For each way, the weights with the best validation {best} are kept.')
+        if source.targets.multilabel:
+            said.append(
+                'F1, exact match and Hamming accuracy are at one threshold, that of the best validation macro-F1.'
+            )
         patient = [w for w in dict.fromkeys(ways) if _cfg(config, w)[1].patience]
         if patient:
             said.append(f'Validation also stops {", ".join(patient)} early (patience).')

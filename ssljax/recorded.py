@@ -23,7 +23,16 @@ def splits_of(source) -> dict:
 def summary(config, source) -> dict:
     """What data.json and each checkpoint keep: `of_source`, and 'given', the SHA-256 of the files that the config
     names."""
-    return of_source(source) | {'given': {field: sha for field, p in named(config).items() if (sha := content(p))}}
+    given = {field: sha for field, p in named(config).items() if (sha := content(p))}
+    return of_source(source) | {'given': given | of_sets(source)}
+
+
+def of_sets(source) -> dict:
+    """{what: SHA-256} of the sets of classes that multi-label images have; {} of others."""
+    if source.sets is None:
+        return {}
+    said = repr(source.classes).encode() + str(source.sets.shape).encode() + source.sets.tobytes()
+    return {'the labels (several classes an image)': hashlib.sha256(said).hexdigest()}
 
 
 def of_source(source) -> dict:

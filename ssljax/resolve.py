@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import fields, methods, models
+from ssljax import fields, methods, metrics, models
 from ssljax.data import feed as feeds
 from ssljax.methods import network
 from ssljax.program import steps_a_call
@@ -46,7 +46,7 @@ class Stage(NamedTuple):
     decided: list[Decision]
 
 
-def resolve(config, shape, mesh, span=None) -> tuple:
+def resolve(config, shape, mesh, span=None, multilabel: bool = False) -> tuple:
     """(the config with every field decided that needs no images of a seed, the Decisions).
 
     Args:
@@ -54,11 +54,15 @@ def resolve(config, shape, mesh, span=None) -> tuple:
       shape: (H, W, C) of the images.
       mesh: the devices.
       span: the source's range of values, (low, high), or None.
+      multilabel: whether an image may have several classes.
     """
     decided = [*_backbone(config.backbone, shape), *_layers(config), *_augment(config), *_device(config, mesh)]
     if span is not None and config.data.range == 'auto':
         why = 'percentiles of a sample of the training files, which hold more than 8 bits a channel'
         decided.append(Decision('data.range', ','.join(map(repr, span)), why))
+    if (select := metrics.selected(config.select, multilabel)) != config.select:
+        why = 'an image may have several classes, for which top-1 is not defined'
+        decided.append(Decision('select', select, why))
     resolved = config.copy_and_resolve_references()
     resolved.update_from_flattened_dict({d.field: d.value for d in decided})
     resolved.variants = tuple(_variant(config, *entry) for entry in config.variants)
@@ -118,10 +122,11 @@ def input_path(split, given: str, mesh) -> tuple:
 
 def labeled_batch(config, images: int, mesh) -> int:
     """Labelled images a step of a semi-supervised method: what config.semi says, by default all of few, filled up to a
-    multiple of the devices."""
+    multiple of the devices, and of the parts that it passes in."""
     if config.semi.labeled_batch_size:
         return config.semi.labeled_batch_size
-    return min(-(-images // mesh.size) * mesh.size, config.semi.batch_size)
+    least = mesh.size * config.semi.accumulate
+    return min(-(-images // least) * least, config.semi.batch_size)
 
 
 def steps_per_call(config, mesh) -> int:

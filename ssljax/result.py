@@ -3,8 +3,6 @@
 import datetime
 import time
 
-import numpy as np
-
 from ssljax import metrics, provenance, recorded, stats
 from ssljax.config import to_dict
 from ssljax.data import partition as partitions
@@ -21,8 +19,7 @@ def sets(partition, source) -> dict:
         lost = readable.noted(source.train.take(rows))
         if lost and (live or name != 'unlabeled'):  # those of a stream are replaced
             rows = rows[~readable.is_bad(source.train.take(rows))]
-        labels = source.train.labels[rows]
-        per_class = np.bincount(labels[labels >= 0], minlength=len(source.classes))
+        per_class = source.targets.counts(source.train.labels[rows])
         out[name] = {'count': len(rows), 'hash': partitions.digest(rows), 'per_class': per_class.tolist()}
         out[name] |= {'unreadable': lost} if lost else {}
     return out
@@ -56,6 +53,7 @@ def assemble(config, source, seeds: list[dict], began: float, seconds: float | N
             'counts': counts,
             'hashes': hashes,
             'per_class': _per_class(source),
+            **({'multilabel': True} if source.targets.multilabel else {}),
             **_left_out(source),
             **({'range': list(source.range)} if source.range is not None else {}),
         },
@@ -63,7 +61,7 @@ def assemble(config, source, seeds: list[dict], began: float, seconds: float | N
         'published': [dict(zip(('what', 'value', 'setting', 'source'), p)) for p in config.published],
         'seeds': seeds,
     }
-    return outcome | summarise(seeds, config.get('variants', ()))
+    return outcome | summarise(seeds, config.get('variants', ()), source.targets.main)
 
 
 def _left_out(source) -> dict:
@@ -93,21 +91,21 @@ def _counts(record: dict, source) -> dict:
 def _per_class(source) -> dict:
     """{split: images of each class} of the splits that every seed has."""
     splits = {name: getattr(source, name) for name in ('train', 'val', 'test')}
-    count = lambda labels: np.bincount(labels[labels >= 0], minlength=len(source.classes)).tolist()
-    return {name: count(split.labels) for name, split in splits.items() if split is not None}
+    return {name: source.targets.counts(split.labels).tolist() for name, split in splits.items() if split is not None}
 
 
-def summarise(seeds: list[dict], variants=()) -> dict:
+def summarise(seeds: list[dict], variants=(), main: str = 'top1') -> dict:
     """What is known over seeds of each way's test accuracy, and of its paired differences, same seed by same seed.
 
     Args:
       seeds: each seed's record.
       variants: config.variants, (name, way, changed fields).
+      main: of ssljax.targets, the metric whose differences are taken.
 
     Returns:
       'summary': {way: {each of metrics.TITLES that was measured: stats.spread, 'seeds': how many have a result}};
-      'versus_scratch': {way: stats.against}, top-1 less that of training from scratch; with variants also
-      'versus_unchanged': {variant: the same, less the top-1 of the way that it derives from}. A guard may have stopped
+      'versus_scratch': {way: stats.against}, `main` less that of training from scratch; with variants also
+      'versus_unchanged': {variant: the same, less that of the way that it derives from}. A guard may have stopped
       a way with some of the seeds. p_holm is corrected for all ways that were compared with the same one.
     """
     order = dict.fromkeys(w for s in seeds for w in s['ways'])
@@ -117,6 +115,6 @@ def summarise(seeds: list[dict], variants=()) -> dict:
         | {'seeds': sum(bool(test) for test in found)}
         for w, found in tests.items()
     }
-    top1 = {w: [test.get('top1') for test in found] for w, found in tests.items()}
-    out = {'summary': summary, 'versus_scratch': stats.against(top1)}
-    return out | ({'versus_unchanged': stats.against_origin(top1, variants)} if variants else {})
+    values = {w: [test.get(main) for test in found] for w, found in tests.items()}
+    out = {'summary': summary, 'versus_scratch': stats.against(values)}
+    return out | ({'versus_unchanged': stats.against_origin(values, variants)} if variants else {})

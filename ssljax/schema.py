@@ -11,11 +11,12 @@ import re
 from pathlib import Path
 
 from ssljax import config as configs
+from ssljax import methods
 
-SCHEMA = 3  # of what is written to disk; to be raised with an entry in MIGRATIONS
+SCHEMA = 4  # of what is written to disk; to be raised with an entry in MIGRATIONS
 # Fields on which no number of a run depends. Its seeds may become more (see `changes`).
 FREE: tuple = 'published', 'save_every', 'data.data_dir', 'data.manual_dir', 'data.cache', 'study.', 'seeds', 'tracker'
-FREE += 'plan.', 'answer.'
+FREE += 'plan.', 'answer.', 'fsdp.', 'backbone.remat'  # the last two: to rounding
 STAGE_PARTS = ('optim',)  # parts of pretrain and semi that are no method's options
 
 
@@ -42,8 +43,13 @@ def _copies(plain: dict) -> None:
         plain['data'].setdefault('copies', 'anywhere')
 
 
+def _upright(plain: dict) -> None:
+    if 's4l_rotation' in plain.get('semi', {}):
+        plain['semi']['s4l_rotation'].setdefault('classified', 'upright')
+
+
 # {number: function that brings a plain config of that schema to the next, in place}
-MIGRATIONS = {1: _typical, 2: _copies}
+MIGRATIONS = {1: _typical, 2: _copies, 3: _upright}
 
 
 def renamed(data) -> None:
@@ -89,7 +95,7 @@ def used(config) -> dict:
 def hashed(config) -> dict:
     """The plain dict that stands for a config in a hash: as the first version had it. Later fields enter where they
     are not at their default; unused ones have the default of then, however it has changed since."""
-    plain, defaults, first = configs.to_dict(config), _defaults(), _first()
+    plain, defaults, first = _settled(configs.to_dict(config)), _defaults(), _first()
     used, out = _used(plain), dict(first)
     for name, value in flat(plain).items():
         default = defaults.get(name, {})
@@ -112,17 +118,30 @@ def _defaults() -> dict:
 def _used(plain: dict) -> dict:
     """{dotted name: value} of the fields that the run of a plain config depends on."""
     left_out = tuple(f'{part.rstrip(".")}.' for part in (*FREE, *_unused(plain)))
-    return {k: v for k, v in flat(plain).items() if not f'{k}.'.startswith(left_out)}
+    return {k: v for k, v in flat(_settled(plain)).items() if not f'{k}.'.startswith(left_out)}
+
+
+def _settled(plain: dict) -> dict:
+    """A plain config with the optimiser that its semi-supervised ways have, where it leaves it open and they agree."""
+    given = plain['semi']['optim']
+    found = [methods.optimiser(way, given) for way in sorted(_trained(plain) & methods.SEMI.keys())]
+    if not found or any(other != found[0] for other in found):
+        return plain
+    return plain | {'semi': plain['semi'] | {'optim': found[0]}}
 
 
 def _unused(plain: dict) -> list[str]:
     """What the names of fields begin with that the run of a plain config does not use."""
-    ways = {name: way for name, way, _ in plain['variants']}
-    trained = {ways.get(way, way) for way in plain['transfer']['ways']}
     unused = [] if plain['tune'] else ['tuning']
-    for section, wanted in (('semi', trained & _methods(plain['semi'])), ('pretrain', _pretext(plain))):
+    for section, wanted in (('semi', _trained(plain) & _methods(plain['semi'])), ('pretrain', _pretext(plain))):
         unused += [f'{section}.{name}' for name in _methods(plain[section]) - wanted] if wanted else [section]
     return unused
+
+
+def _trained(plain: dict) -> set:
+    """The ways of a plain config, variants under the way that they are trained as."""
+    ways = {name: way for name, way, _ in plain['variants']}
+    return {ways.get(way, way) for way in plain['transfer']['ways']}
 
 
 def _methods(section: dict) -> set:

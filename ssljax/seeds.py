@@ -97,16 +97,22 @@ def seed_images(run: Context, seed: int) -> tuple:
         raise ValueError(
             f'data.val is {run.config.data.val!r}: validation selects the weights, so it needs at least one image.'
         )
-    check_selection(run.config, val, seed)
+    check_selection(run.config, val, run.source.targets, seed)
     return rows, {'labeled': labeled, 'unlabeled': unlabeled_images(run.source, rows), 'val': val}
 
 
-def check_selection(config, val, seed: int) -> None:
-    """Raises ValueError if AUROC selects the weights, and the validation Split has none."""
-    if config.select == 'auroc' and len(np.unique(val.labels[val.labels >= 0])) < 2:
+def check_selection(config, val, targets, seed: int) -> None:
+    """Raises ValueError if the metric that selects the weights is not defined on the validation Split."""
+    counts, known = targets.counts(val.labels), int((val.labels >= 0).sum())
+    if not counts.any():
+        raise ValueError(
+            f'None of the {len(val)} validation images of seed {seed} has any of the classes, so nothing can be '
+            'selected by them: increase data.val.'
+        )
+    if config.select == 'auroc' and not ((counts > 0) & (counts < known)).any():
         raise ValueError(
             f'config.select is auroc, but the {len(val)} validation images of seed {seed} are not of two classes, so '
-            'there is no ROC curve: increase data.val, or set --config.select=top1.'
+            f'there is no ROC curve: increase data.val, or set --config.select={targets.select[0]}.'
         )
 
 
@@ -168,7 +174,7 @@ def _watch(run: Context, images: dict, seed: int):
     others = sample(images['unlabeled'], max(config.pretrain.watch, watch.LEAST), seed)
     look = functools.partial(
         watch.look, program, labeled=known, val=shown, others=others, k=config.evaluate.knn,
-        classes=len(run.source.classes), batch_size=config.evaluate.batch_size, mesh=run.mesh,
+        targets=run.source.targets, batch_size=config.evaluate.batch_size, mesh=run.mesh,
     )  # fmt: skip
     return lambda step, variables: look(variables)
 

@@ -1,13 +1,28 @@
-"""The mesh and what lies where: batches are split over 'data', everything else is replicated."""
+"""The mesh and what lies where: batches are split over all devices; all else is replicated, but for weights that are
+split over the axis 'fsdp' (fsdp.py)."""
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 
-def make_mesh() -> Mesh:
-    """All devices of all processes along one axis, 'data'."""
-    return jax.make_mesh((jax.device_count(),), ('data',), axis_types=(AxisType.Auto,))
+def make_mesh(fsdp: int = 1) -> Mesh:
+    """All devices of all processes along one axis, 'data'; where each copy of the weights is split over `fsdp` of them,
+    along two, 'data' and 'fsdp'. Neighbours, which are usually of one host, share a copy.
+
+    Raises:
+      ValueError: the devices cannot be divided into groups of that size.
+    """
+    count = jax.device_count()
+    if fsdp == 1:
+        return jax.make_mesh((count,), ('data',), axis_types=(AxisType.Auto,))
+    if count % fsdp:
+        fit = ', '.join(str(n) for n in range(1, count + 1) if count % n == 0)
+        raise ValueError(
+            f'fsdp.devices is {fsdp}, but there are {count} devices, which do not divide into groups of that size: '
+            f'use {fit}.'
+        )
+    return jax.make_mesh((count // fsdp, fsdp), ('data', 'fsdp'), axis_types=(AxisType.Auto,) * 2)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -20,17 +35,27 @@ def everywhere(tree, mesh: Mesh):
     stay where they are."""
     if jax.process_count() == 1:
         return tree
-    return jax.tree.map(lambda leaf: _everywhere(leaf, replicated(mesh)), tree)
+    there = lambda leaf: isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
+    return jax.tree.map(lambda leaf: leaf if there(leaf) else _placed(leaf, replicated(mesh)), tree)
 
 
-def _everywhere(leaf, sharding):
+def put(tree, sharding):
+    """jax.device_put, also of what each of several processes has whole; sharding: one, or a tree of them."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+    if isinstance(sharding, Sharding):
+        return jax.tree.map(lambda leaf: _placed(leaf, sharding), tree)
+    return jax.tree.map(_placed, tree, sharding)
+
+
+def _placed(leaf, sharding):
     if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
-        return leaf
+        return jax.jit(lambda x: x, out_shardings=sharding)(leaf)
     if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        data = _everywhere(jax.random.key_data(leaf), sharding)
+        data = _placed(jax.random.key_data(leaf), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
     values = np.array(leaf)  # a copy: the array may be donated
-    return jax.make_array_from_process_local_data(sharding, values, values.shape)
+    return jax.make_array_from_callback(values.shape, sharding, lambda part: values[part])
 
 
 def fetch(tree):
@@ -46,10 +71,18 @@ def fetch(tree):
     )
 
 
-def check_batch(batch_size: int, mesh: Mesh) -> None:
-    """Raises ValueError where a global batch does not divide over the devices."""
-    if batch_size % mesh.size:
+def over_batch(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """Every device holds its share of a batch, whose images are along `axis`."""
+    names = mesh.axis_names
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, names[0] if len(names) == 1 else names))
+
+
+def check_batch(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
+    """Raises ValueError where a global batch does not divide over the devices, or not in so many parts."""
+    least = mesh.size * accumulate
+    if batch_size % least:
+        parts = f'{accumulate} parts (accumulate) on each of ' if accumulate > 1 else ''
         raise ValueError(
-            f'a batch of {batch_size} does not divide over {mesh.size} devices: '
-            f'use {max(batch_size // mesh.size, 1) * mesh.size}.'
+            f'a batch of {batch_size} does not divide over {parts}{mesh.size} devices: '
+            f'use {max(batch_size // least, 1) * least}.'
         )

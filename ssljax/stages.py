@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import files, guard, hosts, log, loop, methods, model_json, optim, preempt, resolve
+from ssljax import files, fsdp, guard, hosts, log, loop, methods, model_json, optim, preempt, resolve
 from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.data.memory import fits
@@ -19,11 +19,11 @@ from ssljax.data.sources import Source
 from ssljax.foreign import start
 from ssljax.methods import labeled_loss, supervised
 from ssljax.platform import once_options
-from ssljax.program import Program, make_program
+from ssljax.program import make_program
 from ssljax.trackers import Tracker
 from ssljax.transfer import take_backbone
 
-TEST = 'val/test_top1'  # in metrics.jsonl, with evaluate.best_on_test
+TEST = 'val/test_{}'  # targets.main, in metrics.jsonl with evaluate.best_on_test
 
 
 class Context(NamedTuple):
@@ -68,6 +68,7 @@ def settings(config, kind: str) -> Settings:
     """The Settings of a kind of stage."""
     way, config = configs.variant(config, kind)
     base = configs.KINDS.get(way, way)
+    config = methods.with_optimiser(config, base)
     section = base if base == 'pretrain' else 'semi' if base in methods.SEMI else 'transfer'
     return Settings(base, config, section, config[section][base] if section == 'transfer' else config[section])
 
@@ -77,12 +78,13 @@ def kind_of(way: str) -> str:
     return configs.KINDS.get(way, way)
 
 
-def classifier(config, shape, classes: int, kind: str):
-    """The Method of a kind of stage that trains a classifier of images of `shape` (H, W, C)."""
+def classifier(config, shape, classes: int, kind: str, sets=None):
+    """The Method of a kind of stage that trains a classifier of images of `shape` (H, W, C); sets: of multi-label ones,
+    as ssljax.targets has them."""
     base, config, _, cfg = settings(config, kind)
     if base in methods.SEMI:
         return methods.semi(base, config, shape, classes)
-    return supervised.make(config, classes, frozen=base == 'frozen', smoothing=cfg.label_smoothing)
+    return supervised.make(config, classes, frozen=base == 'frozen', smoothing=cfg.label_smoothing, sets=sets)
 
 
 def initial(run: Context, kind: str, seed: int, init=None) -> dict:
@@ -93,7 +95,11 @@ def initial(run: Context, kind: str, seed: int, init=None) -> dict:
         begin, extra = init or run.methods[kind].init, run.source.unlabeled
         count = len(run.source.train) + (0 if extra is None else len(extra))
         batch = {'image': np.zeros((1, *run.source.shape), np.uint8), 'unlabeled_count': count}
-        program = jax.jit(lambda key: begin(key, batch), compiler_options=once_options())
+        draw, options, layout = (lambda key: begin(key, batch)), once_options(), fsdp.layout(run.config, run.mesh)
+        program = jax.jit(draw, compiler_options=options)
+        if layout:
+            params_of = lambda found: found['params']
+            program = layout.compiled(draw, params_of, jax.random.key(0), compiler_options=options)
         check_size(kind, program.trace(jax.random.key(0)).out_info)
         return program
 
@@ -128,6 +134,20 @@ def check_size(kind: str, shapes) -> None:
         )
 
 
+def check_parts(own: Settings, method) -> None:
+    """Raises ValueError where a stage's `method` cannot pass a batch in parts, and is to."""
+    base, config, section, cfg = own
+    if cfg.accumulate == 1 or method.per_image:
+        return
+    field = f'transfer.{base}' if section == 'transfer' else section
+    what = config.pretrain.method if section == 'pretrain' else base if section == 'semi' else 'mixup'
+    raise ValueError(
+        f'{field}.accumulate is {cfg.accumulate}, but {what} compares, counts or mixes the images of a batch, so that '
+        f'its parts would give another loss: set --config.{field}.accumulate=1. To save memory, set '
+        '--config.backbone.remat=True or --config.fsdp.devices=N.'
+    )
+
+
 def train_stage(run: Context, kind: str, name: str, seed: int, images, val, variables, watch=None) -> loop.Stage:
     """Trains the stage `name` with the program of its kind; the images of a semi-supervised one are a pair of Splits,
     labelled and unlabelled."""
@@ -142,11 +162,11 @@ def train_stage(run: Context, kind: str, name: str, seed: int, images, val, vari
 
 
 def _fit_and_test(run: Context, given: loop.Task, watch) -> loop.Stage:
-    """`loop.fit` with the best top-1 on test in the record."""
-    path = given.directory / 'metrics.jsonl'
+    """`loop.fit` with the best targets.main on test in the record."""
+    path, test = given.directory / 'metrics.jsonl', TEST.format(given.targets.main)
     _whole(path)
-    stage = loop.fit(given, _also_test(run, given.program, watch))
-    found = [row[TEST] for row in log.read(path) if TEST in row]
+    stage = loop.fit(given, _also_test(run, given, watch))
+    found = [row[test] for row in log.read(path) if test in row]
     return stage._replace(record=stage.record | {'best_on_test': max(found)})
 
 
@@ -167,7 +187,11 @@ def task(run: Context, kind: str, name: str, seed: int, images, val, variables) 
     def make():
         optim.log_rules(cfg.optim, variables['params'])
         method, per_call = run.methods[kind], config.steps_per_call
-        return make_program(method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=per_call)
+        check_parts(own, method)
+        return make_program(
+            method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=per_call,
+            layout=fsdp.layout(config, run.mesh), remat=config.backbone.remat,
+        )  # fmt: skip
 
     return loop.Task(
         # Label sets of different sizes may differ in steps and path, and in how often they have each class.
@@ -189,17 +213,18 @@ def task(run: Context, kind: str, name: str, seed: int, images, val, variables) 
         track=run.tracker and functools.partial(run.tracker.log, f'seed{seed}/{name}'),
         resolved=decided,
         metric='top1' if base == 'pretrain' else config.select,
+        targets=run.source.targets,
     )
 
 
-def _also_test(run: Context, program: Program, watch):
-    """`watch` with the top-1 on the test split: no part of the choice of weights, and no fair figure."""
+def _also_test(run: Context, given: loop.Task, watch):
+    """`watch` with targets.main on the test split: no part of the choice of weights, and no fair figure."""
+    main = given.targets.main
 
     def look(step, variables):
         params, state = split(variables)
-        size = run.config.evaluate.batch_size
-        found = loop.evaluate(program.measure, params, state, run.source.test, size, run.mesh)
-        return (watch(step, variables) if watch else {}) | {'test_top1': found['top1']}
+        found = loop.measured(given._replace(val=run.source.test, metric=main), params, state)
+        return (watch(step, variables) if watch else {}) | {f'test_{main}': found[main]}
 
     return look
 
@@ -216,10 +241,10 @@ def make_feed(run: Context, kind: str, inputs: tuple, seed: int):
 
 
 def class_counts(run: Context, kind: str, inputs: tuple) -> tuple[int, ...]:
-    """How many labelled images of each class a stage has, if its loss depends on it; else (). inputs: as resolve.Stage
-    has them."""
+    """targets.class_counts of the labelled images of a stage, if its loss depends on it; else (). inputs: as
+    resolve.Stage has them."""
     _, config, section, _ = settings(run.config, kind)
     if section == 'pretrain' or not labeled_loss.counts_classes(config):
         return ()
     labels = inputs[0].images.labels
-    return tuple(np.bincount(labels[labels >= 0], minlength=len(run.source.classes)).tolist())
+    return run.source.targets.class_counts(labels)

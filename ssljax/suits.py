@@ -3,7 +3,7 @@
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import methods, models, schema, ways
+from ssljax import methods, metrics, models, schema, ways
 from ssljax.data import augment
 from ssljax.data.memory import fits
 from ssljax.sharding import check_batch
@@ -13,12 +13,18 @@ from ssljax.wording import nearest, shown
 def check_classes(config, source) -> None:
     """Raises ValueError where a classifier is asked for and there is nothing to tell apart, or if evaluate.positive
     is not one of two classes."""
-    if len(source.classes) == 1 and config.transfer.ways:
+    check_multilabel(config, source.targets)
+    if len(source.classes) == 1 and config.transfer.ways and not source.targets.multilabel:
         raise ValueError(
             f'there is only one class, {source.classes[0]!r}: a classifier needs two or more. Put the images of each '
             'class into its own folder, or only pretrain, with --config.transfer.ways=().'
         )
     positive = config.evaluate.positive
+    if positive and source.targets.multilabel:
+        raise ValueError(
+            f'evaluate.positive is {shown(positive)}, but these images are multi-label, and each class is evaluated by '
+            'itself: leave it empty.'
+        )
     if positive and (len(source.classes) != 2 or positive not in source.classes):
         some = ', '.join(map(shown, source.classes[:5])) + ', ...' * (len(source.classes) > 5)
         raise ValueError(
@@ -28,18 +34,46 @@ def check_classes(config, source) -> None:
         )
 
 
+def check_multilabel(config, targets) -> None:
+    """Raises ValueError for a metric or, of multi-label images, a way or a choice of images that does not go with the
+    number of classes an image may have."""
+    if metrics.selected(config.select, targets.multilabel) not in targets.select:
+        kind = 'several classes' if targets.multilabel else 'one class'
+        raise ValueError(
+            f'select is {config.select}, but images have {kind} each: it must be one of {", ".join(targets.select)}.'
+        )
+    if not targets.multilabel:
+        return
+    joint = [way for way in config.transfer.ways if configs.variant(config, way)[0] in methods.SEMI]
+    refused = [way for way in joint if not methods.takes_several(configs.variant(config, way)[0])]
+    if refused:
+        rest = [way for way in config.transfer.ways if way not in refused] or ['scratch', 'finetune']
+        raise ValueError(
+            f'transfer.ways has {", ".join(refused)}, which assume one class an image, but these images are multi-'
+            'label: an image may have several. Give ways that train on labelled images alone, from scratch or from a '
+            f'pretrained backbone, for example --config.transfer.ways={",".join(rest)}.'
+        )
+    if config.data.choose == 'typical_oracle':
+        raise ValueError(
+            'data.choose is typical_oracle, which chooses within each class, but an image may have several: use '
+            'random, or typical with a total such as --config.data.labels=100.'
+        )
+
+
 def check_batches(config, shape, mesh) -> None:
     """Raises ValueError for a batch that does not divide over the devices, or that the memory cannot hold."""
-    sizes = {f'{s}.batch_size': config[s].batch_size for s in ('pretrain', 'semi', 'transfer', 'evaluate')}
+    sizes = {f'{s}.batch_size': (config[s].batch_size, 1) for s in ('semi', 'transfer', 'evaluate')}
+    sizes['pretrain.batch_size'] = config.pretrain.batch_size, config.pretrain.accumulate
     for way in config.transfer.ways:
         base, own = configs.variant(config, way)
         section = 'semi' if base in methods.SEMI else 'transfer'
-        sizes |= {f'{section}.batch_size of {way}': own[section].batch_size}
+        parts = own.semi.accumulate if section == 'semi' else own.transfer[configs.KINDS.get(base, base)].accumulate
+        sizes |= {f'{section}.batch_size of {way}': (own[section].batch_size, parts)}
         if section == 'semi' and own.semi.labeled_batch_size:
-            sizes |= {f'semi.labeled_batch_size of {way}': own.semi.labeled_batch_size}
-    for field, size in sizes.items():
+            sizes |= {f'semi.labeled_batch_size of {way}': (own.semi.labeled_batch_size, parts)}
+    for field, (size, parts) in sizes.items():
         try:
-            check_batch(size, mesh)
+            check_batch(size, mesh, parts)
         except ValueError as e:
             raise ValueError(f'{field}: {e}') from None
         if not fits(4 * size * int(np.prod(shape)), 0.8):

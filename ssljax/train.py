@@ -13,9 +13,9 @@ usage: ssljax train --config=RECIPE [--workdir=DIR] [--minutes=N]
                           --config.data.source=folder:photos also csv:FILE
                           --config.data.labels=50     also 25/class, 1%, all
                           --config.pretrain.method=simclr
-                          --config.pretrain.epochs=20
+                          --config.pretrain.epochs=20 also accumulate=4
                           --config.seeds=0,1,2
-                          for a misspelt one the nearest is suggested
+                          --config.fsdp.devices=8     also backbone.remat=True
 
 DIR then has result.json, metrics and report.html. Ctrl-C or SIGTERM saves and
 exits with 75; rerun to resume. Exit codes: 0 done, 1 failed, 2 usage.

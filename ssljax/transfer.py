@@ -6,7 +6,7 @@ import numpy as np
 from absl import logging
 
 from ssljax import models
-from ssljax.optim import path_name
+from ssljax.rules import path_name
 
 
 def take_backbone(source: dict, target: dict, where: str) -> dict:

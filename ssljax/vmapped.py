@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssljax import files, log, loop, optim, preempt
+from ssljax import files, goodput, log, loop, optim, preempt
 from ssljax.core import TrainState, evaluated
 from ssljax.program import eval_steps, log_interval
 from ssljax.sharding import replicated
@@ -48,6 +48,7 @@ def fit(tasks: list[loop.Task]) -> list[bool]:
       preempt.Preempted: the run was asked to stop; nothing is written.
       OSError: the disk is full.
     """
+    spent = goodput.Spent()
     program, cfg, feed = tasks[0].program, tasks[0].cfg, tasks[0].feed
     ts, totals, keys = start(tasks)
     zero, trained = jax.tree.map(jnp.copy, totals), optim.trained_parts(cfg.optim, ts.params)
@@ -77,20 +78,23 @@ def fit(tasks: list[loop.Task]) -> list[bool]:
                 variables = _take((evaluated(program.method, ts), ts.state), i)
                 task = tasks[i]
                 params, state = variables
-                metrics = loop.measured(task, params, state)
+                with spent.on('evaluate'):
+                    metrics = loop.measured(task, params, state)
                 lines[i].append(log.line(step, loop.evaluation_row(metrics)))
                 if (value := loop.value_of(metrics, task.metric)) > best[i][0]:
                     best[i] = value, step, variables
             timer.start(step)
+    shares = {kind: seconds / len(tasks) for kind, seconds in spent.state().items()}
     for i in sorted(left):
-        _finish(tasks[i], len(tasks), lines[i], best[i], timer)
+        _finish(tasks[i], len(tasks), lines[i], best[i], timer, shares)
     return [i in left for i in range(len(tasks))]
 
 
-def _finish(task: loop.Task, count: int, lines: list, best: tuple, timer: Timer) -> None:
+def _finish(task: loop.Task, count: int, lines: list, best: tuple, timer: Timer, spent: dict) -> None:
     value, step, variables = best
     files.write_atomically(task.directory / 'metrics.jsonl', ''.join(lines))
-    noted, program = {'val': loop.chosen_by(task, value, *variables), 'together': count}, task.program
+    noted = {'val': loop.chosen_by(task, value, *variables), loop.SPENT: spent, 'together': count}
+    program = task.program
     share = timer.seconds / count, timer.rate() * count  # of the group's time; and the pace that goes with it
     record = loop.record(task, program.steps, step, noted, *share)
     loop.finish(task.directory, variables, record, task.meta)

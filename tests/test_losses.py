@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.integrate
 from sklearn.utils.class_weight import compute_class_weight
 
 from ssljax import losses
@@ -212,3 +213,36 @@ def test_relative_std():
     z = jnp.array([[3.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -7.0]])
     np.testing.assert_allclose(losses.relative_std(z), 1.0, rtol=1e-6)
     np.testing.assert_allclose(losses.relative_std(jnp.ones((4, 3))), 0.0, atol=1e-3)
+
+
+def test_the_epps_pulley_statistic_is_its_integral():
+    """Against adaptive quadrature; the trapezoidal rule and the end at 3 cost less than a hundredth."""
+    x = np.random.default_rng(0).normal(0.3, 1.2, 40)
+
+    def error(t):
+        return abs(np.exp(1j * t * x).mean() - np.exp(-(t**2) / 2)) ** 2 * np.exp(-(t**2) / 2)
+
+    want = len(x) * scipy.integrate.quad(error, -np.inf, np.inf)[0]
+    got = losses.epps_pulley(jnp.asarray(x, jnp.float32)[:, None])
+    assert got.shape == (1,) and float(got[0]) == pytest.approx(want, rel=0.01)
+
+
+def test_sigreg_expects_a_gaussian_of_unit_variance():
+    """Of one it is the integral of (1 - exp(-t^2)) exp(-t^2 / 2), sqrt(2 pi) (1 - 1 / sqrt(3)), turned or not."""
+    draw = np.random.default_rng(0)
+    z = jnp.asarray(draw.normal(size=(512, 8)), jnp.float32)
+    look = lambda z: float(losses.sigreg(jax.random.key(0), z, 64))
+    expected = np.sqrt(2 * np.pi) * (1 - 3**-0.5)
+    turned = z @ np.linalg.qr(draw.normal(size=(8, 8)))[0]
+    assert look(z) == pytest.approx(expected, rel=0.2) and look(turned) == pytest.approx(expected, rel=0.2)
+    for other in (2 * z, z / 2, jnp.zeros((512, 8)), jnp.sign(z[:, :1]) * jnp.ones((1, 8))):
+        assert look(other) > 5 * expected
+
+
+@pytest.mark.parametrize('shape', [(5, 9), (9, 5)])
+def test_the_coding_rate_by_its_eigenvalues(shape):
+    z = np.random.default_rng(0).normal(size=shape)
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    values = np.linalg.svd(z, compute_uv=False) ** 2
+    want = 0.5 * np.log1p(shape[1] / (shape[0] * 0.2) * values).sum()
+    assert float(losses.coding_rate(jnp.asarray(z, jnp.float32), 0.2)) == pytest.approx(want, rel=1e-4)

@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 
 import ssljax
-from ssljax import experiment, files
-from ssljax import model as model_module
+from ssljax import experiment, files, trained
 from ssljax.data import sources
 from tests import pages
 
@@ -79,9 +78,9 @@ def test_the_best_by_validation_is_taken(run):
 def test_of_equal_classifiers_the_way_that_is_better_on_average_is_taken():
     reached = {(0, 'random_frozen'): 0.9, (1, 'random_frozen'): 0.5, (0, 'finetune'): 0.7, (1, 'finetune'): 0.9}
     found = {key: (Path('seed{}/{}'.format(*key)), value) for key, value in reached.items()}
-    directory, why = model_module._choose(Path('run'), found, '', None, 'top1')
+    directory, why = trained._choose(Path('run'), found, '', None, 'top1')
     assert directory == Path('seed1/finetune') and '2 reach it; finetune is the highest' in why
-    assert model_module._choose(Path('run'), found, '', 0, 'top1')[0] == Path('seed0/random_frozen')
+    assert trained._choose(Path('run'), found, '', 0, 'top1')[0] == Path('seed0/random_frozen')
 
 
 def test_a_pretrained_backbone_has_features_alone(run):

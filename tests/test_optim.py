@@ -63,10 +63,26 @@ def test_decay_spares_what_its_rules_say():
 def test_schedules():
     multistep = optim.schedule(cfg(lr=1.0, schedule='multistep', milestones=(0.5, 0.75), gamma=0.1), 100)
     np.testing.assert_allclose([multistep(s) for s in (0, 49, 50, 75)], [1, 1, 0.1, 0.01], rtol=1e-5)
+    flat = optim.schedule(cfg(lr=1.0, schedule='flat_linear', milestones=(2 / 3,)), 1200)
+    np.testing.assert_allclose([flat(s) for s in (0, 800, 1000, 1200)], [1, 1, 0.5, 0], atol=1e-6)
     slow = optim.schedule(cfg(lr=1.0, schedule='slow_cosine'), 100)
     assert slow(0) == 1 and float(slow(100)) == pytest.approx(np.cos(7 * np.pi / 16), rel=1e-5)
     cosine = optim.schedule(cfg(lr=1.0, schedule='cosine', warmup=0.1), 100)
     np.testing.assert_allclose([cosine(s) for s in (0, 5, 10, 55, 100)], [0, 0.5, 1, 0.5, 0], atol=1e-6)
+
+
+def test_a_part_may_have_another_b1():
+    """Adam's first step has the size of the learning rate; the second, against a gradient that has turned, shows b1."""
+    given = cfg(name='adamw', lr=0.1, b1=0.5, weight_decay=0.0, schedule='constant', b1_rules='head/.*=0')
+    tx, _ = optim.make(given, 10)
+    params = {'backbone': jnp.zeros(1), 'head': {'kernel': jnp.zeros(1)}}
+    state, moved = tx.init(params), []
+    for gradient in (1.0, -1.0):
+        updates, state = tx.update(jax.tree.map(lambda x: gradient + x, params), state, params)
+        moved.append((float(updates['backbone'][0]), float(updates['head']['kernel'][0])))
+    assert moved[0] == pytest.approx((-0.1, -0.1), rel=1e-4)
+    # With b1 = 0.5 the mean is (0.25 - 0.5) / 0.75 = -1/3; with 0 it is the gradient itself.
+    assert moved[1] == pytest.approx((0.1 / 3, 0.1), rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +91,7 @@ def test_schedules():
         ({'rules': 'head/.*=1'}, 'no optimiser rule'),
         ({'rules': 'head/(.*=1'}, 'not of the form'),
         ({'name': 'lion'}, 'sgd or adamw'),
-        ({'schedule': 'linear'}, 'cosine, slow_cosine, constant or multistep'),
+        ({'schedule': 'linear'}, 'cosine, slow_cosine, constant, multistep or flat_linear'),
     ],
 )
 def test_errors(change, said):

@@ -8,6 +8,7 @@ import pytest
 
 from ssljax import elapsed, protocol, result
 from ssljax.config import base
+from ssljax.targets import OneClass
 
 RECORD = {
     'seed': 0,
@@ -23,7 +24,7 @@ def source(val=0, unlabeled=0, carved=False, test=500):
     return SimpleNamespace(
         train=Images(2000, CARVED), test=Images(test, CARVED if carved else object()),
         val=Images(val, object()) if val else None, unlabeled=Images(unlabeled, object()) if unlabeled else None,
-        classes=('a', 'b', 'c'),
+        classes=('a', 'b', 'c'), targets=OneClass(3),
     )  # fmt: skip
 
 

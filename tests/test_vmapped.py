@@ -56,6 +56,7 @@ def test_each_run_is_as_the_ordinary_loop_has_it(tiny, tmp_path, change):
         assert b.pop('together') == 3
         timed = ('seconds', 'images_per_second', 'views_per_second')
         assert all(b[k] > 0 for k in timed) and list(a) == list(b)
+        assert b.pop('spent').keys() == a.pop('spent').keys()
         assert {k: v for k, v in a.items() if k not in timed} == {k: v for k, v in b.items() if k not in timed}
     for seed in SEEDS:
         places = [tmp_path / name / f'seed{seed}' / way for name in ('alone', 'together')]

@@ -9,6 +9,6 @@ told.py      whether labels follow something trivial
 noise.py     labels that a trained model contradicts (confident learning)
 findings.py  what of all that is to be told, most important first, and what to do about it
 record.py    check.json
-page.py      check.html; sheet.py the contact sheet
+page.py      check.html; tiles.py its pictures
 whole.py     all of it
 """

@@ -17,12 +17,13 @@ _MOST = 4_000  # images that are decoded whole to compare pixels
 
 class Doubles(NamedTuple):
     """Pairs int64 [P, 2], how str [P], correlation float32 [P], and group int64 [N], the place of the first image of
-    each one's group."""
+    each one's group. turned: [(image, its mirrored or rotated copy, how)], which are in no group of it."""
 
     pairs: np.ndarray
     how: np.ndarray
     alike: np.ndarray
     group: np.ndarray
+    turned: list = []
 
     def members(self) -> list:
         """int64 [n] of each group of two or more, in order."""
@@ -42,7 +43,19 @@ def find(given: Given, scan: Scan, most: int = 0) -> Doubles:
     equal = _same_pixels(given, scan, near, most)
     how = np.concatenate([np.full(len(same), FILE), np.where(equal, PIXELS, NEAR)]).astype(object)
     pairs = np.concatenate([same, near])
-    return Doubles(pairs, how, np.concatenate([np.ones(len(same)), alike]), copies.groups(pairs, len(given)))
+    group = copies.groups(pairs, len(given))
+    turned = _turned(scan.small, large, group)
+    return Doubles(pairs, how, np.concatenate([np.ones(len(same)), alike]), group, turned)
+
+
+def _turned(small, rows, group) -> list:
+    """[(image, its copy, how)] of the `rows` that are mirrored or rotated copies, one of each pair of groups."""
+    pairs = rows[copies.near(copies.upright(small.of(rows)))[0]]
+    found: dict = {}
+    for a, b in pairs[group[pairs[:, 0]] != group[pairs[:, 1]]].tolist():
+        if how := copies.turn(small.luma[a], small.luma[b]):
+            found.setdefault((int(group[a]), int(group[b])), (a, b, how))
+    return list(found.values())
 
 
 def _same_pixels(given, scan, pairs, most):

@@ -56,7 +56,7 @@ class Facts(NamedTuple):
             'name': self.given.names[row],
             'row': int(row),
             'split': str(self.given.split[row]),
-            'label': self.given.classes[label] if label >= 0 else None,
+            'label': self.given.targets.text(label, self.given.classes) if label >= 0 else None,
             **more,
         }
 
@@ -132,6 +132,19 @@ def repeated(facts):
         yield Finding('copies_within_split', NOTE, extra, what.replace('the  images', 'the images'), advice, items)
 
 
+def turned(facts):
+    """Mirrored and rotated copies, which may be meant."""
+    given = facts.given
+    items = [{'images': [facts.image(a), facts.image(b)], 'how': how, 'correlation': None}
+             for a, b, how in facts.doubles.turned]  # fmt: skip
+    apart = sum(given.split[a] != given.split[b] for a, b, _ in facts.doubles.turned)
+    what = f'{count_of(len(items), "image is", "images are")} others mirrored or rotated'
+    what += f', {apart:,} of them in another split.' if apart else '.'
+    advice = 'They do not count as copies here or in training. Where they show the same thing, keep them in one split: '
+    advice += 'give both the same group in a CSV.'
+    yield Finding('copies_turned', NOTE, len(items), what, advice, items)
+
+
 def _group(facts, rows):
     """An item of copies: its images, and the least strict way in which they are the same."""
     inside = np.isin(facts.doubles.pairs, rows).all(1)
@@ -194,12 +207,12 @@ def told(facts):
 def classes(facts):
     """One class alone, classes that a split lacks, and classes of very different size."""
     given = facts.given
-    if len(given.classes) == 1:
+    if len(given.classes) == 1 and not given.targets.multilabel:
         yield Finding('one_class', SERIOUS, 1, f'All images are of one class, {given.classes[0]!r}.',
                       'Add images of another class: there is nothing to tell apart.', [])  # fmt: skip
     for split in ('train', 'val', 'test'):
         rows = given.rows(split)
-        counts = np.bincount(given.labels[rows][given.labels[rows] >= 0], minlength=len(given.classes))
+        counts = given.targets.counts(given.labels[rows])
         if not len(rows) or len(given.classes) < 2:
             continue
         missing = [given.classes[i] for i in np.flatnonzero(counts == 0)]
@@ -215,7 +228,9 @@ def classes(facts):
                 'classes_uneven', WARNING if ratio >= VERY_UNEVEN else NOTE, 1,
                 f'{given.classes[most]!r} has {ratio:.0f} times as many training images as {given.classes[least]!r} '
                 f'({counts[most]:,} and {counts[least]:,}).',
-                'Look at the accuracy of each class; --config.data.labels=N/class labels the same number of each.',
+                'Look at the average precision of each class; --config.transfer.class_weights=balanced evens them out.'
+                if given.targets.multilabel
+                else 'Look at the accuracy of each class; --config.data.labels=N/class labels the same number of each.',
                 [],
             )  # fmt: skip
 
@@ -323,6 +338,7 @@ FINDINGS = (
     quality,
     few,
     repeated,
+    turned,
     shapes,
     formats,
     colours,

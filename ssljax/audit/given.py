@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import paths
+from ssljax import paths, targets
 from ssljax.audit import look
 from ssljax.data import sources
 from ssljax.data import span as spans
@@ -24,12 +24,13 @@ class Given:
       name: the source, as config.data.source has it.
       classes: their names; () where the folders cannot be understood.
       split: str [N], one of SPLITS, or ALL.
-      labels: int32 [N], places in `classes`, -1 where there is none.
+      labels: int32 [N], places in `classes` or, of multi-label images, rows of `sets`; -1 where there is none.
       names: of each image; of arrays 'train[7]'.
       parts: sources.Arrays or Encoded of each split, in the order of `split`.
       left_out: {why: names} of the files that are not among the images.
       span: (low, high), the values of more than 8 bits that become 0 and 255; None where there is no such range.
       trouble: {kind: why training would refuse these files}.
+      sets: of multi-label images, uint8 [S, K], as ssljax.targets has them; else None.
     """
 
     name: str
@@ -41,6 +42,18 @@ class Given:
     left_out: dict
     span: tuple | None
     trouble: dict
+    sets: np.ndarray | None = None
+
+    @property
+    def targets(self) -> targets.Targets:
+        """What the labels mean."""
+        return targets.of(len(self.classes), self.sets)
+
+    @property
+    def texts(self) -> list[str]:
+        """What each label is called."""
+        count = len(self.classes if self.sets is None else self.sets)
+        return [self.targets.text(label, self.classes) for label in range(count)]
 
     def __len__(self):
         return len(self.labels)
@@ -117,7 +130,8 @@ def read(path: str) -> Given:
     split = np.concatenate([np.full(len(part.labels), name) for name, part in found.items()])
     labels = np.concatenate([np.asarray(part.labels, np.int32) for part in parts])
     names = [name for split, part in found.items() for name in _names(split, part)]
-    return Given(text, tuple(classes), split, labels, names, parts, left_out, span, trouble)
+    sets = found['train'].sets if 'train' in found else None
+    return Given(text, tuple(classes), split, labels, names, parts, left_out, span, trouble, sets)
 
 
 def _names(split, part):

@@ -76,9 +76,14 @@ def find(given: Given, good, run: str, most: int) -> Doubts:
     Raises:
       FileNotFoundError, ValueError: there is no model there, or it knows other classes.
     """
-    from ssljax import model as models  # not at the top: flax takes seconds to import, and few checks have a run
+    if given.targets.multilabel:
+        raise ValueError(
+            f'{given.name} is multi-label, and --run looks for labels that may be wrong where an image has one class: '
+            'leave --run out. The page of a run shows its most confident errors, missed labels among them.'
+        )
+    from ssljax import trained  # not at the top: flax takes seconds to import, and few checks have a run
 
-    model = models.load(run)
+    model = trained.load(run)
     if not model.classes or set(given.classes) - set(model.classes):
         unknown = sorted(set(given.classes) - set(model.classes))
         raise ValueError(

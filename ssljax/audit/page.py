@@ -1,13 +1,15 @@
 """check.html: one page with everything inside it."""
 
 import collections
+import functools
+import operator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ssljax import provenance
-from ssljax.audit import sheet
+from ssljax.audit import tiles
 from ssljax.audit.findings import SERIOUS, TITLES, WARNING, Facts
 from ssljax.report import shell
 from ssljax.report.draw import COLORS, as_img, drawn, new_figure, shorten
@@ -16,11 +18,14 @@ from ssljax.report.pictures import as_png
 from ssljax.report.words import count_of, duration, number
 
 LISTED, FEW, BARS = 500, 20, 40  # rows of a table that is folded away, and that is not; classes that are drawn
-HOW = {'file': 'the same file', 'pixels': 'the same pixels', 'near': 'nearly the same'}
+HOW = {'file': 'the same file', 'pixels': 'the same pixels', 'near': 'nearly the same'} | {
+    how: how for how in ('mirrored', 'rotated')
+}
 HEADINGS = {
     'copies_across_splits': 'Copies across splits',
     'copies_under_labels': 'Copies under several labels',
     'copies_within_split': 'Copies within a split',
+    'copies_turned': 'Mirrored and rotated copies',
     'label_errors': 'Labels that may be wrong',
     'unreadable': 'Files that cannot be decoded',
     'one_colour': 'Images of one colour',
@@ -96,7 +101,7 @@ def _copies(group, item):
 
 
 def _tile(array, image):
-    return part('tile', as_png(array, sheet.last(image)), part('lines', [sheet.last(image), sheet.where(image)]))
+    return part('tile', as_png(array, tiles.last(image)), part('lines', [tiles.last(image), tiles.where(image)]))
 
 
 def _said(image):
@@ -112,20 +117,20 @@ def _listed(found):
     cut = f', the first {LISTED}' if len(rows) > LISTED else ''
     title = f'All {len(rows):,}{cut}' if len(rows) > 1 else 'Its name'
     table = grid(header, rows[:LISTED], wide=(0, 1, 2))
-    return table if found.kind in sheet.SKIPPED and len(rows) <= FEW else folded(title, table)
+    return table if found.kind in tiles.SKIPPED and len(rows) <= FEW else folded(title, table)
 
 
 def _rows(found):
     items = found.items
     if items and 'images' in items[0]:
-        name = lambda image: f'{image["name"]} ({sheet.where(image)})'
+        name = lambda image: f'{image["name"]} ({tiles.where(image)})'
         rows = [[' = '.join(map(name, i['images'])), HOW[i['how']], number(i['correlation'])] for i in items]
         return ['Images', 'How', 'Correlation'], rows
     if found.kind == 'label_errors':
-        shown = [[i['name'], sheet.where(i), str(i['seems']), f'{i["p_seems"]:.3f}', f'{i["p_label"]:.3f}',
+        shown = [[i['name'], tiles.where(i), str(i['seems']), f'{i["p_seems"]:.3f}', f'{i["p_label"]:.3f}',
                   'yes' if i['trained_on'] else ''] for i in items]  # fmt: skip
         return ['Image', 'Is', 'Seems', 'p', 'p of its label', 'Trained on'], shown
-    rows = [[i['name'], sheet.where(i) if 'split' in i else '', str(i.get('why', ''))] for i in items]
+    rows = [[i['name'], tiles.where(i) if 'split' in i else '', str(i.get('why', ''))] for i in items]
     return ['Name', 'Where', 'Why'], rows
 
 
@@ -150,7 +155,7 @@ def _bars(splits, names):
     shown = {TITLES[s] or s: found['per_class'] for s, found in splits.items() if any(found['per_class'])}
     if not shown or not 2 <= len(names) <= BARS:
         return ''
-    plot, axes = new_figure(6.4, 0.9 + 0.24 * len(names))
+    plot, axes = new_figure(4.9, 0.9 + 0.24 * len(names))
     left = np.zeros(len(names))
     for (title, values), color in zip(shown.items(), COLORS):
         axes.barh(range(len(names)), values, left=left, color=color, label=title, height=0.7)
@@ -190,19 +195,21 @@ def _tones(facts):
     good = facts.scan.good
     if not good.any():
         return ''
-    plot, axes = new_figure(9.2, 2.3, ncols=3)
     sharp = facts.scan.sharp[good]
     series = (
         ('Mean gray level', facts.tones['mean'][good], (0, 255)),
         ('Standard deviation of gray levels', facts.tones['contrast'][good], (0, 128)),
         ('Sharpness (log10)', np.log10(np.maximum(sharp[np.isfinite(sharp)], 1e-4)), (-4, 1.5)),
     )
-    for axis, (title, values, limits) in zip(axes, series):
-        axis.hist(values, 50, range=limits, color=COLORS[0])
-        axis.set_xlabel(title)
-        axis.set_xlim(*limits)
-    axes[0].set_ylabel('Images')
-    return as_img(plot, 'Histograms of brightness, contrast and sharpness')
+    shown = []
+    for title, values, limits in series:
+        plot, axes = new_figure(3.2, 2.3)
+        axes.hist(values, 50, range=limits, color=COLORS[0])
+        axes.set_xlabel(title)
+        axes.set_ylabel('Images')
+        axes.set_xlim(*limits)
+        shown.append(as_img(plot, f'Histogram: {title}'))
+    return functools.reduce(operator.add, shown)
 
 
 def told(checked):

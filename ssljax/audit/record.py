@@ -5,11 +5,13 @@
     seconds      how long that took
     images       how many there are, unreadable ones included
     classes      their names
+    multilabel   true where an image may have several; its label is then 'a;b', and ';' for none of them
     splits       {split: {images, labelled, unreadable, per_class (in the order of `classes`)}}
     sizes        [[width, height, images], ...], the most frequent first, at most 50
     channels, bits, formats    {what: images}
     told_by      [{feature, accuracy, majority, gain, classes}], of every thing that a label was predicted from
     label_check  {model, accuracy, images, trusted} of --run; null without
+    files        names of what was written beside it
     left_out     {why: names} of files that are not among the images
     findings     [{kind, severity, count, what, advice, items}], the most important first
 
@@ -18,6 +20,7 @@ severity is 'serious', 'warning' or 'note'. An image is {name, row, split, label
     copies_across_splits, copies_under_labels, copies_within_split
                  {images, how, correlation}: a group of copies; how is 'file' (the same bytes), 'pixels' (the same
                  pixels) or 'near' (re-encoded, resized, brighter), by the weakest link; correlation of that
+    copies_turned    {images, how}: a pair; how is 'mirrored' or 'rotated'
     label_errors an image with seems (a class), p_seems, p_label, trained_on
     unreadable, wrong_ending    an image with why (of the second, its real format)
     elongated    an image with size [width, height]
@@ -30,8 +33,6 @@ severity is 'serious', 'warning' or 'note'. An image is {name, row, split, label
 
 import collections
 import dataclasses
-
-import numpy as np
 
 from ssljax.audit.findings import Facts
 from ssljax.literal import clean
@@ -51,6 +52,7 @@ def record(facts: Facts, findings: list, seconds: float) -> dict:
         'seconds': round(seconds, 2),
         'images': len(given),
         'classes': list(given.classes),
+        **({'multilabel': True} if given.targets.multilabel else {}),
         'splits': {name: _split(facts, given.rows(name)) for name in given.splits},
         'sizes': [[*size, n] for size, n in sizes],
         'channels': count('channels'),
@@ -74,7 +76,7 @@ def _split(facts, rows):
         'images': len(rows),
         'labelled': int((labels >= 0).sum()),
         'unreadable': int((~facts.scan.good[rows]).sum()),
-        'per_class': np.bincount(labels[labels >= 0], minlength=len(facts.given.classes)).tolist(),
+        'per_class': facts.given.targets.counts(labels).tolist(),
     }
 
 

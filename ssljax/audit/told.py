@@ -54,7 +54,7 @@ def tell(given: Given, scan: Scan, tones: dict) -> list[Told]:
     rows = rows[np.isin(given.labels[rows], kept[counts >= FOLDS])]
     if len(set(given.labels[rows].tolist())) < 2:
         return []
-    out = [_told(name, x[rows], given.labels[rows], given.classes) for name, x in features(given, scan, tones).items()
+    out = [_told(name, x[rows], given.labels[rows], given.texts) for name, x in features(given, scan, tones).items()
            if len(np.unique(x[rows], axis=0)) > 1]  # fmt: skip
     return sorted(out, key=lambda told: -told.gain)
 

@@ -1,15 +1,17 @@
 """A check from its path to its page."""
 
+import os
 import time
 from pathlib import Path
 
 from ssljax import config as configs
-from ssljax import files, paths, say
-from ssljax.audit import doubles, measures, noise, page, record, scan, sheet, told
+from ssljax import contact_sheet, files, paths, say
+from ssljax.audit import doubles, measures, noise, page, record, scan, tiles, told
 from ssljax.audit import findings as findings_of
 from ssljax.audit import given as givens
 from ssljax.literal import line
 
+WRITTEN = RECORD, PAGE, SHEET = 'check.json', 'check.html', 'findings.png'
 ITEMS, SHOWN = 3, 12  # names under a finding in the terminal; findings with pictures in findings.png
 
 
@@ -26,11 +28,13 @@ def check(path: str, out: str | Path = '', run: str = '') -> dict:
 
     Raises:
       FileNotFoundError, ValueError: there is nothing to check, `out` lies inside it, or there is no such model.
+      FileExistsError: `out` has files of these names that no check has written.
       OSError: `out` cannot be written to.
     """
     began = time.time()
     given = givens.read(path)
     directory = target(given.name, out)
+    check_free(directory)
     most = configs.base().data.max_pixels
     seen = scan.scan(given, most)
     say.status('looking for copies')
@@ -41,17 +45,43 @@ def check(path: str, out: str | Path = '', run: str = '') -> dict:
     doubts = noise.find(given, seen.good, run, most) if run else None
     facts = findings_of.Facts(given, seen, tones, copies, telling, doubts)
     found = findings_of.all_of(facts)
-    shown = {i: groups for i, finding in enumerate(found) if (groups := sheet.clusters(facts, finding))}
+    shown = {i: groups for i, finding in enumerate(found) if (groups := tiles.clusters(facts, finding))}
     say.status('')
     result = record.record(facts, found, time.time() - began)
-    files.write_json(directory / 'check.json', result)
-    files.write_atomically(directory / 'check.html', page.render(page.Checked(facts, found, result, shown)))
+    result['files'] = [PAGE, *[SHEET] * bool(shown)]
+    before = _written(directory)
+    files.write_json(directory / RECORD, result)
+    files.write_atomically(directory / PAGE, page.render(page.Checked(facts, found, result, shown)))
     if shown:
-        blocks = [(found[i].what, groups) for i, groups in list(shown.items())[:SHOWN]]
-        files.write_atomically(directory / 'findings.png', sheet.sheet(blocks))
-    else:
-        (directory / 'findings.png').unlink(missing_ok=True)
+        blocks = [(found[i].what, _tiles(groups)) for i, groups in list(shown.items())[:SHOWN]]
+        files.write_atomically(directory / SHEET, contact_sheet.draw(blocks))
+    elif SHEET in before:
+        (directory / SHEET).unlink(missing_ok=True)
     return result
+
+
+def _tiles(groups) -> list:
+    """Those of the contact sheet."""
+    tile = lambda array, image: contact_sheet.Tile(array, tiles.last(image), tiles.where(image))
+    return [[tile(*one) for one in group] for group in groups]
+
+
+def check_free(directory: Path) -> None:
+    """Raises FileExistsError where a directory has files of the names in WRITTEN that no check has written."""
+    ours = _written(directory)
+    if there := [name for name in WRITTEN if os.path.lexists(directory / name) and name not in ours]:
+        raise FileExistsError(
+            f'--out={directory} has a file {there[0]} that no check has written: give another --out, or move it away.'
+        )
+
+
+def _written(directory: Path) -> tuple:
+    """The files of a directory that the last check there has written."""
+    try:
+        found = files.read_json(directory / RECORD, {'schema': int, 'source': str, 'findings': list})
+    except (files.Damaged, OSError):
+        return ()
+    return (RECORD, *found.get('files', (PAGE, SHEET))) if found else ()
 
 
 def target(name: str, out: str | Path) -> Path:
@@ -77,7 +107,7 @@ def text(result: dict, directory: Path) -> str:
         lines += ['', f'{finding["severity"]}: {line(finding["what"])}', *_some(finding), f'  {finding["advice"]}']
     if not result['findings']:
         lines += ['', 'Nothing was found.']
-    return '\n'.join([*lines, '', f'Page: {directory / "check.html"}'])
+    return '\n'.join([*lines, '', f'Page: {directory / PAGE}'])
 
 
 def _some(finding):

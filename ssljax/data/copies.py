@@ -8,11 +8,6 @@ itself, so a tree of neighbours (Bentley 1975) misses none of those that the com
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import uniform_filter
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
-from scipy.stats import rankdata
 
 from ssljax.data.memory import parallel
 
@@ -71,6 +66,34 @@ def near(small: Small, least: float = THOROUGH) -> tuple[np.ndarray, np.ndarray]
     alike = np.concatenate([alike, np.ones(len(equal))]).astype(np.float32)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return pairs[order], alike[order]
+
+
+def upright(small: Small) -> Small:
+    """Each picture as that of its eight mirrored and rotated forms whose left half is lighter than the right by more
+    than the upper is than the lower, and that by more than nothing: that of an image and of its mirror image is the
+    same, but for pictures whose halves are equally light."""
+    luma, chroma = small.luma.copy(), None if small.chroma is None else small.chroma.copy()
+    half = luma.shape[1] // 2
+    left, top = (luma[part].mean((1, 2), dtype=np.float64) for part in (np.s_[:, :, :half], np.s_[:, :half]))
+    mean = luma.mean((1, 2), dtype=np.float64)
+    rows = left < mean, top < mean, np.abs(left - mean) < np.abs(top - mean)
+    for x in (luma,) if chroma is None else (luma, chroma):
+        x[rows[0]] = x[rows[0]][:, :, ::-1]
+        x[rows[1]] = x[rows[1]][:, ::-1]
+        x[rows[2]] = x[rows[2]].swapaxes(1, 2)
+    return Small(luma, chroma)
+
+
+def turn(one, other) -> str:
+    """How a picture uint8 [S, S] became another: 'mirrored' (also upside down, or on a diagonal) or 'rotated'; '' where
+    it is nearest to it as it is."""
+    a = one.astype(np.float64) - one.mean()
+    forms: dict[str, float] = {}
+    for quarter in range(4):
+        for word, b in (('rotated' if quarter else '', other), ('mirrored', other[:, ::-1])):
+            b = np.rot90(b, quarter)
+            forms[word] = max(forms.get(word, -np.inf), float((a * b).sum()))
+    return max(forms, key=lambda word: forms[word])
 
 
 def small(images) -> Small:
@@ -138,6 +161,9 @@ def _boxes(x, side):
 def groups(pairs, n: int) -> np.ndarray:
     """int64 [n]: a number for each group of images that are linked by pairs, the place of its first one; an image
     without a copy is a group of its own."""
+    from scipy.sparse import coo_array  # scipy is not at the top: it takes a second to import, which few commands need
+    from scipy.sparse.csgraph import connected_components
+
     pairs = np.asarray(pairs, np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (n, n))
     _, label = connected_components(graph, directed=False)
@@ -193,6 +219,8 @@ def _standard(luma):
 
 def _neighbours(luma, kept, radius):
     """int64 [n, k]: places in `kept` of the nearest ones of each, without itself; n where there is none that near."""
+    from scipy.spatial import KDTree
+
     sample = _standard(luma[kept[np.unique(np.linspace(0, len(kept) - 1, min(len(kept), _SAMPLE)).astype(int))]])
     axes = np.linalg.eigh(sample.T @ sample)[1][:, -_COMPONENTS:]
     points = np.concatenate([_standard(luma[kept[part]]) @ axes for part in _parts(len(kept))])
@@ -225,6 +253,8 @@ def _verified(small, kept, near, radius):
 def _compared(luma, a, b):
     """Three correlations float32 [n] of pictures, at 16x16 pixels: of the gray levels; of the detail, by which they
     differ from their surroundings; and of that of their ranks, on which single edges and brightness have no hold."""
+    from scipy.stats import rankdata
+
     rows, place = np.unique(np.concatenate([a, b]), return_inverse=True)
     x = _standard(luma[rows])
     ranks = rankdata(x, axis=1).astype(np.float32)
@@ -236,6 +266,8 @@ def _compared(luma, a, b):
 
 def _detail(x):
     """Rows of length 1: pictures without what a 3x3 mean keeps."""
+    from scipy.ndimage import uniform_filter
+
     x = x.reshape(-1, _HASHED, _HASHED)
     x = (x - uniform_filter(x, (0, 3, 3), mode='nearest')).reshape(len(x), -1)
     x -= x.mean(1, keepdims=True)

@@ -8,9 +8,10 @@ import numpy as np
 from absl import logging
 from PIL import UnidentifiedImageError
 
-from ssljax.data import decode, decoders, depth, formats
+from ssljax.data import decode, decoders, depth, formats, kinds, remote
 from ssljax.data.archive import Changed
 from ssljax.data.memory import empty_images, parallel
+from ssljax.data.shards import Table
 
 _DIGEST_BYTES = 2 << 30
 _LARGE = 8 << 20  # bytes of files that take longer to decode than processes to start
@@ -45,6 +46,8 @@ class FileImages:
         large = sum(files.sizes[n] for n in self._order) >= _LARGE
         self.readers = decoders.number() if large else 1
         self._apart = files.portable and self.readers > 1
+        if isinstance(files.keys, Table) and not files.portable:
+            self.readers = remote.AT_A_TIME
 
     def __len__(self):
         return len(self._order)
@@ -113,7 +116,7 @@ class FileImages:
         name = self._files.names[self._order[row]]
         if self._corrupt == 'refuse':
             return ValueError(
-                f"The image {name!r} cannot be decoded ({error}): repair or remove it, or set "
+                f'The image {name!r} cannot be decoded ({error}): repair or remove it, or set '
                 "config.data.corrupt='skip'."
             )
         if row not in self._named:
@@ -192,6 +195,12 @@ class FileImages:
         """Whether each of `rows` is known to be corrupt or not."""
         return all(self._good[row] or row in self._bad for row in np.asarray(rows).tolist())
 
+    def sound(self, rows):
+        """Whether each of `rows` is known to be whole though it was not decoded: of prepared datasets, whose records
+        were looked at once (shard_index.py)."""
+        table = self._files.keys
+        return isinstance(table, Table) and bool(np.all(table.about.kind[self._order[rows]] != kinds.OTHER))
+
     def settled(self):
         """Whether all are known to be corrupt or not, and decoded."""
         return self._decoded is not None or self._whole
@@ -267,6 +276,16 @@ class FileImages:
             sha.update(stamp)
         return sha.hexdigest()
 
+    def undecoded(self):
+        """(folder.Files, int64 [N], the numbers of the images in it, decode.Fit), for who decodes them in another way;
+        None where they are decoded."""
+        there = self._array is not None or self._decoded is not None
+        return None if there else (self._files, self._order, self._fit)
+
+    def parts(self):
+        """[(the set, its first row)] of the sets that this one joins."""
+        return [(self, 0)]
+
     def array(self):
         """All images, uint8 [N, H, W, C], decoded at the first call."""
         if self._array is None:
@@ -293,13 +312,11 @@ class FileImages:
 
         Where the files are larger than 2 GiB together, the CRC enters for an even sample of about that much.
         """
-        numbers = self._order[rows]
+        numbers = self._order[rows].tolist()
         total = sum(self._files.sizes[n] for n in numbers)
         every = -(-total // _DIGEST_BYTES) or 1
 
-        def stamp(item):
-            place, row = item
-            number = self._order[row]
+        def stamp(place, row, number):
             name, size, crc = self._files.names[number], self._files.sizes[number], 0
             if place % every == 0:
                 crc = self._files.crcs[number]
@@ -308,7 +325,7 @@ class FileImages:
                     crc = self._crcs[row] = zlib.crc32(self._files.read(number))
             return f'{name}\0{size}\0{crc}\n'.encode('utf-8', 'surrogatepass')  # names may not be UTF-8
 
-        return [stamp(item) for item in enumerate(rows)]
+        return [stamp(*item) for item in zip(range(len(numbers)), rows, numbers)]
 
     def sizes(self, rows):
         """int64 [n]: bytes of the files."""

@@ -1,9 +1,9 @@
 """Batches on the device: from an array that lies there (resident), or read ahead by threads (stream).
 
 The batches are one infinite concatenation of the permutations of each epoch, each from (seed, epoch); step t
-takes the places [t * B, (t + 1) * B) of it. So a batch depends on (seed, step) alone: not on the path, the
-number of devices or processes, or where a run was interrupted; and a set smaller than a batch needs no
-special case.
+takes the places [t * B, (t + 1) * B) of it. So a batch depends on (seed, step) alone: not on the number of devices or
+processes, or where a run was interrupted; and a set smaller than a batch needs no special case. Nor does it depend on
+the path, but for TFRecord files: a stream of those has an order of its own, which they can be read in (blocks.py).
 """
 
 import collections
@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
-from jax.sharding import NamedSharding, PartitionSpec
 
+from ssljax.data import native
+from ssljax.data.blocks import WINDOW, Blocks
 from ssljax.data.memory import fits
 from ssljax.data.partition import permutation
 from ssljax.data.stream import read_ahead
-from ssljax.sharding import check_batch, replicated
+from ssljax.sharding import check_batch, over_batch, replicated
 
 _AHEAD = 2  # batches on the device beyond the one in use
 
@@ -45,17 +46,21 @@ class Feed:
         self.n = len(split)
         self.batch_size = batch_size
         self.mesh = mesh
-        self._split, self._seed = split, seed
-        self._waited = 0.0
+        self._split, self._waited = split, 0.0
+        self._records = native.of(split) if path == 'stream' else None
+        self._order = Shuffled(self.n, batch_size, seed)
+        if self._records:
+            table, number, *_ = self._records
+            self._order = Blocks(table.shard[number], number, self._records.size, batch_size, seed)
 
     def payloads(self, start_step, stop_step, k=1):
         """Iterator over what `get` wants for steps start_step to stop_step - 1, k steps an item.
 
-        Each item has axes [k, B, ...], sharded over the mesh axis 'data' on B; the last may be shorter than
+        Each item has axes [k, B, ...], split over all devices on B; the last may be shorter than
         k. Resident: int32 [k, B, 3], for each image its row in the whole set, its label and its place in the split.
         Stream: {'image', 'label', 'index'}.
         """
-        sharding = NamedSharding(self.mesh, PartitionSpec(None, 'data'))
+        sharding = over_batch(self.mesh, 1)
         items = self._items(start_step, stop_step, k, lambda item: _place(item, sharding, 1, self.batch_size))
         try:
             while True:
@@ -75,15 +80,31 @@ class Feed:
     def _items(self, start, stop, k, place):
         if k < 1:
             raise ValueError(f'An item of a feed must hold at least one step, got k={k}.')
-        make = _resident_items if self.path == 'resident' else _stream_items
         places = local_places(self.mesh, self.batch_size)
-        firsts = range(start, stop, k)
-        rows = (batch_indices(self.n, self.batch_size, self._seed, i, min(i + k, stop))[:, places] for i in firsts)
-        return make(self._split, rows, place)
+        rows = (self._order.steps(i, min(i + k, stop))[:, places] for i in range(start, stop, k))
+        if self.path == 'resident':
+            return _resident_items(self._split, rows, place)
+        split = self._split
+        finish = lambda rows, images: place({'image': images, 'label': split.labels[rows], 'index': rows})
+        if self._records is None:
+            return read_ahead(split, rows, _AHEAD, finish)
+        cuts = functools.partial(_window_ends, start, self._order.window, len(places))
+        return native.read_ahead(split, self._records, rows, cuts, _AHEAD, finish)
 
     def waited_s(self):
         """Seconds in which the consumer waited for data, over all calls of `payloads`."""
         return self._waited
+
+
+class Shuffled:
+    """Which places of a split a step takes, where each epoch is a permutation of all n."""
+
+    def __init__(self, n: int, batch_size: int, seed: int):
+        self._of = n, batch_size, seed
+
+    def steps(self, start: int, stop: int):
+        """Places in the split, int32 [stop - start, batch_size]."""
+        return batch_indices(*self._of, start, stop)
 
 
 class JointFeed:
@@ -181,8 +202,8 @@ def eval_batches(split, *, batch_size, mesh):
     """Iterates once over a split, in order.
 
     Yields:
-      {'image': uint8 [B, H, W, C], 'label': int32 [B], 'mask': float32 [B]} on the device, sharded over
-      'data'. The last batch is filled up with rows of mask 0, label -1 and image 0. A set that already lies
+      {'image': uint8 [B, H, W, C], 'label': int32 [B], 'mask': float32 [B]} on the device, split over all
+      of them. The last batch is filled up with rows of mask 0, label -1 and image 0. A set that already lies
       on the device is gathered there; any other is read and decoded ahead.
 
     Raises:
@@ -192,7 +213,7 @@ def eval_batches(split, *, batch_size, mesh):
     small = fits_devices(split.nbytes, mesh, False, 0.25)  # asked in any case, by all processes
     if len(split) and small and not split.images.in_memory():
         split = split.compact()  # read many times in a run, so decoded once
-    sharding = NamedSharding(mesh, PartitionSpec('data'))
+    sharding = over_batch(mesh)
     places = local_places(mesh, batch_size)
     on_device = split.images.on_device.get(mesh)
 
@@ -205,6 +226,10 @@ def eval_batches(split, *, batch_size, mesh):
         return _place(batch, sharding, 0, batch_size)
 
     batches = (start + places[start + places < len(split)] for start in range(0, len(split), batch_size))
+    if on_device is None and (records := native.of(split)):
+        most = max(int(WINDOW / 4 / records.size), 1)
+        yield from native.read_ahead(split, records, batches, lambda _, count: range(most, count, most), 1, finish)
+        return
     if on_device is None:
         yield from read_ahead(split, batches, 1, finish)
         return
@@ -263,14 +288,20 @@ def _resident_items(split, batches, place):
     yield from queue
 
 
-def _stream_items(split, batches, place):
-    finish = lambda rows, images: place({'image': images, 'label': split.labels[rows], 'index': rows})
-    return read_ahead(split, batches, _AHEAD, finish)
+def _window_ends(start, window, each, before, count):
+    """As native.read_ahead wants its cuts, of steps from `start` on with `each` images: the ends of windows, so that a
+    block is read once; and at first those of 1, 3, 7 ... steps, so that the first batch does not wait for a window."""
+    first = start + before // each
+    last = first + -(-count // each)
+    ends = list(range((first // window + 1) * window, last, window))
+    if not before:
+        ends += [start + 2**i - 1 for i in range(1, min(window, last - first).bit_length())]
+    return [(end - first) * each for end in ends]
 
 
 def local_places(mesh, batch_size):
     """Places of a global batch that this process supplies, int64 [b], sorted."""
-    indices = NamedSharding(mesh, PartitionSpec('data')).addressable_devices_indices_map((batch_size,))
+    indices = over_batch(mesh).addressable_devices_indices_map((batch_size,))
     return np.unique(np.concatenate([np.arange(batch_size)[index] for index in indices.values()]))
 
 

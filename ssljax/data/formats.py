@@ -94,7 +94,9 @@ def _dicom(data, check_size):
         if 'missing dependencies' not in str(e):
             raise
         syntax = found.file_meta.TransferSyntaxUID.name
-        raise Missing(f'is compressed as {syntax!r}, which pydicom reads with the package pylibjpeg[all]') from e
+        raise Missing(
+            f'is compressed as {syntax!r}, for which pydicom needs a further package: pip install "pylibjpeg[all]"'
+        ) from e
     if found.PhotometricInterpretation == 'PALETTE COLOR':
         array = pixels.apply_color_lut(array, found)
         array = (array >> 8).astype(np.uint8) if array.dtype.itemsize > 1 else array

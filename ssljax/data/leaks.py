@@ -98,6 +98,8 @@ def _formats(source) -> list[str]:
         return []
     seen: dict = {'file ending': {}, 'file format': {}, 'size in pixels': {}}
     endings = np.array([os.path.splitext(n)[1].lower().replace('.jpeg', '.jpg') for n in names])
+    if source.targets.multilabel:  # an image that has one class of two formats has others, too
+        return []
     for label in range(len(source.classes)):
         rows = np.flatnonzero(train.labels == label)
         if not len(rows):

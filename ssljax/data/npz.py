@@ -151,6 +151,39 @@ def labels(array, classes: int | None, name: str, path: str):
     return array.astype(np.int32)
 
 
+def are_sets(arrays) -> bool:
+    """Whether labels name several classes an image: all are [N, K] of 0 and 1, or -1 in a whole row where unknown, and
+    some row has no 1 or more than one."""
+    if not all(a.ndim == 2 and a.shape[1] > 1 for a in arrays) or len({a.shape[1] for a in arrays}) > 1:
+        return False
+    binary = all((((a == 0) | (a == 1)).all(1) | (a == -1).all(1)).all() for a in arrays)
+    return binary and any((a[a[:, 0] >= 0].sum(1, dtype=np.float64) != 1).any() for a in arrays)
+
+
+def sets(arrays: dict, path: str) -> tuple[dict, np.ndarray]:
+    """({name: labels int32 [N], -1 where unknown}, sets uint8 [S, K]) of {name: [N, K]} as `are_sets` has them.
+
+    Raises:
+      ValueError: they are not.
+    """
+    for name, array in arrays.items():
+        if array.ndim != 2 or not (((array == 0) | (array == 1)).all(1) | (array == -1).all(1)).all():
+            raise ValueError(
+                f'{name} in {path!r} is {array.dtype} {list(array.shape)}: several classes an image '
+                '(--config.data.multilabel=yes) are [N, K] of 0 and 1, or -1 in a whole row where they are unknown.'
+            )
+    if len({array.shape[1] for array in arrays.values()}) > 1:
+        shapes = ', '.join(f'{name} {list(array.shape)}' for name, array in arrays.items())
+        raise ValueError(f'{path!r} has labels of different numbers of classes: {shapes}.')
+    whole = np.concatenate(list(arrays.values())).astype(np.int8)
+    known = whole[:, 0] >= 0
+    table, place = np.unique(whole[known], axis=0, return_inverse=True)
+    labels = np.full(len(whole), -1, np.int32)
+    labels[known] = place.ravel()
+    parts = np.split(labels, np.cumsum([len(a) for a in arrays.values()])[:-1])
+    return dict(zip(arrays, parts)), table.astype(np.uint8)
+
+
 def _places(array, name, path):
     """The place of the 1 in each row of [N, K]."""
     good = ((array == 0) | (array == 1)).all(1) & (array.sum(1, dtype=np.float64) == 1)
@@ -158,8 +191,8 @@ def _places(array, name, path):
         row = int(np.flatnonzero(~good)[0])
         raise ValueError(
             f'{name} in {path!r} is {list(array.shape)}, but not one-hot: row {row} is not a single 1 among zeros. '
-            'Several labels an image are not supported; give one number an image, [N], -1 where it is unknown (of '
-            "scores, labels.argmax(1) gives each image's highest)."
+            "Give one number an image, [N], -1 where it is unknown (of scores, labels.argmax(1) gives each image's "
+            'highest); several classes an image are 0 and 1 in [N, K], with --config.data.multilabel=yes or auto.'
         )
     logging.warning('%s in %r is one-hot, %s: the place of the 1 is taken as the class.', name, path, list(array.shape))
     return array.argmax(1)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from ssljax.data import pick
+from ssljax.data import pick, strata
 from ssljax.files import write_npz
 from ssljax.wording import shown
 
@@ -36,7 +36,7 @@ def permutation(n, *key):
 
 
 def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None, around='', represent=None, pool=0,
-              groups=None, copied=None):  # fmt: skip
+              groups=None, copied=None, sets=None):  # fmt: skip
     """Splits training rows into labelled, unlabelled and validation rows.
 
     Both amounts are written '1000' (images in total), '10/class', '1%' (of the rows that have a label) or
@@ -44,10 +44,11 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     of its own that does not depend on the budget, and it leaves every class at least one image. A total is
     stratified: item i of class c in a seeded order has rank i / n_c, and a budget is a prefix of the rows
     sorted by rank. So a larger budget contains a smaller one, classes keep their shares, and every class is
-    there as soon as the budget is no smaller than the number of classes.
+    there as soon as the budget is no smaller than the number of classes. Of multi-label images (`sets`) the classes
+    keep their shares by iterative stratification (strata.py), and '10/class' are 10 images for each class, in total.
 
     Args:
-      labels: int32 [N] in [-1, num_classes); rows with -1 are always unlabelled.
+      labels: int32 [N] in [-1, num_classes), or rows of `sets`; rows with -1 are always unlabelled.
       num_classes: number of classes.
       budget: amount of labelled rows; 'all' is all that validation leaves. Or 'list:PATH', a file that names them
         (pick.listed), which validation then leaves out.
@@ -63,6 +64,7 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
 
       copied: bool [N], images of which there are copies, or None. Validation has none of them where it can do without:
         all stay on one side.
+      sets: of multi-label images, uint8 [S, num_classes], as ssljax.targets has it.
 
     Returns:
       Partition. The unlabelled rows do not contain the labelled ones: a method that wants both joins them.
@@ -72,10 +74,10 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
         is not there.
       FileNotFoundError: there is no such list.
     """
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or (len(labels) and not -1 <= labels.min() <= labels.max() < num_classes):
+    labels, kinds = np.asarray(labels), num_classes if sets is None else len(sets)
+    if labels.ndim != 1 or (len(labels) and not -1 <= labels.min() <= labels.max() < kinds):
         raise ValueError(
-            f'labels must be [N] with values from -1 to {num_classes - 1}, got shape {labels.shape}'
+            f'labels must be [N] with values from -1 to {kinds - 1}, got shape {labels.shape}'
             + (f' with values {labels.min()} to {labels.max()}.' if labels.size else '.')
         )
     if seed < 0:
@@ -87,14 +89,14 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     able = free if groups is None else free[~np.isin(groups[free], groups[listed][groups[listed] >= 0])]
     val_rows = _held_out(
         labels, able, val, copied, name='config.data.val', key=(seed, _VAL), classes=classes, optional=True,
-        groups=groups,
-    )
+        groups=groups, sets=sets,
+    )  # fmt: skip
     rest = np.setdiff1d(free, val_rows, assume_unique=True)
     labeled = listed
     if kind != 'list':
         labeled = choose(
             labels, rest, budget, name='config.data.labels', key=(seed, _LABELS), classes=classes, of=len(known),
-            represent=represent,
+            represent=represent, sets=sets,
         )  # fmt: skip
     unlabeled = np.setdiff1d(np.arange(len(labels)), np.concatenate([val_rows, labeled]))
     if groups is not None:
@@ -107,14 +109,21 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     if pool:
         unlabeled = np.sort(unlabeled[permutation(len(unlabeled), seed, _POOL)[:pool]])
     for title, field, asked, rows in (('labelled', 'labels', budget, labeled), ('validation', 'val', val, val_rows)):
-        missing = num_classes - len(np.unique(labels[rows]))
+        missing = num_classes - int((_counts(labels, rows, num_classes, sets) > 0).sum())
         if missing and len(rows):
             logging.warning('The %d %s images of config.data.%s=%r miss %d of the %d classes.', len(rows), title, field,
                             asked, missing, num_classes)  # fmt: skip
     return Partition(labeled, unlabeled, val_rows)
 
 
-def carve_test(labels, amount, classes=(), groups=None, copied=None):
+def _counts(labels, rows, classes: int, sets):
+    """[K]: how many of `rows` have each class; all of them have a label."""
+    if sets is not None:
+        return sets[labels[rows]].sum(0, dtype=np.int64)
+    return np.bincount(labels[rows], minlength=classes)
+
+
+def carve_test(labels, amount, classes=(), groups=None, copied=None, sets=None):
     """Rows of a test split for a source that has none: stratified, with a fixed seed, whole groups, and no image
     that is `copied`; int64 [n], sorted."""
     labels = np.asarray(labels)
@@ -128,6 +137,7 @@ def carve_test(labels, amount, classes=(), groups=None, copied=None):
         classes=classes,
         leave=1,
         groups=groups,
+        sets=sets,
     )
 
 
@@ -136,7 +146,7 @@ def _held_out(labels, rows, amount, copied, *, name, **how):
     if copied is None or not copied[rows].any():
         return choose(labels, rows, amount, name=name, **how)
     able = rows[~copied[rows]]
-    if len(np.unique(labels[able])) == len(np.unique(labels[rows])):
+    if np.array_equal(*(_counts(labels, some, 0, how['sets']).nonzero()[0] for some in (able, rows))):
         with contextlib.suppress(ValueError):
             return choose(labels, able, amount, name=name, of=len(rows), **how)
     found = choose(labels, rows, amount, name=name, **how)
@@ -145,7 +155,7 @@ def _held_out(labels, rows, amount, copied, *, name, **how):
 
 
 def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=False, leave=None, represent=None,
-           groups=None):  # fmt: skip
+           groups=None, sets=None):  # fmt: skip
     """Chooses `amount` of `rows`, stratified by label.
 
     Args:
@@ -162,6 +172,7 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
         without a look at the labels, so the classes' shares are not kept.
       groups: int64 [N], or None; of `rows` whole groups are chosen, as many and of such classes as come near to the
         amount.
+      sets: as for `partition`.
 
     Returns:
       int64 [m], sorted.
@@ -182,7 +193,12 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
             f'{name}={shown(amount)} is not an amount: write it as {allowed}' + ('.' if leave else ", or 'all'.")
         )
     percent, per_class, total = kind.groups()
-    each = [rows[labels[rows] == c] for c in range(labels[rows].max(initial=-1) + 1)]
+    if sets is not None:
+        return _choose_of_sets(labels, rows, kind, name, key, of, leave, represent, groups, sets)
+    own = labels[rows]
+    by_class = np.argsort(own, kind='stable')
+    each = np.split(rows[by_class], np.searchsorted(own[by_class], np.arange(1, own.max(initial=-1) + 1)))
+    each = each if len(rows) else []
     each = [r[permutation(len(r), *key, c)] for c, r in enumerate(each)]
 
     shares = np.array([len(r) for r in each], float)
@@ -205,7 +221,8 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
                     + ': ask for fewer.'
                 )
         if groups is not None:
-            return by_group(labels, rows, groups, np.minimum(shares, int(per_class)), f'{name}={amount!r}', key, leave)
+            wanted = np.minimum(shares, int(per_class))
+            return by_group(_one_hot(labels, rows), rows, groups, wanted, f'{name}={amount!r}', key, leave)
         take = represent or (lambda r, count: r[:count])
         return np.sort(np.concatenate([take(r, int(per_class)) for r in each]))
 
@@ -231,11 +248,41 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
             f'{name}={shown(amount)}{asked}, but only {len(order)} images with a label are left to choose from: {rest}.'
         )
     if groups is not None:
-        return by_group(labels, rows, groups, shares * count / len(rows), f'{name}={amount!r}', key, leave)
+        wanted = shares * count / len(rows)
+        return by_group(_one_hot(labels, rows), rows, groups, wanted, f'{name}={amount!r}', key, leave)
     return np.sort(represent(rows, count) if represent else np.concatenate(each)[order[:count]])
 
 
-def by_group(labels, rows, groups, wanted, asked: str, key, leave: int):
+def _one_hot(labels, rows):
+    return labels[rows][:, None] == np.arange(labels[rows].max(initial=-1) + 1)
+
+
+def _choose_of_sets(labels, rows, kind, name, key, of, leave, represent, groups, sets):
+    """`choose` of multi-label images; kind: the match of the amount."""
+    percent, per_class, total = kind.groups()
+    amount, whole, hot = kind[0], len(rows) if of is None else of, sets[labels[rows]] > 0
+    count = int(total) if total else int(per_class) * sets.shape[1] if per_class else int(
+        float(percent) / 100 * whole + 0.5)  # fmt: skip
+    if count < 1:
+        raise ValueError(f'{name}={shown(amount)} of {whole} images is less than one image: ask for at least 1.')
+    if represent and count <= len(rows):
+        return np.sort(represent(rows, count))
+    if groups is not None and count <= len(rows):
+        kinds = np.concatenate([hot, np.ones((len(rows), 1), bool)], axis=1)  # the last counts the images
+        wanted = kinds.sum(0) * count / len(rows)
+        return by_group(kinds, rows, groups, wanted, f'{name}={amount!r}', key, leave, count)
+    found = strata.first(hot, permutation(len(rows), *key, 0), count, leave)
+    if len(found) < count:
+        said = f' ({count} images)' if percent or per_class else ''
+        kept = f', for every class keeps {leave}' if leave else ''
+        raise ValueError(
+            f'{name}={shown(amount)}{said}, but only {len(found)} images with a label can be chosen{kept}: ask for '
+            f'fewer{"" if leave else ", or all"}.'
+        )
+    return np.sort(rows[found])
+
+
+def by_group(hot, rows, groups, wanted, asked: str, key, leave: int, count: int = 0):
     """Chooses whole groups of `rows`, whose classes come near to what is wanted.
 
     In a seeded order each group is taken, or put back, where that brings the chosen images nearer: by the sum over
@@ -243,11 +290,13 @@ def by_group(labels, rows, groups, wanted, asked: str, key, leave: int):
     does. Scikit-learn's StratifiedGroupKFold has folds of equal size alone, and promises no order between versions.
 
     Args:
-      labels, rows, groups: as for `choose`.
+      hot: [n, C] bool, the classes of each of `rows`.
+      rows, groups: as for `choose`.
       wanted: [C], images of each class.
       asked: what asks for it, for messages.
       key: ints that seed the order.
       leave: images that every class keeps.
+      count: how many images are wanted, where that is not the sum of `wanted`.
 
     Returns:
       int64 [m], sorted.
@@ -260,7 +309,7 @@ def by_group(labels, rows, groups, wanted, asked: str, key, leave: int):
     ids[alone] = ids.max(initial=-1) + 1 + np.arange(alone.sum())
     units, unit_of = np.unique(ids, return_inverse=True)
     has = np.zeros((len(units), len(wanted)))
-    np.add.at(has, (unit_of, labels[rows]), 1)
+    np.add.at(has, unit_of, hot)
     weight = 1 / np.maximum(wanted, 1e-9) * (wanted > 0)
     left, taken, chosen, total = has.sum(0), np.zeros(len(wanted)), np.zeros(len(units), bool), wanted.sum()
 
@@ -286,7 +335,8 @@ def by_group(labels, rows, groups, wanted, asked: str, key, leave: int):
             'every class needs at least two groups. Remove the groups, or provide the splits.'
         )
     found = np.sort(rows[chosen[unit_of]])
-    if abs(len(found) - total) > max(0.25 * total, 1):
+    count = count or total
+    if abs(len(found) - count) > max(0.25 * count, 1):
         logging.warning('%s: groups are kept together, so %d images in %d groups are taken.', asked, len(found),
                         chosen.sum())  # fmt: skip
     return found

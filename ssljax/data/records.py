@@ -7,6 +7,7 @@ import numpy as np
 from absl import logging
 
 from ssljax.literal import clean
+from ssljax.targets import multilabel
 from ssljax.wording import shown
 
 FEW = 5  # images that may each have a class of its own: it is a mistake where there are more
@@ -16,7 +17,8 @@ _UNKNOWN = frozenset('nan na n/a null none unknown ? -1'.split())  # what may be
 class Record(NamedTuple):
     """An image.
 
-    number: of its file. where: what names it in messages, such as 'line 3'. label: '' where there is none. split:
+    number: of its file. where: what names it in messages, such as 'line 3'. label: '' where there is none; of
+    multi-label images as multilabel.parsed has it, such as 'a;b', or ';', none of the classes. split:
     'train', 'val', 'test' or 'unlabeled'. group: a name that images share which must not be in different splits, such
     as that of a patient; '' where it is alone.
     """
@@ -28,48 +30,59 @@ class Record(NamedTuple):
     group: str = ''
 
 
-def splits_of(records, path: str):
-    """As `layout.layout`: (classes, {split: (files int64 [n], labels int32 [n], groups)}), files in ascending order;
-    groups as `group_ids`.
+def splits_of(records, path: str, several: bool = False):
+    """As `layout.layout`, and the sets that labels stand for: (classes, {split: (files int64 [n], labels int32 [n],
+    groups)}, sets uint8 [S, K] or None), files in ascending order; groups as `group_ids`.
 
     A training image without a label is unlabelled; one of another split keeps its place there, with the label -1.
+
+    Args:
+      records: of Record.
+      path: that they are from, for messages.
+      several: whether a label may name several classes.
 
     Raises:
       ValueError: no training image has a label, a class has none, or a group is in several splits; the message names
         one of the images.
     """
     records = sorted(r if r.label or r.split != 'train' else r._replace(split='unlabeled') for r in records)
-    counts = Counter(r.label for r in records if r.split == 'train')
+    named = [(multilabel.parsed(r.label) if several else (r.label,)) if r.label else None for r in records]
+    counts = Counter(name for r, names in zip(records, named) if r.split == 'train' for name in names or ())
     if not counts:
-        raise ValueError(f'No training image in {path!r} has a label: give some of them one.')
+        raise ValueError(
+            f'No training image in {path!r} has a {"class" if several else "label"}: give some of them one.'
+        )
     classes = sorted(counts)
     if len(classes) == sum(counts.values()) > FEW:
         raise ValueError(
             f'Each of the {len(classes):,} labelled training images in {path!r} has a class of its own, such as '
             f'{_some(classes, 3)}: is the class in this part of the name, or in this column?'
         )
-    for r in records:
-        if r.split in ('val', 'test') and r.label and r.label not in counts:
-            raise ValueError(
-                f'{path}, {r.where}: the class {shown(r.label)} of the {r.split} split has no training images; those '
-                f'that have are {_some(classes)}.'
-            )
+    for r, names in zip(records, named):
+        for name in names or () if r.split in ('val', 'test') else ():
+            if name not in counts:
+                raise ValueError(
+                    f'{path}, {r.where}: the class {shown(name)} of the {r.split} split has no training images; those '
+                    f'that have are {_some(classes)}.'
+                )
     check_groups([(r.group, r.split, r.where) for r in records], path)
     groups = group_ids([r.group for r in records])
     _warn(classes, path)
-    number_of = {name: i for i, name in enumerate(classes)}
+    shown_ = [None if r.split == 'unlabeled' else names for r, names in zip(records, named)]
+    labels, sets = multilabel.table(shown_, classes)
+    if not several:
+        number_of = {name: i for i, name in enumerate(classes)}
+        labels = np.array([-1 if names is None else number_of[names[0]] for names in shown_], np.int32)
     splits = {}
     for split in ('train', 'val', 'test', 'unlabeled'):
         places = [i for i, r in enumerate(records) if r.split == split]
         if places or split == 'unlabeled':
-            mine = [records[i] for i in places]
-            labels = [number_of.get(r.label, -1) if split != 'unlabeled' else -1 for r in mine]
-            numbers = np.array([r.number for r in mine], np.int64)
-            splits[split] = numbers, np.array(labels, np.int32), None if groups is None else groups[places]
+            numbers = np.array([records[i].number for i in places], np.int64)
+            splits[split] = numbers, labels[places], None if groups is None else groups[places]
     if 'val' in splits and 'test' not in splits:
         logging.warning('%r: there is no test split, so val is used as the test split.', path)
         splits['test'] = splits.pop('val')
-    return tuple(map(clean, classes)), splits
+    return tuple(map(clean, classes)), splits, sets if several else None
 
 
 def group_ids(names):

@@ -46,6 +46,13 @@ class ArrayImages:
     def in_memory(self):
         return True
 
+    def undecoded(self):
+        """None: they are decoded (encoded.FileImages.undecoded)."""
+
+    def parts(self):
+        """[(the set, its first row)] of the sets that this one joins."""
+        return [(self, 0)]
+
     def stamps(self, rows):
         """A few bytes for each of `rows` that change with the content: SHA-256 of the pixels."""
         return [hashlib.sha256(np.ascontiguousarray(self._array[row])).digest() for row in rows]
@@ -72,6 +79,10 @@ class JoinedImages:
 
     def __len__(self):
         return int(self._starts[-1])
+
+    def parts(self):
+        """[(the set, its first row)] of the sets that this one joins."""
+        return list(zip(self._parts, self._starts))
 
     def _by_part(self, rows):
         rows = np.asarray(rows)
@@ -108,6 +119,10 @@ class JoinedImages:
     def checked(self, rows):
         """Whether each of `rows` is known to be corrupt or not."""
         return all(part.checked(local) for part, _, local in self._by_part(rows) if hasattr(part, 'checked'))
+
+    def sound(self, rows):
+        """As encoded.FileImages.sound."""
+        return all(part.in_memory() or part.sound(local) for part, _, local in self._by_part(rows))
 
     def settled(self):
         """Whether all are known to be corrupt or not, and decoded."""

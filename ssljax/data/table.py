@@ -3,6 +3,8 @@
 import csv
 import difflib
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from ssljax import paths, wording
@@ -18,8 +20,13 @@ NAMES = {
 }
 
 
+_FORMULA = '=+-@\t\r'  # what a cell begins with that a spreadsheet computes
+_HERE = './'
+
+
 class Row(NamedTuple):
-    """line: where it begins, from 1. values: {a key of NAMES: text}, '' where the row has none."""
+    """line: where it begins, from 1. values: {a key of NAMES: text}, '' where the row has none; without white space
+    around it, but for a path, which may have some (`either`)."""
 
     line: int
     values: dict
@@ -51,6 +58,8 @@ def read(given: str, field: str, needed=('path', 'label')) -> Table:
     if not os.path.isfile(path):
         if os.path.exists(path):
             raise ValueError(f'{field}: {path!r} is {paths.kind(path)}: give a CSV file.')
+        if archive := next((str(p) for p in Path(path).parents if p.is_file()), ''):
+            raise FileNotFoundError(f'{field}: {inside(path, archive)}')
         raise FileNotFoundError(f'{field}: there is no file {path!r} (from {os.getcwd()!r}){paths.obstacle(path)}.')
     lines = pick.lines_of(path)
     if any('\0' in line for line in lines):
@@ -69,12 +78,39 @@ def read(given: str, field: str, needed=('path', 'label')) -> Table:
                 f'{path}, line {line}: it has {len(cells)} columns, and the header {len(header)}: put what holds one '
                 f'of the {MARKS[mark]} into quotes.'
             )
-        values = {name: cells[place].strip() if place < len(cells) else '' for name, place in places.items()}
+        values = {name: cells[place] if place < len(cells) else '' for name, place in places.items()}
+        values = {name: _path(cell) if name == 'path' else cell.strip() for name, cell in values.items()}
         for name in values.keys() - {'path'}:
             if any('\udc80' <= sign <= '\udcff' for sign in values[name]):
                 raise ValueError(f'{path}, line {line}: the {name} is not in UTF-8: save the file as UTF-8.')
         rows.append(Row(line, values))
     return Table(path, rows, columns, [name for name in header if name not in columns.values() and name])
+
+
+def inside(path: str, archive: str) -> str:
+    """What is to be done about a CSV in an archive."""
+    name = os.path.relpath(path, archive)
+    return (
+        f'labels inside an archive are not read: unpack {name!r} from {archive!r}, put it beside the archive, and set '
+        f'--config.data.source=csv:{os.path.join(os.path.dirname(archive), os.path.basename(path))} '
+        f'--config.data.images={archive}.'
+    )
+
+
+def written(path: str) -> str:
+    """A path as a CSV has it: before one that a spreadsheet would take for a formula stands ./, which is the same file;
+    `read` takes it away."""
+    return _HERE + path if path[:1] and path[0] in _FORMULA else path
+
+
+def _path(cell: str) -> str:
+    bare = cell.removeprefix(_HERE)
+    return bare if written(bare) == cell else cell
+
+
+def either(path: str, find: Callable):
+    """find(path), or where that finds nothing, without the white space around it, as in `label, path`."""
+    return find(path) or find(path.strip())
 
 
 def columns_of(header) -> dict:

@@ -85,6 +85,11 @@ def auroc(p, labels) -> float | None:
         is_class = labels == k
         positive, negative = p[is_class, k], np.sort(p[~is_class, k])
         if len(positive) and len(negative):
-            below = [np.searchsorted(negative, positive, side) for side in ('left', 'right')]
-            found.append((below[0] + below[1]).mean() / 2 / len(negative))
+            found.append(area(positive, negative))
     return float(np.mean(found)) if found else None
+
+
+def area(positive, negative) -> float:
+    """The area under the ROC curve of scores [P] and of sorted scores [N]."""
+    below = [np.searchsorted(negative, positive, side) for side in ('left', 'right')]
+    return (below[0] + below[1]).mean() / 2 / len(negative)

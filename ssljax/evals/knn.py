@@ -9,15 +9,15 @@ import numpy as np
 from ssljax import preempt
 
 
-def predict(train, train_labels, queries, *, k: int, classes: int, temperature: float = 0.07, block: int = 1000):
-    """Class scores by cosine similarity to the k nearest of `train`, each weighted by exp(similarity / temperature).
+def predict(train, votes, queries, *, k: int, temperature: float = 0.07, block: int = 1000):
+    """Class scores: the mean of the votes of the k nearest of `train` by cosine similarity, each weighted by
+    exp(similarity / temperature).
 
     Args:
       train: [N, D] float32.
-      train_labels: [N] int32 in [-1, classes); a neighbour with -1, unknown, has no vote.
+      votes: [N, K] float32, the classes of each, 1 or 0; a neighbour whose label is unknown has 0 alone.
       queries: [M, D] float32.
       k: neighbours; at most N are used.
-      classes: K.
       temperature: of the weights.
       block: queries in one product.
 
@@ -25,26 +25,21 @@ def predict(train, train_labels, queries, *, k: int, classes: int, temperature: 
       (scores [M, K] float32, indices of the neighbours [M, k] int32, nearest first).
     """
     k = min(k, len(train))
-    train, labels = _unit(jnp.asarray(train)), jnp.asarray(train_labels)
+    train, votes = _unit(jnp.asarray(train)), jnp.asarray(votes)
     parts = []
     for i in range(0, len(queries), block):
         preempt.check()
-        parts.append(_block(train, labels, jnp.asarray(queries[i : i + block]), k, classes, temperature))
+        parts.append(_block(train, votes, jnp.asarray(queries[i : i + block]), k, temperature))
     return tuple(np.concatenate([np.asarray(p[i]) for p in parts]) for i in (0, 1))
-
-
-def accuracy(scores, labels) -> float:
-    """Share of the rows of scores, [M, K], that are right, of those whose label, [M] int, is known (not -1)."""
-    labels = np.asarray(labels)
-    return float((scores.argmax(1) == labels)[labels >= 0].mean())
 
 
 def _unit(x):
     return x / jnp.maximum(jnp.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
-def _block(train, labels, queries, k, classes, temperature):
+@functools.partial(jax.jit, static_argnums=3)
+def _block(train, votes, queries, k, temperature):
     similarity, nearest = jax.lax.top_k(_unit(queries) @ train.T, k)
     weights = jnp.exp((similarity - 1) / temperature)
-    return (jax.nn.one_hot(labels[nearest], classes) * weights[..., None]).sum(1), nearest
+    scores = (votes[nearest] * weights[..., None]).sum(1)
+    return scores / jnp.maximum(weights.sum(1, keepdims=True), 1e-30), nearest

@@ -1,4 +1,5 @@
-"""Linear probe: multinomial logistic regression on frozen features, solved to its optimum by L-BFGS."""
+"""Linear probe: logistic regression on frozen features, multinomial or of each class, solved to its optimum by
+L-BFGS."""
 
 import functools
 
@@ -8,10 +9,10 @@ import numpy as np
 import optax
 
 from ssljax import preempt
-from ssljax.evals import classify
+from ssljax.targets import Targets
 
 
-def probe(train, val, test, *, classes: int, l2s, steps: int = 100, metric: str = 'top1') -> dict:
+def probe(train, val, test, *, targets: Targets, l2s, steps: int = 100, metric: str = '') -> dict:
     """Fits one probe per strength of regularisation and keeps the one that is best on validation.
 
     Features are standardised by the mean and deviation of the training features. The problem is convex, so no
@@ -19,29 +20,31 @@ def probe(train, val, test, *, classes: int, l2s, steps: int = 100, metric: str 
 
     Args:
       train, val, test: pairs (features [N, D] float32, labels [N] int32; rows with -1, unknown, do not count).
-      classes: K.
+      targets: what the labels mean.
       l2s: strengths; the loss is mean cross-entropy + l2 / 2 * |W|^2.
       steps: L-BFGS iterations; each strength starts from the solution of the one before, strongest first.
-      metric: one of metrics.SELECT, by which the strength is chosen.
+      metric: one of targets.select, by which the strength is chosen; '': the first.
 
     Returns:
-      {'val', 'test' (accuracies), 'l2', 'dim'}, and the metric on validation under its name.
+      {'val', 'test' (targets.main), 'l2', 'dim'}, and a metric other than that on validation under its name.
     """
     train, val, test = (_known(*part) for part in (train, val, test))
     mean, scale = _moments(jnp.asarray(train[0]))
-    x, y = (jnp.asarray(train[0]) - mean) / scale, jnp.asarray(train[1])
-    params = {'w': jnp.zeros((x.shape[1], classes)), 'b': jnp.zeros(classes)}
+    x, (y, loss) = (jnp.asarray(train[0]) - mean) / scale, targets.probe(train[1])
+    params = {'w': jnp.zeros((x.shape[1], targets.classes)), 'b': jnp.zeros(targets.classes)}
+    other = metric not in ('', targets.main)
     best: tuple = ()
     for l2 in sorted(l2s, reverse=True):
         preempt.check()
-        params = _solve(params, x, y, jnp.float32(l2), steps)
-        accuracy = _accuracy(_logits(params, val[0], mean, scale), val[1])
-        value = accuracy if metric == 'top1' else classify.scores(_logits(params, val[0], mean, scale), val[1])[metric]
+        params = _solve(params, x, y, jnp.float32(l2), loss, steps)
+        logits = _logits(params, val[0], mean, scale)
+        accuracy = targets.vote(logits, val[1])
+        value = targets.value(metric, logits, val[1]) if other else accuracy
         if not best or value >= best[0]:
             best = value, accuracy, float(l2), params
     value, accuracy, l2, params = best
-    found = {'val': accuracy, 'test': _accuracy(_logits(params, test[0], mean, scale), test[1])}
-    return found | {'l2': l2, 'dim': int(x.shape[1])} | ({metric: value} if metric != 'top1' else {})
+    found = {'val': accuracy, 'test': targets.vote(_logits(params, test[0], mean, scale), test[1])}
+    return found | {'l2': l2, 'dim': int(x.shape[1])} | ({metric: value} if other else {})
 
 
 def _known(features, labels):
@@ -54,10 +57,10 @@ def _moments(x):
     return x.mean(0), jnp.maximum(x.std(0), 1e-6)
 
 
-@functools.partial(jax.jit, static_argnums=4)
-def _solve(params, x, y, l2, steps):
+@functools.partial(jax.jit, static_argnums=(4, 5))
+def _solve(params, x, y, l2, loss, steps):
     def objective(p):
-        losses = optax.softmax_cross_entropy_with_integer_labels(x @ p['w'] + p['b'], y)
+        losses = loss(x @ p['w'] + p['b'], y)
         return losses.mean() + l2 / 2 * jnp.sum(p['w'] ** 2)
 
     solver = optax.lbfgs()
@@ -76,7 +79,3 @@ def _solve(params, x, y, l2, steps):
 def _logits(params, features, mean, scale):
     of = lambda part: np.asarray((jnp.asarray(part) - mean) / scale @ params['w'] + params['b'])
     return np.concatenate([of(features[i : i + 5000]) for i in range(0, len(features), 5000)])
-
-
-def _accuracy(logits, labels) -> float:
-    return int((logits.argmax(1) == np.asarray(labels)).sum()) / len(labels)

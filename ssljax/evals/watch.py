@@ -1,7 +1,5 @@
 """What shows, while a backbone is pretrained, whether it learns: nearest neighbours, and the spread of its features."""
 
-import numpy as np
-
 from ssljax.core import split
 from ssljax.evals import embed, knn
 from ssljax.guard import spread
@@ -26,10 +24,10 @@ def compiled(config, method, shape):
     return embed.compiled(see)
 
 
-def look(see, variables, labeled, val, others, *, k: int, classes: int, batch_size: int, mesh) -> dict[str, float]:
-    """Accuracy of the k nearest labelled images on validation ('knn'; not where k is 0), and the spread of the
-    features and embeddings ('features_std', 'features_rank', 'embedding_std', ...) of the validation images; of
-    `others`, which need no labels, where those are fewer than LEAST; not where both are."""
+def look(see, variables, labeled, val, others, *, k: int, targets, batch_size: int, mesh) -> dict[str, float]:
+    """Accuracy, or mAP of multi-label images, of the k nearest labelled images on validation ('knn'; not where k is 0),
+    and the spread of the features and embeddings ('features_std', 'features_rank', 'embedding_std', ...) of the
+    validation images; of `others`, which need no labels, where those are fewer than LEAST; not where both are."""
     seen = embed.outputs(see, variables, val, batch_size=batch_size, mesh=mesh)
     many, wide = val, seen
     if len(val) < LEAST:
@@ -38,6 +36,6 @@ def look(see, variables, labeled, val, others, *, k: int, classes: int, batch_si
     metrics = {f'{name}_{what}': value for name, x in found for what, value in spread(x).items()}
     if k:
         known = embed.outputs(see, variables, labeled, batch_size=batch_size, mesh=mesh)['features']
-        scores, _ = knn.predict(known, np.asarray(labeled.labels), seen['features'], k=k, classes=classes)
-        metrics['knn'] = knn.accuracy(scores, val.labels)
+        scores, _ = knn.predict(known, targets.hot(labeled.labels), seen['features'], k=k)
+        metrics['knn'] = targets.vote(scores, val.labels)
     return metrics

@@ -2,8 +2,10 @@
 
     SUFFIX      how its files end
     NEEDS       the packages that it needs, of the extra `export`, or of `tfds` where TensorFlow is among them
-    write       (model, path) -> what the JSON beside the file says of it; `model` as in `write` below
-    read        (path, content of that JSON) -> the variables of a model, or images uint8 [N, H, W, C] -> float32 [N, K]
+    write       (model, path, whether features are an output, too) -> what the JSON beside the file says of it; `model`
+                as in `write` below
+    read        (path, content of that JSON) -> the variables of a model, or images uint8 [N, H, W, C] -> its outputs,
+                float32 [N, K] each
 
 `write` here does what all have in common: nothing is left that does not predict as the model does."""
 
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssljax import files, paths, preempt, wording
+from ssljax import calibration, files, paths, preempt, temporaries, wording
 from ssljax.disk import disk_errors
 from ssljax.exporting import as_onnx, as_safetensors, as_stablehlo, as_tflite
 
@@ -27,39 +29,54 @@ FORMATS = {
 }
 KEYS = {'format': str, 'file': dict, 'classes': list, 'model': dict}
 CLOSE = 1e-4  # how far an exported model's outputs may lie from the model's own
+FEATURES = 'features of the layer that the head is on, pooled'
 HOLDS = 'probabilities of the classes: softmax(logits / model.temperature), which is calibrated on validation images'
+HOLDS_SEVERAL = (
+    'probabilities of the classes, each by itself: sigmoid(logits / model.temperature), which is calibrated on '
+    'validation images; an image is said to have the classes above model.threshold'
+)
 COUNTS = 1, 3  # images that are compared at once
 
 
-def write(model, path, format: str = '', images=None) -> Path:
+def write(model, path, format: str = '', images=None, features: bool = False) -> Path:
     """Writes a model, and PATH.json beside it; see `Model.export`.
 
     Args:
       model: with `variables`, `config`, `info`, `classes`, `shape`, `temperature`, `read`, `answers`, `function` and
-        `reopened`, as ssljax.model.Model has them.
+        `reopened` and `calibration`, as ssljax.model.Model has them.
       path: of the file.
       format: a key of FORMATS; '' by the end of the path.
       images: further images to compare its outputs on, as for `predict`.
+      features: they are an output, too, and the calibration is written beside the file, where the model has one.
     """
     path = Path(paths.expand(path))
     format = format or _by_suffix(path)
     module, beside = module_of(format), _beside(path)
-    for there in (path, beside):
+    known = model.calibration if features else None
+    more = [_calibration(path)] if known else []
+    for there in (path, beside, *more):
         if os.path.lexists(there):
             raise FileExistsError(errno.EEXIST, f'{there} exists already: give another path, or remove it')
     paths.make_folder(path.parent, 'the folder of the export')
     shown = examples(model, images)
-    temporary = path.with_name(f'.{os.getpid()}.{path.name}')
+    temporary = temporaries.beside(path)
     with disk_errors(path.parent), preempt.hold():
         try:
-            told = module.write(model, temporary)
+            told = module.write(model, temporary, features)
             info = describe(model, format, told, path, temporary)
-            compare(model, model.reopened(module.read(temporary, info), info), shown, format)
+            if features and model.classes:
+                (found,) = model.answers(shown[0], True)[1:]
+                info |= {'features': {'dtype': 'float32', 'shape': ['N', found.shape[1]], 'holds': FEATURES}}
+            compare(model, model.reopened(module.read(temporary, info), info), shown, format, features)
+            if known:
+                known.write(_calibration(path))
+                info |= {'calibration': {'name': _calibration(path).name, 'sha256': _sha256(_calibration(path))}}
             files.write_json(beside, info)
             os.replace(temporary, path)
         except BaseException:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
+            for there in (beside, *more):
+                with contextlib.suppress(OSError):
+                    there.unlink(missing_ok=True)
             raise
         finally:
             with contextlib.suppress(OSError):
@@ -79,7 +96,7 @@ def examples(model, images=None) -> list:
     """Batches uint8 [n, H, W, C] to compare outputs on: random ones, and the images that are given."""
     rng = np.random.default_rng(0)
     shown = [rng.integers(0, 256, (n, *model.shape), np.uint8) for n in COUNTS]
-    alone, together = model.answers(shown[1][:1]), model.answers(shown[1])
+    (alone,), (together,) = model.answers(shown[1][:1]), model.answers(shown[1])
     if np.abs(alone - together[:1]).max() > CLOSE:
         raise ValueError(
             'what this model predicts for an image depends on the other images of its batch (a minibatch layer in its '
@@ -88,16 +105,17 @@ def examples(model, images=None) -> list:
     return shown + (list(model.read(images, COUNTS[1])) if images is not None else [])
 
 
-def compare(model, other, shown: list, format: str) -> None:
-    """Raises ValueError where two models differ by more than CLOSE on one of the batches."""
+def compare(model, other, shown: list, format: str, features: bool) -> None:
+    """Raises ValueError where a model's `answers` and `other` differ by more than CLOSE, of the largest value, on one
+    of the batches."""
     for batch in shown:
-        expected, found = model.answers(batch), other.answers(batch)
-        distance = np.abs(expected - found).max() if expected.shape == found.shape else np.inf
-        if not distance <= CLOSE * max(1.0, np.abs(expected).max()):
-            raise ValueError(
-                f'the {format} file does not compute what the model does (outputs differ by up to {distance:.2g} on '
-                f'{len(batch)} images; {CLOSE:g} is allowed): nothing was written. Please report this network.'
-            )
+        for expected, found in zip(model.answers(batch, features), other(batch, features), strict=True):
+            distance = np.abs(expected - found).max() if expected.shape == found.shape else np.inf
+            if not distance <= CLOSE * max(1.0, np.abs(expected).max()):
+                raise ValueError(
+                    f'the {format} file does not compute what the model does (outputs differ by up to {distance:.2g} '
+                    f'on {len(batch)} images; {CLOSE:g} is allowed): nothing was written. Please report this network.'
+                )
 
 
 def describe(model, format: str, told: dict, path: Path, written: Path) -> dict:
@@ -105,9 +123,11 @@ def describe(model, format: str, told: dict, path: Path, written: Path) -> dict:
 
     Returns:
       'format'; 'file': its name, SHA-256 and what the format says of it; 'classes', in the order of the outputs;
-      'input' and 'output': arrays and what they hold; 'model': the whole model.json.
+      'input' and 'output': arrays and what they hold; 'model': the whole model.json. `write` adds 'features', a
+      second output, and 'calibration', the file beside it, where there are.
     """
     height, width, channels = model.shape
+    holds = HOLDS_SEVERAL if model.multilabel else HOLDS
     kind = {1: 'gray', 3: 'RGB', 4: 'RGBA'}.get(channels, f'{channels} channels')
     return {
         'format': format,
@@ -124,9 +144,12 @@ def describe(model, format: str, told: dict, path: Path, written: Path) -> dict:
         'output': {
             'dtype': 'float32',
             'shape': ['N', len(model.classes) or 'D'],
-            'holds': HOLDS if model.classes else 'features; there is no classifier',
+            'holds': holds if model.classes else 'features; there is no classifier',
+            **({'activation': 'sigmoid', 'threshold': model.threshold} if model.multilabel else {}),
         },
-        'model': model.info | {'chosen': model.chosen, 'temperature': model.temperature},
+        'model': model.info
+        | {'chosen': model.chosen, 'temperature': model.temperature}
+        | ({'threshold': model.threshold} if model.multilabel else {}),
     }
 
 
@@ -149,6 +172,26 @@ def read(path: Path) -> tuple:
     if _sha256(path) != info['file']['sha256']:
         raise files.Damaged(path, f'its content is not that which {beside.name} was written for', 'export it again')
     return FORMATS[info['format']].read(path, info), info
+
+
+def calibration_of(path: Path, info: dict):
+    """The Calibration that lies beside a file, by the content of its JSON; None where it was exported without.
+
+    Raises:
+      FileNotFoundError, files.Damaged: it is missing, or not that which was written.
+    """
+    if 'calibration' not in info:
+        return None
+    beside = path.with_name(info['calibration']['name'])
+    if not beside.is_file():
+        raise FileNotFoundError(errno.ENOENT, f'{beside} is missing: it lies beside {path.name} where it was exported')
+    if _sha256(beside) != info['calibration']['sha256']:
+        raise files.Damaged(beside, f'its content is not that of {path.name}', 'export it again')
+    return calibration.read(beside)
+
+
+def _calibration(path: Path) -> Path:
+    return path.with_name(f'{path.name}.{calibration.NAME}')
 
 
 def _beside(path: Path) -> Path:

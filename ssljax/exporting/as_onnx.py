@@ -1,5 +1,5 @@
 """ONNX: runs where neither Python nor JAX is, in ONNX Runtime and many others. Images uint8 [N, H, W, C], any N, to
-probabilities [N, K]."""
+probabilities [N, K] and, where they are wanted, features [N, D]."""
 
 import json
 from pathlib import Path
@@ -14,16 +14,17 @@ SUFFIX = '.onnx'
 NEEDS = 'onnx', 'onnxruntime'
 
 
-def write(model, path: Path) -> dict:
+def write(model, path: Path, features: bool = False) -> dict:
     """Writes a model; see `exporting.write`. Returns what its JSON says of the file."""
     packages.need(NEEDS, 'onnx')
     from onnx import TensorProto, checker, helper, save_model
 
-    function, output = model.function()
-    graph, result = translate(function, model.shape, OPERATIONS)
-    nodes = [*graph.nodes, helper.make_node('Identity', [graph.named(result)], [output])]
+    function, names = model.function(features)
+    graph, results = translate(function, model.shape, OPERATIONS)
+    named = list(zip(results, names))
+    nodes = [*graph.nodes, *(helper.make_node('Identity', [graph.named(value)], [name]) for value, name in named)]
     inputs = [helper.make_tensor_value_info('images', TensorProto.UINT8, ['N', *model.shape])]
-    outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ['N', *result.dims[1:]])]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ['N', *v.dims[1:]]) for v, name in named]
     found = helper.make_model(
         helper.make_graph(nodes, 'ssljax', inputs, outputs, graph.initializers),
         opset_imports=[helper.make_opsetid('', OPSET)], ir_version=IR, producer_name='ssljax',
@@ -35,7 +36,7 @@ def write(model, path: Path) -> dict:
 
 
 def read(path: Path, info: dict):
-    """(images uint8 [N, H, W, C]) -> float32 [N, K] of a file that `write` made."""
+    """(images uint8 [N, H, W, C]) -> the outputs, float32, of a file that `write` made."""
     packages.need(NEEDS[1:], 'onnx')
     import onnxruntime
 
@@ -43,4 +44,4 @@ def read(path: Path, info: dict):
     options.log_severity_level = 3  # errors
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # threads that wait leave the cores alone
     session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
-    return lambda images: np.asarray(session.run(None, {'images': np.ascontiguousarray(images)})[0])
+    return lambda images: tuple(map(np.asarray, session.run(None, {'images': np.ascontiguousarray(images)})))

@@ -18,8 +18,8 @@ PARTS = 'backbone', 'head'  # what predicts
 OWN = 'ssljax'  # our own names: params.backbone.conv1.conv.kernel, kernels [h, w, in, out] or [in, out]
 
 
-def write(model, path: Path) -> dict:
-    """Writes a model; see `exporting.write`. Returns what its JSON says of the file."""
+def write(model, path: Path, features: bool = False) -> dict:
+    """Writes a model; it gives features in any case. See `exporting.write`. Returns what its JSON says."""
     packages.need(NEEDS, 'safetensors')
     from safetensors import numpy
 
@@ -75,7 +75,8 @@ def torch(layout, config, model, outputs: int, path: Path) -> list[str]:
     mean, deviation = (v[:1] * model.shape[2] if len(set(v)) == 1 else v for v in (mean, deviation))
     tensor = lambda v: f'torch.tensor({v}).view(-1, 1, 1)'
     warm = '' if model.temperature == 1 else f' / {model.temperature}'
-    y = f'(net(x)[:, :{len(model.classes)}]{warm}).softmax(1)' if outputs else 'net(x)'
+    activation = 'sigmoid()' if model.multilabel else 'softmax(1)'
+    y = f'(net(x)[:, :{len(model.classes)}]{warm}).{activation}' if outputs else 'net(x)'
     strict = '' if outputs else ', strict=False'
     return [
         'from safetensors.torch import load_file',

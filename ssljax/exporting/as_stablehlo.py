@@ -1,5 +1,5 @@
 """StableHLO, serialised by jax.export: runs with JAX alone, on a CPU, a GPU or a TPU. Images uint8 [N, H, W, C], any N,
-to probabilities [N, K]."""
+to probabilities [N, K], or with features to both."""
 
 from pathlib import Path
 
@@ -11,11 +11,13 @@ NEEDS = ()
 PLATFORMS = 'cpu', 'cuda', 'tpu'
 
 
-def write(model, path: Path) -> dict:
+def write(model, path: Path, features: bool = False) -> dict:
     """Writes a model; see `exporting.write`. Returns what its JSON says of the file."""
     (n,) = jax.export.symbolic_shape('n')
     images = jax.ShapeDtypeStruct((n, *model.shape), np.uint8)
-    exported = jax.export.export(jax.jit(model.function()[0]), platforms=PLATFORMS)(images)
+    function, names = model.function(features)
+    given = function if len(names) > 1 else lambda images: function(images)[0]  # an array alone is no tuple
+    exported = jax.export.export(jax.jit(given), platforms=PLATFORMS)(images)
     path.write_bytes(exported.serialize())
     return {
         'platforms': list(PLATFORMS),
@@ -25,6 +27,6 @@ def write(model, path: Path) -> dict:
 
 
 def read(path: Path, info: dict):
-    """(images uint8 [N, H, W, C]) -> float32 [N, K] of a file that `write` made."""
+    """(images uint8 [N, H, W, C]) -> the outputs, float32, of a file that `write` made."""
     call = jax.jit(jax.export.deserialize(bytearray(path.read_bytes())).call)
-    return lambda images: np.asarray(call(images))
+    return lambda images: tuple(map(np.asarray, jax.tree.leaves(call(images))))

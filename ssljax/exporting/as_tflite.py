@@ -14,7 +14,7 @@ SUFFIX = '.tflite'
 NEEDS = ('tensorflow',)
 
 
-def write(model, path: Path) -> dict:
+def write(model, path: Path, features: bool = False) -> dict:
     """Writes a model; see `exporting.write`. Returns what its JSON says of the file.
 
     Raises:
@@ -29,7 +29,7 @@ def write(model, path: Path) -> dict:
     except ImportError:
         raise ImportError(f'tflite needs jax.experimental.jax2tf, which jax {jax.__version__} lacks') from None
     height, width, channels = model.shape
-    function = jax2tf.convert(model.function()[0], polymorphic_shapes=[f'(n, {height}, {width}, {channels})'])
+    function = jax2tf.convert(model.function(features)[0], polymorphic_shapes=[f'(n, {height}, {width}, {channels})'])
     signature = [tf.TensorSpec([None, *model.shape], tf.uint8, 'images')]
     program = tf.function(function, input_signature=signature, autograph=False)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([program.get_concrete_function()], program)
@@ -44,16 +44,17 @@ def write(model, path: Path) -> dict:
 
 
 def read(path: Path, info: dict):
-    """(images uint8 [N, H, W, C]) -> float32 [N, K] of a file that `write` made."""
+    """(images uint8 [N, H, W, C]) -> the outputs, float32, of a file that `write` made."""
     interpreter = _interpreter(str(path))
-    (given,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (given,), results = interpreter.get_input_details(), interpreter.get_output_details()
+    results = sorted(results, key=lambda one: one['name'])  # 'StatefulPartitionedCall:0' and ':1'
 
     def run(images):
         interpreter.resize_tensor_input(given['index'], images.shape)
         interpreter.allocate_tensors()
         interpreter.set_tensor(given['index'], images)
         interpreter.invoke()
-        return np.asarray(interpreter.get_tensor(result['index']))
+        return tuple(np.asarray(interpreter.get_tensor(one['index'])) for one in results)
 
     return run
 

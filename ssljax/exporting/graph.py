@@ -114,7 +114,7 @@ class Graph:
 
 
 def translate(function, shape, operations: dict):
-    """(Graph, the Value of the result) of function(images uint8 [N, *shape]) -> [N, K] float32.
+    """(Graph, the Values of the results) of function(images uint8 [N, *shape]) -> a tuple of [N, K] float32.
 
     Args:
       function: in JAX, with its weights as constants.
@@ -126,8 +126,7 @@ def translate(function, shape, operations: dict):
     """
     traces = [jax.make_jaxpr(function)(jax.ShapeDtypeStruct((n, *shape), np.uint8)) for n in TRACED]
     graph, images = Graph(), Value((-1, *shape), (-1, *shape), 'images')
-    (result,) = _walk(graph, traces, [images], operations)
-    return graph, graph.whole(result)
+    return graph, [graph.whole(result) for result in _walk(graph, traces, [images], operations)]
 
 
 def _walk(graph: Graph, traces, inputs, operations) -> list[Value]:

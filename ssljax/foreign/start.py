@@ -16,6 +16,8 @@ _LEFT = r'(fc|head|heads|head_dist|classifier|decoder\w*|mask_token|dist_token)(
 _HINTS = {  # {regex of a name in the file that the network lacks: what is to be set}
     r'cls_token|class_token': '--config.backbone.token=True',
     r'.*\.ls\d\.gamma': '--config.backbone.layer_scale=True',
+    r'reg_token': '--config.backbone.registers={0[1]}',  # of the shape of that tensor
+    r'norm_pre\..*': '--config.backbone.pre_norm=True',
 }
 _CONVERT = (
     'from safetensors.torch import save_file; import torch; '
@@ -57,7 +59,7 @@ def read(config, shape) -> dict:
     missing = sorted(names[best] - tensors.keys())
     unknown = [n for n in tensors if n not in names[best] and not re.fullmatch(_LEFT, n)]
     if missing or unknown:
-        raise ValueError(_other(given, config.name, missing, unknown))
+        raise ValueError(_other(given, config.name, missing, {n: np.shape(tensors[n]) for n in unknown}))
     try:
         return unflatten_dict(links.take(found[best], tensors, shapes), sep='/')
     except ValueError as error:
@@ -110,9 +112,11 @@ def check_pixels(path: Path, pixels: str) -> None:
     )
 
 
-def _other(given: str, name: str, missing: list, unknown: list) -> str:
+def _other(given: str, name: str, missing: list, unknown: dict) -> str:
     both = (missing, 'tensors of the network are not in the file'), (unknown, 'of the file are not in the network')
-    said = [f'{len(names)} {what}, such as {names[0]}' for names, what in both if names]
-    hints = dict.fromkeys(hint for n in unknown for regex, hint in _HINTS.items() if re.fullmatch(regex, n))
+    said = [f'{len(names)} {what}, such as {next(iter(names))}' for names, what in both if names]
+    hints = dict.fromkeys(
+        hint.format(shape) for n, shape in unknown.items() for regex, hint in _HINTS.items() if re.fullmatch(regex, n)
+    )
     advice = f'set {" and ".join(hints)}' if hints else 'set backbone.name and its options as they are there'
     return f'backbone.init_from={given} is of another network than this {name}: {"; ".join(said)}: {advice}.'

@@ -1,4 +1,4 @@
-"""Vision Transformers: timm's names, which DINO and MAE have, too, and torchvision's."""
+"""Vision Transformers: timm's names, which DINO, DINOv2, MAE and CLIP have, too, and torchvision's."""
 
 import functools
 
@@ -8,12 +8,12 @@ from ssljax.foreign import links
 from ssljax.models.vit import positions
 
 _TIMM = {
-    'token': 'cls_token', 'place': 'pos_embed', 'embed': 'patch_embed.proj', 'block': 'blocks.{}',
-    'qkv': 'attn.qkv.{}', 'out': 'attn.proj', 'norm1': 'norm1', 'norm2': 'norm2', 'dense1': 'mlp.fc1',
-    'dense2': 'mlp.fc2', 'norm': 'norm', 'head': 'head',
+    'token': 'cls_token', 'registers': 'reg_token', 'place': 'pos_embed', 'embed': 'patch_embed.proj',
+    'pre': 'norm_pre', 'block': 'blocks.{}', 'qkv': 'attn.qkv.{}', 'out': 'attn.proj', 'norm1': 'norm1',
+    'norm2': 'norm2', 'dense1': 'mlp.fc1', 'dense2': 'mlp.fc2', 'norm': 'norm', 'head': 'head',
 }  # fmt: skip
 _TORCHVISION = {
-    'token': 'class_token', 'place': 'encoder.pos_embedding', 'embed': 'conv_proj',
+    'token': 'class_token', 'place': 'encoder.pos_embedding', 'embed': 'conv_proj', 'pre': '',
     'block': 'encoder.layers.encoder_layer_{}', 'qkv': 'self_attention.in_proj_{}', 'out': 'self_attention.out_proj',
     'norm1': 'ln_1', 'norm2': 'ln_2', 'dense1': 'mlp.0', 'dense2': 'mlp.3', 'norm': 'encoder.ln', 'head': 'heads.head',
 }  # fmt: skip
@@ -22,13 +22,15 @@ _TORCHVISION = {
 def _make(names: dict, paths: dict, config, shape) -> list[links.Link]:
     found = [_embedding(names, paths, config, shape)]
     rules = {
+        r'backbone/embed/norm': names['pre'],
         r'backbone/block\d+/norm': names['norm'],
         r'backbone/block(\d+)/(norm[12]|dense[12])': lambda m: f'{_block(names, m[1])}.{names[m[2]]}',
         r'head/logits': names['head'],
     }
     found += links.renamed(paths, links.pattern(rules))
     found.append(links.kernel('params/backbone/embed/kernel', f'{names["embed"]}.weight', 4))
-    found.append(links.same('params/backbone/embed/bias', f'{names["embed"]}.bias'))
+    if 'params/backbone/embed/bias' in paths:
+        found.append(links.same('params/backbone/embed/bias', f'{names["embed"]}.bias'))
     for i in range(1, config.depth + 1):
         ours, theirs = f'params/backbone/block{i}', _block(names, i)
         if f'{ours}/attention/out/kernel' not in paths:
@@ -69,28 +71,44 @@ def _out(ours: str, theirs: str) -> links.Link:
 
 
 def _embedding(names: dict, paths: dict, config, shape) -> links.Link:
-    """Positions and the class token, to which that of its own is added <-> both apart."""
+    """Positions, and the tokens before the patches, to which those of their own are added <-> each apart. Where there
+    are registers, only patches have positions there, as in DINOv2."""
     prefix, rows, cols = 'params/backbone/embed', shape[0] // config.patch, shape[1] // config.patch
-    learnt, token = f'{prefix}/positions' in paths, f'{prefix}/token' in paths
-    width = paths[f'{prefix}/bias'][0]
+    width = paths[f'{prefix}/kernel'][-1]
+    learnt = f'{prefix}/positions' in paths
+    tokens = [name for name in ('token', 'registers') if f'{prefix}/{name}' in paths]
+    before = bool(tokens) + config.registers
 
     def give(arrays):
         place = arrays[0] if learnt else positions(rows, cols, width)
-        if not token:
-            return (place[None],)
-        return np.concatenate([np.zeros((1, width), place.dtype), place])[None], arrays[-1][None, None]
+        if tokens == ['token']:
+            place = np.concatenate([np.zeros((1, width), place.dtype), place])
+        return place[None], *(a.reshape(1, -1, width) for a in arrays[learnt:])
 
     def take(arrays, shapes):
         place = arrays[0].reshape(-1, width)
-        first, place = (place[:1], place[1:]) if token else (0, place)
-        place = resized(place, rows, cols)
+        first = _first(len(place), rows * cols, before, config.registers > 0)
+        place, own = resized(place[first:], rows, cols), np.zeros((before, width), np.float32)
+        own[:first] = arrays[0].reshape(-1, width)[:first]
         if not learnt and np.abs(place - positions(rows, cols, width)).max() > 1e-4:
             raise links.Mismatch('positions=learnt', 'the positions of the file are no sines')
-        own = (place,) if learnt else ()
-        return own + ((arrays[1].reshape(-1) + first.reshape(-1),) if token else ())
+        given = [a.reshape(-1, width) for a in arrays[1:]]
+        if sum(map(len, given)) != before:
+            raise ValueError
+        whole = np.concatenate([*given, own[:0]]) + own
+        found = {'token': whole[:1].reshape(-1), 'registers': whole[1:]}
+        return (place,) * learnt + tuple(found[name] for name in tokens)
 
-    ours = (f'{prefix}/positions',) * learnt + (f'{prefix}/token',) * token
-    return links.Link(ours, (names['place'],) + (names['token'],) * token, give, take)
+    ours = [f'{prefix}/positions'] * learnt + [f'{prefix}/{name}' for name in tokens]
+    return links.Link(tuple(ours), (names['place'], *(names[name] for name in tokens)), give, take)
+
+
+def _first(count: int, patches: int, before: int, alone: bool) -> int:
+    """How many of `count` positions are of the tokens before the patches: `before` of them, or none; which is looked
+    for first, `alone` says. The rest are those of `patches`, or of another square map."""
+    square = lambda n: n > 0 and (n == patches or round(n**0.5) ** 2 == n)
+    asked = (0, before) if alone else (before, 0)
+    return next((first for first in asked if square(count - first)), asked[0])
 
 
 def resized(place: np.ndarray, rows: int, cols: int) -> np.ndarray:
@@ -107,7 +125,7 @@ def resized(place: np.ndarray, rows: int, cols: int) -> np.ndarray:
 
 
 def _misfit_torchvision(config, shape) -> str:
-    wanted = {'token': True, 'gelu': 'exact', 'layer_scale': False}
+    wanted = {'token': True, 'gelu': 'exact', 'layer_scale': False, 'registers': 0, 'pre_norm': False}
     lacking = [f'{k}={config[k]}' for k, v in wanted.items() if config[k] != v]
     return ' and '.join(lacking) or ('' if shape[0] == shape[1] else 'images are not square')
 
@@ -131,15 +149,20 @@ def _code_timm(config, shape, classes: int) -> list[str]:
         f'embed_dim={config.width}, depth={config.depth}, num_heads={config.heads}',
         "global_pool='token'" if config.token else "class_token=False, global_pool='avg', fc_norm=False",
     ]
-    options += ["act_layer='gelu_tanh'"] * (config.gelu == 'tanh') + ['init_values=1e-5'] * config.layer_scale
-    return ['import timm, torch', f'net = timm.models.vision_transformer.VisionTransformer({", ".join(options)})']
+    act = {'tanh': "act_layer='gelu_tanh'", 'quick': "act_layer='quick_gelu'"}
+    options += [act[k] for k in act if k == config.gelu] + ['init_values=1e-5'] * config.layer_scale
+    options += [f'reg_tokens={config.registers}, no_embed_class=True'] * (config.registers > 0)
+    options += ['pre_norm=True, norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-5)'] * config.pre_norm
+    imports = 'import functools, timm, torch' if config.pre_norm else 'import timm, torch'
+    return [imports, f'net = timm.models.vision_transformer.VisionTransformer({", ".join(options)})']
 
 
 def _differences(config, shape) -> list[str]:
     said = [] if config.token else ['there is no class token: the classifier is on the mean of the patches']
     said += ['GELU is its tanh approximation'] * (config.gelu == 'tanh')
+    said += ['GELU is x sigmoid(1.702 x)'] * (config.gelu == 'quick')
     said += ['positions are sines, kept like learnt ones'] * (config.positions == 'sine')
-    if config.positions == 'learnt' and config.token:
+    if config.positions == 'learnt' and config.token and not config.registers:
         said.append('the position of the class token is added to the token, and 0 in the table')
     return said
 

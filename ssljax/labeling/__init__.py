@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import files, model, paths, say
+from ssljax import files, paths, say, trained
 from ssljax.labeling import choosing, pool
 from ssljax.literal import clean
 
+SHOWN = 200  # pictures of the contact sheet, at most
 COLUMNS = 'path', 'why', 'label', 'confidence'
 
 
@@ -17,7 +18,8 @@ class Suggestion(NamedTuple):
     """What to label, most useful first.
 
     paths: of the images, as the data set names them. rows: int64 [n], their places in `pool.unlabeled`. why: a reason
-    each. labels, confidence: the model's prediction for each, '' and NaN of a backbone without a classifier. out: the
+    each. labels, confidence: the model's prediction for each, '' and NaN of a backbone without a classifier; a
+    multi-label prediction has no one confidence, NaN. out: the
     list that was written, or None.
     """
 
@@ -68,7 +70,7 @@ def label(
     for there in (target, target.with_suffix('.png')) if target else ():
         if os.path.lexists(there):
             raise FileExistsError(f'{there} exists already: give another --out, or move it away.')
-    best = model.load(run, seed=seed)
+    best = trained.load(run, seed=seed)
     seed = best.info['seed'] if seed is None else seed
     found = pool.of(run, seed, best, pool.done(labels) if labels else frozenset())
     if by == 'auto':
@@ -79,15 +81,16 @@ def label(
     say.status(f'features of {len(found.unlabeled):,} unlabelled images')
     seen = pool.outputs(viewer, found.unlabeled)
     known = pool.outputs(viewer, found.labeled).features
-    rows, why = choosing.RULES[by](seen, known, min(count, len(found.unlabeled)), seed)
+    threshold = best.threshold if best.multilabel else None
+    rows, why = choosing.RULES[by](seen, known, min(count, len(found.unlabeled)), seed, threshold)
     told = pool.outputs(best, found.unlabeled.take(rows)).probabilities if best.classes else None
     say.status('')
     result = Suggestion(
         [found.names[row] for row in rows],
         rows,
         why,
-        [str(best.classes[k]) for k in told.argmax(1)] if told is not None else [''] * len(rows),
-        told.max(1) if told is not None else np.full(len(rows), np.nan, np.float32),
+        best.labels(told) if told is not None else [''] * len(rows),
+        np.full(len(rows), np.nan, np.float32) if told is None or best.multilabel else told.max(1),
         found,
         target,
     )
@@ -99,13 +102,13 @@ def label(
 def _backbone(run, seed: int):
     """The backbone that was pretrained without labels, or None."""
     try:
-        return model.load(run, way='pretrain', seed=seed)
+        return trained.load(run, way='pretrain', seed=seed)
     except (ValueError, FileNotFoundError):
         return None
 
 
 def _write(target: Path, found: Suggestion) -> None:
-    from ssljax.labeling import sheet  # not at the top: it draws
+    from ssljax import contact_sheet  # not at the top: it draws
     from ssljax.prediction.writers import Table
 
     kinds = {'path': str, 'why': str, 'label': str, 'confidence': float}
@@ -117,4 +120,6 @@ def _write(target: Path, found: Suggestion) -> None:
             ]
         )
     images = found.pool.unlabeled.read(found.rows)
-    files.write_atomically(target.with_suffix('.png'), sheet.draw(images, [clean(path) for path in found.paths]))
+    names = [clean(path).rpartition('/')[2] for path in found.paths]
+    tiles = [[contact_sheet.Tile(*shown)] for shown in zip(images[:SHOWN], names, map(str, range(1, SHOWN + 1)))]
+    files.write_atomically(target.with_suffix('.png'), contact_sheet.draw([('', tiles)]))

@@ -13,7 +13,7 @@ FEW = 10  # labels a class up to which typical images are chosen
 SURPLUS = 10  # uncertain images for each that is chosen, from which diverse ones are taken
 
 
-def typical(seen, known, count: int, seed: int) -> tuple[np.ndarray, list[str]]:
+def typical(seen, known, count: int, seed: int, threshold: float | None = None) -> tuple[np.ndarray, list[str]]:
     """TypiClust (section 3.2): k-means on all features, a cluster for each label that there is and is asked for; of the
     largest clusters without a label, the most typical image each.
 
@@ -22,6 +22,7 @@ def typical(seen, known, count: int, seed: int) -> tuple[np.ndarray, list[str]]:
       known: features [L, D] of the labelled ones.
       count: how many, at most N.
       seed: of k-means.
+      threshold: that of a multi-label model, or None; it does not count here.
 
     Returns:
       (rows int64 [count], those of the largest clusters first; why, a sentence for each).
@@ -46,21 +47,26 @@ def typical(seen, known, count: int, seed: int) -> tuple[np.ndarray, list[str]]:
     return np.array([*rows, *left], np.int64), why + ['like others'] * len(left)
 
 
-def uncertain(seen, known, count: int, seed: int) -> tuple[np.ndarray, list[str]]:
-    """Of the images with the smallest margin between the two likeliest classes, one of each of `count` clusters, so
+def uncertain(seen, known, count: int, seed: int, threshold: float | None = None) -> tuple[np.ndarray, list[str]]:
+    """Of the images with the smallest margin between the two likeliest classes or, of a multi-label model, between the
+    threshold and the probability of a class, one of each of `count` clusters, so
     that they differ (after Citovsky et al., NeurIPS 2021, arXiv:2107.14263). Arguments and results as for `typical`;
     the smallest margin comes first."""
     from sklearn.cluster import KMeans
 
-    ordered = np.sort(seen.probabilities, axis=1)
-    margin = ordered[:, -1] - (ordered[:, -2] if ordered.shape[1] > 1 else 0)
+    if threshold is not None:
+        margin, what = np.abs(seen.probabilities - threshold).min(1), 'a class is {:.2f} from the threshold'
+    else:
+        ordered = np.sort(seen.probabilities, axis=1)
+        margin = ordered[:, -1] - (ordered[:, -2] if ordered.shape[1] > 1 else 0)
+        what = 'the two likeliest classes are {:.2f} apart'
     near = np.argsort(margin, kind='stable')[: SURPLUS * count]
     if len(near) > count:
         owner = KMeans(count, n_init=1, max_iter=50, random_state=seed).fit_predict(unit(seen.features[near]))
         first = [np.flatnonzero(owner == cluster)[0] for cluster in np.unique(owner)]  # `near` is in order
         rest = np.setdiff1d(np.arange(len(near)), first)[: count - len(first)]
         near = near[np.sort(np.concatenate([first, rest]).astype(int))]
-    return near.astype(np.int64), [f'the two likeliest classes are {margin[row]:.2f} apart' for row in near]
+    return near.astype(np.int64), [what.format(margin[row]) for row in near]
 
 
 RULES = {'typical': typical, 'uncertain': uncertain}

@@ -1,7 +1,5 @@
 """The unlabelled images of a run, and what a model sees in them."""
 
-import csv
-import itertools
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssljax import files, label_set, paths, preempt, schema
-from ssljax.data import pick, readable, sources
+from ssljax.data import readable, sources, table
 from ssljax.data.sources import annotations
 from ssljax.data.split import Split, concat
 from ssljax.model import BATCH, Outputs
@@ -17,12 +15,13 @@ from ssljax.model import BATCH, Outputs
 
 class Pool(NamedTuple):
     """classes: their names. labeled, unlabeled: Splits without images that cannot be decoded; the second has no labels.
-    names: of the unlabelled images."""
+    names: of the unlabelled images. multilabel: whether an image may have several classes."""
 
     classes: tuple
     labeled: Split
     unlabeled: Split
     names: list[str]
+    multilabel: bool = False
 
 
 def of(run, seed: int, model, done=frozenset()) -> Pool:
@@ -57,7 +56,8 @@ def of(run, seed: int, model, done=frozenset()) -> Pool:
     if not len(good):
         raise ValueError(f'{run} has no unlabelled image left{" that is not labelled by now" if done else ""}.')
     labeled = readable.verified(source.train.take(rows.labeled))
-    return Pool(source.classes, labeled, good.relabel(np.full(len(good), -1)), [names[i] for i in good.labels])
+    hidden, names = good.relabel(np.full(len(good), -1)), [names[i] for i in good.labels]
+    return Pool(source.classes, labeled, hidden, names, source.targets.multilabel)
 
 
 def named(split: Split) -> list[str]:
@@ -81,23 +81,15 @@ def done(path) -> frozenset:
 
 
 def read(path) -> dict[str, str]:
-    """{path: label} of a CSV with those columns; the last row of a path counts, and '' withdraws its label.
+    """{path: label} of a CSV with those columns; the last row of a path counts, and '' withdraws its label. {} where it
+    is empty, or not there.
 
     Raises:
-      ValueError: it is no such file, or has no such columns.
+      ValueError: it is no such file, has no such columns, or holds a model's predictions.
     """
     path = paths.expand(path)
-    if not os.path.exists(path):
+    if not os.path.exists(path) or os.path.isfile(path) and not os.path.getsize(path):
         return {}
-    if not os.path.isfile(path):
-        raise ValueError(f'{path} is {paths.kind(path)}: give a CSV file for the labels.')
-    lines = [f'{line}\n' for line in pick.lines_of(path)]  # a name may go on in the next
-    lines = list(itertools.dropwhile(lambda line: not line.strip(), lines))
-    try:
-        rows = list(csv.DictReader(lines))
-        if lines and not {'path', 'label'} <= set(next(csv.reader(lines[:1]))):
-            raise ValueError(f'{path} is not a list of labels: its first line must name the columns path and label.')
-        annotations.check_given(path, rows[0] if rows else ())
-    except csv.Error as error:
-        raise ValueError(f'{path} cannot be read as CSV ({error}): is a quote not closed?') from error
-    return {row['path']: (row['label'] or '').strip() for row in rows if row['path']}
+    found = table.read(path, '--labels')
+    annotations.check_given(found.path, found.others)
+    return {row.values['path']: row.values['label'] for row in found.rows if row.values['path']}

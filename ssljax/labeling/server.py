@@ -12,9 +12,11 @@ import sys
 import threading
 from pathlib import Path
 
-from ssljax import paths
-from ssljax.labeling import pool, sheet
+from ssljax import contact_sheet, paths
+from ssljax.data import table
+from ssljax.labeling import pool
 from ssljax.literal import clean
+from ssljax.targets.multilabel import parsed
 
 HOST = '127.0.0.1'
 MOST = 4096  # bytes of a request's body
@@ -28,34 +30,36 @@ class Labels:
 
     def __init__(self, path):
         self.path, self._lock = Path(paths.expand(path)), threading.Lock()
-        self.known = pool.read(self.path)
-        if not self.path.exists():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._append(['path', 'label'])
-            return
-        content = self.path.read_bytes()
+        there = self.path.exists()
+        content = self.path.read_bytes() if self.path.is_file() else b''
         if content and content.removeprefix(codecs.BOM_UTF8).split(b'\n', 1)[0].strip() != b'path,label':
+            pool.read(self.path)  # which says what else it is
             raise ValueError(
                 f'{self.path} does not begin with the line path,label in UTF-8, so rows of the page would not fit it: '
                 'give another --labels, and leave this file as it is.'
             )
+        if content and not content.endswith(b'\n'):  # a row that was cut short must not swallow the next
+            self._add(b'"\n' if content.count(b'"') % 2 else b'\n')
+        self.known = pool.read(self.path)
         if not content:
+            if not there:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
             self._append(['path', 'label'])
-        elif not content.endswith(b'\n'):
-            with open(self.path, 'ab') as f:
-                f.write(b'\n')  # a row that was cut short must not swallow the next
 
     def put(self, name: str, label: str) -> None:
         """Adds a row; it is on the disk when this returns."""
         with self._lock:
-            self._append([name, label])
+            self._append([table.written(name), label])
             self.known[name] = label
 
     def _append(self, row) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator='\n').writerow(row)
+        self._add(text.getvalue().encode('utf-8', 'surrogateescape'))
+
+    def _add(self, content: bytes) -> None:
         with open(self.path, 'ab') as f:
-            f.write(text.getvalue().encode('utf-8', 'surrogateescape'))
+            f.write(content)
             f.flush()
             os.fsync(f.fileno())
 
@@ -137,7 +141,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except (ValueError, TypeError, KeyError, RecursionError):
             number, label = None, None
         found = self.server.found
-        if where != '/label' or number is None or label not in ('', *map(str, found.classes)):
+        if where != '/label' or number is None or not _names(found, label):
             self.send_error(400)
             return
         try:
@@ -176,15 +180,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """The terminal stays quiet."""
 
 
+def _names(found, label) -> bool:
+    """Whether a label is '', which withdraws one, a class or, of multi-label images, several or ';', none of them."""
+    classes = {'', *map(str, found.classes)}
+    if found.pool.multilabel and isinstance(label, str):
+        return set(parsed(label)) <= classes
+    return label in classes
+
+
 def _items(found, labels: Labels) -> dict:
     rows = zip(found.paths, found.why, found.labels, found.confidence.tolist())
     return {
         'classes': [str(name) for name in found.classes],
+        'several': found.pool.multilabel,
         'items': [
             {
                 'name': clean(path),
                 'why': why,
-                'says': f'{label} {100 * p:.0f}%' if label else '',
+                'says': label + ('' if p != p else f' {100 * p:.0f}%') if label else '',
                 'label': labels.known.get(path, ''),
             }
             for path, why, label, p in rows
@@ -199,7 +212,7 @@ def _image_of(images, row: int):
     if kind := TYPES.get(content[:2]):
         return content, kind
     out = io.BytesIO()
-    sheet.picture(images.read([row])[0]).save(out, 'PNG')
+    contact_sheet.picture(images.read([row])[0]).save(out, 'PNG')
     return out.getvalue(), 'image/png'
 
 

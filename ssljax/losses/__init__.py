@@ -1,22 +1,34 @@
 """Losses: pure functions with their source."""
 
-from ssljax.losses.adversarial import entropy, fake_loss, feature_matching, pull_away, real_loss
-from ssljax.losses.classification import class_weights, cross_entropy, log_prior, soft_cross_entropy, top_k
+from ssljax.losses.adversarial import entropy, fake_loss, feature_matching, gaussian_nll, pull_away, real_loss
+from ssljax.losses.classification import (
+    binary_cross_entropy,
+    class_weights,
+    cross_entropy,
+    log_prior,
+    soft_cross_entropy,
+    top_k,
+)
 from ssljax.losses.clustering import dino, sinkhorn, swav
 from ssljax.losses.contrastive import info_nce, nt_xent
+from ssljax.losses.gaussian import coding_rate, epps_pulley, sigreg
 from ssljax.losses.metric import squared_distances, triplet
 from ssljax.losses.redundancy import barlow_twins, vicreg
 from ssljax.losses.regression import byol, negative_cosine, relative_std, unit
 
 __all__ = [
     'barlow_twins',
+    'binary_cross_entropy',
     'byol',
     'class_weights',
+    'coding_rate',
     'cross_entropy',
     'dino',
     'entropy',
+    'epps_pulley',
     'fake_loss',
     'feature_matching',
+    'gaussian_nll',
     'info_nce',
     'log_prior',
     'negative_cosine',
@@ -24,6 +36,7 @@ __all__ = [
     'pull_away',
     'real_loss',
     'relative_std',
+    'sigreg',
     'sinkhorn',
     'soft_cross_entropy',
     'squared_distances',

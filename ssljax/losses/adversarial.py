@@ -35,6 +35,14 @@ def pull_away(features):
     return (jnp.sum(jnp.square(z @ z.T)) - jnp.sum(jnp.square(jnp.sum(z * z, axis=1)))) / (count * (count - 1))
 
 
+def gaussian_nll(x, mean, log_deviation):
+    """Negative log-likelihood of x under a Gaussian of independent dimensions, without the constant: the sum of log s +
+    ((x - m) / s)^2 / 2 over them (Dai et al. 2017, arXiv:1705.09783, section 4.1.1, in the authors' code).
+
+    x, mean, log_deviation: [B, D] float32. Returns [B] float32."""
+    return jnp.sum(log_deviation + 0.5 * jnp.square((x - mean) * jnp.exp(-log_deviation)), axis=1)
+
+
 def entropy(logits):
     """Entropy of the softmax of each row, in nats. logits: [B, K] float32. Returns [B] float32."""
     return soft_cross_entropy(logits, jax.nn.softmax(logits))

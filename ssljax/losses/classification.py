@@ -28,6 +28,13 @@ def soft_cross_entropy(logits, targets):
     return -jnp.sum(targets * jax.nn.log_softmax(logits), axis=1)
 
 
+def binary_cross_entropy(logits, targets):
+    """Sigmoid cross-entropy, summed over the classes, per row: of independent classes, as softmax cross-entropy is of
+    classes that exclude each other, and of a gradient of its size. logits, targets: [B, K] float32, targets in [0, 1];
+    returns [B] float32."""
+    return jnp.sum(jnp.logaddexp(0.0, logits) - targets * logits, axis=1)
+
+
 def class_weights(counts, beta: float = 1.0):
     """Class weights for the loss on imbalanced labelled images.
 

@@ -9,6 +9,7 @@
     LEAST      of one that compares the images of a batch: how many it needs
     GENERATOR  of one with a generator: what its images do with the data, 'imitates' or 'complements'
     COLOR      of one that has a colour of its own in figures
+    SEVERAL    of one whose loss takes multi-label images; without it, a method is for one class an image
 
 TITLE and what follows it are optional."""
 
@@ -22,8 +23,10 @@ from ssljax.methods import (
     barlow_twins,
     byol,
     colorization,
+    consistency,
     context_encoder,
     dino,
+    emp_ssl,
     exemplar,
     fixmatch,
     flexmatch,
@@ -32,6 +35,7 @@ from ssljax.methods import (
     good_gan,
     jigsaw,
     jigsaw_grid,
+    lejepa,
     mae,
     mean_teacher,
     mixmatch,
@@ -65,6 +69,8 @@ PRETEXT = {
     'vicreg': vicreg,
     'dino': dino,
     'swav': swav,
+    'lejepa': lejepa,
+    'emp_ssl': emp_ssl,
     'autoencoder': autoencoder,
     'context_encoder': context_encoder,
     'mae': mae,
@@ -97,7 +103,9 @@ JOINT = {
     's4l_rotation': s4l_rotation,
 }
 SEMI = ADVERSARIAL | JOINT
-OPTIM = adversarial.OPTIM  # of all semi-supervised methods, where config.semi says nothing else
+# What config.semi.optim stands for where it is left open: by the optimiser, and the optimiser by the kind of method.
+OPEN = dict(name='auto', lr=0.0, weight_decay=-1.0, schedule='auto')
+OPTIM = {'adamw': adversarial.OPTIM, 'sgd': consistency.OPTIM}
 
 WEIGHTS = 1e-6, 1e6  # the least and the largest of a task in a sum
 
@@ -119,9 +127,34 @@ def tuned_options(name: str) -> dict:
     return declared('TUNED').get(name, {})
 
 
+def optimiser(name: str, given: dict) -> dict:
+    """{field: value} of config.semi.optim for the semi-supervised method `name`, from the values `given`, of which
+    those in OPEN are replaced: the GANs have Adam, the others SGD, and each optimiser its own rate, decay and schedule.
+    """
+    found = dict(given)
+    if found['name'] == OPEN['name']:
+        found['name'] = 'adamw' if name in ADVERSARIAL else 'sgd'
+    return found | {k: OPTIM[found['name']][k] for k, v in OPEN.items() if found[k] == v}
+
+
+def with_optimiser(config, name: str):
+    """A copy of the config whose semi.optim is what `optimiser` says, where `name` is a semi-supervised method; else
+    the config itself."""
+    if name not in SEMI:
+        return config
+    config = config.copy_and_resolve_references()
+    config.semi.optim.update(optimiser(name, config.semi.optim.to_dict()))
+    return config
+
+
 def declared(what: str) -> dict:
     """{name: value} of the semi-supervised methods whose module declares `what`, such as 'TITLE'."""
     return {name: getattr(module, what) for name, module in SEMI.items() if hasattr(module, what)}
+
+
+def takes_several(name: str) -> bool:
+    """Whether the semi-supervised method `name` takes images with several classes each."""
+    return getattr(SEMI[name], 'SEVERAL', False)
 
 
 def pretext(config, shape):

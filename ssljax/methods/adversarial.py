@@ -7,11 +7,11 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.fields import WIDEST, real, whole
-from ssljax.losses import cross_entropy, feature_matching
-from ssljax.methods import labeled_loss, network
+from ssljax.fields import WIDEST, below_one, real, whole
+from ssljax.losses import cross_entropy, feature_matching, gaussian_nll
+from ssljax.methods import consistency, labeled_loss, network
 from ssljax.models import layers
-from ssljax.models.decoder import generator
+from ssljax.models.decoder import Encoder, generator
 from ssljax.models.heads import pool_features
 
 OPTIONS = dict(
@@ -22,13 +22,24 @@ OPTIONS = dict(
     apart=True,  # BatchNorm sees real and generated images as batches of their own
     # Standard deviation of noise on all images that the classifier sees, which lie in [-1, 1].
     input_noise=real(0.0, 0.0, 100.0),
+    average=below_one(0.0),  # decay of averaged weights, which are evaluated; 0: none. Salimans et al. have 0.9999
 )
-OPTIM = dict(name='adamw', lr=3e-4, b1=0.5, weight_decay=0.0)  # DCGAN's Adam (Radford et al. 2016, section 3)
+# Salimans et al.'s, with DCGAN's b1 of 0.5 (Radford et al. 2016, section 3).
+OPTIM = dict(name='adamw', lr=3e-4, weight_decay=0.0, schedule='cosine')
 SAMPLES = 16  # generated images that the report shows at each evaluation; 16 times as many points
 
 
 def make(
-    config, name: str, shape, classes: int, *, judge: Callable, fool: Callable, real: Callable, fake_class: bool = False
+    config,
+    name: str,
+    shape,
+    classes: int,
+    *,
+    judge: Callable,
+    fool: Callable,
+    real: Callable,
+    fake_class: bool = False,
+    variational: float = 0.0,
 ) -> Method:
     """The classifier's turn, then the generator's against the updated classifier.
 
@@ -46,11 +57,16 @@ def make(
         [U, D], progress) -> {term: scalar}; the generator minimises their sum. The unlabelled have no gradient.
       real: logits [B, K'] -> D(x), the probability of being real, [B].
       fake_class: K' is K + 1, the last class that of generated images; else K' is K.
+      variational: weight of a term that keeps the generator's entropy high: the negative log-likelihood of its input
+        under a Gaussian that a further network, the 'encoder', which moves with the generator, predicts from the image
+        (Dai et al. 2017, arXiv:1705.09783, section 4.1.1). 0: none.
     """
     cfg, options = config.transfer, config.semi[name]
     net = network.classifier(config, classes + fake_class, options.minibatch)
     make_images, noise = generator_of(config, name, shape, weight_norm=options.weight_norm)
     labeled_views, views = augment.parse(cfg.augment), network.weak_views(config)
+    encoder = Encoder(2 * options.noise, options.width, **layers.common(config.backbone))
+    makers = ('generator', 'encoder') if variational else ('generator',)
 
     def see(params, state, key, *batches):
         """([(logits [B, K'], features [B, D]) of each batch, passed as one through the classifier], its new state)."""
@@ -87,13 +103,19 @@ def make(
     def generator_turn(params, state, ema, batch, key):
         k_views, k_noise, k_see = jax.random.split(key, 3)
         x = augment.normalize(views(k_views, augment.to_float(batch['unlabeled'])))
-        made, own = network.part(make_images, 'generator', params, state, noise(k_noise, len(x)), train=True)
+        z = noise(k_noise, len(x))
+        made, own = network.part(make_images, 'generator', params, state, z, train=True)
         ((on_real, real_features), (on_made, made_features)), _ = see_all(params, state, k_see, (x,), made)
         hold = jax.lax.stop_gradient
         terms = fool(on_made, made_features, hold(on_real), hold(real_features), batch['progress'])
+        new = network.put(state, 'generator', own)
+        if variational:
+            found, seen = network.part(encoder, 'encoder', params, state, made, train=True)
+            terms |= {'variational': variational * gaussian_nll(z, *jnp.split(found, 2, axis=1)).mean()}
+            new = network.put(new, 'encoder', seen)
         loss = sum(terms.values())
         metrics = {k: (v, jnp.ones(())) for k, v in (terms | {'generator': loss}).items()}
-        return loss, (network.put(state, 'generator', own), metrics)
+        return loss, (new, metrics)
 
     def logits(params, state, images):
         return network.apply(net, params, state, network.to_input(images), train=False)[0]['head']
@@ -107,9 +129,11 @@ def make(
 
     def init(key, batch):
         k_net, k_made = jax.random.split(key)
-        return network.add_part(
-            network.init(net, k_net, batch['image']), 'generator', make_images, k_made, noise(key, 1)
-        )
+        found = network.init(net, k_net, batch['image'])
+        found = network.add_part(found, 'generator', make_images, k_made, noise(key, 1))
+        if not variational:
+            return found
+        return network.add_part(found, 'encoder', encoder, jax.random.fold_in(key, 2), jnp.zeros((1, *shape)))
 
     return Method(
         init=init,
@@ -118,7 +142,9 @@ def make(
         predict=lambda params, state, images: logits(params, state, images)[:, :classes],
         features=network.features(net),
         sample=sampler(make_images, noise, shape),
-        turns=((('backbone', 'head'), classifier_turn), (('generator',), generator_turn)),
+        turns=((('backbone', 'head'), classifier_turn), (makers, generator_turn)),
+        ema_decay=consistency.average(options.average),
+        averaged=bool(options.average),
     )
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
-from ssljax.fields import share
+from ssljax.fields import real, share
 from ssljax.losses import entropy, feature_matching, pull_away
 from ssljax.methods import adversarial, sgan
 
@@ -20,6 +20,7 @@ OPTIONS = adversarial.OPTIONS | dict(
     unlabeled=1.0,  # weight of the unsupervised loss
     entropy=0.1,  # weight of the conditional entropy of unlabelled images
     diversity=1.0,  # weight of the generator's entropy term, the pull-away term
+    variational=real(0.0, 0.0, 1e6),  # weight of the other entropy term, the variational one
     low_density=1.0,  # weight of the generator's low-density term
     quantile=share(0.1),  # generated images should be less likely than this share of the unlabelled ones
 )
@@ -28,11 +29,13 @@ LEAST = 2  # generated images, which are kept apart
 
 def make(config, shape, classes: int) -> Method:
     """`sgan` with feature matching and three further terms: the classifier is sure on unlabelled images (conditional
-    entropy, equation 8); the generator's features point apart (pull-away, in place of its entropy, section 4.1.1); and
-    it is kept out of regions of high density (section 4.1.2).
+    entropy, equation 8); the generator's entropy is kept high (section 4.1.1), by features that point apart (pull-away)
+    or by a network that finds its input in its images (`variational`, see `adversarial.make`); and it is kept out of
+    regions of high density (section 4.1.2).
 
-    The paper's density is a PixelCNN++ trained before; here it is the classifier's own log Z, up to a constant: the
-    term is the mean excess of generated images' log Z over the `quantile` of that of the unlabelled images.
+    The authors' code has pull-away and conditional entropy on SVHN, the variational term alone on CIFAR-10, and the
+    density term on MNIST only, from a PixelCNN++ trained before; here the density is the classifier's own log Z, up to
+    a constant: the term is the mean excess of generated images' log Z over the `quantile` of that of unlabelled ones.
     """
     options = config.semi.badgan
     terms = sgan.classifier_terms(options.unlabeled)
@@ -48,4 +51,6 @@ def make(config, shape, classes: int) -> Method:
             'low_density': options.low_density * jax.nn.relu(sgan.real_logit(made) - limit).mean(),
         }
 
-    return adversarial.make(config, 'badgan', shape, classes, judge=judge, fool=fool, real=sgan.real)
+    return adversarial.make(
+        config, 'badgan', shape, classes, judge=judge, fool=fool, real=sgan.real, variational=options.variational
+    )

@@ -37,4 +37,5 @@ def make(config, shape) -> Method:
         return {'loss': byol(online_a, target_b) + byol(online_b, target_a)}, state
 
     heads = (('projector', Projector(projector, config.pretrain.pool)), ('predictor', Projector(predictor)))
-    return joint.make(config, 'byol', shape, compare, *heads, tau=joint.momentum('byol', options.momentum))
+    tau = joint.momentum('byol', options.momentum)
+    return joint.make(config, 'byol', shape, compare, *heads, tau=tau, per_image=True)

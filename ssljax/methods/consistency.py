@@ -17,6 +17,9 @@ OPTIONS = dict(
     weight=1.0,  # of the unlabelled loss
     ramp=share(0.0),  # share of the steps in which that weight rises from 0, linearly
 )
+OPTIM = dict(
+    name='sgd', lr=0.03, weight_decay=5e-4, schedule='slow_cosine'
+)  # FixMatch's, and USB's of all such methods
 
 
 class Seen(NamedTuple):
@@ -48,12 +51,15 @@ def make(
     teacher: bool = False,
     memory: Callable | None = None,
     labeled_rows: Callable | None = None,
+    per_image: bool = False,
 ) -> Method:
     """A method that compares two predictions for each unlabelled image.
 
     The guess is made from a weakly augmented view (`semi.augment`) in training mode, in a pass of its own without a
     gradient and without dropout; labelled images and the views that are trained pass as one batch. BatchNorm's running
-    statistics take up both passes. With `semi.ema` the averaged weights are evaluated, and kept.
+    statistics take up both passes. With `semi.one_batch` the views of the guess are part of that batch, so that all
+    have the same statistics, as in FixMatch's code, TorchSSL and USB; a teacher's never are. With `semi.ema` the
+    averaged weights are evaluated, and kept.
 
     Args:
       config: the run's config; config.semi.<name> has the method's options, `OPTIONS` among them.
@@ -66,6 +72,7 @@ def make(
       teacher: the guess is that of the averaged weights.
       memory: number of unlabelled images -> pytree of arrays that `compare` keeps from step to step.
       labeled_rows: (Seen) -> [B] float32 weights of the labelled images' losses, whose sum is divided by B.
+      per_image: as Method has it; never with CTAugment, which learns from its batch.
 
     Raises:
       ValueError: no strong augmentation, or a teacher without `semi.ema`.
@@ -76,15 +83,20 @@ def make(
     net = network.classifier(config, classes)
     weak = network.weak_views(config)
     views = strong.views(config, name) if trained == 'strong' else strong.plain(weak)
+    together = cfg.one_batch and trained != 'same' and not teacher
 
     def loss(params, state, ema, batch, key):
         keys = jax.random.split(key, 5)
         labeled, unlabeled = augment.to_float(batch['image']), augment.to_float(batch['unlabeled'])
-        x = jnp.concatenate([weak(keys[0], labeled), views.draw(keys[1], unlabeled, state)])
+        parts = [weak(keys[0], labeled), views.draw(keys[1], unlabeled, state)]
+        if together:
+            parts.append(weak(keys[3], unlabeled))
+        x, first = jnp.concatenate(parts), len(labeled)
         outputs, state = network.apply(net, params, state, augment.normalize(x), train=True, key=keys[2])
-        on_labeled, on_views = jnp.split(outputs['head'], [len(batch['image'])])
-        guess = on_views
-        if trained != 'same':
+        on_labeled, on_views, guess = jnp.split(outputs['head'], [first, first + len(unlabeled)])
+        if trained == 'same':
+            guess = on_views
+        elif not together:
             judge = jax.lax.stop_gradient(ema if teacher else params)
             outputs, new = network.apply(net, judge, state, augment.normalize(weak(keys[3], unlabeled)), train=True)
             guess, state = outputs['head'], state if teacher else new
@@ -106,7 +118,8 @@ def make(
         kept = {'memory': memory(batch['unlabeled_count'])} if memory else {}
         return network.init(net, key, batch['image']) | kept | views.memory
 
-    return finish(config, net, init, loss, views=3 if trained != 'same' else 2)
+    finished = finish(config, net, init, loss, views=3 if trained != 'same' else 2)
+    return finished._replace(per_image=per_image and not views.memory)
 
 
 def hard_labels(threshold: float) -> Callable:
@@ -122,16 +135,20 @@ def hard_labels(threshold: float) -> Callable:
 
 def finish(config, net, init, loss, views: int) -> Method:
     """The Method of a classifier `net` with this loss: how it is evaluated, and averaged where `semi.ema` says so."""
-    decay = config.semi.ema
-
     return Method(
         init=init,
         loss=loss,
         **network.functions(net),
-        ema_decay=(lambda progress, step: jnp.minimum(decay, (1 + step) / (10 + step))) if decay else None,
-        averaged=bool(decay),
+        ema_decay=average(config.semi.ema),
+        averaged=bool(config.semi.ema),
         views=views,
     )
+
+
+def average(decay: float) -> Callable | None:
+    """`ema_decay` of a Method whose averaged weights are evaluated: the decay rises to `decay` in the first steps, so
+    that the initial weights are soon forgotten; None for 0."""
+    return (lambda progress, step: jnp.minimum(decay, (1 + step) / (10 + step))) if decay else None
 
 
 def joined(supervised, labels, logits, unlabeled, weight):

@@ -61,5 +61,6 @@ def make(config, shape) -> Method:
         loss=loss,
         measure=measure,
         show=show,
+        per_image=True,
         images=options.classes,
     )

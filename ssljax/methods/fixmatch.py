@@ -18,4 +18,4 @@ def make(config, shape, classes: int):
       ValueError: no strong augmentation.
     """
     compare = consistency.hard_labels(config.semi.fixmatch.threshold)
-    return consistency.make(config, 'fixmatch', classes, compare)
+    return consistency.make(config, 'fixmatch', classes, compare, per_image=True)

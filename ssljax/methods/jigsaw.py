@@ -78,6 +78,7 @@ def make(config, shape) -> Method:
         loss=loss,
         measure=measure,
         show=show,
+        per_image=True,
         views=grid.tiles**2,
         decided=patches.decided('jigsaw', options, grid),
     )

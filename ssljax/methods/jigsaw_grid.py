@@ -80,6 +80,7 @@ def make(config, shape) -> Method:
         loss=loss,
         measure=measure,
         show=show,
+        per_image=True,
         decided=patches.decided('jigsaw_grid', options, grid),
     )
 

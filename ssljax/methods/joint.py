@@ -13,13 +13,25 @@ from ssljax.losses import relative_std
 from ssljax.methods import network
 
 
-def make(config, name, shape, compare, *heads, watch='projector', tau=None, held=None, memory=None) -> Method:
+def make(
+    config,
+    name,
+    shape,
+    compare,
+    *heads,
+    watch='projector',
+    tau=None,
+    held=None,
+    memory=None,
+    project=None,
+    per_image=False,
+) -> Method:
     """A method that compares the embeddings of several views of each image.
 
-    The two views of all images pass the network as one batch, so BatchNorm's statistics are those of both together;
-    the papers' codes pass them one after the other. In evaluation the views are drawn with a fixed key, the network is
-    its own teacher, and padding rows are replaced by real ones (`fill`), for the loss depends on the whole batch: its
-    values compare only for equal evaluate.batch_size.
+    The two views of all images (more, where the method has an option `views`) pass the network as one batch, so
+    BatchNorm's statistics are those of all together; the papers' codes pass them one after the other. In evaluation the
+    views are drawn with a fixed key, the network is its own teacher, and padding rows are replaced by real ones
+    (`fill`), for the loss depends on the whole batch: its values compare only for equal evaluate.batch_size.
 
     Args:
       config: the run's config; config.pretrain.<name> has the method's options. `augment2`, of one that has it, is the
@@ -35,6 +47,7 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
       tau: progress -> decay of the teacher's weights; None is no teacher.
       held: {head: share}: its parameters have no gradient before that share of the steps is done.
       memory: further collections of the state, {collection: tree of arrays}, that `compare` keeps.
+      project, per_image: as core.Method has them.
 
     Raises:
       ValueError: no augmentation, so that both views would be equal, or an option out of range.
@@ -49,16 +62,17 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
             for head, share in (held or {}).items()
         }
         x, local = views.draw(key, batch['image'])
-        student, new = embed_views(net, params, state, x, local, train=True)
-        teacher = jax.lax.stop_gradient(embed_views(net, ema, state, x, None, train=True)[0]) if tau else student
+        count = len(batch['image'])
+        student, new = embed_views(net, params, state, x, local, count, train=True)
+        teacher = jax.lax.stop_gradient(embed_views(net, ema, state, x, None, count, train=True)[0]) if tau else student
         rows, new = compare(student, teacher, new, progress)
-        ones = jnp.ones(len(batch['image']), jnp.float32)
+        ones = jnp.ones(count, jnp.float32)
         std = relative_std(jax.lax.stop_gradient(student[watch][0])), jnp.ones(())
         return jnp.mean(rows['loss']), (new, network.means(rows, ones) | {'embedding_std': std})
 
     def measure(params, state, batch):
         x, local = views.draw(jax.random.key(0), fill(batch['image'], batch['mask']))
-        student, _ = embed_views(net, params, state, x, local, train=False)
+        student, _ = embed_views(net, params, state, x, local, len(batch['image']), train=False)
         return network.means(compare(student, student, state, jnp.ones(()))[0], batch['mask'])
 
     def embed(params, state, images):
@@ -66,8 +80,9 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
 
     def show(params, state, images):
         x, local = views.draw(jax.random.key(0), images)
-        columns = {'original': augment.to_float(images), 'view 1': x[: len(images)], 'view 2': x[len(images) :]}
-        return columns | ({'local view': local[: len(images)]} if views.per_image > 2 else {})
+        first, second = x.reshape(-1, *images.shape)[:2]
+        columns = {'original': augment.to_float(images), 'view 1': first, 'view 2': second}
+        return columns if local is None else columns | {'local view': local[: len(images)]}
 
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']) | (memory or {}),
@@ -77,12 +92,15 @@ def make(config, name, shape, compare, *heads, watch='projector', tau=None, held
         embed=embed,
         show=show,
         views=views.per_image,
+        project=project,
+        per_image=per_image,
     )
 
 
 class Views(NamedTuple):
-    """draw: (key, images [B, H, W, C] uint8) -> (both views [2B, H, W, C], all first views before all second ones;
-    local views [L * B, h, w, C], or None), float32 in [0, 1]. per_image: views of an image, 2 + L."""
+    """draw: (key, images [B, H, W, C] uint8) -> (views [V * B, H, W, C], all first views before all second ones; local
+    views [L * B, h, w, C], or None), float32 in [0, 1]. per_image: views of an image, V + L; V is 2 or the option
+    `views`."""
 
     draw: Callable
     per_image: int
@@ -97,7 +115,7 @@ def pipelines(config, name: str) -> Views:
             "identical: set it, for example --config.pretrain.augment='random_resized_crop((0.2, 1.0))|flip|"
             "color_jitter(0.4, 0.4, 0.2, 0.1)'."
         )
-    count = options.get('local_views', 0)
+    count, equal = options.get('local_views', 0), options.get('views', 2)
     if count and cfg.pool == 'flatten':
         raise ValueError(
             f'pretrain.{name}.local_views is {count}, but pretrain.pool=flatten gives smaller views a feature vector '
@@ -113,16 +131,15 @@ def pipelines(config, name: str) -> Views:
         if options.get('augment2', ''):
             both = jnp.concatenate([first(keys[0], x), second(keys[1], x)])
         else:
-            both = first(keys[0], jnp.concatenate([x, x]))
+            both = first(keys[0], jnp.tile(x, (equal, 1, 1, 1)))
         return both, local(keys[2], jnp.tile(x, (count, 1, 1, 1))) if count else None
 
-    return Views(draw, 2 + count)
+    return Views(draw, equal + count)
 
 
-def embed_views(net, params, state, x, local, *, train: bool):
-    """({head: [V, B, D] float32}, the new state) of both views x [2B, H, W, C] and the local ones [L * B, h, w, C] or
-    None, float32 in [0, 1]; V is 2 + L."""
-    rows = len(x) // 2
+def embed_views(net, params, state, x, local, rows: int, *, train: bool):
+    """({head: [V, B, D] float32}, the new state) of the views x [V' * B, H, W, C] and the local ones [L * B, h, w, C]
+    or None, float32 in [0, 1], of B = `rows` images; V is V' + L."""
     outputs = []
     for part in (x,) if local is None else (x, local):
         out, state = network.apply(net, params, state, augment.normalize(part), train=train)

@@ -45,3 +45,22 @@ def soft_cross_entropy(config, logits, targets, batch):
         beta = 1.0 if cfg.class_weights == 'balanced' else cfg.class_weights_beta
         targets = targets * jnp.pad(losses.class_weights(counts, beta), (0, others), constant_values=1.0)
     return losses.soft_cross_entropy(logits, targets)
+
+
+def binary_cross_entropy(config, logits, targets, batch):
+    """`cross_entropy` of multi-label images, for targets [B, K] float32 in [0, 1]: losses.binary_cross_entropy, with
+    weights of each class for images that have it and for those that have not, whose mean is 1, and with logit
+    adjustment by the log of its odds. 'class_counts' is [K + 1]: images of each class, and all."""
+    if not counts_classes(config):
+        return losses.binary_cross_entropy(logits, targets)
+    cfg, counts = config.transfer, batch['class_counts']
+    both = jnp.stack([counts[-1] - counts[:-1], counts[:-1]], axis=1)  # without the class, with it
+    if cfg.logit_adjustment:
+        priors = jax.vmap(losses.log_prior)(both)
+        logits = logits + cfg.logit_adjustment * (priors[:, 1] - priors[:, 0])
+    without, with_ = jax.nn.softplus(logits), jax.nn.softplus(-logits)
+    if cfg.class_weights != 'none':
+        beta = 1.0 if cfg.class_weights == 'balanced' else cfg.class_weights_beta
+        weights = jax.vmap(lambda pair: losses.class_weights(pair, beta))(both)
+        without, with_ = without * weights[:, 0], with_ * weights[:, 1]
+    return jnp.sum((1 - targets) * without + targets * with_, axis=1)

@@ -96,7 +96,13 @@ def make(config, shape) -> Method:
         }
         return {'original': augment.to_float(images)} | {k: reconstruction.picture(v) for k, v in columns.items()}
 
-    return Method(init=lambda key, batch: network.init(net, key, batch['image']), loss=loss, measure=measure, show=show)
+    return Method(
+        init=lambda key, batch: network.init(net, key, batch['image']),
+        loss=loss,
+        measure=measure,
+        show=show,
+        per_image=True,
+    )
 
 
 def masking(key, batch: int, count: int, visible: int):

@@ -15,4 +15,6 @@ def make(config, shape, classes: int):
     Raises:
       ValueError: `semi.ema` is 0.
     """
-    return consistency.make(config, 'mean_teacher', classes, pi_model.squared_difference, trained='weak', teacher=True)
+    return consistency.make(
+        config, 'mean_teacher', classes, pi_model.squared_difference, trained='weak', teacher=True, per_image=True
+    )

@@ -39,7 +39,7 @@ def classifier(config, classes: int, minibatch: int = 0) -> Network:
     `transfer.hidden` layers; the layers above are dropped. `minibatch` as there."""
     cfg = config.transfer
     layer = models.layer_or_last(config.backbone, cfg.layer)
-    head = Head(classes, tuple(cfg.hidden), cfg.pool, minibatch, cfg.dropout)
+    head = Head(classes, tuple(cfg.hidden), cfg.pool, minibatch, cfg.dropout, cfg.head_norm, cfg.conv)
     return Network(models.build(config.backbone, layer), layer, (('head', head),))
 
 
@@ -130,15 +130,18 @@ def means(rows: dict, mask=None) -> dict:
     return {k: (jnp.sum(v * mask), jnp.sum(mask)) for k, v in rows.items()}
 
 
-def functions(net: Network) -> dict:
-    """The `measure`, `predict` and `features` of the Method of a classifier."""
+def functions(net: Network, measures=None) -> dict:
+    """The `measure`, `predict` and `features` of the Method of a classifier; measures: as those of ssljax.targets, by
+    default of one class an image."""
 
     def predict(params, state, images):
         return apply(net, params, state, to_input(images), train=False)[0]['head']
 
     def measure(params, state, batch):
-        logits, labels = predict(params, state, batch['image']), batch['label'].clip(0)
-        mask = batch['mask'] * (batch['label'] >= 0)
+        logits = predict(params, state, batch['image'])
+        if measures:
+            return measures(logits, batch['label'], mask=batch['mask'])
+        labels, mask = batch['label'].clip(0), batch['mask'] * (batch['label'] >= 0)
         return classification_metrics(logits, labels, cross_entropy(logits, labels), mask)
 
     return {'measure': measure, 'predict': predict, 'features': features(net)}

@@ -15,7 +15,7 @@ def make(config, shape, classes: int):
     """Mean squared difference of the class probabilities for two weak views (algorithm 1); one of the two has no
     gradient, as in later codes. The paper's weight rises as exp(-5 (1 - t)^2), here linearly.
     """
-    return consistency.make(config, 'pi_model', classes, squared_difference, trained='weak')
+    return consistency.make(config, 'pi_model', classes, squared_difference, trained='weak', per_image=True)
 
 
 def squared_difference(seen, memory):

@@ -16,4 +16,4 @@ def make(config, shape, classes: int):
     that rises (equation 16, here linearly), where that class has a probability of `threshold`, as is usual since.
     """
     compare = consistency.hard_labels(config.semi.pseudo_label.threshold)
-    return consistency.make(config, 'pseudo_label', classes, compare, trained='same')
+    return consistency.make(config, 'pseudo_label', classes, compare, trained='same', per_image=True)

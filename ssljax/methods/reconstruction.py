@@ -41,7 +41,13 @@ def make(net: network.Network, distort, corrupt) -> Method:
         *_, given, made = run(params, state, jax.random.key(0), x, False)
         return {'original': picture(x), 'input': picture(given), 'reconstruction': picture(made)}
 
-    return Method(init=lambda key, batch: network.init(net, key, batch['image']), loss=loss, measure=measure, show=show)
+    return Method(
+        init=lambda key, batch: network.init(net, key, batch['image']),
+        loss=loss,
+        measure=measure,
+        show=show,
+        per_image=True,
+    )
 
 
 def decoder(config, name: str, shape, pool: str = 'flatten') -> Decoder:

@@ -100,6 +100,7 @@ def make(config, shape) -> Method:
         loss=loss,
         measure=measure,
         show=show,
+        per_image=True,
         views=2,
         decided=decided,
     )

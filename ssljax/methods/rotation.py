@@ -58,20 +58,25 @@ def make(config, shape) -> Method:
         x, labels = all_rotations(augment.to_float(batch['image']), count)
         logits = network.apply(net, params, state, augment.normalize(x), train=False)[0]['head']
         losses = cross_entropy(logits, labels)
-        return network.classification_metrics(logits, labels, losses, jnp.tile(batch['mask'], count))
+        return network.classification_metrics(logits, labels, losses, jnp.repeat(batch['mask'], count))
 
     return Method(
         init=lambda key, batch: network.init(net, key, batch['image']),
         loss=loss,
         measure=measure,
+        per_image=True,
         views=count if options.views == 'all' else 1,
     )
 
 
 def all_rotations(x, count: int):
-    """[B, H, W, C] -> images [count * B, H, W, C], rotation-major, and their labels [count * B] int32."""
-    y = augment.rotations(x, count)
-    return y.reshape(-1, *x.shape[1:]), jnp.repeat(jnp.arange(count), len(x))
+    """[B, H, W, C] -> images [B * count, H, W, C], and their labels [B * count] int32.
+
+    Image by image: where a batch is split over devices, the rotations of an image then lie where it does. Rotation by
+    rotation, XLA would gather the batch, and each device train on all of it.
+    """
+    y = jnp.moveaxis(augment.rotations(x, count), 0, 1)
+    return y.reshape(-1, *x.shape[1:]), jnp.tile(jnp.arange(count), len(x))
 
 
 def one_rotation(key, x, count: int):

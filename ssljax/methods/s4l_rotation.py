@@ -14,13 +14,16 @@ from ssljax.models.heads import Head
 TITLE = 'S4L-Rotation'
 OPTIONS = consistency.OPTIONS | dict(
     views=choice('all', 'all', 'one'),  # all four rotations of an image, as in the paper, or 'one' at random
+    # Which of them are classified: all, as in the authors' code, or the upright one, where a turned image may be of
+    # another class, as a 6 is a 9.
+    classified=choice('all', 'all', 'upright'),
 )
 TUNED = {'weight': (0.3, 1.0, 3.0)}
 
 
 def make(config, shape, classes: int):
-    """Cross-entropy of the labelled images, upright, and of the rotation of all images of the step, labelled and not,
-    from a linear head on the same layer (section 3.1).
+    """Cross-entropy of the labelled images, by default in all four rotations, and of the rotation of all images of the
+    step, labelled and not, from a linear head on the same layer (section 3.1).
 
     Raises:
       ValueError: images that are not square.
@@ -31,6 +34,7 @@ def make(config, shape, classes: int):
     net, turns = network.classifier(config, classes), Head(4, (), config.transfer.pool)
     trunk = network.Network(net.backbone, net.layer)
     weak = network.weak_views(config)
+    upright = options.classified == 'upright' or options.views == 'one'
 
     def loss(params, state, ema, batch, key):
         keys = jax.random.split(key, 4)
@@ -40,17 +44,19 @@ def make(config, shape, classes: int):
             x, turned = rotation.all_rotations(x, 4)
         else:
             x, turned = rotation.one_rotation(keys[2], x, 4)
-        everything = augment.normalize(jnp.concatenate([labeled, x]))
-        outputs, state = network.apply(trunk, params, state, everything, train=True, key=keys[3])
-        on_labeled, on_turned = jnp.split(outputs['backbone'], [len(labeled)])
+        if upright:
+            x = jnp.concatenate([labeled, x])
+        outputs, state = network.apply(trunk, params, state, augment.normalize(x), train=True, key=keys[3])
+        y = outputs['backbone']
+        on_labeled, on_turned = jnp.split(y, [len(labeled)]) if upright else (y[: 4 * len(labeled)], y)
+        labels = batch['label'] if upright else jnp.repeat(batch['label'], 4)
         logits, own = network.part(net.heads[0][1], 'head', params, state, on_labeled, train=True, key=keys[3])
         guess, _ = network.part(turns, 'rotation', params, state, on_turned, train=True)
         state = network.put(state, 'head', own)
-        supervised = labeled_loss.cross_entropy(config, logits, batch, config.semi.label_smoothing)
+        supervised = labeled_loss.cross_entropy(config, logits, batch | {'label': labels}, config.semi.label_smoothing)
         total, found = consistency.joined(
-            supervised, batch['label'], logits, cross_entropy(guess, turned),
-            consistency.weight(options, batch['progress']),
-        )  # fmt: skip
+            supervised, labels, logits, cross_entropy(guess, turned), consistency.weight(options, batch['progress'])
+        )
         right = (guess.argmax(1) == turned).astype(jnp.float32)
         return total, (state, found | network.means({'rotation': right}))
 
@@ -61,4 +67,5 @@ def make(config, shape, classes: int):
         y = network.apply(trunk, *split(variables), x, train=False)[0]['backbone']
         return network.add_part(variables, 'rotation', turns, k_head, y)
 
-    return consistency.finish(config, net, init, loss, views=5 if options.views == 'all' else 2)
+    views = (4 if options.views == 'all' else 1) + upright
+    return consistency.finish(config, net, init, loss, views=views)._replace(per_image=True)

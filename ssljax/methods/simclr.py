@@ -17,6 +17,7 @@ OPTIONS = dict(
     # 0.1 for ImageNet and 0.5 for CIFAR-10 in the paper, which has batches of 4096 and 512 or more.
     temperature=temperature(0.2),
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
+    last_norm=False,  # BatchNorm without scale and shift after the last layer, as in the authors' code
 )
 REMEDY = 'raise the batch size (more negatives) or the temperature; or lower optim.lr'
 LEAST = 2  # images of a batch
@@ -25,14 +26,15 @@ LEAST = 2  # images of a batch
 def make(config, shape) -> Method:
     """NT-Xent between the projections of both views of each image; the negatives are all other views of the batch.
 
-    top1 is how often the positive is nearer than all 2B - 2 negatives. The projector's last layer has no BatchNorm.
+    top1 is how often the positive is nearer than all 2B - 2 negatives. The projector's last
+    layer has BatchNorm where `last_norm` is set.
 
     Raises:
       ValueError: no augmentation, or an option out of range.
     """
     options = config.pretrain.simclr
     joint.positive(config, 'simclr', 'temperature')
-    projector = Projector(joint.widths(config, 'simclr', 'projector'), config.pretrain.pool)
+    projector = Projector(joint.widths(config, 'simclr', 'projector'), config.pretrain.pool, options.last_norm)
 
     def compare(student, teacher, state, progress):
         losses, right = nt_xent(*student['projector'], options.temperature)

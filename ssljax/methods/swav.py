@@ -13,7 +13,7 @@ from ssljax.core import Method
 from ssljax.fields import pipeline, share, temperature, whole, widths
 from ssljax.losses import sinkhorn, swav
 from ssljax.methods import joint
-from ssljax.models.heads import Projector, Prototypes
+from ssljax.models.heads import Projector, Prototypes, unit_columns
 
 OPTIONS = dict(
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
@@ -35,7 +35,7 @@ def make(config, shape) -> Method:
     """Cross-entropy of each view's softmax over prototypes against the codes of each other view; codes come from
     Sinkhorn's iterations over the batch.
 
-    No queue. The prototypes are normalised in the forward pass, not after each step.
+    No queue. The prototypes are of length 1, and are brought back to it after each step.
 
     Raises:
       ValueError: no augmentation, or an option out of range.
@@ -55,6 +55,8 @@ def make(config, shape) -> Method:
 
     heads = (
         ('projector', Projector(joint.widths(config, 'swav', 'projector'), config.pretrain.pool)),
-        ('prototypes', Prototypes(options.prototypes)),
+        ('prototypes', Prototypes(options.prototypes, on_sphere=True)),
     )
-    return joint.make(config, 'swav', shape, compare, *heads, held={'prototypes': options.frozen})
+    project = lambda params: params | {'prototypes': jax.tree.map(unit_columns, params['prototypes'])}
+    held = {'prototypes': options.frozen}
+    return joint.make(config, 'swav', shape, compare, *heads, held=held, project=project)

@@ -43,4 +43,5 @@ def make(config, shape, classes: int):
         counts = jax.lax.stop_gradient(known) < limit
         return counts * len(counts) / jnp.maximum(counts.sum(), 1)  # the mean over those that count
 
-    return consistency.make(config, 'uda', classes, compare, labeled_rows=below if options.anneal else None)
+    rows = below if options.anneal else None
+    return consistency.make(config, 'uda', classes, compare, labeled_rows=rows, per_image=not options.anneal)

@@ -21,8 +21,7 @@ def make(parts: dict[str, tuple[float, Method]]) -> Method:
     averaged = [name for name, (_, method) in parts.items() if method.ema_decay]
     if len(averaged) > 1:
         raise ValueError(
-            f'pretrain.method sums {" and ".join(averaged)}, but only one task of a sum may have a momentum '
-            'teacher.'
+            f'pretrain.method sums {" and ".join(averaged)}, but only one task of a sum may have a momentum teacher.'
         )
 
     def init(key, batch):
@@ -60,6 +59,12 @@ def make(parts: dict[str, tuple[float, Method]]) -> Method:
                 columns |= {f'{name}: {k}': v for k, v in found.items()}
         return columns
 
+    def project(params):
+        for name, (_, method) in parts.items():
+            if method.project:
+                params = params | {_key(name, k): v for k, v in method.project(_own(name, params)).items()}
+        return params
+
     watched = next(((n, m) for n, (_, m) in parts.items() if m.embed), None)
     limits = [method.images for _, method in parts.values() if method.images]
     return Method(
@@ -70,8 +75,10 @@ def make(parts: dict[str, tuple[float, Method]]) -> Method:
         embed=_embed(*watched) if watched else None,
         show=show if any(method.show for _, method in parts.values()) else None,
         views=sum(method.views for _, method in parts.values()),
+        per_image=all(method.per_image for _, method in parts.values()),
         images=min(limits, default=0),
         decided=tuple(entry for _, method in parts.values() for entry in method.decided),
+        project=project if any(method.project for _, method in parts.values()) else None,
         remedy=(watched or next(iter((n, m) for n, (_, m) in parts.items())))[1].remedy,
     )
 

@@ -47,6 +47,8 @@ COMMON = dict(  # options of every backbone
     init_from=fields.path(),
     # How the network normalises its input: by unit it is value / 127.5 - 1. Auto: AUTO.
     pixels=fields.choice('auto', 'auto', *layers.PIXELS),
+    # In training keep the input of each block alone and compute the rest anew for the gradient: less memory, more time.
+    remat=fields.flag(False),
 )
 AUTO = {  # {option: (what 'auto' stands for with init_from, and without)}
     'pixels': ('imagenet', 'unit'),
@@ -97,7 +99,7 @@ def build(config, upto: str = '') -> layers.Backbone:
     module = _find(config.name, BACKBONES, 'backbone')
     unused(config)
     config = usual(config)
-    backbone = module.make(config).clone(pixels=config.pixels)
+    backbone = module.make(config).clone(pixels=config.pixels, remat=config.remat)
     if not upto:
         return backbone
     names = [name for name, _ in backbone.layers]

@@ -9,18 +9,21 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import WIDEST, flag, whole_or_usual
+from ssljax.fields import WIDEST, below_one, choice, flag, whole_or_usual
 from ssljax.models import layers
 
 OPTIONS = dict(
     width=whole_or_usual(96, 1, WIDEST),  # features of the first three layers, twice as many in the others
     norm=layers.NORM,  # 'weight' is the papers'
-    dropout=flag(True),  # a fifth of the image's values and half of the input of conv4 and conv7, see `Block`
+    dropout=flag(True),  # a share of the image's values and half of the input of conv4 and conv7, see `Block`
+    image_dropout=below_one(0.2),  # that share; 0.15 in the code of Dai et al. for SVHN
+    # Where whole channels are dropped, not single values: in the image (Dai et al., CIFAR-10) or everywhere (SVHN).
+    dropped_channels=choice('none', 'none', 'image', 'all'),
 )
 
-# (widths of conv1, kernel, stride, padding, share of the input's features that are dropped) of conv1 .. conv9
+# (widths of conv1, kernel, stride, padding, share of the input's features that are dropped, conv1's is an option)
 _LAYERS = (
-    (1, 3, 1, 1, 0.2),
+    (1, 3, 1, 1, None),
     (1, 3, 1, 1, 0.0),
     (1, 3, 2, 1, 0.0),
     (2, 3, 1, 1, 0.5),
@@ -35,7 +38,7 @@ _LAYERS = (
 class Block(nn.Module):
     """Dropout, convolution and leaky ReLU, normalised as config.backbone.norm says: [B, H, W, C] -> [B, h, w, width].
 
-    Features are dropped in training, and only where a random stream 'dropout' is given.
+    Features are dropped in training, and only where a random stream 'dropout' is given; with `channels`, whole maps.
     """
 
     width: int
@@ -43,6 +46,7 @@ class Block(nn.Module):
     stride: int
     padding: int
     dropped: float
+    channels: bool
     norm: str
     dtype: jnp.dtype
     mode: str
@@ -50,7 +54,8 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         if self.dropped:
-            x = nn.Dropout(self.dropped, deterministic=not (train and self.has_rng('dropout')))(x)
+            axes = (1, 2) if self.channels else ()
+            x = nn.Dropout(self.dropped, axes, deterministic=not (train and self.has_rng('dropout')))(x)
         conv = functools.partial(
             layers.Conv, self.width, self.kernel, self.stride, self.padding, mode=self.mode, name='conv'
         )
@@ -61,14 +66,11 @@ def make(config) -> layers.Backbone:
     """conv1 .. conv9 for images of 9 pixels and more; at 32 pixels the last is [B, 6, 6, 192].
     The papers' pooling over all pixels is the head's.
     """
-    width = config.width
     common: dict[str, Any] = dict(norm=config.norm, **layers.common(config))
-    block: Any = Block
-    named = [
-        (
-            f'conv{i}',
-            functools.partial(block, width * times, *shape, dropped if config.dropout else 0.0, **common),
-        )
-        for i, (times, *shape, dropped) in enumerate(_LAYERS, 1)
-    ]
+    named = []
+    for i, (times, *shape, dropped) in enumerate(_LAYERS, 1):
+        rate = config.dropout * (config.image_dropout if dropped is None else dropped)
+        channels = config.dropped_channels in (('all', 'image') if dropped is None else ('all',))
+        block = functools.partial(Block, config.width * times, *shape, rate, channels, **common)
+        named.append((f'conv{i}', block))
     return layers.Backbone('conv9', tuple(named), min_size=9)

@@ -119,6 +119,31 @@ def generator(
     return Decoder(shape, width, final=jnp.tanh, dtype=dtype, mode=mode, kernel_init=init, weight_norm=weight_norm)
 
 
+class Encoder(nn.Module):
+    """Images [B, H, W, C] in [-1, 1] -> [B, features] float32: the mirror image of a generator. Each 5x5 convolution of
+    stride 2, with BatchNorm and ReLU, halves the map and doubles the features, which begin with `width`; a dense layer
+    with weight normalisation follows. Below 4 pixels a side there are two dense layers in place of convolutions.
+    """
+
+    features: int
+    width: int
+    dtype: jnp.dtype = jnp.float32
+    mode: str = 'auto'
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        if min(x.shape[1:3]) < _DENSE_BELOW:
+            x = dense_layers(x.astype(jnp.float32).reshape(len(x), -1), (4 * self.width,) * 2, train)
+        else:
+            for i in range(len(grids(x.shape[1:3], None)) - 1):
+                kw: dict[str, Any] = dict(dtype=self.dtype, mode=self.mode)
+                x = layers.ConvBlock(self.width * 2**i, 5, 2, 2, **kw, name=f'down{i + 1}')(x, train)
+        last = nn.Dense(self.features, name='code')
+        init = nn.initializers.constant(0.1)
+        x = x.astype(jnp.float32).reshape(len(x), -1)
+        return nn.WeightNorm(last, scale_init=init, name='code_norm')(x)
+
+
 def _weight_norm(layer: nn.Module, length: float, axis: int = -1) -> nn.Module:
     """`layer` with every output's kernel, along `axis`, a learnt length, at first `length`, times a direction."""
     init = nn.initializers.constant(length)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax.losses import unit
-from ssljax.models.layers import BatchNorm
+from ssljax.models.layers import BatchNorm, ConvBlock
 
 
 def pool_features(activation: jax.Array, pool: str) -> jax.Array:
@@ -51,7 +51,10 @@ class Head(nn.Module):
     before the last one; two widths make RotNet's non-linear classifier (Gidaris et al. 2018). `pool` as in
     `pool_features`. `minibatch` is a number of kernels of `MinibatchFeatures`, which the pooled features get before
     the hidden layers; the logits of an image then depend on the batch it is in. 0: none. `dropout` is the share of the
-    last layer's input that is dropped in training, where a random stream 'dropout' is given.
+    last layer's input that is dropped in training, where a random stream 'dropout' is given. `norm` 'weight' normalises
+    the last layer's weights: a learnt length, at first 1, times a direction (Salimans & Kingma 2016, equation 2).
+    `conv` puts a block of a 3x3 and two 1x1 convolutions of so many features, with BatchNorm and ReLU, below the
+    pooling: RotNet's convolutional classifier has 192.
     """
 
     num_classes: int
@@ -59,15 +62,22 @@ class Head(nn.Module):
     pool: str = 'avg'
     minibatch: int = 0
     dropout: float = 0.0
+    norm: str = 'none'
+    conv: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        x = pool_features(x.astype(jnp.float32), self.pool)
+        x = x.astype(jnp.float32)
+        for i, kernel in enumerate((3, 1, 1) if self.conv and x.ndim == 4 else (), 1):
+            x = ConvBlock(self.conv, kernel, name=f'conv{i}')(x, train)
+        x = pool_features(x, self.pool)
         if self.minibatch:
             x = MinibatchFeatures(self.minibatch, name='minibatch')(x)
         x = dense_layers(x, self.hidden, train)
         if self.dropout:
             x = nn.Dropout(self.dropout, deterministic=not (train and self.has_rng('dropout')))(x)
+        if self.norm == 'weight':
+            return nn.WeightNorm(nn.Dense(self.num_classes, name='logits'), name='norm')(x)
         return nn.Dense(self.num_classes, name='logits')(x)
 
 
@@ -91,15 +101,31 @@ class Projector(nn.Module):
 
 
 class Prototypes(nn.Module):
-    """Cosines [B, count] float32 in [-1, 1] of x [B, D] with `count` learnt directions. Both are normalised in the
-    forward pass: the length of a direction means nothing."""
+    """Cosines [B, count] float32 in [-1, 1] of x [B, D] with `count` learnt directions, the columns of 'kernel'.
+
+    How far a step turns a direction depends on its length. By default it is normalised in the forward pass, a layer
+    with weight normalisation whose lengths are fixed at 1, and drawn as PyTorch draws a linear layer, with a length of
+    about 0.58 (DINO's last layer). With `on_sphere` it is of length 1 at the start and used as it is: the method brings
+    it back to that after each step, by `unit_columns` (SwAV's prototypes).
+    """
 
     count: int
+    on_sphere: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        kernel = self.param('kernel', nn.initializers.normal(1.0), (x.shape[-1], self.count), jnp.float32)
-        return unit(x) @ unit(kernel.T).T
+        init = _unit_normal if self.on_sphere else nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
+        kernel = self.param('kernel', init, (x.shape[-1], self.count), jnp.float32)
+        return unit(x) @ (kernel if self.on_sphere else unit_columns(kernel))
+
+
+def unit_columns(kernel: jax.Array) -> jax.Array:
+    """The columns of a matrix [D, N], each divided by its length."""
+    return unit(kernel.T).T
+
+
+def _unit_normal(key, shape, dtype) -> jax.Array:
+    return unit_columns(nn.initializers.normal(1.0)(key, shape, dtype))
 
 
 class MinibatchFeatures(nn.Module):

@@ -85,9 +85,10 @@ class ConvTranspose(nn.Module):
 def BatchNorm(train: bool, **fields) -> nn.Module:
     """Batch normalisation over all axes but the last; the statistics are float32 and, under a mesh, global.
 
-    momentum 0.9 (PyTorch's 0.1), epsilon 1e-5. `train=False` uses the running statistics.
+    momentum 0.9 (PyTorch's 0.1) and epsilon 1e-5, unless `fields` say otherwise. `train=False` uses the running
+    statistics.
     """
-    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, **fields)
+    return nn.BatchNorm(use_running_average=not train, **{'momentum': 0.9, 'epsilon': 1e-5} | fields)
 
 
 class ConvBlock(nn.Module):
@@ -172,6 +173,7 @@ class Backbone(nn.Module):
         layers: (name, make) pairs; `make(name=name)` is a module called with (x, train).
         min_size: smallest image side that leaves a map to work on.
         pixels: how they are normalised before the first layer, a key of PIXELS.
+        remat: whether training computes each layer anew for its gradient instead of keeping what is inside.
 
     `module.apply(variables, x, train)` takes x [B, H, W, C] float32 and returns {name: [B, h, w, c] or [B,
     d]} in the compute dtype. Raises ValueError if x is not 4-D or is smaller than `min_size`.
@@ -181,6 +183,7 @@ class Backbone(nn.Module):
     layers: tuple[tuple[str, Callable], ...]
     min_size: int
     pixels: str = 'unit'
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> dict[str, jax.Array]:
@@ -196,8 +199,16 @@ class Backbone(nn.Module):
             )
         x, activations = pixels(x, self.pixels), collections.OrderedDict()  # unlike a dict's, its order survives jit
         for name, make in self.layers:
-            x = activations[name] = make(name=name)(x, train)
+            x = activations[name] = call(make(name=name), x, train, remat=self.remat)
         return activations
+
+
+def call(module: nn.Module, x: jax.Array, train: bool, *args, remat: bool = False) -> jax.Array:
+    """module(x, train, *args). With `remat`, in training, only x is kept for the gradient, and what is inside is
+    computed again (Chen et al. 2016, arXiv:1604.06174); a module with a `remat` of its own does so for its parts."""
+    if not (remat and train) or getattr(module, 'remat', False):
+        return module(x, train, *args)
+    return nn.remat(lambda module, x: module(x, train, *args))(module, x)
 
 
 def pixels(x: jax.Array, name: str) -> jax.Array:
@@ -219,9 +230,9 @@ def common(config) -> dict:
     return {'dtype': jnp.dtype(config.dtype), 'mode': config.conv}
 
 
-def sequence(blocks: Sequence[Callable], x: jax.Array, train: bool) -> jax.Array:
-    """Applies blocks (x, train) -> x one after the other."""
-    return functools.reduce(lambda y, block: block(y, train), blocks, x)
+def sequence(blocks: Sequence[nn.Module], x: jax.Array, train: bool, remat: bool = False) -> jax.Array:
+    """Applies blocks (x, train) -> x one after the other; `remat` as for `call`."""
+    return functools.reduce(lambda y, block: call(block, y, train, remat=remat), blocks, x)
 
 
 max_pool, avg_pool = conv_ops.max_pool, conv_ops.avg_pool

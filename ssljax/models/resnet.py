@@ -70,19 +70,21 @@ class Stage(nn.Module):
     bottleneck: bool
     dtype: jnp.dtype
     mode: str
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         unit = functools.partial(Residual, self.width, bottleneck=self.bottleneck, dtype=self.dtype, mode=self.mode)
         units = [unit(stride=self.stride if i == 1 else 1, name=f'unit{i}') for i in range(1, self.depth + 1)]
-        return layers.sequence(units, x, train)
+        return layers.sequence(units, x, train, self.remat)
 
 
 def make(family: str, depths: tuple[int, ...], bottleneck: bool, config) -> layers.Backbone:
     """stem, block1 .. block4, pool [B, 512] ([B, 2048] with bottlenecks); images of 8 pixels and more."""
     kw = layers.common(config)
+    stage = functools.partial(Stage, bottleneck=bottleneck, remat=config.remat, **kw)
     stages = [
-        (f'block{i + 1}', functools.partial(Stage, depth, 64 * 2**i, 1 if i == 0 else 2, bottleneck, **kw))
+        (f'block{i + 1}', functools.partial(stage, depth, 64 * 2**i, 1 if i == 0 else 2))
         for i, depth in enumerate(depths)
     ]
     stem = functools.partial(Stem, config.stem, **kw)

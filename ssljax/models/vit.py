@@ -1,7 +1,8 @@
 """Vision Transformer (Dosovitskiy et al. 2021, arXiv:2010.11929). By default it has no class token: the features are
 the map of patches, as in the pooled variant of MAE (He et al. 2022, arXiv:2111.06377, appendix A.1). With `token`,
 positions 'learnt' and gelu 'exact' it is the paper's network, as torchvision and timm have it, also that of DINO (Caron
-et al. 2021); with `layer_scale` (Touvron et al. 2021, arXiv:2103.17239) that of DINOv2 without registers."""
+et al. 2021); with `layer_scale` (Touvron et al. 2021, arXiv:2103.17239) that of DINOv2, with `registers` (Darcet et al.
+2024, arXiv:2309.16588) that of DINOv2 with registers, and with `pre_norm` that of CLIP (Radford et al. 2021)."""
 
 import collections
 import functools
@@ -21,9 +22,13 @@ OPTIONS = dict(
     patch=whole(4, 1, 2**14),  # pixels a side of a patch; a divisor of the image's
     token=flag(False),  # a class token, which is then the last layer, [B, width]
     positions=choice('sine', 'sine', 'learnt'),
-    gelu=choice('auto', 'auto', 'tanh', 'exact'),
+    gelu=choice('auto', 'auto', 'tanh', 'exact', 'quick'),  # quick: x sigmoid(1.702 x), as in OpenAI's CLIP
     layer_scale=flag(False),  # a learnt factor for each feature of what a block adds
+    registers=whole(0, 0, 1024),  # further learnt tokens, which only attention reads; with `token`
+    pre_norm=flag(False),  # a norm before the first block, patches without bias, and norms of epsilon 1e-5
 )
+
+EPSILONS = {False: 1e-6, True: 1e-5}  # of every norm, without and with `pre_norm`
 
 _dense = functools.partial(nn.Dense, kernel_init=nn.initializers.xavier_uniform())
 
@@ -59,29 +64,35 @@ def pick(x: jax.Array, keep: jax.Array) -> jax.Array:
 
 class Embed(nn.Module):
     """Images [B, H, W, C] -> [B, N, width], or [B, n, width] of the patches `keep` [B, n]: a linear map of each patch
-    and its position. The other patches are never read. With `token` a learnt vector comes first: [B, 1 + N, width]."""
+    and its position. The other patches are never read. With `token` a learnt vector and `registers` of its kind come
+    first: [B, 1 + registers + N, width]. `norm`: of all of these, CLIP's, and no bias of the map."""
 
     width: int
     side: int
     dtype: jnp.dtype
     token: bool = False
     learnt: bool = False
+    registers: int = 0
+    norm: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False, keep: jax.Array | None = None) -> jax.Array:
         rows, cols, c = x.shape[1] // self.side, x.shape[2] // self.side, x.shape[3]
         matrix = lambda key, shape: nn.initializers.xavier_uniform()(key, (np.prod(shape[:3]), shape[3])).reshape(shape)
         kernel = self.param('kernel', matrix, (self.side, self.side, c, self.width))
-        bias = self.param('bias', nn.initializers.zeros, (self.width,))
+        bias = 0.0 if self.norm else self.param('bias', nn.initializers.zeros, (self.width,))
         x, place = patches(x, self.side), self.place(rows, cols)
         if keep is not None:
             x, place = pick(x, keep), pick(place, keep)
         y = x.astype(self.dtype) @ kernel.reshape(-1, self.width).astype(self.dtype)
         y += (bias + place).astype(self.dtype)
-        if not self.token:
-            return y
-        token = self.param('token', nn.initializers.normal(0.02), (self.width,)).astype(self.dtype)
-        return jnp.concatenate([jnp.broadcast_to(token, (y.shape[0], 1, self.width)), y], axis=1)
+        if self.token:
+            first = [self.param('token', nn.initializers.normal(0.02), (self.width,))[None]]
+            if self.registers:
+                first.append(self.param('registers', nn.initializers.normal(0.02), (self.registers, self.width)))
+            whole = [jnp.broadcast_to(a.astype(self.dtype), (y.shape[0], *a.shape)) for a in first]
+            y = jnp.concatenate([*whole, y], axis=1)
+        return nn.LayerNorm(epsilon=EPSILONS[True], dtype=self.dtype, name='norm')(y) if self.norm else y
 
     def place(self, rows: int, cols: int) -> jax.Array:
         """[N, width] float32. That of the class token, which is the same for every image, is part of the token."""
@@ -99,16 +110,17 @@ class Block(nn.Module):
     normalised: bool = False
     gelu: str = 'tanh'
     layer_scale: bool = False
+    epsilon: float = EPSILONS[False]
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        norm, width = functools.partial(nn.LayerNorm, epsilon=1e-6, dtype=self.dtype), x.shape[-1]
+        norm, width = functools.partial(nn.LayerNorm, epsilon=self.epsilon, dtype=self.dtype), x.shape[-1]
         attention = nn.MultiHeadDotProductAttention(
             self.heads, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform(), name='attention'
         )
         x = x + self.scaled('scale1', attention(norm(name='norm1')(x)))
         y = _dense(4 * width, dtype=self.dtype, name='dense1')(norm(name='norm2')(x))
-        y = nn.gelu(y, approximate=self.gelu == 'tanh')
+        y = y * nn.sigmoid(1.702 * y) if self.gelu == 'quick' else nn.gelu(y, approximate=self.gelu == 'tanh')
         x = x + self.scaled('scale2', _dense(width, dtype=self.dtype, name='dense2')(y))
         return norm(name='norm')(x) if self.normalised else x
 
@@ -120,7 +132,7 @@ class Block(nn.Module):
 
 
 class Token(nn.Module):
-    """The class token, [B, 1 + N, width] -> [B, width]."""
+    """The class token, [B, n, width] -> [B, width]."""
 
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         return jax.lax.index_in_dim(x, 0, 1, keepdims=False)  # a slice, also where the batch is left open
@@ -131,11 +143,11 @@ class Vit(layers.Backbone):
 
     `module.apply(variables, x, train, keep)` gives maps [B, H / side, W / side, width]; with `keep` [B, n] int32 only
     these patches, counted in reading order, are encoded, and the activations are [B, n, width]. The class token is no
-    part of them, but a layer of its own. Raises ValueError for images that cannot be cut into patches; `min_size` is
-    their side.
+    part of them, but a layer of its own; registers are no part of any. Raises ValueError for images that cannot be cut
+    into patches; `min_size` is their side.
     """
 
-    token: bool = False
+    tokens: int = 0  # before the patches
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False, keep: jax.Array | None = None) -> dict[str, jax.Array]:
@@ -148,8 +160,8 @@ class Vit(layers.Backbone):
         rows, cols = x.shape[1] // side, x.shape[2] // side
         x, activations = layers.pixels(x, self.pixels), collections.OrderedDict()
         for i, (name, make) in enumerate(self.layers):
-            x = make(name=name)(x, train) if i else make(name=name)(x, train, keep)
-            y = jax.lax.slice_in_dim(x, 1, None, axis=1) if self.token and x.ndim == 3 else x
+            x = layers.call(make(name=name), x, train, remat=self.remat) if i else make(name=name)(x, train, keep)
+            y = jax.lax.slice_in_dim(x, self.tokens, None, axis=1) if self.tokens and x.ndim == 3 else x
             activations[name] = y.reshape(-1, rows, cols, y.shape[-1]) if keep is None and y.ndim == 3 else y
         return activations
 
@@ -191,7 +203,7 @@ def make(config) -> Vit:
     """embed, block1 .. blockN for config.depth = N, and token [B, width] with config.token.
 
     Every block is a map [B, H / patch, W / patch, width]; the last is normalised. Weights are Xavier uniform, as in
-    MAE. Raises ValueError for a width that `heads` or 4 does not divide.
+    MAE. Raises ValueError for a width that `heads` or 4 does not divide, and for registers without a token.
     """
     width, depth = config.width, config.depth
     if width % config.heads or width % 4:
@@ -199,13 +211,19 @@ def make(config) -> Vit:
             f'backbone.width={width} with backbone.heads={config.heads} is not possible: the width must be a '
             'multiple of the heads and of 4, for example width=64, heads=4'
         )
-    dtype = layers.common(config)['dtype']
-    block = functools.partial(Block, config.heads, dtype, gelu=config.gelu, layer_scale=config.layer_scale)
+    if config.registers and not config.token:
+        raise ValueError(f'backbone.registers={config.registers} needs a class token: set --config.backbone.token=True')
+    dtype, epsilon = layers.common(config)['dtype'], EPSILONS[config.pre_norm]
+    block = functools.partial(
+        Block, config.heads, dtype, gelu=config.gelu, layer_scale=config.layer_scale, epsilon=epsilon
+    )
     blocks = [functools.partial(block, normalised=i == depth) for i in range(1, depth + 1)]
     learnt = config.positions == 'learnt'
-    named: list[tuple] = [
-        ('embed', functools.partial(Embed, width, config.patch, dtype, token=config.token, learnt=learnt))
-    ]
+    embed = functools.partial(
+        Embed, width, config.patch, dtype, token=config.token, learnt=learnt, registers=config.registers,
+        norm=config.pre_norm,
+    )  # fmt: skip
+    named: list[tuple] = [('embed', embed)]
     named += [(f'block{i}', make) for i, make in enumerate(blocks, 1)]
     named += [('token', Token)] * config.token
-    return Vit('vit', tuple(named), min_size=config.patch, token=config.token)
+    return Vit('vit', tuple(named), min_size=config.patch, tokens=config.token + config.registers)

@@ -2,8 +2,7 @@
 FixMatch, Sohn et al. 2020, in the authors' code): leaky ReLU of slope 0.1, no dropout.
 
 Where a unit changes the number of features, the very first has the activated input on its shortcut, those of group2 and
-group3 the plain one, as in FixMatch's code. Convolutions have no bias. BatchNorm has this code base's momentum 0.9 and
-epsilon 1e-5 (FixMatch: 0.999 and 1e-3); a stride's padding is symmetric, as in PyTorch.
+group3 the plain one, as in FixMatch's code. Convolutions have no bias; a stride's padding is symmetric, as in PyTorch.
 """
 
 import functools
@@ -13,25 +12,30 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import WIDEST, whole_or_usual
+from ssljax.fields import WIDEST, below_one, real, whole_or_usual
 from ssljax.models import layers
 
 OPTIONS = dict(
     # Features of group1, twice as many in group2 and four times in group3; a widening factor k is width 16 k.
     width=whole_or_usual(32, 1, WIDEST),
     depth=whole_or_usual(4, 1, 1000),  # units in each group; n of them are the paper's depth 6 n + 4
+    # Of BatchNorm's running statistics, and its epsilon. FixMatch's code, TorchSSL and USB have 0.999 and 1e-3; in less
+    # than some thousand steps such statistics are still those of the start.
+    norm_momentum=below_one(0.9),
+    norm_epsilon=real(1e-5, 1e-12, 1.0),
 )
 _STEM = 16
 
 
 class Activate(nn.Module):
-    """BatchNorm and leaky ReLU of slope 0.1, [B, H, W, C] -> the same."""
+    """BatchNorm, whose further fields are `norm`, and leaky ReLU of slope 0.1, [B, H, W, C] -> the same."""
 
+    norm: tuple[tuple[str, float], ...]
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        return nn.leaky_relu(layers.BatchNorm(train, dtype=self.dtype, name='norm')(x), 0.1)
+        return nn.leaky_relu(layers.BatchNorm(train, **dict(self.norm), dtype=self.dtype, name='norm')(x), 0.1)
 
 
 class Unit(nn.Module):
@@ -44,16 +48,17 @@ class Unit(nn.Module):
     width: int
     stride: int
     activated: bool
+    norm: tuple[tuple[str, float], ...]
     dtype: jnp.dtype
     mode: str
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         conv = functools.partial(layers.Conv, self.width, dtype=self.dtype, mode=self.mode)
-        y = Activate(self.dtype, name='activate1')(x, train)
+        y = Activate(self.norm, self.dtype, name='activate1')(x, train)
         shortcut = y if self.activated else x
         y = conv(3, self.stride, name='conv1')(y)
-        y = conv(3, name='conv2')(Activate(self.dtype, name='activate2')(y, train))
+        y = conv(3, name='conv2')(Activate(self.norm, self.dtype, name='activate2')(y, train))
         if shortcut.shape != y.shape:
             shortcut = conv(1, self.stride, name='shortcut')(shortcut)
         return shortcut + y
@@ -67,18 +72,20 @@ class Group(nn.Module):
     stride: int
     first: bool
     last: bool
+    norm: tuple[tuple[str, float], ...]
     dtype: jnp.dtype
     mode: str
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        kw: dict[str, Any] = dict(dtype=self.dtype, mode=self.mode)
+        kw: dict[str, Any] = dict(norm=self.norm, dtype=self.dtype, mode=self.mode)
         units = [
             Unit(self.width, self.stride if i == 1 else 1, self.first and i == 1, name=f'unit{i}', **kw)
             for i in range(1, self.depth + 1)
         ]
-        x = layers.sequence(units, x, train)
-        return Activate(self.dtype, name='activate')(x, train) if self.last else x
+        x = layers.sequence(units, x, train, self.remat)
+        return Activate(self.norm, self.dtype, name='activate')(x, train) if self.last else x
 
 
 class Stem(nn.Module):
@@ -96,8 +103,10 @@ def make(config) -> layers.Backbone:
     """conv1, group1, group2, group3 [B, H / 4, W / 4, 4 width], the last normalised and activated; 4 pixels and more.
     The stem is the same at every image size."""
     width, depth, kw = config.width, config.depth, layers.common(config)
+    norm = ('momentum', config.norm_momentum), ('epsilon', config.norm_epsilon)
+    group = functools.partial(Group, norm=norm, remat=config.remat, **kw)
     groups = [
-        (f'group{i + 1}', functools.partial(Group, depth, width * 2**i, min(2, i + 1), i == 0, i == 2, **kw))
+        (f'group{i + 1}', functools.partial(group, depth, width * 2**i, min(2, i + 1), i == 0, i == 2))
         for i in range(3)
     ]
     return layers.Backbone('wrn28_2', (('conv1', functools.partial(Stem, **kw)), *groups), min_size=4)

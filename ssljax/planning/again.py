@@ -2,7 +2,7 @@
 
 import sys
 
-from ssljax import begun, experiment, files, hosts, identity, limit, preempt, say, seeds, ways
+from ssljax import begun, experiment, files, hosts, identity, minutes, preempt, say, seeds, ways
 from ssljax.planning.budget import FIGURES, PAGE
 
 WITHIN = 1.25  # of the time of the longest training before, a further one must have
@@ -36,7 +36,7 @@ def cells(run, labels: dict, best: str, metric: str) -> dict:
             if record is None and few < len(run.source.classes):
                 continue
             if record is None:
-                if longest and WITHIN * longest + last > limit.left(config, run.workdir):
+                if longest and WITHIN * longest + last > minutes.left(config, run.workdir):
                     print(f'note: no time for {few} labels with seed {seed}', file=sys.stderr)
                     return found
                 began = hosts.now()

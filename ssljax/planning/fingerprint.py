@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ssljax import targets
 from ssljax.data import decode, depth, formats
 from ssljax.data.layout import Unlabelled
 from ssljax.data.memory import available_memory, cores
@@ -22,7 +23,8 @@ class Fingerprint(NamedTuple):
     val, test: how many of each the source brings, 0 where it brings none. low, side, high: the least, the median and
     the largest shorter side, in pixels; `equal`: all sampled images have one size. channels: as stored; `gray`: stored
     in colour, without any. bits: of a channel. memory: free bytes, None where unknown. device: 'cpu', 'gpu' or 'tpu',
-    and `devices` of them."""
+    and `devices` of them. multilabel: an image may have several classes; `known`: then the number of labelled training
+    images."""
 
     source: str
     classes: tuple
@@ -41,11 +43,13 @@ class Fingerprint(NamedTuple):
     cores: int
     device: str
     devices: int
+    multilabel: bool = False
+    known: int = 0
 
     @property
     def labeled(self) -> int:
         """Training images with a label."""
-        return sum(self.counts)
+        return self.known if self.multilabel else sum(self.counts)
 
     @property
     def imbalance(self) -> float:
@@ -63,9 +67,10 @@ class Fingerprint(NamedTuple):
         kind = {1: 'gray', 2: 'gray with alpha', 3: 'colour', 4: 'colour with alpha'}[self.channels]
         free = '' if self.memory is None else f', {self.memory / 2**30:.1f} GiB free'
         return [
-            f'{self.labeled:,} labelled images of {len(self.classes)} classes ({min(self.counts):,} to '
-            f'{max(self.counts):,} a class), {self.unlabeled:,} unlabelled, {self.val or "no"} validation and '
-            f'{self.test or "no"} test images of their own',
+            f'{self.labeled:,} labelled images of {len(self.classes)} classes'
+            f'{", several an image" * self.multilabel} ({min(self.counts):,} to {max(self.counts):,} a class), '
+            f'{self.unlabeled:,} unlabelled, {self.val or "no"} validation and {self.test or "no"} test images of '
+            'their own',
             f'{size}, {kind}{", without any colour in it" * self.gray}, {self.bits} bits',
             f'{self.devices} {self.device.upper()} device{"s" * (self.devices != 1)}, {self.cores} cores{free}',
         ]
@@ -88,8 +93,9 @@ def take(config) -> Fingerprint:
         classes, found = (), {}
     labels = {name: np.asarray(split.labels) for name, split in found.items()}
     train = labels.get('train', np.zeros(0, int))
-    counts = np.bincount(train[train >= 0], minlength=len(classes))
-    check(config.data.source, classes, counts)
+    sets = found['train'].sets if 'train' in found else None
+    counts = targets.of(len(classes), sets).counts(train)
+    check(config.data.source, classes, counts, sets is not None)
     held = {name: int((labels[name] >= 0).sum()) if name in labels else 0 for name in ('val', 'test')}
     if held['val'] and not held['test']:  # then it is the test split
         held = {'val': 0, 'test': held['val']}
@@ -98,11 +104,11 @@ def take(config) -> Fingerprint:
     return Fingerprint(
         config.data.source, classes, tuple(map(int, counts)), unlabeled, held['val'], held['test'],
         **seen(found['train']), memory=available_memory(), cores=cores(), device=devices[0].platform,
-        devices=len(devices),
+        devices=len(devices), multilabel=sets is not None, known=int((train >= 0).sum()),
     )  # fmt: skip
 
 
-def check(source: str, classes, counts) -> None:
+def check(source: str, classes, counts, multilabel: bool = False) -> None:
     """Raises ValueError where nothing can be compared: no image has a label, or all are of one class."""
     if not sum(counts):
         raise ValueError(
@@ -110,7 +116,7 @@ def check(source: str, classes, counts) -> None:
             'them into folders named after the classes, beside a folder "unlabeled" with the rest.'
         )
     full = [name for name, count in zip(classes, counts) if count]
-    if len(full) < 2:
+    if len(full) < 2 and not multilabel:
         raise ValueError(
             f'all {sum(counts):,} labelled images of {source} are of the class {full[0]!r}: there is nothing to tell '
             'apart. Put images of a second class into a folder of their own.'
@@ -170,7 +176,7 @@ def _annotated(data) -> tuple:
     labels = source.train.labels if found.get('test') else np.concatenate([source.train.labels, source.test.labels])
     rest = 0 if source.unlabeled is None else len(source.unlabeled)
     return source.classes, {
-        'train': found['train']._replace(labels=np.concatenate([labels, np.full(rest, -1)])),
+        'train': found['train']._replace(labels=np.concatenate([labels, np.full(rest, -1)]), sets=source.sets),
         **{name: split for name, split in found.items() if name in ('val', 'test')},
     }
 

@@ -50,6 +50,7 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
     began = time.time() if began is None else began
     _check_alone()
     given = _checked(asked.given)
+    say.status('plan: looking at the images')
     fp = fingerprint.take(_config(given, []))
     say.status(f'plan: {fp.lines()[0]}')
     least = 0.0
@@ -58,7 +59,6 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
         fields_ = given | {d.field: d.value for d in found}
         sets = rules.sets(fp, fields_)
         kinds = ['scratch', *(joint if part == 'joint' else 'pretrain' for part in parts)]
-        say.status(f'plan: {", ".join(kinds)} are timed on these images')
         times = (timed or measure.times)(_timed(given, found, task, joint, parts), kinds, began)
         evals = FEW_EVALS if sets.val < rules.FEW_VAL else EVALS
         able = [s for s in budget.QUARTER if s * sets.labeled >= 2 * len(fp.classes)]
@@ -74,6 +74,7 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
             + (f' and with {_called(parts[0], task, joint)}' if parts else '')
             + f' for {budget.LEAST} steps take some {least:g} minutes here. Give --minutes={least:g} or more.'
         )
+    say.status('')
     rung, kept, seconds = chosen
     notes += [f'no {_called(part, task, joint)}: no time' for part in parts if part not in kept]
     found = _kept(found, kept) + durations(rung, kept, joint, evals, asked.minutes, times, seconds)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-from ssljax import experiment, loop, seeds, stages
+from ssljax import experiment, loop, say, seeds, stages
 from ssljax.core import TrainState, split
 from ssljax.data import sources
 from ssljax.planning.budget import Speed, Times
@@ -29,6 +29,7 @@ def times(config, kinds, began: float) -> Times:
       ValueError: as experiment.prepare.
     """
     at = time.time()
+    say.status('plan: reading the images')
     source = sources.load(config.data)
     load = time.time() - at
     place = tempfile.mkdtemp(prefix='ssljax_plan_')
@@ -36,7 +37,10 @@ def times(config, kinds, began: float) -> Times:
         run = experiment.prepare(config, Path(place), source, quiet=True)
         seed = config.seeds[0]
         _, images = seeds.seed_images(run, seed)
-        speeds = {kind: speed(run, kind, seed, images) for kind in kinds}
+        speeds = {}
+        for i, kind in enumerate(kinds, 1):
+            say.status(f'plan: compiling and timing {kind} ({i} of {len(kinds)})')
+            speeds[kind] = speed(run, kind, seed, images)
     finally:
         shutil.rmtree(place, ignore_errors=True)
     return Times(speeds, config.evaluate.batch_size, load, time.time() - began)

@@ -76,7 +76,7 @@ def data(fp: Fingerprint, asked: Asked) -> list[Decision]:
 
 def selection(fp: Fingerprint) -> list[Decision]:
     """By what the weights are chosen, where top-1 would mislead."""
-    if fp.imbalance < metrics.IMBALANCED:
+    if fp.multilabel or fp.imbalance < metrics.IMBALANCED:
         return []
     why = f'fixed: the largest class has {fp.imbalance:.1f} times the images of the smallest, where top-1 misleads'
     return [Decision('select', 'balanced_accuracy', why)]
@@ -201,6 +201,11 @@ def pretext(size: int) -> Decision:
 def parts(fp: Fingerprint, found: Sets) -> tuple[tuple[str, ...], list[str]]:
     """('pretrain', 'joint'), what is kept first where time is short before the other, without what does not suit the
     data; and why, a sentence each."""
+    if fp.multilabel:
+        said = ['fixed: the joint methods assume one class an image, and these have several; nothing else was measured']
+        few = found.labeled + fp.unlabeled + unused(fp, found) < LEAST_PRETRAINED
+        said += [f'{THUMB}no pretraining: fewer than {LEAST_PRETRAINED} images were never measured'] * few
+        return () if few else ('pretrain',), said
     wanted, why = evidence.order(found.per_class(fp))
     said, kept = [f'{why}, so {_NAMES[wanted[0]]} would come first'], list(wanted)
     if fp.unlabeled + unused(fp, found) < LEAST_UNLABELED * found.labeled:
@@ -239,7 +244,8 @@ def batches(fp: Fingerprint, found: Sets) -> list[Decision]:
 RATES = (
     ('transfer.scratch.optim.lr', 0.05), ('transfer.scratch.optim.weight_decay', 3e-3),
     ('transfer.finetune.optim.lr', 0.03), ('transfer.finetune.optim.weight_decay', 3e-3),
-    ('semi.optim.name', 'sgd'), ('semi.optim.lr', 0.05), ('semi.optim.weight_decay', 5e-4), ('semi.ema', 0.99),
+    ('semi.optim.name', 'sgd'), ('semi.optim.lr', 0.05), ('semi.optim.weight_decay', 5e-4),
+    ('semi.optim.schedule', 'cosine'), ('semi.ema', 0.99),
 )  # fmt: skip
 PRETRAINED = {'simclr': 0.2, 'rotation': 0.05}  # learning rates
 WHY_RATES = 'measured: as in the study on Fashion-MNIST (label_efficiency); --config.tune=True searches'

@@ -9,18 +9,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import files, model, paths, preempt, say
+from ssljax import files, paths, preempt, say, trained
+from ssljax.model import BATCH
 from ssljax.prediction import inputs, sorting, writers
 from ssljax.prediction.decoding import batches
+from ssljax.targets.multilabel import parsed
 
+NONE = 'none of the classes'
 BROKEN = 'the model gives no probabilities for it (NaN): its weights or its calibration are broken'
 
 
 class Predictions(NamedTuple):
     """What was predicted, an entry for each input, in order.
 
-    paths: as they were given, or found in a folder. labels: the class with the highest probability, '' where there is
-    an error. probabilities: float32 [N, K], calibrated; NaN where there is an error. unlike: bool [N], images unlike
+    paths: as they were given, or found in a folder. labels: the class with the highest probability or, of a multi-label
+    model, those above its threshold, such as 'a;b' (';': none); '' where there is an error. probabilities: float32 [N,
+    K], calibrated; NaN where there is an error. unlike: bool [N], images unlike
     those that the model was trained on. features: float32 [N, D], or None where they were not asked for. errors: why an
     image cannot be read or predicted, or ''. out: the table, or None.
     """
@@ -41,7 +45,7 @@ class Predictions(NamedTuple):
         """How many there are of each label, unlike images and errors, in a few lines."""
         good = len(self.errors) - sum(map(bool, self.errors))
         lines = [f'{len(self.errors):,} image{"s" * (len(self.errors) != 1)}, {good:,} predicted']
-        counts = Counter(label for label in self.labels if label)
+        counts = Counter(name for label in self.labels for name in _parts(label, self.classes))
         lines += [f'  {label}: {n:,}' for label, n in counts.most_common(20)]
         if len(counts) > 20:
             lines.append(f'  and {len(counts) - 20} more classes')
@@ -64,7 +68,7 @@ def predict(
     embed: bool = False,
     copy_to: str | Path = '',
     overwrite: bool = False,
-    batch_size: int = model.BATCH,
+    batch_size: int = BATCH,
 ) -> Predictions:
     """Predicts image files, each of which has its own row whether it can be read or not.
 
@@ -72,11 +76,12 @@ def predict(
       run: a run, one of its stages, what `Model.save` wrote, or a Model.
       path: image files, folders or archives of them, or lists (.txt, .csv with a column `path`); one or several.
       out: the table to write: .csv, .json or .parquet, with the columns path, label, confidence, unlike, label_2 and
-        confidence_2 and so on, p_CLASS for each class, and error; '' writes none.
+        confidence_2 and so on, p_CLASS for each class, and error; of a multi-label model without those of confidence
+        and of further labels; '' writes none.
       way, seed: which model of a run, as for `load`.
       top: how many of the likeliest labels are columns.
       embed: features, too, which are written beside `out` as NAME.npy, float32 [N, D].
-      copy_to: a new folder that gets a copy of each image in a folder of its label.
+      copy_to: a new folder that gets a copy of each image in a folder of its label, or of each of its labels.
       overwrite: `out`, and the features beside it, may replace files.
       batch_size: images that are predicted at once.
 
@@ -84,7 +89,7 @@ def predict(
       FileNotFoundError, FileExistsError, ValueError: an argument; the message says what to give.
       OSError: the disk is full, or cannot be read or written to.
     """
-    found = run if hasattr(run, 'outputs') else model.load(run, way=way, seed=seed)
+    found = run if hasattr(run, 'outputs') else trained.load(run, way=way, seed=seed)
     if not found.classes and not embed:
         raise ValueError(
             f'{run} ({found.way}) is a backbone without a classifier, which only has features: ask for them with '
@@ -97,8 +102,13 @@ def predict(
         )
     if embed and not found.embeds:
         raise ValueError(
-            f'{run} was exported as a program, which gives no features: leave --embed out, or give the run that it is '
-            'from.'
+            f'{run} was exported as a program that gives no features: leave --embed out, export it again with '
+            '--features, or give the run that it is from.'
+        )
+    if top > 1 and found.multilabel:
+        raise ValueError(
+            f'top={top}, but {run} is a multi-label model, which gives an image all labels above a threshold: leave '
+            'top out; the columns p_CLASS have every probability.'
         )
     if top < 1 or batch_size < 1:
         raise ValueError(f'top={top}, batch_size={batch_size}: both must be 1 or more.')
@@ -117,7 +127,7 @@ def predict(
     total = sum(len(group.inputs) for group in groups)
     if not total:
         raise ValueError('There are no images: give at least one.')
-    names = _columns(found.classes, top)
+    names = _columns(found, top)
     with contextlib.ExitStack() as stack:
         table = stack.enter_context(writers.Table(target, names)) if target else None
         parts = list(_predicted(found, groups, total, top, embed, table, copies, batch_size))
@@ -161,20 +171,32 @@ def _predicted(found, groups, total, top, embed, table, copies, batch_size) -> I
                 distance[good] = found.calibration.distance(features)
         unlike = distance > found.calibration.limit if found.calibration is not None else np.zeros(n, bool)
         order = np.argsort(-np.nan_to_num(p), axis=1, kind='stable')[:, :top]
-        labels = [str(found.classes[row[0]]) if ok and found.classes else '' for row, ok in zip(order, good)]
+        said = found.labels(np.nan_to_num(p)) if found.classes else [''] * n
+        labels = [label if ok else '' for label, ok in zip(said, good)]
         if table:
-            table.rows(_rows(found, batch, p, order, unlike, good))
+            table.rows(_rows(found, batch, p, labels, order, unlike, good))
         if copies:
-            sorting.copy(copies, batch, labels, reader)
+            sorting.copy(copies, batch, [_parts(label, found.classes) for label in labels], reader)
         done += n
         counter.at(done)
         yield labels, p, unlike, features if embed else None, batch.errors
     counter.end()
 
 
-def _columns(classes, top: int) -> dict:
+def _parts(label: str, classes) -> list[str]:
+    """The classes that a label names; NONE of a multi-label model that says none, [] where there is an error."""
+    if not label or label in classes:
+        return [label] * bool(label)
+    return list(parsed(label)) or [NONE]
+
+
+def _columns(found, top: int) -> dict:
     names: dict = {'path': str}
-    if classes:
+    classes = found.classes
+    if classes and found.multilabel:
+        names |= {'label': str, 'unlike': bool}
+        names |= {f'p_{name}': float for name in classes}
+    elif classes:
         names |= {'label': str, 'confidence': float, 'unlike': bool}
         for i in range(2, top + 1):
             names |= {f'label_{i}': str, f'confidence_{i}': float}
@@ -182,13 +204,14 @@ def _columns(classes, top: int) -> dict:
     return names | {'error': str}
 
 
-def _rows(found, batch, p, order, unlike, good) -> list[dict]:
+def _rows(found, batch, p, labels, order, unlike, good) -> list[dict]:
     rows = []
     for i, one in enumerate(batch.inputs):
         row: dict = {'path': one.name}
         if found.classes:
             flag = bool(unlike[i]) if good[i] and found.calibration is not None else None
-            for place, k in enumerate(order[i].tolist()):
+            row['label'] = labels[i] or None
+            for place, k in enumerate([] if found.multilabel else order[i].tolist()):
                 end = f'_{place + 1}' if place else ''
                 row[f'label{end}'] = str(found.classes[k]) if good[i] else None
                 row[f'confidence{end}'] = float(p[i, k]) if good[i] else None

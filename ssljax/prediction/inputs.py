@@ -73,9 +73,15 @@ def _file(name: str, path: str) -> Input:
 def _listed(path: str) -> list[tuple[str, str]]:
     """(the name as it is written, the path) of each file in a list."""
     if path.lower().endswith('.csv'):
-        names = [row.values['path'] for row in table.read(path, 'the list', ('path',)).rows if row.values['path']]
+        named = [row.values['path'] for row in table.read(path, 'the list', ('path',)).rows]
+        names = [n if os.path.exists(_beside(path, n)) else n.strip() for n in named if n.strip()]
     else:
         names = [line.strip() for line in pick.lines_of(path) if line.strip()]
     if not names:
         raise ValueError(f'The list {path!r} names no file.')
-    return [(name, os.path.join(os.path.dirname(path), paths.expand(name))) for name in names]
+    return [(name, _beside(path, name)) for name in names]
+
+
+def _beside(path: str, name: str) -> str:
+    """Where a name in a list is."""
+    return os.path.join(os.path.dirname(path), paths.expand(name))

@@ -35,23 +35,25 @@ def begin(copy_to, classes) -> Copies:
     return Copies(paths.make_folder(target, '--copy_to'), folders(classes), {}, [])
 
 
-def copy(copies: Copies, batch, labels: list[str], reader) -> None:
-    """Copies what was predicted to TARGET/LABEL; of files of the same name each gets a number."""
-    for one, label, error in zip(batch.inputs, labels, batch.errors):
-        if error or not label:
+def copy(copies: Copies, batch, labels: list[list[str]], reader) -> None:
+    """Copies what was predicted to TARGET/LABEL, for each of its labels; of files of the same name each gets a
+    number."""
+    for one, said, error in zip(batch.inputs, labels, batch.errors):
+        if error or not said:
             continue
         try:
             content = reader(one.key)  # what was predicted, wherever its name leads
         except (OSError, archive.Changed):
             copies.gone.append(one.name)
             continue
-        with disk_errors(copies.target):
-            place = _free(copies, label, Path(one.name))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content)
-            if reader is walk.read_file:
-                with contextlib.suppress(FileNotFoundError):
-                    shutil.copystat(one.key[0], place)
+        for label in said:
+            with disk_errors(copies.target):
+                place = _free(copies, label, Path(one.name))
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
+                if reader is walk.read_file:
+                    with contextlib.suppress(FileNotFoundError):
+                        shutil.copystat(one.key[0], place)
 
 
 def end(copies: Copies) -> None:
@@ -63,7 +65,7 @@ def end(copies: Copies) -> None:
 
 def _free(copies: Copies, label: str, name: Path) -> Path:
     """A path that no copy has yet."""
-    place = wanted = copies.target / copies.folders[label] / name.name
+    place = wanted = copies.target / copies.folders.setdefault(label, safe(label)) / name.name
     number = copies.numbers.get(wanted, 0)
     while not number or place.exists():
         number += 1

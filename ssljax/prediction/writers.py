@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ssljax import paths
+from ssljax import paths, temporaries
+from ssljax.data import table
 from ssljax.disk import disk_errors
 
 
 class Csv:
-    """RFC 4180, UTF-8; an empty field where there is no value."""
+    """RFC 4180, UTF-8; an empty field where there is no value; paths as table.written has them."""
 
     def __init__(self, path, columns: dict):
         self._file = open(path, 'w', newline='', encoding='utf-8', errors='surrogateescape')
@@ -19,6 +20,7 @@ class Csv:
         self._writer.writerow(self._columns)
 
     def rows(self, rows: list[dict]) -> None:
+        rows = [row | {'path': table.written(row['path'])} for row in rows]
         self._writer.writerows([_plain(row[name]) for name in self._columns] for row in rows)
 
     def close(self) -> None:
@@ -83,7 +85,7 @@ class Table:
     def __init__(self, path: Path, columns: dict):
         """columns: {name: str, float or bool}."""
         self._path, self._columns = path, columns
-        self._temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+        self._temporary = temporaries.beside(path)
 
     def __enter__(self):
         with disk_errors(self._path.parent):

@@ -1,7 +1,7 @@
 """What changes did: of a run's variants, ways that train like another one with some fields of the config changed, and
 of a study's points."""
 
-from ssljax.report.compare import of_way, pick, seeds_of, variants_of, versus_unchanged, ways_of
+from ssljax.report.compare import main, main_title, of_way, pick, seeds_of, variants_of, versus_unchanged, ways_of
 from ssljax.report.draw import as_img, drawn
 from ssljax.report.markup import figure, grid, section
 from ssljax.report.plots import changes, color_of
@@ -9,7 +9,7 @@ from ssljax.report.table import compared, meaning
 from ssljax.report.words import percent, shown, way_title
 from ssljax.stats import is_clear
 
-CHANGES = ['Change', 'Way', 'Labels a class', 'Test top-1 %', 'Unchanged %']
+CHANGES = ['Change', 'Way', 'Labels a class', 'Test {} %', 'Unchanged %']
 
 
 def ablation(run):
@@ -22,7 +22,7 @@ def ablation(run):
     found = {name: found[name] for name, *_ in variants if name in found}
     rows = [
         (
-            [name, way_title(way), '', *(percent(of_way(result, one, 'test', 'top1')) for one in (name, way))],
+            [name, way_title(way), '', *(percent(of_way(result, one, 'test', main(result))) for one in (name, way))],
             found[name],
         )
         for name, way, _ in variants
@@ -33,14 +33,15 @@ def ablation(run):
         for name, way, changed in variants
         for field, new in changed.items()
     ]
+    title = main_title(result)
     about = 'What each variant changes; in everything else it trains like the way that it derives from.'
-    caption = f'What each change does, {meaning(found, "all that were compared with the same way")}'
+    caption = f'What each change does, {meaning(found, "all that were compared with the same way", title)}'
     note = 'The difference of each variant to the way that it derives from, paired by seed.'
     note += ' Whiskers: 95% interval of the mean; points: seeds.' if seeds > 1 else ''
     return section(
         'Ablation',
         grid(['Variant', 'Derives from', 'Field', 'Old', 'New'], fields, about, wide=(3, 4)),
-        table(CHANGES, rows, caption, seeds),
+        table([name.format(title) for name in CHANGES], rows, caption, seeds),
         figure(plot_variants(result, found), note),
     )
 
@@ -64,5 +65,5 @@ def table(header, rows, caption, seeds=0):
 def plot_variants(result, found):
     """The difference of every variant to the way that it derives from."""
     colors = [color_of(result, name) for name in found]
-    image = changes(found, {name: name for name in found}, colors)
+    image = changes(found, {name: name for name in found}, colors, main_title(result))
     return image and as_img(image, 'Difference of each variant to the way that it derives from')

@@ -32,7 +32,7 @@ def plot(curve):
     """Accuracy over labels of the way of the curve and of scratch, and what is extrapolated."""
     if len(curve['points']) < 2:
         return ''
-    figure_, axes = new_figure(6.4, 3.2)
+    figure_, axes = new_figure(4.9, 3.2)
     series = {curve['way']: curve['points']} | ({BASELINE: curve['scratch']} if curve['way'] != BASELINE else {})
     for place, (way, points) in enumerate(series.items()):
         at, color = [p['labels'] for p in points], way_color(way, place)

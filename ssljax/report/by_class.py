@@ -1,11 +1,27 @@
-"""Metrics beside top-1: the majority class, metrics over classes with their intervals, McNemar's test."""
+"""Metrics beside the main one: the floor of guessing, metrics over classes with their intervals, tests on the same
+images: McNemar's or, of multi-label ones, the paired bootstrap."""
 
 from ssljax import metrics, stats
-from ssljax.report.compare import named_seeds, of_way, pick, seeds_of, selected, test_images, versus_scratch, ways_of
+from ssljax.report.compare import (
+    is_multilabel,
+    main,
+    main_title,
+    named_seeds,
+    of_way,
+    pick,
+    seeds_of,
+    selected,
+    test_images,
+    versus_scratch,
+    ways_of,
+)  # fmt: skip
 from ssljax.report.markup import folded, grid, section
 from ssljax.report.words import interval, number, p_value, percent, way_title
 
 BY_CLASS = ('macro_f1', 'auroc', 'sensitivity', 'specificity')  # shown beside balanced accuracy
+MULTILABEL = ('macro_f1', 'micro_f1', 'auroc', 'exact_match', 'hamming')  # beside mAP
+MAJORITY = 'Always the majority class'
+CHANCE = 'Chance (classes at their prevalence)'
 
 
 def class_counts(result, split='test'):
@@ -19,9 +35,32 @@ def class_counts(result, split='test'):
 
 
 def majority(result, split='test'):
-    """The top-1 of always predicting the majority class of a split, in [0, 1]; None if unknown."""
+    """What guessing gives, in [0, 1]; None if unknown: the top-1 of always predicting the majority class of a split or,
+    of multi-label images, the mAP of a random order, the mean share of the images that have a class."""
     counts = class_counts(result, split)
+    if is_multilabel(result):
+        images, known = pick(result, 'data', 'counts', split), [n for n in counts if n]
+        return sum(known) / len(known) / images if images and known else None
     return max(counts) / sum(counts) if sum(counts) else None
+
+
+def floor_title(result):
+    """What `majority` is called in a table."""
+    return CHANCE if is_multilabel(result) else MAJORITY
+
+
+def floored(result, share):
+    """The sentence on a line at `majority` in a plot; '' if it is unknown."""
+    if is_multilabel(result):
+        return f'Dash-dotted: chance, {100 * share:.1f} %.' if share else ''
+    return f'Dash-dotted: always the majority class, {100 * share:.1f} %.' if share else ''
+
+
+def floor_meaning(result):
+    """What the row of `floor_title` is, for a caption."""
+    if is_multilabel(result):
+        return f'{CHANCE}: the mAP of images in random order, the mean share of the images that have a class.'
+    return f'{MAJORITY}: the top-1 of always predicting it.'
 
 
 def imbalance(result):
@@ -36,9 +75,10 @@ def beside_top1(result):
     return known and (imbalance(result) > metrics.IMBALANCED or selected(result) != 'top1')
 
 
-def by_images(result, way, metric='top1'):
+def by_images(result, way, metric=''):
     """{'low', 'high'}: the 95% interval of the mean over seeds that the number of test images implies; None if unknown.
-    Wilson's for top-1; for other metrics the ends of every seed's interval are averaged."""
+    Wilson's for top-1; for other metrics the ends of every seed's interval are averaged. '' is the main one."""
+    metric = metric or main(result)
     if metric == 'top1':
         top1 = of_way(result, way, 'test', metric)
         return top1 and stats.of_images(top1['mean'], test_images(result))
@@ -61,6 +101,8 @@ def balanced_rows(result, count):
 def section_of(run):
     """The section of the page."""
     result = run.result
+    if is_multilabel(result):
+        return of_multilabel(result)
     ways = [way for way in ways_of(result) if of_way(result, way, 'test', 'balanced_accuracy')]
     if not ways:
         return None
@@ -75,9 +117,42 @@ def section_of(run):
     return section('Metrics by class', table, against_scratch(result), mcnemar(result))
 
 
+def of_multilabel(result):
+    """`section_of` of multi-label images."""
+    ways = [way for way in ways_of(result) if of_way(result, way, 'test', 'mAP')]
+    rows = [[way_title(way), *(with_interval(result, way, name) for name in ('mAP', *MULTILABEL))] for way in ways]
+    said = (
+        'On the test images; in brackets: the 95% interval implied by their number (a bootstrap over images; Wilson '
+        'for exact match). mAP: mean over classes of the average precision. Macro AUROC: mean over classes. Both need '
+        'no threshold; F1 (mean over classes; of all pairs of image and class), exact match (images of which every '
+        'class is right) and Hamming accuracy (pairs that are right) are at the threshold of the best macro-F1 on '
+        f'validation. Weights were selected by {metrics.TITLES[selected(result)]} on validation.'
+    )
+    table = grid(['Way', *map(title, ('mAP', *MULTILABEL))], rows, said) if rows else ''
+    return section('Metrics', table, bootstrap(result))
+
+
+def bootstrap(result):
+    """The table of the paired bootstrap of each seed."""
+    rows = []
+    for name, seed in named_seeds(result):
+        for way, found in (seed.get('bootstrap') or {}).items():
+            points = [f'{100 * found[key]:+.2f}'.replace('-', '−') for key in ('difference', 'low', 'high')]
+            rows.append([way_title(way), name, points[0], f'{points[1]} to {points[2]}', p_value(found['p'])])
+    said = (
+        'Paired bootstrap: differences in mAP to training from scratch, in points, by seed, both measured on the same '
+        'resampled test images. It compares two trained networks on these images; it says nothing about other label '
+        'sets or seeds.'
+    )
+    table = grid(['Way', 'Seed', 'Against scratch', '95% interval', 'p'], rows, said) if rows else ''
+    many = len(seeds_of(result)) >= stats.FEWEST  # which are compared by the paired test
+    return folded('Paired bootstrap of each seed', table) if many else table
+
+
 def title(name):
     """'Macro-F1 %'."""
-    return f'{metrics.TITLES[name][0].upper()}{metrics.TITLES[name][1:]} %'
+    words = metrics.TITLES[name]
+    return f'{words} %' if name == 'mAP' else f'{words[0].upper()}{words[1:]} %'
 
 
 def with_interval(result, way, name):
@@ -130,8 +205,16 @@ def mcnemar(result):
 
 
 def on_these_images(result, way):
-    """A sentence for too few seeds: McNemar's test of a way against scratch with the first seed; '' if unknown."""
+    """A sentence for too few seeds: McNemar's test, or the paired bootstrap, of a way against scratch with the first
+    seed; '' if unknown."""
     name, seed = next(iter(named_seeds(result)), ('', {}))
+    if found := pick(seed, 'bootstrap', way):
+        p = p_value(found['p'])
+        return (
+            f'On resampled test images of seed {name}, the difference in {main_title(result)} has a 95% interval of '
+            f'{interval(found, sign=True)} points (paired bootstrap, p {"" if p[0] == "<" else "= "}{p}); this '
+            'compares two trained networks, not two ways of training.'
+        )
     found = pick(seed, 'mcnemar', way)
     if not found:
         return ''

@@ -1,6 +1,6 @@
 """The numbers of a result: ways in order, their spread over seeds, paired differences."""
 
-from ssljax import stats
+from ssljax import metrics, stats
 from ssljax.data import toy
 from ssljax.report.words import is_number, known_ways
 
@@ -80,17 +80,33 @@ def of_way(result, way, split, metric):
     return across(result, 'ways', way, split, metric)
 
 
-def tests_of(result, metric='top1'):
-    """{way: a metric of it on test for every seed, None if it has none}."""
+def is_multilabel(result):
+    """Whether an image may have several classes."""
+    return bool(pick(result, 'data', 'multilabel'))
+
+
+def main(result):
+    """The metric that stands first: 'top1', or 'mAP' of multi-label images."""
+    return metrics.selected('top1', is_multilabel(result))
+
+
+def main_title(result):
+    """'top-1' or 'mAP'."""
+    return metrics.TITLES[main(result)]
+
+
+def tests_of(result, metric=''):
+    """{way: a metric of it, by default `main`, on test for every seed, None if it has none}."""
+    metric = metric or main(result)
     return {way: [pick(seed, 'ways', way, 'test', metric) for seed in seeds_of(result)] for way in ways_of(result)}
 
 
 def selected(result):
-    """The metric that selected on validation, one of metrics.SELECT."""
-    return pick(result, 'config', 'select') or 'top1'
+    """The metric that selected on validation."""
+    return metrics.selected(pick(result, 'config', 'select') or 'top1', is_multilabel(result))
 
 
-def versus_scratch(result, metric='top1'):
+def versus_scratch(result, metric=''):
     """{way: stats.difference of a metric on test to scratch, paired by seed, with 'p_holm'}."""
     return stats.against(tests_of(result, metric))
 

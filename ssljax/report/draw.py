@@ -17,6 +17,7 @@ COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#33
 # Petroff's ten colours (arXiv:2107.02270), for classes.
 CLASS_COLORS = tuple('#3f90da #ffa90e #bd1f01 #94a4a2 #832db6 #a96b59 #e76300 #b9ac70 #717581 #92dadd'.split())
 MOST_SIGNS = 80  # of a text in a figure
+FITS = 500  # pixels of the widest figure that stays legible on a screen of 420, made smaller to fit
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X', '<', '>', '*')
 TRANSFER_COLORS = {
     'random_frozen': '#7f7f7f',
@@ -80,7 +81,8 @@ def blend(color, share=0.4):
 def as_img(figure, alt, kind='svg'):
     """The figure as an HTML <img> (kind: 'svg', or 'png' where there are thousands of marks)."""
     width = round(figure.get_size_inches()[0] * 100)
-    return img(saved(figure, kind), kind, alt, f'width:{width}px')
+    wide = {'class': 'wide'} if width > FITS else {}
+    return img(saved(figure, kind), kind, alt, f'width:{width}px', **wide)
 
 
 def img(content, kind, alt, css='', **others):

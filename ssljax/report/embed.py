@@ -134,13 +134,13 @@ def cached_embed(features, path):
 def plot_map(xy, labels, names):
     """Points coloured by class (label -1: gray), names at the medians; numbers above 20 classes."""
     k = len(names)
-    figure, axes = new_figure(6.6, 5.6 if k > 20 else 5.6 + 0.16 * -(-k // 3))
+    figure, axes = new_figure(5.0, 4.4 if k > 20 else 4.4 + 0.16 * -(-k // 2))
     for label in np.unique(labels):
         points = xy[labels == label]
         color = CLASS_COLORS[label % 10] if label >= 0 else '#cccccc'
         marker = MARKERS[(label // 10) % 10] if label >= 0 else '.'
         name = labelled(shorten(names[label], 26) if 0 <= label < k else f'class {label}')
-        axes.scatter(points[:, 0], points[:, 1], s=9, c=color, marker=marker, alpha=0.75, linewidths=0, label=name)
+        axes.scatter(points[:, 0], points[:, 1], s=7, c=color, marker=marker, alpha=0.75, linewidths=0, label=name)
     for label in np.unique(labels[labels >= 0]):
         x, y = np.median(xy[labels == label], 0)
         text = shorten(names[label], 14) if k <= 20 and label < k else str(label)
@@ -151,5 +151,5 @@ def plot_map(xy, labels, names):
     for side in ('left', 'bottom'):
         axes.spines[side].set_visible(False)
     if k <= 20:
-        figure.legend(loc='outside lower center', ncols=3 if k > 2 else 2, markerscale=2.2, handletextpad=0.2)
+        figure.legend(loc='outside lower center', ncols=2, markerscale=2.2, handletextpad=0.2)
     return as_img(figure, f'Map of test features in two dimensions, coloured by {k} classes', 'png')

@@ -1,8 +1,20 @@
 """What was found, in a few sentences: who beat whom by how much, and how sure that is."""
 
 from ssljax import metrics, stats
-from ssljax.report.by_class import beside_top1, on_these_images
-from ssljax.report.compare import best_way, of_way, origin, pick, selected, test_images, versus_scratch, ways_of
+from ssljax.report.by_class import beside_top1, by_images, on_these_images
+from ssljax.report.compare import (
+    best_way,
+    is_multilabel,
+    main,
+    main_title,
+    of_way,
+    origin,
+    pick,
+    selected,
+    test_images,
+    versus_scratch,
+    ways_of,
+)  # fmt: skip
 from ssljax.report.words import NOT_PRETRAINED, count_of, interval, is_number, p_value, percent, way_title
 from ssljax.stats import BASELINE
 
@@ -21,22 +33,26 @@ def sentences(result):
     known = [way for way in ways if origin(result, way) == way]
     way = best_way(result, [way for way in known if way not in NOT_PRETRAINED]) or best_way(result)
     way = way or next(iter(ways), None)
-    ours = of_way(result, way, 'test', 'top1')
+    first, title = main(result), main_title(result)
+    ours = of_way(result, way, 'test', first)
     if ours is None:
         return ['This run has no test accuracy yet.']
     labeled = pick(result, 'data', 'counts', 'labeled')
     budget = f' with {count_of(labeled, "label")}' if is_number(labeled) else ''
-    by_images = of_images(ours, test_images(result))
+    images = of_images(ours, test_images(result))
+    if is_multilabel(result):
+        images = of_interval(by_images(result, way), test_images(result))
     difference, select = versus_scratch(result).get(way), selected(result)
     if difference is None:
         seeds = count_of(len(ours['values']), 'seed')
-        return [f'{way_title(way)} reached {percent(ours)} % top-1 on the test set{budget}, over {seeds}{by_images}.']
-    scratch = percent(of_way(result, BASELINE, 'test', 'top1'))
+        return [f'{way_title(way)} reached {percent(ours)} % {title} on the test set{budget}, over {seeds}{images}.']
+    scratch = percent(of_way(result, BASELINE, 'test', first))
+    named = title if first == 'mAP' else title.capitalize()
     said = [
         f'{verdict(way_title(way), difference)}.',
-        f'Top-1 on the test set{budget}: {percent(ours)} % against {scratch} %{by_images}.',
+        f'{named} on the test set{budget}: {percent(ours)} % against {scratch} %{images}.',
     ]
-    other = select if select != 'top1' else 'balanced_accuracy' if beside_top1(result) else ''
+    other = select if select != first else 'balanced_accuracy' if beside_top1(result) else ''
     if other and (differs := versus_scratch(result, other).get(way)):
         said.append(f'By {metrics.TITLES[other]} on the test set: {verdict(way_title(way), differs)}.')
     return said + ([on_these_images(result, way)] if not stats.enough(difference) else [])
@@ -68,6 +84,13 @@ def evidence(difference):
         parts.append(f'p {"" if p < 0.001 else "= "}{p_value(p)}' + ' after Holm' * (p != difference['p']))
     ahead = [f'ahead on {sum(value > 0 for value in values)} of {len(values)}'] if len(values) > 1 else []
     return '; '.join([', '.join(parts)] * bool(parts) + ahead)
+
+
+def of_interval(known, count):
+    """' (1,000 test images: 95% interval of that mAP 80.56 to 85.22 %)'; '' where it is not known."""
+    return (
+        f' ({count_of(count, "test image")}: 95% interval of that mAP {interval(known)} %)' if known and count else ''
+    )
 
 
 def of_images(found, count):

@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 
 from ssljax import say
-from ssljax.report.compare import best_way, is_points, of_seed, pick, seeds_of, ways_of
+from ssljax.report.compare import best_way, is_multilabel, is_points, of_seed, pick, seeds_of, ways_of
 from ssljax.report.embed import cached_embed, plot_map, sample
 from ssljax.report.markup import beside, figure, folded, grid, part, section
 from ssljax.report.pictures import as_png, filter_sheet
 from ssljax.report.plots import color_of, confusion_of, plot_confusion, plot_per_class
 from ssljax.report.words import count_of, is_number, way_title
+from ssljax.targets.multilabel import written
 
 
 def class_names(result, at_least=0):
@@ -18,9 +19,15 @@ def class_names(result, at_least=0):
     return names + [str(i) for i in range(len(names), at_least)]
 
 
-def per_class_of(result, way):
-    """[seeds, K] accuracy by class (NaN where it has no test image), or None."""
-    rows = [pick(seed, 'ways', way, 'test', 'per_class') for seed in seeds_of(result)]
+def label_names(run, at_least=0):
+    """What the labels of images in figures.npz are called: class names or, of multi-label images, 'a;b'."""
+    names, sets = class_names(run.result, at_least), run.figures.get('sets')
+    return names if sets is None else [written(names, row) for row in sets]
+
+
+def per_class_of(result, way, metric='per_class'):
+    """[seeds, K] accuracy, or average precision, by class (NaN where it has no test image), or None."""
+    rows = [pick(seed, 'ways', way, 'test', metric) for seed in seeds_of(result)]
     rows = [[value if is_number(value) else np.nan for value in row] for row in rows if row]
     return np.asarray(rows, float) if rows and len({len(row) for row in rows}) == 1 else None
 
@@ -29,23 +36,44 @@ def errors(run):
     result = run.result
     way = best_way(result) or next(iter(ways_of(result)), '')
     per_class, confusion = per_class_of(result, way), confusion_of(result, way)
-    parts, tables = [], []
+    parts, tables, metric = [], [], 'average precision' if is_multilabel(result) else 'accuracy'
     chosen = best_way(result) and len(ways_of(result)) > 1
     whose = way_title(way) + (' (the best way on validation)' if chosen else '')
     if per_class is not None:
         names = class_names(result, per_class.shape[1])
         seeds = ' Bars: mean over seeds; points: seeds.' if len(per_class) > 1 else ''
         parts.append(
-            figure(plot_per_class(per_class, names, color_of(result, way)), f'Test accuracy by class, {whose}.{seeds}')
+            figure(
+                plot_per_class(per_class, names, color_of(result, way), metric),
+                f'Test {metric} by class, {whose}.{seeds}',
+            )
         )
-        tables.append(folded('Accuracy of every class', class_table(per_class, names)))
+        if is_multilabel(result):
+            tables.append(of_every_class(result, way, per_class, names))
+        else:
+            tables.append(folded('Accuracy of every class', class_table(per_class, names)))
     if confusion is not None:
         names = class_names(result, len(confusion))
         total = ' Summed over seeds.' if len(seeds_of(result)) > 1 else ''
         caption = f'Confusion matrix, {whose}: rows are true classes, columns predictions.{total}'
         parts.append(figure(plot_confusion(confusion, names), caption))
         tables.insert(0, confused_pairs(confusion, names))
-    return section('Errors by class', beside(*parts), *tables)
+    return section('By class' if is_multilabel(result) else 'Errors by class', beside(*parts), *tables)
+
+
+def of_every_class(result, way, per_class, names):
+    """The table of multi-label classes: average precision, F1 and share of the test images, worst first."""
+    others = [per_class_of(result, way, name) for name in ('f1', 'prevalence')]
+    mean = lambda values, i: (
+        '–' if values is None or np.isnan(values[:, i]).all() else f'{100 * np.nanmean(values[:, i]):.1f}'
+    )
+    order = pd.DataFrame(per_class).mean().sort_values(kind='stable').index
+    rows = [[names[i], *(mean(values, i) for values in (per_class, *others))] for i in order]
+    caption = (
+        'By class, worst first: average precision, F1 at the threshold, and the share of the test images that have it, '
+        'which is the average precision of chance.'
+    )
+    return grid(['Class', 'Average precision %', 'F1 %', 'Share %'], rows, caption)
 
 
 def mistakes(run):
@@ -54,6 +82,8 @@ def mistakes(run):
     arrays = [run.figures.get(name) for name in names]
     if any(array is None for array in arrays) or is_points(run.result):
         return None
+    if is_multilabel(run.result):
+        return doubtful(run, arrays)
     classes = class_names(run.result, int(max(arrays[1].max(), arrays[2].max())) + 1)
     files = run.figures.get('mistake_names')
     tiles = []
@@ -65,6 +95,25 @@ def mistakes(run):
     caption = (
         f'Test images that "{way}"{of_seed(run)} gets wrong, most confident first: true class → prediction. Some of '
         'their labels may be wrong.'
+    )
+    return section('Most confident errors', figure(part('strip', tiles), caption))
+
+
+def doubtful(run, arrays):
+    """`mistakes` of multi-label images, by image and class."""
+    classes, labels = class_names(run.result, int(arrays[2].max()) + 1), label_names(run)
+    missed, files = run.figures['mistake_missed'], run.figures.get('mistake_names')
+    tiles = []
+    for i, (image, label, said, confidence) in enumerate(zip(*arrays)):
+        text = f'{labels[label]}: no {classes[said]}, {100 * confidence:.0f}%'
+        if missed[i]:
+            text = f'{labels[label]}: {classes[said]} missed, {100 * (1 - confidence):.0f}%'
+        what = bytes(files[i]).decode('utf-8', 'replace') if files is not None else 'test image'
+        tiles.append(tile(image, text, 'wrong', what))
+    caption = (
+        f'Test images with a class that "{way_title(str(run.figures["mistakes_of"]))}"{of_seed(run)} is most '
+        'confidently wrong about: their classes; then one that they do not have, or that was missed, with its '
+        'probability. Some of their labels may be wrong.'
     )
     return section('Most confident errors', figure(part('strip', tiles), caption))
 
@@ -98,6 +147,8 @@ def feature_map(run):
     model = str(run.figures['features_of']) if 'features_of' in run.figures else ''
     model = f' of the model "{way_title(model)}"' if model else ''
     caption = f'Features of {len(features):,} test images{model}{of_seed(run)}, in two dimensions by {how}.'
+    if is_multilabel(run.result):
+        caption += ' An image has the colour of its rarest class; gray: of none.'
     legend = ''
     if len(names) > 20:
         caption += ' Numbers stand at the median of their class.'
@@ -145,20 +196,23 @@ def neighbors(run):
         return None
     images, labels, near, near_labels = arrays
     known = int(max(labels.max(), near_labels.max())) + 1
-    names = class_names(run.result, known)
+    names, sets = label_names(run, known), run.figures.get('sets')
     rows = []
     for q in range(min(len(images), 12)):
         tiles = [tile(images[q], name_of(names, labels[q]), 'query', 'test image')]
         for k in range(min(near.shape[1], 10)):
             same = near_labels[q, k] == labels[q]
+            if sets is not None:
+                same = bool((sets[near_labels[q, k]] & sets[labels[q]]).any())
             name = name_of(names, near_labels[q, k])
             tiles.append(tile(near[q, k], ('✓ ' if same else '✗ ') + name, 'right' if same else 'wrong', 'neighbour'))
         rows.append(part('strip', tiles, 'row'))
     of = str(run.figures.get('neighbors_of', ''))
     of = f' of "{way_title(of)}"' * bool(of) if of != 'pretrained' else ' of the backbone as it was pretrained'
-    caption = (
-        f'Test images (black frame) and their nearest labelled images in the features{of}, nearest first. '
-        'Blue frame and ✓: same class; dashed orange frame and ✗: another class.'
+    caption = f'Test images (black frame) and their nearest labelled images in the features{of}, nearest first. ' + (
+        'Blue frame and ✓: a class in common; dashed orange frame and ✗: none.'
+        if sets is not None
+        else 'Blue frame and ✓: same class; dashed orange frame and ✗: another class.'
     )
     return section('Nearest neighbours', figure(part('join', rows), caption))
 

@@ -1,7 +1,19 @@
 """The report of a run: one HTML file with everything inside it."""
 
 from ssljax import files, methods
-from ssljax.report import ablation, answer, by_class, calibrated, game, insight, results, setup, shell, tuning
+from ssljax.report import (
+    ablation,
+    answer,
+    by_class,
+    calibrated,
+    game,
+    goodput,
+    insight,
+    results,
+    setup,
+    shell,
+    tuning,
+)
 from ssljax.report.compare import pick, seeds_of, ways_of
 from ssljax.report.headline import sentences
 from ssljax.report.read import read
@@ -28,6 +40,7 @@ SECTIONS = (
     insight.filters,
     insight.neighbors,
     tuning.tuning,
+    goodput.goodput,
     setup.data,
     setup.label_sets,
     setup.provenance,

@@ -5,7 +5,7 @@ import pandas as pd
 
 from ssljax.report.by_class import majority
 from ssljax.report.canvas import PowerNorm
-from ssljax.report.compare import of_way, origin, pick, seeds_of, versus_scratch, ways_of
+from ssljax.report.compare import main, main_title, of_way, origin, pick, seeds_of, versus_scratch, ways_of
 from ssljax.report.draw import COLORS, as_img, blend, drawn, labelled, new_figure, shorten, way_color
 from ssljax.report.words import WORDS, is_number, is_share, way_title
 from ssljax.stats import BASELINE
@@ -13,24 +13,26 @@ from ssljax.stats import BASELINE
 
 @drawn
 def plot_ways(result):
-    """Test top-1 of every way as bars and, beside them, its paired difference to scratch: means with their 95%
-    intervals, seeds as points, published values as diamonds. Variants are hatched, in the colour of their way."""
-    found = {way: of_way(result, way, 'test', 'top1') for way in ways_of(result)}
+    """The main test metric of every way as bars and, in a second picture, its paired difference to scratch: means with
+    their 95% intervals, seeds as points, published values as diamonds. Variants are hatched, in their way's colour."""
+    found = {way: of_way(result, way, 'test', main(result)) for way in ways_of(result)}
     found = {way: top1 for way, top1 in found.items() if top1}
     if not found:
         return ''
     ways, versus = list(found), versus_scratch(result)
-    height = 0.85 + 0.46 * len(ways)
-    if versus:
-        figure, (axes, right) = new_figure(9.2, height, ncols=2, sharey=True, width_ratios=(5, 4))
-        draw_differences(right, ways, versus, [color_of(result, way) for way in ways])
-    else:
-        figure, axes = new_figure(6.4, height)
+    size = 4.9, 0.85 + 0.46 * len(ways)
+    figure, axes = new_figure(*size)
     draw_bars(axes, result, found)
     for entry in result.get('published') or []:
         if entry.get('what') in ways and is_number(entry.get('value')):
             axes.plot(entry['value'], ways.index(entry['what']), 'D', ms=7, mfc='none', mec='#222222', mew=1.2)
-    return as_img(figure, 'Test top-1 accuracy of each way with one point a seed')
+    image = as_img(figure, f'{on_test(result)} of each way with one point a seed')
+    if not versus:
+        return image
+    figure, axes = new_figure(*size)
+    name_rows(axes, [shorten(way_title(way), 26) for way in ways])
+    draw_differences(axes, ways, versus, [color_of(result, way) for way in ways])
+    return image + as_img(figure, 'Difference of each way to training from scratch')
 
 
 def draw_bars(axes, result, found):
@@ -49,7 +51,12 @@ def draw_bars(axes, result, found):
     if share := majority(result):
         axes.axvline(100 * share, color='#222222', lw=1.2, ls='-.', zorder=1.5)
     name_rows(axes, [shorten(way_title(way), 26) for way in found])
-    axes.set(xlim=(0, 101), xlabel='Test top-1 accuracy (%)')
+    axes.set(xlim=(0, 101), xlabel=f'{on_test(result)} (%)')
+
+
+def on_test(result):
+    """'Test top-1 accuracy', or 'Test mAP'."""
+    return f'Test {main_title(result)}' + ' accuracy' * (main(result) == 'top1')
 
 
 def name_rows(axes, names):
@@ -71,11 +78,11 @@ def plot_rows(found, names, colors, xlabel):
     return figure, axes
 
 
-def changes(differences, names, colors):
-    """`plot_rows` of differences to the unchanged way; None without any."""
+def changes(differences, names, colors, metric='top-1'):
+    """`plot_rows` of differences to the unchanged way; None without any. metric: in words."""
     if not differences:
         return None
-    figure, axes = plot_rows(differences, names, colors, 'Difference to the unchanged way (points of test top-1)')
+    figure, axes = plot_rows(differences, names, colors, f'Difference to the unchanged way (points of test {metric})')
     axes.axvline(0, color='#555555', lw=1, ls='--')
     return figure
 
@@ -182,18 +189,20 @@ def plot_transfer(metrics, ways, key, **how):
     lines = {way_title(way): (way, key) for way in ways}
     colors = {way_title(way): way_color(way, index) for index, way in enumerate(ways)}
     split, name = key.split('/')
-    label = {'train': 'Training', 'val': 'Validation'}[split] + ' ' + WORDS.get(name, name).lower()
+    words = WORDS.get(name, name)
+    label = f'{dict(train="Training", val="Validation")[split]} {words[0].lower()}{words[1:]}'
     return plot_curves(metrics, lines, label, colors=colors, **how)
 
 
 @drawn
-def plot_probe(layers, marked, floor=None):
+def plot_probe(layers, marked, floor=None, metric='top-1 accuracy'):
     """Linear probe accuracy by layer.
 
     Args:
       layers: {'pretrained' | 'random' | ...: {layer: {'val': spread, 'test': spread}}}.
       marked: {'pretrained': layer chosen on validation, ...}.
       floor: the share of the most frequent class.
+      metric: in words.
     """
     names = list(dict.fromkeys(layer for found in layers.values() for layer in found))
     if not names:
@@ -219,9 +228,9 @@ def plot_probe(layers, marked, floor=None):
     slanted = max(len(name) for name in names) * len(names) > 34
     labels = [shorten(name, 16) for name in names]
     axes.set_xticks(range(len(names)), labels, rotation=45 if slanted else 0, ha='right' if slanted else 'center')
-    axes.set_ylabel('Top-1 accuracy (%)')
+    axes.set_ylabel(f'Test {metric} (%)')
     figure.legend(loc='outside upper center', ncols=2)
-    return as_img(figure, 'Linear probe accuracy by layer, pretrained against random weights')
+    return as_img(figure, f'Linear probe by layer, pretrained against random weights: {metric}')
 
 
 def confusion_of(result, way):
@@ -260,8 +269,8 @@ def plot_confusion(counts, names):
 
 
 @drawn
-def plot_per_class(values, names, color=COLORS[0]):
-    """Accuracy by class, sorted: one point a seed, a bar to the mean.
+def plot_per_class(values, names, color=COLORS[0], metric='accuracy'):
+    """A metric, in words, by class, sorted: one point a seed, a bar to the mean.
 
     Args:
       values: [seeds, K] shares in [0, 1]; NaN where a class has no test image.
@@ -274,11 +283,11 @@ def plot_per_class(values, names, color=COLORS[0]):
         axes.barh(range(k), mean, color=blend(color), height=0.72)
         axes.plot(seeds.T, range(k), 'o', ms=3.5, color=color, alpha=0.7, mew=0)
         axes.set_yticks(range(k), [shorten(names[i], 20) for i in mean.index], fontsize=8 if k <= 20 else 6.5)
-        axes.set(ylim=(k - 0.4, -0.6), xlim=(0, 101), xlabel='Test accuracy (%)')
+        axes.set(ylim=(k - 0.4, -0.6), xlim=(0, 101), xlabel=f'Test {metric} (%)')
         axes.grid(axis='y', visible=False)
     else:
         figure, axes = new_figure(6.2, 3.0)
         axes.fill_between(range(k), mean, step='mid', color=blend(color), lw=0)
         axes.plot(range(k), seeds.T, 'o', ms=2, color=color, alpha=0.7, mew=0)
-        axes.set(ylim=(0, 101), xlabel='Classes, sorted by accuracy', ylabel='Test accuracy (%)')
-    return as_img(figure, 'Test accuracy by class')
+        axes.set(ylim=(0, 101), xlabel=f'Classes, sorted by {metric}', ylabel=f'Test {metric} (%)')
+    return as_img(figure, f'Test {metric} by class')

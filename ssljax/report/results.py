@@ -7,6 +7,9 @@ from ssljax.report import by_class, shell
 from ssljax.report.compare import (
     across,
     best_way,
+    is_multilabel,
+    main,
+    main_title,
     named_seeds,
     of_way,
     pick,
@@ -19,10 +22,10 @@ from ssljax.report.compare import (
 )  # fmt: skip
 from ssljax.report.game import players_of
 from ssljax.report.markup import beside, figure, folded, grid, paragraph, part, section
-from ssljax.report.plots import plot_probe, plot_stage, plot_transfer, plot_ways, several
-from ssljax.report.table import MAJORITY, compared, meaning, of_some_seeds, other_rows, way_rows
+from ssljax.report.plots import on_test, plot_probe, plot_stage, plot_transfer, plot_ways, several
+from ssljax.report.table import compared, meaning, of_some_seeds, other_rows, way_rows
 from ssljax.report.words import duration, number, percent, stage_title, way_title
-from ssljax.stats import against, correct, difference, spread
+from ssljax.stats import correct, difference, spread
 
 
 def main_results(run):
@@ -33,12 +36,15 @@ def main_results(run):
     header, rows = way_rows(result)
     brackets, share = of_some_seeds(rows), by_class.majority(result)
     spreads = f"mean ± sample standard deviation over {n} seeds, and the 95% interval of the mean by Student's t"
+    spreads = spreads if n > 1 else 'one seed, so no spread, no interval and no p-value'
     about = (
-        f'Accuracy of each way: {spreads if n > 1 else "one seed, so no spread, no interval and no p-value"}.',
-        versus and f'"Against scratch": {meaning(versus)}',
+        f'{"mAP" if is_multilabel(result) else "Accuracy"} of each way: {spreads}.',
+        versus and f'"Against scratch": {meaning(versus, metric=main_title(result))}',
         brackets and f'{brackets.capitalize()}.',
-        count and f'"By test images": the 95% interval that their number, {count:,}, leaves (Wilson).',
-        share and f'{MAJORITY}: the top-1 of always predicting it.',
+        count
+        and f'"By test images": the 95% interval that their number, {count:,}, leaves '
+        f'({"bootstrap" if is_multilabel(result) else "Wilson"}).',
+        share and by_class.floor_meaning(result),
         best and len(ways) > 1 and f'Highlighted: {way_title(best)}, the best by validation.',
     )
     others = (
@@ -47,10 +53,10 @@ def main_results(run):
         any(seed.get('pretrain') for seed in seeds_of(result)) and 'Time: of the way alone, without pretraining.',
     )
     dots = (
-        'Bars: mean test top-1 accuracy. Whiskers: its 95% interval. Points: seeds.' if n > 1
-        else 'Bars: test top-1 accuracy of the one seed.',
-        versus and 'Dashed: the mean from scratch. Right: the differences to scratch, paired by seed, in points.',
-        floored(share),
+        f'Bars: mean {on_test_words(result)}. Whiskers: its 95% interval. Points: seeds.' if n > 1
+        else f'Bars: {on_test_words(result)} of the one seed.',
+        versus and 'Dashed: the mean from scratch. Second: the differences to scratch, paired by seed, in points.',
+        by_class.floored(result, share),
         any(entry.get('what') in ways for entry in result.get('published') or [])
         and 'Hollow diamonds: published values, whose setting may differ (see the table of published values).',
     )  # fmt: skip
@@ -62,14 +68,16 @@ def main_results(run):
         folded('Every seed and stage', every_seed(result)),
         stopped(result),
         warnings(result),
-        shell.published(result.get('published'), way_title, lambda what: percent(of_way(result, what, 'test', 'top1'))),
+        shell.published(
+            result.get('published'), way_title, lambda what: percent(of_way(result, what, 'test', main(result)))
+        ),
         part('heading', 'Protocol') + paragraph(result['protocol']) if result.get('protocol') else '',
     )
 
 
-def floored(share):
-    """The sentence on the line at the majority class's top-1 in a plot; '' if it is unknown."""
-    return f'Dash-dotted: always the majority class, {100 * share:.1f} %.' if share else ''
+def on_test_words(result):
+    """'test top-1 accuracy', or 'test mAP'."""
+    return f't{on_test(result)[1:]}'
 
 
 def joined(sentences):
@@ -82,11 +90,13 @@ def every_seed(result):
     for stage in ('pretrain', *ways_of(result)):
         for name, seed in named_seeds(result):
             if entry := seed.get('pretrain') if stage == 'pretrain' else pick(seed, 'ways', stage):
-                top1 = [percent(spread([pick(entry, split, 'top1')])) for split in ('val', 'test')]
+                metric = 'top1' if stage == 'pretrain' else main(result)
+                top1 = [percent(spread([pick(entry, split, metric)])) for split in ('val', 'test')]
                 steps, best, rate = (number(entry.get(key)) for key in ('steps', 'best_step', 'images_per_second'))
                 rows.append([stage_title(stage), name, *top1, steps, best, duration(entry.get('seconds')), rate])
-    header = ['Stage', 'Seed', 'Validation top-1 %', 'Test top-1 %', 'Steps', 'Best step', 'Time', 'Images/s']
-    return grid(header, rows, 'Accuracy, time and throughput of every stage; the accuracy of pretraining: of its task.')
+    title = main_title(result)
+    header = ['Stage', 'Seed', f'Validation {title} %', f'Test {title} %', 'Steps', 'Best step', 'Time', 'Images/s']
+    return grid(header, rows, 'Every stage; of pretraining the accuracy of its task.')
 
 
 def pretraining(run):
@@ -111,8 +121,9 @@ def pretraining(run):
                 plots.append(figure(image, f'{metric}, stage "{stage}". {seed_lines(run.metrics[stage])}'))
     caption = (
         'Pretraining, by seed. Accuracy and loss are those of the pretext task on validation images; "Neighbours": '
-        'validation accuracy of the vote of the nearest labelled images; "Spread", "Rank": relative standard deviation '
-        '(0: constant, 1: even) and effective rank of the features of validation images.'
+        f'validation {"mAP" if is_multilabel(result) else "accuracy"} of the vote of the nearest labelled images; '
+        '"Spread", "Rank": relative standard deviation (0: constant, 1: even) and effective rank of the '
+        'features of validation images.'
     )
     table = grid(header, rows, caption)
     return section('Pretraining', table, beside(*plots))
@@ -128,18 +139,20 @@ def transfer_curves(run):
     every = [way for way in dict.fromkeys([*ways_of(run.result), *stopped]) if way in run.metrics]
     alone = [way for way in every if way not in players_of(run)]
     parts, select, share = [], selected(run.result), by_class.majority(run.result, 'val')
+    first = main(run.result)
+    title = 'Validation accuracy' if first == 'top1' else f'Validation {main_title(run.result)}'
     for key, what, ways in (
-        ('val/top1', 'Validation accuracy', [] if len(alone) < len(every) and alone in ([], ['scratch']) else every),
-        (f'val/{select}', f'Validation {metrics.TITLES[select]}', [] if select == 'top1' else every),
+        (f'val/{first}', title, [] if len(alone) < len(every) and alone in ([], ['scratch']) else every),
+        (f'val/{select}', f'Validation {metrics.TITLES[select]}', [] if select == first else every),
         ('val/loss', 'Validation loss', every),
         ('train/loss', 'Training loss', alone),
         ('train/unlabeled', 'Loss of unlabelled images', every),
         ('train/coverage', 'Share of unlabelled images that count', every),
     ):
         ways = [way for way in ways if key in run.metrics[way]]
-        floor = share if key == 'val/top1' else None
+        floor = share if key == f'val/{first}' else None
         image = plot_transfer(run.metrics, ways, key, floor=floor)
-        note = joined((seed_lines(*(run.metrics[way] for way in ways)), floored(floor)))
+        note = joined((seed_lines(*(run.metrics[way] for way in ways)), by_class.floored(run.result, floor)))
         whose = way_title(ways[0]) if len(ways) == 1 else 'each way'
         parts.append(figure(image, f'{what} during training: {whose}. {note}'))
     return section('Learning curves', beside(*parts))
@@ -166,7 +179,8 @@ def warnings(result):
 
 def probe(run):
     """The linear probe of every layer, and what training the backbone adds to it."""
-    share = by_class.majority(run.result)
+    share, title = by_class.majority(run.result), main_title(run.result)
+    title += ' accuracy' * (title == 'top-1')
     found = pd.DataFrame([
         {'seed': name, 'weights': what, 'layer': layer, 'chosen': layer == of.get('best'), **scores}
         for name, seed in named_seeds(run.result) for what, of in (seed.get('probe') or {}).items()
@@ -189,28 +203,45 @@ def probe(run):
         votes = f'{own.chosen.sum()} of {found[found.weights == what].chosen.sum()}'
         rows.append([what, layer, dim or '–', l2 or '–', percent(val), percent(top1), *gain[2:4], gain[5], votes])
     header = ['Weights', 'Layer', 'Features', 'L2', 'Validation %', 'Test %', 'Against random', '95% interval']
-    about = 'Linear probe of every layer. Highlighted: best mean validation accuracy.'
-    about += f' "Against random", the same layer before training: {meaning(gains)}' if gains else ''
+    about = f'Linear probe of every layer: {title}. Highlighted: the best mean on validation.'
+    about += (
+        f' "Against random", the same layer before training: {meaning(gains, metric=main_title(run.result))}'
+        if gains
+        else ''
+    )
     table = grid([*header, 'p, Holm', 'Seeds that chose it'], rows, about, best=[row for _, _, row in best.values()])
     caption = (
         'Linear probe by layer. Solid: test, with standard deviation; dotted: validation; ring: chosen on validation.'
     )
-    image = plot_probe(layers, {what: layer for what, (_, layer, _) in best.items()}, share)
-    return section('Linear probe', beside(figure(image, joined((caption, floored(share)))), table))
+    image = plot_probe(layers, {what: layer for what, (_, layer, _) in best.items()}, share, title)
+    floor = by_class.floored(run.result, share)
+    return section('Linear probe', beside(figure(image, joined((caption, floor))), table))
 
 
 def nearest_vote(run):
+    """What is nearest among frozen features: the vote of the nearest labelled images, and the nearest class mean."""
     result, rows = run.result, []
-    kinds = list(dict.fromkeys(what for seed in seeds_of(result) for what in seed.get('knn') or {}))
-    top1 = {what: [pick(seed, 'knn', what, 'test', 'top1') for seed in seeds_of(result)] for what in kinds}
-    versus = against(top1, 'random')
-    for what in kinds:
-        k = across(result, 'knn', what, 'k')
-        val, test = across(result, 'knn', what, 'val', 'top1'), spread(top1[what])
-        layers = {pick(seed, 'knn', what, 'layer') for seed in seeds_of(result)} - {None}
-        row = [what, ', '.join(sorted(layers)), number(k['mean']) if k else '–', percent(val)]
-        rows.append(row + compared(test, versus.get(what)))
-    caption = 'Vote of the k nearest labelled images on frozen features; "random": the network before any training.'
-    caption += f' "Against random": {meaning(versus)}' if versus else ''
-    header = ['Weights', 'Layer', 'k', 'Validation %', 'Test %', '95% interval', 'Against random', '95% interval', 'p']
-    return section('Nearest-neighbour accuracy', grid(header, [row[:9] for row in rows], caption))
+    first = main(result)
+    heads = {'knn': 'neighbours', 'prototype': 'class means'}
+    kinds = {head: dict.fromkeys(what for seed in seeds_of(result) for what in seed.get(head) or {}) for head in heads}
+    top1 = {
+        (head, what): [pick(seed, head, what, 'test', first) for seed in seeds_of(result)]
+        for head in heads
+        for what in kinds[head]
+    }
+    others = {at: top1.get((at[0], 'random'), ()) for at in top1 if at[1] != 'random'}
+    gains = {at: difference(zip(top1[at], random)) for at, random in others.items()}
+    gains = correct({at: gain for at, gain in gains.items() if gain})
+    for (head, what), values in top1.items():
+        k, val = across(result, head, what, 'k'), across(result, head, what, 'val', first)
+        layers = {pick(seed, head, what, 'layer') for seed in seeds_of(result)} - {None}
+        row = [what, heads[head], ', '.join(sorted(layers)), number(k['mean']) if k else '–', percent(val)]
+        *cells, _, p = compared(spread(values), gains.get((head, what)))
+        rows.append([*row, *cells, p])
+    caption = (
+        'On frozen features, by their cosine: the vote of the k nearest labelled images, and the nearest mean of a '
+        'class (its prototype); "random": the network before any training.' + ' By mAP.' * is_multilabel(result)
+    )
+    caption += f' "Against random": {meaning(gains, metric=main_title(result))}' if gains else ''
+    header = ['Weights', 'By', 'Layer', 'k', 'Validation %', 'Test %', '95% interval', 'Against random', '95% interval']
+    return section('Nearest neighbours and class means', grid([*header, 'p, Holm'], rows, caption))

@@ -9,9 +9,15 @@ from ssljax.report.read import read
 from ssljax.report.words import NOT_PRETRAINED, is_number, percent, stage_title, way_title
 from ssljax.stats import spread
 
+
+def _main(seed, *path) -> str:
+    """'mAP' where there is one, as of multi-label images, else 'top1'."""
+    return 'mAP' if 'mAP' in (pick(seed, *path, 'test') or {}) else 'top1'
+
+
 # The measures of a backbone: where a seed has its test accuracy.
 MEASURES = {
-    'Neighbours': lambda seed, what: pick(seed, 'knn', what, 'test', 'top1'),
+    'Neighbours': lambda seed, what: pick(seed, 'knn', what, 'test', _main(seed, 'knn', what)),
     'Linear probe': lambda seed, what: pick(
         seed, 'probe', what, 'layers', pick(seed, 'probe', what, 'best'), 'test'
     ),
@@ -32,11 +38,12 @@ class Control(NamedTuple):
 def compare_runs(workdirs) -> str:
     """A Markdown table of finished runs, one row a run, sorted by the linear probe, and below it what is not paired.
 
-    Numbers are test accuracies in percent, mean ± sample standard deviation over seeds. A probe is that of the layer
-    which validation chose on each seed. In brackets: the difference to the same backbone before training (neighbours,
-    probe) or to training from scratch (transfer), paired by seed. A run is held against its own controls; one without
-    them against those of another run where all agrees that `fair` names: images, label sets, backbone, augmentation,
-    optimiser, batch size and steps. Otherwise no difference is given, and a line says what differs.
+    Numbers are test accuracies, or mAP of multi-label images, in percent, mean ± sample standard deviation over seeds.
+    A probe is that of the layer which validation chose on each seed. In brackets: the difference to the same backbone
+    before training (neighbours, probe) or to training from scratch (transfer), paired by seed. A run is held against
+    its own controls; one without them against those of another run where all agrees that `fair` names: images, label
+    sets, backbone, augmentation, optimiser, batch size and steps. Otherwise no difference is given, and a line says
+    what differs.
 
     Raises:
       FileNotFoundError, ValueError: a folder without a readable result.json.
@@ -83,7 +90,7 @@ def _name(result) -> str:
 
 
 def _top1(seed, way):
-    return pick(seed, 'ways', way, 'test', 'top1')
+    return pick(seed, 'ways', way, 'test', _main(seed, 'ways', way))
 
 
 def _numbers(result, find, what) -> dict:

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from ssljax import schema
 from ssljax.data.decode import RESIZES
 from ssljax.report import shell
 from ssljax.report.compare import is_points, named_seeds, of_seed, pick
-from ssljax.report.insight import class_names, name_of, tile
+from ssljax.report.insight import class_names, label_names, name_of, tile
 from ssljax.report.markup import facts, figure, folded, grid, part, section
 from ssljax.report.words import duration, is_number, number, started
 
@@ -63,7 +64,7 @@ def label_sample(run, most=100):
     if images is None or labels is None or not len(images) or is_points(run.result):
         return ''
     order = spread_over_classes(labels)[:most]
-    names = class_names(run.result, int(labels.max()) + 1)
+    names = label_names(run, int(labels.max()) + 1)
     order = sorted(order, key=lambda i: labels[i])
     tiles = [tile(images[i], name_of(names, labels[i]), '', 'labelled image') for i in order]
     some = len(images) < (pick(run.result, 'data', 'counts', 'labeled') or 0)
@@ -83,6 +84,7 @@ def spread_over_classes(labels):
 def provenance(run):
     result = run.result
     machine = {name.replace('_', ' ').capitalize(): number(v) for name, v in (result.get('hardware') or {}).items()}
+    machine |= spared(result.get('config'))
     machine |= {'Started': started(result.get('started')), 'Time of the whole run': duration(result.get('seconds'))}
     decided = [[d['field'], str(d['value']), d['why']] for d in result.get('resolved') or ()]
     versions = [[name, str(version)] for name, version in (result.get('versions') or {}).items()]
@@ -93,3 +95,17 @@ def provenance(run):
         grid(['Field', 'Decided', 'Because'], decided, 'What the configuration left open.', wide=(2,)),
         grid(['Package', 'Version'], versions, 'Software versions.'),
     )
+
+
+def spared(config) -> dict:
+    """What a run did to save memory, by row; {} by default."""
+    fields = schema.flat(config or {})
+    devices, again = fields.get('fsdp.devices', 1), fields.get('backbone.remat')
+    parts = [f'{k.removesuffix(".accumulate")} in {v} parts' for k, v in fields.items()
+             if k.endswith('.accumulate') and v != 1]  # fmt: skip
+    rows = {
+        'Weights': f'each copy over {devices} devices' if devices != 1 else None,
+        'Blocks of the backbone': 'computed again for the gradient' if again else None,
+        'Batches': ', '.join(parts) or None,
+    }
+    return {name: said for name, said in rows.items() if said}

@@ -2,9 +2,13 @@
 
 from ssljax import stats
 from ssljax.literal import line
+from ssljax.metrics import TITLES
 from ssljax.report import by_class
 from ssljax.report.compare import (
     across,
+    is_multilabel,
+    main,
+    main_title,
     of_way,
     seeds_of,
     stopped_of,
@@ -16,23 +20,27 @@ from ssljax.report.compare import (
 from ssljax.report.headline import headline
 from ssljax.report.words import count_of, duration, interval, number, p_value, percent, stage_title, way_title
 
-MAJORITY = 'Always the majority class'
-COMPARED = ['Test top-1 %', '95% interval', 'Against scratch', '95% interval', 'p', 'p, Holm']
+COMPARED = ['Test {} %', '95% interval', 'Against scratch', '95% interval', 'p', 'p, Holm']
 
 
 def way_rows(result):
     """(header, rows) of strings: one row a way with its accuracy, its paired difference to scratch, and the interval
-    that the number of test images leaves; and last the majority class."""
+    that the number of test images leaves; and last what guessing gives."""
     versus, seeds, rows = versus_scratch(result), len(seeds_of(result)), []
     kept = len(COMPARED) - (len(versus) == 1)  # one alone: nothing to correct for
     for way in ways_of(result):
-        top1 = of_way(result, way, 'test', 'top1')
+        top1 = of_way(result, way, 'test', main(result))
         cells = compared(top1, versus.get(way), seeds)[:kept]
         rows.append([way_title(way), *cells, interval(by_class.by_images(result, way))])
     rows += [[way_title(way), kind, *['–'] * kept] for way, kind in untrained_of(result).items()]
     if rows and (share := by_class.majority(result)):
-        rows.append([MAJORITY, f'{100 * share:.2f}', *['–'] * kept])
-    return ['Way', *COMPARED[:kept], 'By test images'], rows
+        rows.append([by_class.floor_title(result), f'{100 * share:.2f}', *['–'] * kept])
+    return ['Way', *compared_header(result)[:kept], 'By test images'], rows
+
+
+def compared_header(result):
+    """COMPARED, with the main metric."""
+    return [title.format(main_title(result)) for title in COMPARED]
 
 
 def compared(top1, versus, seeds=0):
@@ -43,12 +51,12 @@ def compared(top1, versus, seeds=0):
     return [means[0], interval(top1), means[1], interval(versus, sign=True), *ps]
 
 
-def meaning(found, compared=''):
+def meaning(found, compared='', metric='top-1'):
     """What a table of these differences {key: stats.difference} shows, to end a caption with; `compared`: what Holm's
-    correction counts, by default all of them."""
+    correction counts, by default all of them; metric: in words."""
     if max((len(one['values']) for one in found.values()), default=0) < 2:
-        return 'in points of test top-1, on the same seed: one seed, so no interval and no test.'
-    said = 'paired by seed, in points of test top-1: mean ± sample standard deviation and 95% interval of the mean'
+        return f'in points of test {metric}, on the same seed: one seed, so no interval and no test.'
+    said = f'paired by seed, in points of test {metric}: mean ± sample standard deviation and 95% interval of the mean'
     if not any(stats.enough(one) for one in found.values()):
         return f'{said}; no p, for a test needs at least {stats.FEWEST} seeds.'
     holm = f", by Holm's correction for {compared or f'{len(found)} comparisons'}" * (len(found) > 1)
@@ -74,12 +82,14 @@ def stopped_lines(result):
 
 def other_rows(result):
     """(header, rows) of strings: one row a way with what else was measured."""
-    header, rows = ['Way', 'Validation top-1 %', 'Test top-5 %', 'Best step', 'Time', 'Images/s'], []
+    second = 'macro_f1' if main(result) == 'mAP' else 'top5'
+    header = ['Way', f'Validation {main_title(result)} %', f'Test {TITLES[second]} %', 'Best step', 'Time', 'Images/s']
+    rows = []
     for way in ways_of(result):
         best, seconds, rate = (
             across(result, 'ways', way, key) for key in ('best_step', 'seconds', 'images_per_second')
         )
-        row = [way_title(way), *(percent(of_way(result, way, *of)) for of in (('val', 'top1'), ('test', 'top5')))]
+        row = [way_title(way), *(percent(of_way(result, way, *of)) for of in (('val', main(result)), ('test', second)))]
         row += [number(round(best['mean'])) if best else '–', duration(seconds['mean'] if seconds else None)]
         rows.append(row + [number(round(rate['mean'])) if rate else '–'])
     return header, rows
@@ -89,7 +99,9 @@ def tests(result):
     """['1,000 test images (95% interval of the best accuracy 80.56 to 85.22 %)'], from their number alone; []
     where their number is not known."""
     count = test_images(result)
-    means = [found['mean'] for way in ways_of(result) if (found := of_way(result, way, 'test', 'top1'))]
+    if count and is_multilabel(result):
+        return [count_of(count, 'test image')]
+    means = [found['mean'] for way in ways_of(result) if (found := of_way(result, way, 'test', main(result)))]
     known = stats.of_images(max(means, default=None), count)
     return [f'{count_of(count, "test image")} (95% interval of the best accuracy {interval(known)} %)'] if known else []
 
@@ -101,11 +113,11 @@ def table(result):
       result: the dict of result.json.
 
     Returns:
-      str: a title, one line a way (top-1 on test in percent, mean ± sample std over seeds, with the 95% interval of the
-      mean; the difference to scratch in points, paired by seed, with its own interval and the p-value of the paired
-      t-test, Holm's where several ways are compared; the interval that the number of test images leaves; where
-      `by_class.beside_top1` says so, the balanced accuracy, with that interval; the mean time), what that is, what a
-      guard stopped, and the headline.
+      str: a title, one line a way (top-1, or mAP, on test in percent, mean ± sample std over seeds, with the 95%
+      interval of the mean; the difference to scratch in points, paired by seed, with its own interval and the p-value
+      of the paired t-test, Holm's where several ways are compared; the interval that the number of test images leaves;
+      where `by_class.beside_top1` says so, the balanced accuracy, with that interval; the mean time), what that is,
+      what a guard stopped, and the headline.
     """
     seeds, versus = len(seeds_of(result)), versus_scratch(result)
     (header, rows), (_, others) = way_rows(result), other_rows(result)

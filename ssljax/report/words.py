@@ -17,6 +17,8 @@ NOT_PRETRAINED = ('random_frozen', 'scratch')
 WORDS = {
     'loss': 'Loss',
     'top1': 'Top-1 accuracy',
+    'mAP': 'mAP',
+    'exact_match': 'Exact match',
     'knn': 'Nearest-neighbour accuracy',
     'features_std': 'Spread of the features',
     'features_rank': 'Effective rank of the features',
@@ -25,6 +27,7 @@ WORDS = {
     'top5': 'Top-5 accuracy',
     'balanced_accuracy': 'Balanced accuracy',
     'macro_f1': 'Macro-F1',
+    'micro_f1': 'Micro-F1',
     'auroc': 'Macro AUROC',
     'accuracy': 'Accuracy',
     'supervised': 'Supervised loss',

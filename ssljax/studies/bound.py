@@ -11,7 +11,7 @@ from ssljax.studies.cells import short_hash
 # Fields of config.data that do not change what is loaded.
 FREE = ('labels', 'pool', 'val', 'choose', 'features', 'data_dir', 'manual_dir', 'path', 'cache')
 # Fields that came later, with what earlier studies have: there they leave the names of folders as they were.
-LATER = {'images': '', 'pattern': '', 'annotations': '', 'resize': 'crop', 'copies': 'anywhere'}
+LATER = {'images': '', 'pattern': '', 'annotations': '', 'multilabel': 'auto', 'resize': 'crop', 'copies': 'anywhere'}
 
 
 def check(directory: Path, planned, load) -> None:
@@ -78,7 +78,9 @@ def _summary(source, configs):
         for field, path in recorded.named(config).items():
             if field != 'transfer.checkpoint' or not path.startswith('pretrained/'):
                 named[f'{path} ({field})'] = path
-    return recorded.of_source(source) | {'given': {k: s for k, p in named.items() if (s := recorded.content(p))}}
+    return recorded.of_source(source) | {
+        'given': {k: s for k, p in named.items() if (s := recorded.content(p))} | recorded.of_sets(source)
+    }
 
 
 def _stored(place):

@@ -144,6 +144,8 @@ def digest(config) -> str:
     for field in ('log_every', 'save_every', 'steps_per_call'):
         plain.pop(field)
     plain['study'].pop('together')
+    plain.pop('fsdp', None)
+    plain['backbone'].pop('remat', None)
     return short_hash(plain)
 
 

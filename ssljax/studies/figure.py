@@ -25,18 +25,20 @@ def plots(study) -> dict:
     To be called under report.draw.style."""
     found, look = {}, looks(study.base)
     published = published_at(study, max(curve.values_of(study.rows, 'classes'), default=None))
-    floors = {'top-1': curve.only(study.rows, 'test_majority')}
+    first = study.metric
+    floors = {first: curve.only(study.rows, 'test_majority')}
     top5 = {s: values for s, values in curve.curves(study.rows, 'test_top5').items() if s in study.base}
-    for name, curves, what, marks in (('curve', study.base, 'top-1', published), ('curve_top5', top5, 'top-5', ())):
+    for name, curves, what, marks in (('curve', study.base, first, published), ('curve_top5', top5, 'top-5', ())):
         gains: dict = {}
         for (series, budget), difference in curve.against_reference(curves, study.reference).items():
             if difference['std'] is not None:
                 gains.setdefault(series, {})[budget] = difference
-        caption = f'Test {what} accuracy over the labels a class: {marks_of(study)}.'
+        what_ = what if study.multilabel else f'{what} accuracy'
+        caption = f'Test {what_} over the labels a class: {marks_of(study)}.'
         caption += f' Right: the difference to "{study.reference_title}", paired by seed.' if gains else ''
         caption += ' Open diamonds: published values, whose setting may differ (see their table).' if marks else ''
-        caption += floor_of(floors.get(what))
-        ylabel, floor = f'Test {what} accuracy (%)', floors.get(what)
+        caption += floor_of(floors.get(what), study.multilabel)
+        ylabel, floor = f'Test {what_} (%)', floors.get(what)
         image = over_labels(curves, ylabel, published=marks, look=look, gains=gains, floor=floor)
         found[name] = image, caption
     for way in dict.fromkeys(series.way for series in study.curves if series.point):
@@ -44,9 +46,10 @@ def plots(study) -> dict:
     return {f'{name}.svg': pair for name, pair in found.items() if pair[0]}
 
 
-def floor_of(floor):
-    """The sentence on the line at the majority class's top-1 in a figure; '' if it is unknown."""
-    return '' if floor is None else f' Dash-dotted, if in range: always the majority class, {100 * floor:.1f} %.'
+def floor_of(floor, multilabel=False):
+    """The sentence on the line at what guessing gives in a figure; '' if it is unknown."""
+    what = 'chance' if multilabel else 'always the majority class'
+    return '' if floor is None else f' Dash-dotted, if in range: {what}, {100 * floor:.1f} %.'
 
 
 def marks_of(study):
@@ -62,12 +65,13 @@ def of_points(study, way):
     curves = {series: found for series, found in study.curves.items() if series.way == way}
     several = len(budgets(curves)) > 1
     if several and len(curves) <= MOST_LINES:
-        image = over_labels(curves, 'Test top-1 accuracy (%)', name=lambda s: s.point or f'{title(s)}, base')
+        ylabel = f'Test {study.metric} (%)' if study.multilabel else 'Test top-1 accuracy (%)'
+        image = over_labels(curves, ylabel, name=lambda s: s.point or f'{title(s)}, base')
         return image, f'{way_title(way)}, with each change: {marks_of(study)}.'
     differences = {key: one for key, one in curve.against_base(study.curves).items() if key[0].way == way}
     names = {(s, at): s.point + (f', {number(at, 3)} a class' if several else '') for s, at in differences}
     color = looks(curves)[next(iter(curves))][0]
-    image = changes(differences, names, [color] * len(differences))
+    image = changes(differences, names, [color] * len(differences), study.metric)
     note = 'Whiskers: 95% interval of the mean; points: seeds.' if study.most_seeds > 1 else 'One seed.'
     return image, f'{way_title(way)}: the difference of each change to the base, paired by seed. {note}'
 

@@ -39,8 +39,13 @@ def lead(study) -> list[str]:
         over = f'over {seeds} seeds, {FEW}' if seeds > 1 else 'on one seed, with which nothing can be tested'
         said = f'{who} was ahead of {name} at {up} of {count} {over}; it came out best with {there}'
     top1 = spread(study.curves[series][most].values())
-    there = f'Top-1 on the test set with {count_of_labels(most)} a class: {percent(top1)} %'
-    return [f'{said}.', f'{there}{of_images(top1, test_images(study))}.', saved(series, study.savings, ahead, name)]
+    first = study.metric if study.multilabel else study.metric.capitalize()
+    there = f'{first} on the test set with {count_of_labels(most)} a class: {percent(top1)} %'
+    return [
+        f'{said}.',
+        f'{there}{"" if study.multilabel else of_images(top1, test_images(study))}.',
+        saved(series, study.savings, ahead, name),
+    ]
 
 
 def test_images(study):
@@ -50,7 +55,8 @@ def test_images(study):
 
 def chosen(study, tests):
     """The series of these comparisons that validation prefers; without validation, the first one."""
-    val = curve.curves(study.rows, 'val_selected') or curve.curves(study.rows, 'val_top1')
+    val = curve.curves(study.rows, 'val_selected')
+    val = val or curve.curves(study.rows, 'val_mAP' if study.multilabel else 'val_top1')
     gains = curve.against_reference(
         {series: found for series, found in val.items() if not series.point}, study.reference
     )
@@ -98,8 +104,8 @@ def best(study):
     series = max(found, key=lambda one: found[one]['mean'])
     among = f', the most of {count_of(len(found), "series", "series")} there' if len(found) > 1 else ''
     return (
-        f'{title(series)} reached {percent(found[series])} % top-1 on the test set with {count_of_labels(budget)} '
-        f'a class{among}; there is nothing to compare it with.'
+        f'{title(series)} reached {percent(found[series])} % {study.metric} on the test set with '
+        f'{count_of_labels(budget)} a class{among}; there is nothing to compare it with.'
     )
 
 

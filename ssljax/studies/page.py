@@ -40,11 +40,11 @@ def write(directory) -> Path:
     directory = Path(directory)
     rows = table.read(directory / 'rows.csv')
     curve.check(rows)
-    curves = curve.curves(rows)
+    curves = curve.curves(rows, table.main(rows))
     if not curves:
         raise ValueError(
-            f'None of the {count_of(len(rows), "row")} of {directory / "rows.csv"} has a finite test_top1: see the '
-            'logs of the cells, run them again, and then write the page again.'
+            f'None of the {count_of(len(rows), "row")} of {directory / "rows.csv"} has a finite {table.main(rows)}: '
+            'see the logs of the cells, run them again, and then write the page again.'
         )
     say.status('report: tables and plots of the study ...')
     study = Study(rows, about(directory / 'study.json'), curves)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ssljax import stats
+from ssljax import metrics, stats
 from ssljax.report import shell
 from ssljax.report.ablation import CHANGES, table
 from ssljax.report.draw import as_img
@@ -15,6 +15,7 @@ from ssljax.report.table import compared, meaning
 from ssljax.report.words import count_of, duration, interval, is_number, number, percent
 from ssljax.stats import spread
 from ssljax.studies import curve
+from ssljax.studies import table as table_of
 from ssljax.studies.curve import Series, budgets, title
 from ssljax.studies.savings import RESAMPLES
 
@@ -22,14 +23,24 @@ BEST_ON_TEST = 'best on test (not a fair figure; to compare with tables that sel
 
 
 class Study(NamedTuple):
-    """What the page is made from: the rows of the table, study.json, the curves of test top-1, the labels saved, and
-    {file name: (Figure, caption)}."""
+    """What the page is made from: the rows of the table, study.json, the curves of the main metric, the labels saved,
+    and {file name: (Figure, caption)}."""
 
     rows: pd.DataFrame
     about: dict
     curves: dict
     savings: Sequence = ()
     plots: dict = {}
+
+    @property
+    def multilabel(self):
+        """Whether images may have several classes."""
+        return table_of.main(self.rows) == 'test_mAP'
+
+    @property
+    def metric(self):
+        """The main metric in words."""
+        return metrics.TITLES['mAP' if self.multilabel else 'top1']
 
     @property
     def base(self):
@@ -87,7 +98,8 @@ def verdicts(study):
         return ''
     caption = (
         f'Labels a class at which each was clearly ahead of "{study.reference_title}", clearly behind, or neither, on '
-        "test top-1: clear is p < 0.05 of the paired t-test, on at least three seeds, by Holm's correction for "
+        f'test {study.metric}: '
+        "clear is p < 0.05 of the paired t-test, on at least three seeds, by Holm's correction for "
         f'{count_of(len(study.tests), "comparison")}.{study.protocol}'
     )
     lines = [[name, *(cell.removeprefix(', ') or 'nowhere' for cell in cells)] for name, *cells in rows.values()]
@@ -95,26 +107,33 @@ def verdicts(study):
 
 
 def means(study):
-    """Test top-1 by series and budget."""
+    """The main test metric by series and budget."""
     most = study.most_seeds
     cells = {
         (series, budget): percent(spread(values.values())) + f' ({len(values)})' * (len(values) < most)
         for series, found in study.curves.items() for budget, values in found.items()
     }  # fmt: skip
-    caption = 'Test top-1 (%) by labels a class: '
+    caption = f'Test {study.metric} (%) by {labels_a_class(study)}: '
     caption += f'mean ± sample standard deviation over {most} seeds' if most > 1 else 'one seed'
     caption += '; in brackets: how many, where fewer' if any('(' in cell for cell in cells.values()) else ''
     return pivot(cells, f'{caption}.{test_set(study)}{study.protocol}')
+
+
+def labels_a_class(study):
+    """What the budgets are called; of multi-label images with what that means."""
+    more = ' (labelled images divided by the number of classes; an image may have several)' * study.multilabel
+    return f'labels a class{more}'
 
 
 def test_set(study):
     """The sentence on what the number of test images and the majority class say of all accuracies; '' if unknown."""
     count, share = (curve.only(study.rows, column) for column in ('test_images', 'test_majority'))
     means = [spread(values.values())['mean'] for found in study.curves.values() for values in found.values()]
-    ends = [stats.of_images(mean, count) for mean in (min(means), max(means))] if count else []
+    ends = [stats.of_images(mean, count) for mean in (min(means), max(means))] if count and not study.multilabel else []
     said = f' The {count_of(count, "test image")} alone imply 95% intervals (Wilson) of ' if ends else ''
     said += ' for the lowest and '.join(f'{interval(found)} %' for found in ends) + ' for the highest.' * bool(ends)
-    return said + (f' Always the majority class: {100 * share:.2f} %.' if share is not None else '')
+    floor = 'Chance' if study.multilabel else 'Always the majority class'
+    return said + (f' {floor}: {100 * share:.2f} %.' if share is not None else '')
 
 
 def pivot(cells, caption):
@@ -131,7 +150,12 @@ def pivot(cells, caption):
 
 def every_number(study):
     """All columns of accuracy and cost, one row a series and budget."""
-    names = ('test_balanced_accuracy', 'test_auroc', 'test_top5', 'val_top1', 'best_on_test')
+    if study.multilabel:
+        names = ('test_macro_f1', 'test_auroc', 'val_mAP', 'best_on_test')
+        titles = ['Macro-F1 %', 'Macro AUROC %', 'Validation mAP %']
+    else:
+        names = ('test_balanced_accuracy', 'test_auroc', 'test_top5', 'val_top1', 'best_on_test')
+        titles = ['Balanced accuracy %', 'Macro AUROC %', 'Test top-5 %', 'Validation top-1 %']
     names += ('seconds', 'images_per_second')
     columns, rows = [curve.curves(study.rows, name) for name in names], []
     for series, found in study.curves.items():
@@ -140,8 +164,7 @@ def every_number(study):
             cells = [*compared(spread(values.values()), None)[:2], *map(percent, shares)]
             cells += [duration(seconds and seconds['mean']), number(rate and round(rate['mean']))]
             rows.append([title(series), number(budget, 3), *cells, ', '.join(str(seed) for seed in values)])
-    header = ['', 'Labels a class', 'Test top-1 %', '95% interval', 'Balanced accuracy %', 'Macro AUROC %']
-    header += ['Test top-5 %', 'Validation top-1 %', BEST_ON_TEST]
+    header = ['', 'Labels a class', f'Test {study.metric} %', '95% interval', *titles, BEST_ON_TEST]
     caption = (
         'All that was measured: mean ± sample standard deviation over seeds; 95% interval of the mean by '
         f"Student's t; time and images/s: of the way alone, mean over seeds.{study.protocol}"
@@ -161,8 +184,8 @@ def gaps(study):
     if holes:
         more = f' and {len(holes) - 8} others' if len(holes) > 8 else ''
         said.append(f'Without any seed (labels a class): {", ".join(holes[:8])}{more}.')
-    if lost := done - int(np.isfinite(study.rows.test_top1).sum()):
-        said.append(f'Left out of all means: {count_of(lost, "cell")} without a finite test accuracy.')
+    if lost := done - int(np.isfinite(study.rows[table_of.main(study.rows)]).sum()):
+        said.append(f'Left out of all means: {count_of(lost, "cell")} without a finite test {study.metric}.')
     if curve.reference(study.base, study.reference) is None:
         known = ', '.join(dict.fromkeys(series.way for series in study.base)) or 'none'
         said.append(
@@ -203,7 +226,7 @@ def label_savings(study):
 def tests(study):
     """Every series against the reference, at every budget."""
     rows = [([title(series), number(budget, 3)], one) for (series, budget), one in study.tests.items()]
-    caption = f'Each against "{study.reference_title}", {meaning(study.tests)}'
+    caption = f'Each against "{study.reference_title}", {meaning(study.tests, metric=study.metric)}'
     return section('Paired tests', table(['', 'Labels a class'], rows, caption + study.protocol))
 
 
@@ -214,10 +237,11 @@ def ablation(study):
         both = (study.curves[s].get(budget, {}) for s in (series, curve.base(study.curves, series)))
         cells = [series.point, title(series._replace(point='')), number(budget, 3)]
         rows.append(([*cells, *(percent(spread(values.values())) for values in both)], one))
-    caption = f'Each change against the same way without it, at the same budget, {meaning(found)}'
+    caption = f'Each change against the same way without it, at the same budget, {meaning(found, metric=study.metric)}'
     lost = [title(s) for s in study.curves if s.point and curve.base(study.curves, s) is None]
     without = f'Without a base to compare with: {"; ".join(lost)}.' if lost else ''
-    return section('Ablation', table(CHANGES, rows, caption + study.protocol), paragraph(without))
+    header = [name.format(study.metric) for name in CHANGES]
+    return section('Ablation', table(header, rows, caption + study.protocol), paragraph(without))
 
 
 def provenance(study):

@@ -19,7 +19,7 @@ SCHEMA = pyarrow.schema([(name, _TYPES[kind]) for name, kind in {
     'study': str, 'cell': str, 'point': str, 'way': str, 'pretrain': str, 'labels': str, 'labeled': int,
     'per_class': float, 'classes': int, 'seed': int, 'val_top1': float, 'test_top1': float, 'test_top5': float,
     'select': str, 'val_selected': float, 'test_balanced_accuracy': float, 'test_macro_f1': float, 'test_auroc': float,
-    'test_majority': float,
+    'val_mAP': float, 'test_mAP': float, 'test_majority': float,
     'best_on_test': float, 'steps': int, 'images': int, 'seconds': float, 'images_per_second': float,
     'together': int, 'pretrain_seconds': float, 'protocol': str, 'hash_train': str, 'hash_test': str,
     'test_images': int, 'hash_labeled': str, 'hash_val': str, 'hash_unlabeled': str, 'config': str, 'device': str,
@@ -51,11 +51,13 @@ def row(cell, run, record: dict, pretrained: dict | None) -> dict:
         'per_class': labeled / classes,
         'classes': classes,
         'seed': cell.seed,
-        'val_top1': way['val']['top1'],
-        'test_top1': way['test']['top1'],
+        'val_top1': way['val'].get('top1'),
+        'test_top1': way['test'].get('top1'),
+        'val_mAP': way['val'].get('mAP'),
+        'test_mAP': way['test'].get('mAP'),
         'test_top5': way['test'].get('top5'),
-        'select': cell.job.config.select,
-        'val_selected': way['val'].get(cell.job.config.select),
+        'select': run.config.select,
+        'val_selected': way['val'].get(run.config.select),
         **{f'test_{metric}': way['test'].get(metric) for metric in ('balanced_accuracy', 'macro_f1', 'auroc')},
         'test_majority': majority(way['test']),
         'best_on_test': way.get('best_on_test'),
@@ -79,9 +81,19 @@ def row(cell, run, record: dict, pretrained: dict | None) -> dict:
 
 
 def majority(test: dict) -> float | None:
-    """The top-1 of always predicting the majority class of the test images, from classify.scores."""
+    """What guessing gives on the test images, from their scores: the top-1 of always predicting the majority class or,
+    of multi-label images, the mAP of a random order."""
+    if known := [share for share in test.get('prevalence') or () if share]:
+        return sum(known) / len(known)
     counts = [sum(row) for row in test.get('confusion') or ()]
     return max(counts) / sum(counts) if counts else None
+
+
+def main(row) -> str:
+    """The column that stands first: 'test_top1', or 'test_mAP' of multi-label images. row: a row, or a DataFrame."""
+    found = row['test_mAP'] if 'test_mAP' in row else None
+    has = found.notna().any() if isinstance(found, pd.Series) else found is not None
+    return 'test_mAP' if has else 'test_top1'
 
 
 def write(directory, planned) -> Path:

@@ -53,6 +53,8 @@ def _run(config, directory: Path, planned: list[Cell], write) -> Path:
             _sound(_row(directory, job))
     begun = _begun(directory, planned)
     shared = Shared()
+    for cell in planned if hosts.here() else ():
+        shared.source(cell.job.config)  # by all of them, before one looks at it alone
     hosts.told(bound.check, directory, planned, shared.source)
     _describe(config, directory, planned, begun)
     failed, progress = {}, Progress(directory, planned)
@@ -157,9 +159,9 @@ class Progress:
         done, row = self._count(), files.read_json(_row(self.directory, cell.job)) or {}
         rate = (time.time() - self.began) / max(done - self.before, 1)
         left = clock(rate * (len(self.planned) - done))
+        value = 100 * row[table.main(row)]
         print(
-            f'[{done}/{len(self.planned)}] {self.of(cell)}: {100 * row["test_top1"]:.2f}% in {row["seconds"]:.0f} s '
-            f'· {left} left',
+            f'[{done}/{len(self.planned)}] {self.of(cell)}: {value:.2f}% in {row["seconds"]:.0f} s · {left} left',
             file=sys.stderr,
             flush=True,
         )

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import guard, hosts, log, loop, optim, preempt, resolve, stages
+from ssljax import fsdp, guard, hosts, log, loop, metrics, optim, preempt, resolve, stages
 from ssljax import program as programs
-from ssljax.core import split, train_step
+from ssljax.core import split
 from ssljax.platform import compiler_options
-from ssljax.sharding import everywhere, replicated
+from ssljax.sharding import everywhere, put, replicated
 from ssljax.tune.progress import Progress, changes
 
 STEPS = 2**17  # of the longest short run
@@ -78,7 +78,8 @@ class Bench:
         self.rates: dict = {}
         self.fixed, self.look = {True: 0.0, False: 0.0}, 0.0
         self.given = run.config  # what trials are compared with
-        self.metric = run.config.select
+        self.targets = run.source.targets
+        self.metric = metrics.selected(run.config.select, self.targets.multilabel)
         self.clock: list[float] = []  # when a run took its payloads
         self.progress = Progress(hosts.now(), deadline - hosts.now(), run.quiet)
 
@@ -136,7 +137,7 @@ class Bench:
         self.rates.pop(self._static(way, config), None)  # to be the last
         self.rates[self._static(way, config)] = rate
         self.fixed[fresh] = max(seconds - trained, 0.0)
-        return Outcome(record['val']['top1' if images else self.metric], '', curve, rate, seconds)
+        return Outcome(record['val'][self.targets.main if images else self.metric], '', curve, rate, seconds)
 
     def _learn_speed(self, way, config, fresh: bool, began: float, seconds: float) -> None:
         """Learns the speed from a run that diverged: its first call compiles, the others train."""
@@ -157,13 +158,16 @@ class Bench:
         )  # fmt: skip
         self.clock.clear()
         key, cfg = self._static(way, config), stage(config, way)
+        layout = fsdp.layout(config, run.mesh)
         if key not in self.programs:
-            method = stages.classifier(config, run.source.shape, len(run.source.classes), way)
+            method = stages.classifier(config, run.source.shape, len(run.source.classes), way, run.source.sets)
             start = stages.initial(run._replace(methods={way: method}, programs={}), way, self.seed)
-            self.programs[key] = method, start, *compiled(method, cfg, feed.get, run.mesh)
+            made = compiled(method, cfg, feed.get, run.mesh, layout, config.backbone.remat)
+            self.programs[key] = method, start, *made
         method, start, step, measure, predict = self.programs[key]
         program = programs.make_program(
-            method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=self.per_call(config)
+            method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=self.per_call(config),
+            layout=layout, remat=config.backbone.remat,
         )
         program = program._replace(
             run=functools.partial(step, arguments(cfg, program, run.mesh)), measure=measure, predict=predict,
@@ -187,7 +191,9 @@ class Bench:
             log_every=max(steps // 4, 1),
             save_every=np.inf,
             eval_batch=config.evaluate.batch_size,
-            metric='top1' if images else self.metric,  # of the few images of a run for its time there may be no other
+            # Of the few images of a run for its time there may be no other.
+            metric=self.targets.main if images else self.metric,
+            targets=self.targets,
         )
         return loop.fit(task).record
 
@@ -231,9 +237,15 @@ class Bench:
         self.look = hosts.now() - began
 
     def chance(self) -> float:
-        """What config.select names of always naming the most frequent class of validation, and two standard errors."""
-        most = float(np.bincount(self.val.labels[self.val.labels >= 0]).max(initial=0) / max(len(self.val), 1))
-        even = 1 / len(self.run.source.classes)
+        """What config.select names of a guess that looks at no image, and two standard errors: always the most frequent
+        class of validation or, of multi-label images, the classes' shares."""
+        shares = self.targets.counts(self.val.labels) / max(len(self.val), 1)
+        if self.targets.multilabel:
+            known = shares[shares > 0]
+            always = float(np.mean(2 * known / (1 + known))) if len(known) else 0.0  # F1 of saying each class always
+            share = {'mAP': float(known.mean()), 'auroc': 0.5}.get(self.metric, always)
+            return share + 2 * self.error(share)
+        most, even = float(shares.max(initial=0)), 1 / len(self.run.source.classes)
         known = {'top1': most, 'balanced_accuracy': even, 'macro_f1': 2 * most / (1 + most) * even, 'auroc': 0.5}
         share = known[self.metric]
         return share + 2 * self.error(share)
@@ -281,23 +293,24 @@ def stage(config, way: str):
     return stages.settings(config, way).cfg.copy_and_resolve_references()
 
 
-def compiled(method, cfg, get, mesh):
+def compiled(method, cfg, get, mesh, layout, remat: bool):
     """((arguments, train state, totals, arrays, payload, key) -> (train state, totals), measure, predict)."""
+    method = fsdp.gathering(method, layout) if layout else method
+    parts = functools.partial(programs.step_of, accumulated=cfg.accumulate, mesh=mesh, layout=layout)
     run = jax.jit(
-        functools.partial(run_steps, method, cfg.optim.to_dict(), get),
+        functools.partial(run_steps, method, cfg.optim.to_dict(), get, parts),
         donate_argnums=(1, 2),
-        out_shardings=replicated(mesh),
-        compiler_options=compiler_options(),
+        **programs.train_options(cfg.accumulate, mesh, layout, remat),
     )
     whole = functools.partial(jax.jit, out_shardings=replicated(mesh), compiler_options=compiler_options())
     return run, whole(method.measure), whole(method.predict)
 
 
-def run_steps(method, fields: dict, get, values: dict, ts, totals, arrays, payload, key):
+def run_steps(method, fields: dict, get, step_of, values: dict, ts, totals, arrays, payload, key):
     """programs.run_steps with the learning rates, weight decay and number of steps of `arguments`."""
     cfg = SimpleNamespace(**fields | {'weight_decay': values['weight_decay']})
     tx, _ = optim.make(cfg, 1, rate=lambda step: values['rates'][step])
-    step = functools.partial(train_step, method, tx, steps=values['steps'])
+    step = step_of(method, tx, values['steps'])
     return programs.run_steps(step, get, ts, totals, arrays, payload, key)
 
 
@@ -305,7 +318,7 @@ def arguments(cfg, program, mesh) -> dict:
     """{'rates': [STEPS] float32, by step; 'weight_decay'; 'steps'}, on the devices."""
     rates = jnp.broadcast_to(jnp.asarray(program.rate(jnp.arange(STEPS)), jnp.float32), (STEPS,))
     values = {'rates': rates, 'weight_decay': jnp.float32(cfg.optim.weight_decay), 'steps': jnp.int32(program.steps)}
-    return loop.put(values, mesh)
+    return put(values, replicated(mesh))
 
 
 def until(deadline: float, clock: list, payloads, *args):

@@ -61,7 +61,7 @@ def make_bench(config, workdir, source, place, end: float) -> Bench:
     if not len(val):
         raise ValueError(f'data.val is {config.data.val!r}: validation decides, so it needs at least one image.')
     val = seeds.sample(val, config.tuning.images, seed)
-    seeds.check_selection(config, val, seed)
+    seeds.check_selection(config, val, source.targets, seed)
     labeled = readable.verified(source.train.take(rows.labeled))
     return Bench(run, seed, labeled, seeds.unlabeled_images(source, rows), val, place, end)
 
@@ -81,7 +81,7 @@ def too_short(bench, way: str, config, spent: float, ways: int) -> str:
 def decide_way(bench, way: str, config, seconds: float, taken: set) -> list | None:
     """The decisions of one way of training, within `seconds`; fields in `taken` are left as they are. None where
     it is the first one and there is no time for two trials."""
-    began, own = hosts.now(), prefix(way)
+    began, own, config = hosts.now(), prefix(way), methods.with_optimiser(config, way)
     decisions: list = []
     shorter: dict = {}
 

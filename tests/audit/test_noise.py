@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssljax import model as models
+from ssljax import trained
 from ssljax.audit import given as givens
 from ssljax.audit import noise
 
@@ -51,7 +51,7 @@ def data(tmp_path):
 
 
 def test_wrong_labels_are_found_and_no_others(data, monkeypatch, tmp_path):
-    monkeypatch.setattr(models, 'load', lambda run: Knowing())
+    monkeypatch.setattr(trained, 'load', lambda run: Knowing())
     found = noise.find(data, np.ones(80, bool), str(tmp_path), 0)
     assert sorted(s.row for s in found.suspects) == [3, 70] and found.trusted
     assert {s.row: s.other for s in found.suspects} == {3: 0, 70: 1}
@@ -59,7 +59,7 @@ def test_wrong_labels_are_found_and_no_others(data, monkeypatch, tmp_path):
 
 
 def test_what_the_model_was_trained_on_is_marked(data, monkeypatch, tmp_path):
-    monkeypatch.setattr(models, 'load', lambda run: Knowing())
+    monkeypatch.setattr(trained, 'load', lambda run: Knowing())
     (tmp_path / 'seed0').mkdir()
     (tmp_path / 'seed0/labels.txt').write_text('train[3]\ntrain[4]\n')
     found = noise.find(data, np.ones(80, bool), str(tmp_path), 0)
@@ -67,7 +67,7 @@ def test_what_the_model_was_trained_on_is_marked(data, monkeypatch, tmp_path):
 
 
 def test_a_model_of_other_classes_is_refused(data, monkeypatch, tmp_path):
-    monkeypatch.setattr(models, 'load', lambda run: Knowing())
+    monkeypatch.setattr(trained, 'load', lambda run: Knowing())
     with pytest.raises(ValueError, match="knows the classes 'a', 'b', and not 'c'"):
         noise.find(dataclasses.replace(data, classes=('a', 'c')), np.ones(80, bool), str(tmp_path), 0)
 

@@ -4,6 +4,7 @@ import html
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,51 @@ def test_what_is_no_data_set_is_told_in_a_line(make, said, tmp_path):
 def test_nothing_is_written_into_the_folder(tmp_path):
     with pytest.raises(ValueError, match='lies inside the folder that is checked'):
         ssljax.check(folder(tmp_path / 'x'), tmp_path / 'x/out')
+
+
+@pytest.mark.parametrize('turned, how', [
+    (Image.Transpose.FLIP_LEFT_RIGHT, 'mirrored'), (Image.Transpose.FLIP_TOP_BOTTOM, 'mirrored'),
+    (Image.Transpose.TRANSVERSE, 'mirrored'), (Image.Transpose.ROTATE_90, 'rotated'),
+    (Image.Transpose.ROTATE_180, 'rotated'),
+])  # fmt: skip
+def test_mirrored_and_rotated_copies_are_a_note(turned, how, tmp_path):
+    """Re-encoded; in no group of copies."""
+    data = folder(tmp_path / 'data', 12)
+    for name in ('3', '8'):
+        with Image.open(data / f'a/{name}.png') as image:
+            image.transpose(turned).save(data / f'a/{name}t.jpg', quality=90)
+    result = whole.check(str(data), tmp_path / 'out')
+    (found,) = of_kind(result, 'copies_turned')
+    assert {tuple(sorted(i['name'] for i in item['images'])) for item in found['items']} == {
+        ('a/3.png', 'a/3t.jpg'), ('a/8.png', 'a/8t.jpg')}  # fmt: skip
+    assert found['severity'] == 'note' and {item['how'] for item in found['items']} == {how}
+    assert not of_kind(result, 'copies_within_split') and '2 images are others mirrored or rotated' in found['what']
+    assert 'Mirrored and rotated copies' in (tmp_path / 'out/check.html').read_text()
+
+
+def test_what_a_check_has_not_written_is_not_replaced(tmp_path):
+    """What the last check wrote is, and its picture goes where there is nothing left to show."""
+    data, out = folder(tmp_path / 'data', 20), tmp_path / 'out'
+    out.mkdir()
+    (out / 'findings.png').write_bytes(b'a picture of mine')
+    with pytest.raises(
+        FileExistsError, match=r'has a file findings\.png that no check has written: give another --out'
+    ):
+        whole.check(str(data), out)
+    assert (out / 'findings.png').read_bytes() == b'a picture of mine' and not (out / 'check.json').exists()
+    (out / 'findings.png').unlink()
+    shutil.copy(data / 'a/0.png', data / 'b/copy.png')
+    assert whole.check(str(data), out)['files'] == ['check.html', 'findings.png'] and (out / 'findings.png').is_file()
+    (data / 'b/copy.png').unlink()
+    (data / 'a/0.png').unlink()
+    assert whole.check(str(data), out)['files'] == ['check.html'] and not (out / 'findings.png').exists()
+    (out / 'findings.png').write_bytes(b'a picture of mine')
+    with pytest.raises(FileExistsError):
+        whole.check(str(data), out)
+    (out / 'findings.png').unlink()
+    (out / 'check.json').write_text('{"mine": 1}')
+    with pytest.raises(FileExistsError, match=r'check\.json'):
+        whole.check(str(data), out)
 
 
 def test_deep_gray_alpha_and_odd_names(tmp_path):

@@ -1,5 +1,6 @@
 """Every format that is promised, in every number of channels; DICOM and HEIC with and without their packages."""
 
+import importlib.util
 import io
 
 import numpy as np
@@ -125,6 +126,23 @@ def test_dicom_of_8_bits_and_colours(pydicom):
         decode.decode(dicom(array, 8), most=19)
     with pytest.raises(ValueError, match='it holds 2 frames: save each'):
         decode.decode(dicom(np.concatenate([array, array]), 8, NumberOfFrames=2, Rows=4))
+
+
+def test_compressed_dicom_names_the_package_of_its_decoder(pydicom):
+    """By a folder in one line; nothing is decoded without it."""
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import JPEGLossless
+
+    if any(importlib.util.find_spec(name) for name in ('libjpeg', 'gdcm')):
+        pytest.skip('a decoder of lossless JPEG is installed')
+    found = pydicom.dcmread(io.BytesIO(dicom(RAMP)))
+    found.file_meta.TransferSyntaxUID = JPEGLossless
+    found.PixelData = encapsulate([b'\xff\xd8\xff\xd9'])
+    found['PixelData'].is_undefined_length = True
+    out = io.BytesIO()
+    found.save_as(out, enforce_file_format=True)
+    with pytest.raises(formats.Missing, match=r"'JPEG Lossless.*', for which .* pip install \"pylibjpeg\[all\]\"$"):
+        decode.decode(out.getvalue())
 
 
 @pytest.mark.parametrize('where', ['folder', 'named without an ending'])

@@ -15,7 +15,8 @@ from ssljax.config import base
 from ssljax.core import split as parts
 from ssljax.data import partition as partitions
 from ssljax.data import readable, sources
-from ssljax.evals import classify, embed, knn, probe
+from ssljax.evals import classify, embed, probe
+from ssljax.targets import OneClass
 
 NAMES = [f'{s}/{c}/{i}.png' for s, n in (('train', 8), ('val', 3), ('test', 4)) for c in 'ab' for i in range(n)]
 
@@ -122,8 +123,8 @@ def test_unknown_labels_are_not_evaluated(tmp_path_factory, unknown, split):
     logits = np.random.default_rng(0).normal(size=(n, 3))
     assert classify.scores(logits, labels) == classify.scores(logits[labels >= 0], labels[labels >= 0])
     x, known = logits.astype(np.float32), labels >= 0
-    assert knn.accuracy(x, labels) == knn.accuracy(x[known], labels[known])
-    fit = [probe.probe((x, np.arange(n) % 3), p, p, classes=3, l2s=(0.1,), steps=5)
+    assert OneClass(3).vote(x, labels) == OneClass(3).vote(x[known], labels[known])
+    fit = [probe.probe((x, np.arange(n) % 3), p, p, targets=OneClass(3), l2s=(0.1,), steps=5)
            for p in ((x, labels), (x[known], labels[known]))]  # fmt: skip
     assert fit[0] == fit[1]
 

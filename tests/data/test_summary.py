@@ -58,5 +58,5 @@ def test_one_hot_labels_are_read_and_several_an_image_refused(caplog):
         assert npz.labels(hot, None, 'train_labels', 'x.npz').tolist() == [2, 0, 1]
     assert 'is one-hot, [3, 3]: the place of the 1 is taken as the class' in caplog.text
     for bad in (np.ones((3, 3)), np.zeros((3, 3)), hot / 2, -hot):
-        with pytest.raises(ValueError, match='Several labels an image are not supported'):
+        with pytest.raises(ValueError, match='several classes an image are 0 and 1 in'):
             npz.labels(bad, None, 'train_labels', 'x.npz')

@@ -5,9 +5,10 @@ from scipy.stats import norm
 from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, log_loss, top_k_accuracy_score
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import NearestCentroid, NearestNeighbors
 
-from ssljax.evals import classify, intervals, knn, probe
+from ssljax.evals import classify, intervals, knn, probe, prototype
+from ssljax.targets import OneClass
 
 
 @pytest.fixture
@@ -134,24 +135,43 @@ def test_what_would_take_too_long_has_no_interval(monkeypatch):
 
 def test_neighbours_equal_scikit_learn(blobs):
     x, y = blobs
-    scores, nearest = knn.predict(x[:400], y[:400], x[400:], k=9, classes=7, block=64)
+    scores, nearest = knn.predict(x[:400], OneClass(7).hot(y[:400]), x[400:], k=9, block=64)
     reference = NearestNeighbors(n_neighbors=9, metric='cosine').fit(x[:400])
     distance, expected = reference.kneighbors(x[400:])
     np.testing.assert_array_equal(nearest, expected)
-    vote = np.zeros((200, 7))
-    np.add.at(vote, (np.arange(200)[:, None], y[expected]), np.exp(-distance / 0.07))
+    vote, weights = np.zeros((200, 7)), np.exp(-distance / 0.07)
+    np.add.at(vote, (np.arange(200)[:, None], y[expected]), weights / weights.sum(1, keepdims=True))
     np.testing.assert_allclose(scores, vote, rtol=1e-3, atol=1e-6)
 
 
 def test_more_neighbours_than_images(blobs):
     x, y = blobs
-    assert knn.predict(x[:3], y[:3], x[3:5], k=20, classes=7)[1].shape == (2, 3)
+    assert knn.predict(x[:3], OneClass(7).hot(y[:3]), x[3:5], k=20)[1].shape == (2, 3)
+
+
+def test_class_means_equal_scikit_learn(blobs):
+    """On features of length 1 the nearest centre of length 1 by distance is the nearest by cosine."""
+    x, y = blobs
+    scores = prototype.predict(x[:400], OneClass(7).hot(y[:400]), x[400:])
+    z = x / np.linalg.norm(x, axis=1, keepdims=True)
+    found = NearestCentroid().fit(z[:400], y[:400]).centroids_
+    expected = z[400:] @ (found / np.linalg.norm(found, axis=1, keepdims=True)).T
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    assert OneClass(7).vote(scores, y[400:]) > 0.5
+
+
+def test_class_means_by_hand():
+    """Unknown labels do not count, long features weigh as much as short ones, and no class without images wins."""
+    train = np.array([[1, 0], [0, 10], [0, -1], [-1, -1]], np.float32)
+    scores = prototype.predict(train, OneClass(3).hot([0, 0, 1, -1]), np.array([[3, 3], [0, -2]], np.float32))
+    np.testing.assert_allclose(scores[:, :2], [[1, -(0.5**0.5)], [-(0.5**0.5), 1]], atol=1e-6)
+    assert (scores[:, 2] == -np.inf).all()
 
 
 def test_probe_finds_the_optimum_of_logistic_regression(blobs):
     x, y = blobs
     l2 = 1e-2
-    got = probe.probe((x[:400], y[:400]), (x[400:500], y[400:500]), (x[500:], y[500:]), classes=7, l2s=(l2,))
+    got = probe.probe((x[:400], y[:400]), (x[400:500], y[400:500]), (x[500:], y[500:]), targets=OneClass(7), l2s=(l2,))
     z = (x - x[:400].mean(0)) / x[:400].std(0)
     reference = LogisticRegression(C=1 / (l2 * 400), max_iter=1000, tol=1e-8).fit(z[:400], y[:400])
     assert got['val'] == pytest.approx(reference.score(z[400:500], y[400:500]), abs=0.011)
@@ -164,8 +184,8 @@ def test_probe_chooses_its_regularisation_on_validation():
     x = rng.normal(size=(90, 200)).astype(np.float32)
     y = (x[:, 0] > 0).astype(np.int32)
     parts = [(x[i : i + 30], y[i : i + 30]) for i in (0, 30, 60)]
-    each = [probe.probe(*parts, classes=2, l2s=(l2,)) for l2 in (1e-4, 1e-1, 10.0)]
-    assert probe.probe(*parts, classes=2, l2s=(1e-4, 1e-1, 10.0))['val'] >= max(e['val'] for e in each) - 0.04
+    each = [probe.probe(*parts, targets=OneClass(2), l2s=(l2,)) for l2 in (1e-4, 1e-1, 10.0)]
+    assert probe.probe(*parts, targets=OneClass(2), l2s=(1e-4, 1e-1, 10.0))['val'] >= max(e['val'] for e in each) - 0.04
 
 
 def test_a_picture_that_fails_keeps_what_was_measured(capsys):

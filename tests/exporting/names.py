@@ -18,6 +18,10 @@ def main():
         'VisionTransformer of timm without a token': timms(
             img_size=32, class_token=False, global_pool='avg', fc_norm=False, **vit
         ),
+        'VisionTransformer of timm with registers': timms(
+            img_size=32, init_values=1e-5, reg_tokens=2, no_embed_class=True, **vit
+        ),
+        'VisionTransformer of timm with a norm before the blocks': timms(img_size=32, pre_norm=True, **vit),
     }  # fmt: skip
     found = {name: {k: list(v.shape) for k, v in net.state_dict().items()} for name, net in networks.items()}
     Path(__file__).with_name('names.json').write_text(json.dumps(found, separators=(',', ':')) + '\n')

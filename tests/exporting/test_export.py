@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import ssljax
-from ssljax import exporting, files, prediction, verbs
+from ssljax import calibration, exporting, files, prediction, verbs
 from ssljax.calibration import Calibration
 from ssljax.model import Model
 
@@ -88,6 +88,18 @@ def test_faults_end_with_one(saved, tmp_path, capsys):
     assert 'is a folder without files' in capsys.readouterr().err
     assert called([str(saved), '--format=onnx', f'--images={tmp_path / "no.png"}']) == 1
     assert 'there is no image or folder of that name' in capsys.readouterr().err and not (saved / 'model.onnx').exists()
+    (tmp_path / 'empty/a.png').write_bytes(b'no image')
+    assert called([str(saved), '--format=onnx', f'--images={tmp_path / "empty"}']) == 1
+    assert 'none of 1 files can be used; the image' in capsys.readouterr().err and not (saved / 'model.onnx').exists()
+
+
+def test_a_broken_image_of_a_folder_is_left_out(saved, tmp_path, capsys):
+    (tmp_path / 'some').mkdir()
+    (tmp_path / 'some/a.png').write_bytes(b'no image')
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / 'some/b.png')
+    assert called([str(saved), '--format=onnx', f'--images={tmp_path / "some"}']) == 0
+    told = capsys.readouterr().err
+    assert 'warning: 1 of 2 files are left out' in told and 'a.png' in told and (saved / 'model.onnx').is_file()
 
 
 def test_an_exported_model_predicts_a_folder(model, tmp_path):
@@ -97,8 +109,46 @@ def test_an_exported_model_predicts_a_folder(model, tmp_path):
     path = model.export(tmp_path / 'x.onnx')
     found = prediction.predict(path, tmp_path / 'new')
     np.testing.assert_allclose(found.probabilities, model.predict(tmp_path / 'new/1.png'), atol=1e-5)
-    with pytest.raises(ValueError, match='gives no features'):
+    with pytest.raises(ValueError, match='gives no features: .* --features'):
         prediction.predict(path, tmp_path / 'new', embed=True)
+    with pytest.raises(ValueError, match='gives no features: export it again with --features'):
+        ssljax.load(path).embed(tmp_path / 'new/1.png')
+
+
+@pytest.mark.parametrize('format', [f for f in exporting.FORMATS if f != 'tflite'])
+def test_with_features_it_embeds_and_tells_what_is_unlike(model, saved, format, tmp_path):
+    """As the model itself: features, and the flag, which some of the images have."""
+    (tmp_path / 'new').mkdir()
+    for i, image in enumerate(np.random.default_rng(2).integers(0, 256, (9, 8, 8), np.uint8)):
+        Image.fromarray(image).save(tmp_path / f'new/{i}.png')
+    seen = model.embed(sorted((tmp_path / 'new').iterdir()))
+    known = model.calibration._replace(reference=calibration.unit(seen[:3]).astype(np.float16))
+    limit = float(np.median(known.distance(seen)))
+    own = Model(model.variables, model.info, '', known._replace(limit=limit))
+    path = own.export(tmp_path / f'x.{format}', features=True)
+    expected, found = (prediction.predict(m, tmp_path / 'new', embed=True) for m in (own, path))
+    assert 0 < expected.unlike.sum() < 9 and np.array_equal(found.unlike, expected.unlike)
+    np.testing.assert_allclose(found.features, expected.features, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-5)
+    told = files.read_json(f'{path}.json')
+    assert told['features']['shape'] == ['N', 16] and told['output']['shape'] == ['N', 3]
+    beside = tmp_path / f'x.{format}.{calibration.NAME}'
+    assert calibration.read(beside).limit == pytest.approx(limit)
+    beside.write_bytes(beside.read_bytes()[:-1])
+    with pytest.raises(files.Damaged, match='export it again'):
+        ssljax.load(path)
+    beside.unlink()
+    with pytest.raises(FileNotFoundError, match=f'{beside.name} is missing'):
+        ssljax.load(path)
+    assert called([str(saved), f'--format={format}', '--features']) == 0
+    assert ssljax.load(saved / f'model.{format}').embeds
+
+
+def test_an_export_that_fails_leaves_no_calibration(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, '_sha256', lambda path: 1 / 0 if path.suffix == '.npz' else '')
+    with pytest.raises(ZeroDivisionError):
+        model.export(tmp_path / 'x.onnx', features=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_format_by_the_name(model, tmp_path):

@@ -63,6 +63,12 @@ def test_a_tanh_vit_without_a_token(make, tmp_path):
     assert model.export(tmp_path / 'x.onnx').is_file()
 
 
+def test_a_vit_with_registers_and_a_norm_before_its_blocks(make, tmp_path):
+    options = {'registers': 2, 'pre_norm': True, 'gelu': 'quick'}
+    model = make('vit', (8, 8, 3), width=16, depth=1, heads=1, token=True, positions='learnt', **options)
+    assert model.export(tmp_path / 'x.onnx').is_file()
+
+
 def test_a_bare_backbone_gives_features(make, tmp_path):
     model = make('cnn', classes=(), method='pretrain')
     path = model.export(tmp_path / 'x.onnx')
@@ -106,7 +112,7 @@ def test_each_operation_by_itself():
     from onnx import TensorProto, helper
 
     def check(function):
-        graph, result = translate(function, (4, 6, 2), ops.OPERATIONS)
+        graph, (result,) = translate(function, (4, 6, 2), ops.OPERATIONS)
         nodes = [*graph.nodes, helper.make_node('Identity', [graph.named(result)], ['y'])]
         x = helper.make_tensor_value_info('images', TensorProto.UINT8, ['N', 4, 6, 2])
         y = helper.make_tensor_value_info('y', TensorProto.FLOAT, None)

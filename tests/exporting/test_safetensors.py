@@ -30,9 +30,13 @@ NETWORKS = {  # as in names.py: (backbone, (H, W, C), options)
     'VisionTransformer of torchvision': ('vit', (32, 32, 3), PAPER),
     'VisionTransformer of timm': ('vit', (32, 32, 3), PAPER | {'layer_scale': True}),
     'VisionTransformer of timm without a token': ('vit', (32, 32, 3), VIT),
+    'VisionTransformer of timm with registers': ('vit', (32, 32, 3), PAPER | {'layer_scale': True, 'registers': 2}),
+    'VisionTransformer of timm with a norm before the blocks': ('vit', (32, 32, 3), PAPER | {'pre_norm': True}),
 }
 SMALL = {  # what is small enough to be written here: {a part of its lines: (backbone, shape, options, library)}
     'VisionTransformer(image_size=16': ('vit', (16, 16, 1), PAPER, 'torchvision'),
+    'reg_tokens=2, no_embed_class=True': ('vit', (16, 16, 3), PAPER | {'registers': 2}, 'timm'),
+    'pre_norm=True': ('vit', (16, 16, 3), PAPER | {'pre_norm': True, 'gelu': 'quick'}, 'timm'),
     "act_layer='gelu_tanh'": ('vit', (16, 24, 3), VIT, 'timm'),
 }
 
@@ -134,6 +138,8 @@ def test_a_folded_batchnorm_comes_back():
         ('mobilenet', (65, 64, 3), {'activation': 'relu6'}),
         ('vit', (16, 16, 1), PAPER),
         ('vit', (16, 24, 3), PAPER | {'layer_scale': True}),
+        ('vit', (16, 24, 3), PAPER | {'layer_scale': True, 'registers': 2}),
+        ('vit', (16, 16, 3), PAPER | {'pre_norm': True, 'gelu': 'quick'}),
         ('vit', (16, 24, 3), VIT | {'gelu': 'exact'}),
         ('vit', (16, 16, 3), VIT),
     ],

@@ -30,3 +30,11 @@ def test_predictions_are_those_of_the_model(make, name, shape, fields, options, 
     assert expected.std() > 1e-3
     np.testing.assert_allclose(again.predict(images), expected, atol=1e-5)
     np.testing.assert_allclose(again.predict(images[:1]), expected[:1], atol=1e-5)
+
+
+def test_features_are_those_of_the_model(make, tmp_path):
+    model = make('cnn', (8, 8, 1))
+    again = ssljax.load(model.export(tmp_path / 'x.tflite', features=True))
+    images = np.random.default_rng(1).integers(0, 256, (4, 8, 8, 1), np.uint8)
+    np.testing.assert_allclose(again.embed(images), model.embed(images), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(again.predict(images), model.predict(images), atol=1e-5)

@@ -1,5 +1,6 @@
 """backbone.init_from: weights of torchvision and timm as the start of every way."""
 
+import functools
 import importlib.util
 import json
 from pathlib import Path
@@ -16,6 +17,10 @@ from ssljax.foreign import links, start
 safetensors = pytest.importorskip('safetensors.numpy', reason='safetensors is in the extra `export`')
 
 SHAPE = (16, 16, 3)
+_BIG = dict(token=True, positions='learnt')
+DINO = _BIG | dict(width=384, depth=12, heads=6, patch=14, layer_scale=True)
+CLIP = _BIG | dict(width=768, depth=12, heads=12, patch=32, pre_norm=True)
+THEIRS = 'vit_small_patch14_dinov2', 'vit_small_patch14_reg4_dinov2', 'vit_base_patch32_clip_224'
 VIT = dict(name='vit', width=8, depth=2, heads=2, patch=4, positions='learnt', token=True)
 
 
@@ -49,6 +54,8 @@ def written(path, tensors):
         (VIT, 0),
         (VIT, 1),
         (VIT | dict(layer_scale=True), 1),
+        (VIT | dict(layer_scale=True, registers=3), 1),
+        (VIT | dict(pre_norm=True, gelu='quick'), 1),
     ],
 )
 def test_a_file_is_read_into_the_backbone(options, layout, tmp_path):
@@ -99,6 +106,7 @@ def test_other_files_are_refused_with_advice(name, told, tmp_path):
         (VIT | dict(depth=1), 'of the file are not in the network, such as blocks.1.'),
         (VIT | dict(width=16), 'does not fit'),
         (VIT | dict(pixels='unit'), 'set --config.backbone.pixels=imagenet'),
+        (VIT | dict(registers=2), 'tensors of the network are not in the file, such as reg_token'),
     ],
 )
 def test_weights_of_another_network_are_refused(options, told, tmp_path):
@@ -107,6 +115,18 @@ def test_weights_of_another_network_are_refused(options, told, tmp_path):
     (tmp_path / 'config.json').write_text(json.dumps(cfg))
     with pytest.raises(ValueError, match=told):
         start.read(backbone(**options, init_from=path), SHAPE)
+
+
+def test_what_a_network_needs_is_told(tmp_path):
+    path = written(tmp_path / 'x.safetensors', tensors_of(backbone(**VIT, registers=3, layer_scale=True), layout=1))
+    with pytest.raises(ValueError, match=r'set --config\.backbone\.\S+ and --config\.backbone\.\S+\.$') as told:
+        start.read(backbone(**VIT, init_from=path), SHAPE)
+    assert 'layer_scale=True' in str(told.value) and 'registers=3' in str(told.value)
+    path = written(tmp_path / 'y.safetensors', tensors_of(backbone(**VIT, pre_norm=True), layout=1))
+    with pytest.raises(ValueError, match='set --config.backbone.pre_norm=True'):
+        start.read(backbone(**VIT, init_from=path), SHAPE)
+    with pytest.raises(ValueError, match='registers=3 needs a class token'):
+        models.build(backbone(**VIT | dict(token=False), registers=3))
 
 
 def test_auto_follows_the_library_where_weights_are_given():
@@ -168,7 +188,9 @@ def test_a_run_with_given_weights(given, tmp_path):
     config.evaluate.update(random=False)
     result = experiment.run(config, tmp_path / 'run')
     (record,) = result['seeds']
-    assert record['knn']['pretrained']['layer'] == 'token' and 'token' in record['probe']['pretrained']['layers']
+    assert record['knn']['pretrained']['layer'] == record['prototype']['pretrained']['layer'] == 'token'
+    assert 0 <= record['prototype']['pretrained']['test']['top1'] <= 1
+    assert 'token' in record['probe']['pretrained']['layers']
     assert record['pretrain']['weights'] == config.backbone.init_from
     assert 'begin with the weights in' in result['protocol'] and (tmp_path / 'run/report.html').is_file()
     assert {d['field']: d['value'] for d in result['resolved']}['backbone.pixels'] == 'imagenet'
@@ -189,13 +211,21 @@ def test_faults_are_told_before_anything_is_trained(given, tmp_path):
         experiment.run(config, tmp_path / 'run')
 
 
-@pytest.mark.parametrize('library', ['torchvision', 'timm'])
+SMALL = {
+    'torchvision': {},
+    'timm': dict(layer_scale=True),
+    'registers': dict(layer_scale=True, registers=3),
+    'pre_norm': dict(pre_norm=True, gelu='quick'),
+}
+
+
+@pytest.mark.parametrize('library', SMALL)
 def test_a_small_network_of_theirs_computes_what_it_did_there(library, tmp_path):
-    """outputs.npz has weights, images and features of two narrow Vision Transformers, written by outputs.py."""
+    """outputs.npz has weights, images and features of narrow Vision Transformers, written by outputs.py."""
     with np.load(Path(__file__).parent / 'outputs.npz') as found:
         kept = {n.removeprefix(f'{library}/'): found[n] for n in found.files if n.startswith(f'{library}/')}
     images, expected = kept.pop('images'), kept.pop('features')
-    config = backbone(**VIT | dict(layer_scale=library == 'timm'))
+    config = backbone(**VIT | SMALL[library])
     config.init_from = written(tmp_path / 'x.safetensors', kept)
     variables = start.read(config, images.shape[1:])['params']['backbone']
     layers = models.build(config).apply({'params': variables}, images / 127.5 - 1.0)
@@ -219,6 +249,11 @@ def test_a_small_network_of_theirs_computes_what_it_did_there(library, tmp_path)
         ('vit of timm', VIT, 16),
         ('vit of timm, scaled', VIT | dict(layer_scale=True), 16),
         ('vit of timm, resized', VIT, 24),
+        ('vit of timm, registers', VIT | dict(registers=3), 16),
+        ('vit of timm, pre-norm', VIT | dict(pre_norm=True, gelu='quick'), 24),
+        ('vit_small_patch14_dinov2', DINO, 56),
+        ('vit_small_patch14_reg4_dinov2', DINO | dict(registers=4), 56),
+        ('vit_base_patch32_clip_224', CLIP, 64),
     ],
 )
 def test_features_are_those_of_the_other_library(name, options, size, tmp_path):
@@ -236,15 +271,26 @@ def test_features_are_those_of_the_other_library(name, options, size, tmp_path):
         'vit of timm': lambda: timms(img_size=16, **vit),
         'vit of timm, scaled': lambda: timms(img_size=16, init_values=0.5, **vit),
         'vit of timm, resized': lambda: timms(img_size=16, dynamic_img_size=True, **vit),
+        'vit of timm, registers': lambda: timms(img_size=16, reg_tokens=3, no_embed_class=True, **vit),
+        'vit of timm, pre-norm': lambda: timms(
+            img_size=16,
+            pre_norm=True,
+            norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-5),
+            act_layer='quick_gelu',
+            dynamic_img_size=True,
+            **vit,
+        ),
         'mobilenetv1_100 of timm': lambda: timm.create_model('mobilenetv1_100', num_classes=0),
         'resnet34 of timm': lambda: timm.create_model('resnet34', num_classes=0),
-    }.get(name, lambda: getattr(torchvision.models, name.split()[0])())()
+    } | {n: functools.partial(timm.create_model, n, num_classes=0, dynamic_img_size=True) for n in THEIRS}
+    net = net.get(name, lambda: getattr(torchvision.models, name.split()[0])())()
     for part, tensor in net.state_dict().items():
         if tensor.is_floating_point() and (tensor.ndim == 1 or 'token' in part or 'pos_embed' in part):
             noise = torch.randn_like(tensor) / 10
             tensor.copy_(torch.exp(noise) if part.endswith('running_var') else tensor + noise)
     save_file(net.state_dict(), tmp_path / 'x.safetensors')
-    config = backbone(**{'name': {'mobilenetv1_100': 'mobilenet'}.get(name.split()[0], name.split()[0])} | options)
+    own = {'mobilenetv1_100': 'mobilenet'} | dict.fromkeys(THEIRS, 'vit')
+    config = backbone(**{'name': own.get(name.split()[0], name.split()[0])} | options)
     config.init_from = str(tmp_path / 'x.safetensors')
     images = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
     variables = start.read(config, (size, size, 3))

@@ -2,9 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from ssljax import losses, methods, optim
 from ssljax.config import base
+from ssljax.core import evaluated
 from ssljax.methods import sgan, sgan_explicit
 from tests import steps
 
@@ -25,7 +27,7 @@ def build(name, lr=3e-4, rules='.*=1', **options):
     config.semi[name].update({'width': 4, 'noise': 5} | options)
     method = methods.semi(name, config, SHAPE, CLASSES)
     config.semi.optim.update(lr=lr, rules=rules)
-    tx, _ = optim.make(config.semi.optim, 20)
+    tx, _ = optim.make(methods.with_optimiser(config, name).semi.optim, 20)
     return method, tx, steps.begin(method, tx, BATCH, KEY)
 
 
@@ -98,6 +100,32 @@ def test_generated_images_leave_the_statistics_of_real_ones_alone():
             found[apart, seed] = jax.tree.leaves(state['batch_stats']['backbone'])
     same = lambda a, b: all(np.allclose(x, y, atol=1e-6) for x, y in zip(found[a], found[b]))
     assert same((True, 1), (True, 2)) and not same((False, 1), (False, 2))
+
+
+def test_the_variational_term_is_the_gaussians_likelihood():
+    x, mean, log_s = (np.random.default_rng(i).normal(size=(4, 3)) for i in range(3))
+    want = -scipy.stats.norm.logpdf(x, mean, np.exp(log_s)).sum(1) - 1.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(losses.gaussian_nll(*map(jnp.asarray, (x, mean, log_s))), want, rtol=1e-4)
+
+
+def test_the_encoder_learns_what_the_generator_was_given():
+    method, tx, ts = build('badgan', lr=0.01, variational=1.0, diversity=0.0, low_density=0.0)
+    assert set(ts.params) == {'backbone', 'head', 'generator', 'encoder'}
+    new, found = steps.train(method, tx, ts, BATCH, KEY, 30)
+    assert found[-1]['variational'] < found[0]['variational'] - 0.5
+    assert optimised(ts.params['encoder'], new.params['encoder'])
+
+
+def test_an_averaged_classifier_is_what_is_evaluated():
+    """Salimans et al.'s average, by hand: its decay rises from (1 + t) / (10 + t) to the one that is asked for."""
+    method, tx, ts = build('sgan', lr=0.01, average=0.9)
+    step, want = steps.step_of(method, tx, 20), ts.params
+    for i in range(3):
+        ts, _ = step(ts, BATCH, KEY)
+        tau = min(0.9, (1 + i) / (10 + i))
+        want = jax.tree.map(lambda a, p: tau * a + (1 - tau) * p, want, ts.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), ts.ema, want)
+    assert evaluated(method, ts) is ts.ema and evaluated(build('sgan')[0], ts) is ts.params
 
 
 @pytest.mark.parametrize('name', methods.ADVERSARIAL)

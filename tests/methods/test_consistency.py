@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax import methods, optim
+from ssljax import methods, optim, stages
 from ssljax.config import base
 from ssljax.core import evaluated
 from ssljax.data.mixup import mixup
-from ssljax.methods import consistency, flexmatch, freematch, mixmatch, noisy_student
+from ssljax.losses import cross_entropy
+from ssljax.methods import consistency, flexmatch, freematch, mixmatch, network, noisy_student
 from tests import steps
 
 SHAPE, CLASSES = (8, 8, 1), 3
@@ -36,12 +37,17 @@ def batch(labeled=6, unlabeled=12):
     }  # fmt: skip
 
 
-def build(name, lr=0.1, ema=0.9, strong='cutout(3)|color_jitter(0.2, 0.2)', **options):
+def configure(name, ema=0.9, strong='cutout(3)|color_jitter(0.2, 0.2)', **options):
     c = base()
     c.backbone.update(width=8, depth=1, conv='xla')
     c.semi.update(ema=ema, strong=strong)
     c.semi[name].update(options)
-    c.semi.optim.update(name='sgd', lr=lr, schedule='constant')
+    return c
+
+
+def build(name, lr=0.1, **options):
+    c = configure(name, **options)
+    c.semi.optim.update(name='sgd', lr=lr, weight_decay=0.0, schedule='constant')
     method = methods.semi(name, c, SHAPE, CLASSES)
     tx, _ = optim.make(c.semi.optim, 40)
     return method, tx, steps.begin(method, tx, batch(), KEY)
@@ -63,9 +69,64 @@ def compare_of(monkeypatch, name, **options):
     return kept
 
 
+def test_one_batch_has_one_set_of_statistics():
+    """With `one_batch` the running statistics are those of labelled, strong and weak views together, taken up once."""
+    found = {}
+    for one in (False, True):
+        c = configure('fixmatch')
+        c.semi.one_batch, c.semi.strong, c.semi.augment = one, 'cutout(1, p=0.0)', ''
+        method = methods.semi('fixmatch', c, SHAPE, CLASSES)
+        params, state = steps.variables(method, batch(), KEY)
+        found[one] = steps.compiled(method.loss)(params, state, params, batch() | {'progress': 0.5}, KEY)[1][0]
+    data = batch()
+    x = np.concatenate([data['image'], data['unlabeled'], data['unlabeled']])
+    net = network.classifier(c, CLASSES)
+    _, want = network.apply(net, params, state, network.to_input(x), train=True)
+    leaves = lambda tree: jax.tree.leaves(tree['batch_stats'])
+    for a, b in zip(leaves(found[True]), leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    assert any(not np.allclose(a, b, rtol=1e-3) for a, b in zip(leaves(found[True]), leaves(found[False])))
+
+
+def test_every_rotation_of_a_labelled_image_has_its_class():
+    """The loss on labels is the mean over four rotations by hand; with `upright` that of the image as it is."""
+    for classified, turns in (('all', 4), ('upright', 1)):
+        c = configure('s4l_rotation')
+        c.semi.s4l_rotation.classified = classified
+        method = methods.semi('s4l_rotation', c, SHAPE, CLASSES)
+        params, state = steps.variables(method, batch(), KEY)
+        data = batch()
+        metrics = steps.compiled(method.loss)(params, state, params, data | {'progress': 0.5}, KEY)[1][1]
+        whole = np.concatenate([data['image'], data['unlabeled']])
+        turned = [np.rot90(whole, k, axes=(1, 2)) for k in range(4)]
+        x = np.concatenate(turned + ([data['image']] if turns == 1 else []))
+        net = network.classifier(c, CLASSES)
+        y = network.apply(network.Network(net.backbone, net.layer), params, state, network.to_input(x), train=True)[0]
+        rows = [k * len(whole) + i for k in range(4) for i in range(6)] if turns == 4 else range(len(x) - 6, len(x))
+        logits = network.part(net.heads[0][1], 'head', params, state, y['backbone'][np.array(rows)], train=True)[0]
+        want = cross_entropy(logits, np.tile(data['label'], turns)).mean()
+        assert float(metrics['supervised'][0]) == pytest.approx(float(want), rel=1e-3)
+
+
+@pytest.mark.parametrize('name', methods.SEMI)
+def test_an_open_optimiser_is_that_of_the_kind_of_method(name):
+    c = base()
+    own = methods.with_optimiser(c, name).semi.optim
+    sgd = dict(name='sgd', lr=0.03, momentum=0.9, nesterov=True, weight_decay=5e-4, schedule='slow_cosine')
+    adam = dict(name='adamw', lr=3e-4, b1=0.5, weight_decay=0.0, schedule='cosine')
+    want = sgd if name in methods.JOINT else adam
+    assert {k: own[k] for k in want} == want and c.semi.optim.name == 'auto'
+    c.semi.optim.update(name='adamw', lr=0.002)
+    own = methods.with_optimiser(c, name).semi.optim
+    assert (own.name, own.lr, own.weight_decay, own.schedule) == ('adamw', 0.002, 0.0, 'cosine')
+    kind = stages.settings(c.unlock(), name)
+    assert kind.cfg.optim.lr == 0.002 and kind.cfg.optim.schedule == 'cosine'
+
+
 @pytest.mark.parametrize('name', methods.JOINT)
 def test_a_method_learns_and_never_looks_at_the_labels_of_unlabelled_images(name):
-    method, tx, ts = build(name, weight=0.1)
+    own = {'classified': 'upright'} if name == 's4l_rotation' else {}  # the classes change places on their heads
+    method, tx, ts = build(name, weight=0.1, **own)
     step = steps.step_of(method, tx, 40)
     blind, other = batch(), ts
     if not method.teach:

@@ -9,12 +9,12 @@ import pytest
 
 from ssljax import optim
 from ssljax.config import base
-from ssljax.core import Method, init_state, split, train_step
+from ssljax.core import Method, TrainState, init_state, split, train_step
 from ssljax.losses import negative_cosine
 from ssljax.methods import joint, network
 from ssljax.models.heads import Projector
 
-METHODS = ('simclr', 'moco', 'byol', 'simsiam', 'barlow_twins', 'vicreg', 'dino', 'swav')
+METHODS = ('simclr', 'moco', 'byol', 'simsiam', 'barlow_twins', 'vicreg', 'dino', 'swav', 'lejepa', 'emp_ssl')
 TEACHERS = ('moco', 'byol', 'dino')
 SHAPE, STEPS = (12, 12, 1), 20
 jit = functools.partial(  # compiling is most of the time here
@@ -162,6 +162,21 @@ def test_prototypes_are_held_at_first():
     held, moving = (step(params, state, params, at(p), jax.random.key(0))[1][0] for p in (0.01, 0.5))
     assert zero(held['prototypes']) and not zero(moving['prototypes'])
     np.testing.assert_allclose(held['projector']['embedding']['kernel'], moving['projector']['embedding']['kernel'])
+
+
+def test_swav_steps_as_its_source_does():
+    """A plain step of the prototypes, of length 1 before, and every one brought back to it afterwards."""
+    method, step, params, state = build('swav')
+    tx = optax.sgd(0.1)
+    ts = TrainState(jnp.asarray(5, jnp.int32), params, state, None, (tx.init(params),))
+    new, _ = jit(functools.partial(train_step, method, tx, steps=10))(ts, at(0.5), jax.random.key(0))
+    key = jax.random.fold_in(jax.random.key(0), 5)
+    gradient = step(params, state, params, at(0.5), key)[1][0]['prototypes']['kernel']
+    before = params['prototypes']['kernel']
+    moved = before - 0.1 * gradient
+    np.testing.assert_allclose(np.linalg.norm(before, axis=0), 1, rtol=1e-5)
+    np.testing.assert_allclose(new.params['prototypes']['kernel'], moved / np.linalg.norm(moved, axis=0), rtol=1e-4)
+    assert abs(np.sum(before * gradient, axis=0)).max() > 1e-4, 'the gradient is not that of a normalised direction'
 
 
 def test_the_centre_of_dino_is_a_running_mean():

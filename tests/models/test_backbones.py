@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
@@ -13,6 +14,7 @@ LAST = {'alexnet': 4096, 'resnet18': 512, 'resnet34': 512, 'resnet50': 2048, 'mo
 def config(name, **fields):
     common = dict(name=name, blocks=4, stem='auto', dtype='float32', conv='auto', init_from='', pixels='auto')
     common |= dict(activation='auto', token=False, positions='sine', gelu='auto', layer_scale=False)
+    common |= dict(norm_momentum=0.9, norm_epsilon=1e-5, image_dropout=0.2, dropped_channels='none')
     return ConfigDict(common | dict(width=0, depth=0, heads=4, patch=4, norm='batch', dropout=True) | fields)
 
 
@@ -83,13 +85,26 @@ def test_wide_resnet_is_the_papers():
 
 def test_wide_resnet_unit_by_hand():
     x = jax.random.normal(KEY, (2, 6, 6, 3)) + 0.5
-    module = wrn.Unit(3, 1, False, jnp.float32, 'auto')
+    module = wrn.Unit(3, 1, False, (), jnp.float32, 'auto')
     variables = jax.jit(module.init)(KEY, x)
     eye = jnp.zeros((3, 3, 3, 3)).at[1, 1].set(jnp.eye(3))
     variables['params']['conv1']['kernel'], variables['params']['conv2']['kernel'] = eye, 2 * eye
     leaky = lambda v: jnp.where(v > 0, v, 0.1 * v) / jnp.sqrt(1 + 1e-5)
     y = jax.jit(module.apply)(variables, x)
     assert jnp.allclose(y, x + 2 * leaky(leaky(x)), atol=1e-5)
+
+
+def test_wide_resnet_may_have_its_sources_batch_norm():
+    """TF's: running = 0.999 running + 0.001 of the batch, and an epsilon of 1e-3."""
+    made = models.build(config('wrn28_2', width=8, depth=1, norm_momentum=0.999, norm_epsilon=1e-3), 'group1')
+    x = 3 * jax.random.normal(KEY, (2, 8, 8, 3))
+    variables = made.init(KEY, x)
+    _, new = made.apply(variables, x, True, mutable='batch_stats')
+    stem = made.apply(variables, x, False)['conv1']
+    norm = new['batch_stats']['group1']['unit1']['activate1']['norm']
+    np.testing.assert_allclose(norm['var'], 0.999 + 0.001 * stem.var((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(norm['mean'], 0.001 * stem.mean((0, 1, 2)), rtol=1e-3, atol=1e-6)
+    assert dict(dict(made.layers)['group1'](parent=None).norm)['epsilon'] == 1e-3
 
 
 def test_mobilenet_stems_at_32_pixels():

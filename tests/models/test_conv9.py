@@ -80,6 +80,19 @@ def test_dropout_only_in_training_and_with_a_stream():
     assert not np.allclose(first['conv1'], plain['conv1']) and not np.allclose(first['conv1'], second['conv1'])
 
 
+@pytest.mark.parametrize('which, whole', [('none', ()), ('image', ('conv1',)), ('all', ('conv1', 'conv4', 'conv7'))])
+def test_whole_channels_may_be_dropped(which, whole):
+    layers = models.build(config(norm='none', width=8, dropped_channels=which, image_dropout=0.15)).layers
+    made = {name: make(parent=None) for name, make in layers}
+    assert tuple(name for name, m in made.items() if m.dropped and m.channels) == whole
+    assert made['conv1'].dropped == 0.15
+    x = jnp.ones((6, 16, 16, 8))
+    variables = jax.jit(made['conv4'].init)(KEY, x)
+    run = lambda x: made['conv4'].apply(variables, x, True, rngs={'dropout': KEY}).sum()
+    dropped = (jax.jit(jax.grad(run))(x) == 0).mean((1, 2))  # of each channel
+    assert bool(((dropped == 0) | (dropped == 1)).all()) == ('conv4' in whole)
+
+
 def test_how_much_is_dropped():
     layers = {name: make(parent=None) for name, make in models.build(config(norm='none', width=8)).layers}
     assert {name: m.dropped for name, m in layers.items() if m.dropped} == {'conv1': 0.2, 'conv4': 0.5, 'conv7': 0.5}

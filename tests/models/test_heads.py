@@ -85,3 +85,39 @@ def test_prototypes_are_cosines():
     x = jnp.array([[3.0, 4.0], [0.0, 0.0]])
     cosines = Prototypes(3).apply({'params': {'kernel': jnp.array([[2.0, 0.0, -3.0], [0.0, 0.1, -4.0]])}}, x)
     np.testing.assert_allclose(cosines, [[0.6, 0.8, -1], [0, 0, 0]], atol=1e-6)
+
+
+def test_prototypes_begin_as_long_as_their_sources():
+    """SwAV's have length 1; DINO's are drawn as PyTorch draws a linear layer, uniform in +- 1 / sqrt(D)."""
+    x = jnp.ones((1, 64))
+    length = lambda **kw: jnp.linalg.norm(Prototypes(500, **kw).init(jax.random.key(0), x)['params']['kernel'], axis=0)
+    np.testing.assert_allclose(length(on_sphere=True), 1, rtol=1e-5)
+    drawn = Prototypes(500).init(jax.random.key(0), x)['params']['kernel']
+    assert abs(drawn).max() <= 1 / 8 and float(length().mean()) == pytest.approx(3**-0.5, rel=0.02)
+
+
+def test_a_prototype_turns_as_far_as_with_weight_normalisation():
+    """The gradient of the scores reaches the direction alone, divided by its length (Salimans & Kingma 2016, equation
+    3, with the length fixed at 1)."""
+    x, v = np.random.default_rng(0).normal(size=(3, 5)), np.random.default_rng(1).normal(size=(5, 4))
+    given = np.random.default_rng(2).normal(size=(3, 4))
+    score = lambda kernel: jnp.sum(Prototypes(4).apply({'params': {'kernel': kernel}}, jnp.asarray(x)) * given)
+    got = jax.grad(score)(jnp.asarray(v))
+    z, size = x / np.linalg.norm(x, axis=1, keepdims=True), np.linalg.norm(v, axis=0)
+    of_w = z.T @ given
+    unit = v / size
+    np.testing.assert_allclose(got, (of_w - unit * (unit * of_w).sum(0)) / size, rtol=1e-4, atol=1e-6)
+
+
+def test_a_convolutional_head_and_normalised_logits():
+    x = jax.random.normal(jax.random.key(0), (2, 4, 4, 3))
+    made = Head(5, conv=6).init(jax.random.key(1), x)
+    kernels = [made['params'][f'conv{i}']['conv']['kernel'].shape for i in (1, 2, 3)]
+    assert kernels == [(3, 3, 3, 6), (1, 1, 6, 6), (1, 1, 6, 6)]
+    assert Head(5, conv=6).apply(made, x).shape == (2, 5)
+    normed = Head(5, norm='weight')
+    made = normed.init(jax.random.key(1), x)
+    kernel, (scale,) = made['params']['logits']['kernel'], jax.tree.leaves(made['params']['norm'])
+    features = x.mean((1, 2))
+    want = features @ (kernel / jnp.linalg.norm(kernel, axis=0) * scale) + made['params']['logits']['bias']
+    np.testing.assert_allclose(normed.apply(made, x), want, rtol=1e-4, atol=1e-5)

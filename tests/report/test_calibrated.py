@@ -9,6 +9,7 @@ from ssljax import calibration, evaluation
 from ssljax.data.split import ArrayImages, Split
 from ssljax.report import calibrated, insight
 from ssljax.report.read import Run
+from ssljax.targets import OneClass
 
 
 def run_of(result, figures, path):
@@ -46,7 +47,7 @@ def test_the_most_confident_errors_come_first(tmp_path):
         logits[row] = 0
         logits[row, 1 - labels[row]] = 5.0 - margin
     labels[11] = -1  # unknown: no error
-    arrays = evaluation.mistakes(Split(ArrayImages(images), labels), logits, 'scratch')
+    arrays = evaluation.mistakes(Split(ArrayImages(images), labels), logits, 'scratch', OneClass(2))
     assert arrays['mistake_images'][:, 0, 0, 0].tolist() == [7, 3, 30]
     assert (arrays['mistake_labels'] == labels[[7, 3, 30]]).all() and (
         arrays['mistake_said'] != arrays['mistake_labels']
@@ -55,7 +56,7 @@ def test_the_most_confident_errors_come_first(tmp_path):
     result = {'data': {'classes': ['<cat>', 'dog']}, 'seeds': [{'seed': 0, 'ways': {}}]}
     body = str(insight.mistakes(run_of(result, arrays, tmp_path)).body)
     assert body.count('<img') == 3 and '&lt;cat&gt; → dog' in body or 'dog → &lt;cat&gt;' in body
-    assert evaluation.mistakes(Split(ArrayImages(images), logits.argmax(1)), logits, 'scratch') == {}
+    assert evaluation.mistakes(Split(ArrayImages(images), logits.argmax(1)), logits, 'scratch', OneClass(2)) == {}
 
 
 @pytest.mark.parametrize('count', [5, 10, 30, 99, 200])

@@ -29,7 +29,7 @@ SOURCES = {
     'npz': npz,
     'synthetic': synthetic,
 }
-OWN = 'images', 'pattern', 'annotations'
+OWN = {'images': '', 'pattern': '', 'annotations': '', 'multilabel': 'auto'}  # with the value that asks for nothing
 
 
 def load(config) -> Source:
@@ -58,14 +58,16 @@ def load(config) -> Source:
     spans.parsed(config.range)
     asked, module = _asked('source', config.source)
     for name in OWN:
-        if config[name] and name not in getattr(module, 'TAKES', ()):
+        if config[name] != OWN[name] and name not in getattr(module, 'TAKES', ()):
             able = ' or '.join(repr(m.FORM) for m in SOURCES.values() if name in getattr(m, 'TAKES', ()))
             raise ValueError(
-                f'config.data.{name}={config[name]!r} does not go with {asked}, only with {able}: leave it empty.'
+                f'config.data.{name}={config[name]!r} does not go with {asked}, only with {able}: leave '
+                f'it at {OWN[name]!r}.'
             )
     classes, found = module.read(asked, config)
     if not len(found['train'].labels):
         raise ValueError(f'{asked} has no training images.')
+    sets = found['train'].sets
     splits = splits_of(found, config, asked)
     span = getattr(splits['train'].images, 'span', 'full' if config.range == 'full' else None)
     if config.range not in ('auto', 'full') and span is None:
@@ -76,7 +78,7 @@ def load(config) -> Source:
     if config.unlabeled:
         extra = _extra(config, span)
         splits['unlabeled'] = concat([splits['unlabeled'], extra]) if 'unlabeled' in splits else extra
-    source = complete(config.source, tuple(classes), splits, span, config.test, config.copies)
+    source = complete(config.source, tuple(classes), splits, span, config.test, config.copies, sets)
     return annotations.apply(source, config.annotations, around(config)) if config.annotations else source
 
 

@@ -14,6 +14,7 @@ from ssljax.data import pick, table
 from ssljax.data.sources.source import Source
 from ssljax.data.split import Split, concat
 from ssljax.literal import clean
+from ssljax.targets import multilabel
 from ssljax.wording import nearest, shown
 
 FIELD = 'config.data.annotations'
@@ -54,35 +55,60 @@ def apply(source: Source, path: str, around: str) -> Source:
     names = [] if source.unlabeled is None else source.unlabeled.names()
     if names is None:
         raise ValueError(f'{FIELD}={path!r}, but the unlabelled images of {source.name!r} are no files with names.')
-    known, number_of, given = pick.Known(names, 0, around), {name: i for i, name in enumerate(source.classes)}, {}
+    known, number_of, given = pick.Known(names, 0, around), Numbers(source), {}
     trained, had = pick.Known(source.train.names() or (), 0, around), 0
     for line, values in found.rows:
         where, word, label = f'{found.path}, line {line}', values['path'], unicodedata.normalize('NFC', values['label'])
-        rows = known.named(word) if word else []
+        rows = table.either(word, known.named) if word.strip() else []
         if len(rows) > 1:
             raise ValueError(f'{where}: {word!r} could be {len(rows)} images: write more of its path.')
-        if label and clean(label) not in number_of:
-            raise ValueError(
-                f'{where}: the class {shown(label)}{nearest(label, number_of)} is not one of {source.name!r}: '
-                f'{", ".join(source.classes[:20])}{", ..." * (len(source.classes) > 20)}.'
-            )
-        number = number_of[clean(label)] if label else -1
+        number = number_of.of(label, where) if label else -1
         if rows:
             given[rows[0]] = number
-        elif word and number in (-1, *source.train.labels[trained.named(word)[:1]]) and trained.named(word):
+        elif word and (old := table.either(word, trained.named)) and number in (-1, *source.train.labels[old[:1]]):
             had += 1
         else:
             raise ValueError(f'{where}: {word!r} {_why(word, source, trained, around)}.')
     if had:
         logging.warning('%r: %d lines name training images that %r has already labelled.', path, had, source.name)
+    source = source._replace(sets=number_of.sets)
     return _moved(source, {row: label for row, label in given.items() if label >= 0})
+
+
+class Numbers:
+    """The numbers of labels; `sets` are those of a Source and, of multi-label images, further ones that were asked
+    for."""
+
+    def __init__(self, source: Source):
+        self.sets, self._source = source.sets, source
+        self._number_of = {name: i for i, name in enumerate(source.classes)}
+
+    def of(self, label: str, where: str) -> int:
+        """The number of a label; `where` names it in messages. Raises ValueError for one with an unknown class."""
+        names = [clean(name) for name in (multilabel.parsed(label) if self.sets is not None else [label])]
+        for name in names:
+            if name not in self._number_of:
+                classes = self._source.classes
+                raise ValueError(
+                    f'{where}: the class {shown(name)}{nearest(name, classes)} is not one of {self._source.name!r}: '
+                    f'{", ".join(classes[:20])}{", ..." * (len(classes) > 20)}.'
+                )
+        numbers = [self._number_of[name] for name in names]
+        if self.sets is None:
+            return numbers[0]
+        row = np.zeros(self.sets.shape[1], np.uint8)
+        row[numbers] = 1
+        same = np.flatnonzero((self.sets == row).all(1))
+        if not len(same):
+            self.sets = np.concatenate([self.sets, row[None]])
+        return int(same[0]) if len(same) else len(self.sets) - 1
 
 
 def check_given(path: str, columns) -> None:
     """Raises ValueError where the columns of a CSV say that its labels are a model's predictions."""
-    if 'confidence' in columns:
+    if told := {'confidence', 'unlike'} & set(columns):
         raise ValueError(
-            f"{path} has a column confidence, so its labels are a model's predictions: give the file of the labelling "
+            f"{path} has a column {min(told)}, so its labels are a model's predictions: give the file of the labelling "
             'page (--labels), or check each label and remove that column.'
         )
 
@@ -100,9 +126,14 @@ def _moved(source: Source, labels: dict) -> Source:
 
 def _why(word: str, source: Source, trained: pick.Known, around: str) -> str:
     if rows := trained.named(word):
-        return f'is already labelled {source.classes[source.train.labels[rows[0]]]!r} in the data: correct it there'
+        return f'is already labelled {_label(source, rows[0])!r} in the data: correct it there'
     for title, split in (('validation', source.val), ('test', source.test)):
         if split is not None and pick.Known(split.names() or (), 0, around).named(word):
             return f'is a {title} image, and only unlabelled images can be labelled here'
     like = source.unlabeled.names()[0] if source.unlabeled is not None and len(source.unlabeled) else ''
     return 'is not an unlabelled image' + (f': names look like {like!r}' if like else f', and {source.name!r} has none')
+
+
+def _label(source: Source, row: int) -> str:
+    label = source.train.labels[row]
+    return source.targets.text(label, source.classes) if label >= 0 else ''

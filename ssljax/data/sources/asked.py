@@ -17,20 +17,23 @@ class Asked(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """Images in memory, uint8 [N, H, W, C], and their labels, int [N], -1 where there is none."""
+    """Images in memory, uint8 [N, H, W, C], and their labels, int [N], -1 where there is none; sets: where labels stand
+    for several classes, uint8 [S, K], as ssljax.targets has them."""
 
     images: np.ndarray
     labels: np.ndarray
+    sets: np.ndarray | None = None
 
 
 class Encoded(NamedTuple):
-    """Encoded images: of `files` (folder.Files) those with the numbers, int64 [N]; their labels as those of Arrays; and
-    their groups as a Split has them, or None."""
+    """Encoded images: of `files` (folder.Files) those with the numbers, int64 [N]; their labels and
+    sets as those of Arrays; and their groups as a Split has them, or None."""
 
     files: Any
     numbers: np.ndarray
     labels: np.ndarray
     groups: np.ndarray | None = None
+    sets: np.ndarray | None = None
 
 
 def without_labels(split):

@@ -9,10 +9,11 @@ from absl import logging
 from ssljax import paths
 from ssljax.data import folder, formats, pick, records, split_names, table, walk
 from ssljax.data.sources.asked import Encoded
+from ssljax.targets.multilabel import NONE
 from ssljax.wording import shown
 
 FORM = 'csv:PATH'
-TAKES = 'images', 'annotations'
+TAKES = 'images', 'annotations', 'multilabel'
 MOST = 100  # characters of a class
 SHOWN = 3  # files that are not there, in a message
 
@@ -39,14 +40,15 @@ def read(asked, config):
     if found.others:
         logging.warning('%r: ignoring the columns %s.', found.path, ', '.join(map(repr, found.others)))
     files, numbers = _files(found, around(asked, config), listed_alone=False)
-    rows = [_record(row, number, found.path) for row, number in zip(found.rows, numbers)]
+    several = _multilabel(found, config.multilabel)
+    rows = [_record(row, number, found.path, several) for row, number in zip(found.rows, numbers)]
     listed = set(numbers)
     rest = [n for n in range(len(files.names)) if n not in listed]
     rows += [records.Record(n, repr(files.names[n]), '', 'unlabeled') for n in rest]
     if rest:
         logging.info('%r: %d images that it does not list are unlabelled.', found.path, len(rest))
-    classes, splits = records.splits_of(rows, found.path)
-    return classes, {name: Encoded(files, *some) for name, some in splits.items()}
+    classes, splits, sets = records.splits_of(rows, found.path, several)
+    return classes, {name: Encoded(files, *some, sets) for name, some in splits.items()}
 
 
 def unlabeled(asked, config):
@@ -56,20 +58,28 @@ def unlabeled(asked, config):
     return Encoded(files, np.sort(np.array(numbers, np.int64)), np.full(len(numbers), -1, np.int32))
 
 
-def _record(row: table.Row, number: int, path: str) -> records.Record:
+def _multilabel(found: table.Table, asked: str) -> bool:
+    """Whether a label may name several classes, by config.data.multilabel, or by the rows."""
+    row = next((row for row in found.rows if NONE in row.values['label']), None)
+    if asked != 'auto' or row is None:
+        return asked == 'yes'
+    logging.warning(
+        '%r: multi-label, for line %d has %r; if the semicolon belongs to the name of a class: '
+        '--config.data.multilabel=no', found.path, row.line, row.values['label'],
+    )  # fmt: skip
+    return True
+
+
+def _record(row: table.Row, number: int, path: str, several: bool) -> records.Record:
     label, said = unicodedata.normalize('NFC', row.values['label']), row.values.get('split', '')
     where, split = f'line {row.line}', split_names.kind_of(said) if said else 'train'
     if split not in ('train', 'val', 'test', 'unlabeled'):
         raise ValueError(
             f'{path}, {where}: unknown split {shown(said)}: use train, val, test or unlabeled; empty means train.'
         )
-    if ';' in label:
-        raise ValueError(
-            f'{path}, {where}: the label {shown(label)} looks like several classes, and an image can have only one: '
-            'keep one, or write the class without a semicolon.'
-        )
-    if len(label) > MOST:
-        raise ValueError(f'{path}, {where}: the label has {len(label):,} characters; the limit is {MOST}.')
+    longest = max(map(len, label.split(NONE) if several else [label]))
+    if longest > MOST:
+        raise ValueError(f'{path}, {where}: the label has {longest:,} characters; the limit is {MOST}.')
     return records.Record(number, where, label, split, row.values.get('group', ''))
 
 
@@ -88,11 +98,15 @@ def _files(found: table.Table, where: str, listed_alone: bool):
     known, missing, numbers = pick.Known(files.names, 0, where), [], []
     more: dict = {}
     first: dict = {}
+
+    def find(word):
+        return known.full.get(os.path.normpath(word)) or _on_disk(word, where, known, more) or known.named(word)
+
     for row in found.rows:
         path, word = f'{found.path}, line {row.line}', row.values['path']
-        if not word:
+        if not word.strip():
             raise ValueError(f'{path}: the path is empty.')
-        rows = known.full.get(os.path.normpath(word)) or _on_disk(word, where, known, more) or known.named(word)
+        rows = table.either(word, find)
         if len(rows) > 1:
             some = ', '.join(repr(files.names[n]) for n in rows[:SHOWN])
             raise ValueError(f'{path}: {word!r} could be {len(rows)} images ({some}): write more of its path.')

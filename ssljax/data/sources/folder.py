@@ -13,7 +13,7 @@ from ssljax.data.sources import csv
 from ssljax.data.sources.asked import Encoded
 
 FORM = 'folder:PATH'
-TAKES = 'pattern', 'annotations'
+TAKES = 'pattern', 'annotations', 'multilabel'
 
 
 def around(asked, config) -> str:
@@ -31,11 +31,17 @@ def understood(files: folder.Files, asked, config):
     path = paths.expand(asked.rest)
     formats.check(files.names, path)
     if config.pattern and 'label' in pattern.compiled(config.pattern).groupindex:
-        classes, splits = records.splits_of(pattern.records_of(config.pattern, files.names, path), path)
+        classes, splits, _ = records.splits_of(pattern.records_of(config.pattern, files.names, path), path)
         return classes, {name: Encoded(files, *rest) for name, rest in splits.items()}
     if listed := _labels(path, files.names):
         return csv.read(asked._replace(text=f'csv:{listed}', rest=listed), config)
-    classes, splits = layout.layout(files, path)
+    try:
+        classes, splits = layout.layout(files, path)
+    except ValueError as error:
+        if os.path.isdir(path) or not (lists := _lists(files)):
+            raise
+        raise ValueError(f'{error} Or, if {lists[0]!r} has the labels: '
+                         f'{table.inside(os.path.join(path, lists[0]), path)}') from error  # fmt: skip
     if config.pattern:
         splits = pattern.with_groups(config.pattern, files.names, splits, path)
     return classes, {name: Encoded(files, *rest) for name, rest in splits.items()}
@@ -47,6 +53,11 @@ def unlabeled(asked, config):
     formats.check(files.names, paths.expand(asked.rest))
     n = len(files.names)
     return Encoded(files, np.arange(n), np.full(n, -1, np.int32))
+
+
+def _lists(files: folder.Files) -> list:
+    """Names of files in an archive that may have its labels."""
+    return [name for names in files.left_out.values() for name in names if name.lower().endswith(('.csv', '.tsv'))]
 
 
 def _labels(path: str, names) -> str:

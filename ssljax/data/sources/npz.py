@@ -7,6 +7,7 @@ from ssljax.data import npz
 from ssljax.data.sources.asked import Arrays
 
 FORM = 'npz:PATH'
+TAKES = ('multilabel',)
 _INSTEAD = {
     'val': 'For validation a part of the training images is set aside (config.data.val).',
     'test': 'The validation images are the test split or, without any, a part of the training images '
@@ -43,6 +44,9 @@ def read(asked, config):
             npz.check_labels(*file.declared[labels], file.declared[images][0][0], labels, path)
             wanted.append(labels)
     content = file.read(wanted)
+    labelled = {name: content[name] for name in wanted if name.endswith('_labels')}
+    if config.multilabel == 'yes' or config.multilabel == 'auto' and npz.are_sets(labelled.values()):
+        return _multilabel(content, labelled, path)
     train = npz.labels(content['train_labels'], None, 'train_labels', path)
     if not np.any(train >= 0):
         raise ValueError(f'{path!r}: all train_labels are -1, unknown: give those of some training images.')
@@ -51,12 +55,28 @@ def read(asked, config):
         if f'{split}_images' in content:
             labels = npz.labels(content[f'{split}_labels'], count, f'{split}_labels', path)
             splits[split] = Arrays(_nhwc(content[f'{split}_images']), labels)
+    return tuple(map(str, range(count))), _complete(splits, content)
+
+
+def _multilabel(content: dict, labelled: dict, path: str):
+    """As `read`, of images with several classes each."""
+    found, sets = npz.sets(labelled, path)
+    if not sets[found['train_labels'][found['train_labels'] >= 0]].any():
+        raise ValueError(f'{path!r}: no row of train_labels has a 1: give the classes of some training images.')
+    logging.warning('%r: multi-label, with %d classes.', path, sets.shape[1])
+    names = {name.removesuffix('_labels'): labels for name, labels in found.items()}
+    splits = {split: Arrays(_nhwc(content[f'{split}_images']), labels, sets) for split, labels in names.items()}
+    return tuple(map(str, range(sets.shape[1]))), _complete(splits, content)
+
+
+def _complete(splits: dict, content: dict) -> dict:
+    """With the test split and the unlabelled images."""
     if 'val' in splits and 'test' not in splits:
         splits['test'] = splits.pop('val')
     if 'unlabeled_images' in content:
         images = _nhwc(content['unlabeled_images'])
         splits['unlabeled'] = Arrays(images, np.full(len(images), -1))
-    return tuple(map(str, range(count))), splits
+    return splits
 
 
 def unlabeled(asked, config):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from ssljax import targets
 from ssljax.data import readable
 from ssljax.data.partition import carve_test
 from ssljax.data.split import Split, apart
@@ -15,7 +16,7 @@ class Source(NamedTuple):
 
     Attributes:
       name: config.data.source as it was given.
-      classes: names of the classes; label i is classes[i].
+      classes: names of the classes; label i is classes[i] or, of multi-label images, the classes in sets[i].
       shape: (H, W, C) of every image.
       train: Split; validation is carved from it later (partition.py).
       val: Split, where the source brings its own besides a test split, else None.
@@ -26,6 +27,7 @@ class Source(NamedTuple):
       unknown: {split: images left out for want of a label}.
       range: (low, high), the values of files of more than 8 bits a channel that became 0 and 255; None where there
         were none, or each filled the range of its type.
+      sets: of multi-label images, uint8 [S, K]: the different sets of classes that labels stand for; else None.
     """
 
     name: str
@@ -38,9 +40,15 @@ class Source(NamedTuple):
     listed: dict | None = None
     unknown: dict | None = None
     range: tuple | None = None
+    sets: np.ndarray | None = None
+
+    @property
+    def targets(self) -> targets.Targets:
+        """What the labels mean."""
+        return targets.of(len(self.classes), self.sets)
 
 
-def complete(name: str, classes: tuple, splits: dict, span, test: str, copies: str = 'together') -> Source:
+def complete(name: str, classes: tuple, splits: dict, span, test: str, copies: str = 'together', sets=None) -> Source:
     """The Source of what was read.
 
     Args:
@@ -49,6 +57,7 @@ def complete(name: str, classes: tuple, splits: dict, span, test: str, copies: s
       span: as `depth.plain` has it.
       test: config.data.test.
       copies: config.data.copies.
+      sets: as Source has them.
 
     Raises:
       ValueError: splits of several shapes, or one of which no image can be evaluated.
@@ -58,7 +67,7 @@ def complete(name: str, classes: tuple, splits: dict, span, test: str, copies: s
     if 'test' not in splits:
         train = splits['train']
         copied = train.copied() if copies == 'together' and train.groups is None else None
-        rows = carve_test(train.labels, test, classes, train.groups, copied)
+        rows = carve_test(train.labels, test, classes, train.groups, copied, sets)
         splits['test'] = train.take(rows)
         splits['train'] = apart(train.without(rows), splits['test'])
     for part in ('val', 'test'):
@@ -88,6 +97,7 @@ def complete(name: str, classes: tuple, splits: dict, span, test: str, copies: s
         listed,
         unknown,
         span if isinstance(span, tuple) else None,
+        sets,
     )
 
 

@@ -37,7 +37,7 @@ def further(found, config, asked, span) -> Split:
 
 def in_memory(found: Arrays, config, asked) -> Split:
     """A Split of an array."""
-    images, labels = found
+    images, labels, _ = found
     size, channels = config.image_size, config.channels
     h, w, c = images.shape[1:]
     changed = (size and (h, w) != (size, size)) or (channels and c != channels)
@@ -72,7 +72,7 @@ def _encoded(found: dict, config, span) -> dict:
     fit = decode.Fit(config.image_size, config.channels, span, config.max_pixels, config.resize)
     shape, like = decode.probe(files, numbers, fit)
     result = {}
-    for name, (files, numbers, labels, groups) in found.items():
+    for name, (files, numbers, labels, groups, _) in found.items():
         images = FileImages(files, numbers, labels, shape=shape, fit=fit, like=like, corrupt=config.corrupt)
         if config.cache and len(labels):
             images.use(cache.decoded(images, config.cache))

@@ -1,16 +1,19 @@
 """A builder of TensorFlow Datasets with `image` and `label`, whose encoded images go the way of image files; it needs
 TensorFlow.
 
-Data prepared here is written as ArrayRecord, which has random access. Data that was prepared earlier as TFRecord has
-none, so its encoded images are held in memory.
+Data prepared here is written as ArrayRecord, which has random access; data that was prepared earlier as TFRecord gets
+it by an index, which is read once (shard_index.py). Where the images do not fit in memory, those of TFRecord files are
+streamed by tf.data (native.py), those of ArrayRecord as image files are. config.data.data_dir may be on a bucket.
 """
 
 import difflib
+import os
 
 import numpy as np
 
 from ssljax import paths
-from ssljax.data import folder
+from ssljax.data import folder, remote, shard_index
+from ssljax.data.shards import ARRAY_RECORD, TFRECORD, Names, Shard
 from ssljax.data.sources.asked import Encoded, without_labels
 
 FORM = 'tfds:NAME'
@@ -26,8 +29,8 @@ def read(asked, config):
       ValueError: there is no such builder, or it cannot be prepared or has no classes of images.
       ImportError: TensorFlow or its Datasets are not installed.
     """
-    tfds, builder = _prepared(asked, config, {'image': 'Image', 'label': 'ClassLabel'})
-    have = {KINDS[s.lower()]: _split(tfds, builder, s) for s in builder.info.splits if s.lower() in KINDS}
+    builder = _prepared(asked, config, {'image': 'Image', 'label': 'ClassLabel'})
+    have = {KINDS[s.lower()]: _split(builder, s) for s in builder.info.splits if s.lower() in KINDS}
     if 'train' not in have:
         raise ValueError(f'The builder {asked.rest!r} has no train split, only {sorted(builder.info.splits)}.')
     if 'test' in have and not np.any(have['test'].labels >= 0):  # ImageNet's test labels are not public
@@ -42,16 +45,16 @@ def read(asked, config):
 def unlabeled(asked, config):
     """As sources.__init__ says: the unlabelled split, or else the training split; it needs no labels. Raises as
     `read`."""
-    tfds, builder = _prepared(asked, config, {'image': 'Image'})
+    builder = _prepared(asked, config, {'image': 'Image'})
     have = {KINDS.get(split.lower()): split for split in builder.info.splits}
     split = have.get('unlabeled') or have.get('train')
     if not split:
         raise ValueError(f'The builder {asked.rest!r} has no train split, only {sorted(builder.info.splits)}.')
-    return _split(tfds, builder, split)
+    return _split(builder, split)
 
 
 def _prepared(asked, config, wanted: dict):
-    """(tensorflow_datasets, the builder, its data prepared). wanted: {feature: its type} that it must have."""
+    """The builder, its data prepared. wanted: {feature: its type} that it must have."""
     name = asked.rest
     try:
         import tensorflow as tf
@@ -65,8 +68,9 @@ def _prepared(asked, config, wanted: dict):
         tf.config.set_visible_devices([], 'GPU')
     except RuntimeError:  # too late: the caller has used TensorFlow before
         pass
+    place = _place(config.data_dir)
     try:
-        builder = tfds.builder(name, data_dir=paths.expand(config.data_dir) or None)
+        builder = tfds.builder(name, data_dir=place)
     except (tfds.core.DatasetNotFoundError, AssertionError) as e:
         near = difflib.get_close_matches(name.split('/')[0], tfds.list_builders(), 1)
         raise ValueError(
@@ -89,34 +93,28 @@ def _prepared(asked, config, wanted: dict):
             f'TensorFlow Datasets could not prepare {name!r} in {builder.data_dir!r} ({e}): give '
             'config.data.data_dir with prepared data, or config.data.manual_dir with its original files.'
         ) from e
-    return tfds, builder
+    return builder
 
 
-def _split(tfds, builder, split):
-    """The Encoded of one split, with the labels -1 where it has none. Reading the labels keeps the encoded images, up
-    to 1 GiB."""
-    skip = {'image': tfds.decode.SkipDecoding()}
-    try:
-        data = builder.as_data_source(split=split, decoders=skip)
-        starts = range(0, len(data), 1024)
-        items = (item for i in starts for item in data.__getitems__(range(i, min(i + 1024, len(data)))))
-    except NotImplementedError:  # the data was prepared earlier, as TFRecord
-        data = None
-        rows = builder.as_dataset(split=split, decoders=skip)
-        rows = rows.map(lambda item: {k: item[k] for k in ('image', 'label') if k in item}).batch(1024)
-        items = (dict(zip(b, row)) for b in rows.as_numpy_iterator() for row in zip(*b.values()))
-    labels, sizes, held, total = [], [], [], 0
-    for item in items:
-        labels.append(int(item.get('label', -1)))
-        sizes.append(len(item['image']))
-        total += sizes[-1]
-        if data is None or total <= 2**30:
-            held.append(item['image'])
-    n = len(labels)
+def _split(builder, split):
+    """The Encoded of one split, with the labels -1 where it has none."""
+    info, format_ = builder.info, builder.info.file_format.value
+    if format_ not in (TFRECORD, ARRAY_RECORD):
+        raise ValueError(
+            f'{info.full_name} in {str(builder.data_path)!r} is prepared as {format_}, which cannot be read: prepare '
+            'it as array_record or tfrecord.'
+        )
+    parts = [Shard(os.fspath(i.filename), i.skip, i.take) for i in info.splits[split].file_instructions if i.take]
+    table = shard_index.table(format_, parts, os.fspath(builder.data_path), split)
+    names, sizes, crcs = Names(f'{info.full_name} {split}', len(table)), table.about.size, table.about.crc
+    files = folder.Files(names, sizes.tolist(), crcs.tolist(), table, table.reader, table.portable)
+    return Encoded(files, np.arange(len(table)), table.about.label)
 
-    def read(number):
-        return held[number] if number < len(held) else data[int(number)]['image']
 
-    names = [f'{builder.info.full_name} {split}[{i}]' for i in range(n)]
-    where = {'keys': held, 'reader': bytes} if len(held) == n else {'keys': range(n), 'reader': read, 'portable': False}
-    return Encoded(folder.Files(names, sizes, [None] * n, **where), np.arange(n), np.array(labels, np.int32))
+def _place(given: str):
+    """config.data.data_dir, a path or the URL of a bucket; None where it is empty. Raises ValueError for a URL that
+    cannot be read."""
+    if not remote.is_url(given):
+        return paths.expand(given) or None
+    remote.check(given, 'config.data.data_dir')
+    return given

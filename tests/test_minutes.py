@@ -3,7 +3,7 @@
 import math
 import time
 
-from ssljax import elapsed, files, limit
+from ssljax import elapsed, files, minutes
 from ssljax.config import base
 
 
@@ -18,12 +18,12 @@ def test_a_seed_begins_only_if_it_fits_as_the_others_did(tmp_path):
     config = begun(tmp_path, 10.0, 300)
     for stage, seconds in (('scratch', 100.0), ('finetune', 80.0)):
         files.write_json(tmp_path / f'seed0/{stage}/done.json', {'seconds': seconds})
-    assert limit.seed_fits(config, tmp_path, 1)  # 180 of 300, less 48 in reserve
+    assert minutes.seed_fits(config, tmp_path, 1)  # 180 of 300, less 48 in reserve
     config = begun(tmp_path, 7.0, 300)
-    assert not limit.seed_fits(config, tmp_path, 1) and limit.seed_fits(config, tmp_path, 0)
-    assert 100 < limit.left(config, tmp_path) < 130
+    assert not minutes.seed_fits(config, tmp_path, 1) and minutes.seed_fits(config, tmp_path, 0)
+    assert 100 < minutes.left(config, tmp_path) < 130
 
 
 def test_without_a_time_everything_fits(tmp_path):
     config = begun(tmp_path, 0.0, 1e6)
-    assert limit.left(config, tmp_path) == math.inf and limit.seed_fits(config, tmp_path, 5)
+    assert minutes.left(config, tmp_path) == math.inf and minutes.seed_fits(config, tmp_path, 5)

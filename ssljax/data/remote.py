@@ -1,0 +1,76 @@
+"""Files on buckets, by TensorFlow's file systems: gs:// alone. TensorFlow Datasets has no other where TensorFlow is."""
+
+import io
+import os
+
+AT_A_TIME = 32  # requests: each takes its time
+
+
+def is_url(path) -> bool:
+    """Whether a path names a place on a bucket."""
+    return '://' in os.fspath(path)
+
+
+def check(url: str, asked: str) -> None:
+    """Raises ValueError where TensorFlow reads no such URLs; asked: the field that has it."""
+    from tensorflow.io import gfile
+
+    known = [f'{scheme}://' for scheme in gfile.get_registered_schemes() if scheme]
+    if not url.startswith(tuple(known)):
+        raise ValueError(
+            f'{asked}={url!r}: TensorFlow reads no such URLs, but {", ".join(sorted(known))}. Copy the data to a disk, '
+            'or mount the bucket as a folder.'
+        )
+
+
+def size(url: str) -> int:
+    """Bytes of a file. These functions raise TensorFlow's OpError where there is none."""
+    from tensorflow.io import gfile
+
+    return gfile.stat(url).length
+
+
+def read_at(url: str, place: int, length: int) -> bytes:
+    """`length` bytes of a file from `place` on, or fewer at its end."""
+    from tensorflow.io import gfile
+
+    with gfile.GFile(url, 'rb') as file:
+        file.seek(place)
+        return file.read(length)
+
+
+def read(url: str) -> bytes | None:
+    """A whole file, or None where there is none."""
+    from tensorflow.io import gfile
+
+    if not gfile.exists(url):
+        return None
+    with gfile.GFile(url, 'rb') as file:
+        return file.read()
+
+
+def write(url: str, content: bytes) -> None:
+    """Writes a whole file."""
+    from tensorflow.io import gfile
+
+    with gfile.GFile(url, 'wb') as file:
+        file.write(content)
+
+
+def stream(url: str, block: int) -> io.BufferedReader:
+    """A file to be read front to back, `block` bytes at a time."""
+    from tensorflow.io import gfile
+
+    class Raw(io.RawIOBase):
+        def __init__(self):
+            self.file = gfile.GFile(url, 'rb')
+
+        def readable(self):
+            return True
+
+        def readinto(self, out):
+            data = self.file.read(len(out))
+            out[: len(data)] = data
+            return len(data)
+
+    return io.BufferedReader(Raw(), block)

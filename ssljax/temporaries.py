@@ -1,0 +1,46 @@
+"""What is written before it gets its place: .NAME.PID, beside it."""
+
+import contextlib
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+AGE = 3600.0  # seconds: younger ones may be of a process on another machine that shares the disk
+
+
+def beside(path) -> Path:
+    """Where this process writes a file or folder whose place is `path`.
+
+    What a process that was killed has left of the same file is removed: where no process here has its number, and
+    nothing was written to it for AGE.
+    """
+    path = Path(path)
+    for name, pid in _left(path):
+        there = path.with_name(name)
+        with contextlib.suppress(OSError):
+            if not _alive(pid) and time.time() - os.lstat(there).st_mtime > AGE:
+                if there.is_dir() and not there.is_symlink():
+                    shutil.rmtree(there, ignore_errors=True)
+                else:
+                    there.unlink()
+    return path.with_name(f'.{path.name}.{os.getpid()}')
+
+
+def _left(path: Path) -> list[tuple[str, int]]:
+    """(name, PID) of the temporaries of a file."""
+    pattern = re.compile(rf'\.{re.escape(path.name)}\.([0-9]{{1,9}})')
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        return [(e.name, int(found[1])) for e in entries if (found := pattern.fullmatch(e.name))]
+    return []
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,68 @@
+"""Each file of launch/, submitted to a stand-in for its scheduler, trains here: it is told to stop, saves, goes on, and
+ends with the numbers of a run that was left alone; so do two hosts."""
+
+import subprocess
+
+import pytest
+
+from tests.command import TINY, outcome, same
+from tests.launch import schedulers
+from tests.launch.test_jobs import command
+from tests.launch.test_submit import NEEDED
+
+RUNS = [file for file in NEEDED if not file.startswith('study')]
+
+
+@pytest.mark.parametrize('file', RUNS)
+def test_a_run_goes_on_to_the_same_numbers(file, tmp_path, finished):
+    workdir = tmp_path / 'run'
+    environment = schedulers.install(tmp_path / 'place', str(workdir / 'seed0/pretrain/metrics.jsonl'))
+    done = subprocess.run(
+        command(file, '--config=configs/quickstart.py', f'--workdir={workdir}', *TINY), cwd=schedulers.ROOT,
+        env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count('everything is saved') == 1
+    same(outcome(workdir), outcome(finished[0]))
+
+
+@pytest.mark.parametrize(
+    ('file', 'values', 'stub'),
+    [
+        ('slurm.sbatch', {'nodes': 2, 'gpus': 1}, 'STUB_TASKS'),
+        ('gke_jobset.yaml', {'hosts': 2}, 'STUB_PODS'),
+        ('sky.yaml', {'nodes': 2}, 'STUB_NODES'),
+    ],
+)
+def test_two_hosts_are_one_run(file, values, stub, tmp_path, finished):
+    """One of them is told to stop: both save, and both go on."""
+    pytest.importorskip('ssljax.hosts')
+    workdir = tmp_path / 'run'
+    environment = schedulers.install(tmp_path / 'place', str(workdir / 'seed0/pretrain/metrics.jsonl')) | {stub: '2'}
+    done = subprocess.run(
+        command(file, '--config=configs/quickstart.py', f'--workdir={workdir}', *TINY, **values), cwd=schedulers.ROOT,
+        env=environment, capture_output=True, text=True, timeout=400,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count('everything is saved') == 1  # the first host's
+    (metrics, _, _), (alone, _, _) = outcome(workdir), outcome(finished[0])
+    for stage, rows in alone.items():
+        assert [row['step'] for row in metrics[stage]] == [row['step'] for row in rows]
+        for mine, other in zip(metrics[stage], rows, strict=True):
+            assert mine['train/loss' if 'train/loss' in other else 'val/loss'] == pytest.approx(
+                other['train/loss' if 'train/loss' in other else 'val/loss'], rel=1e-3
+            )
+
+
+@pytest.mark.parametrize('file', [file for file in NEEDED if file not in RUNS])
+def test_a_study_goes_on_to_its_table(file, tmp_path):
+    workdir = tmp_path / 'study'
+    flags = *TINY, '--config.study.labels=5/class', '--config.transfer.ways=scratch'
+    environment = schedulers.install(tmp_path / 'place', str(workdir / 'config.json'))
+    done = subprocess.run(
+        command(file, '--config=configs/quickstart.py', f'--workdir={workdir}', *flags), cwd=schedulers.ROOT,
+        env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count('everything is saved') == 1
+    assert len((workdir / 'rows.csv').read_text().splitlines()) == 2
