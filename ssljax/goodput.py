@@ -8,7 +8,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import jax
 
@@ -47,7 +47,7 @@ class Spent:
         finally:
             self._seconds[kind] += time.perf_counter() - begun - (self._counted() - before)
 
-    def waiting(self, payloads: Iterator, idle: Callable[[], bool]) -> Iterator:
+    def waiting(self, payloads: Generator, idle: Callable[[], bool]) -> Iterator:
         """`payloads`, with the waits for them counted as input; where the devices are not `idle` when one comes, it
         came in time."""
         with contextlib.closing(payloads):
@@ -75,12 +75,12 @@ class Compiling:
         self.seconds = 0.0
         self._spans: list = []  # apart, in the order of time; a longer event that ends later takes in those within it
 
-    def event(self, name: str, seconds: float, **about) -> None:
+    def event(self, event: str, duration_secs: float, **about) -> None:
         """Listens to `jax.monitoring`: an event that has just ended."""
-        if not name.startswith('/jax/core/compile/'):
+        if not event.startswith('/jax/core/compile/'):
             return
         end = time.perf_counter()
-        begin = end - seconds
+        begin = end - duration_secs
         while self._spans and self._spans[-1][0] >= begin:
             inner = self._spans.pop()
             self.seconds -= inner[1] - inner[0]

@@ -16,7 +16,7 @@ from ssljax import contact_sheet, paths
 from ssljax.data import table
 from ssljax.labeling import pool
 from ssljax.literal import clean
-from ssljax.targets.multilabel import parsed
+from ssljax.targets.multilabel import NONE, parsed
 
 HOST = '127.0.0.1'
 MOST = 4096  # bytes of a request's body
@@ -197,7 +197,9 @@ def _items(found, labels: Labels) -> dict:
             {
                 'name': clean(path),
                 'why': why,
-                'says': label + ('' if p != p else f' {100 * p:.0f}%') if label else '',
+                'says': ('none of them' if label == NONE else label) + ('' if p != p else f' {100 * p:.0f}%')
+                if label
+                else '',
                 'label': labels.known.get(path, ''),
             }
             for path, why, label, p in rows

@@ -120,15 +120,15 @@ def section_of(run):
 def of_multilabel(result):
     """`section_of` of multi-label images."""
     ways = [way for way in ways_of(result) if of_way(result, way, 'test', 'mAP')]
-    rows = [[way_title(way), *(with_interval(result, way, name) for name in ('mAP', *MULTILABEL))] for way in ways]
+    rows = [[way_title(way), *(with_interval(result, way, name) for name in MULTILABEL)] for way in ways]
     said = (
         'On the test images; in brackets: the 95% interval implied by their number (a bootstrap over images; Wilson '
-        'for exact match). mAP: mean over classes of the average precision. Macro AUROC: mean over classes. Both need '
+        'for exact match). Macro AUROC: mean over classes; like mAP, the mean of the average precision, it needs '
         'no threshold; F1 (mean over classes; of all pairs of image and class), exact match (images of which every '
         'class is right) and Hamming accuracy (pairs that are right) are at the threshold of the best macro-F1 on '
         f'validation. Weights were selected by {metrics.TITLES[selected(result)]} on validation.'
     )
-    table = grid(['Way', *map(title, ('mAP', *MULTILABEL))], rows, said) if rows else ''
+    table = grid(['Way', *map(title, MULTILABEL)], rows, said) if rows else ''
     return section('Metrics', table, bootstrap(result))
 
 

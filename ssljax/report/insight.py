@@ -10,7 +10,6 @@ from ssljax.report.markup import beside, figure, folded, grid, part, section
 from ssljax.report.pictures import as_png, filter_sheet
 from ssljax.report.plots import color_of, confusion_of, plot_confusion, plot_per_class
 from ssljax.report.words import count_of, is_number, way_title
-from ssljax.targets.multilabel import written
 
 
 def class_names(result, at_least=0):
@@ -20,9 +19,11 @@ def class_names(result, at_least=0):
 
 
 def label_names(run, at_least=0):
-    """What the labels of images in figures.npz are called: class names or, of multi-label images, 'a;b'."""
+    """What the labels of images in figures.npz are called: class names or, of multi-label images, 'a + b'."""
     names, sets = class_names(run.result, at_least), run.figures.get('sets')
-    return names if sets is None else [written(names, row) for row in sets]
+    if sets is None:
+        return names
+    return [' + '.join(name for name, has in zip(names, row) if has) or 'no class' for row in sets]
 
 
 def per_class_of(result, way, metric='per_class'):

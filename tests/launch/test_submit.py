@@ -79,6 +79,19 @@ def test_so_have_the_scripts_that_are_no_templates(script):
     shellcheck((SUBMIT.parent / script).read_text())
 
 
+@pytest.mark.parametrize(('script', 'paths'), [('benchmarks.sh', 2), ('full_schedule.sh', 4)])
+def test_they_too_print_what_they_would_run(script, paths):
+    places = [f'/data/a b{i}.zip' for i in range(paths)]
+    command = ['bash', SUBMIT.parent / script, '--dry-run', *places]
+    done = subprocess.run(command, capture_output=True, text=True, env={'PATH': '/usr/bin:/bin', 'PYTHON': 'python3'})
+    assert done.returncode == 0, done.stderr
+    lines = [shlex.split(line) for line in done.stdout.splitlines()]
+    assert len(lines) > 8 and all(line[:2] == ['python3', '-m'] for line in lines)
+    assert all(any(place in word for line in lines for word in line) for place in places)
+    for module in {line[2] for line in lines}:
+        assert (ROOT / f'{module.replace(".", "/")}.py').exists(), module
+
+
 @pytest.mark.parametrize(('file', 'values'), YAML)
 def test_shell_inside_of_yaml_has_no_fault(file, values):
     given = yaml.safe_load(rendered(file, values, PLAIN))

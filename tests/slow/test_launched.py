@@ -58,7 +58,7 @@ def test_two_hosts_are_one_run(file, values, stub, tmp_path, finished):
 def test_a_study_goes_on_to_its_table(file, tmp_path):
     workdir = tmp_path / 'study'
     flags = *TINY, '--config.study.labels=5/class', '--config.transfer.ways=scratch'
-    environment = schedulers.install(tmp_path / 'place', str(workdir / 'config.json'))
+    environment = schedulers.install(tmp_path / 'place', str(workdir))
     done = subprocess.run(
         command(file, '--config=configs/quickstart.py', f'--workdir={workdir}', *flags), cwd=schedulers.ROOT,
         env=environment, capture_output=True, text=True, timeout=300,
