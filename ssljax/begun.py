@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import logging
 
-from ssljax import files
+from ssljax import files, hosts
 
 EVALUATION = {'seed': int, 'partition': dict, 'ways': dict}
 DECISIONS = {'decisions': list, 'trials': int, 'seconds': files.NUMBER}
@@ -17,6 +17,7 @@ ADVICE = (
 )
 
 
+@hosts.by_first
 def stored(workdir: Path, what: str) -> dict | None:
     """The 'config' or the 'data' that a run was begun with, or None where it has not begun. Without the file, what a
     stage's checkpoint says.
@@ -45,6 +46,7 @@ def meta(workdir: Path) -> dict:
     return {}
 
 
+@hosts.by_first
 def trained(workdir: Path) -> bool:
     """Whether anything in a directory depends on the config of its run: a checkpoint, a finished stage, a result or a
     decision of tuning."""
@@ -53,6 +55,7 @@ def trained(workdir: Path) -> bool:
     return any(True for pattern in kept for _ in workdir.glob(pattern))
 
 
+@hosts.only_first
 def clear(workdir: Path, names=('config.json', 'data.json', 'data.npz')) -> None:
     """Removes what a run leaves that ended before it had trained anything: its config, what it read, and the folders of
     its seeds, with their label sets."""
@@ -62,11 +65,13 @@ def clear(workdir: Path, names=('config.json', 'data.json', 'data.npz')) -> None
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@hosts.by_first
 def any_stage(workdir: Path) -> bool:
     """Whether training has begun in a directory."""
     return any(workdir.glob('seed*/*/metrics.jsonl'))
 
 
+@hosts.by_first
 def decisions(path: Path) -> dict | None:
     """What a run was tuned to, or None where that is still to be decided.
 
@@ -91,6 +96,7 @@ def decisions(path: Path) -> dict | None:
     return found
 
 
+@hosts.by_first
 def evaluation(directory: Path) -> dict | None:
     """The record of a seed that was evaluated, or None; a damaged one is set aside."""
     path = directory / 'evaluation.json'
@@ -102,6 +108,7 @@ def evaluation(directory: Path) -> dict | None:
     return None
 
 
+@hosts.by_first
 def figures(directory: Path) -> bool:
     """Whether a seed's figures.npz is there and whole; a damaged one is set aside."""
     path, why = directory / 'figures.npz', 'is missing'

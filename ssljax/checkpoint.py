@@ -7,26 +7,34 @@ checksums; a checkpoint that does not match is not used, and a stage in training
 
 import contextlib
 import errno
+import functools
 import sys
+import threading
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
-from ssljax import checksums, files, held, paths, preempt
+from ssljax import checksums, files, held, hosts, paths, preempt
 from ssljax.disk import DiskError, check_space, disk_errors, explained
 
 ITEMS = ('params', 'state', 'ema', 'opt', 'progress', 'best')
 
 
-def open_manager(directory, keep: int = 2, write: bool = True) -> ocp.CheckpointManager:
-    """A manager of `directory` that keeps the newest `keep` steps; a save is complete when it returns. One that does
-    not `write` leaves the directory as it is, where another run may be at work."""
+def open_manager(directory, keep: int = 2, write: bool = True, background: bool = False) -> ocp.CheckpointManager:
+    """A manager of `directory` that keeps the newest `keep` steps. One that does not `write` leaves the directory as it
+    is, where another run may be at work, and is this process's own; one that writes is that of all processes. What is
+    saved in the `background` is complete after `settle`."""
+    own = hosts.here() if not write else None
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=own.index, active_processes={own.index}, barrier_sync_key_prefix=f'of{own.index}'
+    ) if own else ocp.options.MultiprocessingOptions()  # fmt: skip
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=write, read_only=not write,
-        create=write,
+        max_to_keep=keep, enable_async_checkpointing=background, cleanup_tmp_directories=write, read_only=not write,
+        create=write, multiprocessing_options=alone,
     )  # fmt: skip
     handlers = {item: ocp.StandardCheckpointHandler() for item in ITEMS} | {'meta': ocp.JsonCheckpointHandler()}
     with quiet(), disk_errors(directory):
@@ -41,21 +49,87 @@ def save(manager, step: int, items: dict, meta: dict) -> None:
     """
     if manager.latest_step() == step:
         return
-    held.check(manager.directory)
-    if not manager.directory.parent.is_dir():
-        raise DiskError(
-            errno.ENOENT, f'{manager.directory.parent} was deleted during training: run the same command again.'
-        )
-    check_space(manager.directory, 2**20 + sum(a.nbytes for a in jax.tree.leaves(items)))
+    hosts.told(_check_place, Path(manager.directory), 2**20 + sum(a.nbytes for a in jax.tree.leaves(items)))
     trees = {k: ocp.args.StandardSave(v) for k, v in items.items() if jax.tree.leaves(v)}
     with held.disk_errors_in(manager.directory), preempt.hold(), failing_quietly():
         manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **trees), force=True)
-        if jax.process_index() == 0:
-            checksums.write(Path(manager.directory) / str(step))
+        manager.wait_until_finished()
+        hosts.barrier()
+        _sum(Path(manager.directory) / str(step))
+
+
+@hosts.only_first
+def _sum(directory: Path) -> None:
+    checksums.write(directory)
+
+
+def _check_place(directory: Path, needed: int) -> None:
+    held.check(directory)
+    if not directory.parent.is_dir():
+        raise DiskError(errno.ENOENT, f'{directory.parent} was deleted during training: run the same command again.')
+    check_space(directory, needed)
+
+
+class Saver:
+    """Checkpoints of a stage that trains on while they are written: `save` returns once the values are copied.
+
+    Raises, at the next `save` or at `close`, what a thread met that wrote one.
+    """
+
+    def __init__(self, directory, keep: int = 2):
+        self.manager = open_manager(directory, keep, background=True)
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def save(self, step: int, items: dict, meta: dict, wait: bool = False) -> None:
+        """As the function; complete, with its checksums, when it returns only where it shall `wait`."""
+        self.settle()
+        if self.manager.latest_step() == step:
+            return
+        place = Path(self.manager.directory)
+        hosts.told(_check_place, place, 2**20 + sum(a.nbytes for a in jax.tree.leaves(items)))
+        trees = {k: ocp.args.StandardSave(_apart(v)) for k, v in items.items() if jax.tree.leaves(v)}
+        with held.disk_errors_in(place), preempt.hold(), failing_quietly():
+            self.manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **trees), force=True)
+        self._thread = threading.Thread(target=self._finish, args=(place / str(step),), daemon=True)
+        self._thread.start()
+        if wait:
+            self.settle()
+
+    def _finish(self, place: Path) -> None:
+        try:
+            with preempt.hold(), failing_quietly():
+                self.manager.wait_until_finished()
+                if hosts.first():
+                    checksums.write(place)
+        except BaseException as e:  # of a thread: raised by `settle`
+            self._error = e
+
+    def settle(self) -> None:
+        """Waits until what was saved is complete."""
+        if self._thread is None:
+            return
+        self._thread.join()
+        self._thread, error, self._error = None, self._error, None
+        if error is not None:
+            with held.disk_errors_in(self.manager.directory):
+                raise error
+
+    def close(self) -> None:
+        """Waits for the last save, and lets go of the directory."""
+        self.settle()
+        self.manager.close()
+
+
+def _apart(tree):
+    """A copy of what lies in the memory of the CPU, where a training step may write over it while it is saved; other
+    devices' arrays are copied to the host in any case."""
+    on_cpu = lambda leaf: isinstance(leaf, jax.Array) and next(iter(leaf.devices())).platform == 'cpu'
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True) if on_cpu(leaf) else leaf, tree)
 
 
 def resume(directory, like: dict) -> tuple:
-    """(manager of `directory`, trees and meta of its newest checkpoint that is whole, or `like` and {}).
+    """(Saver of `directory`, trees and meta of its newest checkpoint that is whole, or `like` and {}).
 
     Damaged ones are set aside, with a warning.
 
@@ -68,22 +142,23 @@ def resume(directory, like: dict) -> tuple:
       OSError: the disk refuses.
     """
     directory = Path(directory)
-    if directory.exists() and not directory.is_dir():
-        files.set_aside(directory, 'it is not a directory')
     while True:
         step = newest(directory)
-        manager = open_manager(directory)
+        saver = Saver(directory)
         if step is None:
-            return manager, like, {}
+            return saver, like, {}
         try:
-            return manager, *restore(manager, step, like)
+            return saver, *hosts.each(functools.partial(restore, saver.manager, step, like))
         except files.Damaged as e:
-            manager.close()
+            saver.close()
             files.set_aside(directory / str(step), e.why)
 
 
+@hosts.by_first
 def newest(directory: Path) -> int | None:
     """The last step under `directory` whose files are as they were written, or None; damaged ones are set aside."""
+    if directory.exists() and not directory.is_dir():
+        files.set_aside(directory, 'it is not a directory')
     for step in sorted((int(p.name) for p in directory.glob('*') if p.name.isdigit()), reverse=True):
         try:
             checksums.verify(directory / str(step))
@@ -97,7 +172,7 @@ def newest(directory: Path) -> int | None:
 def reading(directory, verify: bool = True):
     """Says what is wrong where Orbax cannot read `directory`, for which it has errors of every kind. `verify` first
     reads all of it, to compare its checksums."""
-    known = verify and checksums.verify(directory)
+    known = verify and hosts.first() and checksums.verify(directory)  # read once, not by every process
     try:
         with quiet():
             yield

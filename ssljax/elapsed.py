@@ -5,9 +5,10 @@ import datetime
 import time
 from pathlib import Path
 
-from ssljax import files
+from ssljax import files, hosts
 
 
+@hosts.only_first
 def begin(workdir, now: float | None = None) -> None:
     """Notes that a process begins to work on a run. One before that was killed ended when it last wrote a file. A run
     that has its result is not made longer by another look at it."""
@@ -26,6 +27,7 @@ def begin(workdir, now: float | None = None) -> None:
     _write(workdir, [*spans, [now, None]])
 
 
+@hosts.only_first
 def end(workdir, now: float | None = None) -> None:
     """Notes that this process has done its work, or stops."""
     spans = _spans(workdir)
@@ -35,6 +37,7 @@ def end(workdir, now: float | None = None) -> None:
             _write(Path(workdir), spans)
 
 
+@hosts.by_first
 def total(workdir, now: float | None = None) -> tuple[float, float]:
     """(when the first process began, in seconds since 1970; the seconds that all of them took, until now)."""
     now = time.time() if now is None else now

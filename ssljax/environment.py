@@ -7,6 +7,8 @@ import re
 import sys
 from pathlib import Path
 
+from ssljax import hosts
+
 
 @contextlib.contextmanager
 def imports():
@@ -22,8 +24,8 @@ def imports():
         sys.exit(2)
 
 
-def start() -> None:
-    """Starts JAX: with other processes where JAX_COORDINATOR_ADDRESS is set, and on the devices of JAX_PLATFORMS.
+def start(coordinator: str = '', count: int | None = None, index: int | None = None, detect: bool = True) -> None:
+    """Starts JAX: with other processes, see `hosts.start`, and on the devices of JAX_PLATFORMS.
 
     Raises:
       ValueError: it cannot be started with the variables as they are; the message says which and what there is.
@@ -31,8 +33,7 @@ def start() -> None:
     check_xla_flags(os.environ.get('XLA_FLAGS', ''))
     import jax  # not at the top: `imports` is around the first import
 
-    if 'JAX_COORDINATOR_ADDRESS' in os.environ:
-        _distributed(os.environ['JAX_COORDINATOR_ADDRESS'])
+    hosts.start(coordinator, count, index, detect)
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as e:
@@ -56,23 +57,6 @@ def _there() -> str:
         return jax.default_backend()
     except (RuntimeError, AssertionError):
         return ''
-
-
-def _distributed(address: str) -> None:
-    import jax
-
-    if not re.fullmatch(r'\S+:\d{1,5}', address):
-        raise ValueError(
-            f'JAX_COORDINATOR_ADDRESS={address!r} is not an address of the form HOST:PORT, such as 10.0.0.1:1234: give '
-            'that of the first process, or leave the variable unset to train on this machine alone.'
-        )
-    try:
-        jax.distributed.initialize()
-    except (ValueError, TypeError, RuntimeError) as e:
-        raise ValueError(
-            f'JAX_COORDINATOR_ADDRESS={address}: JAX cannot begin with the other processes ({str(e).rstrip(".")}): '
-            'start each by a launcher that JAX knows (launch/), or leave the variable unset.'
-        ) from e
 
 
 def check_xla_flags(given: str) -> None:

@@ -14,6 +14,7 @@ from ssljax import (
     files,
     guard,
     held,
+    hosts,
     identity,
     label_set,
     methods,
@@ -75,7 +76,10 @@ def _work(config, workdir: Path, tuner, answerer) -> dict:
     if config.tune:
         config = tuner(config, workdir, source)
     state = prepare(config, workdir, source)
-    tracker = trackers.begin(config, workdir, schema.used(config))
+    tracker = None
+    if hosts.first():
+        with hosts.apart():
+            tracker = trackers.begin(config, workdir, schema.used(config))
     state = state._replace(tracker=tracker)
     warnings = leaks_of(workdir, source)
     outcomes: dict = {}
@@ -101,6 +105,7 @@ def _work(config, workdir: Path, tuner, answerer) -> dict:
     return outcome
 
 
+@hosts.only_first
 def show(outcome: dict, workdir: Path) -> None:
     """Prints the table and draws the page. Everything is trained and saved by now, so a failure here is a warning."""
     from ssljax import report  # not at the top: matplotlib takes a second to import, and training needs none of it
@@ -131,6 +136,7 @@ def check_trained(outcomes: dict[int, tuple]) -> None:
             guard.refuse(stopped, name, f'seed {seed} · {name}')
 
 
+@hosts.by_first
 def leaks_of(workdir: Path, source) -> list[str]:
     """Warnings about the data; looked for once, printed, and kept in data.json."""
     kept = files.read_json(workdir / 'data.json') or {}
@@ -175,7 +181,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Context:
     if not quiet and (new or not (workdir / 'data.npz').exists()):
         recorded.keep(source, workdir)
     if not quiet:
-        annotations.keep(asked.data, workdir)
+        hosts.only_first(annotations.keep)(asked.data, workdir)
     if new or not (workdir / 'data.json').exists():  # a stage may know them, too
         files.write_json(workdir / 'data.json', meta['data'])
     suits.check_pipelines(config, source.shape)

@@ -26,7 +26,10 @@ class Damaged(ValueError):
 
     def __init__(self, path, why: str, advice: str = ''):
         super().__init__(f'{path} is damaged ({why})' + (f': {advice}' if advice else ''))
-        self.path, self.why = Path(path), why
+        self.path, self.why, self._given = Path(path), why, (path, why, advice)
+
+    def __reduce__(self):
+        return type(self), self._given
 
 
 def write_json(path, value) -> None:
@@ -57,12 +60,15 @@ def write_npy(path, array) -> None:
 
 
 def write_atomically(path, content: str | bytes) -> None:
-    """Writes a whole file or nothing. A directory in its place is set aside.
+    """Writes a whole file or nothing. A directory in its place is set aside. Of several processes that hold a
+    directory together the first alone writes there.
 
     Raises:
       OSError: the disk is full or cannot be written to, or the directory that this process holds is gone.
     """
     path = Path(path)
+    if held.elsewhere(path):
+        return
     temporary = temporaries.beside(path)
     held.check(path)
     with disk_errors(path.parent), preempt.hold():
@@ -176,6 +182,8 @@ def set_aside(path, why) -> Path:
       OSError: it cannot be renamed.
     """
     path, number = Path(path), 1
+    if held.elsewhere(path):
+        return path
     target = path.with_name(f'{path.name}.damaged')
     while target.exists():
         number += 1

@@ -18,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ssljax.core import Method
 from ssljax.rules import by_name, path_name
-from ssljax.sharding import replicated
+from ssljax.sharding import put, replicated
 
 AXIS = 'fsdp'
 
@@ -65,7 +65,7 @@ class Layout(NamedTuple):
 
     def put(self, variables: dict) -> dict:
         """Copies of variables, from the host or from devices, that lie where they belong."""
-        return jax.tree.map(jnp.copy, jax.device_put(variables, self.of(variables, variables['params'])))
+        return jax.tree.map(jnp.copy, put(variables, self.of(variables, variables['params'])))
 
     def compiled(self, make: Callable, params_of: Callable, *args, **options) -> Callable:
         """`make` compiled such that no device ever holds all of what it returns; params_of: (the shapes of that) -> the

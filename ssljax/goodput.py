@@ -8,7 +8,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import jax
 
@@ -47,7 +47,7 @@ class Spent:
         finally:
             self._seconds[kind] += time.perf_counter() - begun - (self._counted() - before)
 
-    def waiting(self, payloads: Iterator, idle: Callable[[], bool]) -> Iterator:
+    def waiting(self, payloads: Generator, idle: Callable[[], bool]) -> Iterator:
         """`payloads`, with the waits for them counted as input; where the devices are not `idle` when one comes, it
         came in time."""
         with contextlib.closing(payloads):

@@ -4,11 +4,10 @@ import math
 import sys
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssljax import files
+from ssljax import files, hosts, sharding
 from ssljax.losses import relative_std, unit
 
 NEVER = np.iinfo(np.int32).max
@@ -155,7 +154,7 @@ def stop(directory, batch: dict, step: int, title: str, diagnosis: str, kind: st
     With a title the message is printed at once, for other stages may follow.
     """
     directory = Path(directory)
-    files.write_npz(directory / 'offending_batch.npz', {**jax.device_get(batch), 'step': np.asarray(step)})
+    files.write_npz(directory / 'offending_batch.npz', {**sharding.fetch(batch), 'step': np.asarray(step)})
     kind = 'diverged' if diagnosis == NOT_FINITE else kind
     files.write_json(directory / 'stopped.json', {'kind': kind, 'step': step + 1, 'why': diagnosis})
     try:
@@ -170,7 +169,7 @@ def heed(directory, title: str) -> None:
     """Raises Stopped again where the stage in `directory` was stopped before: the same command would train it in the
     same way."""
     directory = Path(directory)
-    if found := files.read_json(directory / 'stopped.json'):
+    if found := hosts.told(files.read_json, directory / 'stopped.json'):
         why = found['why'] + '.' * (not found['why'].endswith('?'))
         message = f'step {found["step"]}: {why} The batch is in {directory / "offending_batch.npz"}.'
         raise Stopped(message, stage=directory.name, kind=found['kind'], step=found['step'], title=title)

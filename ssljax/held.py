@@ -8,25 +8,100 @@ import contextlib
 import errno
 import fcntl
 import os
+import secrets
 import stat
+import time
 from pathlib import Path
 
-from ssljax import paths
+from ssljax import hosts, paths
 from ssljax.disk import DiskError, disk_errors
 
 LOCK = '.lock'
+SEEN = 30.0  # seconds within which what one host writes is seen by the others
 _held: dict = {}  # {absolute path: descriptor of the directory}; an open one keeps the inode from being used again
+_shared: dict = {}  # {absolute path: how often} of those that the processes of a run hold together
 
 
 @contextlib.contextmanager
 def lock(directory):
-    """Holds a directory for this process; the system lets go of it however the process ends.
+    """Holds a directory for this process, or for all that are one run; the system lets go of it however they end.
 
     Raises:
-      ValueError: another process holds it.
+      ValueError: another process holds it; or not all processes of the run see it.
       OSError: it cannot be made or written to.
     """
     directory = Path(directory).absolute()
+    with contextlib.ExitStack() as closing:
+
+        def hold():
+            closing.enter_context(_locked(directory))
+
+        hosts.told(hold)
+        closing.enter_context(shared(directory))
+        yield
+
+
+@contextlib.contextmanager
+def shared(directory):
+    """Of several processes that are one run, the first alone writes files in here.
+
+    Raises:
+      ValueError: one of them does not see what the first writes.
+    """
+    directory = Path(directory).absolute()
+    if hosts.together() is None:
+        yield
+        return
+    if not any(directory.is_relative_to(known) for known in _shared):
+        _check_shared(directory)
+    _shared[directory] = _shared.get(directory, 0) + 1
+    try:
+        yield
+    finally:
+        _shared[directory] -= 1
+        if not _shared[directory]:
+            del _shared[directory]
+
+
+def elsewhere(path) -> bool:
+    """Whether a file is written by another process, the first of the run."""
+    if hosts.first():
+        return False
+    path = Path(path).absolute()
+    return any(path.is_relative_to(directory) for directory in _shared)
+
+
+def _check_shared(directory: Path) -> None:
+    token = directory / '.shared'
+    said = hosts.told(_write_token, token)
+    deadline, found = time.monotonic() + SEEN, False
+    while not (found := _reads(token) == said) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    blind = [name for name, sees in hosts.gather((hosts.label(), found)) if not sees]
+    hosts.only_first(token.unlink)(missing_ok=True)
+    if blind:
+        raise ValueError(
+            f'{directory} is not the same directory for all processes: what process 0 wrote there was not seen within '
+            f'{SEEN:.0f} s by {", ".join(blind[:3])}. Give a --workdir on a disk that all hosts share.'
+        )
+
+
+def _write_token(path: Path) -> str:
+    said = secrets.token_hex(8)
+    path.write_text(said)
+    return said
+
+
+def _reads(path: Path) -> str:
+    try:
+        os.listdir(path.parent)  # a network disk looks again
+        return path.read_text()
+    except OSError:
+        return ''
+
+
+@contextlib.contextmanager
+def _locked(directory: Path):
     with disk_errors(directory), contextlib.ExitStack() as closing:
         paths.make_folder(directory, '--workdir')
         place = os.open(directory, os.O_RDONLY)

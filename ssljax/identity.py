@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ssljax import begun, files, recorded, schema
+from ssljax import begun, files, hosts, recorded, schema
 
 COPIES = 3  # the schema from which on copies stay on one side
 
@@ -11,7 +11,7 @@ def as_begun(config, workdir: Path):
     """The config under the names of today, where `workdir` was begun with one that had others, and with the rules of
     then."""
     try:
-        old = files.read_json(workdir / 'config.json') or {}
+        old = hosts.told(files.read_json, workdir / 'config.json') or {}
         choose, number = old['data']['choose'], old.get('schema', 1)
     except (OSError, ValueError, TypeError, KeyError):
         return config  # none, or a damaged one, of which `claim` speaks
@@ -24,6 +24,7 @@ def as_begun(config, workdir: Path):
     return config
 
 
+@hosts.by_first
 def claim(config, workdir: Path) -> None:
     """Stores the config in a new workdir, or in one in which nothing has been trained; refuses one in which another
     config has begun."""
@@ -46,6 +47,7 @@ def claim(config, workdir: Path) -> None:
         files.write_json(workdir / 'config.json', new)
 
 
+@hosts.by_first
 def bound(config, workdir: Path, source, new: dict) -> tuple[dict | None, dict]:
     """(what `workdir` was begun with, what to record from now on), of recorded.summary. Where nothing has been trained
     there, it is bound to no data: label sets that were drawn from others are removed.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import logging
 
-from ssljax import checkpoint, evaluation, files, say, schema
+from ssljax import checkpoint, evaluation, files, hosts, say, schema
 from ssljax import config as configs
 from ssljax.data import names as naming
 from ssljax.data import partition as partitions
@@ -27,10 +27,8 @@ def rows(config, source, represent, seed: int, directory: Path) -> partitions.Pa
     """
     path, names = directory / 'partition.npz', source.train.names()
     if (found := stored(path, len(source.train.labels))) is not None:
-        if names and listing(names, found) != _content(directory / 'labels.txt'):
-            if (directory / 'labels.txt').exists():
-                files.set_aside(directory / 'labels.txt', 'it does not match the labelled images of partition.npz')
-            files.write_atomically(directory / 'labels.txt', listing(names, found))
+        if names:
+            _list(directory / 'labels.txt', listing(names, found))
         return found
     budget, val = amounts(config, source, seed)
     carved = val not in ('', '0') and source.train.groups is None and config.data.copies == 'together'
@@ -102,6 +100,15 @@ def told(config, source, found, drawn) -> str:
     return f'{said}, {unlabeled:,} without labels'
 
 
+@hosts.only_first
+def _list(path: Path, content: bytes) -> None:
+    if content == _content(path):
+        return
+    if path.exists():
+        files.set_aside(path, 'it does not match the labelled images of partition.npz')
+    files.write_atomically(path, content)
+
+
 def listing(names, found) -> bytes:
     """The content of labels.txt."""
     return ''.join(f'{naming.to_line(names[row])}\n' for row in found.labeled).encode()
@@ -114,6 +121,7 @@ def _content(path) -> bytes | None:
         return None
 
 
+@hosts.by_first
 def stored(path: Path, images: int) -> partitions.Partition | None:
     """The Partition in a file, or None where there is none, or a damaged one, which is set aside.
 
@@ -136,6 +144,7 @@ def stored(path: Path, images: int) -> partitions.Partition | None:
     return None
 
 
+@hosts.by_first
 def check_same(directory: Path, found: partitions.Partition) -> None:
     """Raises ValueError where a set is not that with which `directory` was evaluated before."""
     with contextlib.suppress(files.Damaged):

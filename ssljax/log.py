@@ -13,11 +13,31 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar
 
-from ssljax import files, held
+from ssljax import files, held, hosts
 from ssljax.disk import DiskError, disk_errors
 from ssljax.metrics import SELECT
 
 CRC = 'crc'
+
+
+def begin(directory, *args, **kw) -> 'MetricLog | Silent':
+    """The MetricLog of a stage; of several processes the first alone writes one."""
+    if not hosts.first():
+        return Silent(directory)
+    with hosts.apart():
+        return MetricLog(directory, *args, **kw)
+
+
+class Silent:
+    """In place of a MetricLog that another process writes."""
+
+    def __init__(self, directory):
+        self.path = Path(directory) / 'metrics.jsonl'
+
+    def _nothing(self, *args, **kw) -> None:
+        pass
+
+    write = progress = note = close = _nothing
 
 
 class MetricLog:
@@ -141,6 +161,7 @@ def read(path) -> list[dict]:
     return rows
 
 
+@hosts.by_first
 def parse(path) -> tuple[list[dict], int]:
     """(the rows of a metrics.jsonl, how many lines cannot be read)."""
     try:

@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from ssljax import checkpoint, collapse, files, goodput, guard, model_json, optim, preempt
+from ssljax import checkpoint, collapse, files, goodput, guard, hosts, model_json, optim, preempt
+from ssljax import log as logs
 from ssljax.core import TrainState, evaluated, init_state, split
 from ssljax.data import feed as feeds
 from ssljax.evals import embed
-from ssljax.log import MetricLog, read
 from ssljax.program import Program, eval_steps, log_interval, nothing
-from ssljax.sharding import replicated
+from ssljax.sharding import everywhere, fetch, put, replicated
 from ssljax.targets import OneClass, Targets
 from ssljax.timer import Timer
 
@@ -123,25 +123,26 @@ class Training:
         """From the newest checkpoint that is whole, or else the beginning."""
         self.spent = goodput.Spent()
         self.task, self.program, self.watch = task, task.program, self.spent.on('evaluate')(watch or _nothing_more)
-        self.manager, run, meta = checkpoint.resume(task.directory / 'checkpoints', begin(task))
+        self.saver, run, meta = checkpoint.resume(task.directory / 'checkpoints', begin(task))
         self.spent.add(meta.get(SPENT))
         self.unmeasured = bool(meta.get(UNMEASURED))
         self.progress, self.best = run['progress'], run['best']
         self.step = int(self.progress['step'])
         self.ts = TrainState(self.progress['step'], run['params'], run['state'], run['ema'], run['opt'])
-        self.timer, self.saved = Timer(self.progress), time.time()
+        self.timer, self.saved, self.look_at = Timer(self.progress), time.time(), 0
         self.warnings: list[str] = []
         self.eval_at = eval_steps(self.program, task.cfg.evals)
         self.log_every = log_interval(self.program, task.log_every)
         first = min(self.log_every, *self.eval_at)
-        self.log = MetricLog(task.directory, task.title, self.program.steps, self.step, task.track, first)
+        self.log = logs.begin(task.directory, task.title, self.program.steps, self.step, task.track, first)
         self.trained = optim.trained_parts(task.cfg.optim, self.ts.params)
         self.judge = collapse.Judge(
             task.cfg.get('collapse', 0) if watch else 0, self.program.steps, bool(self.program.method.embed),
             self.program.method.remedy, lambda: self.watch(0, task.variables),
         )  # fmt: skip
+        self.key = everywhere(task.key, task.mesh)
         self.metrics: dict = {}  # of the last evaluation of this process
-        self.before = guard.last_evaluation(read(self.log.path))
+        self.before = guard.last_evaluation(logs.read(self.log.path))
         self.log.progress(self.step, 'compiling')
 
     def payloads(self):
@@ -153,7 +154,7 @@ class Training:
     def advance(self, payload) -> None:
         """Trains the steps of a payload; the device may not have finished them when this returns."""
         self.ts, self.progress['totals'] = self.program.run(
-            self.ts, self.progress['totals'], self.task.feed.arrays, payload, self.task.key
+            self.ts, self.progress['totals'], self.task.feed.arrays, payload, self.key
         )
         preempt.unsaved()
         self.step += jax.tree.leaves(payload)[0].shape[0]
@@ -186,7 +187,7 @@ class Training:
         self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left(), rate)
         # Where they were before: other shardings would recompile the program.
         zero = nothing(self.progress['totals']['sums'])
-        self.progress['totals'] = jax.device_put(zero, replicated(self.task.mesh))
+        self.progress['totals'] = put(zero, replicated(self.task.mesh))
 
     def assess(self) -> None:
         """Evaluates, and keeps the weights where they are the best so far."""
@@ -196,7 +197,7 @@ class Training:
         try:
             self.metrics = self._measured()
         except preempt.Preempted:  # in the middle of it
-            self._save(**{UNMEASURED: True})
+            self._save(wait=True, **{UNMEASURED: True})
             self.log.close(self.step)
             raise
         self.log.write(self.step, evaluation_row(self.metrics), self._left())
@@ -213,31 +214,42 @@ class Training:
 
     def leave(self) -> None:
         """Saves and raises Preempted."""
-        self._save()
+        self._save(wait=True)
         self.log.close(self.step)
         raise preempt.Preempted
 
     def save_now_and_then(self) -> None:
         """Saves where the last checkpoint is `save_every` seconds old."""
-        if time.time() - self.saved > self.task.save_every:
+        if self.step < self.look_at:
+            return
+        due, self.look_at = hosts.told(self._due)
+        if due:
             jax.block_until_ready(self.ts)
             self.timer.lap(self.step)
             self._save()
             self.saved = time.time()
             self.timer.start(self.step)
 
+    def _due(self) -> tuple[bool, int]:
+        """(whether it is time to save, the step at which to look again)."""
+        past = time.time() - self.saved
+        if hosts.here() is None:
+            return past > self.task.save_every, self.step + 1
+        wait, pace = min(5.0, self.task.save_every / 10), self.timer.rate()  # the answer is sent to all: not every step
+        return past > self.task.save_every, self.step + max(1, int(wait * pace))
+
     def finish(self) -> Stage:
         """Writes what a finished stage leaves."""
         self.log.close(self.step)
         with self.spent.on('save'):
-            self.manager.close()
+            self.saver.close()
         by_validation = self.task.select == 'best'
         val = self._best() if by_validation else self.metrics or self._measured()
         chosen = self.best if by_validation else self._weights()
         best_step = int(self.progress['best_step']) if by_validation else self.step
         jax.block_until_ready(self.ts)
         noted = {'val': val, SPENT: self.spent.state()} | ({'warnings': self.warnings} if self.warnings else {})
-        said = record(self.task, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
+        said = hosts.told(record, self.task, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
         return finish(self.task.directory, chosen, said, self.task.meta)
 
     def _weights(self) -> tuple:
@@ -254,18 +266,19 @@ class Training:
         with self.spent.on('evaluate'):
             return chosen_by(self.task, float(self.progress['best_value']), *self.best)
 
-    def _save(self, **noted) -> None:
+    def _save(self, wait: bool = False, **noted) -> None:
         totals = self.progress['totals']
         self._heed(guard.not_finite(means(totals['sums']), int(totals['bad'])))
         items = _items(self.ts, self.progress | _scalars(**self.timer.state()), self.best)
+        meta = self.task.meta | noted | {SPENT: self.spent.state()}
         with self.spent.on('save'):
-            checkpoint.save(self.manager, self.step, items, self.task.meta | noted | {SPENT: self.spent.state()})
+            self.saver.save(self.step, everywhere(items, self.task.mesh), meta, wait=wait)
 
     def _heed(self, why: str, kind: str = 'stopped') -> None:
         if why:
             at = min(int(self.progress['totals']['bad']), self.step - 1)
             self.log.close(self.step)
-            self.manager.close()
+            self.saver.close()
             guard.stop(self.task.directory, batch_of(self.task.feed, at), at, self.task.title, why, kind)
 
     def _warn(self, text: str) -> None:
@@ -286,15 +299,20 @@ def finished(directory) -> Stage | None:
     """
     directory = Path(directory)
     try:
-        if (record := files.read_json(directory / 'done.json', RECORD)) is None:
+        if (record := hosts.told(files.read_json, directory / 'done.json', RECORD)) is None:
             return None
-        return Stage(checkpoint.load_variables(directory / 'model')[0], record)
+        return Stage(hosts.each(lambda: checkpoint.load_variables(directory / 'model')[0]), record)
     except (files.Damaged, FileNotFoundError) as e:
         logging.warning('%s is damaged and trained again, with the same outcome: %s', directory, e)
-        for path in (directory / 'done.json', directory / 'model'):
-            if path.exists():
-                files.set_aside(path, 'its stage is being trained again')
+        _set_aside(directory)
     return None
+
+
+@hosts.only_first
+def _set_aside(directory: Path) -> None:
+    for path in (directory / 'done.json', directory / 'model'):
+        if path.exists():
+            files.set_aside(path, 'its stage is being trained again')
 
 
 def begin(task: Task) -> dict:
@@ -305,7 +323,7 @@ def begin(task: Task) -> dict:
     progress = _scalars(best_value=-math.inf, best_step=0, worse=0, **Timer().state())
     best = _copy((ts.params, ts.state)) if task.select == 'best' else ()
     items = _items(ts, progress | {'totals': totals}, best)
-    return jax.device_put(items, layout.of(items, ts.params) if layout else replicated(task.mesh))
+    return put(items, layout.of(items, ts.params) if layout else replicated(task.mesh))
 
 
 def _started(program: Program, variables: dict) -> TrainState:
@@ -347,17 +365,25 @@ def record(task: Task, step: int, best_step: int, noted: dict, seconds: float, r
 
 def finish(directory, variables: tuple, record: dict, meta: dict) -> Stage:
     """Writes what a finished stage leaves: the weights that it chose, (params, state), and its record as done.json."""
-    shutil.rmtree(directory / 'model', ignore_errors=True)  # of a run killed between the next lines
-    (directory / model_json.NAME).unlink(missing_ok=True)  # of weights that were damaged
-    if (directory / 'model').exists():
-        files.set_aside(directory / 'model', 'it is not a directory')
+    _clear(directory)
+    hosts.barrier()
     manager = checkpoint.open_manager(directory / 'model')
     params, state = variables
     checkpoint.save(manager, 0, {'params': params, 'state': state}, meta)
     manager.close()
     files.write_json(directory / 'done.json', record)
-    shutil.rmtree(directory / 'checkpoints', ignore_errors=True)
+    hosts.only_first(shutil.rmtree)(directory / 'checkpoints', ignore_errors=True)
+    if hosts.here() is not None:  # as a finished stage that is read
+        params, state = fetch((params, state))
     return Stage({'params': params, **state}, record)
+
+
+@hosts.only_first
+def _clear(directory: Path) -> None:
+    shutil.rmtree(directory / 'model', ignore_errors=True)  # of a run killed between the next lines
+    (directory / model_json.NAME).unlink(missing_ok=True)  # of weights that were damaged
+    if (directory / 'model').exists():
+        files.set_aside(directory / 'model', 'it is not a directory')
 
 
 def diagnosis(program: Program, step: int, found: dict, bad: int, trained: set) -> str:

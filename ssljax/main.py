@@ -3,8 +3,9 @@ recipe share."""
 
 import os
 import sys
+import traceback
 
-from ssljax import environment, preempt, verbs
+from ssljax import environment, hosts, preempt, verbs
 
 if __name__ == '__main__':
     verbs.begin('train')  # before the imports, which take seconds
@@ -22,6 +23,11 @@ _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The recipe: its name or file.', lock_config=False, sys_argv=[]
 )
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default runs/NAME.')
+_COORDINATOR = flags.DEFINE_string(
+    'coordinator', '', "Of a run on several hosts: HOST:PORT of the first process, or 'auto', what JAX detects."
+)
+_PROCESSES = flags.DEFINE_integer('processes', None, 'Of a run on several hosts: how many processes.', lower_bound=1)
+_PROCESS = flags.DEFINE_integer('process', None, 'Of a run on several hosts: which this is, from 0.', lower_bound=0)
 
 
 def main(_) -> int:
@@ -29,8 +35,8 @@ def main(_) -> int:
     return command(api.train)
 
 
-def command(work) -> int:
-    """Calls work(config, workdir) with those of the flags; returns the exit code."""
+def command(work, detect: bool = True) -> int:
+    """Calls work(config, workdir) with those of the flags; returns the exit code. detect: as `hosts.start` has it."""
     console.prepare()
     console.plain_warnings()
     logging.set_verbosity(logging.WARNING)
@@ -41,24 +47,35 @@ def command(work) -> int:
     platform.enter()
     preempt.install()
     try:
-        environment.start()
+        environment.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, detect)
         with exhausted.explained(config):
             work(config, paths.workdir(_WORKDIR.value, config))
     except preempt.Preempted:
         preempt.goodbye()
+        hosts.leave()
         return preempt.RESUME
-    except (ValueError, OSError, ImportError) as e:
-        if not raised_by_us(e):
-            found = explained(e, _WORKDIR.value or '.') if isinstance(e, OSError) else None
-            if found is None or found.errno not in OF_THE_MACHINE:
-                raise
-            e = found
-        print(f'\nerror: {e}', file=sys.stderr, flush=True)
-        if isinstance(e, DiskError):
+    except Exception as e:
+        if (known := _known(e)) is None:
+            hosts.failed(e, traceback.format_exc(), unexpected=True)
+            raise
+        hosts.failed(e, f'\nerror: {known}')
+        print(f'\nerror: {known}', file=sys.stderr, flush=True)
+        if isinstance(known, DiskError):
             sys.stdout.flush()
             os._exit(1)  # Orbax has threads that would end with tracebacks of their own
         return 1
+    hosts.leave()
     return 0
+
+
+def _known(error: Exception) -> Exception | None:
+    """The error as a message for the user; None where it is a bug."""
+    if not isinstance(error, ValueError | OSError | ImportError):
+        return None
+    if raised_by_us(error):
+        return error
+    found = explained(error, _WORKDIR.value or '.') if isinstance(error, OSError) else None
+    return None if found is None or found.errno not in OF_THE_MACHINE else found
 
 
 def parse(argv):

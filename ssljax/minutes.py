@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from ssljax import elapsed, files
+from ssljax import elapsed, files, hosts
 
 RESERVE = 0.08  # of the time, for evaluation and report
 
@@ -14,6 +14,7 @@ def left(config, workdir) -> float:
     return 60 * minutes - elapsed.total(workdir)[1] if minutes else math.inf
 
 
+@hosts.by_first
 def seed_fits(config, workdir, seed: int) -> bool:
     """Whether there is time for the stages of a further seed, taken to last as long as those of the others did on
     average; one that has begun always goes on."""

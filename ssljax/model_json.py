@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from ssljax import config as configs
-from ssljax import files, metrics, models, schema
+from ssljax import files, hosts, metrics, models, schema
 from ssljax.data.decode import RESIZES
 from ssljax.methods import SEMI
 
@@ -14,6 +14,7 @@ KEYS = {'schema': int, 'classes': list, 'input': dict, 'way': str, 'method': str
 NORMALIZE = 'value / 127.5 - 1, of 0 to 255'
 
 
+@hosts.only_first
 def write(directory, meta: dict, record: dict) -> None:
     """Writes the model.json of a finished stage, where there is none.
 

@@ -3,6 +3,9 @@
 The training loop saves and raises Preempted at its next step; other long work asks `check` now and then. What cannot
 ask, such as a compilation, is ended by a thread after PATIENCE seconds: outside the loop all that is finished is on
 disk. Nothing is ever raised from a signal handler, which could interrupt anything, even C++ code that aborts on it.
+
+Of several processes that are one run, a signal to any stops all at the same point (`peers`): they `ask` and `check` at
+the same points, in the same order.
 """
 
 import contextlib
@@ -12,7 +15,7 @@ import signal
 import threading
 import time
 
-from ssljax import console
+from ssljax import console, hosts
 
 RESUME = 75  # EX_TEMPFAIL: rerun the same command to resume
 PATIENCE = 1.0  # seconds
@@ -66,7 +69,10 @@ def _listen(pipe: int) -> None:
                 _say('\nstopping once everything is saved; Ctrl-C again stops immediately')
             if not _asked.is_set():
                 _asked.set()
-                threading.Thread(target=_end, daemon=True).start()
+                if run := hosts.known():
+                    run.peers.ask()
+                else:
+                    threading.Thread(target=_end, daemon=True).start()
 
 
 def _end() -> None:
@@ -90,13 +96,29 @@ def _leave(code: int, text: str) -> None:
 
 
 def _say(text: str) -> None:
+    if (run := hosts.known()) and run.index:
+        return
     with contextlib.suppress(OSError):  # print would fail where the main thread is in the middle of another
         os.write(2, f'{text}\n'.encode())
 
 
 def asked() -> bool:
-    """Whether one of the signals has come."""
-    return _asked.is_set()
+    """Whether one of the signals has come. Several processes get one answer, so each asks as often as the others."""
+    if hosts.here() is None:
+        return _asked.is_set()
+    run = hosts.together()
+    return run is not None and run.peers.agree()
+
+
+def learnt() -> None:
+    """A signal has come to another process of the run."""
+    _asked.set()
+
+
+def saved() -> bool:
+    """Whether nothing is unsaved."""
+    with _change:
+        return not _unsaved
 
 
 def check() -> None:

@@ -3,6 +3,8 @@
 import sys
 import time
 
+from ssljax import hosts
+
 PATIENCE = 2.0  # seconds of counting before anything is said
 
 
@@ -22,6 +24,7 @@ class Counter:
 
     def at(self, done: int) -> None:
         """This many are done."""
+        hosts.alive()
         tty, now = sys.stderr.isatty(), time.time()
         if not self.title or now - self.began < PATIENCE or now - self.shown < (0.2 if tty else 10.0):
             return

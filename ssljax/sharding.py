@@ -2,7 +2,8 @@
 split over the axis 'fsdp' (fsdp.py)."""
 
 import jax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 
 def make_mesh(fsdp: int = 1) -> Mesh:
@@ -27,6 +28,47 @@ def make_mesh(fsdp: int = 1) -> Mesh:
 def replicated(mesh: Mesh) -> NamedSharding:
     """Every device holds the whole array."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+def everywhere(tree, mesh: Mesh):
+    """A tree of arrays on every device of all processes, each of which gives the same values. With one process they
+    stay where they are."""
+    if jax.process_count() == 1:
+        return tree
+    there = lambda leaf: isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
+    return jax.tree.map(lambda leaf: leaf if there(leaf) else _placed(leaf, replicated(mesh)), tree)
+
+
+def put(tree, sharding):
+    """jax.device_put, also of what each of several processes has whole; sharding: one, or a tree of them."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+    if isinstance(sharding, Sharding):
+        return jax.tree.map(lambda leaf: _placed(leaf, sharding), tree)
+    return jax.tree.map(_placed, tree, sharding)
+
+
+def _placed(leaf, sharding):
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        return jax.jit(lambda x: x, out_shardings=sharding)(leaf)
+    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = _placed(jax.random.key_data(leaf), sharding)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+    values = np.array(leaf)  # a copy: the array may be donated
+    return jax.make_array_from_callback(values.shape, sharding, lambda part: values[part])
+
+
+def fetch(tree):
+    """A tree of arrays as numpy arrays, also of those that other processes hold a part of."""
+    if jax.process_count() == 1:
+        return jax.device_get(tree)
+    from jax.experimental import multihost_utils
+
+    there = lambda leaf: not isinstance(leaf, jax.Array) or leaf.is_fully_addressable or leaf.is_fully_replicated
+    leaves, treedef = jax.tree.flatten(tree)
+    return treedef.unflatten(
+        np.asarray(leaf) if there(leaf) else multihost_utils.process_allgather(leaf, tiled=True) for leaf in leaves
+    )
 
 
 def over_batch(mesh: Mesh, axis: int = 0) -> NamedSharding:

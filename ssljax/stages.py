@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import files, fsdp, guard, log, loop, methods, model_json, optim, preempt, resolve
+from ssljax import files, fsdp, guard, hosts, log, loop, methods, model_json, optim, preempt, resolve
 from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.data.memory import fits
@@ -164,11 +164,17 @@ def train_stage(run: Context, kind: str, name: str, seed: int, images, val, vari
 def _fit_and_test(run: Context, given: loop.Task, watch) -> loop.Stage:
     """`loop.fit` with the best targets.main on test in the record."""
     path, test = given.directory / 'metrics.jsonl', TEST.format(given.targets.main)
-    if given.directory.is_dir() and (log.parse(path)[1] or not path.exists()):  # a part would give another maximum
-        files.set_aside(given.directory, f'{path.name}, which best_on_test is taken from, is damaged or missing')
+    _whole(path)
     stage = loop.fit(given, _also_test(run, given, watch))
     found = [row[test] for row in log.read(path) if test in row]
     return stage._replace(record=stage.record | {'best_on_test': max(found)})
+
+
+@hosts.only_first
+def _whole(path: Path) -> None:
+    """Sets a stage aside whose metrics.jsonl is not whole: a part would give another maximum."""
+    if path.parent.is_dir() and (log.parse(path)[1] or not path.exists()):
+        files.set_aside(path.parent, f'{path.name}, which best_on_test is taken from, is damaged or missing')
 
 
 def task(run: Context, kind: str, name: str, seed: int, images, val, variables) -> loop.Task:

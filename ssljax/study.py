@@ -55,4 +55,4 @@ def study(config, directory) -> None:
 
 
 if __name__ == '__main__':
-    app.run(lambda _: main.command(study), flags_parser=main.parse)
+    app.run(lambda _: main.command(study, detect=False), flags_parser=main.parse)  # tasks of SLURM are workers

@@ -75,6 +75,8 @@ def runs(settings, tmp_path_factory):
         place = tmp_path_factory.mktemp('runs')
         experiment.run(settings, place / 'finished')
         third = place / 'interrupted/seed0/pretrain/checkpoints/3'
+        save = checkpoint.Saver.save  # each is complete before the next step
+        patch.setattr(checkpoint.Saver, 'save', lambda self, *args, wait: save(self, *args, wait=True))
         patch.setattr(preempt, 'asked', third.is_dir)  # then at the next look, in the middle of step 4's evaluation
         with pytest.raises(preempt.Preempted):
             experiment.run(settings, place / 'interrupted')

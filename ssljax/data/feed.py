@@ -210,7 +210,8 @@ def eval_batches(split, *, batch_size, mesh):
       ValueError: the batch does not divide over the devices.
     """
     check_batch(batch_size, mesh)
-    if len(split) and not split.images.in_memory() and fits_devices(split.nbytes, mesh, False, 0.25):
+    small = fits_devices(split.nbytes, mesh, False, 0.25)  # asked in any case, by all processes
+    if len(split) and small and not split.images.in_memory():
         split = split.compact()  # read many times in a run, so decoded once
     sharding = over_batch(mesh)
     places = local_places(mesh, batch_size)

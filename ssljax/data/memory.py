@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from ssljax import hosts
 from ssljax.say import Counter
 
 
@@ -33,16 +34,9 @@ def available_memory():
 
 
 def fits(nbytes, share=0.25):
-    """Whether `nbytes` are at most that share of the host's free memory. All processes give one answer."""
-    import jax  # not at the top: processes that only decode images need no jax
-
+    """Whether `nbytes` are at most that share of the host's free memory. All processes ask, and get one answer."""
     free = available_memory()
-    answer = nbytes < np.inf and (free is None or nbytes <= free * share)
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        answer = bool(np.all(multihost_utils.process_allgather(np.array(answer))))
-    return answer
+    return all(hosts.gather(bool(nbytes < np.inf and (free is None or nbytes <= free * share))))
 
 
 def cores():

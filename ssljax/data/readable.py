@@ -18,11 +18,11 @@ def verified(split):
     images = split.images
     if not len(split) or not hasattr(images, 'exact') or images.refuses():
         return split
-    array = None
+    array, small = None, fits(split.nbytes)  # asked in any case, by all processes
     if not images.settled():
         if images.sound(split.rows):
             return split
-        array = empty_images(len(split), split.shape) if fits(split.nbytes) else None
+        array = empty_images(len(split), split.shape) if small else None
 
         def run(start, stop):
             pixels = images.attempt(split.rows[start:stop])

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from ssljax import files
+from ssljax import files, hosts
 from ssljax.data import decoders, example, kinds, remote
 from ssljax.data.memory import parallel
 from ssljax.data.shards import Index, Shard, Table, records
@@ -40,32 +40,15 @@ def table(format: str, shards: list[Shard], beside: str, name: str) -> Table:
     told = json.dumps([VERSION, format, [(os.path.basename(s.path), n, *s[1:]) for s, n in zip(shards, sizes)]])
     print_ = hashlib.sha256(told.encode()).hexdigest()
     places = [f'{beside}/ssljax_{name}.npz', str(Path.home() / '.cache/ssljax/tfds' / f'{print_[:32]}.npz')]
-    first = _among_processes()
-    if (found := _kept(places, print_)) is None and first:
+    if (found := _kept(places, print_)) is None and hosts.first():
         found = _read(format, shards, sizes, name)
         _keep(found, places, print_)
-    _wait_for_first()
+    hosts.barrier()
     if found is None and (found := _kept(places, print_)) is None:  # of another machine, whose disk this one lacks
         found = _read(format, shards, sizes, name)
         _keep(found, places[1:], print_)
     shard = np.repeat(np.arange(len(shards), dtype=np.int32), [s.take for s in shards])
     return Table(format, [s.path for s in shards], shard, found)
-
-
-def _among_processes() -> bool:
-    """Whether this is the first process of a run: it alone reads and writes."""
-    import jax  # not at the top: processes that only decode images need no jax
-
-    return jax.process_index() == 0
-
-
-def _wait_for_first() -> None:
-    import jax
-
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices('the index of a split of TensorFlow Datasets')
 
 
 def _sizes(paths) -> list[int]:

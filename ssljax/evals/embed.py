@@ -8,6 +8,7 @@ import numpy as np
 from ssljax import preempt
 from ssljax.data.feed import eval_batches
 from ssljax.platform import compiler_options
+from ssljax.sharding import everywhere, fetch
 
 
 def compiled(function: Callable) -> Callable:
@@ -18,8 +19,9 @@ def compiled(function: Callable) -> Callable:
 def outputs(function: Callable, variables, split, *, batch_size: int, mesh):
     """Applies a compiled function to every image of a split, in order; returns host arrays [N, ...]."""
     parts = []
+    variables = everywhere(variables, mesh)
     for batch in eval_batches(split, batch_size=batch_size, mesh=mesh):
         preempt.check()
-        parts.append(jax.device_get(function(variables, batch['image'])))
+        parts.append(fetch(function(variables, batch['image'])))
     whole = jax.tree.map(lambda *a: np.concatenate(a), *parts)
     return jax.tree.map(lambda a: a[: len(split)], whole)

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from ssljax import files
+from ssljax import files, hosts
 from ssljax.core import split
 from ssljax.data.augment import to_uint8
 from ssljax.data.toy import is_plane
 from ssljax.platform import compiler_options
+from ssljax.sharding import fetch
 
 GRID = 64  # points a side of the map of the plane
 
@@ -35,10 +36,11 @@ def compiled(method, shape):
 
 def keep(look, directory, step: int, variables) -> dict:
     """Stores what `look` sees under the step; returns no further metrics."""
-    files.write_npz(Path(directory) / 'gallery' / f'{step:08d}.npz', jax.device_get(look(variables)))
+    files.write_npz(Path(directory) / 'gallery' / f'{step:08d}.npz', fetch(look(variables)))
     return {}
 
 
+@hosts.by_first
 def collect(directory) -> dict:
     """{'steps': [T] int, and what was kept: [T, ...]}; {} where nothing was."""
     paths = sorted(Path(directory).glob('gallery/*.npz'))

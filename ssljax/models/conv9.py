@@ -67,10 +67,11 @@ def make(config) -> layers.Backbone:
     The papers' pooling over all pixels is the head's.
     """
     common: dict[str, Any] = dict(norm=config.norm, **layers.common(config))
+    kind: Any = Block
     named = []
     for i, (times, *shape, dropped) in enumerate(_LAYERS, 1):
         rate = config.dropout * (config.image_dropout if dropped is None else dropped)
         channels = config.dropped_channels in (('all', 'image') if dropped is None else ('all',))
-        block = functools.partial(Block, config.width * times, *shape, rate, channels, **common)
+        block = functools.partial(kind, config.width * times, *shape, rate, channels, **common)
         named.append((f'conv{i}', block))
     return layers.Backbone('conv9', tuple(named), min_size=9)

@@ -135,7 +135,7 @@ class Encoder(nn.Module):
         if min(x.shape[1:3]) < _DENSE_BELOW:
             x = dense_layers(x.astype(jnp.float32).reshape(len(x), -1), (4 * self.width,) * 2, train)
         else:
-            for i in range(len(grids(x.shape[1:3], None)) - 1):
+            for i in range(len(grids((x.shape[1], x.shape[2]), None)) - 1):
                 kw: dict[str, Any] = dict(dtype=self.dtype, mode=self.mode)
                 x = layers.ConvBlock(self.width * 2**i, 5, 2, 2, **kw, name=f'down{i + 1}')(x, train)
         last = nn.Dense(self.features, name='code')

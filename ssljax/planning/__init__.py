@@ -5,7 +5,7 @@ measured (evidence.py), or is measured on the spot (measure.py)."""
 import time
 from pathlib import Path
 
-from ssljax import elapsed, experiment, files, paths
+from ssljax import elapsed, experiment, files, hosts, paths
 from ssljax.planning import answer, kept, make, recipe
 
 __all__ = ['auto', 'plan', 'train']
@@ -63,7 +63,7 @@ def auto(config, workdir: Path) -> dict:
     """
     began, workdir = time.time(), Path(workdir)
     with files.lock(workdir):
-        planned = kept.stored(config, workdir)
+        planned = hosts.told(kept.stored, config, workdir)
         if planned is None:
             elapsed.begin(workdir, began)
             try:

@@ -1,9 +1,8 @@
 """The trainings of a learning curve: scratch and the best way again, with a share of the labels, after the run."""
 
 import sys
-import time
 
-from ssljax import begun, experiment, files, identity, minutes, preempt, say, seeds, ways
+from ssljax import begun, experiment, files, hosts, identity, minutes, preempt, say, seeds, ways
 from ssljax.planning.budget import FIGURES, PAGE
 
 WITHIN = 1.25  # of the time of the longest training before, a further one must have
@@ -40,10 +39,10 @@ def cells(run, labels: dict, best: str, metric: str) -> dict:
                 if longest and WITHIN * longest + last > minutes.left(config, run.workdir):
                     print(f'note: no time for {few} labels with seed {seed}', file=sys.stderr)
                     return found
-                began = time.time()
+                began = hosts.now()
                 say.status(f'seed {seed} · learning curve: {" and ".join(wanted)} with {few} labels')
                 record = _train(run, place, seed, few, wanted)
-                longest = max(longest, time.time() - began)
+                longest = max(longest, hosts.now() - began)
             for way in wanted:
                 value = record['ways'].get(way, {}).get('test', {}).get(metric)
                 if value is not None:

@@ -17,7 +17,7 @@ import time
 import uuid
 from pathlib import Path
 
-from ssljax import files
+from ssljax import files, hosts
 
 BEAT, PATIENCE = 5.0, 60.0  # seconds
 
@@ -32,10 +32,11 @@ class Claims:
 
     @contextlib.contextmanager
     def hold(self, job: str):
-        """Yields whether this worker has the job now; gives it up at the end."""
-        path = self._take(job)
-        if path is None:
-            yield False
+        """Yields whether this worker has the job now; gives it up at the end. Processes that are one run are one
+        worker."""
+        path = hosts.told(self._take, job)
+        if path is None or not hosts.first():
+            yield path is not None
             return
         ended = threading.Event()
         thread = threading.Thread(target=self._keep, args=(path, ended), daemon=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssljax import config as configs
-from ssljax import experiment, files, guard, identity, preempt, protocol, provenance, schema, seeds
+from ssljax import experiment, files, guard, held, hosts, identity, preempt, protocol, provenance, schema, seeds
 from ssljax.data import sources
 from ssljax.disk import disk_errors
 from ssljax.log import clock
@@ -43,19 +43,26 @@ def run(config, directory, points=(), *, write=None) -> Path:
     directory, planned = Path(directory), cells(config, points)
     with disk_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
+    with held.shared(directory):
+        return _run(config, directory, planned, write)
+
+
+def _run(config, directory: Path, planned: list[Cell], write) -> Path:
     for cell in planned:
         for job in filter(None, (cell.job, cell.needs)):
             _sound(_row(directory, job))
     begun = _begun(directory, planned)
     shared = Shared()
-    bound.check(directory, planned, shared.source)
+    for cell in planned if hosts.here() else ():
+        shared.source(cell.job.config)  # by all of them, before one looks at it alone
+    hosts.told(bound.check, directory, planned, shared.source)
     _describe(config, directory, planned, begun)
     failed, progress = {}, Progress(directory, planned)
     place = Place(directory, Claims(directory / 'claims'), shared, progress, config.study.keep)
 
     def attempt(cell: Cell, work, *rest) -> bool:
         preempt.check()
-        if cell.id in failed or _row(directory, cell.job).exists():
+        if cell.id in failed or _done(directory, cell.job):
             return False
         try:
             return work(cell, place, *rest)
@@ -64,7 +71,7 @@ def run(config, directory, points=(), *, write=None) -> Path:
             print(f'{progress.of(cell)}: stopped: {error}', file=sys.stderr)
             return False
 
-    while todo := [c for c in planned if c.id not in failed and not _row(directory, c.job).exists()]:
+    while todo := [planned[i] for i in hosts.told(_left, directory, planned, set(failed))]:
         worked = False
         for group in batch.groups(todo, config.study.together, directory):
             if len(group) > 1:
@@ -74,9 +81,9 @@ def run(config, directory, points=(), *, write=None) -> Path:
         if not worked and any(c.id not in failed for c in todo):
             progress.waiting(len(todo))
             time.sleep(WAIT)
-    path = table.write(directory, planned)
+    path = hosts.told(table.write, directory, planned)
     if write:
-        write(directory)
+        hosts.only_first(write)(directory)
     if failed:
         listed = '; '.join(f'{i}: {message.splitlines()[0]}' for i, message in list(failed.items())[:3])
         raise ValueError(
@@ -86,6 +93,16 @@ def run(config, directory, points=(), *, write=None) -> Path:
     return path
 
 
+def _left(directory: Path, planned: list[Cell], failed: set) -> list[int]:
+    return [i for i, c in enumerate(planned) if c.id not in failed and not _row(directory, c.job).exists()]
+
+
+@hosts.by_first
+def _done(directory: Path, job: Job) -> bool:
+    return _row(directory, job).exists()
+
+
+@hosts.only_first
 def _sound(path: Path) -> None:
     """Sets a row aside that is damaged: its cell is evaluated again."""
     try:
@@ -136,6 +153,9 @@ class Progress:
 
     def done(self, cell: Cell) -> None:
         """Says so."""
+        hosts.only_first(self._done)(cell)
+
+    def _done(self, cell: Cell) -> None:
         done, row = self._count(), files.read_json(_row(self.directory, cell.job)) or {}
         rate = (time.time() - self.began) / max(done - self.before, 1)
         left = clock(rate * (len(self.planned) - done))
@@ -167,19 +187,19 @@ def _work(cell: Cell, place: Place) -> bool:
     """Computes a cell, or first the pretraining that it needs; False where others are at it."""
     if not _pretrained(cell, place):
         return False
-    with place.claims.hold(cell.id) as held:
-        if not held or _row(place.directory, cell.job).exists():
+    with place.claims.hold(cell.id) as mine:
+        if not mine or _done(place.directory, cell.job):
             return False
         return _end(cell, place)
 
 
 def _pretrained(cell: Cell, place: Place) -> bool:
     """Computes the pretraining that a cell needs, where there is none yet; False where others are at it."""
-    if cell.needs is None or _row(place.directory, cell.needs).exists():
+    if cell.needs is None or _done(place.directory, cell.needs):
         return True
-    with place.claims.hold(Path(cell.needs.folder).name) as held:
-        if not held or _row(place.directory, cell.needs).exists():
-            return held
+    with place.claims.hold(Path(cell.needs.folder).name) as mine:
+        if not mine or _done(place.directory, cell.needs):
+            return mine
         _compute(cell, cell.needs, place)
     return True
 
@@ -194,9 +214,9 @@ def _together(group: list[Cell], place: Place, attempt) -> bool:
     """Trains those cells of a group that no other worker has at once, where that is faster, and then ends each as any
     other; False where it is left to `_work`."""
     ready = [cell for cell in group if attempt(cell, _pretrained)]
-    with contextlib.ExitStack() as held:
-        mine = [cell for cell in ready if held.enter_context(place.claims.hold(cell.id))]
-        mine = [cell for cell in mine if not _row(place.directory, cell.job).exists()]
+    with contextlib.ExitStack() as claims:
+        mine = [cell for cell in ready if claims.enter_context(place.claims.hold(cell.id))]
+        mine = [cell for cell in mine if not _done(place.directory, cell.job)]
         began = time.time()
         with contextlib.ExitStack() as locked:
             runs = []
@@ -231,19 +251,24 @@ def _compute(cell: Cell, job: Job, place: Place, seconds: float = 0.0) -> None:
         guard.refuse(record.get('stopped', {}), cell.way if job is cell.job else 'pretrain')
         row = {'seconds': time.time() - began}
         if job is cell.job:
-            pretrained = files.read_json(_row(directory, cell.needs)) if cell.needs else None
+            pretrained = hosts.told(files.read_json, _row(directory, cell.needs)) if cell.needs else None
             row |= table.row(cell, run, record, pretrained)
         else:
             row |= {'pretrain_seconds': record['pretrain']['seconds']}
         if job is cell.job and not place.keep:
-            for model in workdir.glob('seed*/*/model'):
-                shutil.rmtree(model)
+            _remove_models(workdir)
         files.write_json(_row(directory, job), row)
+
+
+@hosts.only_first
+def _remove_models(workdir: Path) -> None:
+    for model in workdir.glob('seed*/*/model'):
+        shutil.rmtree(model)
 
 
 def _begun(directory: Path, planned: list[Cell]) -> int:
     """The schema that a study was begun with; the configs of its cells get the rules of then."""
-    old = files.read_json(directory / 'study.json') or {'begun': schema.SCHEMA}
+    old = hosts.told(files.read_json, directory / 'study.json') or {'begun': schema.SCHEMA}
     begun = old.get('begun', old.get('schema', 1))
     for cell in planned if begun < identity.COPIES else ():
         for job in filter(None, (cell.job, cell.needs)):

@@ -25,7 +25,7 @@ def tuned(config, workdir, source):
       source: sources.Source.
 
     Raises:
-      ValueError: several processes, or no image for validation.
+      ValueError: no image for validation.
       preempt.Preempted: the run was asked to stop; rerunning starts tuning over.
     """
     place = Path(workdir) / 'tuning'

@@ -1,7 +1,7 @@
 """Batch size: doubled until memory or speed ends it; the knee of measured throughput."""
 
-import time
 
+from ssljax import hosts
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 
 ENOUGH = 0.9  # of the best throughput
@@ -19,7 +19,7 @@ def decide(bench, way: str, config, until: float) -> list[Decision]:
       config: the run's.
       until: time.time() at which the last measurement may begin.
     """
-    began = time.time()
+    began = hosts.now()
     field = 'semi.batch_size' if way != 'scratch' else 'transfer.batch_size'
     if began + 2 * bench.fixed[True] > until:
         return [undecided(config, field, detail=f' (each size compiles for {bench.fixed[True]:.0f} s)')]
@@ -28,7 +28,7 @@ def decide(bench, way: str, config, until: float) -> list[Decision]:
     before = get(config, field)
     if not fit or len(rates) < 2:
         why = f'not decided: {len(fit)} sizes could be measured, too few to choose from ({ended})'
-        return [Decision(field, before, before, why, time.time() - began)]
+        return [Decision(field, before, before, why, hosts.now() - began)]
     value, best = knee(fit), max(fit.values())
     why = (
         f'{value} images per step give {fit[value]:.0f} images per second, {100 * fit[value] / best:.0f}% of the best '
@@ -38,7 +38,7 @@ def decide(bench, way: str, config, until: float) -> list[Decision]:
     picture = plot(
         'Batch size', 'images per step', 'images per second', rates, {way: rates.values()}, value, xscale='log'
     )
-    return [Decision(field, before, value, why, time.time() - began, picture)]
+    return [Decision(field, before, value, why, hosts.now() - began, picture)]
 
 
 def measure(bench, way, config, field, until) -> tuple[dict, str]:
@@ -49,7 +49,7 @@ def measure(bench, way, config, field, until) -> tuple[dict, str]:
     rates: dict = {}
     steps = 12 * bench.per_call(config)
     while size <= limit or not rates:
-        if rates and time.time() + bench.fixed[True] > until:
+        if rates and hosts.now() + bench.fixed[True] > until:
             return rates, 'larger ones were not tried for lack of time'
         out = bench.train(way, changed(config, {field: size}), steps, evals=1, images=1)
         if out.failed == 'memory':

@@ -3,7 +3,6 @@
 import functools
 import json
 import shutil
-import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -13,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import fsdp, guard, log, loop, metrics, optim, preempt, resolve, stages
+from ssljax import fsdp, guard, hosts, log, loop, metrics, optim, preempt, resolve, stages
 from ssljax import program as programs
 from ssljax.core import split
 from ssljax.platform import compiler_options
-from ssljax.sharding import replicated
+from ssljax.sharding import everywhere, put, replicated
 from ssljax.tune.progress import Progress, changes
 
 STEPS = 2**17  # of the longest short run
@@ -82,7 +81,7 @@ class Bench:
         self.targets = run.source.targets
         self.metric = metrics.selected(run.config.select, self.targets.multilabel)
         self.clock: list[float] = []  # when a run took its payloads
-        self.progress = Progress(time.time(), deadline - time.time(), run.quiet)
+        self.progress = Progress(hosts.now(), deadline - hosts.now(), run.quiet)
 
     def train(self, way: str, config, steps: int, *, evals: int = EVALS, images: int = 0) -> Outcome:
         """One run of a way of training; one that was done before is remembered.
@@ -106,7 +105,7 @@ class Bench:
         return self.done[name]
 
     def _train(self, way, config, steps, evals, images) -> Outcome:
-        began, directory = time.time(), self.directory / str(self.trials)
+        began, directory = hosts.now(), self.directory / str(self.trials)
         failed, record, fresh = '', {}, self.fresh(way, config)
         if began + self.fixed[fresh] > self.deadline:  # compiling cannot be interrupted
             return Outcome(None, 'time', (), 0.0, 0.0)
@@ -125,8 +124,8 @@ class Bench:
             failed = 'memory'
         rows, name = log.read(directory / 'metrics.jsonl'), f'val/{self.metric}'
         curve = tuple((row['step'], row[name]) for row in rows if name in row)
-        shutil.rmtree(directory, ignore_errors=True)
-        seconds = time.time() - began
+        hosts.only_first(shutil.rmtree)(directory, ignore_errors=True)
+        seconds = hosts.now() - began
         said = failed or ('for its time alone' if images else f'{100 * record["val"][self.metric]:.2f}%')
         self.progress.trial(way, self.trials, what, {'time': 'no time left'}.get(said, said))
         if failed == 'diverged':
@@ -232,9 +231,10 @@ class Bench:
     def time_evaluation(self, way: str, config) -> None:
         """Measures an evaluation, of a program that is compiled."""
         _, start, _, look, _ = self.programs[self._static(way, config)]
-        began = time.time()
-        loop.evaluate(look, *split(start), self.val, config.evaluate.batch_size, self.run.mesh)
-        self.look = time.time() - began
+        start = split(everywhere(start, self.run.mesh))
+        began = hosts.now()
+        loop.evaluate(look, *start, self.val, config.evaluate.batch_size, self.run.mesh)
+        self.look = hosts.now() - began
 
     def chance(self) -> float:
         """What config.select names of a guess that looks at no image, and two standard errors: always the most frequent
@@ -318,15 +318,15 @@ def arguments(cfg, program, mesh) -> dict:
     """{'rates': [STEPS] float32, by step; 'weight_decay'; 'steps'}, on the devices."""
     rates = jnp.broadcast_to(jnp.asarray(program.rate(jnp.arange(STEPS)), jnp.float32), (STEPS,))
     values = {'rates': rates, 'weight_decay': jnp.float32(cfg.optim.weight_decay), 'steps': jnp.int32(program.steps)}
-    return jax.device_put(values, replicated(mesh))
+    return put(values, replicated(mesh))
 
 
 def until(deadline: float, clock: list, payloads, *args):
     """What payloads(*args) yields, with the times in `clock`; raises Late after the deadline."""
     for item in payloads(*args):
-        if time.time() > deadline:
+        if hosts.now() > deadline:
             raise Late
-        clock.append(time.time())
+        clock.append(hosts.now())
         yield item
 
 

@@ -1,9 +1,8 @@
 """Schedule, steps and patience, from the learning curves of two long runs."""
 
 import math
-import time
 
-from ssljax import metrics
+from ssljax import hosts, metrics
 from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import NO_TIME, Decision, changed, get, plot
 from ssljax.tune.search import LONGEST
@@ -23,7 +22,7 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
       until: time.time() at which the last run should end.
       shorter: {steps: metric} of runs of this setting, each with its whole schedule.
     """
-    began, name = time.time(), metrics.TITLES[config.select]
+    began, name = hosts.now(), metrics.TITLES[config.select]
     node = get(config, prefix)
     given, field = node.optim.schedule, f'{prefix}.optim.schedule'
     other = OTHER.get(given, 'constant')
@@ -36,7 +35,7 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
         return without(prefix, node, own, config.tuning.eta, shorter, bench)
     runs = {given: bench.train(way, config, steps, evals=evals)}
     other_config = changed(config, {field: other})
-    if time.time() + bench.seconds_of(way, other_config, steps, evals) < until:
+    if hosts.now() + bench.seconds_of(way, other_config, steps, evals) < until:
         runs[other] = bench.train(way, other_config, steps, evals=evals)
     good = {name: out for name, out in runs.items() if out.value is not None}
     if not good:
@@ -59,7 +58,7 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
         )
     wait = longest_wait(curve)
     patience = min(max(math.ceil(2 * wait * node.evals / evals), least_patience(schedule, node.evals)), node.evals)
-    seconds = (time.time() - began) / 3
+    seconds = (hosts.now() - began) / 3
     said = ', '.join(f'{100 * out.value:.2f}% with {name}' for name, out in good.items())
     return [
         Decision(

@@ -2,11 +2,8 @@
 
 import math
 import shutil
-import time
 
-import jax
-
-from ssljax import experiment, label_set, methods, seeds
+from ssljax import experiment, hosts, label_set, methods, seeds
 from ssljax.data import readable
 from ssljax.tune import batch_size, decision, duration, rate, search
 from ssljax.tune.bench import Bench
@@ -24,30 +21,25 @@ def decide(config, workdir, source) -> dict:
       source: sources.Source; its test split is not used, and may be None.
 
     Raises:
-      ValueError: several processes, no image for validation, or a budget in which nothing can be tried.
+      ValueError: no image for validation, or a budget in which nothing can be tried.
       preempt.Preempted: the run was asked to stop.
     """
-    began = time.time()
-    if jax.process_count() > 1:
-        raise ValueError(
-            'tune=True with several processes: their timings would differ. Tune with one (ssljax tune), then '
-            'run its tuned.py with all.'
-        )
+    began = hosts.now()
     end, place = began + 60 * config.tuning.minutes, workdir / 'tuning/trials'
-    shutil.rmtree(place, ignore_errors=True)
+    hosts.only_first(shutil.rmtree)(place, ignore_errors=True)
     try:
         bench = make_bench(config, workdir, source, place, end)
         ways = [w for w in tunable(config) if not bench.run.methods[w].teach]
         decisions: list = []
         for left, way in zip(range(len(ways), 0, -1), ways):
-            found = decide_way(bench, way, config, (end - time.time()) / left, {d.field for d in decisions})
+            found = decide_way(bench, way, config, (end - hosts.now()) / left, {d.field for d in decisions})
             if found is None:
-                raise ValueError(too_short(bench, way, config, time.time() - began, len(ways)))
+                raise ValueError(too_short(bench, way, config, hosts.now() - began, len(ways)))
             config = decision.changed(config, {d.field: d.value for d in found})
             decisions += found
     finally:
-        shutil.rmtree(place, ignore_errors=True)
-    return decision.record(decisions, time.time() - began, bench.trials)
+        hosts.only_first(shutil.rmtree)(place, ignore_errors=True)
+    return decision.record(decisions, hosts.now() - began, bench.trials)
 
 
 def tunable(config) -> list[str]:
@@ -89,7 +81,7 @@ def too_short(bench, way: str, config, spent: float, ways: int) -> str:
 def decide_way(bench, way: str, config, seconds: float, taken: set) -> list | None:
     """The decisions of one way of training, within `seconds`; fields in `taken` are left as they are. None where
     it is the first one and there is no time for two trials."""
-    began, own, config = time.time(), prefix(way), methods.with_optimiser(config, way)
+    began, own, config = hosts.now(), prefix(way), methods.with_optimiser(config, way)
     decisions: list = []
     shorter: dict = {}
 
@@ -111,7 +103,7 @@ def decide_way(bench, way: str, config, seconds: float, taken: set) -> list | No
     if ready.value is not None:
         bench.time_evaluation(way, config)
     trial = bench.seconds_of(way, config, min(rate.LEAST, bench.own_steps(way, config)))
-    if ready.failed == 'time' or not bench.rates or time.time() + 2 * trial > began + seconds:
+    if ready.failed == 'time' or not bench.rates or hosts.now() + 2 * trial > began + seconds:
         if not taken:
             return None
         keep([decision.undecided(config, lr)] if lr not in taken else [])
@@ -123,7 +115,7 @@ def decide_way(bench, way: str, config, seconds: float, taken: set) -> list | No
     bench.given = config
     if 'rate' in wanted and lr not in taken:
         end = until('duration')  # a few rates are worth more than what would follow
-        keep(rate.decide(bench, way, config, own, min(max(until('rate'), time.time() + 6 * trial), end), end))
+        keep(rate.decide(bench, way, config, own, min(max(until('rate'), hosts.now() + 6 * trial), end), end))
     if wanted & {'regularisation', 'options'}:
         shared = taken | ({f for f in ('transfer.augment', 'transfer.dropout') if 'scratch' in config.transfer.ways})
         found, shorter = search.decide(

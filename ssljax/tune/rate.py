@@ -1,8 +1,7 @@
 """Learning rate: short runs of one length at rates that are evenly spaced on a log scale."""
 
-import time
 
-from ssljax import metrics
+from ssljax import hosts, metrics
 from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 
@@ -29,7 +28,7 @@ def decide(bench, way: str, config, prefix: str, until: float, end: float | None
       until: time.time() at which the last run should end.
       end: the same, while the given rate diverges and no other is found; by default `until`.
     """
-    began, field, chance = time.time(), f'{prefix}.optim.lr', bench.chance()
+    began, field, chance = hosts.now(), f'{prefix}.optim.lr', bench.chance()
     before = get(config, field)
     each = (until - began) / (len(FACTORS) + FURTHER)
     own = bench.own_steps(way, config)
@@ -38,7 +37,7 @@ def decide(bench, way: str, config, prefix: str, until: float, end: float | None
 
     def run(rate, limit=until):
         trial = changed(config, {field: rate})
-        if rate not in found and (not found or time.time() + bench.seconds_of(way, trial, steps) < limit):
+        if rate not in found and (not found or hosts.now() + bench.seconds_of(way, trial, steps) < limit):
             out = bench.train(way, trial, steps)
             if out.failed != 'time':
                 found[rate] = out.value
@@ -61,7 +60,7 @@ def decide(bench, way: str, config, prefix: str, until: float, end: float | None
         if best is not None and best in (min(found), max(found)) and len(found) > 2:
             further = rounded(best * 3 if best == max(found) else best / 3)
             run(further)
-    value, seconds = choose(found, bench.error, before), time.time() - began
+    value, seconds = choose(found, bench.error, before), hosts.now() - began
     if len(found) < 2:
         return [undecided(config, field, seconds)]
     if value is None:

@@ -1,12 +1,11 @@
 """Regularisation and methods' own options together: successive halving (Li et al. 2018, arXiv:1810.05934, ASHA run by
 one worker) of settings that a tree-structured Parzen estimator proposes (Bergstra et al. 2011)."""
 
-import time
 from typing import NamedTuple
 
 import optuna
 
-from ssljax import methods, metrics
+from ssljax import hosts, methods, metrics
 from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 from ssljax.tune.rate import rounded
@@ -35,7 +34,7 @@ def decide(bench, way: str, config, prefix: str, until: float, *, taken=()) -> t
       until: time.time() at which the last run should end.
       taken: fields that are decided already.
     """
-    began = time.time()
+    began = hosts.now()
     space = {f: c for f, c in choices(bench, way, config, prefix).items() if f not in taken and len(c) > 1}
     if not space:
         return [], {}
@@ -46,13 +45,13 @@ def decide(bench, way: str, config, prefix: str, until: float, *, taken=()) -> t
     tried = halving(bench, way, config, space, steps, until)
     best, level = chosen(tried)
     if best is None or len(tried) < 2:
-        detail, each = f' ({len(tried)} could be tried)', (time.time() - began) / len(space)
+        detail, each = f' ({len(tried)} could be tried)', (hosts.now() - began) / len(space)
         if len(tried) < 2:
             return [undecided(config, f, each, detail) for f in space], {}
         why = f'none of the {len(tried)} settings tried in time was better, so it stays'
         present = {f: get(config, f) for f in space}
         return [Decision(f, v, v, why, each) for f, v in present.items()], {}
-    seconds = (time.time() - began) / len(space)
+    seconds = (hosts.now() - began) / len(space)
     decisions = []
     for field in space:
         before, value = get(config, field), best.setting[field]
@@ -128,18 +127,18 @@ def halving(bench, way, config, space, steps, until) -> list[Tried]:
     sampler = optuna.samplers.TPESampler(seed=bench.seed, n_startup_trials=10)
     study = optuna.create_study(direction='maximize', sampler=sampler, pruner=pruner)
     enqueue(study, config, space)
-    began, compiling = time.time(), 0.0
+    began, compiling = hosts.now(), 0.0
     while len(tried) < config.tuning.trials:
         known_only = compiling > COMPILING * (until - began)
         trial, setting = propose(study, space, lambda s: not known_only or not bench.fresh(way, changed(config, s)))
         candidate = changed(config, setting)
         reserve = bench.seconds_of(way, config, steps[-1])
-        if tried and time.time() + bench.seconds_of(way, candidate, steps[0]) + reserve > until:
+        if tried and hosts.now() + bench.seconds_of(way, candidate, steps[0]) + reserve > until:
             break
         compiling += bench.fixed[True] * bench.fresh(way, candidate)
         values, state = {}, optuna.trial.TrialState.PRUNED
         for level, count in enumerate(steps):
-            if tried and level and time.time() + bench.seconds_of(way, candidate, count) > until:
+            if tried and level and hosts.now() + bench.seconds_of(way, candidate, count) > until:
                 break
             out = bench.train(way, candidate, count)
             if out.failed == 'time':
@@ -158,7 +157,7 @@ def halving(bench, way, config, space, steps, until) -> list[Tried]:
         study.tell(trial, values[last] if whole else None, state=None if whole else state)
     for t in sorted(tried, key=rank, reverse=True)[: eta + 1]:
         candidate = changed(config, t.setting)
-        if last not in t.values and time.time() + bench.seconds_of(way, candidate, steps[last]) < until:
+        if last not in t.values and hosts.now() + bench.seconds_of(way, candidate, steps[last]) < until:
             out = bench.train(way, candidate, steps[last])
             t.values.update({} if out.failed == 'time' else {last: out.value})
     return tried
