@@ -2,6 +2,7 @@
 
 usage: ssljax train --config=RECIPE [--workdir=DIR] [--minutes=N]
                     [--config.FIELD=VALUE ...]
+                    [--coordinator=HOST:PORT --processes=N --process=I]
 
   --config=RECIPE         a bundled recipe, such as quickstart, or a Python
                           file, such as configs/rotnet.py; an argument follows
@@ -9,12 +10,11 @@ usage: ssljax train --config=RECIPE [--workdir=DIR] [--minutes=N]
   --workdir=DIR           where to keep the run (default: runs/NAME); a run
                           found there is continued, a finished one reused
   --minutes=N             with --config=auto, which plans the run: its duration
-  --config.FIELD=VALUE    sets a field of the recipe, for example
+  --config.FIELD=VALUE    sets a field of the recipe, such as seeds=0,1
                           --config.data.source=folder:photos also csv:FILE
                           --config.data.labels=50     also 25/class, 1%, all
                           --config.pretrain.method=simclr
                           --config.pretrain.epochs=20 also accumulate=4
-                          --config.seeds=0,1,2
                           --config.fsdp.devices=8     also backbone.remat=True
 
 DIR then has result.json, metrics and report.html. Ctrl-C or SIGTERM saves and
