@@ -2,7 +2,6 @@
 
 usage: ssljax train --config=RECIPE [--workdir=DIR] [--minutes=N]
                     [--config.FIELD=VALUE ...]
-                    [--coordinator=HOST:PORT --processes=N --process=I]
 
   --config=RECIPE         a bundled recipe, such as quickstart, or a Python
                           file, such as configs/rotnet.py; an argument follows
@@ -16,6 +15,7 @@ usage: ssljax train --config=RECIPE [--workdir=DIR] [--minutes=N]
                           --config.pretrain.method=simclr
                           --config.pretrain.epochs=20 also accumulate=4
                           --config.fsdp.devices=8     also backbone.remat=True
+  --coordinator=HOST:PORT and --processes=N, --process=I: one of several hosts
 
 DIR then has result.json, metrics and report.html. Ctrl-C or SIGTERM saves and
 exits with 75; rerun to resume. Exit codes: 0 done, 1 failed, 2 usage.

@@ -21,7 +21,8 @@ METHODS = {
     'sgan': ['--config.pretrain.method=none', "--config.transfer.ways=('sgan',)"],
     'fixmatch': ['--config.pretrain.method=none', "--config.transfer.ways=('fixmatch',)"],
 }
-FIFTY = ['--config.pretrain.steps=50', '--config.semi.epochs=0', '--config.semi.steps=50', '--config.semi.batch_size=16',
+FIFTY = ['--config.pretrain.steps=50', '--config.semi.epochs=0', '--config.semi.steps=50',
+         '--config.semi.batch_size=16',
          '--config.semi.labeled_batch_size=16', '--config.semi.evals=1', "--config.transfer.ways=('frozen',)",
          '--config.evaluate.knn=5', '--config.evaluate.random=False']  # fmt: skip
 
