@@ -89,7 +89,7 @@ def test_killing_either_at_any_moment_changes_no_bit(undisturbed, tmp_path):
 
 
 def test_tuning_decides_the_same_in_both(tmp_path):
-    flags = [*SMALL, '--config.tune=True', '--config.tuning.minutes=0.8', "--config.tuning.decide=('rate',)"]
+    flags = [*SMALL, '--config.tune=True', '--config.tuning.minutes=2.5', "--config.tuning.decide=('rate',)"]
     completed(tmp_path / 'run', *flags)
     decisions = json.loads((tmp_path / 'run/tuning/decisions.json').read_text())
     assert decisions['trials'] > 1
