@@ -63,7 +63,10 @@ def _sizes(paths) -> list[int]:
     if paths and remote.is_url(paths[0]):
         with ThreadPoolExecutor(remote.AT_A_TIME) as pool:
             return list(pool.map(remote.size, paths))
-    return [os.stat(path).st_size for path in paths]
+    try:
+        return [os.stat(path).st_size for path in paths]
+    except FileNotFoundError as e:
+        raise FileNotFoundError(f'{e.filename} is missing: restore the file, or prepare the data anew.') from e
 
 
 def _read(format, shards, sizes, name) -> Index:
