@@ -98,6 +98,8 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
             f'{given.split("=")[0]}={coordinator!r} is not an address of the form HOST:PORT, such as 10.0.0.1:1234: '
             'give that of the first process, or leave it out to train on this machine alone.'
         )
+    if (index is None) != (count is None):
+        raise ValueError(f'{given}: --processes and --process go together: give how many there are, and which this is.')
     if index is not None and count is not None and not 0 <= index < count:
         raise ValueError(f'--process={index} of --processes={count}: they are numbered from 0 to {count - 1}.')
     _join(coordinator, count, index, given)
