@@ -102,7 +102,24 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
         raise ValueError(f'{given}: --processes and --process go together: give how many there are, and which this is.')
     if index is not None and count is not None and not 0 <= index < count:
         raise ValueError(f'--process={index} of --processes={count}: they are numbered from 0 to {count - 1}.')
+    if coordinator and index == 0:
+        _check_free(coordinator, given)
     _join(coordinator, count, index, given)
+
+
+def _check_free(coordinator: str, given: str) -> None:
+    """Raises ValueError where something listens already at the port that process 0 is to open."""
+    port = int(coordinator.rpartition(':')[2])
+    try:
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as JAX does: one that was closed is free
+            trial.bind(('', port))
+    except (OSError, OverflowError) as e:
+        why = getattr(e, 'strerror', None) or e
+        raise ValueError(
+            f'{given}: process 0 cannot open port {port} here ({why}). Another process may have been started with '
+            '--process=0, or another program uses the port: number the processes from 0, or choose another port.'
+        ) from e
 
 
 def _number(name: str, value: str | None) -> int | None:

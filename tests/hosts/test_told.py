@@ -1,5 +1,6 @@
 """What processes tell each other: a program that two of them run, without training."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -182,3 +183,11 @@ def test_only_one_of_several_tasks_joins_by_itself(monkeypatch, variables, joins
 def test_what_cannot_be_joined(given, said):
     with pytest.raises(ValueError, match=said):
         hosts.start(*given)
+
+
+def test_a_port_that_is_taken_or_does_not_exist_is_told_at_once():
+    """As where two processes were both started as the first."""
+    with socket.create_server(('localhost', 0)) as other:
+        for port in (other.getsockname()[1], 70_000):
+            with pytest.raises(ValueError, match=f'cannot open port {port} here.*--process=0'):
+                hosts.start(f'localhost:{port}', 2, 0)
