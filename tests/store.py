@@ -1,7 +1,8 @@
 """Buckets of tests: a folder through fsspec, and S3 by a server of moto's in this process."""
 
 import contextlib
-import os
+import logging
+import secrets
 
 import pytest
 
@@ -27,7 +28,8 @@ def bucket(kind, folder, patch):
         patch.setenv('AWS_EC2_METADATA_DISABLED', 'true')
         import s3fs
 
-        name = f'runs-{os.getpid()}'
+        logging.getLogger('werkzeug').setLevel(logging.ERROR)
+        name = f'runs-{secrets.token_hex(4)}'  # a server has the buckets of all before it
         s3fs.S3FileSystem(skip_instance_cache=True).mkdir(name)
         yield f's3://{name}'
     finally:
