@@ -32,7 +32,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -e '.[tfds,formats,export,test]'
+	$(BIN)/python -m pip install --quiet -e '.[tfds,formats,buckets,export,test]'
 	touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed

@@ -58,7 +58,7 @@ install() {
   # shellcheck disable=SC2016 # the hosts' HOME
   on_all 'python3 -m pip install --user --quiet uv &&
     python3 -m uv venv --quiet --python 3.12 --allow-existing ~/ssljax &&
-    python3 -m uv pip install --quiet --python ~/ssljax "$HOME/ssljax.tar.gz[tpu]"'
+    python3 -m uv pip install --quiet --python ~/ssljax "$HOME/ssljax.tar.gz[tpu,buckets]"'
 }
 train() {
   local arguments

@@ -5,7 +5,8 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import fields, paths, platform, recipes, wording
+from ssljax import fields, platform, recipes, wording
+from ssljax.buckets import mirror
 from ssljax.data import sources
 from ssljax.data.sources import Source
 from ssljax.labeling import label
@@ -90,7 +91,7 @@ def train(config: ConfigDict, workdir: str | Path = '') -> dict:
 
     Args:
       config: from `recipe`.
-      workdir: where to keep the run, by default runs/NAME; `load` opens it.
+      workdir: where to keep the run, by default runs/NAME, or a place on a bucket; `load` opens it.
 
     Returns:
       The content of result.json: 'summary' has {way: {'top1': mean and spread over seeds}}.
@@ -102,14 +103,15 @@ def train(config: ConfigDict, workdir: str | Path = '') -> dict:
     from ssljax import planning  # not at the top: it imports what draws
 
     platform.enter()
-    workdir, tuner = paths.workdir(workdir, config), None
-    if config.plan.minutes:
-        return planning.auto(config, workdir)
-    if config.tune:
-        from ssljax import tune  # not at the top: it imports a search library
+    with mirror.opened(workdir, config) as place:
+        if config.plan.minutes:
+            return planning.auto(config, place)
+        tuner = None
+        if config.tune:
+            from ssljax import tune  # not at the top: it imports a search library
 
-        tuner = tune.tuned
-    return planning.train(config, workdir, tuner)
+            tuner = tune.tuned
+        return planning.train(config, place, tuner)
 
 
 def study(config: ConfigDict, workdir: str | Path = '', points=()) -> Path:
@@ -129,7 +131,8 @@ def study(config: ConfigDict, workdir: str | Path = '', points=()) -> Path:
     from ssljax.studies import page, worker  # not at the top: the page draws
 
     platform.enter()
-    return worker.run(config, paths.workdir(workdir, config), points, write=page.write)
+    with mirror.opened(workdir, config) as place:
+        return worker.run(config, place, points, write=page.write)
 
 
 def export(

@@ -19,6 +19,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 from ssljax import checksums, files, held, hosts, paths, preempt
+from ssljax.buckets import fetch, mirror
 from ssljax.disk import DiskError, check_space, disk_errors, explained
 
 ITEMS = ('params', 'state', 'ema', 'opt', 'progress', 'best')
@@ -102,6 +103,7 @@ class Saver:
                 self.manager.wait_until_finished()
                 if hosts.first():
                     checksums.write(place)
+                    mirror.changed(place)
         except BaseException as e:  # of a thread: raised by `settle`
             self._error = e
 
@@ -246,7 +248,7 @@ def load_shapes(path) -> dict:
 
 def _place(path) -> tuple[Path, int]:
     """(the directory with the checkpoints that a path means, the newest step in it)."""
-    path = Path(paths.expand(path))
+    path = Path(paths.expand(fetch.local(path)))
     places = [path, path / 'model', path / 'checkpoints', path / 'pretrain/model']
     places += sorted(path.glob('seed*/pretrain/model'))
     for place in places:

@@ -51,6 +51,8 @@ def main(args) -> int:
 
     module = exporting.module_of(given.format)
     found = trained.load(given.run, given.way, given.seed)
+    if not given.out and paths.is_url(given.run):
+        raise ValueError(f'{given.run} is on a bucket: give the file to write, such as --out=model{module.SUFFIX}.')
     out = given.out or Path(paths.expand(given.run)) / f'model{module.SUFFIX}'
     shown = images_of(given.images, found) if given.images else None
     path = found.export(out, given.format, shown, given.features)

@@ -14,6 +14,7 @@ from absl import logging
 
 from ssljax import checkpoint, collapse, files, goodput, guard, hosts, model_json, optim, preempt
 from ssljax import log as logs
+from ssljax.buckets import mirror
 from ssljax.core import TrainState, evaluated, init_state, split
 from ssljax.data import feed as feeds
 from ssljax.evals import embed
@@ -373,6 +374,7 @@ def finish(directory, variables: tuple, record: dict, meta: dict) -> Stage:
     manager.close()
     files.write_json(directory / 'done.json', record)
     hosts.only_first(shutil.rmtree)(directory / 'checkpoints', ignore_errors=True)
+    hosts.only_first(mirror.changed)(directory)
     if hosts.here() is not None:  # as a finished stage that is read
         params, state = fetch((params, state))
     return Stage({'params': params, **state}, record)

@@ -16,7 +16,8 @@ with environment.imports():
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ssljax import api, arguments, console, exhausted, paths, platform, recipe_faults  # noqa: E402
+from ssljax import api, arguments, console, exhausted, platform, recipe_faults  # noqa: E402
+from ssljax.buckets import mirror  # noqa: E402
 from ssljax.disk import OF_THE_MACHINE, DiskError, explained, raised_by_us  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -49,7 +50,8 @@ def command(work, detect: bool = True) -> int:
     try:
         environment.start(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, detect)
         with exhausted.explained(config):
-            work(config, paths.workdir(_WORKDIR.value, config))
+            with mirror.opened(_WORKDIR.value, config) as workdir:
+                work(config, workdir)
     except preempt.Preempted:
         preempt.goodbye()
         hosts.leave()

@@ -8,6 +8,11 @@ from pathlib import Path
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def is_url(path) -> bool:
+    """Whether a path names a place on a bucket."""
+    return '://' in os.fspath(path)
+
+
 def expand(given) -> str:
     """The path that a user means: ~ and ~user at its start are home folders, doubled and closing slashes are left out.
     '' stays ''.
@@ -16,13 +21,18 @@ def expand(given) -> str:
       given: str or Path.
 
     Raises:
-      ValueError: ~user names nobody on this machine, or the path holds a NUL byte.
+      ValueError: ~user names nobody on this machine, the path holds a NUL byte, or it is a URL.
     """
     given = os.fspath(given)
     if not given:
         return ''
     if '\0' in given:
         raise ValueError(f'the path {given!r} contains a NUL byte, which no file name can have.')
+    if is_url(given):
+        raise ValueError(
+            f'{given} is on a bucket, which cannot be used here: copy it to a disk and give its path there. On buckets '
+            'can be: --workdir, a run that is read, and the .zip, .tar or .npz of a source.'
+        )
     meant = os.path.expanduser(given)
     if given.startswith('~') and meant == given and not os.path.lexists(given):
         user = given.split('/')[0]

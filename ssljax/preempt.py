@@ -14,6 +14,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 from ssljax import console, hosts
 
@@ -23,6 +24,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP'
 
 _asked, _said = threading.Event(), threading.Lock()
 _unsaved: set = set()
+_endings: list = []
 _change = threading.Condition()
 _LOOP = 'the training loop'
 
@@ -80,8 +82,15 @@ def _end() -> None:
     time.sleep(PATIENCE)
     with _change:
         _change.wait_for(lambda: not _unsaved)
+        for work in _endings:
+            work(True)
         goodbye()
         os._exit(RESUME)
+
+
+def at_end(work: Callable) -> None:
+    """Calls work(True) where that thread ends the process."""
+    _endings.append(work)
 
 
 def goodbye() -> None:

@@ -29,7 +29,7 @@ if __name__ == '__main__':
 from absl import app, flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ssljax import api, main, recipes  # noqa: E402
+from ssljax import api, main, paths, recipes  # noqa: E402
 from ssljax.studies import processes, sweep, worker  # noqa: E402
 
 _SWEEP = flags.DEFINE_string('sweep', '', 'Settings of an ablation: FIELD=VALUE,VALUE; FIELD=VALUE,VALUE.')
@@ -48,6 +48,11 @@ def study(config, directory) -> None:
     """One worker, or `--workers` of them."""
     settings = points(config, config_flags.get_config_filename(flags.FLAGS['config']))
     if _WORKERS.value > 1:
+        if paths.is_url(flags.FLAGS.workdir):
+            raise ValueError(
+                f'--workers={_WORKERS.value} with --workdir={flags.FLAGS.workdir}: on a bucket a study has one worker. '
+                'Leave --workers out, or give a --workdir on a disk.'
+            )
         worker.cells(config, settings)  # reports a mistake once, not in each worker
         processes.run(_WORKERS.value, [arg for arg in sys.argv[1:] if not arg.startswith('--workers')])
     path = api.study(config, directory, settings)

@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean
 
 from ssljax import calibration, checkpoint, exported, exporting, files, metrics, model_json, paths, platform
+from ssljax.buckets import fetch
 from ssljax.model import Model
 from ssljax.wording import nearest
 
@@ -18,7 +19,7 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
     the test split has no part in the choice. A run that trained no classifier has its pretrained backbone.
 
     Args:
-      path: a directory, or a file with its JSON beside it.
+      path: a directory, or a file with its JSON beside it; either may be on a bucket.
       way: take this way of a run, 'pretrain' for the pretrained backbone.
       seed: take this seed of a run.
 
@@ -27,7 +28,7 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
       ValueError: no such way or seed, or a file is damaged.
     """
     platform.enter()
-    path = Path(paths.expand(path))
+    path = Path(paths.expand(fetch.local(path)))
     if path.is_file():
         if way or seed is not None:
             raise ValueError(f'{path} holds one model: way and seed only apply to a run.')

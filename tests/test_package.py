@@ -26,7 +26,7 @@ def packages(lines) -> set:
     return {line for line in plain if line and not line.startswith('-r')}
 
 
-@pytest.mark.parametrize('extra', ['', 'tfds', 'formats', 'export', 'test', 'bench'])
+@pytest.mark.parametrize('extra', ['', 'tfds', 'formats', 'buckets', 'export', 'test', 'bench'])
 def test_requirements_files_agree_with_the_package(extra):
     lines = (ROOT / f'requirements{extra and "-"}{extra}.txt').read_text().splitlines()
     assert packages(lines) == packages(PROJECT['optional-dependencies'][extra] if extra else PROJECT['dependencies'])

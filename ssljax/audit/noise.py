@@ -14,6 +14,7 @@ import numpy as np
 
 from ssljax import files, paths
 from ssljax.audit.given import Given
+from ssljax.buckets import fetch
 from ssljax.data.memory import parallel
 from ssljax.data.names import from_line
 
@@ -134,7 +135,7 @@ def _decoded(given, rows, model, most):
 def _trained_on(run) -> list:
     """Names of the images whose labels any seed of a run was given."""
     found: list = []
-    for path in sorted(Path(paths.expand(run)).glob('seed*/labels.txt')):
+    for path in sorted(Path(paths.expand(fetch.local(run))).glob('seed*/labels.txt')):
         content = (files.read_bytes(path) or b'').decode('utf-8', 'surrogateescape')
         found += [from_line(line)[0] for line in content.splitlines()]
     return found

@@ -1,14 +1,10 @@
 """Files on buckets, by TensorFlow's file systems: gs:// alone. TensorFlow Datasets has no other where TensorFlow is."""
 
 import io
-import os
+
+from ssljax.paths import is_url  # noqa: F401  (remote.is_url)
 
 AT_A_TIME = 32  # requests: each takes its time
-
-
-def is_url(path) -> bool:
-    """Whether a path names a place on a bucket."""
-    return '://' in os.fspath(path)
 
 
 def check(url: str, asked: str) -> None:

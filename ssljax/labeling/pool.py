@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssljax import files, label_set, paths, preempt, schema
+from ssljax.buckets import fetch
 from ssljax.data import readable, sources, table
 from ssljax.data.sources import annotations
 from ssljax.data.split import Split, concat
@@ -37,7 +38,7 @@ def of(run, seed: int, model, done=frozenset()) -> Pool:
       FileNotFoundError: it is no run.
       ValueError: its data are others now, or nothing is left to label.
     """
-    run = Path(paths.expand(run))
+    run = Path(paths.expand(fetch.local(run)))
     plain = files.read_json(run / 'config.json')
     if plain is None:
         raise FileNotFoundError(f'{run} has no config.json: give the folder of a run (its --workdir).')

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from ssljax import console, verbs
+from ssljax.buckets import fetch
 from ssljax.report import table, write
 from ssljax.report.read import read
 from ssljax.report.runs import compare_runs
@@ -29,13 +30,14 @@ def main(args):
         print('usage: ssljax report DIR [DIR ...] (--help says more)', file=sys.stderr)
         return 2
     try:
+        given = [fetch.local(arg) for arg in args]
         if len(args) > 1:
-            print(compare_runs(args))
-        elif any((Path(args[0]) / name).exists() for name in ('study.json', 'rows.csv')):
-            print(page.write(args[0]))
+            print(compare_runs(given))
+        elif any((Path(given[0]) / name).exists() for name in ('study.json', 'rows.csv')):
+            print(fetch.published(page.write(given[0]), args[0]))
         else:
-            print(table(read(args[0]).result))
-            print(write(args[0]))
+            print(table(read(given[0]).result))
+            print(fetch.published(write(given[0]), args[0]))
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1

@@ -13,6 +13,7 @@ What they raise names what was asked for and what is allowed."""
 import difflib
 
 from ssljax import fields, wording
+from ssljax.buckets import fetch
 from ssljax.data import span as spans
 from ssljax.data.sources import annotations, circles, csv, digits, folder, npz, synthetic, tfds
 from ssljax.data.sources.asked import Asked, without_labels
@@ -136,6 +137,8 @@ def _asked(name: str, text: str):
     if reason := _wrong(text):
         raise ValueError(f'config.data.{name}={text!r}: {reason}.')
     kind, _, rest = text.partition(':')
+    if kind != 'tfds':
+        rest = fetch.archive(rest, f'config.data.{name}={text!r}')
     return Asked(name, text, rest), SOURCES[kind]
 
 
