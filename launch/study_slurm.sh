@@ -19,16 +19,16 @@
 #SBATCH --ntasks=1
 #SBATCH --gpus-per-node={{ gpus }}
 #SBATCH --cpus-per-task={{ cpus }}
-#SBATCH --time={{ time }}
+#SBATCH --time={{ time | shell }}
 #SBATCH --signal=B:USR1@{{ grace }}
 #SBATCH --requeue
 #SBATCH --open-mode=append
-#SBATCH --output={{ log }}
+#SBATCH --output={{ log | shell }}
 {% if partition %}
-#SBATCH --partition={{ partition }}
+#SBATCH --partition={{ partition | shell }}
 {% endif %}
 {% if account %}
-#SBATCH --account={{ account }}
+#SBATCH --account={{ account | shell }}
 {% endif %}
 set -uo pipefail
 {% if setup %}

@@ -22,13 +22,14 @@ command takes it: on standard input, or as FILE or TEXT in the command.
 import argparse
 import difflib
 import json
+import posixpath
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import jinja2
@@ -37,6 +38,9 @@ HERE = Path(__file__).resolve().parent
 _VALUE = re.compile(r'^#: (\w+)(=(\S*))?\s+(.+)\n', re.MULTILINE)
 _COMMAND = re.compile(r'^#> (.+)\n', re.MULTILINE)
 _NAME = re.compile(r'[a-z]([a-z0-9-]{0,38}[a-z0-9])?')  # of a job, which names pods, hosts and TPUs after it
+_ODD = re.compile('[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]')  # what ends a line somewhere, or is no UTF-8
+_CHOICES = {name: ('yes', 'no') for name in ('spot', 'keep')} | {'kind': ('gpu', 'tpu'), 'extra': ('cuda', 'tpu')}
+_MOUNTED = re.compile(r'^\s+(mountPath: )?(/results):?$', re.MULTILINE)  # all that outlives the machines of a job
 
 
 class Value(NamedTuple):
@@ -80,31 +84,62 @@ def render(file: str, given: dict[str, str], arguments: list[str]) -> str:
         raise ValueError(f'{file} needs {lines}.')
     for name, value in values.items():
         _check(name, value, known[name].default)
-    if not any(argument.startswith('--workdir=') for argument in arguments):
-        raise ValueError(
-            'the arguments have no --workdir=DIR: give a place that all hosts see and that outlives the job, for '
-            'example -- --config=rotnet --workdir=/results/rotnet'
-        )
+    _check_tpu(values)
+    _check_arguments(file, arguments)
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
         comment_start_string='<#', comment_end_string='#>>',  # ${# is shell
     )  # fmt: skip
-    environment.filters |= {'shell': _shell, 'json': json.dumps}
+    environment.filters |= {'shell': _shell, 'json': json.dumps, 'container': _container}
     text = _COMMAND.sub('', _VALUE.sub('', (HERE / file).read_text('utf-8').replace('#\n#: ', '#: ')))
     return environment.from_string(text).render(values, arguments=arguments, root=str(HERE.parent))
 
 
 def _check(name: str, value: str, default: str | None) -> None:
-    if default and default.isdigit() and not (value.isdigit() and int(value) > 0):
-        raise ValueError(f'{name}={value!r} is no whole number above 0, such as {default}.')
-    if default in ('yes', 'no') and value not in ('yes', 'no'):
-        raise ValueError(f"{name}={value!r} is neither 'yes' nor 'no'.")
+    if default and not value:
+        raise ValueError(f'{name} is empty: leave out --set {name}= for {default!r}.')
+    least = 0 if name == 'restarts' else 1
+    if default and default.isdigit() and not (re.fullmatch('[0-9]+', value) and int(value) >= least):
+        raise ValueError(f'{name}={value!r} is no whole number of {least} or more, such as {default}.')
+    if name in _CHOICES and value not in _CHOICES[name]:
+        first, second = _CHOICES[name]
+        raise ValueError(f'{name}={value!r} is neither {first!r} nor {second!r}.')
     if name == 'name' and not _NAME.fullmatch(value):
         raise ValueError(
             f'name={value!r}: a job is called by at most 40 lower-case letters, digits and hyphens, the first a letter.'
         )
-    if '\n' in value:
-        raise ValueError(f'{name} has more than one line.')
+    if _ODD.search(value):
+        raise ValueError(f'{name}={value!r} has a line break, another control character, or what is no UTF-8.')
+
+
+def _check_tpu(values: dict[str, str]) -> None:
+    if values.get('kind') == 'tpu' and (not values['topology'] or values['accelerator'].startswith('nvidia')):
+        raise ValueError(
+            'kind=tpu needs the labels of its nodes: --set accelerator=... and --set topology=..., for example '
+            'tpu-v5-lite-podslice and 4x4.'
+        )
+
+
+def _check_arguments(file: str, arguments: list[str]) -> None:
+    if odd := next((argument for argument in arguments if _ODD.search(argument)), None):
+        raise ValueError(f'the argument {odd!r} has a line break, another control character, or what is no UTF-8.')
+    given = [argument.removeprefix('--workdir=') for argument in arguments if argument.startswith('--workdir=')]
+    if not given or not given[-1]:
+        raise ValueError(
+            'the arguments have no --workdir=DIR: give a place that all hosts see and that outlives the job, for '
+            'example -- --config=rotnet --workdir=/results/rotnet'
+        )
+    if _MOUNTED.search((HERE / file).read_text('utf-8')) and '://' not in given[-1]:
+        if not PurePosixPath(posixpath.normpath(given[-1])).is_relative_to('/results'):
+            raise ValueError(
+                f'--workdir={given[-1]} ends with the machines of the job: give a folder in /results, where '
+                f'{"the bucket" if file == "sky.yaml" else "the claim"} is mounted, or gs://BUCKET/DIR.'
+            )
+
+
+def _container(argument: str) -> str:
+    """An argument of a container, in which Kubernetes would read $(NAME) as a variable and $$ as $."""
+    return json.dumps(argument.replace('$', '$$'))
 
 
 def _shell(value) -> str:

@@ -53,6 +53,7 @@ def run(config, workdir, tuner: Callable | None = None, answerer: Callable | Non
     """
     began, workdir = time.time(), Path(workdir)
     config = identity.as_begun(config, workdir)
+    identity.agree('config', schema.to_dict(config))
     checks.check(config)
     trackers.check(config)
     if config.tune and tuner is None:
@@ -176,6 +177,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Context:
         meta['multilabel'] = True
     if source.range is not None:
         meta['data']['range'] = list(source.range)
+    identity.agree('data', meta['data'])
     old, meta['data'] = identity.bound(config, workdir, source, meta['data'])
     new = old != meta['data']
     if not quiet and (new or not (workdir / 'data.npz').exists()):

@@ -98,6 +98,8 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
             f'{given.split("=")[0]}={coordinator!r} is not an address of the form HOST:PORT, such as 10.0.0.1:1234: '
             'give that of the first process, or leave it out to train on this machine alone.'
         )
+    if (index is None) != (count is None):
+        raise ValueError(f'{given}: --processes and --process go together: give how many there are, and which this is.')
     if index is not None and count is not None and not 0 <= index < count:
         raise ValueError(f'--process={index} of --processes={count}: they are numbered from 0 to {count - 1}.')
     _join(coordinator, count, index, given)
@@ -160,7 +162,7 @@ def here() -> Run | None:
 
 def _found(jax) -> Run | None:
     distributed = getattr(jax, 'distributed', None)
-    if not hasattr(distributed, 'is_initialized') or not distributed.is_initialized():
+    if distributed is None or not hasattr(distributed, 'is_initialized') or not distributed.is_initialized():
         return None
     from jax._src.distributed import global_state  # JAX has no public way to its store; Orbax takes the same
 
@@ -169,7 +171,7 @@ def _found(jax) -> Run | None:
     from ssljax import peers
 
     known = global_state.process_id, global_state.num_processes
-    run = Run(*known, global_state.client, global_state.coordinator_address)
+    run = Run(*known, global_state.client, global_state.coordinator_address or '')
     run.peers = peers.watch(run)
     if run.index:
         _hush()
@@ -230,7 +232,7 @@ def told(look: Callable, *args, **kw):
         if said != name:
             raise OutOfStep(f'{run.name()} is at {name}, and process 0 at {said}')
     if error is not None:
-        error.told = run.index > 0  # who tells it prints it
+        error.__dict__['told'] = run.index > 0  # who tells it prints it
         raise error
     return value
 
@@ -286,13 +288,14 @@ def each(work: Callable):
             value = work()
         except Exception as e:
             error = e
-    if together() is None:
+    run = together()
+    if run is None:
         if error is not None:
             raise error
         return value
     for i, found in enumerate(gather(_sendable(error))):
         if found is not None:
-            found.told = i != here().index
+            found.told = i != run.index
             raise found
     return value
 

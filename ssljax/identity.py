@@ -1,8 +1,9 @@
-"""What a work directory is bound to: the config and the data that it was begun with."""
+"""What a work directory is bound to: the config and the data that it was begun with, the same in all processes."""
 
 from pathlib import Path
 
 from ssljax import begun, files, hosts, recorded, schema
+from ssljax import config as configs
 
 COPIES = 3  # the schema from which on copies stay on one side
 
@@ -22,6 +23,27 @@ def as_begun(config, workdir: Path):
         config = config.copy_and_resolve_references()
         schema.renamed(config.data)
     return config
+
+
+def agree(what: str, found: dict) -> None:
+    """Raises ValueError, in all processes of a run, where one has another config or other data than the first: each
+    would train a network of its own, and none would notice.
+
+    Args:
+      what: 'config' or 'data'.
+      found: what this process has, plain.
+    """
+    first, *others = hosts.gather(found)
+    title, advice = ('another config', 'command') if what == 'config' else ('other data', 'images and labels')
+    for i, other in enumerate(others, 1):
+        if lines := configs.differences(first, other):
+            lines = lines if what == 'config' else [line.split(':')[0] for line in lines]
+            error = ValueError(
+                f'process {i} of {len(others) + 1} has {title} than process 0 ({"; ".join(lines[:4])}): give every '
+                f'process the same {advice}.'
+            )
+            error.__dict__['told'] = not hosts.first()  # who tells it prints it
+            raise error
 
 
 @hosts.by_first

@@ -96,7 +96,8 @@ class Model:
           images: paths of image files, one or several; or uint8 arrays [N, H, W, C], or [N, H, W] of one channel, or a
             list of [h, w, c] of any sizes. Files, and arrays of other sizes, are resized as in training.
           batch_size: images that are decoded and predicted at once.
-          calibrated: by the temperature that fits the validation images; no label changes with it.
+          calibrated: by the temperature that fits the validation images. No label of a model with one class an image
+            changes with it; `labels` of a multi-label model takes calibrated ones.
 
         Returns:
           float32 [N, K]; the order of the columns is that of `classes`. Rows sum to 1 but for a multi-label model.

@@ -57,7 +57,7 @@ def make(cfg, steps: int, rate=None) -> tuple[optax.GradientTransformation, opta
     """The optimiser of a stage and its schedule, `rate` where one is given. Weight decay is L2 in the gradient for sgd
     (as in the sources of the field) and decoupled for adamw; a parameter whose learning-rate factor is 0 is frozen and
     has no state."""
-    if cfg.weight_decay < 0:
+    if isinstance(cfg.weight_decay, int | float) and cfg.weight_decay < 0:  # tuning traces it
         raise ValueError(f'optim.weight_decay is {cfg.weight_decay}; it must be 0 or more.')
     rate = rate or schedule(cfg, steps)
     if cfg.name not in ('sgd', 'adamw'):

@@ -15,7 +15,6 @@ import faulthandler
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 
@@ -58,7 +57,7 @@ class Peers:
     """
 
     def __init__(self, run: 'hosts.Run'):
-        self.run, self.client, self.points, self.asks, self.at = run, run.client, 0, 0, None
+        self.run, self.client, self.points, self.asks, self.at = run, run.client, 0, 0, 0
         self.lock, self.ended, self.wake = threading.Lock(), threading.Event(), threading.Event()
         self.asked, self.ending, self.rounds, self.beats, self.error = False, False, 0, 0, ''
         now = time.monotonic()
@@ -74,7 +73,7 @@ class Peers:
         self.points += 1
         with self.lock:  # held by the thread while it exchanges `asks`
             self.asks += 1
-            return self.at is not None and self.asks >= self.at
+            return 0 < self.at <= self.asks
 
     def ask(self) -> None:
         """A signal has come to this process."""
@@ -109,7 +108,7 @@ class Peers:
 
         def handle(signum) -> None:  # called by the thread that aborts, in no other's place
             if self._answers() and time.monotonic() - self.answered < GRACE:
-                faulthandler.dump_traceback(file=sys.__stderr__)
+                faulthandler.dump_traceback(file=2)
                 return  # and abort goes on
             self._first_lost()
 
@@ -213,7 +212,7 @@ class Peers:
         behind = [self.seen[i][2] for points, i in places if points == least]
         named = ', '.join(behind) if len(behind) < len(places) else 'No process'
         verb = 'did not go on' if len(behind) < len(places) else 'went on'
-        faulthandler.dump_traceback(file=sys.__stderr__, all_threads=False)
+        faulthandler.dump_traceback(file=2)
         self._lost(f'{named} {verb} for {seconds / 60:.1f} minutes.')
 
     def _lost(self, text: str) -> None:

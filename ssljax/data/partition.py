@@ -338,7 +338,7 @@ def by_group(hot, rows, groups, wanted, asked: str, key, leave: int, count: int 
     count = count or total
     if abs(len(found) - count) > max(0.25 * count, 1):
         logging.warning('%s: groups are kept together, so %d images in %d group%s are taken.', asked, len(found),
-                        chosen.sum(), 's' * (chosen.sum() != 1))  # fmt: skip
+                        chosen.sum(), '' if chosen.sum() == 1 else 's')  # fmt: skip
     return found
 
 

@@ -36,26 +36,37 @@ def table(format: str, shards: list[Shard], beside: str, name: str) -> Table:
       ValueError: a shard is damaged or has fewer records than it should.
       OSError: it cannot be read.
     """
+    where = format, shards, beside, name
+    hosts.told(_prepared, *where)
+    found = hosts.each(lambda: _index(*where))  # a process of another machine may have a disk of its own
+    shard = np.repeat(np.arange(len(shards), dtype=np.int32), [s.take for s in shards])
+    return Table(format, [s.path for s in shards], shard, found)
+
+
+def _prepared(*where) -> None:
+    _index(*where)
+
+
+def _index(format, shards, beside, name) -> Index:
+    """What is kept, or else what the shards say, which then is kept."""
     sizes = _sizes([shard.path for shard in shards])
     told = json.dumps([VERSION, format, [(os.path.basename(s.path), n, *s[1:]) for s, n in zip(shards, sizes)]])
     print_ = hashlib.sha256(told.encode()).hexdigest()
     places = [f'{beside}/ssljax_{name}.npz', str(Path.home() / '.cache/ssljax/tfds' / f'{print_[:32]}.npz')]
-    if (found := _kept(places, print_)) is None and hosts.first():
+    if (found := _kept(places, print_)) is None:
         found = _read(format, shards, sizes, name)
         _keep(found, places, print_)
-    hosts.barrier()
-    if found is None and (found := _kept(places, print_)) is None:  # of another machine, whose disk this one lacks
-        found = _read(format, shards, sizes, name)
-        _keep(found, places[1:], print_)
-    shard = np.repeat(np.arange(len(shards), dtype=np.int32), [s.take for s in shards])
-    return Table(format, [s.path for s in shards], shard, found)
+    return found
 
 
 def _sizes(paths) -> list[int]:
     if paths and remote.is_url(paths[0]):
         with ThreadPoolExecutor(remote.AT_A_TIME) as pool:
             return list(pool.map(remote.size, paths))
-    return [os.stat(path).st_size for path in paths]
+    try:
+        return [os.stat(path).st_size for path in paths]
+    except FileNotFoundError as e:
+        raise FileNotFoundError(f'{e.filename} is missing: restore the file, or prepare the data anew.') from e
 
 
 def _read(format, shards, sizes, name) -> Index:
@@ -67,6 +78,7 @@ def _read(format, shards, sizes, name) -> Index:
     def run(start, stop):
         for at in range(start, stop):
             parts[at] = of_shard(format, shards[at]) if here else decoders.call(of_shard, format, shards[at])
+            hosts.alive()
 
     parallel(
         run, len(shards), 1, remote.AT_A_TIME if here and sum(sizes) >= _SMALL else decoders.number(), 'reading labels'

@@ -7,12 +7,14 @@ one can be read without those before it. TensorFlow is imported for buckets alon
 import functools
 import os
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ssljax.data import example, remote
+from ssljax.data.archive import Changed
 
 TFRECORD, ARRAY_RECORD = 'tfrecord', 'array_record'
 _HEAD, _FOOT = 12, 4  # bytes around a record of a TFRecord: its length with a checksum, and that of the data
@@ -46,7 +48,7 @@ class Index(NamedTuple):
 
 
 class Table(Sequence):
-    """The keys of the records of a split, as folder.Files has them: (path, place, bytes).
+    """The keys of the records of a split, as folder.Files has them: (path, place, bytes, CRC-32 of the image, label).
 
     Attributes:
       format: TFRECORD or ARRAY_RECORD.
@@ -62,8 +64,9 @@ class Table(Sequence):
         return len(self.shard)
 
     def __getitem__(self, number):
-        place, record = self.about.place[number], self.about.record[number]
-        return self.paths[self.shard[number]], int(place), int(record)
+        about = self.about
+        place, record, crc, label = (int(a[number]) for a in (about.place, about.record, about.crc, about.label))
+        return self.paths[self.shard[number]], place, record, crc, label
 
     @property
     def reader(self):
@@ -96,19 +99,33 @@ def image_of_tfrecord(key) -> bytes:
 
     Raises:
       ValueError: the file ends before, or holds something else there.
+      archive.Changed: it holds another image, or another label, than its index says.
       OSError: it cannot be read.
     """
-    path, place, size = key
+    path, place, size, *_ = key
     data = _read_at(path, place, size)
     if len(data) < size or struct.unpack_from('<Q', data)[0] != size - _HEAD - _FOOT:
         raise ValueError(f'{path} has no record at byte {place}: was the file cut short or replaced?')
-    return example.image_and_label(data[_HEAD : size - _FOOT])[0]
+    return _as_indexed(key, data[_HEAD : size - _FOOT])
 
 
 def image_of_array_record(key) -> bytes:
     """As image_of_tfrecord, of an ArrayRecord."""
-    path, number, _ = key
-    return example.image_and_label(_opened(path).read([number])[0])[0]
+    path, number, *_ = key
+    return _as_indexed(key, _opened(path).read([number])[0])
+
+
+def _as_indexed(key, record) -> bytes:
+    """The image of a record: damaged ones may still be decoded, to something else."""
+    path, place, _, crc, label = key
+    image, said = example.image_and_label(record)
+    if (zlib.crc32(image), said) != (crc, label):
+        raise Changed(
+            f'{path} has another image or label (record at {place}) than when its labels were read: restore the file '
+            'or, if the data were prepared anew, delete the index of its labels, ssljax_*.npz beside it or '
+            '~/.cache/ssljax/tfds, and give another --workdir.'
+        )
+    return image
 
 
 def records(format: str, shard: Shard) -> Iterator[tuple[int, int, bytes]]:

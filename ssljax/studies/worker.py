@@ -41,6 +41,7 @@ def run(config, directory, points=(), *, write=None) -> Path:
       preempt.Preempted: the run was asked to stop; the same command goes on from here.
     """
     directory, planned = Path(directory), cells(config, points)
+    identity.agree('config', schema.to_dict(config) | {'cells': [cell.id for cell in planned]})
     with disk_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
     with held.shared(directory):

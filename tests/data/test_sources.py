@@ -470,7 +470,7 @@ def test_npz(tmp_path):
         (dict(test_labels=None), 'test_images but no test_labels'),
         (dict(shape=(28, 28, 28)), 'uint8 .* 1 to 4 channels'),
         (dict(train_images=np.zeros((30, 5, 5))), 'must be uint8 .* got float64'),
-        (dict(labels=lambda n: np.zeros((n, 14), int)), 'Several labels an image'),
+        (dict(labels=lambda n: np.zeros((n, 14), int)), 'no row of train_labels has a 1'),
         (dict(train_labels=np.zeros(29, int)), 'one label per image'),
         (dict(test_labels=np.full(9, 7)), 'go up to 7'),
         (dict(train_labels=np.array([{}] * 30)), 'cannot be read as an .npz of plain arrays'),

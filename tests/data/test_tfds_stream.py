@@ -13,6 +13,7 @@ from ssljax import experiment, files
 from ssljax.config import base
 from ssljax.data import blocks, decode, decoders, encoded, example, folder, kinds, native, shard_index, sources
 from ssljax.data import feed as feeds
+from ssljax.data.archive import Changed
 from ssljax.data.shards import ARRAY_RECORD, TFRECORD
 from ssljax.data.split import Split, concat
 
@@ -551,3 +552,44 @@ def test_a_run(prepared, config, tmp_path):
     assert 'frozen' in experiment.run(config, tmp_path / 'run')['summary']
     assert (tmp_path / 'run/seed0/labels.txt').read_text().startswith('shots/1.0.0 train[')
     assert files.read_json(tmp_path / 'run/seed0/pretrain/done.json')['path'] == 'stream'
+
+
+@pytest.mark.parametrize('kind', [TFRECORD, ARRAY_RECORD])
+def test_what_is_not_as_its_index_says_is_refused(kind, prepared, tmp_path):
+    """A damaged image may still be decoded, and a label that was changed leaves a file as long as it was."""
+    place = tmp_path / 'copied'
+    shutil.copytree(prepared[kind], place)
+    split = load(place).train
+    split.read(np.arange(COUNT))
+    about = split.images._files.keys.about
+    about.crc[5] ^= 1
+    about.label[9] = (about.label[9] + 1) % 3
+    for row in (5, 9):
+        with pytest.raises(ValueError, match='has another image or label .* delete the index') as caught:
+            split.read(np.array([row]))
+        assert isinstance(caught.value, Changed) and str(place) in str(caught.value)
+
+
+def test_a_byte_that_changed_after_the_index_is_found(prepared, tmp_path):
+    place = tmp_path / 'copied'
+    shutil.copytree(prepared[TFRECORD], place)
+    table = load(place).train.images._files.keys
+    path, begin, *_ = table[20]
+    with open(path, 'r+b') as f:
+        f.seek(begin + 12 + int(0.75 * table.about.size[20]))
+        byte = f.read(1)[0]
+        f.seek(-1, 1)
+        f.write(bytes([byte ^ 16]))
+    split = load(place).train
+    items = [np.arange(i, i + 15) for i in range(0, COUNT, 15)]
+    with pytest.raises(Changed, match='has another image or label'):
+        hidden = split.hide()
+        list(native.read_ahead(hidden, native.of(hidden), items, lambda *_: [], 1, lambda *both: both))
+
+
+def test_a_file_that_is_missing_is_named(prepared, tmp_path):
+    shutil.copytree(prepared[TFRECORD], tmp_path / 'copied')
+    lost = sorted((tmp_path / 'copied').rglob('*train*tfrecord*'))[2]
+    lost.unlink()
+    with pytest.raises(FileNotFoundError, match=f'{lost.name} is missing: restore the file'):
+        load(tmp_path / 'copied')

@@ -175,6 +175,7 @@ def test_only_one_of_several_tasks_joins_by_itself(monkeypatch, variables, joins
     'given, said',
     [
         (('nonsense', 2, 0), "--coordinator='nonsense' is not an address of the form HOST:PORT"),
+        (('localhost:1', None, 1), '--processes and --process go together'),
         (('localhost:1', 2, 2), '--process=2 of --processes=2: they are numbered from 0 to 1'),
     ],
 )

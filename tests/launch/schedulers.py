@@ -77,6 +77,11 @@ def run(commands: list[list[str]], tell, environments: list[dict], **kw) -> list
     return [process.wait() for process in processes]
 
 
+def mounted(text: str) -> str:
+    """A file with what is mounted at /results: here the root of this machine."""
+    return text.replace('--workdir=/results/', '--workdir=/')
+
+
 def terminate(process) -> None:
     process.send_signal(signal.SIGTERM)
 
@@ -123,7 +128,7 @@ def squeue(*arguments: str) -> int:
 def kubectl(*arguments: str) -> int:
     """Plays the controllers of Job and JobSet, by the policies of the file, with STUB_PODS pods."""
     assert arguments == ('apply', '-f', '-')
-    given = yaml.safe_load(sys.stdin)
+    given = yaml.safe_load(mounted(sys.stdin.read()))
     if given['kind'] == 'Job':
         return job(given['spec'])
     policy, failures = given['spec']['failurePolicy'], 0
@@ -168,7 +173,10 @@ def exits(container: dict, indices: list[int]) -> list[int]:
     for index in indices:
         annotation = {"metadata.annotations['batch.kubernetes.io/job-completion-index']": str(index)}
         env = {e['name']: annotation[e['valueFrom']['fieldRef']['fieldPath']] for e in container.get('env', ())}
-        words = [re.sub(r'\$\((\w+)\)', lambda m, env=env: env[m[1]], word) for word in container['command']]
+        words = [
+            re.sub(r'\$\$|\$\((\w+)\)', lambda m, env=env: env[m[1]] if m[1] else '$', word)
+            for word in container['command']
+        ]
         note(*words)
         commands.append([re.sub(r'[\w-]+-hosts-0-0\.[\w-]+', 'localhost', word) for word in words])
         environments.append(env)
@@ -178,7 +186,7 @@ def exits(container: dict, indices: list[int]) -> list[int]:
 def sky(*arguments: str) -> int:
     """Sets up, and runs again after the exit codes of `recover_on_exit_codes`."""
     assert arguments[:2] == ('jobs', 'launch')
-    task = yaml.safe_load(Path(arguments[2]).read_text())
+    task = yaml.safe_load(mounted(Path(arguments[2]).read_text()))
     count = task['num_nodes']
     variables = {'SKYPILOT_NODE_IPS': '127.0.0.1\n127.0.0.2', 'SKYPILOT_NUM_NODES': str(count)}
     own = [variables | {'SKYPILOT_NODE_RANK': str(rank)} for rank in range(int(os.environ.get('STUB_NODES', '1')))]

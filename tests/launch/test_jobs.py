@@ -37,6 +37,8 @@ AGAIN = {
 
 def command(file, *arguments, **values):
     sets = [f'--set={k}={v}' for k, v in (NEEDED[file] | ONE.get(file, {}) | values).items()]
+    if file.endswith('.yaml'):
+        arguments = [argument.replace('--workdir=/', '--workdir=/results/') for argument in arguments]
     return [sys.executable, str(SUBMIT), file, *sets, '--', *arguments]
 
 

@@ -15,7 +15,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBMIT = ROOT / 'launch/submit.py'
-ARGUMENTS = '--config=rotnet', '--workdir=/results/it\'s "a" $run', '--config.seeds=(0,1)'
+ARGUMENTS = '--config=rotnet', '--workdir=/results/it\'s "a" $run $(id) $$', '--config.seeds=(0,1)'
 PLAIN = '--config=rotnet', '--workdir=/results/rotnet', '--config.seeds=(0,1)'
 NEEDED = {
     'gke_jobset.yaml': {'image': 'registry/ssljax:cuda', 'claim': 'results'},
@@ -103,7 +103,9 @@ def test_shell_inside_of_yaml_has_no_fault(file, values):
 def test_arguments_reach_the_command_unchanged(file):
     text = rendered(file)
     if file.endswith('.yaml') and file != 'sky.yaml':
-        found = [json.loads(line.strip()[2:]) for line in text.splitlines() if line.strip().startswith('- "--')]
+        said = [json.loads(line.strip()[2:]) for line in text.splitlines() if line.strip().startswith('- "--')]
+        assert not any(re.search(r'(?<!\$)(\$\$)*\$\(', word) for word in said), 'Kubernetes replaces $(NAME)'
+        found = [word.replace('$$', '$') for word in said]  # as Kubernetes does
         assert found == list(ARGUMENTS)
         return
     script = yaml.safe_load(text)['run'] if file == 'sky.yaml' else text
@@ -218,12 +220,21 @@ def test_tpus_are_asked_for_by_their_topology():
     assert not any('--coordinator' in word for word in container['command'])  # JAX asks the TPU
 
 
+MANY = 'gke_jobset.yaml', 'sky.yaml'  # of which a mistake is one more value
+
+
 @pytest.mark.parametrize(
     ('file', 'values', 'said'),
     [
         ('slurm.sbatch', {'node': '2'}, "slurm.sbatch has no value 'node'; did you mean 'nodes'?"),
-        ('slurm.sbatch', {'nodes': 'two'}, "nodes='two' is no whole number above 0"),
-        ('slurm.sbatch', {'nodes': '0'}, 'no whole number above 0'),
+        ('slurm.sbatch', {'nodes': 'two'}, "nodes='two' is no whole number of 1 or more"),
+        ('slurm.sbatch', {'nodes': '0'}, 'no whole number of 1 or more'),
+        ('slurm.sbatch', {'nodes': '²'}, "nodes='²' is no whole number"),
+        ('slurm.sbatch', {'time': ''}, "time is empty: leave out --set time= for '04:00:00'"),
+        ('slurm.sbatch', {'partition': 'a\n#SBATCH --x'}, 'has a line break'),
+        ('gke_jobset.yaml', {'kind': 'TPU'}, "kind='TPU' is neither 'gpu' nor 'tpu'"),
+        ('gke_jobset.yaml', {'kind': 'tpu'}, 'kind=tpu needs the labels of its nodes'),
+        ('sky.yaml', {'extra': "cuda]' x"}, "is neither 'cuda' nor 'tpu'"),
         ('slurm.sbatch', {'name': 'My job'}, 'lower-case letters'),
         ('tpu_vm.sh', {}, 'tpu_vm.sh needs --set zone=... (such as us-central1-a).'),
         ('tpu_vm.sh', {'zone': 'a', 'spot': 'true'}, "spot='true' is neither 'yes' nor 'no'"),
@@ -231,7 +242,7 @@ def test_tpus_are_asked_for_by_their_topology():
     ],
 )
 def test_a_mistake_is_told_in_one_line(file, values, said):
-    done = submit(file, values, '--dry-run')
+    done = submit(file, (NEEDED[file] if file in MANY else {}) | values, '--dry-run')
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.startswith('error: ') and said in done.stderr and done.stderr.count('\n') == 1
 
@@ -239,6 +250,28 @@ def test_a_mistake_is_told_in_one_line(file, values, said):
 def test_a_run_needs_a_place_that_outlives_the_job():
     done = submit('slurm.sbatch', {}, '--dry-run', arguments=['--config=rotnet'])
     assert done.returncode == 2 and '--workdir=DIR' in done.stderr
+    for file in NEEDED:
+        done = submit(file, NEEDED[file], '--dry-run', arguments=['--config=rotnet', '--workdir=runs/x'])
+        assert ('is mounted' in done.stderr) == (file in {*MANY, 'study_kubernetes.yaml'}), done.stderr
+        assert done.returncode == (2 if done.stderr else 0)
+
+
+@pytest.mark.parametrize('file', [file for file in NEEDED if file.endswith('.yaml')])
+def test_a_job_may_have_a_name_that_yaml_takes_for_something_else(file):
+    given = yaml.safe_load(rendered(file, {'name': 'null'}))
+    assert given.get('name', given.get('metadata', {}).get('name')) == 'null'
+
+
+def test_what_a_header_of_slurm_holds_stays_one_word():
+    text = rendered('slurm.sbatch', {'log': '/shared/my logs/%j.log', 'partition': 'a b'})
+    lines = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith('#SBATCH')]
+    assert ['--output=/shared/my logs/%j.log'] in lines and ['--partition=a b'] in lines
+
+
+@pytest.mark.parametrize('file', NEEDED)
+def test_an_argument_of_two_lines_is_refused(file):
+    done = submit(file, NEEDED[file], '--dry-run', arguments=[*PLAIN, '--config.name=a\n  b: c'])
+    assert done.returncode == 2 and 'has a line break' in done.stderr and not done.stdout
 
 
 def test_without_values_they_are_listed():
