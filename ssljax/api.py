@@ -42,13 +42,14 @@ def recipe(name: str = '', argument: str | None = None, **changes) -> ConfigDict
     return config
 
 
-def check(path: str | Path, out: str | Path = '', run: str | Path = '') -> dict:
+def check(path: str | Path, out: str | Path = '', run: str | Path = '', **given) -> dict:
     """Looks at a data set before anything is trained on it: copies, damage, labels, shortcuts (`ssljax check`).
 
     Args:
       path: a folder, .zip, .tar or .npz, which is only read, or a source as config.data.source has it.
       out: where check.json, check.html and findings.png are written, by default runs/check_NAME.
       run: a finished run on these classes, whose model looks for labels that may be wrong.
+      **given: fields that say how the data is read, as in data__pattern='{label}.{}.jpg'.
 
     Returns:
       The content of check.json; 'findings' has the most important one first (audit/record.py).
@@ -59,7 +60,7 @@ def check(path: str | Path, out: str | Path = '', run: str | Path = '') -> dict:
     from ssljax.audit import whole  # not at the top: the page draws
 
     platform.enter()
-    return whole.check(str(path), out, str(run) if run else '')
+    return whole.check(str(path), out, str(run) if run else '', **given)
 
 
 def plan(source: str, minutes: float = 30.0, out: str | Path = '', *, flips: str = 'auto', **given):

@@ -1,6 +1,7 @@
 """Look for copies, damage and shortcuts in a data set.
 
 usage: ssljax check PATH [--out=DIR] [--run=RUN] [--strict]
+                    [--config.data.FIELD=VALUE ...]
 
   PATH          a folder, .zip, .tar or .npz of images, a CSV of labels, or
                 another source, such as digits; it is only read
@@ -9,6 +10,8 @@ usage: ssljax check PATH [--out=DIR] [--run=RUN] [--strict]
   --run=RUN     a finished run on these classes, whose model looks for labels
                 that may be wrong
   --strict      exit with 1 where there is a serious finding
+  --config.data.FIELD=VALUE     how the data is read, as in training, such as
+                --config.data.pattern='{label}.{}.jpg'
 
 Found are copies across splits and under several labels (re-encoded, resized
 and brighter ones, too), files that cannot be decoded, labels that follow the
@@ -24,13 +27,13 @@ from ssljax import verbs
 
 
 def parse(args):
-    """The arguments of a command line; what cannot be understood ends the process with one line and the code 2."""
+    """(arguments, {field: value}) of a command line; what cannot be understood ends the process with the code 2."""
     parser = verbs.Parser('check')
     parser.add_argument('path', metavar='PATH')
     parser.add_argument('--out', default='', metavar='DIR')
     parser.add_argument('--run', default='')
     parser.add_argument('--strict', action='store_true')
-    return parser.parse_args(args)
+    return parser.with_fields(args)
 
 
 def main(args) -> int:
@@ -40,9 +43,10 @@ def main(args) -> int:
     from ssljax import api
     from ssljax.audit import whole
 
-    given = parse(args)
+    given, values = parse(args)
     logging.set_verbosity(logging.ERROR)  # what the listing warns of is among the findings
-    result = api.check(given.path, given.out, given.run)
+    fields = {field.replace('.', '__'): value for field, value in values.items()}
+    result = api.check(given.path, given.out, given.run, **fields)
     print(whole.text(result, whole.target(result['source'], given.out)))
     return int(given.strict and any(f['severity'] == 'serious' for f in result['findings']))
 

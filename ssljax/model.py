@@ -10,7 +10,19 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from ssljax import checkpoint, exporting, files, model_images, model_json, paths, schema, stages, targets, temporaries
+from ssljax import (
+    checkpoint,
+    exporting,
+    files,
+    metrics,
+    model_images,
+    model_json,
+    paths,
+    schema,
+    stages,
+    targets,
+    temporaries,
+)
 from ssljax.core import split
 from ssljax.data import decode
 from ssljax.evals import embed
@@ -73,7 +85,7 @@ class Model:
     def __repr__(self):
         main = self.targets.main
         found = {k: f'{100 * v[main]:.2f}%' for k, v in self.metrics.items() if main in v}
-        said = ', '.join(f'{k} {v}' for k, v in found.items())
+        said = f'{metrics.TITLES[main]} ' * bool(found) + ', '.join(f'{k} {v}' for k, v in found.items())
         shape = 'x'.join(map(str, self.shape))
         return f'<Model {self.way} on {self.info["backbone"]}, {len(self.classes)} classes, images {shape}; {said}>'
 

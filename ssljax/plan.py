@@ -26,18 +26,12 @@ from ssljax import verbs
 
 def parse(args):
     """(arguments, {field: value}) of a command line; what cannot be understood ends the process with the code 2."""
-    from ssljax import arguments
-
     parser = verbs.Parser('plan')
     parser.add_argument('path')
     parser.add_argument('--minutes', type=float, default=30.0)
     parser.add_argument('--out', default='plan.py')
     parser.add_argument('--flips', choices=('auto', 'yes', 'no'), default='auto')
-    try:
-        _, given = arguments.separate([arg for arg in args if arg.startswith('--config.')])
-    except ValueError as error:
-        parser.error(str(error))
-    return parser.parse_args([arg for arg in args if not arg.startswith('--config.')]), given
+    return parser.with_fields(args)
 
 
 def main(args) -> int:

@@ -76,6 +76,16 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, verb: str):
         super().__init__(f'ssljax {verb}', add_help=False, allow_abbrev=False)
 
+    def with_fields(self, args: list[str]) -> tuple[argparse.Namespace, dict]:
+        """(arguments, {field: value}) of a command line that may have --config.FIELD=VALUE."""
+        from ssljax import arguments  # not at the top: it takes a second
+
+        try:
+            _, given = arguments.separate([arg for arg in args if arg.startswith('--config.')])
+        except ValueError as error:
+            self.error(str(error))
+        return self.parse_args([arg for arg in args if not arg.startswith('--config.')]), given
+
     def error(self, message):
         console.prepare()
         print(f'error: {message} ({self.prog} --help says more)', file=sys.stderr)

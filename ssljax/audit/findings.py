@@ -105,10 +105,10 @@ def contradictions(facts):
     """Copies under several labels."""
     labels = facts.given.labels
     groups = [rows for rows in facts.doubles.members() if len(set(labels[rows].tolist()) - {-1}) > 1]
-    said = count_of(len(groups), 'image lies', 'images lie')
+    said = count_of(len(groups), 'image has copies', 'images have copies')
     advice = 'Decide which label is right and remove the others: a network cannot learn both.'
     items = [_group(facts, rows[labels[rows] >= 0]) for rows in groups]
-    yield Finding('copies_under_labels', SERIOUS, len(groups), f'{said} under more than one label.', advice, items)
+    yield Finding('copies_under_labels', SERIOUS, len(groups), f'{said} under another label.', advice, items)
 
 
 def repeated(facts):
@@ -138,8 +138,8 @@ def turned(facts):
     items = [{'images': [facts.image(a), facts.image(b)], 'how': how, 'correlation': None}
              for a, b, how in facts.doubles.turned]  # fmt: skip
     apart = sum(given.split[a] != given.split[b] for a, b, _ in facts.doubles.turned)
-    what = f'{count_of(len(items), "image is", "images are")} others mirrored or rotated'
-    what += f', {apart:,} of them in another split.' if apart else '.'
+    what = f'{count_of(len(items), "image is another", "images are others")}, mirrored or rotated'
+    what += f'; {count_of(apart, "pair lies", "pairs lie")} in two splits.' if apart else '.'
     advice = 'They do not count as copies here or in training. Where they show the same thing, keep them in one split: '
     advice += 'give both the same group in a CSV.'
     yield Finding('copies_turned', NOTE, len(items), what, advice, items)
@@ -186,7 +186,7 @@ def unreadable(facts):
 def told(facts):
     """Labels that follow something trivial."""
     for one in facts.told:
-        if one.gain < TELLING and not (one.classes and one.feature in OF_THE_FILE):
+        if not one.clear or (one.gain < TELLING and not (one.classes and one.feature in OF_THE_FILE)):
             continue
         strong = one.feature in OF_THE_FILE and (one.gain >= STRONG or bool(one.classes))
         named = ', '.join(map(repr, list(one.classes)[:5])) + (', ...' if len(one.classes) > 5 else '')
@@ -239,8 +239,10 @@ def few(facts):
     """A small test split."""
     n = len(facts.given.rows('test')) or len(facts.given.rows('train')) // 5
     if n and n < FEW and len(facts.given.classes) > 1:
-        carved = '' if len(facts.given.rows('test')) else ' that training would set aside'
-        yield Finding('few_test_images', NOTE, 1, f'There are {count_of(n, "test image")}{carved}.',
+        what = f'There {"is" if n == 1 else "are"} {count_of(n, "test image")}.'
+        if not len(facts.given.rows('test')):
+            what = f'There is no test split, and a fifth of the labelled images makes {count_of(n, "test image")}.'
+        yield Finding('few_test_images', NOTE, 1, what,
                       f'An accuracy of 50% on so few is uncertain by {98 / np.sqrt(n):.0f} points: differences below '
                       'that mean little. Add test images.', [])  # fmt: skip
 
@@ -318,7 +320,7 @@ def left_out(facts):
     """What is not among the images."""
     for why, names in facts.given.left_out.items():
         if why != HIDDEN:
-            what = f'{count_of(len(names), "entry is", "entries are")} left out: {why}.'
+            what = f'{count_of(len(names), "entry is", "entries are")} left out ({why}).'
             advice = 'Nothing has to be done, unless images are among them.'
             yield Finding('left_out', NOTE, len(names), what, advice, [{'name': name} for name in names])
 

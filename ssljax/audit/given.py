@@ -99,24 +99,31 @@ def source(path: str) -> str:
     return f'{kind}:{text}'
 
 
-def read(path: str) -> Given:
+READ = ('pattern', 'images', 'multilabel', 'data_dir')  # the fields of config.data that say how files are understood
+
+
+def read(path: str, **fields) -> Given:
     """Reads what a path names: files are listed, and not decoded.
+
+    Args:
+      path: as `source` takes it.
+      **fields: those of READ, a dot written __, as in data__pattern='{label}.{}.jpg'.
 
     Raises:
       FileNotFoundError: there is nothing.
       ValueError: it cannot be read, or holds no image.
       ImportError: a source of TensorFlow Datasets without TensorFlow.
     """
-    text, config = source(path), configs.base().data
+    text, config = source(path), _config(fields)
     config.source = text
     kind, _, rest = text.partition(':')
-    asked = Asked('source', text, rest)
     trouble: dict = {}
     asked, module = Asked('source', text, rest), sources.SOURCES[kind]
+    sources.check_own(config, asked, module)
     try:
         classes, found = module.read(asked, config)
     except ValueError as e:
-        if kind != 'folder':
+        if kind != 'folder' or config.pattern:
             raise
         classes, found = (), {ALL: module.unlabeled(asked, config)}
         if not len(found[ALL].labels):
@@ -132,6 +139,18 @@ def read(path: str) -> Given:
     names = [name for split, part in found.items() for name in _names(split, part)]
     sets = found['train'].sets if 'train' in found else None
     return Given(text, tuple(classes), split, labels, names, parts, left_out, span, trouble, sets)
+
+
+def _config(fields):
+    """config.data with the fields that are given."""
+    config = configs.base()
+    for field, value in fields.items():
+        section, _, name = field.replace('__', '.').partition('.')
+        if section != 'data' or name not in READ:
+            allowed = ', '.join(f'data.{known}' for known in READ)
+            raise ValueError(f'a check cannot be given the field {field.replace("__", ".")!r}: it reads {allowed}.')
+        config.data[name] = value
+    return config.data
 
 
 def _names(split, part):

@@ -58,7 +58,7 @@ def render(checked: Checked) -> str:
 def heading(checked):
     """What was looked at, and the most important findings."""
     found = checked.record
-    facts = [found['source'], count_of(found['images'], 'image'), count_of(len(found['classes']), 'class', 'classes')]
+    facts = [found['source'], count_of(found['images'], 'image'), classes_of(found)]
     facts += [f'{name} {split["images"]:,}' for name, split in found['splits'].items()]
     serious = [f.what for f in checked.findings if f.severity == SERIOUS]
     warnings = [f.what for f in checked.findings if f.severity == WARNING]
@@ -66,6 +66,12 @@ def heading(checked):
     more = len(sentences) - 4
     shown = [*sentences[:4], f'And {more} more, below.' if more > 0 else '']
     return shell.lede([*facts, duration(found['seconds'])], shown)
+
+
+def classes_of(record: dict) -> str:
+    """'2 classes', and whether an image may have several of them."""
+    several = ', any number of them an image' if record.get('multilabel') else ''
+    return count_of(len(record['classes']), 'class', 'classes') + several
 
 
 def findings(checked):
@@ -141,11 +147,13 @@ def counts(checked):
     header = ['Class', *splits]
     rows = [[name, *(f'{s["per_class"][i]:,}' for s in splits.values())] for i, name in enumerate(names)]
     rows = [row for row in rows if any(cell != '0' for cell in row[1:])]
-    total = [['Without a label', *(f'{s["images"] - s["labelled"]:,}' for s in splits.values())]]
+    total = [['None of the classes', *(f'{s.get("none", 0):,}' for s in splits.values())]]
+    total += [['Without a label', *(f'{s["images"] - s["labelled"]:,}' for s in splits.values())]]
     total += [['Cannot be decoded', *(f'{s["unreadable"]:,}' for s in splits.values())]]
     total += [['Together', *(f'{s["images"]:,}' for s in splits.values())]]
     total = [row for row in total if any(cell != '0' for cell in row[1:])]
-    table = grid(header, [*rows, *total] if len(rows) <= BARS else total, 'Images by class and split.')
+    said = 'Images by class and split.' + ' An image counts for each of its classes.' * found.get('multilabel', False)
+    table = grid(header, [*rows, *total] if len(rows) <= BARS else total, said)
     every = folded('All classes', grid(header, rows)) if len(rows) > BARS else ''
     return section('Classes and splits', table, every, figure(_bars(splits, names), 'Labelled images of each class.'))
 

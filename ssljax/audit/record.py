@@ -6,10 +6,11 @@
     images       how many there are, unreadable ones included
     classes      their names
     multilabel   true where an image may have several; its label is then 'a;b', and ';' for none of them
-    splits       {split: {images, labelled, unreadable, per_class (in the order of `classes`)}}
+    splits       {split: {images, labelled, unreadable, per_class (in the order of `classes`)}}; with `multilabel` also
+                 none, the images that have none of the classes
     sizes        [[width, height, images], ...], the most frequent first, at most 50
     channels, bits, formats    {what: images}
-    told_by      [{feature, accuracy, majority, gain, classes}], of every thing that a label was predicted from
+    told_by      [{feature, accuracy, majority, gain, images, classes}], of every thing that a label was predicted from
     label_check  {model, accuracy, images, trusted} of --run; null without
     files        names of what was written beside it
     left_out     {why: names} of files that are not among the images
@@ -71,12 +72,14 @@ def _good(scan, name):
 
 
 def _split(facts, rows):
-    labels = facts.given.labels[rows]
+    labels, given = facts.given.labels[rows], facts.given
+    none = {} if given.sets is None else {'none': int((given.sets[labels[labels >= 0]].sum(1) == 0).sum())}
     return {
         'images': len(rows),
         'labelled': int((labels >= 0).sum()),
         'unreadable': int((~facts.scan.good[rows]).sum()),
-        'per_class': facts.given.targets.counts(labels).tolist(),
+        'per_class': given.targets.counts(labels).tolist(),
+        **none,
     }
 
 

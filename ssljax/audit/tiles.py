@@ -6,6 +6,7 @@ from PIL import Image
 from ssljax.audit.findings import Facts
 from ssljax.contact_sheet import SIDE
 from ssljax.literal import line
+from ssljax.targets.multilabel import NONE
 
 GROUPS, EACH = 12, 6  # groups or images of a finding, and images of a group, at most
 SKIPPED = ('unreadable', 'left_out')  # there is nothing to see
@@ -42,4 +43,5 @@ def last(image: dict) -> str:
 
 def where(image: dict) -> str:
     """'test, cat'"""
-    return ', '.join(line(part) for part in (image['split'], image['label']) if part)
+    label = 'none of the classes' if image['label'] == NONE else image['label']
+    return ', '.join(line(part) for part in (image['split'], label) if part)

@@ -21,12 +21,14 @@ class Told(NamedTuple):
       feature: what it looks at.
       accuracy: share of the images whose label it predicts, cross-validated.
       majority: share of the most frequent class.
+      images: how many that is of.
       classes: {name of a class: F1} of those that it tells from all others with an F1 of at least `CLEAR`.
     """
 
     feature: str
     accuracy: float
     majority: float
+    images: int
     classes: dict
 
     @property
@@ -34,8 +36,15 @@ class Told(NamedTuple):
         """Share of the errors of the majority vote that it avoids."""
         return max(0.0, (self.accuracy - self.majority) / max(1 - self.majority, 1e-9))
 
+    @property
+    def clear(self) -> bool:
+        """Whether so few images tell it from the majority vote: by SURE standard errors of its share."""
+        error = np.sqrt(self.majority * (1 - self.majority) / max(self.images, 1))
+        return self.accuracy - self.majority >= SURE * error
+
 
 CLEAR = 0.9
+SURE = 3.0  # ten things are looked at, and each may seem to tell something by chance
 
 
 def tell(given: Given, scan: Scan, tones: dict) -> list[Told]:
@@ -92,4 +101,4 @@ def _told(feature, x, labels, classes):
         predicted = cross_val_predict(tree, x, labels, cv=folds)
         each = f1_score(labels, predicted, labels=kinds, average=None, zero_division=0)
     clear = {str(classes[k]): round(float(f), 4) for k, f in zip(kinds, each) if f >= CLEAR}
-    return Told(feature, float((predicted == labels).mean()), float(counts.max() / counts.sum()), clear)
+    return Told(feature, float((predicted == labels).mean()), float(counts.max() / counts.sum()), len(labels), clear)

@@ -15,13 +15,14 @@ WRITTEN = RECORD, PAGE, SHEET = 'check.json', 'check.html', 'findings.png'
 ITEMS, SHOWN = 3, 12  # names under a finding in the terminal; findings with pictures in findings.png
 
 
-def check(path: str, out: str | Path = '', run: str = '') -> dict:
+def check(path: str, out: str | Path = '', run: str = '', **fields) -> dict:
     """Looks at a data set and writes check.json, check.html and findings.png; nothing is written into the data set.
 
     Args:
       path: a folder, .zip, .tar or .npz, or a source as config.data.source has it.
       out: the directory that is written to, by default runs/check_NAME.
       run: a run whose model looks for wrong labels; '' for none.
+      **fields: of config.data, as givens.read takes them.
 
     Returns:
       The content of check.json (audit/record.py).
@@ -32,7 +33,7 @@ def check(path: str, out: str | Path = '', run: str = '') -> dict:
       OSError: `out` cannot be written to.
     """
     began = time.time()
-    given = givens.read(path)
+    given = givens.read(path, **fields)
     directory = target(given.name, out)
     check_free(directory)
     most = configs.base().data.max_pixels
@@ -101,8 +102,7 @@ def target(name: str, out: str | Path) -> Path:
 def text(result: dict, directory: Path) -> str:
     """What the terminal shows: the findings, the most important first, and what to do about each."""
     splits = ', '.join(f'{name} {split["images"]:,}' for name, split in result['splits'].items())
-    n = len(result['classes'])
-    lines = [f'{line(result["source"])}: {result["images"]:,} images, {n} class{"es" * (n != 1)} ({splits})']
+    lines = [f'{line(result["source"])}: {result["images"]:,} images, {page.classes_of(result)} ({splits})']
     for finding in result['findings']:
         lines += ['', f'{finding["severity"]}: {line(finding["what"])}', *_some(finding), f'  {finding["advice"]}']
     if not result['findings']:

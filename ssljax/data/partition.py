@@ -337,8 +337,8 @@ def by_group(hot, rows, groups, wanted, asked: str, key, leave: int, count: int 
     found = np.sort(rows[chosen[unit_of]])
     count = count or total
     if abs(len(found) - count) > max(0.25 * count, 1):
-        logging.warning('%s: groups are kept together, so %d images in %d groups are taken.', asked, len(found),
-                        chosen.sum())  # fmt: skip
+        logging.warning('%s: groups are kept together, so %d images in %d group%s are taken.', asked, len(found),
+                        chosen.sum(), '' if chosen.sum() == 1 else 's')  # fmt: skip
     return found
 
 

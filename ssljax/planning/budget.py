@@ -1,9 +1,11 @@
 """From measured speeds to durations: what is trained, for how long and with how many seeds in the minutes that there
 are. What has no place is left out by priority: the first of the rungs that fits is taken."""
 
+import math
 from typing import NamedTuple
 
 SHARE = 0.88  # of the minutes that is planned with; the rest is for what takes longer than it was measured
+MARGIN = 1.2  # of the minutes that are asked for, where they are too short: a second measurement may say more
 RATIO = 1.5  # steps of pretraining for one of the ways, as in the study on Fashion-MNIST
 LEAST = 350  # steps of a way
 # Seconds of the command that no measurement here tells, on two CPU cores: until the first line of this code; the report
@@ -129,3 +131,8 @@ def needed(parts, joint: str, times: Times, sets, evals: int) -> float:
         plain, drawn = (-(-sum(each.values()) // (60 * SHARE * 0.1)) / 10 for each in least)
         found.append(plain if plain < WITHOUT_FIGURES else drawn)
     return min(found)
+
+
+def asked_for(least: float) -> int:
+    """Whole minutes to ask for where `least` are `needed`: speeds vary, and the next try measures them again."""
+    return math.ceil(MARGIN * least)

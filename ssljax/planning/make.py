@@ -72,7 +72,8 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
         raise ValueError(
             f'{asked.minutes:g} minutes are too short: three seeds of training from scratch'
             + (f' and with {_called(parts[0], task, joint)}' if parts else '')
-            + f' for {budget.LEAST} steps take some {least:g} minutes here. Give --minutes={least:g} or more.'
+            + f' for {budget.LEAST} steps take some {least:g} minutes here. '
+            + f'Give --minutes={budget.asked_for(least)} or more.'
         )
     say.status('')
     rung, kept, seconds = chosen

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import ssljax
-from ssljax.audit import whole
+from ssljax.audit import told, whole
 from tests.audit import planted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,6 +125,45 @@ def test_images_with_a_csv(given, tmp_path):
     result = ssljax.check(tmp_path / given, tmp_path / 'out')
     assert not of_kind(result, 'refused_layout')
     assert result['splits']['train']['per_class'] == [13, 15] and result['splits']['unlabeled']['images'] == 2
+    assert not of_kind(result, 'left_out')  # the CSV is read
+
+
+def test_images_whose_names_say_the_class(tmp_path):
+    """As in training: by config.data.pattern, and no other field."""
+    folder(tmp_path / 'x')
+    for path in list((tmp_path / 'x').rglob('*.png')):
+        path.rename(tmp_path / 'x' / f'{path.parent.name}.{path.name}')
+    result = ssljax.check(tmp_path / 'x', tmp_path / 'out', data__pattern='{label}.{}.png')
+    assert result['classes'] == ['a', 'b'] and result['splits']['train']['per_class'] == [15, 15]
+    assert not of_kind(result, 'refused_layout')
+    for fields, said in (
+        ({'data__pattern': '{label}.{}.jpg'}, 'pattern'),
+        ({'data__image_size': 8}, "cannot be given the field 'data.image_size': it reads data.pattern"),
+        ({'data__images': 'y'}, "does not go with config.data.source='folder:"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            ssljax.check(tmp_path / 'x', tmp_path / 'out', **fields)
+
+
+def test_images_with_several_labels(tmp_path):
+    folder(tmp_path / 'x')
+    paths = sorted((tmp_path / 'x').rglob('*.png'))
+    labels = ['a', 'b', 'a;b', ';'] * 7 + ['', '']
+    lines = [f'{path.relative_to(tmp_path / "x")},{label}\n' for path, label in zip(paths, labels)]
+    (tmp_path / 'labels.csv').write_text('path,label\n' + ''.join(lines))
+    (paths[3].parent / 'copy.png').write_bytes(paths[3].read_bytes())
+    result = ssljax.check(tmp_path / 'labels.csv', tmp_path / 'out', data__images=str(tmp_path / 'x'))
+    train = result['splits']['train']
+    assert (train['images'], train['per_class'], train['none']) == (28, [14, 14], 7)
+    page = (tmp_path / 'out/check.html').read_text()
+    assert '2 classes, any number of them an image' in page and 'None of the classes' in page
+    assert '2 classes, any number of them an image (train 28' in whole.text(result, tmp_path / 'out')
+    assert 'train, ;' not in page
+
+
+def test_few_images_tell_nothing_by_chance():
+    one = told.Told('colour of the border', 0.7, 0.5, 30, {})
+    assert not one.clear and one._replace(images=300).clear and one._replace(accuracy=0.95).clear
 
 
 def test_one_image(tmp_path):
@@ -166,7 +205,7 @@ def test_mirrored_and_rotated_copies_are_a_note(turned, how, tmp_path):
     assert {tuple(sorted(i['name'] for i in item['images'])) for item in found['items']} == {
         ('a/3.png', 'a/3t.jpg'), ('a/8.png', 'a/8t.jpg')}  # fmt: skip
     assert found['severity'] == 'note' and {item['how'] for item in found['items']} == {how}
-    assert not of_kind(result, 'copies_within_split') and '2 images are others mirrored or rotated' in found['what']
+    assert not of_kind(result, 'copies_within_split') and '2 images are others, mirrored or rotated' in found['what']
     assert 'Mirrored and rotated copies' in (tmp_path / 'out/check.html').read_text()
 
 
@@ -289,7 +328,7 @@ def test_the_command(strict, code, tmp_path):
     command = [sys.executable, '-m', 'ssljax', 'check', str(root), *strict]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
-    assert 'serious: 1 image lies under more than one label.' in done.stdout and 'a/0.png = b/copy.png' in done.stdout
+    assert 'serious: 1 image has copies under another label.' in done.stdout and 'a/0.png = b/copy.png' in done.stdout
     assert (tmp_path / 'runs/check_x/check.html').is_file()
 
 
@@ -299,6 +338,7 @@ def test_mistakes_on_the_command_line(tmp_path):
         (['nowhere'], 'There is no folder', 1),
         ([], 'PATH', 2),
         (['x', '--strct'], '--strct', 2),
+        (['x', '--config.data.patern={label}.png'], 'did you mean', 2),
     ):
         done = subprocess.run([sys.executable, '-m', 'ssljax.check', *arguments], cwd=tmp_path, env=environment,
                               capture_output=True, text=True)  # fmt: skip

@@ -58,13 +58,7 @@ def load(config) -> Source:
     """
     spans.parsed(config.range)
     asked, module = _asked('source', config.source)
-    for name in OWN:
-        if config[name] != OWN[name] and name not in getattr(module, 'TAKES', ()):
-            able = ' or '.join(repr(m.FORM) for m in SOURCES.values() if name in getattr(m, 'TAKES', ()))
-            raise ValueError(
-                f'config.data.{name}={config[name]!r} does not go with {asked}, only with {able}: leave '
-                f'it at {OWN[name]!r}.'
-            )
+    check_own(config, asked, module)
     classes, found = module.read(asked, config)
     if not len(found['train'].labels):
         raise ValueError(f'{asked} has no training images.')
@@ -81,6 +75,17 @@ def load(config) -> Source:
         splits['unlabeled'] = concat([splits['unlabeled'], extra]) if 'unlabeled' in splits else extra
     source = complete(config.source, tuple(classes), splits, span, config.test, config.copies, sets)
     return annotations.apply(source, config.annotations, around(config)) if config.annotations else source
+
+
+def check_own(config, asked, module) -> None:
+    """Raises ValueError where a field of OWN is set that the source does not read."""
+    for name in OWN:
+        if config[name] != OWN[name] and name not in getattr(module, 'TAKES', ()):
+            able = ' or '.join(repr(m.FORM) for m in SOURCES.values() if name in getattr(m, 'TAKES', ()))
+            raise ValueError(
+                f'config.data.{name}={config[name]!r} does not go with {asked}, only with {able}: leave '
+                f'it at {OWN[name]!r}.'
+            )
 
 
 def around(config) -> str:

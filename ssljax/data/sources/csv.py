@@ -121,10 +121,17 @@ def _files(found: table.Table, where: str, listed_alone: bool):
     if missing:
         raise _missing(missing, found, where, known)
     files = _joined(files, more) if more else files
+    files = files._replace(left_out=_without(files.left_out, os.path.relpath(found.path, where)))
     formats.check(files.names, found.path)
     if listed_alone:
         return files, numbers
     return files, numbers
+
+
+def _without(left_out: dict, name: str) -> dict:
+    """{why: names} without one of the names: the CSV itself is read."""
+    kept = {why: [other for other in names if other != name] for why, names in left_out.items()}
+    return {why: names for why, names in kept.items() if names}
 
 
 def _on_disk(word: str, where: str, known: pick.Known, more: dict) -> list[int]:
