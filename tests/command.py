@@ -14,6 +14,8 @@ from ssljax.log import read
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = (
+    '--config.transfer.ways=("random_frozen","scratch","frozen","finetune","two_stage") '
+    '--config.pretrain.method=rotation --config.pretrain.augment=crop(1) --config.pretrain.optim.lr=0.05 '
     '--config.data.source=synthetic:8x8x1:3 --config.data.labels=10/class --config.data.val=60 '
     '--config.pretrain.epochs=0 --config.pretrain.steps=30 --config.pretrain.evals=3 --config.pretrain.batch_size=16 '
     '--config.transfer.frozen.epochs=0 --config.transfer.frozen.steps=4 --config.transfer.batch_size=15 '

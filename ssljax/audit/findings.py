@@ -20,6 +20,7 @@ TELLING, STRONG = 0.25, 0.6  # share of errors that one thing avoids: worth a wo
 UNEVEN, VERY_UNEVEN = 3, 10  # largest to smallest class
 ELONGATED = 2.5  # longer to shorter side
 FEW = 200  # test images
+SMALL = 48  # pixels of the shorter side, below which the same picture may be of different things
 ENDINGS = {'JPEG': '.jpg', 'PNG': '.png', 'GIF': '.gif', 'BMP': '.bmp', 'WEBP': '.webp', 'TIFF': '.tiff'}
 TITLES = {'train': 'training', 'val': 'validation', 'test': 'test', 'unlabeled': 'unlabelled', 'all': ''}
 ACROSS = (('test', 'train'), ('val', 'train'), ('test', 'val'), ('test', 'unlabeled'), ('val', 'unlabeled'))
@@ -89,9 +90,18 @@ def across(facts):
             count,
             f'{count:,} of {of:,} {TITLES[one]} images {"has" if count == 1 else "have"} copies among the '
             f'{TITLES[other]} images.',
-            f'Remove the copies from one of the two splits: {_why(one, other)}.',
+            f'Remove the copies from one of the two splits: {_why(one, other)}.{_alike(facts, groups)}',
             [_group(facts, rows[np.isin(given.split[rows], (one, other))]) for rows in groups],
         )
+
+
+def _alike(facts, groups) -> str:
+    """A sentence of advice where images of one group are not of the same pixels, and too small to be sure."""
+    near = [rows for rows in groups if _group(facts, rows)['how'] == 'near']
+    sides = np.minimum(facts.scan.column('width'), facts.scan.column('height'))
+    if not any(sides[rows].min() < SMALL for rows in near):
+        return ''
+    return f' Look at them first: in images of less than {SMALL} pixels, different ones can look the same.'
 
 
 def _why(one, other):
@@ -106,7 +116,7 @@ def contradictions(facts):
     labels = facts.given.labels
     groups = [rows for rows in facts.doubles.members() if len(set(labels[rows].tolist()) - {-1}) > 1]
     said = count_of(len(groups), 'image has copies', 'images have copies')
-    advice = 'Decide which label is right and remove the others: a network cannot learn both.'
+    advice = 'Decide which label is right and remove the others: a network cannot learn both.' + _alike(facts, groups)
     items = [_group(facts, rows[labels[rows] >= 0]) for rows in groups]
     yield Finding('copies_under_labels', SERIOUS, len(groups), f'{said} under another label.', advice, items)
 

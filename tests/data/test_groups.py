@@ -83,7 +83,7 @@ def test_what_cannot_be_kept_apart_is_refused():
 
 def test_large_groups_are_taken_whole_and_told(caplog):
     rows = carve_test(np.arange(40) % 2, '10%', groups=np.arange(40) // 10)
-    assert len(rows) == 10 and 'groups are kept together, so 10 images in 1 groups are taken' in caplog.text
+    assert len(rows) == 10 and 'groups are kept together, so 10 images in 1 group are taken' in caplog.text
 
 
 def test_images_of_a_list_keep_their_groups_out_of_validation(tmp_path):
