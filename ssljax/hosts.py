@@ -18,7 +18,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-STORE = 'ssljax'  # what this package keeps in the store begins with it
+from ssljax import peers
+
 KEPT = 64  # answers that stay there until all have read them
 SLICE = 10_000  # ms that one call waits for the store; the thread of `peers` ends a process that would wait for ever
 VARIABLES = 'JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID'
@@ -49,10 +50,10 @@ class Run:
         """The key of the next exchange, which every process reaches in the same order."""
         self.turn += 1
         if self.turn % KEPT == 0:
-            self.barrier(f'{STORE}/{what}/{self.turn}/all')
+            self.barrier(f'{peers.STORE}/{what}/{self.turn}/all')
             if self.index == 0:
-                self.client.key_value_delete(f'{STORE}/said/{self.turn // KEPT - 1}/')
-        return f'{STORE}/said/{self.turn // KEPT}/{self.turn}'
+                self.client.key_value_delete(f'{peers.STORE}/said/{self.turn // KEPT - 1}/')
+        return f'{peers.STORE}/said/{self.turn // KEPT}/{self.turn}'
 
     def wait(self, key: str) -> bytes:
         """What another process puts under a key."""
@@ -143,8 +144,6 @@ def detected() -> bool:
 def _join(coordinator: str, count: int | None, index: int | None, given: str) -> None:
     import jax  # not at the top: nothing here needs it where there is one process
 
-    from ssljax import peers
-
     jax.config.update('jax_enable_preemption_service', False)  # it would take SIGTERM, and no other signal
     beats = 2 * round(peers.lost_after()) + 10  # JAX's own, where this package's thread is stuck, too
     patience = int(os.environ.get('SSLJAX_JOIN_TIMEOUT', 300))
@@ -185,8 +184,6 @@ def _found(jax) -> Run | None:
 
     if global_state.num_processes < 2:
         return None
-    from ssljax import peers
-
     known = global_state.process_id, global_state.num_processes
     run = Run(*known, global_state.client, global_state.coordinator_address or '')
     run.peers = peers.watch(run)
@@ -355,18 +352,13 @@ def leave() -> None:
 
     run.peers.stop()
     with contextlib.suppress(Exception):
-        run.client.wait_at_barrier(f'{STORE}/leave', 60_000)
+        run.client.wait_at_barrier(f'{peers.STORE}/leave', 60_000)
     with contextlib.suppress(Exception):
         jax.distributed.shutdown()
     _run = None
 
 
-def host() -> str:
-    """The name of this machine."""
-    return socket.gethostname()
-
-
 def label() -> str:
     """Such as 'process 1 of 2 (node7)'."""
     run = here()
-    return f'{run.name() if run else "process 0 of 1"} ({host()})'
+    return f'{run.name() if run else "process 0 of 1"} ({peers.host()})'

@@ -17,16 +17,35 @@ import signal
 import socket
 import threading
 import time
-
-from ssljax import hosts
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 BEAT = 1.0  # seconds
 GRACE = 8.0  # seconds without a beat after which one is lost where a call over the devices has failed
-HERE = f'{hosts.STORE}/peer/'
-ASKED, VERDICT, AT = (f'{hosts.STORE}/{name}' for name in ('asked', 'verdict', 'at'))
-
+RESUME = 75  # EX_TEMPFAIL: rerun the same command to resume
+STORE = 'ssljax'  # what this package keeps in the store begins with it
+HERE = f'{STORE}/peer/'
+ASKED, VERDICT, AT = (f'{STORE}/{name}' for name in ('asked', 'verdict', 'at'))
 
 AGAIN = 'The run ends here; rerun the same command to go on from the last checkpoint.'
+
+
+class Stopping(NamedTuple):
+    """How a program stops; `preempt` says it. learnt: a signal has come to a process; saved: whether nothing is left
+    to save; goodbye: says that a rerun resumes; patience: seconds that a program has to stop by itself."""
+
+    learnt: Callable
+    saved: Callable
+    goodbye: Callable
+    patience: float
+
+
+stopping = Stopping(lambda: None, lambda: True, lambda: None, 1.0)  # of a program that has no preempt
+
+
+def host() -> str:
+    """The name of this machine."""
+    return socket.gethostname()
 
 
 def lost_after() -> float:
@@ -39,8 +58,8 @@ def stalled_after() -> float:
     return float(os.environ.get('SSLJAX_STALLED_AFTER', 1800))
 
 
-def watch(run: 'hosts.Run') -> 'Peers':
-    """Starts the thread."""
+def watch(run: Any) -> 'Peers':
+    """Starts the thread; run: this process, a hosts.Run."""
     found = Peers(run)
     found.thread.start()
     if run.index:
@@ -56,7 +75,7 @@ class Peers:
       points: how far this process has come in its program.
     """
 
-    def __init__(self, run: 'hosts.Run'):
+    def __init__(self, run: Any):
         self.run, self.client, self.points, self.asks, self.at = run, run.client, 0, 0, 0
         self.lock, self.ended, self.wake = threading.Lock(), threading.Event(), threading.Event()
         self.asked, self.ending, self.rounds, self.beats, self.error = False, False, 0, 0, ''
@@ -99,7 +118,7 @@ class Peers:
         self.wake.set()
         time.sleep(GRACE)  # the first has the same error, or learns of this one
         if not told:
-            self._say(f'{self.run.name()} ({hosts.host()}): {text.lstrip()}')
+            self._say(f'{self.run.name()} ({host()}): {text.lstrip()}')
         os._exit(1)
 
     def explain_abort(self) -> None:
@@ -135,15 +154,13 @@ class Peers:
             before = now
 
     def _first_lost(self) -> None:
-        from ssljax import preempt
-
         seconds, name = time.monotonic() - self.answered, f'process 0 of {self.run.count} ({self.run.coordinator})'
         why = f'it has not answered for {seconds:.0f} s' if seconds > 3 * BEAT else 'its connection has ended'
         self._say(
-            f'\n{self.run.name()} ({hosts.host()}): error: {name}, which keeps the others together, was lost: {why}. '
+            f'\n{self.run.name()} ({host()}): error: {name}, which keeps the others together, was lost: {why}. '
             f'{AGAIN}'
         )
-        os._exit(preempt.RESUME)
+        os._exit(RESUME)
 
     # The thread.
 
@@ -159,7 +176,7 @@ class Peers:
 
     def _beat(self) -> None:
         self.beats += 1
-        run, said = self.run, f'{self.beats}\n{self.points}\n{hosts.host()}\n{int(self.suspicion > 0)}\n{self.error}'
+        run, said = self.run, f'{self.beats}\n{self.points}\n{host()}\n{int(self.suspicion > 0)}\n{self.error}'
         self.client.key_value_set(f'{HERE}{run.index:06d}', said, True)
         if run.index == 0:
             self._judge()
@@ -216,9 +233,7 @@ class Peers:
         self._lost(f'{named} {verb} for {seconds / 60:.1f} minutes.')
 
     def _lost(self, text: str) -> None:
-        from ssljax import preempt
-
-        self._end(f'\nerror: {text} {AGAIN}', preempt.RESUME)
+        self._end(f'\nerror: {text} {AGAIN}', RESUME)
 
     def _missed(self) -> None:
         """The store, which the first process keeps, has refused to answer."""
@@ -227,18 +242,16 @@ class Peers:
 
     def _exchange(self) -> None:
         """One round: all say how far they are; the first round sets where they stop."""
-        from ssljax import preempt
-
-        preempt.learnt()
+        stopping.learnt()
         self.rounds += 1
         if self.rounds > 1:
-            self.ended.wait(preempt.PATIENCE)
+            self.ended.wait(stopping.patience)
         if self.ended.is_set():
             return
         key = f'{AT}/{self.rounds}'
         try:
             with self.lock:
-                said = f'{self.asks} {int(preempt.saved())}'
+                said = f'{self.asks} {int(stopping.saved())}'
                 self.client.key_value_set(f'{key}/{self.run.index:06d}', said)
                 self.client.wait_at_barrier(f'{key}-all', 1000 * round(lost_after()))
                 found = [value.split() for _, value in self.client.key_value_dir_get(f'{key}/')]
@@ -250,8 +263,8 @@ class Peers:
         if self.rounds > 1 and all(saved == '1' for _, saved in found):
             if self.run.index == 0:
                 time.sleep(BEAT)  # the others end before the store does
-                preempt.goodbye()
-            os._exit(preempt.RESUME)
+                stopping.goodbye()
+            os._exit(RESUME)
 
     # How it ends.
 

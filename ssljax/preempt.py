@@ -16,9 +16,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from ssljax import console, hosts
+from ssljax import console, hosts, peers
 
-RESUME = 75  # EX_TEMPFAIL: rerun the same command to resume
+RESUME = peers.RESUME
 PATIENCE = 1.0  # seconds
 SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGINT', 'SIGHUP') if hasattr(signal, name))
 
@@ -169,3 +169,6 @@ def loop(function):
                 _change.notify_all()
 
     return run
+
+
+peers.stopping = peers.Stopping(learnt, saved, goodbye, PATIENCE)

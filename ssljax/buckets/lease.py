@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ssljax import hosts, peers
+from ssljax import peers
 from ssljax.buckets.snapshot import OWN
 from ssljax.buckets.store import BucketError, Store, Taken, Used
 
@@ -62,7 +62,7 @@ class Lease:
             return '', 'an unknown process', 0
 
     def _write(self, new: bool = False) -> None:
-        who = f'process {os.getpid()} on {hosts.host()}'
+        who = f'process {os.getpid()} on {peers.host()}'
         value = {'token': self.token, 'who': who, 'turn': time.time_ns()}
         self.store.write(NAME, json.dumps(value).encode(), new=new)
 
