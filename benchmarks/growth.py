@@ -64,6 +64,12 @@ class Drawn:
     def in_memory(self):
         return False
 
+    def undecoded(self):
+        return None
+
+    def parts(self):
+        return [(self, 0)]
+
 
 def point(curve: str, batch: int, images: int, seconds: float) -> dict:
     """What one process measures: {'images_s', 'steps', 'peak_memory': bytes of the host}.

@@ -31,9 +31,13 @@ def command(workdir, *flags):
         'ssljax.main',
         '--config=configs/quickstart.py',
         f'--workdir={workdir}',
-        *TINY,
-        *flags,
+        *once(*TINY, *flags),
     ]
+
+
+def once(*flags) -> list[str]:
+    """The flags of which each name has its last value."""
+    return list({flag.split('=')[0]: flag for flag in flags}.values())
 
 
 def run(workdir, *flags, **kw):

@@ -5,6 +5,7 @@ import pytest
 
 from ssljax import collapse, experiment, methods
 from ssljax.evals import watch
+from ssljax.targets import OneClass
 
 START = {'embedding_std': 0.4, 'embedding_rank': 20.0, 'features_std': 0.005, 'features_rank': 20.0}
 FINE = START | {'features_std': 0.2}
@@ -79,7 +80,7 @@ def test_the_watch_gives_no_spread_of_too_few_images(config):
 
     variables = method.init(jax.random.key(0), {'image': np.zeros((1, *source.shape), np.uint8)})
     few = source.train.take(np.arange(5))
-    fields = {'k': 3, 'classes': 3, 'batch_size': 8, 'mesh': mesh}
+    fields = {'k': 3, 'targets': OneClass(3), 'batch_size': 8, 'mesh': mesh}
     assert set(watch.look(see, variables, few, few, few, **fields)) == {'knn'}
     many = source.train.take(np.arange(20))
     found = watch.look(see, variables, few, few, many, **fields)

@@ -93,7 +93,7 @@ def test_a_joint_method(table, config, tmp_path):
     config = of(config)
     config.pretrain.method, config.transfer.ways = 'none', ('scratch', 'only_labels')
     config.semi.update(epochs=0.0, steps=12, evals=2, batch_size=16)
-    config.semi.optim.lr = 0.01
+    config.semi.optim.update(name='adamw', lr=0.01)
     outcome = experiment.run(config, tmp_path)
     assert outcome['summary']['only_labels']['top1']['mean'] > 0.5
     assert 'Labels alone' in report.table(outcome) and 'Labels alone' in (tmp_path / 'report.html').read_text()

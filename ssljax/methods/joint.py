@@ -131,8 +131,8 @@ def pipelines(config, name: str) -> Views:
         if options.get('augment2', ''):
             both = jnp.concatenate([first(keys[0], x), second(keys[1], x)])
         else:
-            both = first(keys[0], jnp.tile(x, (equal, 1, 1, 1)))
-        return both, local(keys[2], jnp.tile(x, (count, 1, 1, 1))) if count else None
+            both = first(keys[0], jnp.concatenate([x] * equal))  # of tiles, each device would have those of all
+        return both, local(keys[2], jnp.concatenate([x] * count)) if count else None
 
     return Views(draw, equal + count)
 

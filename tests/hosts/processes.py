@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from ssljax.log import read
-from tests.command import ROOT, TINY
+from tests.command import ROOT, TINY, once
 
 _spec = importlib.util.spec_from_file_location('local', ROOT / 'launch/local.py')
 local = importlib.util.module_from_spec(_spec)
@@ -36,7 +36,7 @@ class Processes:
 
     def __init__(self, workdir, *flags, count=2, devices=2, verb='ssljax.main', recipe='configs/quickstart.py', **env):
         self.workdir, self.said = Path(workdir), []
-        command = [sys.executable, '-m', verb, f'--config={recipe}', f'--workdir={workdir}', *FLAGS, *flags]
+        command = [sys.executable, '-m', verb, f'--config={recipe}', f'--workdir={workdir}', *once(*FLAGS, *flags)]
         self.all = []
         for i, own in enumerate(environments(count, devices)):
             said = self.workdir.with_name(f'{self.workdir.name}.{count}.{i}.{time.time():.3f}.said')

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from ssljax import hosts, identity
-from tests.command import ROOT
+from tests.command import ROOT, once
 from tests.hosts.processes import FLAGS, SMALL, environments
 
 
 def outcomes(workdir, flags_of_each, places=(ROOT, ROOT)):
     """[(exit code, what it printed)] of two processes, each in a folder."""
-    command = [sys.executable, '-m', 'ssljax.main', '--config=quickstart', f'--workdir={workdir}', *FLAGS, *SMALL]
+    command = [sys.executable, '-m', 'ssljax.main', '--config=quickstart', f'--workdir={workdir}']
+    command += once(*FLAGS, *SMALL)
     started = [
         subprocess.Popen(
             [*command, *own], cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

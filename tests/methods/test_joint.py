@@ -148,8 +148,8 @@ def test_simsiam_stops_the_gradient_of_the_projection():
 
     def by_hand(params, fixed):
         x, _ = joint.pipelines(config, 'simsiam').draw(key, batch()['image'])
-        a, b = joint.embed_views(net, params, state, x, None, train=True)[0]['predictor']
-        targets = joint.embed_views(net, fixed, state, x, None, train=True)[0]['projector']
+        a, b = joint.embed_views(net, params, state, x, None, len(x) // 2, train=True)[0]['predictor']
+        targets = joint.embed_views(net, fixed, state, x, None, len(x) // 2, train=True)[0]['projector']
         return jnp.mean(negative_cosine(a, targets[1]) + negative_cosine(b, targets[0])) / 2
 
     _, (got, _) = build('simsiam')[1](params, state, ema, at(0.5), key)

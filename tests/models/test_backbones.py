@@ -2,9 +2,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from ssljax import models
+from ssljax.config import base
 from ssljax.models import wrn
 
 KEY = jax.random.key(0)
@@ -12,10 +12,9 @@ LAST = {'alexnet': 4096, 'resnet18': 512, 'resnet34': 512, 'resnet50': 2048, 'mo
 
 
 def config(name, **fields):
-    common = dict(name=name, blocks=4, stem='auto', dtype='float32', conv='auto', init_from='', pixels='auto')
-    common |= dict(activation='auto', token=False, positions='sine', gelu='auto', layer_scale=False)
-    common |= dict(norm_momentum=0.9, norm_epsilon=1e-5, image_dropout=0.2, dropped_channels='none')
-    return ConfigDict(common | dict(width=0, depth=0, heads=4, patch=4, norm='batch', dropout=True) | fields)
+    c = base().backbone
+    c.update(name=name, **fields)
+    return c
 
 
 def shapes(cfg, size, channels=3, upto=''):

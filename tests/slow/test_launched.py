@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.command import TINY, outcome, same
+from tests.command import TINY, once, outcome, same
 from tests.launch import schedulers
 from tests.launch.test_jobs import command
 from tests.launch.test_submit import NEEDED
@@ -57,7 +57,7 @@ def test_two_hosts_are_one_run(file, values, stub, tmp_path, finished):
 @pytest.mark.parametrize('file', [file for file in NEEDED if file not in RUNS])
 def test_a_study_goes_on_to_its_table(file, tmp_path):
     workdir = tmp_path / 'study'
-    flags = *TINY, '--config.study.labels=5/class', '--config.transfer.ways=scratch'
+    flags = once(*TINY, '--config.study.labels=5/class', '--config.transfer.ways=scratch')
     environment = schedulers.install(tmp_path / 'place', str(workdir))
     done = subprocess.run(
         command(file, '--config=configs/quickstart.py', f'--workdir={workdir}', *flags), cwd=schedulers.ROOT,
