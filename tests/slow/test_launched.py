@@ -5,12 +5,21 @@ import subprocess
 
 import pytest
 
-from tests.command import TINY, once, outcome, same
+from tests.command import TINY, once, outcome, run, same
 from tests.launch import schedulers
 from tests.launch.test_jobs import command
 from tests.launch.test_submit import NEEDED
 
 RUNS = [file for file in NEEDED if not file.startswith('study')]
+EVEN = '--config.transfer.batch_size=16'  # divides over two hosts
+
+
+@pytest.fixture(scope='module')
+def alone(tmp_path_factory):
+    """The outcome of one process with batches of EVEN."""
+    workdir = tmp_path_factory.mktemp('alone')
+    assert run(workdir, EVEN).returncode == 0
+    return outcome(workdir)
 
 
 @pytest.mark.parametrize('file', RUNS)
@@ -34,19 +43,18 @@ def test_a_run_goes_on_to_the_same_numbers(file, tmp_path, finished):
         ('sky.yaml', {'nodes': 2}, 'STUB_NODES'),
     ],
 )
-def test_two_hosts_are_one_run(file, values, stub, tmp_path, finished):
+def test_two_hosts_are_one_run(file, values, stub, tmp_path, alone):
     """One of them is told to stop: both save, and both go on."""
-    pytest.importorskip('ssljax.hosts')
     workdir = tmp_path / 'run'
     environment = schedulers.install(tmp_path / 'place', str(workdir / 'seed0/pretrain/metrics.jsonl')) | {stub: '2'}
     done = subprocess.run(
-        command(file, '--config=configs/quickstart.py', f'--workdir={workdir}', *TINY, **values), cwd=schedulers.ROOT,
-        env=environment, capture_output=True, text=True, timeout=400,
+        command(file, '--config=configs/quickstart.py', f'--workdir={workdir}', *once(*TINY, EVEN), **values),
+        cwd=schedulers.ROOT, env=environment, capture_output=True, text=True, timeout=400,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr.count('everything is saved') == 1  # the first host's
-    (metrics, _, _), (alone, _, _) = outcome(workdir), outcome(finished[0])
-    for stage, rows in alone.items():
+    metrics = outcome(workdir)[0]
+    for stage, rows in alone[0].items():
         assert [row['step'] for row in metrics[stage]] == [row['step'] for row in rows]
         for mine, other in zip(metrics[stage], rows, strict=True):
             assert mine['train/loss' if 'train/loss' in other else 'val/loss'] == pytest.approx(
