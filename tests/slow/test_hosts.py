@@ -60,8 +60,7 @@ def undisturbed(tmp_path_factory):
     return place
 
 
-@pytest.mark.parametrize('who', [0, 1])
-@pytest.mark.parametrize('where', SEEN)
+@pytest.mark.parametrize(('where', 'who'), list(zip(SEEN, (0, 1, 1, 0), strict=True)))
 def test_a_signal_anywhere_stops_both_and_changes_no_bit(undisturbed, tmp_path, where, who):
     with Processes(tmp_path / 'run', *SMALL, '--config.save_every=0') as run:
         run.until(lambda: SEEN[where](run))
