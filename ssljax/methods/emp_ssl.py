@@ -1,8 +1,8 @@
 """EMP-SSL: do many small crops of an image agree, while the images of a batch spread as widely as they can? Tong, Chen,
 Ma & LeCun 2023 (arXiv:2304.03977).
 
-Published on CIFAR-10, ResNet-18, 20 crops, batch 100, linear classifier on the mean features of 128 crops: 82.3% after
-one epoch, 92.4% after ten. Here the features are those of the whole image.
+Published on CIFAR-10, ResNet-18, linear classifier on the mean features of an image's crops: 85.1% after one epoch,
+91.5% in less than ten. Here the features are those of the whole image.
 """
 
 import jax
