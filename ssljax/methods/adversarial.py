@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.fields import WIDEST, below_one, real, whole
-from ssljax.losses import cross_entropy, feature_matching, gaussian_nll
+from ssljax.losses import feature_matching, gaussian_nll
 from ssljax.methods import consistency, labeled_loss, network
 from ssljax.models import layers
 from ssljax.models.decoder import Encoder, generator
@@ -121,11 +121,9 @@ def make(
         return network.apply(net, params, state, network.to_input(images), train=False)[0]['head']
 
     def measure(params, state, batch):
-        out, labels = logits(params, state, batch['image']), batch['label'].clip(0)
+        out = logits(params, state, batch['image'])
         rows = network.means({'d_heldout': real(out)}, batch['mask'])
-        out = out[:, :classes]
-        mask = batch['mask'] * (batch['label'] >= 0)
-        return rows | network.classification_metrics(out, labels, cross_entropy(out, labels), mask)
+        return rows | network.classification_metrics(out[:, :classes], batch['label'], mask=batch['mask'])
 
     def init(key, batch):
         k_net, k_made = jax.random.split(key)

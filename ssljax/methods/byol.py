@@ -38,4 +38,4 @@ def make(config, shape) -> Method:
 
     heads = (('projector', Projector(projector, config.pretrain.pool)), ('predictor', Projector(predictor)))
     tau = joint.momentum('byol', options.momentum)
-    return joint.make(config, 'byol', shape, compare, *heads, tau=tau, per_image=True)
+    return joint.make(config, 'byol', shape, compare, *heads, tau=tau)._replace(per_image=True)

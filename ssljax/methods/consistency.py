@@ -17,9 +17,8 @@ OPTIONS = dict(
     weight=1.0,  # of the unlabelled loss
     ramp=share(0.0),  # share of the steps in which that weight rises from 0, linearly
 )
-OPTIM = dict(
-    name='sgd', lr=0.03, weight_decay=5e-4, schedule='slow_cosine'
-)  # FixMatch's, and USB's of all such methods
+# FixMatch's, and USB's of all such methods.
+OPTIM = dict(name='sgd', lr=0.03, weight_decay=5e-4, schedule='slow_cosine')
 
 
 class Seen(NamedTuple):

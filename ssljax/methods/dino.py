@@ -60,14 +60,7 @@ def make(config, shape) -> Method:
         ('projector', Projector(joint.widths(config, 'dino', 'projector'), config.pretrain.pool)),
         ('prototypes', Prototypes(options.prototypes)),
     )
-    return joint.make(
-        config,
-        'dino',
-        shape,
-        compare,
-        *heads,
-        tau=joint.momentum('dino', options.momentum),
-        held={'prototypes': options.frozen},
-        per_image=True,  # the centre is a running mean
-        memory={'dino': {'centre': jnp.zeros(options.prototypes, jnp.float32)}},
-    )
+    tau, held = joint.momentum('dino', options.momentum), {'prototypes': options.frozen}
+    memory = {'dino': {'centre': jnp.zeros(options.prototypes, jnp.float32)}}
+    method = joint.make(config, 'dino', shape, compare, *heads, tau=tau, held=held, memory=memory)
+    return method._replace(per_image=True)  # the centre is a running mean

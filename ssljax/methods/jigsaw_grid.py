@@ -62,7 +62,7 @@ def make(config, shape) -> Method:
         tiles, order = puzzle(jax.random.key(0), augment.to_float(batch['image']), grid)
         logits, labels = solve(params, state, tiles, train=False)[0].reshape(-1, total), order.ravel()
         mask = jnp.repeat(batch['mask'], total)
-        return network.classification_metrics(logits, labels, cross_entropy(logits, labels), mask)
+        return network.classification_metrics(logits, labels, mask=mask)
 
     def show(params, state, images):
         """Each place shows the tile that claims it most; a wrong one may appear twice."""

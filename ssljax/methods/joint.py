@@ -23,8 +23,6 @@ def make(
     tau=None,
     held=None,
     memory=None,
-    project=None,
-    per_image=False,
 ) -> Method:
     """A method that compares the embeddings of several views of each image.
 
@@ -47,7 +45,6 @@ def make(
       tau: progress -> decay of the teacher's weights; None is no teacher.
       held: {head: share}: its parameters have no gradient before that share of the steps is done.
       memory: further collections of the state, {collection: tree of arrays}, that `compare` keeps.
-      project, per_image: as core.Method has them.
 
     Raises:
       ValueError: no augmentation, so that both views would be equal, or an option out of range.
@@ -92,8 +89,6 @@ def make(
         embed=embed,
         show=show,
         views=views.per_image,
-        project=project,
-        per_image=per_image,
     )
 
 

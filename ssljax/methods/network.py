@@ -133,16 +133,13 @@ def means(rows: dict, mask=None) -> dict:
 def functions(net: Network, measures=None) -> dict:
     """The `measure`, `predict` and `features` of the Method of a classifier; measures: as those of ssljax.targets, by
     default of one class an image."""
+    measures = measures or classification_metrics
 
     def predict(params, state, images):
         return apply(net, params, state, to_input(images), train=False)[0]['head']
 
     def measure(params, state, batch):
-        logits = predict(params, state, batch['image'])
-        if measures:
-            return measures(logits, batch['label'], mask=batch['mask'])
-        labels, mask = batch['label'].clip(0), batch['mask'] * (batch['label'] >= 0)
-        return classification_metrics(logits, labels, cross_entropy(logits, labels), mask)
+        return measures(predict(params, state, batch['image']), batch['label'], mask=batch['mask'])
 
     return {'measure': measure, 'predict': predict, 'features': features(net)}
 
@@ -157,9 +154,13 @@ def features(net: Network):
     return found
 
 
-def classification_metrics(logits, labels, losses, mask=None) -> dict:
-    """{'loss', 'top1', and 'top5' from six classes on}: (sum, count) over the rows with mask 1."""
+def classification_metrics(logits, labels, losses=None, mask=None) -> dict:
+    """{'loss', 'top1', and 'top5' from six classes on}: (sum, count) over the rows with mask 1 and a label, which is 0
+    or more; losses: [B] float32, by default the cross-entropy."""
     mask = jnp.ones(labels.shape, jnp.float32) if mask is None else mask
+    if losses is None:
+        mask, labels = mask * (labels >= 0), labels.clip(0)
+        losses = cross_entropy(logits, labels)
     count = mask.sum()
     metrics = {
         'loss': (jnp.sum(losses * mask), count),

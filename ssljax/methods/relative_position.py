@@ -83,7 +83,7 @@ def make(config, shape) -> Method:
     def measure(params, state, batch):
         tiles, labels = pairs(jax.random.key(0), augment.to_float(batch['image']))
         logits, _ = solve(params, state, tiles, train=False)
-        return network.classification_metrics(logits, labels, cross_entropy(logits, labels), batch['mask'])
+        return network.classification_metrics(logits, labels, mask=batch['mask'])
 
     def show(params, state, images):
         images = augment.to_float(images)

@@ -41,4 +41,4 @@ def make(config, shape) -> Method:
         ('projector', Projector(projector, config.pretrain.pool, last_norm=True)),
         ('predictor', Projector(predictor)),
     )
-    return joint.make(config, 'simsiam', shape, compare, *heads, per_image=True)
+    return joint.make(config, 'simsiam', shape, compare, *heads)._replace(per_image=True)

@@ -59,4 +59,4 @@ def make(config, shape) -> Method:
     )
     project = lambda params: params | {'prototypes': jax.tree.map(unit_columns, params['prototypes'])}
     held = {'prototypes': options.frozen}
-    return joint.make(config, 'swav', shape, compare, *heads, held=held, project=project)
+    return joint.make(config, 'swav', shape, compare, *heads, held=held)._replace(project=project)

@@ -10,7 +10,6 @@ import optax
 
 from ssljax import calibration, metrics, stats
 from ssljax.evals import classify, intervals
-from ssljax.losses import cross_entropy
 from ssljax.methods import network
 
 
@@ -46,10 +45,7 @@ class OneClass:
         return tuple(self.counts(labels).tolist())
 
     def measures(self, logits, labels, losses=None, mask=None) -> dict:
-        """{'loss', 'top1', and 'top5' from six classes on}: (sum, count) of the images with a label and mask 1."""
-        if losses is None:
-            mask, labels = mask * (labels >= 0), labels.clip(0)
-            losses = cross_entropy(logits, labels)
+        """network.classification_metrics."""
         return network.classification_metrics(logits, labels, losses, mask)
 
     def activation(self, logits):
