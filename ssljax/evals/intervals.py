@@ -37,10 +37,24 @@ def intervals(logits, labels, found: dict, seed: int = 0) -> dict:
         positive = found['positive']
         out |= {'sensitivity': recalls[positive], 'specificity': recalls[1 - positive]}
     for name, draws in bootstrap(logits, labels, seed).items():
-        if found[name] is not None and np.ptp(draws) > 1e-12:
-            low, high = found[name] + np.quantile(draws, [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]) - draws.mean()
-            out[name] = [max(0.0, float(low)), min(1.0, float(high))]
+        out[name] = of_draws(found[name], draws)
     return {name: ends for name, ends in out.items() if ends is not None}
+
+
+def of_draws(metric, draws) -> list | None:
+    """The interval [low, high] of a metric in [0, 1] by its bootstrap samples [D]; nan counts for none of them. None
+    where the metric is None, too few samples are left, or all are the same."""
+    draws = draws[np.isfinite(draws)]
+    if metric is None or len(draws) < LEAST or np.ptp(draws) <= 1e-12:
+        return None
+    low, high = percentiles(metric, draws)
+    return [max(0.0, low), min(1.0, high)]
+
+
+def percentiles(value, draws) -> tuple[float, float]:
+    """The ends of the interval of a value by its bootstrap samples [D], shifted so that their mean is the value."""
+    low, high = value + np.quantile(draws, [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]) - draws.mean()
+    return float(low), float(high)
 
 
 def _wilson(share, count) -> list | None:

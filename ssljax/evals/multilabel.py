@@ -5,8 +5,8 @@ import numpy as np
 
 from ssljax import stats
 from ssljax.evals import classify
+from ssljax.evals.intervals import DRAWS, LEAST, of_draws, percentiles
 
-DRAWS, LEAST = 1000, 200  # bootstrap samples; no interval if fewer than LEAST are affordable
 WORK = 10**8  # images times classes times draws
 CUTS = 200  # thresholds that are tried
 
@@ -158,23 +158,14 @@ def intervals(logits, hot, found: dict, cut: float = 0.0, seed: int = 0) -> dict
         f1 = np.where(total > 0, 2 * hits / np.maximum(total, 1), np.nan)
     samples = {'mAP': _mean(each), 'macro_f1': _mean(f1), 'micro_f1': 2 * hits.sum(1) / np.maximum(total.sum(1), 1)}
     samples |= {'hamming': weights @ (said == hot).mean(1) / len(hot)}
-    out |= {name: ends for name, x in samples.items() if (ends := _ends(found[name], x))}
-    return out | {'per_class': [_ends(ap, each[:, k]) for k, ap in enumerate(found['per_class'])]}
+    out |= {name: ends for name, x in samples.items() if (ends := of_draws(found[name], x))}
+    return out | {'per_class': [of_draws(ap, each[:, k]) for k, ap in enumerate(found['per_class'])]}
 
 
 def _mean(samples):
     """[D]: the mean over classes, of those that are there."""
     known = np.isfinite(samples)
     return np.where(known, samples, 0).sum(1) / np.maximum(known.sum(1), 1)
-
-
-def _ends(middle, samples) -> list | None:
-    samples = samples[np.isfinite(samples)]
-    if middle is None or len(samples) < LEAST or np.ptp(samples) <= 1e-12:
-        return None
-    tail = (1 - stats.LEVEL) / 2
-    low, high = middle + np.quantile(samples, [tail, 1 - tail]) - samples.mean()
-    return [max(0.0, float(low)), min(1.0, float(high))]
 
 
 def difference(ours, others, hot, seed: int = 0) -> dict | None:
@@ -194,8 +185,7 @@ def difference(ours, others, hot, seed: int = 0) -> dict | None:
     weights = drawn(len(hot), draws, seed)
     samples = _mean(average_precision(ours, hot, weights)) - _mean(average_precision(others, hot, weights))
     found = mean_precision(ours, hot) - mean_precision(others, hot)
-    tail = (1 - stats.LEVEL) / 2
-    low, high = found + np.quantile(samples, [tail, 1 - tail]) - samples.mean()
+    low, high = percentiles(found, samples)
     beyond = min((samples <= 0).sum(), (samples >= 0).sum())
     p = min(1.0, 2 * (int(beyond) + 1) / (draws + 1))
-    return {'difference': float(found), 'low': float(low), 'high': float(high), 'p': float(p)}
+    return {'difference': float(found), 'low': low, 'high': high, 'p': float(p)}
