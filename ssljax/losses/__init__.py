@@ -11,10 +11,10 @@ from ssljax.losses.classification import (
 )
 from ssljax.losses.clustering import dino, sinkhorn, swav
 from ssljax.losses.contrastive import info_nce, nt_xent
-from ssljax.losses.gaussian import coding_rate, epps_pulley, sigreg
 from ssljax.losses.metric import squared_distances, triplet
 from ssljax.losses.redundancy import barlow_twins, vicreg
 from ssljax.losses.regression import byol, negative_cosine, relative_std, unit
+from ssljax.losses.spread import coding_rate, epps_pulley, sigreg
 
 __all__ = [
     'barlow_twins',
