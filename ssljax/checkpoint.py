@@ -50,10 +50,9 @@ def save(manager, step: int, items: dict, meta: dict) -> None:
     """
     if manager.latest_step() == step:
         return
-    hosts.told(_check_place, Path(manager.directory), 2**20 + sum(a.nbytes for a in jax.tree.leaves(items)))
-    trees = {k: ocp.args.StandardSave(v) for k, v in items.items() if jax.tree.leaves(v)}
+    hosts.told(_check_place, Path(manager.directory), items)
     with held.disk_errors_in(manager.directory), preempt.hold(), failing_quietly():
-        manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **trees), force=True)
+        manager.save(step, args=_to_save(items, meta), force=True)
         manager.wait_until_finished()
         hosts.barrier()
         _sum(Path(manager.directory) / str(step))
@@ -64,11 +63,18 @@ def _sum(directory: Path) -> None:
     checksums.write(directory)
 
 
-def _check_place(directory: Path, needed: int) -> None:
+def _to_save(items: dict, meta: dict):
+    """What Orbax is given; trees without a leaf are left out."""
+    trees = {k: ocp.args.StandardSave(v) for k, v in items.items() if jax.tree.leaves(v)}
+    return ocp.args.Composite(meta=ocp.args.JsonSave(meta), **trees)
+
+
+def _check_place(directory: Path, items: dict) -> None:
+    """Raises OSError where the trees of `items` cannot be written."""
     held.check(directory)
     if not directory.parent.is_dir():
         raise DiskError(errno.ENOENT, f'{directory.parent} was deleted during training: run the same command again.')
-    check_space(directory, needed)
+    check_space(directory, 2**20 + sum(a.nbytes for a in jax.tree.leaves(items)))
 
 
 class Saver:
@@ -88,10 +94,10 @@ class Saver:
         if self.manager.latest_step() == step:
             return
         place = Path(self.manager.directory)
-        hosts.told(_check_place, place, 2**20 + sum(a.nbytes for a in jax.tree.leaves(items)))
-        trees = {k: ocp.args.StandardSave(_apart(v)) for k, v in items.items() if jax.tree.leaves(v)}
+        hosts.told(_check_place, place, items)
+        args = _to_save({k: _apart(v) for k, v in items.items()}, meta)
         with held.disk_errors_in(place), preempt.hold(), failing_quietly():
-            self.manager.save(step, args=ocp.args.Composite(meta=ocp.args.JsonSave(meta), **trees), force=True)
+            self.manager.save(step, args=args, force=True)
         self._thread = threading.Thread(target=self._finish, args=(place / str(step),), daemon=True)
         self._thread.start()
         if wait:

@@ -229,10 +229,21 @@ def _stage(epochs=0.0, lr=0.05, trained='.*=1', b1=0.9, open=None) -> dict:
     optim = dict(
         name=choice('sgd', 'sgd', 'adamw'),
         lr=real(lr, 1e-12, 1e38),  # float32 holds no more
+        momentum=below_one(0.9),
+        nesterov=flag(True),
+        b1=below_one(b1),
+        b1_rules=rules('', high=0.999),  # regex=b1, for parameters that have another one; the first full match wins
+        b2=below_one(0.999),
         weight_decay=real(5e-4, 0.0, 1000.0),
+        decay=rules('.*kernel=1; .*=0'),  # regex=1 or 0: whether a weight decays; the first full match wins
+        rules=rules(trained),  # regex=factor of the learning rate; 0 freezes
         schedule=choice('cosine', *SCHEDULES),
+        warmup=share(0.0),  # share of the steps
+        milestones=many((0.3, 0.6, 0.8), share(0.5)),  # multistep, flat_linear (the first one): shares of the steps
+        gamma=real(0.2, 1e-12, 1000.0),  # multistep: factor at each milestone
+        clip=real(0.0),  # global norm of the gradient; 0: none
     )
-    if open:
+    if open:  # auto, 0, -1 and auto leave these to the method
         optim |= dict(
             name=choice(open['name'], open['name'], 'sgd', 'adamw'),
             lr=real(open['lr'], 0.0, 1e38),
@@ -248,24 +259,7 @@ def _stage(epochs=0.0, lr=0.05, trained='.*=1', b1=0.9, open=None) -> dict:
         evals=whole(20, 1),  # evaluations on validation, evenly spaced
         patience=whole(0),  # evaluations without improvement before the stage ends; 0: never
         label_smoothing=below_one(0.0),
-        optim=dict(
-            # In semi, auto, 0, -1 and auto of name, lr, weight_decay and schedule leave them to the method.
-            name=optim['name'],
-            lr=optim['lr'],
-            momentum=below_one(0.9),
-            nesterov=flag(True),
-            b1=below_one(b1),
-            b1_rules=rules('', high=0.999),  # regex=b1, for parameters that have another one; the first full match wins
-            b2=below_one(0.999),
-            weight_decay=optim['weight_decay'],
-            decay=rules('.*kernel=1; .*=0'),  # regex=1 or 0: whether a weight decays; the first full match wins
-            rules=rules(trained),  # regex=factor of the learning rate; 0 freezes
-            schedule=optim['schedule'],
-            warmup=share(0.0),  # share of the steps
-            milestones=many((0.3, 0.6, 0.8), share(0.5)),  # multistep, flat_linear (the first one): shares of the steps
-            gamma=real(0.2, 1e-12, 1000.0),  # multistep: factor at each milestone
-            clip=real(0.0),  # global norm of the gradient; 0: none
-        ),
+        optim=optim,
     )
 
 

@@ -38,11 +38,12 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
         if way or seed is not None:
             raise ValueError(f'{path} holds one model: way and seed only apply to a run.')
         return _open(path, '')
-    found = _stages(path)
+    metric = _selected(path)
+    found = _stages(path, metric)
     if not found:
         checkpoint.load_variables(path)  # says what is there instead
         raise FileNotFoundError(errno.ENOENT, f'{path} has no finished stage of a run')
-    return _open(*_choose(path, found, way, seed, _selected(path)))
+    return _open(*_choose(path, found, way, seed, metric))
 
 
 def _selected(path: Path) -> str:
@@ -52,10 +53,10 @@ def _selected(path: Path) -> str:
     return metrics.selected(select, any(info.get('multilabel') for info in known))
 
 
-def _stages(path: Path) -> dict:
-    """{(seed, way): (directory, what the run selects by, on validation; None of a pretraining)} of the finished stages
-    of a run, in order."""
-    config, metric, found = files.read_json(path / 'config.json') or {}, _selected(path), {}
+def _stages(path: Path, metric: str) -> dict:
+    """{(seed, way): (directory, the metric on validation; None of a pretraining)} of the finished stages of a run, in
+    order."""
+    config, found = files.read_json(path / 'config.json') or {}, {}
     ways = [*config.get('transfer', {}).get('ways', ()), 'pretrain']
     for folder in sorted(path.glob('seed*'), key=lambda p: (len(p.name), p.name)):
         for way in ways:

@@ -18,8 +18,12 @@ from ssljax.report.pictures import as_png
 from ssljax.report.words import count_of, duration, number
 
 LISTED, FEW, BARS = 500, 20, 40  # rows of a table that is folded away, and that is not; classes that are drawn
-HOW = {'file': 'the same file', 'pixels': 'the same pixels', 'near': 'nearly the same'} | {
-    how: how for how in ('mirrored', 'rotated')
+HOW = {
+    'file': 'the same file',
+    'pixels': 'the same pixels',
+    'near': 'nearly the same',
+    'mirrored': 'mirrored',
+    'rotated': 'rotated',
 }
 HEADINGS = {
     'copies_across_splits': 'Copies across splits',

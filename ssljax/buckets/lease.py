@@ -54,7 +54,7 @@ class Lease:
         return Used(f'another run is using {self.store.url}{by}: wait for it, or give another --workdir.')
 
     def owner(self) -> tuple | None:
-        """(token, who in words, how often it was renewed) of the one who has the lease, or None."""
+        """(token, who in words, a number that each renewal changes) of the one who has the lease, or None."""
         try:
             value = json.loads(self.store.read(NAME) or b'null')
             return (value['token'], value['who'], value['turn']) if value else None

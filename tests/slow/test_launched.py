@@ -22,16 +22,22 @@ def alone(tmp_path_factory):
     return outcome(workdir)
 
 
+def launched(file, workdir, environment, *flags, timeout=300, **values):
+    """Submits a file of launch/, which ends well after one process was told to stop: of several hosts the first says
+    so."""
+    done = subprocess.run(
+        command(file, '--config=configs/quickstart.py', f'--workdir={workdir}', *flags, **values),
+        cwd=schedulers.ROOT, env=environment, capture_output=True, text=True, timeout=timeout,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count('everything is saved') == 1
+
+
 @pytest.mark.parametrize('file', RUNS)
 def test_a_run_goes_on_to_the_same_numbers(file, tmp_path, finished):
     workdir = tmp_path / 'run'
     environment = schedulers.install(tmp_path / 'place', str(workdir / 'seed0/pretrain/metrics.jsonl'))
-    done = subprocess.run(
-        command(file, '--config=configs/quickstart.py', f'--workdir={workdir}', *TINY), cwd=schedulers.ROOT,
-        env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count('everything is saved') == 1
+    launched(file, workdir, environment, *TINY)
     same(outcome(workdir), outcome(finished[0]))
 
 
@@ -47,12 +53,7 @@ def test_two_hosts_are_one_run(file, values, stub, tmp_path, alone):
     """One of them is told to stop: both save, and both go on."""
     workdir = tmp_path / 'run'
     environment = schedulers.install(tmp_path / 'place', str(workdir / 'seed0/pretrain/metrics.jsonl')) | {stub: '2'}
-    done = subprocess.run(
-        command(file, '--config=configs/quickstart.py', f'--workdir={workdir}', *once(*TINY, EVEN), **values),
-        cwd=schedulers.ROOT, env=environment, capture_output=True, text=True, timeout=400,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count('everything is saved') == 1  # the first host's
+    launched(file, workdir, environment, *once(*TINY, EVEN), timeout=400, **values)
     metrics = outcome(workdir)[0]
     for stage, rows in alone[0].items():
         assert [row['step'] for row in metrics[stage]] == [row['step'] for row in rows]
@@ -67,10 +68,5 @@ def test_a_study_goes_on_to_its_table(file, tmp_path):
     workdir = tmp_path / 'study'
     flags = once(*TINY, '--config.study.labels=5/class', '--config.transfer.ways=scratch')
     environment = schedulers.install(tmp_path / 'place', str(workdir))
-    done = subprocess.run(
-        command(file, '--config=configs/quickstart.py', f'--workdir={workdir}', *flags), cwd=schedulers.ROOT,
-        env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count('everything is saved') == 1
+    launched(file, workdir, environment, *flags)
     assert len((workdir / 'rows.csv').read_text().splitlines()) == 2
