@@ -140,8 +140,10 @@ def rules(
     def fits(v):
         found = [rule.strip().rpartition('=') for rule in v.split(';') if rule.strip()] if _is_text(v) else []
         try:
-            return _is_text(v) and bool(found or not default) and all(
-                re.compile(p) and m and (read(n) or True) for p, m, n in found
+            return (
+                _is_text(v)
+                and bool(found or not default)
+                and all(re.compile(p) and m and (read(n) or True) for p, m, n in found)
             )
         except (ValueError, OverflowError, RecursionError, re.error):
             return False

@@ -111,9 +111,7 @@ def _locked(directory: Path):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(
-                f'another run is using {directory}: wait for it, or give another --workdir.'
-            ) from None
+            raise ValueError(f'another run is using {directory}: wait for it, or give another --workdir.') from None
         closing = closing.pop_all()
     with closing:
         _held[directory] = place, os.fstat(file)

@@ -157,8 +157,7 @@ class Peers:
         seconds, name = time.monotonic() - self.answered, f'process 0 of {self.run.count} ({self.run.coordinator})'
         why = f'it has not answered for {seconds:.0f} s' if seconds > 3 * BEAT else 'its connection has ended'
         self._say(
-            f'\n{self.run.name()} ({host()}): error: {name}, which keeps the others together, was lost: {why}. '
-            f'{AGAIN}'
+            f'\n{self.run.name()} ({host()}): error: {name}, which keeps the others together, was lost: {why}. {AGAIN}'
         )
         os._exit(RESUME)
 

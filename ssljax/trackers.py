@@ -52,7 +52,7 @@ def _library(name: str):
         return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(
-            f"tracker={name!r} needs the package {name}, which cannot be imported ({error}): pip install {name}, or "
+            f'tracker={name!r} needs the package {name}, which cannot be imported ({error}): pip install {name}, or '
             "leave tracker at ''."
         ) from error
 

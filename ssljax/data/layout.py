@@ -197,9 +197,7 @@ def _check_empty(names, folders, where, starts, path):
         full = {name[: start + 1] for name in names}
         for folder in sorted(f for f in folders if len(f) == start + 1 and f[:start] == prefix):
             if folder not in full and kind_of(folder[-1]) != 'unlabeled':
-                raise ValueError(
-                    f'The class folder {"/".join(folder)!r} in {path!r} has no images: fill or remove it.'
-                )
+                raise ValueError(f'The class folder {"/".join(folder)!r} in {path!r} has no images: fill or remove it.')
 
 
 def _check_classes(inners, path):

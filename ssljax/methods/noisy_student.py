@@ -57,7 +57,9 @@ def make(config, shape, classes: int) -> Method:
 
     init = lambda key, batch: network.init(net, key, batch['image']) | views.memory
     return consistency.finish(config, net, init, loss, views=2)._replace(
-        generations=options.generations, teach=lambda logits: chosen(logits, options.threshold), decided=decided,
+        generations=options.generations,
+        teach=lambda logits: chosen(logits, options.threshold),
+        decided=decided,
         per_image=not views.memory,
     )
 

@@ -1,6 +1,5 @@
 """Batch size: doubled until memory or speed ends it; the knee of measured throughput."""
 
-
 from ssljax import hosts
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 

@@ -166,8 +166,14 @@ class Bench:
             self.programs[key] = method, start, *made
         method, start, step, measure, predict = self.programs[key]
         program = programs.make_program(
-            method, cfg, steps=steps, get=feed.get, mesh=run.mesh, steps_per_call=self.per_call(config),
-            layout=layout, remat=config.backbone.remat,
+            method,
+            cfg,
+            steps=steps,
+            get=feed.get,
+            mesh=run.mesh,
+            steps_per_call=self.per_call(config),
+            layout=layout,
+            remat=config.backbone.remat,
         )
         program = program._replace(
             run=functools.partial(step, arguments(cfg, program, run.mesh)), measure=measure, predict=predict,

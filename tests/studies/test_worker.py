@@ -1,4 +1,3 @@
-
 import pyarrow.parquet
 import pytest
 
