@@ -59,6 +59,8 @@ def _take(arrays, shapes, bias: bool, side: int):
 
 
 def _misfit(config, shape) -> str:
+    if unlike := links.of_size(width=64)(config, shape):
+        return unlike
     size = min(shape[:2])
     strided = config.stem == 'imagenet' or config.stem == 'auto' and size >= 128
     sides = set()

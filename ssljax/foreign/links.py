@@ -68,9 +68,13 @@ def by_rules(rules: dict) -> Callable:
     return lambda paths, config, shape: renamed(paths, pattern(rules))
 
 
-def fits(config, shape) -> str:
-    """The `misfit` of a Layout whose network can always be ours."""
-    return ''
+def of_size(**usual: int) -> Callable:
+    """The `misfit` of a Layout whose network can be ours with these fields of config.backbone."""
+
+    def misfit(config, shape) -> str:
+        return ' and '.join(f'{field}={config[field]}' for field, value in usual.items() if config[field] != value)
+
+    return misfit
 
 
 def renamed(paths: dict, rename: Callable) -> list[Link]:

@@ -29,4 +29,4 @@ def _differences(config, shape) -> list[str]:
     return said
 
 
-LAYOUT = links.Layout('timm', 'classifier', links.by_rules(_RULES), links.fits, _code, _differences)
+LAYOUT = links.Layout('timm', 'classifier', links.by_rules(_RULES), links.of_size(width=32), _code, _differences)

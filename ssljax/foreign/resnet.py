@@ -33,4 +33,5 @@ def _differences(config, shape) -> list[str]:
     return said
 
 
-LAYOUT = links.Layout('torchvision', 'fc', links.by_rules(_RULES), links.fits, _code, _differences)
+_misfit = links.of_size(width=64, depth=0)
+LAYOUT = links.Layout('torchvision', 'fc', links.by_rules(_RULES), _misfit, _code, _differences)

@@ -171,4 +171,4 @@ TORCHVISION = links.Layout(
     'torchvision', 'heads.head', functools.partial(_make, _TORCHVISION), _misfit_torchvision, _code_torchvision,
     _differences,
 )  # fmt: skip
-TIMM = links.Layout('timm', 'head', functools.partial(_make, _TIMM), links.fits, _code_timm, _differences)
+TIMM = links.Layout('timm', 'head', functools.partial(_make, _TIMM), links.of_size(), _code_timm, _differences)

@@ -6,31 +6,24 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import choice
+from ssljax.fields import WIDEST, choice, whole_or_usual
 from ssljax.models import layers
 
 OPTIONS = dict(
     stem=layers.STEM,
+    # Features of conv1, all others in proportion: the paper's width multiplier is width / 32.
+    width=whole_or_usual(32, 1, WIDEST // 32),
     activation=choice('auto', 'auto', 'relu', 'relu6'),  # relu is the paper's, relu6 timm's
 )
-# (features, stride) of conv2 .. conv14
-_SEPARABLE = (
-    (64, 1),
-    (128, 2),
-    (128, 1),
-    (256, 2),
-    (256, 1),
-    (512, 2),
-    *((512, 1),) * 5,
-    (1024, 2),
-    (1024, 1),
-)
+# (features over those of conv1, stride) of conv2 .. conv14
+_SEPARABLE = (2, 1), (4, 2), (4, 1), (8, 2), (8, 1), (16, 2), *((16, 1),) * 5, (32, 2), (32, 1)
 
 
 class Stem(nn.Module):
-    """3x3 convolution to 32 features: stride 2 ('imagenet'), 1 ('cifar'), or by 'auto' 1 below 64 pixels."""
+    """3x3 convolution to `width` features: stride 2 ('imagenet'), 1 ('cifar'), or by 'auto' 1 below 64 pixels."""
 
     stem: str
+    width: int
     relu6: bool
     dtype: jnp.dtype
     mode: str
@@ -38,7 +31,7 @@ class Stem(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         small = self.stem == 'cifar' or (self.stem == 'auto' and min(x.shape[1:3]) < 64)
-        block = layers.ConvBlock(32, 3, 1 if small else 2, dtype=self.dtype, mode=self.mode, name='block')
+        block = layers.ConvBlock(self.width, 3, 1 if small else 2, dtype=self.dtype, mode=self.mode, name='block')
         return _ended(block(x, train), self.relu6)
 
 
@@ -64,11 +57,11 @@ def _ended(x: jax.Array, relu6: bool) -> jax.Array:
 
 
 def make(config) -> layers.Backbone:
-    """conv1 .. conv14, pool [B, 1024]; width multiplier 1; images of 8 pixels and more."""
+    """conv1 .. conv14, pool [B, 32 width]; images of 8 pixels and more."""
     kw = dict(relu6=config.activation == 'relu6', **layers.common(config))
     separable = [
-        (f'conv{i}', functools.partial(Separable, features, stride, **kw))
-        for i, (features, stride) in enumerate(_SEPARABLE, 2)
+        (f'conv{i}', functools.partial(Separable, times * config.width, stride, **kw))
+        for i, (times, stride) in enumerate(_SEPARABLE, 2)
     ]
-    stem = functools.partial(Stem, config.stem, **kw)
+    stem = functools.partial(Stem, config.stem, config.width, **kw)
     return layers.Backbone('mobilenet', (('conv1', stem), *separable, ('pool', layers.GlobalPool)), min_size=8)

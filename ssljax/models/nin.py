@@ -6,10 +6,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import whole
+from ssljax.fields import WIDEST, whole, whole_or_usual
 from ssljax.models import layers
 
 OPTIONS = dict(
+    width=whole_or_usual(192, 2, WIDEST),  # features of every layer but the first block's last two: 5/6 and 1/2 of it
     blocks=whole(4, 3, 5),
 )
 
@@ -43,10 +44,10 @@ def make(config) -> layers.Backbone:
     The third block has no pooling (`use_avg_on_conv3=False`, the paper's four- and five-block CIFAR-10
     setting).
     """
-    block = functools.partial(Block, **layers.common(config))
+    block, width = functools.partial(Block, **layers.common(config)), config.width
     blocks = [
-        functools.partial(block, 5, (192, 160, 96), 'max'),
-        functools.partial(block, 5, (192, 192, 192), 'avg'),
+        functools.partial(block, 5, (width, width * 5 // 6, width // 2), 'max'),
+        functools.partial(block, 5, (width,) * 3, 'avg'),
     ]
-    blocks += [functools.partial(block, 3, (192, 192, 192), 'none')] * (config.blocks - 2)
+    blocks += [functools.partial(block, 3, (width,) * 3, 'none')] * (config.blocks - 2)
     return layers.Backbone('nin', tuple((f'conv{i}', b) for i, b in enumerate(blocks, 1)), min_size=4)

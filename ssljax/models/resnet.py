@@ -6,9 +6,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ssljax.fields import WIDEST, whole_or_usual
 from ssljax.models import layers
 
-OPTIONS = dict(stem=layers.STEM)
+OPTIONS = dict(
+    stem=layers.STEM,
+    width=whole_or_usual(64, 1, WIDEST // 32),  # features of the stem and of block1, twice as many in each later block
+    depth=whole_or_usual(0, 1, 1000),  # residual units in each block; usual: as many as the network's name says
+)
 
 
 class Stem(nn.Module):
@@ -19,12 +24,13 @@ class Stem(nn.Module):
     """
 
     stem: str
+    width: int
     dtype: jnp.dtype
     mode: str
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        block = functools.partial(layers.ConvBlock, 64, dtype=self.dtype, mode=self.mode, name='block')
+        block = functools.partial(layers.ConvBlock, self.width, dtype=self.dtype, mode=self.mode, name='block')
         if self.stem == 'cifar' or (self.stem == 'auto' and min(x.shape[1:3]) < 64):
             return block(kernel=3)(x, train)
         return layers.max_pool(block(kernel=7, stride=2)(x, train), 3, 2, 1, mode=self.mode)
@@ -80,12 +86,12 @@ class Stage(nn.Module):
 
 
 def make(family: str, depths: tuple[int, ...], bottleneck: bool, config) -> layers.Backbone:
-    """stem, block1 .. block4, pool [B, 512] ([B, 2048] with bottlenecks); images of 8 pixels and more."""
-    kw = layers.common(config)
+    """stem, block1 .. block4, pool [B, 8 width] ([B, 32 width] with bottlenecks); images of 8 pixels and more."""
+    kw, width = layers.common(config), config.width
     stage = functools.partial(Stage, bottleneck=bottleneck, remat=config.remat, **kw)
     stages = [
-        (f'block{i + 1}', functools.partial(stage, depth, 64 * 2**i, 1 if i == 0 else 2))
+        (f'block{i + 1}', functools.partial(stage, config.depth or depth, width * 2**i, 1 if i == 0 else 2))
         for i, depth in enumerate(depths)
     ]
-    stem = functools.partial(Stem, config.stem, **kw)
+    stem = functools.partial(Stem, config.stem, width, **kw)
     return layers.Backbone(family, (('stem', stem), *stages, ('pool', layers.GlobalPool)), min_size=8)

@@ -13,7 +13,9 @@ from tests.hosts.processes import SMALL, Processes, completed
 
 EVERY = '--config.save_every=1'
 # What the library under collectives on the CPU prints, piece by piece: those of two devices may be mingled.
-GLOO = re.compile(r'\[Gloo\] Rank |\d+| is connected to | peer ranks\. |Expected number of connected peer ranks is : |\s')
+GLOO = re.compile(
+    r'\[Gloo\] Rank |\d+| is connected to | peer ranks\. |Expected number of connected peer ranks is : |\s'
+)
 
 
 @pytest.fixture(scope='module')

@@ -69,6 +69,30 @@ def test_known_shapes():
     assert [models.layer_names(config('nin', blocks=n))[-1] for n in (3, 4, 5)] == ['conv3', 'conv4', 'conv5']
 
 
+@pytest.mark.parametrize(
+    'name, width, last',
+    [('nin', 24, (8, 8, 24)), ('alexnet', 4, (256,)), ('mobilenet', 8, (256,)), ('resnet18', 8, (64,)),
+     ('resnet50', 4, (128,))],
+)  # fmt: skip
+def test_a_width_narrows_every_layer(name, width, last):
+    usual, narrow = shapes(config(name), 32), shapes(config(name, width=width), 32)
+    assert list(usual[0]) == list(narrow[0]) and list(narrow[0].values())[-1].shape[1:] == last
+    factors = {b.shape[-1] / a.shape[-1] for a, b in zip(usual[0].values(), narrow[0].values(), strict=True)}
+    assert len(factors) == 1 and max(factors) < 1
+    assert jax.tree.structure(usual[1]) == jax.tree.structure(narrow[1])
+
+
+def test_every_backbone_has_a_width():
+    assert all('width' in module.OPTIONS for module in models.BACKBONES.values())
+
+
+def test_a_depth_of_resnets_is_that_of_each_block():
+    variables = shapes(config('resnet50', width=4, depth=1), 32)[1]['params']
+    assert all(set(variables[f'block{i}']) == {'unit1'} for i in (1, 2, 3, 4))
+    two = jax.tree.structure(shapes(config('resnet34', depth=2), 32)[1])
+    assert two == jax.tree.structure(shapes(config('resnet18'), 32)[1])
+
+
 def test_wide_resnet_is_the_papers():
     activations, variables = shapes(config('wrn28_2'), 32)
     maps = [(32, 32, 16), (32, 32, 32), (16, 16, 64), (8, 8, 128)]
