@@ -10,7 +10,7 @@ usage: python launch/submit.py FILE [--set NAME=VALUE ...] [--dry-run]
                      are listed
   --dry-run          print what would be submitted, and submit nothing
   ARGUMENTS          what follows `ssljax train` (`ssljax study`); among them
-                     --workdir=DIR, a place that all hosts see
+                     --workdir=DIR, a place that all hosts see, or on a bucket
 
 example: python launch/submit.py slurm.sbatch --set nodes=4 --dry-run \\
            -- --config=rotnet --workdir=/shared/rotnet
@@ -126,7 +126,7 @@ def _check_arguments(file: str, arguments: list[str]) -> None:
     given = [argument.removeprefix('--workdir=') for argument in arguments if argument.startswith('--workdir=')]
     if not given or not given[-1]:
         raise ValueError(
-            'the arguments have no --workdir=DIR: give a place that all hosts see and that outlives the job, for '
+            'the arguments have no --workdir=DIR: give a place that outlives the job, for '
             'example -- --config=rotnet --workdir=/results/rotnet'
         )
     if _MOUNTED.search((HERE / file).read_text('utf-8')) and '://' not in given[-1]:

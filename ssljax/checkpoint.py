@@ -11,6 +11,7 @@ import functools
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,46 +22,41 @@ from absl import logging
 from ssljax import checksums, files, held, hosts, paths, preempt
 from ssljax.buckets import fetch, mirror
 from ssljax.disk import DiskError, check_space, disk_errors, explained
+from ssljax.sharding import fetch as gathered
+from ssljax.sharding import from_first, put
 
 ITEMS = ('params', 'state', 'ema', 'opt', 'progress', 'best')
 
 
 def open_manager(directory, keep: int = 2, write: bool = True, background: bool = False) -> ocp.CheckpointManager:
     """A manager of `directory` that keeps the newest `keep` steps. One that does not `write` leaves the directory as it
-    is, where another run may be at work, and is this process's own; one that writes is that of all processes. What is
-    saved in the `background` is complete after `settle`."""
-    own = hosts.here() if not write else None
+    is, where another run may be at work, and is this process's own; one that writes is that of all processes, or, where
+    not all see the directory, of the first. What is saved in the `background` is complete after `settle`."""
+    own = hosts.here() if not write or held.private(directory) else None
     alone = ocp.options.MultiprocessingOptions(
         primary_host=own.index, active_processes={own.index}, barrier_sync_key_prefix=f'of{own.index}'
     ) if own else ocp.options.MultiprocessingOptions()  # fmt: skip
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep, enable_async_checkpointing=background, cleanup_tmp_directories=write, read_only=not write,
-        create=write, multiprocessing_options=alone,
+        create=write and not own, multiprocessing_options=alone,
     )  # fmt: skip
     handlers = {item: ocp.StandardCheckpointHandler() for item in ITEMS} | {'meta': ocp.JsonCheckpointHandler()}
     with quiet(), disk_errors(directory):
+        if write:
+            Path(directory).mkdir(parents=True, exist_ok=True)  # Orbax refuses to do it for one of several processes
         return ocp.CheckpointManager(Path(directory).absolute(), options=options, item_handlers=handlers)
 
 
-def save(manager, step: int, items: dict, meta: dict) -> None:
-    """Writes the non-empty trees of `items` and `meta` under `step`. The previous one is kept until this is complete.
+def write(directory, items: dict, meta: dict) -> None:
+    """Writes the non-empty trees of `items` and `meta` as the step 0 of `directory`.
 
     Raises:
       OSError: no space is left, or the directory is gone; what was there before is untouched.
     """
-    if manager.latest_step() == step:
-        return
-    hosts.told(_check_place, Path(manager.directory), items)
-    with held.disk_errors_in(manager.directory), preempt.hold(), failing_quietly():
-        manager.save(step, args=_to_save(items, meta), force=True)
-        manager.wait_until_finished()
-        hosts.barrier()
-        _sum(Path(manager.directory) / str(step))
-
-
-@hosts.only_first
-def _sum(directory: Path) -> None:
-    checksums.write(directory)
+    saver = Saver(directory, background=False)
+    saver.save(0, items, meta, wait=True)
+    saver.close()
+    hosts.barrier()
 
 
 def _to_save(items: dict, meta: dict):
@@ -83,22 +79,32 @@ class Saver:
     Raises, at the next `save` or at `close`, what a thread met that wrote one.
     """
 
-    def __init__(self, directory, keep: int = 2):
-        self.manager = open_manager(directory, keep, background=True)
+    def __init__(self, directory, keep: int = 2, background: bool = True):
+        self.place = Path(directory).absolute()
+        self.alone = held.private(self.place)  # the first process writes for all
+        self.background = background
+        idle = self.alone and not hosts.first()
+        self.manager: Any = None if idle else open_manager(self.place, keep, True, background)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
     def save(self, step: int, items: dict, meta: dict, wait: bool = False) -> None:
-        """As the function; complete, with its checksums, when it returns only where it shall `wait`."""
+        """Writes the non-empty trees of `items` and `meta` under `step`, which is complete, with its checksums, when
+        this returns only where it shall `wait`. The previous ones are kept until then.
+
+        Raises:
+          OSError: no space is left, or the directory is gone; what was there before is untouched.
+        """
         self.settle()
-        if self.manager.latest_step() == step:
+        if hosts.told(lambda: self.manager.latest_step()) == step:
             return
-        place = Path(self.manager.directory)
-        hosts.told(_check_place, place, items)
-        args = _to_save({k: _apart(v) for k, v in items.items()}, meta)
-        with held.disk_errors_in(place), preempt.hold(), failing_quietly():
-            self.manager.save(step, args=args, force=True)
-        self._thread = threading.Thread(target=self._finish, args=(place / str(step),), daemon=True)
+        hosts.told(_check_place, self.place, items)
+        items = jax.tree.map(np.array, gathered(items)) if self.alone else {k: _apart(v) for k, v in items.items()}
+        if self.manager is None:
+            return
+        with held.disk_errors_in(self.place), preempt.hold(), failing_quietly():
+            self.manager.save(step, args=_to_save(items, meta), force=True)
+        self._thread = threading.Thread(target=self._finish, args=(self.place / str(step),), daemon=True)
         self._thread.start()
         if wait:
             self.settle()
@@ -109,7 +115,8 @@ class Saver:
                 self.manager.wait_until_finished()
                 if hosts.first():
                     checksums.write(place)
-                    mirror.changed(place)
+                    if self.background:  # otherwise it is a part of something larger
+                        mirror.changed(place)
         except BaseException as e:  # of a thread: raised by `settle`
             self._error = e
 
@@ -120,13 +127,14 @@ class Saver:
         self._thread.join()
         self._thread, error, self._error = None, self._error, None
         if error is not None:
-            with held.disk_errors_in(self.manager.directory):
+            with held.disk_errors_in(self.place):
                 raise error
 
     def close(self) -> None:
         """Waits for the last save, and lets go of the directory."""
         self.settle()
-        self.manager.close()
+        if self.manager:
+            self.manager.close()
 
 
 def _apart(tree):
@@ -156,10 +164,39 @@ def resume(directory, like: dict) -> tuple:
         if step is None:
             return saver, like, {}
         try:
+            if saver.alone:
+                return saver, *_sent(functools.partial(restore, saver.manager, step), like)
             return saver, *hosts.each(functools.partial(restore, saver.manager, step, like))
         except files.Damaged as e:
             saver.close()
             files.set_aside(directory / str(step), e.why)
+
+
+def _sent(read, like: dict) -> tuple[dict, dict]:
+    """What read(shapes) gives the first process, trees and meta, sent to all, on the devices as in `like`."""
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here), like)
+    trees, meta = _from_first(lambda: read(shapes))
+    return put(trees, jax.tree.map(lambda a: a.sharding, like)), meta
+
+
+def _from_first(read) -> tuple:
+    """What read() gives the first process, (a tree of arrays, what can be pickled), as numpy arrays in all."""
+    kept = []
+
+    def look():
+        tree, meta = read()
+        kept.append(jax.tree.map(np.asarray, tree))
+        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), kept[0]), meta
+
+    shapes, meta = hosts.told(look)
+    return from_first(kept[0] if kept else jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)), meta
+
+
+def load_stage(directory) -> dict:
+    """The variables of a finished stage of this run, in all its processes; arguments and errors as `load_variables`."""
+    read = functools.partial(load_variables, directory)
+    return (_from_first(read) if held.private(directory) else hosts.each(read))[0]
 
 
 @hosts.by_first

@@ -10,6 +10,7 @@ import fcntl
 import os
 import secrets
 import stat
+import sys
 import time
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from ssljax import hosts, paths
 from ssljax.disk import DiskError, disk_errors
 
 LOCK = '.lock'
-SEEN = 30.0  # seconds within which what one host writes is seen by the others
+SEEN = 10.0  # seconds within which what one host writes is seen by the others
 _held: dict = {}  # {absolute path: descriptor of the directory}; an open one keeps the inode from being used again
 _shared: dict = {}  # {absolute path: how often} of those that the processes of a run hold together
+_private: set = set()  # those of them that lie on a disk which only the first process sees
 
 
 @contextlib.contextmanager
@@ -27,7 +29,7 @@ def lock(directory):
     """Holds a directory for this process, or for all that are one run; the system lets go of it however they end.
 
     Raises:
-      ValueError: another process holds it; or not all processes of the run see it.
+      ValueError: another process holds it.
       OSError: it cannot be made or written to.
     """
     directory = Path(directory).absolute()
@@ -43,17 +45,14 @@ def lock(directory):
 
 @contextlib.contextmanager
 def shared(directory):
-    """Of several processes that are one run, the first alone writes files in here.
-
-    Raises:
-      ValueError: one of them does not see what the first writes.
-    """
+    """Of several processes that are one run, the first alone writes files in here. Where not all see what it writes,
+    it alone reads them, too, and checkpoints (`private`)."""
     directory = Path(directory).absolute()
     if hosts.together() is None:
         yield
         return
-    if not any(directory.is_relative_to(known) for known in _shared):
-        _check_shared(directory)
+    if not any(directory.is_relative_to(known) for known in _shared) and not _all_see(directory):
+        _private.add(directory)
     _shared[directory] = _shared.get(directory, 0) + 1
     try:
         yield
@@ -61,6 +60,13 @@ def shared(directory):
         _shared[directory] -= 1
         if not _shared[directory]:
             del _shared[directory]
+            _private.discard(directory)
+
+
+def private(path) -> bool:
+    """Whether a path of a run lies on a disk that not all of its processes see: the same answer in all."""
+    path = Path(path).absolute()
+    return any(path.is_relative_to(directory) for directory in _private)
 
 
 def elsewhere(path) -> bool:
@@ -71,7 +77,7 @@ def elsewhere(path) -> bool:
     return any(path.is_relative_to(directory) for directory in _shared)
 
 
-def _check_shared(directory: Path) -> None:
+def _all_see(directory: Path) -> bool:
     token = directory / '.shared'
     said = hosts.told(_write_token, token)
     deadline, found = time.monotonic() + SEEN, False
@@ -80,10 +86,15 @@ def _check_shared(directory: Path) -> None:
     blind = [name for name, sees in hosts.gather((hosts.label(), found)) if not sees]
     hosts.only_first(token.unlink)(missing_ok=True)
     if blind:
-        raise ValueError(
-            f'{directory} is not the same directory for all processes: what process 0 wrote there was not seen within '
-            f'{SEEN:.0f} s by {", ".join(blind[:3])}. Give a --workdir on a disk that all hosts share.'
-        )
+        _tell(directory, blind)
+    return not blind
+
+
+@hosts.only_first
+def _tell(directory: Path, blind: list[str]) -> None:
+    others = f'{", ".join(blind[:3])}{" and others" * (len(blind) > 3)}'
+    print(f'note: {directory} is not on a disk that {others} can see: {hosts.label()} reads and writes for all.',
+          file=sys.stderr)  # fmt: skip
 
 
 def _write_token(path: Path) -> str:

@@ -302,7 +302,7 @@ def finished(directory) -> Stage | None:
     try:
         if (record := hosts.told(files.read_json, directory / 'done.json', RECORD)) is None:
             return None
-        return Stage(hosts.each(lambda: checkpoint.load_variables(directory / 'model')[0]), record)
+        return Stage(checkpoint.load_stage(directory / 'model'), record)
     except (files.Damaged, FileNotFoundError) as e:
         logging.warning('%s is damaged and trained again, with the same outcome: %s', directory, e)
         _set_aside(directory)
@@ -368,10 +368,8 @@ def finish(directory, variables: tuple, record: dict, meta: dict) -> Stage:
     """Writes what a finished stage leaves: the weights that it chose, (params, state), and its record as done.json."""
     _clear(directory)
     hosts.barrier()
-    manager = checkpoint.open_manager(directory / 'model')
     params, state = variables
-    checkpoint.save(manager, 0, {'params': params, 'state': state}, meta)
-    manager.close()
+    checkpoint.write(directory / 'model', {'params': params, 'state': state}, meta)
     files.write_json(directory / 'done.json', record)
     hosts.only_first(shutil.rmtree)(directory / 'checkpoints', ignore_errors=True)
     hosts.only_first(mirror.changed)(directory)

@@ -155,9 +155,7 @@ class Model:
         temporary = temporaries.beside(directory)
         try:
             params, state = split(self._variables)
-            manager = checkpoint.open_manager(temporary / 'model')
-            checkpoint.save(manager, 0, {'params': params, 'state': state}, {'model': self.info})
-            manager.close()
+            checkpoint.write(temporary / 'model', {'params': params, 'state': state}, {'model': self.info})
             files.write_json(temporary / model_json.NAME, self.info | {'chosen': self.chosen})
             if self.calibration:
                 self.calibration.save(temporary)

@@ -71,6 +71,19 @@ def fetch(tree):
     )
 
 
+def from_first(tree):
+    """A tree of numpy arrays as the first process has it, bit for bit, in all; the others give one of the same shapes
+    and types, whatever is in it."""
+    if jax.process_count() == 1:
+        return tree
+    from jax.experimental import multihost_utils
+
+    leaves, treedef = jax.tree.flatten(tree)
+    sent = multihost_utils.broadcast_one_to_all([np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in leaves])
+    back = [np.asarray(s).view(a.dtype).reshape(a.shape) for s, a in zip(sent, leaves, strict=True)]
+    return treedef.unflatten(back)
+
+
 def over_batch(mesh: Mesh, axis: int = 0) -> NamedSharding:
     """Every device holds its share of a batch, whose images are along `axis`."""
     names = mesh.axis_names

@@ -263,16 +263,16 @@ def items(value):
 @pytest.fixture
 def saved(tmp_path):
     """A directory with checkpoints of steps 1 to 3, of which two are kept."""
-    manager = checkpoint.open_manager(tmp_path / 'checkpoints')
+    saver = checkpoint.Saver(tmp_path / 'checkpoints')
     for step in (1, 2, 3):
-        checkpoint.save(manager, step, items(step), {'config': {}, 'step': step})
-    manager.close()
+        saver.save(step, items(step), {'config': {}, 'step': step})
+    saver.close()
     return tmp_path / 'checkpoints'
 
 
 def resumed(directory):
-    manager, found, meta = checkpoint.resume(directory, items(0))
-    manager.close()
+    saver, found, meta = checkpoint.resume(directory, items(0))
+    saver.close()
     return float(found['params']['a'][0]), float(found['state']['b']['c']), meta.get('step', 0)
 
 

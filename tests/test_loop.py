@@ -70,15 +70,15 @@ def asked(monkeypatch):
 
 
 def dies(monkeypatch):
-    """It ends in the first stage, before its second checkpoint is kept."""
-    save, calls = checkpoint.save, iter(range(1000))
+    """It ends before the weights of its second stage are kept."""
+    write, calls = checkpoint.write, iter(range(1000))
 
-    def saved(*args):
+    def written(*args):
         if next(calls):
             raise KeyboardInterrupt
-        save(*args)
+        write(*args)
 
-    monkeypatch.setattr(checkpoint, 'save', saved)
+    monkeypatch.setattr(checkpoint, 'write', written)
 
 
 def full_disk(monkeypatch):

@@ -23,7 +23,7 @@ def opened(given, config):
     """The folder in which a run or study works, as a Path: `paths.workdir`, or of a URL its local copy. What is
     complete is copied to the bucket (`changed`), the rest at the end of the block.
 
-    Of several processes the first copies; their local copies must be one folder.
+    Of several processes the first has the local copy, and copies; the others need not see it.
 
     Raises:
       BucketError: the bucket cannot be used, or another run is using it: at the start, before anything is computed. At
@@ -35,7 +35,7 @@ def opened(given, config):
     url = os.fspath(given).rstrip('/')
     place = folder(url, 'runs')
     with contextlib.ExitStack() as closing:
-        _hold(closing, place, url)
+        closing.enter_context(files.lock(place))
         local = place / (url.rpartition('/')[2] or 'run')
         hosts.told(_begin, Store(url), place, local)
         try:
@@ -44,18 +44,6 @@ def opened(given, config):
             hosts.only_first(_end)(local, hush=True)
             raise
         hosts.only_first(_end)(local)
-
-
-def _hold(closing: contextlib.ExitStack, place: Path, url: str) -> None:
-    try:
-        closing.enter_context(files.lock(place))
-    except ValueError as e:
-        if 'not the same directory' not in str(e):
-            raise
-        raise BucketError(
-            f'{url}: several processes need one local copy, on a disk that all hosts share: set SSLJAX_BUCKETS to a '
-            'folder there, or give one as --workdir. Hosts without such a disk cannot train one run together.'
-        ) from e
 
 
 def _begin(store: Store, place: Path, local: Path) -> None:

@@ -32,17 +32,26 @@ def environments(count: int, devices: int) -> list[dict]:
 
 
 class Processes:
-    """Those of one run; what each prints goes to a file."""
+    """Those of one run; what each prints goes to a file. apart: of hosts that share no disk, each with a folder of its
+    own, or, where it is a URL, with a copy of its own of what lies there."""
 
-    def __init__(self, workdir, *flags, count=2, devices=2, verb='ssljax.main', recipe='configs/quickstart.py', **env):
+    def __init__(
+        self, workdir, *flags, count=2, devices=2, verb='ssljax.main', recipe='configs/quickstart.py', apart=None, **env
+    ):
         self.workdir, self.said = Path(workdir), []
-        command = [sys.executable, '-m', verb, f'--config={recipe}', f'--workdir={workdir}', *once(*FLAGS, *flags)]
+        command = [sys.executable, '-m', verb, f'--config={recipe}', *once(*FLAGS, *flags)]
         self.all = []
         for i, own in enumerate(environments(count, devices)):
             said = self.workdir.with_name(f'{self.workdir.name}.{count}.{i}.{time.time():.3f}.said')
             self.said.append(said)
+            disk = self.workdir.with_name(f'{self.workdir.name}.host{i}') if apart and i else self.workdir
+            own |= {'SSLJAX_BUCKETS': str(disk)} if isinstance(apart, str) else {}
+            where = apart if isinstance(apart, str) else disk
             with open(said, 'w') as f:
-                self.all.append(subprocess.Popen(command, cwd=ROOT, env=own | env, stdout=f, stderr=f))
+                process = subprocess.Popen(
+                    [*command, f'--workdir={where}'], cwd=ROOT, env=own | env, stdout=f, stderr=f
+                )
+                self.all.append(process)
 
     def __enter__(self):
         return self
