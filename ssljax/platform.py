@@ -2,11 +2,17 @@
 
 import ctypes
 import functools
+import glob
 import os
+import re
 import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import jaxlib
+from absl import logging
 
 # What XLA hands to its YNN library: by default dot products, convolutions and reductions. Convolutions are up to four
 # times faster in Eigen. Reductions are wrong or crash in jaxlib 0.10.2 (jax-ml/jax#39103, #39257, #40412).
@@ -17,6 +23,8 @@ _CPU_OPTIONS = {_FUSION: 'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT'}
 _BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
 _ONCE_OPTIONS = _CPU_OPTIONS | {'xla_backend_optimization_level': '1'}
 _KNOW_FUSION = (0, 10), (0, 13)  # jaxlib from and below these; where the flag is unknown, it aborts the process
+
+_UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '([^']+)'")  # a warning of JAX
 
 
 @functools.cache
@@ -92,13 +100,27 @@ def keep_compiled() -> None:
     """Keeps compiled programs on disk, so that a resumed run, or the next one, does not compile them again.
 
     They lie in JAX_COMPILATION_CACHE_DIR, or else in ~/.cache/ssljax; an empty variable, or a directory that cannot be
-    written to, turns this off.
+    written to, turns this off. What cannot be read there, such as what a killed process has half written, is removed:
+    JAX would compile the program anew each time, and never replace it.
     """
     place = os.environ.get('JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/ssljax'))
-    if place and _writable(place):
-        jax.config.update('jax_compilation_cache_dir', place)
+    kept = bool(place) and _writable(place)
+    jax.config.update('jax_compilation_cache_dir', place if kept else None)
+    if kept:
+        if '://' not in place:
+            warnings.showwarning = functools.partial(_shown, place, warnings.showwarning)
         jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
         jax.config.update('jax_persistent_cache_min_entry_size_bytes', 0)
+
+
+def _shown(place: str, show: Callable, message, *args, **kw) -> None:
+    """warnings.showwarning, which hears of an entry that cannot be read before its program is compiled and kept."""
+    if not (found := _UNREADABLE.match(str(message))):
+        show(message, *args, **kw)
+        return
+    for path in Path(place).glob(f'{glob.escape(found[1])}-*'):
+        path.unlink(missing_ok=True)
+    logging.warning('%s: a damaged compiled program (%s) was removed; it is compiled again.', place, found[1])
 
 
 def _writable(directory: str) -> bool:

@@ -78,14 +78,22 @@ def _listen(pipe: int) -> None:
 
 
 def _end() -> None:
-    """Ends the process where the main thread does not do so itself, once nothing is unsaved."""
-    time.sleep(PATIENCE)
-    with _change:
-        _change.wait_for(lambda: not _unsaved)
+    def last():
         for work in _endings:
             work(True)
         goodbye()
-        os._exit(RESUME)
+
+    end(RESUME, last)
+
+
+def end(code: int, last: Callable) -> None:
+    """Of a thread: ends the process with this code, after last(), where the main thread does not end it within
+    PATIENCE; once nothing is unsaved."""
+    time.sleep(PATIENCE)
+    with _change:
+        _change.wait_for(lambda: not _unsaved)
+        last()
+        os._exit(code)
 
 
 def at_end(work: Callable) -> None:

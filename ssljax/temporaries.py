@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 AGE = 3600.0  # seconds: younger ones may be of a process on another machine that shares the disk
+_made: set = set()  # what `beside` has given
 
 
 def beside(path) -> Path:
@@ -17,15 +18,27 @@ def beside(path) -> Path:
     nothing was written to it for AGE.
     """
     path = Path(path)
+    _made.add(temporary := path.with_name(f'.{path.name}.{os.getpid()}'))
     for name, pid in _left(path):
         there = path.with_name(name)
         with contextlib.suppress(OSError):
             if not _alive(pid) and time.time() - os.lstat(there).st_mtime > AGE:
-                if there.is_dir() and not there.is_symlink():
-                    shutil.rmtree(there, ignore_errors=True)
-                else:
-                    there.unlink()
-    return path.with_name(f'.{path.name}.{os.getpid()}')
+                _remove(there)
+    return temporary
+
+
+def remove() -> None:
+    """Removes what this process has not put in its place, where it ends without another chance to do so."""
+    for path in list(_made):
+        with contextlib.suppress(OSError):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink()
 
 
 def _left(path: Path) -> list[tuple[str, int]]:

@@ -12,10 +12,11 @@ import os
 import runpy
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from ssljax import console, preempt
+from ssljax import console, preempt, temporaries
 
 VERBS = (
     'check',
@@ -106,6 +107,7 @@ def run(main: Callable, args: list[str]) -> int:
             os._exit(128 + signum)
         stopped.append(128 + signum)
         os.write(2, b'\nstopped\n')  # print would fail in the middle of another
+        threading.Thread(target=preempt.end, args=(128 + signum, temporaries.remove), daemon=True).start()
         raise SystemExit(128 + signum)
 
     for signum in preempt.SIGNALS:
@@ -115,6 +117,7 @@ def run(main: Callable, args: list[str]) -> int:
         return main(args)
     except BaseException as error:
         if stopped:  # what C code that was interrupted makes an error of its own of
+            temporaries.remove()
             return stopped[0]
         if not isinstance(error, (ValueError, OSError, ImportError)):
             raise

@@ -124,3 +124,40 @@ def test_a_large_temporary_is_paged_in_once():
     if took == 'True':
         first, *others = map(int, counts.split())
         assert first > 2**27 / 4096 / 2 and statistics.median(others) < first / 100, counts
+
+
+def test_a_damaged_compiled_program_is_compiled_again_and_kept(tmp_path):
+    code = (
+        'from ssljax import console, platform; console.plain_warnings(); platform.keep_compiled(); import jax\n'
+        'jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)\n'
+        'def double(x): return 2 * x\n'
+        'print(jax.jit(double)(1.5))'
+    )
+    environment = os.environ | {'JAX_COMPILATION_CACHE_DIR': str(tmp_path / 'cache'), 'JAX_PLATFORMS': 'cpu'}
+
+    def said():
+        done = subprocess.run(
+            [sys.executable, '-c', code], capture_output=True, text=True, env=environment, timeout=120
+        )
+        assert done.stdout == '3.0\n', done.stderr
+        return done.stderr
+
+    assert not said()
+    [path] = (tmp_path / 'cache').glob('jit_double-*-cache')
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b'', bytes([*whole[:-9], whole[-9] ^ 4, *whole[-8:]])):
+        path.write_bytes(damaged)
+        text = said()
+        assert text.count('\n') == 1 and 'a damaged compiled program (jit_double) was removed' in text, text
+        assert path.stat().st_size and not said()
+
+
+def test_a_cache_that_cannot_be_written_to_is_off(tmp_path, monkeypatch):
+    (tmp_path / 'file').write_text('')
+    before = jax.config.jax_compilation_cache_dir
+    monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', str(tmp_path / 'file'))
+    try:
+        platform.keep_compiled()
+        assert jax.config.jax_compilation_cache_dir is None
+    finally:
+        jax.config.update('jax_compilation_cache_dir', before)

@@ -101,12 +101,29 @@ def test_a_signal_ends_a_verb_without_a_traceback_whatever_it_interrupts(signum,
             raise
 
     before = {s: signal.getsignal(s) for s in verbs.preempt.SIGNALS}
+    monkeypatch.setattr(verbs.preempt, 'end', lambda *_: None)  # it would end this process
     try:
         assert verbs.run(main, []) == 128 + signum
     finally:
         for s, handler in before.items():
             signal.signal(s, handler)
     assert capfd.readouterr().err == '\nstopped\n'
+
+
+def test_a_signal_waits_for_no_long_piece_of_work_and_removes_what_is_half_written(tmp_path):
+    code = (
+        'import sys, time; from ssljax import files, temporaries, verbs; from ssljax.data.memory import parallel\n'
+        'def main(args):\n'
+        '    temporaries.beside(args[0]).write_text("half")\n'
+        '    parallel(lambda a, b: print("ready", flush=True) or time.sleep(60), 2, 1)\n'
+        'sys.exit(verbs.run(main, sys.argv[1:]))'
+    )
+    process = start('-c', code, str(tmp_path / 'out.csv'))
+    assert process.stdout.readline() == 'ready\n'
+    began = time.time()
+    process.terminate()
+    assert process.communicate(timeout=30)[1] == '\nstopped\n' and process.returncode == 143
+    assert time.time() - began < 20 and not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_does_not_promise_a_checkpoint(capfd, monkeypatch, tmp_path):

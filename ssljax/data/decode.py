@@ -90,6 +90,15 @@ def opened(data, size=0, out=None, most=0):
             return _jpeg(data, size, out, most)
         except (ValueError, LookupError):
             pass
+    image = header(data, most)
+    if size and image.format == 'JPEG':
+        image.draft(None, (size, size))
+    return image
+
+
+def header(data, most=0):
+    """A file's image as a Pillow image, of which nothing is decoded yet, however many pixels it declares; arguments and
+    errors as `decode`."""
     if data.startswith(b'RIFF'):
         check_pixels(*_webp_size(data), most)
     if kind := formats.of(data):
@@ -105,8 +114,6 @@ def opened(data, size=0, out=None, most=0):
     key = image.info.get('transparency')
     if image.format == 'PNG' and image.mode == 'L' and isinstance(key, int) and image.tile:
         image.info['transparency'] = key * _SCALES.get(image.tile[0].args, 1)
-    if size and image.format == 'JPEG':
-        image.draft(None, (size, size))
     return image
 
 

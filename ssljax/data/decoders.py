@@ -144,4 +144,7 @@ def _serve(requests, answers):
 if __name__ == '__main__':
     for signum in preempt.SIGNALS:  # meant for the process that asks
         signal.signal(signum, signal.SIG_IGN)
-    _serve(sys.stdin.buffer, sys.stdout.buffer)
+    try:
+        _serve(sys.stdin.buffer, sys.stdout.buffer)
+    except BrokenPipeError:  # nobody asks any more
+        os._exit(1)

@@ -1,6 +1,7 @@
 """Image files: what a folder or an archive of them holds."""
 
 import functools
+import lzma
 import os
 import stat
 import tarfile
@@ -17,6 +18,7 @@ from ssljax.data import archive, tars, walk, zips
 from ssljax.data import names as names_of
 from ssljax.data.split_names import PLAIN, kind_of
 
+_BROKEN = zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError
 MAX_BYTES = 1 << 30  # of an image file: a larger one is not read
 
 
@@ -66,7 +68,7 @@ def listing(path, whole_names=False):
     try:
         sniffer = names_of.Sniffer()
         entries, folders, others, reader, skipped = _lister(path)(path, sniffer)
-    except (ValueError, zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, NotImplementedError) as e:
+    except (ValueError, EOFError, OSError, NotImplementedError, *_BROKEN) as e:
         raise ValueError(f'{path!r} cannot be read as a folder, .zip or .tar of images: {e}.') from e
     hidden = skipped.pop(names_of.HIDDEN, [])  # of which nobody is told
     entries = sorted(entries, key=itemgetter(0))

@@ -12,6 +12,7 @@ import numpy as np
 from ssljax import paths
 from ssljax.data.names import from_line
 
+MOST = 1 << 30  # bytes of a list
 NEIGHBORS = 20  # over which an image's typicality is taken
 
 
@@ -80,10 +81,18 @@ def _advice(lines, word, known, names, count) -> str:
     return f': {like}'
 
 
-def lines_of(path):
-    """The lines of a text file, without their ends; bytes that are not UTF-8 as the system's names have them."""
+def lines_of(path, head=0):
+    """The lines of a text file, or of its first `head` bytes, without their ends; bytes that are not UTF-8 as the
+    system's names have them.
+
+    Raises:
+      ValueError: it is not UTF-8 or UTF-16, or has more than MOST bytes.
+      OSError: it cannot be read.
+    """
     with open(path, 'rb') as file:
-        content = file.read()
+        content = file.read(head or MOST + 1)
+    if len(content) > MOST:
+        raise ValueError(f'The list {path!r} has more than {MOST:,} bytes: is it the right file? Otherwise split it.')
     wide = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     try:
         if content.startswith(wide):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ssljax import paths, wording
 from ssljax.data import pick
 
+HEADER = 1 << 16  # bytes in which a table's first line ends
 MARKS = {',': 'commas', ';': 'semicolons', '\t': 'tabs'}  # between the columns
 # What a column may be called; of several the first is read.
 NAMES = {
@@ -120,9 +121,11 @@ def columns_of(header) -> dict:
 
 
 def header_of(path: str) -> dict:
-    """`columns_of` of a file that may be a table; {} where it is none."""
+    """`columns_of` of a file that may be a table; {} where it is none. No more than the first HEADER bytes are read."""
+    if not os.path.isfile(path):  # such as a named pipe
+        return {}
     try:
-        line = next((line for line in pick.lines_of(path) if line.strip()), '')
+        line = next((line for line in pick.lines_of(path, HEADER) if line.strip()), '')
         return max((columns_of(_split(line, mark)) for mark in MARKS), key=len)
     except (OSError, ValueError, csv.Error):
         return {}

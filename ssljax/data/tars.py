@@ -9,6 +9,7 @@ from ssljax.data.memory import available_memory
 from ssljax.data.names import HEAD, HIDDEN, Sniffer, is_junk, relative
 
 _NAMES = b'LKxgX'  # types of entries that hold names and attributes of the next ones
+SHARE = 0.5  # of the free memory, which encoded images may take
 _NAME_BYTES = 1 << 20  # of such an entry, at most
 _PACKED = (b'\x1f\x8b', b'BZ', b'\xfd7', b'\x28\xb5')
 
@@ -55,6 +56,7 @@ def entries_of(path, sniffer=None, *, most):
     stamped, skipped = archives.stamped(path), defaultdict(list)
     plain = archives.read(stamped, 0, 2) not in _PACKED
     entries, folders, others, outside, held = [], [], [], [], 0
+    room = SHARE * (available_memory() or float('inf'))
     with tarfile.open(path, tarinfo=_Member) as archive:
         for member in archive:
             name = relative(member.name)
@@ -76,7 +78,7 @@ def entries_of(path, sniffer=None, *, most):
                 key = member.offset_data, member.size
                 if not plain:
                     held += member.size
-                    _check_held(member, held, most)
+                    _check_held(member, held, most, room)
                     key = archive.extractfile(member).read()
                 entries.append((name, member.size, None, key))
         _check_end(archive.fileobj)
@@ -85,14 +87,12 @@ def entries_of(path, sniffer=None, *, most):
     return archives.last_of_each(entries, skipped), folders, others, reader, dict(skipped)
 
 
-def _check_held(member, held, most) -> None:
-    """Raises ValueError where a file of a compressed tar is too large, or with the others (bytes) for the memory."""
+def _check_held(member, held, most, room) -> None:
+    """Raises ValueError where a file of a compressed tar is too large, or with the others, `held` bytes, for the
+    memory, `room`."""
     if member.size > most:
         raise ValueError(f'{member.name!r} has {member.size:,} bytes, and an image file may have at most {most:,}')
-    if held >> 26 == held - member.size >> 26:  # asking takes a while
-        return
-    free = available_memory()
-    if free is not None and member.size > 0.8 * free:
+    if held > room:
         raise ValueError(
             f'its images, {held:,} bytes up to {member.name!r}, do not fit the free memory: unpack it, and give the '
             'folder'

@@ -1,6 +1,8 @@
 """The images of a .zip. Its directory and the entries themselves both tell names and sizes: they must agree."""
 
+import bz2
 import functools
+import lzma
 import stat
 import struct
 import zipfile
@@ -10,7 +12,7 @@ from collections import defaultdict
 from ssljax.data import archive as archives
 from ssljax.data.names import HEAD, HIDDEN, Sniffer, is_junk, relative
 
-_METHODS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED  # that need no ZipFile
+_MOST_HEAD = 1 << 16  # packed bytes that are read to see what a file is
 _ENCRYPTED, _SIZES_FOLLOW, _UTF8 = 1, 8, 0x800  # flags
 _LOCAL = struct.Struct('<4s2xHH4xIIIHH')  # magic, flags, method, CRC, packed and whole size, lengths of name and extra
 _UNIX = 3
@@ -40,13 +42,13 @@ def entries_of(path, sniffer=None):
                 folders.append(name)
             elif kind == stat.S_IFLNK or (kind not in (0, stat.S_IFREG) and not i.file_size):
                 skipped['links or devices'].append(name)
-            elif not sniffer.is_image(name, functools.partial(_head, archive, i)):
+            elif not sniffer.is_image(name, functools.partial(_head, stamped, start, i)):
                 others.append(name)
             elif i.flag_bits & _ENCRYPTED:
                 encrypted.append(name)
             else:
                 key = (start, i.compress_size, i.file_size, i.compress_type, i.CRC)
-                entries.append((name, i.file_size, i.CRC, key if i.compress_type in _METHODS else i.filename))
+                entries.append((name, i.file_size, i.CRC, key))
     archives.refuse_outside(outside)
     if encrypted:
         raise ValueError(f'it has encrypted images ({len(encrypted)}, such as {encrypted[0]!r}): unpack it first')
@@ -54,9 +56,9 @@ def entries_of(path, sniffer=None):
     return entries, folders, others, functools.partial(_read, stamped), dict(skipped)
 
 
-def _head(archive, entry):
-    with archive.open(entry) as file:
-        return file.read(HEAD)
+def _head(archive, start, entry):
+    packed = archives.read(archive, start, min(entry.compress_size, _MOST_HEAD))
+    return _inflated(packed, HEAD, entry.compress_type)
 
 
 def _check_count(archive, found):
@@ -98,22 +100,33 @@ def _check_entry(archive, i):
 def _read(archive, key):
     """The files that the directory lists have a CRC, so the stamp of the archive is looked at only where it differs."""
     try:
-        return _opened(archive).read(key) if isinstance(key, str) else _cut_out(archive, *key)
+        return _cut_out(archive, *key)
     except Exception:  # damaged content raises almost anything
         archives.check(archive)
         raise
 
 
 def _cut_out(archive, start, packed, size, method, crc):
-    """A stored or deflated file: `ZipFile.read` costs more than the decoding of a small image."""
-    data = archives.read(archive, start, packed)
-    if method == zipfile.ZIP_DEFLATED:
-        data = zlib.decompressobj(-15).decompress(data, size + 1)  # no more than was declared
+    """A file's bytes: `ZipFile.read` costs more than the decoding of a small image, and by some methods it inflates
+    more than the directory declares."""
+    data = _inflated(archives.read(archive, start, packed), size + 1, method)
     if zlib.crc32(data) != crc:
         raise ValueError('its bytes do not match its CRC')
     return data
 
 
-@functools.lru_cache(maxsize=8)
-def _opened(archive):
-    return zipfile.ZipFile(archives.opened(archive))
+def _inflated(data, most, method):
+    """At most so many bytes of a file's content; raises ValueError for a method that is not known."""
+    if method == zipfile.ZIP_STORED:
+        return data[:most]
+    if method == zipfile.ZIP_DEFLATED:
+        return zlib.decompressobj(-15).decompress(data, most)
+    if method == zipfile.ZIP_BZIP2:
+        return bz2.BZ2Decompressor().decompress(data, most)
+    if method == zipfile.ZIP_LZMA:  # a version, the length of the properties, these (APPNOTE 5.8.8), and then a stream
+        length = int.from_bytes(data[2:4], 'little')
+        first, dictionary = struct.unpack_from('<BI', data, 4)
+        options = {'dict_size': dictionary, 'lc': first % 9, 'lp': first // 9 % 5, 'pb': first // 45}
+        filters = [{'id': lzma.FILTER_LZMA1, **options}]
+        return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters).decompress(data[4 + length :], most)
+    raise ValueError(f'its compression (method {method}) is not known: pack it again, as usual')

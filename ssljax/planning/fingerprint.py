@@ -1,11 +1,9 @@
 """What a plan is made from: the fingerprint of a data set and of the machine (as nnU-Net calls it, Isensee et al.,
 Nature Methods 2021), taken without decoding more than a sample."""
 
-import io
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from ssljax import targets
 from ssljax.data import decode, depth, formats
@@ -103,8 +101,8 @@ def take(config) -> Fingerprint:
     devices = jax.devices()
     return Fingerprint(
         config.data.source, classes, tuple(map(int, counts)), unlabeled, held['val'], held['test'],
-        **seen(found['train']), memory=available_memory(), cores=cores(), device=devices[0].platform,
-        devices=len(devices), multilabel=sets is not None, known=int((train >= 0).sum()),
+        **seen(found['train'], config.data.max_pixels), memory=available_memory(), cores=cores(),
+        device=devices[0].platform, devices=len(devices), multilabel=sets is not None, known=int((train >= 0).sum()),
     )  # fmt: skip
 
 
@@ -123,8 +121,9 @@ def check(source: str, classes, counts, multilabel: bool = False) -> None:
         )
 
 
-def seen(split) -> dict:
-    """{low, side, high, equal, channels, gray, bits} of the training images; of files, those of a sample."""
+def seen(split, most: int = 0) -> dict:
+    """{low, side, high, equal, channels, gray, bits} of the training images; of files, those of a sample, without those
+    that declare more than `most` pixels."""
     if not isinstance(split, Encoded):
         images = split.images
         height, width, channels = images.shape[1:]
@@ -136,7 +135,7 @@ def seen(split) -> dict:
     numbers, sizes, bands, bits = split.numbers, [], set(), 8
     for place in _spread(len(numbers), HEADERS):
         try:
-            with _opened(files.read(numbers[place])) as image:
+            with decode.header(files.read(numbers[place]), most) as image:
                 sizes.append(image.size)
                 kind = depth.kind(image)
                 bands.add(_bands(image))
@@ -149,7 +148,7 @@ def seen(split) -> dict:
         raise ValueError('none of the images of a sample of the training split can be read: see what they are.')
     sides = np.sort([min(size) for size in sizes])
     channels = max(bands)
-    some = _decoded(files, [numbers[place] for place in _spread(len(numbers), DECODED)]) if channels > 2 else []
+    some = _decoded(files, [numbers[i] for i in _spread(len(numbers), DECODED)], most) if channels > 2 else []
     gray = bool(some) and all(map(colourless, some))
     low, side, high = (int(sides[i]) for i in (0, len(sides) // 2, -1))
     equal = len(set(sizes)) == 1
@@ -160,11 +159,6 @@ def colourless(images) -> bool:
     """Whether all channels of uint8 [..., C] but alpha are the same, up to what a JPEG loses."""
     colour = np.asarray(images)[..., :3].astype(int)
     return bool((np.ptp(colour, axis=-1) <= GRAY).mean() > 0.999)
-
-
-def _opened(data: bytes):
-    kind = formats.of(data)
-    return formats.opened(data, kind, lambda width, height: None) if kind else Image.open(io.BytesIO(data))
 
 
 def _annotated(data) -> tuple:
@@ -187,11 +181,11 @@ def _bands(image) -> int:
     return (1 if gray else 3) + alpha
 
 
-def _decoded(files, numbers) -> list:
+def _decoded(files, numbers, most) -> list:
     found = []
     for number in numbers:
         try:
-            found.append(decode.decode(files.read(number), 64, 3))
+            found.append(decode.decode(files.read(number), 64, 3, most=most))
         except Exception:  # as above; or more bits than 8, whose colours are not looked at
             continue
     return found

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import lzma
 import tarfile
 import zipfile
 
@@ -14,7 +15,7 @@ from ssljax.data import folder
 
 NAMES = [f'{c}/{i}.png' for c in ('cat', 'dog') for i in range(3)]
 LONG = [f'{c}/{"long" * 30}{i}.png' for c in ('cat', 'dog') for i in range(2)]
-KINDS = {'.tar': bytes, '.tar.gz': gzip.compress, '.tar.bz2': bz2.compress}
+KINDS = {'.tar': bytes, '.tar.gz': gzip.compress, '.tar.bz2': bz2.compress, '.tar.xz': lzma.compress}
 SETTINGS = settings(derandomize=True, max_examples=40, deadline=None)
 
 
@@ -93,7 +94,7 @@ def test_a_tar_that_is_cut_short_is_refused(place, ending, data):
         assert isinstance(found, ValueError)
 
 
-@pytest.mark.parametrize('ending', ['.tar.gz', '.tar.bz2'])
+@pytest.mark.parametrize('ending', ['.tar.gz', '.tar.bz2', '.tar.xz'])
 @SETTINGS
 @given(place_=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_in_a_compressed_tar_is_refused(place, ending, place_, bit):

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import resource
 import struct
 import tarfile
@@ -18,8 +19,9 @@ from PIL import Image
 
 from ssljax import checks
 from ssljax.config import base
-from ssljax.data import decode, folder, npz, sources, tars
+from ssljax.data import decode, folder, npz, pick, sources, tars, zips
 from ssljax.data.sources import splits
+from ssljax.planning import fingerprint
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +82,8 @@ def test_declared_pixels(kind, size):
     assert w * h > 200e6
     with pytest.raises(ValueError, match=f'{w:,} x {h:,} pixels are more than config.data.max_pixels=100000000'):
         decode.decode(data, size, 3, 'full', 100_000_000)
+    with pytest.raises(ValueError, match=f'{w:,} x {h:,} pixels'):
+        decode.header(data, 100_000_000)
     assert decode.decode(encode(kind), 0, 3, 'full', 256).shape == (16, 16, 3)
     with pytest.raises(ValueError, match='16 x 16 pixels are more than config.data.max_pixels=255'):
         decode.decode(encode(kind), 0, 3, 'full', 255)
@@ -183,6 +187,81 @@ def test_a_compressed_tar_that_does_not_fit_the_memory(tmp_path, monkeypatch):
         f.addfile(member, io.BytesIO(bytes(member.size)))
     with pytest.raises(ValueError, match='do not fit the free memory: unpack it'):
         load(f'folder:{tmp_path}/a.tgz')
+
+
+def test_what_a_compressed_tar_holds_is_counted_together(tmp_path, monkeypatch):
+    path = archive('tgz', tree(tmp_path / 'a', encode('PNG')), tmp_path / 'a.tgz')
+    held = sum(file.stat().st_size for file in tmp_path.rglob('*.png'))
+    for room, fits in ((held, True), (held - 1, False)):
+        free = iter([room / tars.SHARE])  # asked once, at the start
+        monkeypatch.setattr(tars, 'available_memory', lambda free=free: next(free))
+        if fits:
+            load(f'folder:{path}')
+        else:
+            with pytest.raises(ValueError, match='do not fit the free memory'):
+                load(f'folder:{path}')
+
+
+@pytest.mark.parametrize('method', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize('name', ['cat/05.png', 'cat/05'])
+def test_a_zip_inflates_no_more_than_it_declares(tmp_path, monkeypatch, method, name):
+    whole = encode('PNG') + bytes(100_000)
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w', method) as f:
+        f.writestr('dog/01.png', encode('PNG'))
+        f.writestr(name, whole)
+        info = f.getinfo(name)
+    files = folder.listing(tmp_path / 'a.zip')
+    assert files.read(files.names.index(name)) == whole
+    data, asked = bytearray((tmp_path / 'a.zip').read_bytes()), []
+    for magic, place in ((b'PK\3\4', 22), (b'PK\1\2', 24)):
+        at = data.rindex(magic)
+        assert data[at + place : at + place + 4] == struct.pack('<I', info.file_size)
+        data[at + place : at + place + 4] = struct.pack('<I', 1000)
+    (tmp_path / 'a.zip').write_bytes(data)
+    inflate = zips._inflated
+    monkeypatch.setattr(zips, '_inflated', lambda *args: asked.append(inflate(*args)) or asked[-1])
+    files = folder.listing(tmp_path / 'a.zip')
+    with pytest.raises(ValueError, match='do not match its CRC'):
+        files.read(files.names.index(name))
+    assert asked and max(map(len, asked)) <= 1001
+
+
+def test_an_unknown_compression_of_a_zip_is_named(tmp_path):
+    with pytest.raises(ValueError, match='its compression \\(method 9\\) is not known'):
+        zips._inflated(b'', 10, 9)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_plan_decodes_no_image_over_the_limit(tmp_path, kind):
+    for i in range(4):
+        (tmp_path / 'ab'[i % 2]).mkdir(exist_ok=True)
+        (tmp_path / 'ab'[i % 2] / f'{i}.png').write_bytes(encode('PNG'))
+    (tmp_path / 'a/5').write_bytes(claims(kind))
+    config = base()
+    config.data.source = f'folder:{tmp_path}'
+    found = fingerprint.take(config)
+    assert found.low == found.high == 16
+
+
+def test_a_list_over_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(pick, 'MOST', 10)
+    (tmp_path / 'a.csv').write_text('path,label\na,b\n')
+    with pytest.raises(ValueError, match='has more than 10 bytes: is it the right file'):
+        load(f'csv:{tmp_path}/a.csv')
+
+
+@pytest.mark.parametrize('kind', ['pipe', 'device', 'sparse'])
+@pytest.mark.parametrize('name', ['labels.csv', 'x.TSV'])
+def test_what_is_called_a_table_beside_class_folders_is_not_read_whole(tmp_path, kind, name):
+    root = tree(tmp_path / 'a', encode('PNG'))
+    if kind == 'pipe':
+        os.mkfifo(root / name)
+    elif kind == 'device':
+        (root / name).symlink_to('/dev/zero')
+    else:
+        with open(root / name, 'wb') as f:
+            f.truncate(100 << 30)
+    assert load(f'folder:{root}').classes == ('cat', 'dog')
 
 
 def arrays(**more):
