@@ -127,11 +127,12 @@ def study(config: ConfigDict, workdir: str | Path = '', points=()) -> Path:
       The path of the table, rows.csv, one row per training; study.html is next to it.
 
     Raises:
-      ValueError, OSError: as for `train`.
+      ValueError, OSError: as for `train`; or some cells cannot be trained: the table has the others.
     """
-    from ssljax.studies import page, worker  # not at the top: the page draws
+    from ssljax.studies import page, sweep, worker  # not at the top: the page draws
 
     platform.enter()
+    points = sweep.check(points, config) if points else ()
     with mirror.opened(workdir, config) as place:
         return worker.run(config, place, points, write=page.write)
 

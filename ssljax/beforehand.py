@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import checkpoint, models, optim, ways
+from ssljax import config as configs
 from ssljax.stages import Context, begins_given, check_parts, check_size, given_weights, kind_of, settings
 from ssljax.transfer import take_backbone
 
@@ -24,6 +25,7 @@ def check(run: Context) -> None:
         check_size(kind, shapes(network))
         if begins_given(run.config, kind):
             take_backbone(given_weights(run, kind), shapes(network), run.config.backbone.init_from)
+    check_probe(run)
     where = run.config.transfer.checkpoint
     given = checkpoint.load_shapes(where) if where else None
     if run.config.backbone.init_from and not where and 'pretrain' not in run.methods:
@@ -83,6 +85,22 @@ def check_pool(run: Context, kind: str) -> None:
             f'{field}.pool is {pool}, {side}x{side} cells, but the map of the layer {layer} has {shape[1]}x{shape[2]} '
             f'pixels for images of {"x".join(map(str, run.source.shape))}: set --config.{field}.pool=grid{most} or '
             'less, avg or flatten.'
+        )
+
+
+def check_probe(run: Context) -> None:
+    """Raises ValueError where the linear probes pool to more cells than the largest map of the backbone has pixels."""
+    pool, usual = run.config.evaluate.probe_pool, configs.base().evaluate.probe_pool
+    if not run.config.evaluate.probe or pool == usual or not pool.startswith('grid'):
+        return
+    sides = [shape[1:3] for a in maps(run.config.backbone, run.source.shape).values() if len(shape := a.shape) == 4]
+    side = int(pool.removeprefix('grid'))
+    if sides and side * side > max(h * w for h, w in sides):
+        most = max(min(s) for s in sides)
+        raise ValueError(
+            f'evaluate.probe_pool is {pool}, {side}x{side} cells, but the largest map of the backbone has '
+            f'{"x".join(map(str, max(sides)))} pixels: set --config.evaluate.probe_pool=grid{most} or less, avg or '
+            'flatten.'
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from ssljax import files
 
 NAME = 'calibration.npz'  # beside a stage's weights
+ADVICE = 'restore it from a copy, or delete it: predictions are then not calibrated, and no image is flagged as unlike'
 NEIGHBORS = 5  # the distance to this nearest reference image measures how unlike an image is
 INLIERS = 99  # percent of the validation images that do not count as unlike
 FARTHEST = 2.0  # that two images can be apart, in cosine distance
@@ -57,18 +58,21 @@ def read(path) -> Calibration | None:
     Raises:
       files.Damaged: it is not as it was written.
     """
-    found = files.read_npz(path)
+    try:
+        found = files.read_npz(path)
+    except files.Damaged as e:
+        raise files.Damaged(path, e.why, ADVICE) from e
     if found is None:
         return None
     if found.keys() | {'threshold'} != set(Calibration._fields):
-        raise files.Damaged(path, f'it holds {", ".join(sorted(found)) or "nothing"}')
+        raise files.Damaged(path, f'it holds {", ".join(sorted(found)) or "nothing"}', ADVICE)
     temperature, reference, limit = (found[name] for name in Calibration._fields[:3])
     threshold = found.get('threshold')
     single = [a for a in (temperature, limit, threshold) if a is not None]
     numbers = [a.shape == () and a.dtype.kind == 'f' and np.isfinite(a) for a in single]
     rows = reference.ndim == 2 and len(reference) and np.isfinite(reference).all()
     if not (all(numbers) and temperature > 0 and rows):
-        raise files.Damaged(path, 'its numbers cannot be those of a calibration')
+        raise files.Damaged(path, 'its numbers cannot be those of a calibration', ADVICE)
     return Calibration(float(temperature), reference, float(limit), None if threshold is None else float(threshold))
 
 

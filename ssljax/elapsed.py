@@ -7,12 +7,19 @@ from pathlib import Path
 
 from ssljax import files, hosts
 
+_STARTED = time.time(), time.monotonic()
+
+
+def now() -> float:
+    """time.time(), of a clock that nobody has set since this process began."""
+    return _STARTED[0] + time.monotonic() - _STARTED[1]
+
 
 @hosts.only_first
-def begin(workdir, now: float | None = None) -> None:
+def begin(workdir, at: float | None = None) -> None:
     """Notes that a process begins to work on a run. One before that was killed ended when it last wrote a file. A run
     that has its result is not made longer by another look at it."""
-    workdir, now = Path(workdir), time.time() if now is None else now
+    workdir, at = Path(workdir), now() if at is None else at
     spans = _spans(workdir)
     if _finished(workdir) and not spans:
         spans = [_finished(workdir)]
@@ -20,29 +27,29 @@ def begin(workdir, now: float | None = None) -> None:
     if _finished(workdir):
         return
     if spans and spans[-1][1] is None:
-        spans[-1][1] = max(spans[-1][0], min(now, _last_write(workdir)))
+        spans[-1][1] = max(spans[-1][0], min(at, _last_write(workdir)))
     elif not spans and (workdir / 'config.json').exists():  # begun before the times were kept
-        began = min(now, (workdir / 'config.json').stat().st_mtime)
+        began = min(at, (workdir / 'config.json').stat().st_mtime)
         spans.append([began, began + _of_stages(workdir)])
-    _write(workdir, [*spans, [now, None]])
+    _write(workdir, [*spans, [at, None]])
 
 
 @hosts.only_first
-def end(workdir, now: float | None = None) -> None:
+def end(workdir, at: float | None = None) -> None:
     """Notes that this process has done its work, or stops."""
     spans = _spans(workdir)
     if spans and spans[-1][1] is None:
-        spans[-1][1] = max(spans[-1][0], time.time() if now is None else now)
+        spans[-1][1] = max(spans[-1][0], now() if at is None else at)
         with contextlib.suppress(OSError):  # it must not hide why the run stops
             _write(Path(workdir), spans)
 
 
 @hosts.by_first
-def total(workdir, now: float | None = None) -> tuple[float, float]:
+def total(workdir, at: float | None = None) -> tuple[float, float]:
     """(when the first process began, in seconds since 1970; the seconds that all of them took, until now)."""
-    now = time.time() if now is None else now
-    spans = _spans(workdir) or [[now, now]]
-    return spans[0][0], sum(max(0.0, (now if end is None else end) - begin) for begin, end in spans)
+    at = now() if at is None else at
+    spans = _spans(workdir) or [[at, at]]
+    return spans[0][0], sum(max(0.0, (at if end is None else end) - begin) for begin, end in spans)
 
 
 def _write(workdir: Path, spans: list) -> None:

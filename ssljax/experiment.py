@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,7 +50,7 @@ def run(config, workdir, tuner: Callable | None = None, answerer: Callable | Non
       guard.Stopped: a guard stopped every way of every seed; where some have a result, result.json names the others.
       preempt.Preempted: the run was asked to stop; rerunning resumes it.
     """
-    began, workdir = time.time(), Path(workdir)
+    began, workdir = elapsed.now(), Path(workdir)
     config = identity.as_begun(config, workdir)
     identity.agree('config', schema.to_dict(config))
     checks.check(config)

@@ -18,12 +18,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ssljax import peers
+from ssljax import peers, rendezvous
 
 KEPT = 64  # answers that stay there until all have read them
 SLICE = 10_000  # ms that one call waits for the store; the thread of `peers` ends a process that would wait for ever
 VARIABLES = 'JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID'
 AUTO = 'auto'
+_ADVICE = (
+    'Start every one with the same --coordinator and --processes and its own --process (launch/), or leave them out to '
+    'train on this machine alone.'
+)
 
 _run: 'Run | None' = None
 
@@ -85,27 +89,51 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
     coordinator = coordinator or values[0] or ''
     count = _number(VARIABLES[1], values[1]) if count is None else count
     index = _number(VARIABLES[2], values[2]) if index is None else index
+    given = f'JAX_COORDINATOR_ADDRESS={coordinator}' if values[0] == coordinator else f'--coordinator={coordinator}'
+    if coordinator not in ('', AUTO) and not _is_address(coordinator):
+        raise ValueError(
+            f'{given.split("=")[0]}={coordinator!r} is not an address of the form HOST:PORT, such as 10.0.0.1:1234: '
+            'give that of the first process, or leave it out to train on this machine alone.'
+        )
+    if index is not None and count is not None and not 0 <= index < count:
+        raise ValueError(f'--process={index} of --processes={count}: they are numbered from 0 to {max(count - 1, 0)}.')
+    if (index is None) != (count is None) and (count, index) != (1, None):
+        known = f'--processes={count}' if index is None else f'--process={index}'
+        raise ValueError(f'{known}: --processes and --process go together: give how many there are, and which this is.')
     if not coordinator and count in (None, 1):
         if not (detect and detected()):
             return
         coordinator = AUTO
     if count == 1 and coordinator != AUTO:
         return
-    given = f'JAX_COORDINATOR_ADDRESS={coordinator}' if values[0] == coordinator else f'--coordinator={coordinator}'
+    if not coordinator:
+        raise ValueError(
+            f'--processes={count} without --coordinator=HOST:PORT, the address of process 0, where they meet: give it '
+            'to all, or leave --processes out to train on this machine alone.'
+        )
     if coordinator == AUTO:
         coordinator = ''
-    elif not re.fullmatch(r'\S+:\d{1,5}', coordinator):
-        raise ValueError(
-            f'{given.split("=")[0]}={coordinator!r} is not an address of the form HOST:PORT, such as 10.0.0.1:1234: '
-            'give that of the first process, or leave it out to train on this machine alone.'
-        )
-    if (index is None) != (count is None):
-        raise ValueError(f'{given}: --processes and --process go together: give how many there are, and which this is.')
-    if index is not None and count is not None and not 0 <= index < count:
-        raise ValueError(f'--process={index} of --processes={count}: they are numbered from 0 to {count - 1}.')
-    if coordinator and index == 0:
-        _check_free(coordinator, given)
+    elif index is not None and count is not None:
+        if index == 0:
+            _check_free(coordinator, given)
+        _meet(coordinator, count, index, given)
     _join(coordinator, count, index, given)
+
+
+def _is_address(text: str) -> bool:
+    found = re.fullmatch(r'(\[[0-9a-fA-F:.]+\]|[^\s:/]+):([1-9][0-9]{0,4})', text)
+    return found is not None and int(found[2]) < 2**16
+
+
+def _meet(coordinator: str, count: int, index: int, given: str) -> None:
+    try:
+        rendezvous.meet(coordinator, count, index, _patience())
+    except ValueError as e:
+        raise ValueError(f'{given}: cannot join the other processes ({e}). {_ADVICE}') from None
+
+
+def _patience() -> int:
+    return int(os.environ.get('SSLJAX_JOIN_TIMEOUT', 300))
 
 
 def _check_free(coordinator: str, given: str) -> None:
@@ -115,7 +143,7 @@ def _check_free(coordinator: str, given: str) -> None:
         with socket.socket() as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as JAX does: one that was closed is free
             trial.bind(('', port))
-    except (OSError, OverflowError) as e:
+    except OSError as e:
         why = getattr(e, 'strerror', None) or e
         raise ValueError(
             f'{given}: process 0 cannot open port {port} here ({why}). Another process may have been started with '
@@ -146,7 +174,7 @@ def _join(coordinator: str, count: int | None, index: int | None, given: str) ->
 
     jax.config.update('jax_enable_preemption_service', False)  # it would take SIGTERM, and no other signal
     beats = 2 * round(peers.lost_after()) + 10  # JAX's own, where this package's thread is stuck, too
-    patience = int(os.environ.get('SSLJAX_JOIN_TIMEOUT', 300))
+    patience = _patience()
     try:
         jax.distributed.initialize(
             coordinator or None, count, index, initialization_timeout=patience, heartbeat_timeout_seconds=beats,
@@ -155,10 +183,9 @@ def _join(coordinator: str, count: int | None, index: int | None, given: str) ->
     except Exception as e:
         late = 'DEADLINE_EXCEEDED' in str(e)
         why = f'not all of them came within {patience} s' if late else str(e).splitlines()[0].rstrip('.')
-        raise ValueError(
-            f'{given}: JAX cannot join the other processes ({why}). Start every one with the same --coordinator and '
-            '--processes and its own --process (launch/), or leave them out to train on this machine alone.'
-        ) from e
+        if 'must be defined' in why or 'should be defined' in why:
+            why = 'no scheduler that JAX knows says here how many there are, and which this is'
+        raise ValueError(f'{given}: JAX cannot join the other processes ({why}). {_ADVICE}') from e
     here()
 
 

@@ -57,6 +57,9 @@ def claim(config, workdir: Path) -> None:
     if old is not None and not kept:  # a study gives its cells a checkpoint that their config does not name
         old['transfer']['checkpoint'] = new['transfer']['checkpoint']
     changed = schema.changes(old, new) if old is not None else []
+    if not any(workdir.glob('seed*/evaluation.json')) and not (workdir / 'result.json').exists():
+        late = [line for line in changed if line.split(':')[0] in schema.LATE]
+        changed, kept = [line for line in changed if line not in late], kept and not late
     if changed and not begun.trained(workdir):
         begun.clear(workdir)
         old = None

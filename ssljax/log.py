@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import sys
 import time
@@ -61,7 +62,7 @@ class MetricLog:
         self._event(Event(step=resume_step + 1, file_version='brain.Event:2'))
         self._event(Event(step=resume_step + 1, session_log=SessionLog(status=SessionLog.START)))
         self.title, self.total, self.track = title, total, track
-        self.started, self.shown, self.rate = time.time(), 0.0, 0.0
+        self.started, self.shown, self.rate = time.monotonic(), -math.inf, 0.0
         self.last: dict = {}
 
     def write(self, step: int, metrics: dict, left: float | None = None, rate: float = 0.0) -> None:
@@ -100,7 +101,7 @@ class MetricLog:
     def progress(self, step: int, what: str = '', end: bool = False) -> None:
         """On a terminal one line with a bar that is written over; elsewhere a line, after 10 seconds and then ever less
         often. It ends with `what`."""
-        tty, now = sys.stderr.isatty(), time.time()
+        tty, now = sys.stderr.isatty(), time.monotonic()
         pause = 0.2 if tty else max(10.0, (now - self.started) / 10)
         if not self.title or not end and now - self.shown < pause:
             return

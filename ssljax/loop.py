@@ -25,6 +25,7 @@ from ssljax.timer import Timer
 
 UNMEASURED = 'unmeasured'  # in a checkpoint's meta: the evaluation at its step was interrupted
 SPENT = 'spent'  # there, and in the record: goodput.Spent.state
+WARNINGS = 'warnings'  # likewise: what was noted on the way
 RECORD = {'steps': int, 'best_step': int, 'images': int, 'val': dict}  # what a done.json has
 
 
@@ -130,8 +131,8 @@ class Training:
         self.progress, self.best = run['progress'], run['best']
         self.step = int(self.progress['step'])
         self.ts = TrainState(self.progress['step'], run['params'], run['state'], run['ema'], run['opt'])
-        self.timer, self.saved, self.look_at = Timer(self.progress), time.time(), 0
-        self.warnings: list[str] = []
+        self.timer, self.saved, self.look_at = Timer(self.progress), time.monotonic(), 0
+        self.warnings: list[str] = list(meta.get(WARNINGS, ()))
         self.eval_at = eval_steps(self.program, task.cfg.evals)
         self.log_every = log_interval(self.program, task.log_every)
         first = min(self.log_every, *self.eval_at)
@@ -228,12 +229,12 @@ class Training:
             jax.block_until_ready(self.ts)
             self.timer.lap(self.step)
             self._save()
-            self.saved = time.time()
+            self.saved = time.monotonic()
             self.timer.start(self.step)
 
     def _due(self) -> tuple[bool, int]:
         """(whether it is time to save, the step at which to look again)."""
-        past = time.time() - self.saved
+        past = time.monotonic() - self.saved
         if hosts.here() is None:
             return past > self.task.save_every, self.step + 1
         wait, pace = min(5.0, self.task.save_every / 10), self.timer.rate()  # the answer is sent to all: not every step
@@ -249,7 +250,7 @@ class Training:
         chosen = self.best if by_validation else self._weights()
         best_step = int(self.progress['best_step']) if by_validation else self.step
         jax.block_until_ready(self.ts)
-        noted = {'val': val, SPENT: self.spent.state()} | ({'warnings': self.warnings} if self.warnings else {})
+        noted = {'val': val, SPENT: self.spent.state()} | ({WARNINGS: self.warnings} if self.warnings else {})
         said = hosts.told(record, self.task, self.step, best_step, noted, self.timer.seconds, self.timer.rate())
         return finish(self.task.directory, chosen, said, self.task.meta)
 
@@ -271,7 +272,7 @@ class Training:
         totals = self.progress['totals']
         self._heed(guard.not_finite(means(totals['sums']), int(totals['bad'])))
         items = _items(self.ts, self.progress | _scalars(**self.timer.state()), self.best)
-        meta = self.task.meta | noted | {SPENT: self.spent.state()}
+        meta = self.task.meta | noted | {SPENT: self.spent.state(), WARNINGS: self.warnings}
         with self.spent.on('save'):
             self.saver.save(self.step, everywhere(items, self.task.mesh), meta, wait=wait)
 
@@ -302,7 +303,9 @@ def finished(directory) -> Stage | None:
     try:
         if (record := hosts.told(files.read_json, directory / 'done.json', RECORD)) is None:
             return None
-        return Stage(checkpoint.load_stage(directory / 'model'), record)
+        found = Stage(checkpoint.load_stage(directory / 'model'), record)
+        hosts.only_first(shutil.rmtree)(directory / 'checkpoints', ignore_errors=True)  # of a run killed before that
+        return found
     except (files.Damaged, FileNotFoundError) as e:
         logging.warning('%s is damaged and trained again, with the same outcome: %s', directory, e)
         _set_aside(directory)

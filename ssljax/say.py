@@ -20,12 +20,12 @@ class Counter:
     """How many of how many are done, of work that takes more than PATIENCE seconds; without a title it says nothing."""
 
     def __init__(self, title: str, total: int):
-        self.title, self.total, self.began, self.shown = title, total, time.time(), 0.0
+        self.title, self.total, self.began, self.shown = title, total, time.monotonic(), 0.0
 
     def at(self, done: int) -> None:
         """This many are done."""
         hosts.alive()
-        tty, now = sys.stderr.isatty(), time.time()
+        tty, now = sys.stderr.isatty(), time.monotonic()
         if not self.title or now - self.began < PATIENCE or now - self.shown < (0.2 if tty else 10.0):
             return
         self.shown = now

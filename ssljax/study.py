@@ -46,6 +46,7 @@ def points(config, filename: str) -> list[dict]:
 
 def study(config, directory) -> None:
     """One worker, or `--workers` of them."""
+    processes.follow()
     settings = points(config, config_flags.get_config_filename(flags.FLAGS['config']))
     if _WORKERS.value > 1:
         if paths.is_url(flags.FLAGS.workdir):

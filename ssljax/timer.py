@@ -13,17 +13,17 @@ class Timer:
         self.steps = int(before['timed_steps'])
         self.mark: float | None = None
         self.at = 0
-        self.begun = time.time()
+        self.begun = time.monotonic()
         self.pauses: list = []
 
     def start(self, step: int) -> None:
         """Work other than training ended: an evaluation, or saving."""
-        self.pauses.append(time.time() - self.begun)
-        self.mark, self.at = time.time(), step
+        self.pauses.append(time.monotonic() - self.begun)
+        self.mark, self.at = time.monotonic(), step
 
     def lap(self, step: int) -> None:
         """The device has finished `step`."""
-        now = time.time()
+        now = time.monotonic()
         if self.mark is not None and step > self.at:
             self.timed += now - self.mark
             self.steps += step - self.at

@@ -25,6 +25,7 @@ def prepared(config, tmp_path, ways=None, **changes):
         (('scratch',), 'pretrain__optim__rules', 'backbone/.*=1', 'pretrain.optim.rules: no optimiser rule'),
         (('scratch',), 'transfer__pool', 'grid3', 'transfer.pool is grid3, 3x3 cells, but the map of the layer conv2'),
         (('scratch',), 'pretrain__pool', 'grid999', 'pretrain.pool is grid999, 999x999 cells'),
+        (('scratch',), 'evaluate__probe_pool', 'grid5', 'evaluate.probe_pool is grid5, 5x5 cells, but the largest map'),
         (('tall',), 'variants', (('tall', 'frozen', (('transfer.layer', 'conv2'),)),), 'pretrain.layer=conv1 leaves'),
         (('big',), 'variants', (('big', 'scratch', (('transfer.pool', 'grid9'),)),), 'transfer.pool is grid9'),
         (('odd',), 'variants', (('odd', 'fixmatch', (('semi.optim.rules', 'x=1'),)),), 'semi.optim.rules of odd'),

@@ -29,6 +29,22 @@ def test_a_missing_config_is_compared_with_that_of_a_stage(config, stage):
         identity.claim(config, stage)
 
 
+def test_what_the_evaluation_alone_depends_on_can_be_changed_before_it(config, tmp_path):
+    identity.claim(config, tmp_path)
+    files.write_json(tmp_path / 'seed0/pretrain/done.json', {})
+    config.evaluate.probe_pool, config.log_every = 'grid2', 7
+    identity.claim(config, tmp_path)
+    assert files.read_json(tmp_path / 'config.json')['evaluate']['probe_pool'] == 'grid2'
+    config.pretrain.batch_size = 32
+    with pytest.raises(ValueError, match='pretrain.batch_size: 16 -> 32'):
+        identity.claim(config, tmp_path)
+    config.pretrain.batch_size = 16
+    files.write_json(tmp_path / 'seed0/evaluation.json', {})
+    config.evaluate.probe_pool = 'avg'
+    with pytest.raises(ValueError, match="evaluate.probe_pool: 'grid2' -> 'avg'"):
+        identity.claim(config, tmp_path)
+
+
 def test_missing_data_are_compared_with_those_of_a_stage(config, stage):
     with pytest.raises(ValueError, match='was abc'):
         experiment.prepare(config, stage, experiment.sources.load(config.data))

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -100,6 +101,53 @@ def test_a_run_that_is_cut_short_goes_on_to_the_same_numbers(tiny, tmp_path, mon
             quiet_run(tiny, workdir)
         quiet_run(tiny, workdir)
         same(outcome(workdir), outcome(tmp_path / 'whole'))
+
+
+def test_what_was_noted_before_a_stop_is_in_the_record(tiny, tmp_path, monkeypatch):
+    tiny.save_every, tiny.transfer.ways = 0.0, ('frozen',)
+    report, noted = loop.Training.report, []
+
+    def once(self):
+        report(self)
+        if not noted:
+            noted.append(self.step)
+            self._warn('odd: something was seen')
+
+    monkeypatch.setattr(loop.Training, 'report', once)
+    with monkeypatch.context() as patch, pytest.raises(preempt.Preempted):
+        patch.setattr(preempt, 'asked', lambda: bool(noted))
+        quiet_run(tiny, tmp_path)
+    found = quiet_run(tiny, tmp_path)
+    assert found['seeds'][0]['pretrain']['warnings'] == ['odd: something was seen']
+
+
+def test_a_clock_that_is_set_back_changes_nothing(tiny, tmp_path, monkeypatch):
+    tiny.save_every, tiny.transfer.ways = 0.0, ('frozen',)
+    real, steps, advance = time.time, [], loop.Training.advance
+
+    def stepped(self, payload):
+        steps.append(self.step)
+        advance(self, payload)
+
+    monkeypatch.setattr(loop.Training, 'advance', stepped)
+    monkeypatch.setattr(time, 'time', lambda: real() - (3600 if len(steps) > 3 else 0))
+    saved, save = [], checkpoint.Saver.save
+    kept = lambda self, step, *args, **kw: saved.append(step) or save(self, step, *args, **kw)
+    monkeypatch.setattr(checkpoint.Saver, 'save', kept)
+    found = quiet_run(tiny, tmp_path)
+    record = found['seeds'][0]['pretrain']
+    assert record['seconds'] > 0 and record['images_per_second'] > 0 and found['seconds'] > 0
+    assert len(saved) > len(steps) - 5
+
+
+def test_checkpoints_of_a_run_killed_right_after_a_stage_are_removed(tiny, tmp_path, monkeypatch):
+    tiny.transfer.ways = ('frozen',)
+    whole = quiet_run(tiny, tmp_path)
+    (tmp_path / 'seed0/evaluation.json').unlink()
+    left = tmp_path / 'seed0/pretrain/checkpoints'
+    (left / '3').mkdir(parents=True)
+    again = quiet_run(tiny, tmp_path)
+    assert not left.exists() and again['summary'] == whole['summary']
 
 
 def test_a_loss_that_is_not_finite_is_explained(tiny, tmp_path):

@@ -115,9 +115,9 @@ def test_only_what_a_run_uses_is_compared():
     base = recipe()
     old = schema.to_dict(base)
     free = ('pretrain.simclr.temperature', 'semi.lr', 'semi.fixmatch.threshold', 'tuning.minutes', 'study.together',
-            'semi.batch_size', 'save_every', 'data.cache')  # fmt: skip
+            'semi.batch_size', 'save_every', 'data.cache', 'log_every')  # fmt: skip
     used = ('pretrain.optim.lr', 'pretrain.rotation.augment', 'transfer.dropout', 'data.val', 'backbone.width',
-            'evaluate.knn', 'log_every', 'transfer.frozen.steps')  # fmt: skip
+            'evaluate.knn', 'evaluate.probe_l2', 'transfer.frozen.steps')  # fmt: skip
     other = {int: 7, float: 0.123, str: 'flip', tuple: (3,), bool: True}
     for name in free + used:
         if name == 'semi.lr':

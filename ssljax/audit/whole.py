@@ -93,8 +93,9 @@ def target(name: str, out: str | Path) -> Path:
     """
     kind, _, rest = name.partition(':')
     path = Path(paths.expand(rest)) if rest and kind in ('folder', 'npz', 'csv') else None
-    directory = Path(paths.expand(out or Path('runs') / f'check_{(path.resolve().stem if path else kind) or "data"}'))
-    if path and path.is_dir() and directory.resolve().is_relative_to(path.resolve()):
+    real = lambda place: Path(os.path.realpath(place))  # Path.resolve() raises where links lead in a circle
+    directory = Path(paths.expand(out or Path('runs') / f'check_{(real(path).stem if path else kind) or "data"}'))
+    if path and path.is_dir() and real(directory).is_relative_to(real(path)):
         raise ValueError(f'--out={directory} lies inside the folder that is checked, which is only read: give another.')
     return paths.make_folder(directory, '--out')
 

@@ -15,6 +15,8 @@ from ssljax import files, held, paths
 from ssljax.data import decode
 from ssljax.data.archive import Changed
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
 
 class Decoded:
     """The decoded images of a set, in a file.
@@ -105,7 +107,7 @@ def _read(path, images):
     except files.Damaged as e:
         logging.warning('%s; decoding the images again.', e)
         return None
-    if about is None or not path.exists():
+    if about is None or not path.is_file():
         return None
     try:
         pixels = np.load(path, mmap_mode='r').view(np.ndarray)
@@ -114,10 +116,11 @@ def _read(path, images):
         crcs = np.frombuffer(base64.b64decode(about['crc32']), '<u4')
         if len(crcs) != len(pixels):
             raise ValueError(f'it has {len(crcs)} checksums')
+        corrupt = {int(row): why for row, why in about['corrupt'].items()}
     except (ValueError, EOFError) as e:
-        logging.warning('%s is damaged (%s) ; rebuilding it.', path, e)
+        logging.warning('%s is damaged (%s); rebuilding it.', path, e)
         return None
-    return Decoded(path, pixels, crcs, {int(row): why for row, why in about['corrupt'].items()})
+    return Decoded(path, pixels, crcs, corrupt)
 
 
 def _make(path, images):
@@ -130,7 +133,10 @@ def _make(path, images):
         _write(f.fileno(), pixels, start + row * each)
 
     try:
-        with open(part, 'wb', buffering=0) as f:  # empties what a killed process left
+        _clear(part)  # of a killed process
+        if path.is_dir():
+            files.set_aside(path, 'it is a directory')
+        with open(os.open(part, _NEW, 0o666), 'wb', buffering=0) as f:
             _check_space(path.parent, images)
             header = np.lib.format.header_data_from_array_1_0(np.empty(0, np.uint8)) | {'shape': shape}
             np.lib.format.write_array_header_1_0(f, header)
@@ -146,6 +152,13 @@ def _make(path, images):
     finally:
         part.unlink(missing_ok=True)
     return _read(path, images)
+
+
+def _clear(part):
+    """Makes room for a file that is not there: whatever has its name is no file to be written to."""
+    if part.is_dir() and not part.is_symlink():
+        files.set_aside(part, 'it is a directory')
+    part.unlink(missing_ok=True)
 
 
 def _shape(images):

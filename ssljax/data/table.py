@@ -59,7 +59,7 @@ def read(given: str, field: str, needed=('path', 'label')) -> Table:
     if not os.path.isfile(path):
         if os.path.exists(path):
             raise ValueError(f'{field}: {path!r} is {paths.kind(path)}: give a CSV file.')
-        if archive := next((str(p) for p in Path(path).parents if p.is_file()), ''):
+        if archive := next((str(p) for p in Path(path).parents if os.path.isfile(p)), ''):
             raise FileNotFoundError(f'{field}: {inside(path, archive)}')
         raise FileNotFoundError(f'{field}: there is no file {path!r} (from {os.getcwd()!r}){paths.obstacle(path)}.')
     lines = pick.lines_of(path)

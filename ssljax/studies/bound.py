@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from ssljax import begun, files, recorded, schema, suits
-from ssljax.data import summary
+from ssljax.data import partition, summary
 from ssljax.literal import clean
 from ssljax.studies.cells import short_hash
 
@@ -39,6 +41,33 @@ def check(directory: Path, planned, load) -> None:
         for text in summary.warnings(source):
             print(f'warning: {clean(source.name)}: {text}', file=sys.stderr)
         _check_source(directory, name, source, jobs, {c.job.folder: c.needs.folder for c in planned if c.needs})
+
+
+def check_budgets(config, planned, load) -> None:
+    """Raises ValueError where two of study.labels are one number of images in two spellings, such as 50 and 5/class of
+    ten classes: both would be trained, and the figures could not tell them apart."""
+    budgets, cell = config.study.labels, planned[0]
+    if len(budgets) < 2:
+        return
+    source = load(cell.job.config)
+    known: dict[int, str] = {}
+    labels = source.train.labels
+    rows = np.flatnonzero(labels >= 0)
+    for budget in budgets:
+        if budget.strip() == 'all' or budget.startswith('list:'):
+            continue
+        try:
+            count = len(
+                partition.choose(labels, rows, budget, name='study.labels', key=(0,), of=len(rows), sets=source.sets)
+            )
+        except ValueError:
+            continue  # its cells say so
+        if count in known:
+            raise ValueError(
+                f'study.labels: {known[count]!r} and {budget!r} are both {count:,} labelled images of '
+                f'{config.data.source}: leave one out.'
+            )
+        known[count] = budget
 
 
 def key(data: dict) -> str:

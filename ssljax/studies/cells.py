@@ -68,6 +68,7 @@ def cells(config, points=()) -> list[Cell]:
     budgets = tuple(config.study.labels) or (config.data.labels,)
     if len(set(budgets)) < len(budgets):
         raise ValueError(f'study.labels repeats a budget: {", ".join(budgets)}.')
+    _check_reference(config)
     named = _pretrainings(config, known)
     for point in points:
         changed = config.copy_and_resolve_references()
@@ -80,6 +81,16 @@ def cells(config, points=()) -> list[Cell]:
                     for seed in config.seeds:
                         found.append(_cell(config, point, name, dict(changes), labels, way, seed))
     return list({cell.id: cell for cell in reversed(found)}.values())[::-1]
+
+
+def _check_reference(config) -> None:
+    way = config.study.reference.split(':')[0]
+    if way not in config.transfer.ways and config.study.reference != configs.base().study.reference:
+        raise ValueError(
+            f'study.reference is {config.study.reference!r}, but this is no way of the study'
+            f'{wording.nearest(way, config.transfer.ways)}: it must be one of {", ".join(config.transfer.ways)}, or '
+            'WAY:PRETRAINING of study.pretrained.'
+        )
 
 
 def _pretrainings(config, known) -> dict:

@@ -4,14 +4,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 from ssljax import preempt
+
+_PARENT = 'SSLJAX_STARTED_BY'  # process ID of the one that waits for its workers
 
 
 def run(count: int, arguments: list[str]) -> None:
     """Runs `python -m ssljax.study` with these arguments `count` times at once, and waits for all.
 
-    On GPUs each sees one of them; on a CPU each has its share of the cores. SIGTERM is passed on.
+    On GPUs each sees one of them; on a CPU each has its share of the cores. SIGTERM is passed on; where this process is
+    killed, they save and stop (`follow`).
 
     Raises:
       ValueError: more workers than devices or cores, or a worker failed.
@@ -25,7 +30,8 @@ def run(count: int, arguments: list[str]) -> None:
     workers = []
     for i in range(count):
         gpu = {} if platform == 'cpu' else {'CUDA_VISIBLE_DEVICES': visible[i] if visible else str(places[i])}
-        workers.append(subprocess.Popen([sys.executable, '-m', 'ssljax.study', *arguments], env=os.environ | gpu))
+        environment = os.environ | gpu | {_PARENT: str(os.getpid())}
+        workers.append(subprocess.Popen([sys.executable, '-m', 'ssljax.study', *arguments], env=environment))
         if platform == 'cpu' and hasattr(os, 'sched_setaffinity'):
             os.sched_setaffinity(workers[-1].pid, places[i * len(places) // count : (i + 1) * len(places) // count])
     with preempt.hold():
@@ -42,6 +48,19 @@ def run(count: int, arguments: list[str]) -> None:
         raise preempt.Preempted
     if failed := [w.returncode for w in workers if w.returncode]:
         raise ValueError(f'{len(failed)} of {count} workers ended with exit codes {failed}: see their messages above.')
+
+
+def follow() -> None:
+    """Of a worker: stops it, as SIGTERM does, once the process that started it is gone."""
+    parent = os.environ.pop(_PARENT, '')
+
+    def look():
+        while os.getppid() == int(parent):
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if parent.isdecimal():
+        threading.Thread(target=look, daemon=True).start()
 
 
 def _places() -> tuple[str, list[int]]:

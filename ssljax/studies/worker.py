@@ -8,10 +8,24 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from ssljax import (
+    beforehand,
+    disk,
+    experiment,
+    files,
+    guard,
+    held,
+    hosts,
+    identity,
+    paths,
+    preempt,
+    protocol,
+    provenance,
+    schema,
+    seeds,
+)
 from ssljax import config as configs
-from ssljax import experiment, files, guard, held, hosts, identity, preempt, protocol, provenance, schema, seeds
 from ssljax.data import sources
-from ssljax.disk import disk_errors
 from ssljax.log import clock
 from ssljax.studies import batch, bound, sweep, table
 from ssljax.studies.cells import Cell, Job, cells, like
@@ -42,8 +56,7 @@ def run(config, directory, points=(), *, write=None) -> Path:
     """
     directory, planned = Path(directory), cells(config, points)
     identity.agree('config', schema.to_dict(config) | {'cells': [cell.id for cell in planned]})
-    with disk_errors(directory):
-        directory.mkdir(parents=True, exist_ok=True)
+    paths.make_folder(directory, '--workdir')
     with held.shared(directory):
         return _run(config, directory, planned, write)
 
@@ -57,6 +70,7 @@ def _run(config, directory: Path, planned: list[Cell], write) -> Path:
     for cell in planned if hosts.here() else ():
         shared.source(cell.job.config)  # by all of them, before one looks at it alone
     hosts.told(bound.check, directory, planned, shared.source)
+    bound.check_budgets(config, planned, shared.source)
     _describe(config, directory, planned, begun)
     failed, progress = {}, Progress(directory, planned)
     place = Place(directory, Claims(directory / 'claims'), shared, progress, config.study.keep)
@@ -67,8 +81,10 @@ def _run(config, directory: Path, planned: list[Cell], write) -> Path:
             return False
         try:
             return work(cell, place, *rest)
-        except (guard.Stopped, FloatingPointError) as error:
-            failed[cell.id] = str(error)
+        except (guard.Stopped, FloatingPointError, ValueError) as error:
+            if not disk.raised_by_us(error):
+                raise
+            failed[cell.id] = f'{progress.of(cell)}: {str(error).splitlines()[0]}'
             print(f'{progress.of(cell)}: stopped: {error}', file=sys.stderr)
             return False
 
@@ -76,7 +92,8 @@ def _run(config, directory: Path, planned: list[Cell], write) -> Path:
         worked = False
         for group in batch.groups(todo, config.study.together, directory):
             if len(group) > 1:
-                worked |= _together(group, place, attempt)
+                with contextlib.suppress(ValueError):  # of one of them, which says so when it is its turn
+                    worked |= _together(group, place, attempt)
             for cell in group:
                 worked |= attempt(cell, _work)
         if not worked and any(c.id not in failed for c in todo):
@@ -86,10 +103,10 @@ def _run(config, directory: Path, planned: list[Cell], write) -> Path:
     if write:
         hosts.only_first(write)(directory)
     if failed:
-        listed = '; '.join(f'{i}: {message.splitlines()[0]}' for i, message in list(failed.items())[:3])
+        listed = '; '.join([*failed.values()][:3]) + '; ...' * (len(failed) > 3)
         raise ValueError(
-            f'{len(failed)} of {len(planned)} cells stopped and have no row ({listed}). The same command does '
-            'not train again what a guard stopped: change what the messages name, or leave those cells out.'
+            f'{len(failed)} of {len(planned)} cells stopped and have no row; the table {path} has the others. {listed} '
+            '-- change what the messages name, or leave those cells out: the same command would stop there again.'
         )
     return path
 
@@ -128,8 +145,10 @@ class Shared:
 
     def prepare(self, config, workdir: Path) -> experiment.Context:
         """The Run of a config, with what like ones have compiled."""
-        run = experiment.prepare(config, workdir, self.source(config), quiet=True)
-        methods, programs = self.programs.setdefault(like(config), (run.methods, run.programs))
+        run, kind = experiment.prepare(config, workdir, self.source(config), quiet=True), like(config)
+        if kind not in self.programs:
+            beforehand.check(run)
+        methods, programs = self.programs.setdefault(kind, (run.methods, run.programs))
         return run._replace(methods=methods, programs=programs)
 
 
@@ -141,7 +160,7 @@ class Progress:
     """A line for every cell that this worker ends, with the time that the rest may take."""
 
     def __init__(self, directory: Path, planned: list[Cell]):
-        self.directory, self.planned, self.began = directory, planned, time.time()
+        self.directory, self.planned, self.began = directory, planned, time.monotonic()
         self.said, self.before = 0.0, self._count()
 
     def _count(self) -> int:
@@ -158,7 +177,7 @@ class Progress:
 
     def _done(self, cell: Cell) -> None:
         done, row = self._count(), files.read_json(_row(self.directory, cell.job)) or {}
-        rate = (time.time() - self.began) / max(done - self.before, 1)
+        rate = (time.monotonic() - self.began) / max(done - self.before, 1)
         left = clock(rate * (len(self.planned) - done))
         value = 100 * row[table.main(row)]
         print(
@@ -169,8 +188,8 @@ class Progress:
 
     def waiting(self, count: int) -> None:
         """Says, at most once in 30 seconds, that others have what is left."""
-        if time.time() - self.said > 30:
-            self.said = time.time()
+        if time.monotonic() - self.said > 30:
+            self.said = time.monotonic()
             print(f'{count} cells are being computed by other workers; waiting for them', file=sys.stderr, flush=True)
 
 
@@ -218,7 +237,7 @@ def _together(group: list[Cell], place: Place, attempt) -> bool:
     with contextlib.ExitStack() as claims:
         mine = [cell for cell in ready if claims.enter_context(place.claims.hold(cell.id))]
         mine = [cell for cell in mine if not _done(place.directory, cell.job)]
-        began = time.time()
+        began = time.monotonic()
         with contextlib.ExitStack() as locked:
             runs = []
             for cell in mine if len(mine) > 1 else ():
@@ -226,7 +245,7 @@ def _together(group: list[Cell], place: Place, attempt) -> bool:
                 run = _open(cell, cell.job, place)
                 runs.append(seeds.single_stage(run, cell.way, cell.seed))
             trained = batch.train(runs, mine, place.directory)
-        share = (time.time() - began) / max(sum(trained), 1)
+        share = (time.monotonic() - began) / max(sum(trained), 1)
         for cell, done in zip(mine, trained):
             if any(trained):
                 attempt(cell, _end, share if done else 0.0)
@@ -244,13 +263,13 @@ def _open(cell: Cell, job: Job, place: Place) -> experiment.Context:
 
 def _compute(cell: Cell, job: Job, place: Place, seconds: float = 0.0) -> None:
     """Does a job and writes its row; `seconds` went into it before."""
-    directory, began = place.directory, time.time() - seconds
+    directory, began = place.directory, time.monotonic() - seconds
     workdir = directory / job.folder
     with files.lock(workdir):
         run = _open(cell, job, place)
         record = seeds.evaluate_seed(run, cell.seed)
         guard.refuse(record.get('stopped', {}), cell.way if job is cell.job else 'pretrain')
-        row = {'seconds': time.time() - began}
+        row = {'seconds': time.monotonic() - began}
         if job is cell.job:
             pretrained = hosts.told(files.read_json, _row(directory, cell.needs)) if cell.needs else None
             row |= table.row(cell, run, record, pretrained)

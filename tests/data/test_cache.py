@@ -151,6 +151,32 @@ def test_a_second_process_waits_for_the_first(tmp_path, decodes):
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize('suffix', ['.part', '.npy', '.json'])
+@pytest.mark.parametrize('kind', ['link', 'hard link', 'dangling', 'pipe', 'directory'])
+def test_what_else_has_the_name_of_a_file_is_neither_written_to_nor_waited_for(tmp_path, suffix, kind):
+    root, cache, victim = tree(tmp_path / 'images'), tmp_path / 'cache', tmp_path / 'victim'
+    load(root, cache)
+    path = (cache / made(cache)[0]).with_suffix(suffix)
+    path.unlink(missing_ok=True)
+    victim.write_text('mine')
+    if kind == 'link':
+        path.symlink_to(victim)
+    elif kind == 'dangling':
+        path.symlink_to(tmp_path / 'nothing')
+    elif kind == 'hard link':
+        os.link(victim, path)
+    elif kind == 'pipe':
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+        (path / 'inside').write_text('x')
+    if suffix == '.part':
+        (cache / made(cache)[0]).unlink()  # it is made again
+    assert all(np.array_equal(a, b) for a, b in zip(pixels(load(root, cache)), pixels(load(root))))
+    assert victim.read_text() == 'mine' and not (tmp_path / 'nothing').exists()
+    assert len(made(cache)) == 1 and load(root, cache)
+
+
 def test_a_damaged_file_is_made_anew(tmp_path):
     root, cache = tree(tmp_path / 'images'), tmp_path / 'cache'
     load(root, cache)

@@ -1,5 +1,7 @@
 """What processes tell each other: a program that two of them run, without training."""
 
+import concurrent.futures
+import contextlib
 import socket
 import subprocess
 import sys
@@ -7,9 +9,9 @@ import time
 
 import pytest
 
-from ssljax import files, hosts
+from ssljax import files, hosts, rendezvous
 from tests.command import ROOT
-from tests.hosts.processes import environments
+from tests.hosts.processes import environments, local
 
 PROGRAM = """
 import os, signal, sys, time
@@ -181,8 +183,16 @@ def test_only_one_of_several_tasks_joins_by_itself(monkeypatch, variables, joins
     'given, said',
     [
         (('nonsense', 2, 0), "--coordinator='nonsense' is not an address of the form HOST:PORT"),
+        *[((f, 2, 1), 'is not an address') for f in ('localhost:0', 'http://a:1', 'a:1:2', 'a:65536', ':1', 'a b:1')],
         (('localhost:1', None, 1), '--processes and --process go together'),
+        (('localhost:1', 2, None), '--processes and --process go together'),
+        (('', None, 0), '--process=0: --processes and --process go together'),
+        (('', None, 1), '--process=1: --processes and --process go together'),
         (('localhost:1', 2, 2), '--process=2 of --processes=2: they are numbered from 0 to 1'),
+        (('', 1, 5), '--process=5 of --processes=1: they are numbered from 0 to 0'),
+        (('localhost:1', 1, 3), '--process=3 of --processes=1'),
+        (('', 2, 1), '--processes=2 without --coordinator=HOST:PORT'),
+        (('localhost:1', None, None), 'no scheduler that JAX knows'),
     ],
 )
 def test_what_cannot_be_joined(given, said):
@@ -190,9 +200,38 @@ def test_what_cannot_be_joined(given, said):
         hosts.start(*given)
 
 
-def test_a_port_that_is_taken_or_does_not_exist_is_told_at_once():
+@pytest.mark.parametrize('who', [0, 1])
+def test_who_does_not_come_is_named(who, monkeypatch):
+    monkeypatch.setenv('SSLJAX_JOIN_TIMEOUT', '1')
+    said = 'of 3 these did not come within 1 s: 1, 2' if who == 0 else 'process 0 was not met at localhost:'
+    with pytest.raises(ValueError, match=f'cannot join the other processes .{said}'):
+        hosts.start(f'localhost:{local.free_port()}', 3, who)
+
+
+def test_all_meet_in_any_order_also_where_somebody_else_calls():
+    port = local.free_port()
+    where = f'localhost:{port}'
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        others = [pool.submit(rendezvous.meet, where, 3, i, 20) for i in (2, 1)]
+        first = pool.submit(rendezvous.meet, where, 3, 0, 20)
+        with contextlib.suppress(OSError):
+            socket.create_connection(('localhost', port)).sendall(b'GET / HTTP/1.1\n')
+        assert [f.result() for f in (first, *others)] == [None] * 3
+    with socket.create_server(('localhost', port)):
+        pass
+
+
+def test_two_of_one_number_are_told():
+    where = f'localhost:{local.free_port()}'
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        found = [pool.submit(rendezvous.meet, where, 3, i, 3) for i in (0, 1, 1)]
+        with pytest.raises(ValueError, match='two processes were started as --process=1'):
+            found[0].result()
+
+
+def test_a_port_that_is_taken_is_told_at_once():
     """As where two processes were both started as the first."""
     with socket.create_server(('localhost', 0)) as other:
-        for port in (other.getsockname()[1], 70_000):
-            with pytest.raises(ValueError, match=f'cannot open port {port} here.*--process=0'):
-                hosts.start(f'localhost:{port}', 2, 0)
+        port = other.getsockname()[1]
+        with pytest.raises(ValueError, match=f'cannot open port {port} here.*--process=0'):
+            hosts.start(f'localhost:{port}', 2, 0)

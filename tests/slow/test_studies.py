@@ -1,11 +1,13 @@
 """Studies whose workers are several, or are killed."""
 
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +76,32 @@ def test_two_workers_share_the_cells(tmp_path):
     assert done.returncode == 0, done.stderr
     assert 'transfer.mixup=0.5' in (tmp_path / 'out/study.html').read_text()
     assert len(rows.read(tmp_path / 'out')) == 6
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    if not hasattr(os, 'sched_getaffinity') or len(os.sched_getaffinity(0)) < 2:
+        pytest.skip('a worker takes a core')
+    (tmp_path / 'recipe.py').write_text(RECIPE.replace('steps=6', 'steps=6000'))
+    command = [sys.executable, '-m', 'ssljax.study', f'--config={tmp_path}/recipe.py', f'--workdir={tmp_path}/out']
+    process = subprocess.Popen(
+        [*command, '--workers=2'], env=dict(os.environ, JAX_PLATFORMS='cpu'), stderr=subprocess.DEVNULL
+    )
+    deadline = time.time() + 120
+    while len(list((tmp_path / 'out').glob('cells/*/seed*/scratch/metrics.jsonl'))) < 2 and time.time() < deadline:
+        time.sleep(0.1)
+    assert len(workers(tmp_path)) == 3
+    process.kill()
+    process.wait()
+    deadline = time.time() + 30
+    while workers(tmp_path) and time.time() < deadline:
+        time.sleep(0.2)
+    assert not workers(tmp_path)
+
+
+def workers(place):
+    """The processes that work on a recipe there."""
+    found = []
+    for path in Path('/proc').glob('[0-9]*/cmdline'):
+        with contextlib.suppress(OSError):
+            found += [path] if f'--config={place}/recipe.py'.encode() in path.read_bytes() else []
+    return found

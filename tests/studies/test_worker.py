@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pyarrow.parquet
 import pytest
 
+import ssljax
 from ssljax import files
 from ssljax.studies import table, worker
 from tests import rows
@@ -72,3 +75,54 @@ def test_a_cell_that_stops_does_not_stop_the_others(study, tmp_path):
     with pytest.raises(ValueError, match='4 of 8 cells stopped'):
         worker.run(study, tmp_path, points)
     assert len(rows.read(tmp_path)) == 4 and files.read_json(tmp_path / 'study.json')['planned'] == 8
+
+
+@pytest.mark.parametrize(
+    'budgets, points, said',
+    [
+        (('2/class', '99999999'), (), 'scratch · 99999999 · seed 0: config.data.labels=.99999999., but only'),
+        (('2/class', 'all', '100%'), (), 'scratch · 100% · seed 0: config.data.labels=.100%'),
+        (('2/class',), [{'transfer.layer': 'nope'}], 'transfer.layer=nope'),
+        (('2/class',), [{'backbone.depth': 9}], 'backbone.depth=9'),
+        (('2/class',), [{'data.val': '1999'}], 'data.val=1999'),
+        (('2/class',), [{'transfer.pool': 'grid9'}], 'transfer.pool is grid9'),
+    ],
+)
+@pytest.mark.parametrize('together', [0, 1])
+def test_a_cell_that_cannot_be_trained_is_named_and_the_others_are(study, tmp_path, budgets, points, said, together):
+    study.transfer.ways, study.study.labels, study.study.together = ('scratch',), budgets, together
+    written = []
+    with pytest.raises(ValueError, match=said) as error:
+        worker.run(study, tmp_path, points, write=written.append)
+    assert str(tmp_path / 'rows.csv') in str(error.value) and written == [tmp_path]
+    found = rows.read(tmp_path)
+    assert len(found) == 2 * (len(budgets) + len(points) - 1) and {r['labels'] for r in found} <= {'2/class', 'all'}
+
+
+@pytest.mark.parametrize('budgets', [('15', '5/class'), ('100', '0100'), ('1%', '1.0%'), ('10%', '5/class', '15 ')])
+def test_one_budget_in_two_spellings_is_refused(study, tmp_path, budgets):
+    study.study.labels = budgets
+    with pytest.raises(ValueError, match='are both .* labelled images of synthetic.*: leave one out'):
+        worker.run(study, tmp_path)
+    assert not list(tmp_path.glob('cells/*/seed*'))
+
+
+def test_a_reference_that_is_no_way_of_the_study(study, tmp_path):
+    study.study.reference = 'finetun'
+    with pytest.raises(ValueError, match="study.reference is 'finetun'.*did you mean finetune"):
+        worker.run(study, tmp_path)
+    study.study.reference = 'finetune:rotation'
+    assert worker.cells(study)
+
+
+@pytest.mark.parametrize('points', [[{'data.labels': 9}], [None], ['a=1'], [{'no.field': 1}], [{'seeds': (1,)}]])
+def test_settings_that_are_none(study, tmp_path, points):
+    with pytest.raises(ValueError, match='sweep'):
+        ssljax.study(study, tmp_path, points)
+
+
+def test_a_workdir_that_cannot_be(study, tmp_path):
+    (tmp_path / 'file').write_text('')
+    for place in (tmp_path / 'file', tmp_path / 'file/below', Path('/proc/nope/x'), tmp_path / ('x' * 300)):
+        with pytest.raises((ValueError, OSError), match='--workdir'):
+            worker.run(study, place)

@@ -71,7 +71,7 @@ def _prepared(asked, config, wanted: dict):
     place = _place(config.data_dir)
     try:
         builder = tfds.builder(name, data_dir=place)
-    except (tfds.core.DatasetNotFoundError, AssertionError) as e:
+    except (tfds.core.DatasetNotFoundError, AssertionError, ValueError) as e:
         near = difflib.get_close_matches(name.split('/')[0], tfds.list_builders(), 1)
         raise ValueError(
             f'TensorFlow Datasets has no builder {name!r}'
