@@ -20,6 +20,8 @@ def why_not(error: BaseException, given: str, path: str = '') -> str:
       given: the value of --config.
       path: the file that it stands for, where that is another.
     """
+    if isinstance(error, flags.IllegalFlagValueError) and not str(error).startswith('flag --config='):
+        return wording.one_line(error).removeprefix('flag ')
     error = _original(error)
     file, colon, argument = given.partition(':')
     line, text = _line(error, (path or file).partition(':')[0]), wording.one_line(error)

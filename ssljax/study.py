@@ -60,5 +60,16 @@ def study(config, directory) -> None:
     print(f'Table: {path}\nPage: {path.with_name("study.html")}')
 
 
+def command(_) -> int:
+    if _WORKERS.value > 1 and (flags.FLAGS.processes or flags.FLAGS.coordinator):
+        print(
+            f'error: --workers={_WORKERS.value} with --processes or --coordinator: each worker is a run of its own, with '
+            'other cells; leave one of them out.',
+            file=sys.stderr,
+        )
+        return 2
+    return main.command(study, detect=False)  # tasks of SLURM are workers
+
+
 if __name__ == '__main__':
-    app.run(lambda _: main.command(study, detect=False), flags_parser=main.parse)  # tasks of SLURM are workers
+    app.run(command, flags_parser=main.parse)

@@ -86,6 +86,19 @@ def test_mistakes_end_a_verb_with_its_code(arguments):
     assert said(*arguments, '--config=quickstrt')[0] == 2
 
 
+@pytest.mark.parametrize(
+    'verb, flags, told',
+    [
+        ('train', ['--processes=0'], '--processes=0: 0 is not a positive integer'),
+        ('train', ['--process=two'], '--process=two: invalid literal'),
+        ('study', ['--workers=2', '--processes=2'], '--workers=2 with --processes or --coordinator'),
+    ],
+)
+def test_a_flag_that_is_wrong_is_named(verb, flags, told):
+    status, _, err = said('-m', f'ssljax.{verb}', '--config=quickstart', *flags)
+    assert status == 2 and err.startswith(f'error: {told}') and 'recipe' not in err
+
+
 @pytest.mark.parametrize('signum', [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize('error', [ImportError('initialization failed'), RuntimeError('C code failed'), None])
 def test_a_signal_ends_a_verb_without_a_traceback_whatever_it_interrupts(signum, error, monkeypatch, capfd):
