@@ -63,8 +63,8 @@ def study(config, directory) -> None:
 def command(_) -> int:
     if _WORKERS.value > 1 and (flags.FLAGS.processes or flags.FLAGS.coordinator):
         print(
-            f'error: --workers={_WORKERS.value} with --processes or --coordinator: each worker is a run of its own, with '
-            'other cells; leave one of them out.',
+            f'error: --workers={_WORKERS.value} with --processes or --coordinator: each worker is a run of its own, '
+            'with other cells; leave one of them out.',
             file=sys.stderr,
         )
         return 2
