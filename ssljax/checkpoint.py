@@ -144,7 +144,7 @@ def _apart(tree):
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True) if on_cpu(leaf) else leaf, tree)
 
 
-def resume(directory, like: dict) -> tuple:
+def resume(directory, like: dict, keep: int = 2) -> tuple:
     """(Saver of `directory`, trees and meta of its newest checkpoint that is whole, or `like` and {}).
 
     Damaged ones are set aside, with a warning.
@@ -152,6 +152,7 @@ def resume(directory, like: dict) -> tuple:
     Args:
       directory: path; made where it is missing.
       like: as for `restore`.
+      keep: how many checkpoints the Saver keeps.
 
     Raises:
       ValueError: a checkpoint is as it was written, but does not fit `like`.
@@ -160,7 +161,7 @@ def resume(directory, like: dict) -> tuple:
     directory = Path(directory)
     while True:
         step = newest(directory)
-        saver = Saver(directory)
+        saver = Saver(directory, keep)
         if step is None:
             return saver, like, {}
         try:

@@ -205,6 +205,8 @@ def fields() -> dict:
         tracker=choice('', '', 'wandb', 'mlflow'),  # also gets all metrics, if it is installed
         log_every=whole(50, 1),  # steps
         save_every=real(60.0),  # seconds between checkpoints inside a stage
+        # Checkpoints that a stage in training keeps, the newest; each has the weights that were the best so far, too.
+        save_keep=whole(2, 1, 1000),
         steps_per_call=whole(0, 0, 10_000),  # 0: 1 on a CPU, 10 on an accelerator
         variants=entries((), VARIANT, _is_variant),  # an additional way: an existing one with changed fields
         published=entries((), '(way, top-1 in percent, setting, source)', is_published),  # to print next to the results

@@ -117,6 +117,11 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
         if index == 0:
             _check_free(coordinator, given)
         _meet(coordinator, count, index, given)
+    elif not ('SLURM_JOB_ID' in os.environ or 'KUBERNETES_SERVICE_HOST' in os.environ or detected()):
+        raise ValueError(
+            f'{given} without --processes and --process: no scheduler that JAX knows says here how many there are, and '
+            'which this is.'
+        )
     _join(coordinator, count, index, given)
 
 
@@ -183,8 +188,6 @@ def _join(coordinator: str, count: int | None, index: int | None, given: str) ->
     except Exception as e:
         late = 'DEADLINE_EXCEEDED' in str(e)
         why = f'not all of them came within {patience} s' if late else str(e).splitlines()[0].rstrip('.')
-        if 'must be defined' in why or 'should be defined' in why:
-            why = 'no scheduler that JAX knows says here how many there are, and which this is'
         raise ValueError(f'{given}: JAX cannot join the other processes ({why}). {_ADVICE}') from e
     here()
 

@@ -45,7 +45,7 @@ class Task(NamedTuple):
       meta: stored with each checkpoint.
       select: 'best' keeps the weights with the highest `metric` on validation (the earliest of equals), 'last' the
         last.
-      log_every, save_every: steps between log lines, seconds between checkpoints.
+      log_every, save_every, save_keep: steps between log lines, seconds between checkpoints, how many are kept.
       eval_batch: batch size of the evaluation.
       track: (step, metrics), called with what is logged; or None.
       resolved: the resolve.Decisions of the stage, for its record.
@@ -71,6 +71,7 @@ class Task(NamedTuple):
     resolved: Any = ()
     metric: str = 'top1'
     targets: Targets = OneClass(0)
+    save_keep: int = 2
 
 
 class Stage(NamedTuple):
@@ -125,7 +126,9 @@ class Training:
         """From the newest checkpoint that is whole, or else the beginning."""
         self.spent = goodput.Spent()
         self.task, self.program, self.watch = task, task.program, self.spent.on('evaluate')(watch or _nothing_more)
-        self.saver, run, meta = checkpoint.resume(task.directory / 'checkpoints', begin(task))
+        self.saver, run, meta = checkpoint.resume(
+            task.directory / 'checkpoints', begin(task), task.save_keep
+        )
         self.spent.add(meta.get(SPENT))
         self.unmeasured = bool(meta.get(UNMEASURED))
         self.progress, self.best = run['progress'], run['best']

@@ -15,8 +15,8 @@ from ssljax import methods
 
 SCHEMA = 4  # of what is written to disk; to be raised with an entry in MIGRATIONS
 # Fields on which no number of a run depends. Its seeds may become more (see `changes`).
-FREE: tuple = 'published', 'save_every', 'data.data_dir', 'data.manual_dir', 'data.cache', 'study.', 'seeds', 'tracker'
-FREE += 'log_every', 'plan.', 'answer.', 'fsdp.', 'backbone.remat'  # the last two: to rounding
+FREE: tuple = 'published', 'save_every', 'save_keep', 'log_every', 'seeds', 'tracker', 'study.', 'plan.', 'answer.'
+FREE += 'data.data_dir', 'data.manual_dir', 'data.cache', 'fsdp.', 'backbone.remat'  # the last two: to rounding
 # Those on which nothing depends before a seed has been evaluated.
 LATE = tuple(
     f'evaluate.{name}' for name in ('probe', 'probe_pool', 'probe_l2', 'random', 'figures', 'reference', 'positive')

@@ -209,6 +209,7 @@ def task(run: Context, kind: str, name: str, seed: int, images, val, variables) 
         select='last' if base == 'pretrain' else 'best',
         log_every=config.log_every,
         save_every=config.save_every,
+        save_keep=config.save_keep,
         eval_batch=config.evaluate.batch_size,
         track=run.tracker and functools.partial(run.tracker.log, f'seed{seed}/{name}'),
         resolved=decided,

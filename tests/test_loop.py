@@ -140,6 +140,17 @@ def test_a_clock_that_is_set_back_changes_nothing(tiny, tmp_path, monkeypatch):
     assert len(saved) > len(steps) - 5
 
 
+def test_as_many_checkpoints_are_kept_as_asked(tiny, tmp_path, monkeypatch):
+    tiny.save_every, tiny.save_keep = 0.0, 3
+    with monkeypatch.context() as patch, pytest.raises(preempt.Preempted):
+        asked(patch)
+        quiet_run(tiny, tmp_path)
+    steps = [int(path.name) for path in (tmp_path / 'seed0/pretrain/checkpoints').iterdir()]
+    assert len(steps) == 3 and max(steps) - min(steps) == 2
+    tiny.save_keep = 1
+    quiet_run(tiny, tmp_path)
+
+
 def test_checkpoints_of_a_run_killed_right_after_a_stage_are_removed(tiny, tmp_path, monkeypatch):
     tiny.transfer.ways = ('frozen',)
     whole = quiet_run(tiny, tmp_path)

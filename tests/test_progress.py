@@ -16,7 +16,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 1000.0
-        monkeypatch.setattr(time, 'time', lambda: self.now)
+        monkeypatch.setattr(time, 'monotonic', lambda: self.now)
 
     def passes(self, seconds):
         self.now += seconds

@@ -8,7 +8,7 @@ from ssljax.planning import make, recipe
 from ssljax.planning.rules import Asked
 
 KEYS = {'asked': dict, 'config': dict, 'decisions': list}
-FREE = ('name', 'published', 'save_every', 'log_every')  # may differ where a run goes on
+FREE = ('name', 'published', 'save_every', 'save_keep', 'log_every')  # may differ where a run goes on
 
 
 def asked(given: dict, minutes: float, flips: str) -> Asked:

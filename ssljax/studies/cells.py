@@ -155,6 +155,7 @@ def digest(config) -> str:
     for field in ('log_every', 'save_every', 'steps_per_call'):
         plain.pop(field)
     plain['study'].pop('together')
+    plain.pop('save_keep', None)
     plain.pop('fsdp', None)
     plain['backbone'].pop('remat', None)
     return short_hash(plain)
