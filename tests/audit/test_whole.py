@@ -343,3 +343,10 @@ def test_mistakes_on_the_command_line(tmp_path):
         done = subprocess.run([sys.executable, '-m', 'ssljax.check', *arguments], cwd=tmp_path, env=environment,
                               capture_output=True, text=True)  # fmt: skip
         assert done.returncode == code and said in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_an_output_that_leads_to_itself(tmp_path):
+    (tmp_path / 'out').symlink_to(tmp_path / 'out')
+    with pytest.raises((ValueError, OSError)) as error:
+        whole.target(f'folder:{tmp_path / "images"}', tmp_path / 'out')
+    assert 'a link that leads to itself' in str(error.value)

@@ -339,3 +339,9 @@ def test_labels_in_an_archive_are_refused_with_what_to_do(source, images, tmp_pa
     with zipfile.ZipFile(place / 'set.zip') as archive:
         archive.extract('labels.csv', place)
     assert set(load(**advice).classes) == {'cat', 'dog'}
+
+
+@pytest.mark.parametrize('name', ['x' * 300, 'a/' * 3000 + 'x.csv'])
+def test_a_path_that_no_file_system_has(name):
+    with pytest.raises(FileNotFoundError, match='config.data.source'):
+        load(f'csv:{name}')

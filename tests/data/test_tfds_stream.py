@@ -593,3 +593,12 @@ def test_a_file_that_is_missing_is_named(prepared, tmp_path):
     lost.unlink()
     with pytest.raises(FileNotFoundError, match=f'{lost.name} is missing: restore the file'):
         load(tmp_path / 'copied')
+
+
+@pytest.mark.parametrize('name', ['a b', 'Fashion-MNIST!', '/any/path', 'mnist/', 'fashion_mnst'])
+def test_a_name_that_is_no_builder(name):
+    pytest.importorskip('tensorflow_datasets')
+    config = base().data
+    config.source = f'tfds:{name}'
+    with pytest.raises(ValueError, match='TensorFlow Datasets has no builder'):
+        sources.load(config)
