@@ -19,10 +19,10 @@ def written(place) -> list:
     return [path for path in place.rglob('*') if path.is_file() and path.name != '.lock']
 
 
-@pytest.mark.parametrize('kind', ['folder', 'file', 's3'])
+@pytest.mark.parametrize('kind', ['folder', 's3'])
 def test_a_run_is_stopped_and_goes_on_to_the_same_bits(kind, tmp_path, monkeypatch):
     completed(tmp_path / 'shared', *SMALL, EVERY)
-    with bucket('file' if kind == 'folder' else kind, tmp_path, monkeypatch) as url:
+    with bucket('file' if kind == 'folder' else 's3', tmp_path, monkeypatch) as url:
         place, apart = tmp_path / 'run', True if kind == 'folder' else f'{url}/run'
         with Processes(place, *SMALL, EVERY, apart=apart) as run:
             run.until(lambda: 'scratch' in run.texts()[0] and 'val/top1' in run.texts()[0])
@@ -39,10 +39,7 @@ def test_a_run_is_stopped_and_goes_on_to_the_same_bits(kind, tmp_path, monkeypat
         assert not written(place.with_name('run.host1'))
 
 
-def test_tuning_and_a_study(tmp_path):
-    tuned = [*SMALL, '--config.tune=True', '--config.tuning.minutes=1.5', "--config.tuning.decide=('rate',)"]
-    completed(tmp_path / 'tuned', *tuned, apart=True)
-    assert (tmp_path / 'tuned/tuning/decisions.json').exists() and not written(tmp_path / 'tuned.host1')
+def test_a_study(tmp_path):
     flags = [*SMALL, "--config.study.labels=('10/class',)", '--config.seeds=(0, 1)']
     for place, apart in (('apart', True), ('shared', None)):
         completed(tmp_path / place, *flags, verb='ssljax.study', apart=apart)

@@ -78,9 +78,9 @@ def test_a_signal_anywhere_stops_both_and_changes_no_bit(undisturbed, tmp_path, 
 
 
 def test_killing_either_at_any_moment_changes_no_bit(undisturbed, tmp_path):
-    """SIGKILL, five times at random moments of one run; the survivor ends by itself."""
+    """SIGKILL, three times at random moments of one run; the survivor ends by itself."""
     chance, killed = random.Random(0), 0
-    for _ in range(5):
+    for _ in range(3):
         with Processes(tmp_path / 'run', *SMALL, '--config.save_every=0', SSLJAX_LOST_AFTER='15') as run:
             run.until(lambda: 'scratch' in run.texts()[0])
             time.sleep(chance.uniform(0, 8))
@@ -89,13 +89,13 @@ def test_killing_either_at_any_moment_changes_no_bit(undisturbed, tmp_path):
             code = run.all[1 - who].wait(100)
             assert code in (0, 75), run.texts()
             killed += code == 75
-    assert killed >= 3
+    assert killed >= 2
     completed(tmp_path / 'run', *SMALL, '--config.save_every=0')
     same(outcome(undisturbed), outcome(tmp_path / 'run'))
 
 
 def test_tuning_decides_the_same_in_both(tmp_path):
-    flags = [*SMALL, '--config.tune=True', '--config.tuning.minutes=2.5', "--config.tuning.decide=('rate',)"]
+    flags = [*SMALL, '--config.tune=True', '--config.tuning.minutes=1', "--config.tuning.decide=('rate',)"]
     completed(tmp_path / 'run', *flags)
     decisions = json.loads((tmp_path / 'run/tuning/decisions.json').read_text())
     assert decisions['trials'] > 1
