@@ -5,8 +5,8 @@ alone.
       --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
 
 A network of three convolutions of 32 features: 1,000 steps of 64 labelled images, or 4,000 of 32 labelled and 128
-unlabelled ones. Settings were chosen on validation images of seed 0, which is no label set of the study
-(docs/results.md has what was measured).
+unlabelled ones. Settings were chosen on validation images of seed 0, which is no label set of the study. Measured at
+ten labels a class, six of the label sets: from scratch 71.43 +- 1.50%, FlexMatch 78.24 +- 0.99 (docs/results.md).
 """
 
 from ssljax.config import base
