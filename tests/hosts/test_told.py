@@ -224,7 +224,7 @@ def test_all_meet_in_any_order_also_where_somebody_else_calls():
 def test_two_of_one_number_are_told():
     where = f'localhost:{local.free_port()}'
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        found = [pool.submit(rendezvous.meet, where, 3, i, 3) for i in (0, 1, 1)]
+        found = [pool.submit(rendezvous.meet, where, 3, i, 8) for i in (0, 1, 1)]
         with pytest.raises(ValueError, match='two processes were started as --process=1'):
             found[0].result()
 
