@@ -171,25 +171,28 @@ def pack(work: Path, carry: Path, unfinished: list[str]) -> None:
     small = [path for path in files if path.suffix in SMALL and not _in_checkpoint(path.relative_to(work))]
     above = {folder for path in files for folder in path.parents}
     places = {p for p in above if p.name.isdigit() and p.parent.name in ('checkpoints', 'model')}
-    buffer = _archive(work, small)
     newest: dict[Path, Path] = {}
     for place in sorted(places, key=lambda p: int(p.name)):
         if place.relative_to(work).parts[0] in unfinished:
             newest[place.parent] = place
-    kept = list(small)
+    kept, room = list(small), 0.99 * MOST - _size(small)
     for place in newest.values():
-        tried = _archive(work, kept + (inside := [path for path in files if path.is_relative_to(place)]))
-        if len(tried) > MOST:
-            size = sum(path.stat().st_size for path in inside) / 1e6
-            print(f'{place.relative_to(work)} ({size:.0f} MB) does not fit and is left behind.')
+        inside = [path for path in files if path.is_relative_to(place)]
+        if (size := _size(inside)) > room:
+            print(f'{place.relative_to(work)} ({size / 1e6:.0f} MB) does not fit and is left behind.')
             continue
-        buffer, kept = tried, kept + inside
+        kept, room = kept + inside, room - size
+    buffer = _archive(work, kept)
     carry.mkdir(parents=True, exist_ok=True)
     for old in carry.glob(f'{NAME}.*'):
         old.unlink()
     for i in range(0, max(len(buffer), 1), PART):
         (carry / f'{NAME}.{i // PART}').write_bytes(buffer[i : i + PART])
     print(f'{carry}: {len(buffer) / 1e6:.1f} MB')
+
+
+def _size(paths: list[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)
 
 
 def _in_checkpoint(path: Path) -> bool:

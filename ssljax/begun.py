@@ -26,10 +26,8 @@ def stored(workdir: Path, what: str) -> dict | None:
       files.Damaged: the file is not as it was written.
     """
     path = workdir / f'{what}.json'
-    try:
+    with files.advising(ADVICE.format(what)):
         found = files.read_json(path, KEYS[what])
-    except files.Damaged as e:
-        raise files.Damaged(path, e.why, ADVICE.format(what)) from e
     return meta(workdir).get(what) if found is None else found
 
 

@@ -58,21 +58,23 @@ def read(path) -> Calibration | None:
     Raises:
       files.Damaged: it is not as it was written.
     """
-    try:
-        found = files.read_npz(path)
-    except files.Damaged as e:
-        raise files.Damaged(path, e.why, ADVICE) from e
+    with files.advising(ADVICE):
+        return _read(path)
+
+
+def _read(path) -> Calibration | None:
+    found = files.read_npz(path)
     if found is None:
         return None
     if found.keys() | {'threshold'} != set(Calibration._fields):
-        raise files.Damaged(path, f'it holds {", ".join(sorted(found)) or "nothing"}', ADVICE)
+        raise files.Damaged(path, f'it holds {", ".join(sorted(found)) or "nothing"}')
     temperature, reference, limit = (found[name] for name in Calibration._fields[:3])
     threshold = found.get('threshold')
     single = [a for a in (temperature, limit, threshold) if a is not None]
     numbers = [a.shape == () and a.dtype.kind == 'f' and np.isfinite(a) for a in single]
     rows = reference.ndim == 2 and len(reference) and np.isfinite(reference).all()
     if not (all(numbers) and temperature > 0 and rows):
-        raise files.Damaged(path, 'its numbers cannot be those of a calibration', ADVICE)
+        raise files.Damaged(path, 'its numbers cannot be those of a calibration')
     return Calibration(float(temperature), reference, float(limit), None if threshold is None else float(threshold))
 
 

@@ -114,6 +114,15 @@ def bad_sectors(path):
         raise Damaged(path, 'the disk cannot read it') from e
 
 
+@contextlib.contextmanager
+def advising(advice: str):
+    """Adds to what is Damaged what can be done about it."""
+    try:
+        yield
+    except Damaged as e:
+        raise Damaged(e.path, e.why, advice) from e
+
+
 def read_json(path, keys: dict | None = None) -> dict | None:
     """The object in a JSON file, or None where there is no file.
 

@@ -11,7 +11,6 @@ import functools
 import os
 import pickle
 import re
-import socket
 import sys
 import threading
 import time
@@ -90,16 +89,7 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
     count = _number(VARIABLES[1], values[1]) if count is None else count
     index = _number(VARIABLES[2], values[2]) if index is None else index
     given = f'JAX_COORDINATOR_ADDRESS={coordinator}' if values[0] == coordinator else f'--coordinator={coordinator}'
-    if coordinator not in ('', AUTO) and not _is_address(coordinator):
-        raise ValueError(
-            f'{given.split("=")[0]}={coordinator!r} is not an address of the form HOST:PORT, such as 10.0.0.1:1234: '
-            'give that of the first process, or leave it out to train on this machine alone.'
-        )
-    if index is not None and count is not None and not 0 <= index < count:
-        raise ValueError(f'--process={index} of --processes={count}: they are numbered from 0 to {max(count - 1, 0)}.')
-    if (index is None) != (count is None) and (count, index) != (1, None):
-        known = f'--processes={count}' if index is None else f'--process={index}'
-        raise ValueError(f'{known}: --processes and --process go together: give how many there are, and which this is.')
+    _check_given(coordinator, count, index, given)
     if not coordinator and count in (None, 1):
         if not (detect and detected()):
             return
@@ -114,8 +104,6 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
     if coordinator == AUTO:
         coordinator = ''
     elif index is not None and count is not None:
-        if index == 0:
-            _check_free(coordinator, given)
         _meet(coordinator, count, index, given)
     elif not ('SLURM_JOB_ID' in os.environ or 'KUBERNETES_SERVICE_HOST' in os.environ or detected()):
         raise ValueError(
@@ -123,6 +111,20 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
             'which this is.'
         )
     _join(coordinator, count, index, given)
+
+
+def _check_given(coordinator: str, count: int | None, index: int | None, given: str) -> None:
+    """Raises ValueError for what makes no sense, wherever it would join."""
+    if coordinator not in ('', AUTO) and not _is_address(coordinator):
+        raise ValueError(
+            f'{given.split("=")[0]}={coordinator!r} is not an address of the form HOST:PORT, such as 10.0.0.1:1234: '
+            'give that of the first process, or leave it out to train on this machine alone.'
+        )
+    if index is not None and count is not None and not 0 <= index < count:
+        raise ValueError(f'--process={index} of --processes={count}: they are numbered from 0 to {max(count - 1, 0)}.')
+    if (index is None) != (count is None) and (count, index) != (1, None):
+        known = f'--processes={count}' if index is None else f'--process={index}'
+        raise ValueError(f'{known}: --processes and --process go together: give how many there are, and which this is.')
 
 
 def _is_address(text: str) -> bool:
@@ -135,25 +137,16 @@ def _meet(coordinator: str, count: int, index: int, given: str) -> None:
         rendezvous.meet(coordinator, count, index, _patience())
     except ValueError as e:
         raise ValueError(f'{given}: cannot join the other processes ({e}). {_ADVICE}') from None
+    except OSError as e:
+        raise ValueError(
+            f'{given}: process 0 cannot open port {coordinator.rpartition(":")[2]} here ({e.strerror or e}). Another '
+            'process may have been started with --process=0, or another program uses the port: number the processes '
+            'from 0, or choose another port.'
+        ) from e
 
 
 def _patience() -> int:
     return int(os.environ.get('SSLJAX_JOIN_TIMEOUT', 300))
-
-
-def _check_free(coordinator: str, given: str) -> None:
-    """Raises ValueError where something listens already at the port that process 0 is to open."""
-    port = int(coordinator.rpartition(':')[2])
-    try:
-        with socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as JAX does: one that was closed is free
-            trial.bind(('', port))
-    except OSError as e:
-        why = getattr(e, 'strerror', None) or e
-        raise ValueError(
-            f'{given}: process 0 cannot open port {port} here ({why}). Another process may have been started with '
-            '--process=0, or another program uses the port: number the processes from 0, or choose another port.'
-        ) from e
 
 
 def _number(name: str, value: str | None) -> int | None:

@@ -126,9 +126,7 @@ class Training:
         """From the newest checkpoint that is whole, or else the beginning."""
         self.spent = goodput.Spent()
         self.task, self.program, self.watch = task, task.program, self.spent.on('evaluate')(watch or _nothing_more)
-        self.saver, run, meta = checkpoint.resume(
-            task.directory / 'checkpoints', begin(task), task.save_keep
-        )
+        self.saver, run, meta = checkpoint.resume(task.directory / 'checkpoints', begin(task), task.save_keep)
         self.spent.add(meta.get(SPENT))
         self.unmeasured = bool(meta.get(UNMEASURED))
         self.progress, self.best = run['progress'], run['best']

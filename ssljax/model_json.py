@@ -111,11 +111,8 @@ def read(directory) -> dict | None:
       files.Damaged: it is not as it was written.
       ValueError: a later version wrote it.
     """
-    try:
+    with files.advising('restore it from a copy, or, of a run, delete it: the rest of the run says the same'):
         found = files.read_json(Path(directory) / NAME, KEYS)
-    except files.Damaged as e:
-        advice = 'restore it from a copy, or, of a run, delete it: the rest of the run says the same'
-        raise files.Damaged(e.path, e.why, advice) from e
     if found and found['schema'] > schema.SCHEMA:
         raise ValueError(
             f'{Path(directory) / NAME} has schema {found["schema"]}, and this version of ssljax reads up to '

@@ -19,6 +19,7 @@ def meet(coordinator: str, count: int, index: int, patience: float) -> None:
 
     Raises:
       ValueError: not all have come; or two are the same one. Completes 'cannot join the other processes (...)'.
+      OSError: of the first process: it cannot open the port.
     """
     deadline = time.monotonic() + patience
     if index:
@@ -29,10 +30,10 @@ def meet(coordinator: str, count: int, index: int, patience: float) -> None:
 
 def _receive(port: int, count: int, deadline: float, patience: float) -> None:
     """Of the first process: waits for the others, and tells them to go on."""
-    here: dict[int, socket.socket] = {}
+    here: dict[int, socket.socket] = {}  # those that wait
     with contextlib.ExitStack() as closing:
         server = closing.enter_context(_server(port))
-        while len(here) < count - 1:
+        while len(here := {i: other for i, other in here.items() if _open(other)}) < count - 1:
             server.settimeout(max(deadline - time.monotonic(), 0.01))
             try:
                 other = closing.enter_context(server.accept()[0])
@@ -42,12 +43,13 @@ def _receive(port: int, count: int, deadline: float, patience: float) -> None:
             index = _said(other, count)
             if index is None:
                 other.close()  # somebody else, such as a health check
-            elif index in here and _open(here[index]):
+            elif index in here and _open(here[index]):  # it has not gone, and come again
                 raise ValueError(f'two processes were started as --process={index}')
             else:
                 here[index] = other
         for other in here.values():
-            other.sendall(GO)
+            with contextlib.suppress(OSError):
+                other.sendall(GO)
         for other in here.values():  # they close first, so that the port is free at once
             with contextlib.suppress(OSError):
                 other.settimeout(5)

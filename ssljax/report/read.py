@@ -55,11 +55,8 @@ def _whole(reader, path, without):
 
 def read_object(path):
     """The dict in a JSON file; ValueError where it holds none."""
-    try:
+    with files.advising('rerun the experiment to rewrite it; to keep manual edits, delete its line "checksum"'):
         return files.read_json(path) or {}
-    except files.Damaged as error:
-        again = 'rerun the experiment to rewrite it; to keep manual edits, delete its line "checksum"'
-        raise files.Damaged(path, error.why, again) from error
 
 
 def seed_folders(workdir):

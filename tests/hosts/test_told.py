@@ -221,6 +221,25 @@ def test_all_meet_in_any_order_also_where_somebody_else_calls():
         pass
 
 
+def test_one_that_dies_while_it_waits_may_come_again():
+    port = local.free_port()
+    where = f'localhost:{port}'
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        first = pool.submit(rendezvous.meet, where, 3, 0, 20)
+        dead = None
+        while dead is None:
+            with contextlib.suppress(OSError):
+                dead = socket.create_connection(('localhost', port))
+        dead.sendall(b'ssljax 1\n')
+        time.sleep(0.5)
+        dead.close()
+        two = pool.submit(rendezvous.meet, where, 3, 2, 20)
+        time.sleep(1)
+        assert not first.done() and not two.done()
+        rendezvous.meet(where, 3, 1, 20)
+        assert first.result() is None and two.result() is None
+
+
 def test_two_of_one_number_are_told():
     where = f'localhost:{local.free_port()}'
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
