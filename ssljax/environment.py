@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from ssljax import hosts
+from ssljax import joining
 
 
 @contextlib.contextmanager
@@ -25,7 +25,7 @@ def imports():
 
 
 def start(coordinator: str = '', count: int | None = None, index: int | None = None, detect: bool = True) -> None:
-    """Starts JAX: with other processes, see `hosts.start`, and on the devices of JAX_PLATFORMS.
+    """Starts JAX: with other processes, see `joining.start`, and on the devices of JAX_PLATFORMS.
 
     Raises:
       ValueError: it cannot be started with the variables as they are; the message says which and what there is.
@@ -33,7 +33,7 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
     check_xla_flags(os.environ.get('XLA_FLAGS', ''))
     import jax  # not at the top: `imports` is around the first import
 
-    hosts.start(coordinator, count, index, detect)
+    joining.start(coordinator, count, index, detect)
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as e:

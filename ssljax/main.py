@@ -37,7 +37,7 @@ def main(_) -> int:
 
 
 def command(work, detect: bool = True) -> int:
-    """Calls work(config, workdir) with those of the flags; returns the exit code. detect: as `hosts.start` has it."""
+    """Calls work(config, workdir) with those of the flags; returns the exit code. detect: as `joining.start` has it."""
     console.prepare()
     console.plain_warnings()
     logging.set_verbosity(logging.WARNING)

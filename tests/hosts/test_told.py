@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from ssljax import files, hosts, rendezvous
+from ssljax import files, hosts, joining, rendezvous
 from tests.command import ROOT
 from tests.hosts.processes import environments, local
 
@@ -176,7 +176,7 @@ def test_only_one_of_several_tasks_joins_by_itself(monkeypatch, variables, joins
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert hosts.detected() == joins
+    assert joining.detected() == joins
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_only_one_of_several_tasks_joins_by_itself(monkeypatch, variables, joins
 )
 def test_what_cannot_be_joined(given, said):
     with pytest.raises(ValueError, match=said):
-        hosts.start(*given)
+        joining.start(*given)
 
 
 @pytest.mark.parametrize('who', [0, 1])
@@ -205,7 +205,7 @@ def test_who_does_not_come_is_named(who, monkeypatch):
     monkeypatch.setenv('SSLJAX_JOIN_TIMEOUT', '1')
     said = 'of 3 these did not come within 1 s: 1, 2' if who == 0 else 'process 0 was not met at localhost:'
     with pytest.raises(ValueError, match=f'cannot join the other processes .{said}'):
-        hosts.start(f'localhost:{local.free_port()}', 3, who)
+        joining.start(f'localhost:{local.free_port()}', 3, who)
 
 
 def test_all_meet_in_any_order_also_where_somebody_else_calls():
@@ -253,4 +253,4 @@ def test_a_port_that_is_taken_is_told_at_once():
     with socket.create_server(('localhost', 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ValueError, match=f'cannot open port {port} here.*--process=0'):
-            hosts.start(f'localhost:{port}', 2, 0)
+            joining.start(f'localhost:{port}', 2, 0)
