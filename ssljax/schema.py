@@ -100,8 +100,9 @@ def hashed(config) -> dict:
     """The plain dict that stands for a config in a hash: as the first version had it. Later fields enter where they
     are not at their default; unused ones have the default of then, however it has changed since."""
     plain, defaults, first = _settled(configs.to_dict(config)), _defaults(), _first()
-    used, out = _used(plain), dict(first)
-    for name, value in flat(plain).items():
+    fields = flat(plain)
+    used, out = _of_used(fields, plain), dict(first)
+    for name, value in fields.items():
         default = defaults.get(name, {})
         if value != default or name in first and name in used:
             out[name] = value
@@ -121,8 +122,14 @@ def _defaults() -> dict:
 
 def _used(plain: dict) -> dict:
     """{dotted name: value} of the fields that the run of a plain config depends on."""
+    plain = _settled(plain)
+    return _of_used(flat(plain), plain)
+
+
+def _of_used(fields: dict, plain: dict) -> dict:
+    """Of {dotted name: value} of a plain config those that its run depends on."""
     left_out = tuple(f'{part.rstrip(".")}.' for part in (*FREE, *_unused(plain)))
-    return {k: v for k, v in flat(_settled(plain)).items() if not f'{k}.'.startswith(left_out)}
+    return {k: v for k, v in fields.items() if not f'{k}.'.startswith(left_out)}
 
 
 def _settled(plain: dict) -> dict:

@@ -64,7 +64,8 @@ def cells(config, points=()) -> list[Cell]:
             f'study.together is {config.study.together}: give the maximum number of cells trained at once, 1 '
             'for one by one, or 0 for as many as there are seeds.'
         )
-    found, known = [], configs.field_names(configs.base())
+    base = configs.base()
+    found, known = [], configs.field_names(base)
     budgets = tuple(config.study.labels) or (config.data.labels,)
     if len(set(budgets)) < len(budgets):
         raise ValueError(f'study.labels repeats a budget: {", ".join(budgets)}.')
@@ -75,11 +76,11 @@ def cells(config, points=()) -> list[Cell]:
         changed.update_from_flattened_dict(point)
         checks.check(changed)
     for point in ({}, *[p for p in points if p]):
+        jobs: dict = {}
         for way in config.transfer.ways:
             for name, changes in named.items() if ways.needs_pretraining(config, way) else (('', ()),):
                 for labels in budgets:
-                    for seed in config.seeds:
-                        found.append(_cell(config, point, name, dict(changes), labels, way, seed))
+                    found += _of_seeds(config, base, point, name, dict(changes), labels, way, jobs)
     return list({cell.id: cell for cell in reversed(found)}.values())[::-1]
 
 
@@ -107,42 +108,65 @@ def _pretrainings(config, known) -> dict:
     return named or {config.pretrain.method: {}}
 
 
-def _cell(config, point, name, changes, labels, way, seed) -> Cell:
-    c, base = config.copy_and_resolve_references(), configs.base()
+def _of_seeds(config, base, point, name, changes, labels, way, jobs: dict) -> list[Cell]:
+    """The cells of every seed that have the rest in common.
+
+    base: `configs.base()`, of which nothing is changed. jobs: what budgets and ways share, {(digest of a pretraining
+    with all seeds, seed): its Job}.
+    """
+    c = config.copy_and_resolve_references()
     c.unlock()
     c.update_from_flattened_dict(changes | point | {'data.labels': point.get('data.labels', labels)})
     checks.choice(c.data)
     origin = configs.variant(c, way)[0]
-    c.update(name='cell', seeds=(seed,), published=(), study=base.study, tuning=base.tuning)
+    c.update(name='cell', published=(), study=base.study, tuning=base.tuning)
     c.variants = tuple(v for v in c.variants if v[0] == way)
     c.transfer.ways = ('frozen', way) if origin == 'two_stage' else (way,)
     c.evaluate.update(knn=0, probe=False, random=False, figures=False)
     if origin not in methods.SEMI:
         c.semi = base.semi
-    needs = None
+    pretraining, needs = None, None
     if not ways.needs_pretraining(c, way):
         point = {k: v for k, v in point.items() if not k.startswith('pretrain.')}
-        c.pretrain = base.pretrain
+        c.pretrain = base.pretrain.copy_and_resolve_references()
         c.pretrain.method = 'none'
     elif not c.transfer.checkpoint and not (c.backbone.init_from and c.pretrain.method in ('', 'none')):
-        needs = _pretraining(c, seed)
+        pretraining = _pretraining(c, base)
+        of_all = digest(pretraining)
         c.pretrain = base.pretrain
-        c.transfer.checkpoint = needs.folder
-    identity = digest(c)
-    return Cell(identity, c.data.labels, point, name, way, seed, Job(f'cells/{identity}', c), needs)
+    found = []
+    for seed in config.seeds:
+        own = _of_seed(c, seed)
+        if pretraining is not None:
+            if (of_all, seed) not in jobs:
+                p = _of_seed(pretraining, seed)
+                jobs[of_all, seed] = Job(f'{PRETRAINED}/{digest(p)}', p)
+            needs = jobs[of_all, seed]
+            own.transfer.checkpoint = needs.folder
+        identity = digest(own)
+        found.append(Cell(identity, own.data.labels, point, name, way, seed, Job(f'cells/{identity}', own), needs))
+    return found
 
 
-def _pretraining(c, seed) -> Job:
-    """The run that pretrains a cell's backbone. What it sees does not depend on the label budget unless the pool is
+def _of_seed(config, seed):
+    """A copy of a config, which shares no section with it, for one seed."""
+    c = config.copy_and_resolve_references()
+    c.seeds = (seed,)
+    return c
+
+
+def _pretraining(c, base):
+    """The config that pretrains a cell's backbone. What it sees does not depend on the label budget unless the pool is
     limited: all training images but validation."""
-    p, base = c.copy_and_resolve_references(), configs.base()
+    p = c.copy_and_resolve_references()
     p.unlock()
-    p.update(name='pretraining', transfer=base.transfer, semi=base.semi, variants=())
+    p.update(name='pretraining', semi=base.semi, variants=())
+    p.transfer = base.transfer.copy_and_resolve_references()
     p.transfer.ways = ()
     p.pretrain.watch = 0
     if not p.data.pool and not p.data.labels.startswith('list:'):
         p.data.update(labels='1/class', choose='random', features='')
-    return Job(f'{PRETRAINED}/{digest(p)}', p)
+    return p
 
 
 def digest(config) -> str:

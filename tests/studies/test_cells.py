@@ -1,4 +1,5 @@
 import pytest
+from ml_collections import ConfigDict
 
 from ssljax.studies import cells
 
@@ -58,3 +59,23 @@ def test_what_cannot_be_run_is_told_before(study, change, message):
     study.update_from_flattened_dict(change)
     with pytest.raises(ValueError, match=message):
         cells(study)
+
+
+def test_seeds_are_cells_as_they_would_be_alone(study):
+    study.transfer.ways = (*study.transfer.ways, 'fixmatch')
+    study.semi.strong = 'crop(2)'
+    points = [{'transfer.mixup': 0.2}, {'data.labels': '5/class', 'pretrain.batch_size': 16}]
+    both = cells(study, points)
+    alone = []
+    for study.seeds in ((0,), (1,)):
+        alone += cells(study, points)
+    as_text = lambda found: {(c.id, c.job.config.to_json(), c.needs and c.needs.config.to_json()) for c in found}
+    assert as_text(both) == as_text(alone) and len(both) == len(alone)
+
+
+def test_no_cell_shares_a_section_of_its_config_with_another(study):
+    def sections(config):
+        return {id(config)} | {i for v in config.values() if isinstance(v, ConfigDict) for i in sections(v)}
+
+    found = [sections(c.job.config) for c in cells(study)]
+    assert len(set().union(*found)) == sum(map(len, found))
