@@ -11,6 +11,7 @@ import numpy as np
 
 from ssljax import files
 from ssljax.report.draw import CLASS_COLORS, MARKERS, as_img, described, drawn, labelled, new_figure, shorten
+from ssljax.report.fuzzy_graph import fuzzy_graph
 
 MOST = 2000
 NEIGHBORS = 15
@@ -32,34 +33,38 @@ def embed(features, seed=0):
     if len(features) < FEWEST_FOR_UMAP:
         return principal(features, 2, seed), f'PCA (UMAP needs at least {FEWEST_FOR_UMAP} images)'
     try:
-        make = _umap()
+        umap = _umap()
     except ImportError:
         return principal(features, 2, seed), 'PCA (umap-learn is not installed)'
     except Exception as error:
         return principal(features, 2, seed), f'PCA (umap-learn cannot be loaded: {described(error)})'
     try:
-        return _embed(make, features, seed)
+        return _embed(umap, features, seed)
     except Exception as error:
         return principal(features, 2, seed), f'PCA (UMAP failed on these features: {described(error)})'
 
 
-def _embed(make, features, seed):
+def _embed(umap, features, seed):
     from sklearn.neighbors import NearestNeighbors
 
     width = features.shape[1]
     reduced = principal(features, 50, seed) if width > 50 else features
-    # What UMAP would find itself, by code that numba takes 6 seconds to compile.
+    # UMAP would find them, and what `fuzzy_graph` does, by code that numba takes 10 seconds to compile.
     distances, nearest = NearestNeighbors(n_neighbors=NEIGHBORS).fit(reduced).kneighbors(reduced)
-    known = nearest, distances.astype(np.float32), None
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        xy = make(random_state=seed, n_neighbors=NEIGHBORS, min_dist=0.1, precomputed_knn=known).fit_transform(reduced)
+        a, b = umap.find_ab_params(1.0, 0.1)  # spread, min_dist
+        xy, _ = umap.simplicial_set_embedding(
+            data=reduced, graph=fuzzy_graph(nearest, distances), n_components=2, initial_alpha=1.0, a=a, b=b, gamma=1.0,
+            negative_sample_rate=5, n_epochs=None, init='spectral', random_state=np.random.RandomState(seed),
+            metric='euclidean', metric_kwds={}, densmap=False, densmap_kwds={}, output_dens=False,
+        )  # fmt: skip
     how = f'UMAP ({NEIGHBORS} neighbours, min_dist 0.1'
     return np.asarray(xy, np.float32), how + (', first 50 principal components)' if width > 50 else ')')
 
 
 def _umap():
-    """The class UMAP. Where numba finds no place that it can write its compiled code to (a read-only environment and
+    """UMAP's module. Where numba finds no place that it can write its compiled code to (a read-only environment and
     home), it is given a temporary one."""
     try:
         return _import_umap()
@@ -81,8 +86,8 @@ def _temporary():
 def _import_umap():
     with warnings.catch_warnings(), _hidden('tensorflow'):
         warnings.simplefilter('ignore')
-        from umap import UMAP
-    return UMAP
+        from umap import umap_
+    return umap_
 
 
 @contextlib.contextmanager

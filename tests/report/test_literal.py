@@ -174,7 +174,8 @@ def test_a_page_that_fails_is_a_warning(tmp_path, monkeypatch, capsys):
     ids=['equal', 'zero', 'one', 'two', 'huge', 'narrow'],
 )
 def test_a_map_of_any_features(features, monkeypatch):
-    monkeypatch.setattr(embed, '_umap', lambda: lambda **options: 1 / 0)  # UMAP itself takes seconds to compile
+    umap = SimpleNamespace(find_ab_params=lambda *_: 1 / 0)  # UMAP itself takes seconds to compile
+    monkeypatch.setattr(embed, '_umap', lambda: umap)
     xy, how = embed.embed(features.astype(np.float32))
     assert xy.shape == (len(features), 2) and how.startswith('PCA') and np.isfinite(xy).all()
     assert ('UMAP failed' in how) == (len(features) >= embed.FEWEST_FOR_UMAP)
