@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint docs bench clean
+.PHONY: demo test test-slow lint docs bench bench-quick clean
 
 demo: $(VENV)/installed  ## the main job on embedded images: pretraining, transfer, report
 	$(BIN)/ssljax train --config=quickstart --workdir=runs/quickstart
@@ -23,6 +23,9 @@ docs: $(VENV)/installed-test  ## the documentation, into site/
 
 bench: $(VENV)/installed-bench  ## training steps beside the same in PyTorch; run it alone on the machine
 	$(BIN)/python -m benchmarks.steps --peer=torch
+
+bench-quick: $(VENV)/installed-bench  ## whether speeds over PyTorch are still those of benchmarks/results, in 5 minutes
+	$(BIN)/python -m benchmarks.quick
 
 # Editable installations with what pyproject.toml lists: the code that runs is that of this folder.
 $(VENV)/installed: pyproject.toml
