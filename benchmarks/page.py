@@ -37,11 +37,12 @@ def steps(record: dict) -> str:
                 f'{ours["peak_memory"] / 2**20:,.0f}',
                 f'{ours["compile"]:.0f}',
                 between(peer['ms'], ',.0f') if peer else '',
+                f'{peer["peak_memory"] / 2**20:,.0f}' if peer else '',
                 between(ratio) if ratio else '',
             ]
         )
-    header = 'step,views,ms,views/s,GFLOP/s,of product,of copy,peak MiB,compile s,PyTorch ms,speed over PyTorch'
-    return markdown(header.split(','), rows)
+    header = 'step,views,ms,views/s,GFLOP/s,of product,of copy,peak MiB,compile s,PyTorch ms,PyTorch MiB'
+    return markdown([*header.split(','), 'speed over PyTorch'], rows)
 
 
 def inputs(record: dict) -> str:
@@ -65,8 +66,8 @@ def inputs(record: dict) -> str:
 
 
 def start(record: dict) -> str:
-    """Seconds from the command to the first step."""
-    columns = ('imports', 'data', 'compile', 'other', 'total', 'cpu')
+    """Seconds from the command to the first step, or of a whole run, by part."""
+    columns = [name for name in record['seconds']['cold'] if name != 'runs']
     rows = [[name, *(f'{each[c]:.2f}' for c in columns)] for name, each in record['seconds'].items()]
     return markdown(['cache', *columns], rows)
 
@@ -89,6 +90,12 @@ def growth(record: dict) -> str:
     keys = ('batch', 'images', 'images_s')
     rows = [[r['curve'], *(f'{r[k]:,.0f}' for k in keys), f'{r["peak_memory"] / 2**20:,.0f}'] for r in record['rows']]
     return markdown(header, rows)
+
+
+def growth_seeds(record: dict) -> str:
+    """Memory after so many seeds of a run and of a study."""
+    rows = [[r['what'], str(r['seeds']), f'{r["memory"] / 2**20:,.0f}'] for r in record['rows']]
+    return markdown(['what', 'seeds', 'most MiB so far'], rows)
 
 
 def check(record: dict) -> str:
@@ -133,7 +140,8 @@ def streams(record: dict) -> str:
 TABLES = {'check': check, 'check_photos': check, 'predict': predict}
 TABLES |= {'steps': steps, 'steps_compile': steps, 'steps_bfloat16': steps, 'input': inputs, 'tfds_stream': streams}
 TABLES |= scaling_tables.TABLES
-TABLES |= {'start': start, 'accuracy': accuracy, 'growth': growth}
+TABLES |= {'start': start, 'whole': start, 'accuracy': accuracy, 'growth': growth}
+TABLES |= {'growth_seeds': growth_seeds}
 
 
 def filled(text: str, results: Path) -> str:

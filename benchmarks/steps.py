@@ -79,7 +79,7 @@ def summary(job: Job, times: list[float], flop: float | None) -> dict:
 
 
 HEADER = f'{"step":<20}{"dtype":<10}{"ms":>9}{"range":>19}{"views/s":>10}{"GFLOP":>9}{"GFLOP/s":>10}{"of peak":>9}'
-HEADER += f'{"MiB":>8}{"compile s":>11}{"peer ms":>10}{"ratio":>22}'
+HEADER += f'{"MiB":>8}{"compile s":>11}{"peer ms":>10}{"MiB":>8}{"ratio":>22}'
 
 
 def line(row: dict, peer: str) -> str:
@@ -92,7 +92,7 @@ def line(row: dict, peer: str) -> str:
     text += f'{ours["peak_memory"] / 2**20:>8,.0f}{ours["compile"]:>11.1f}'
     if peer:
         faster = row['ratio']
-        text += f'{row[peer]["ms"]["median"]:>10.2f}'
+        text += f'{row[peer]["ms"]["median"]:>10.2f}{row[peer]["peak_memory"] / 2**20:>8,.0f}'
         text += f'{faster["median"]:>8.2f} ({faster["least"]:.2f}-{faster["largest"]:.2f})'
     return text
 

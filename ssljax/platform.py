@@ -109,7 +109,7 @@ def keep_compiled() -> None:
     if kept:
         if '://' not in place:
             warnings.showwarning = functools.partial(_shown, place, warnings.showwarning)
-        jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+        jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
         jax.config.update('jax_persistent_cache_min_entry_size_bytes', 0)
 
 

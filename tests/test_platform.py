@@ -129,7 +129,6 @@ def test_a_large_temporary_is_paged_in_once():
 def test_a_damaged_compiled_program_is_compiled_again_and_kept(tmp_path):
     code = (
         'from ssljax import console, platform; console.plain_warnings(); platform.keep_compiled(); import jax\n'
-        'jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)\n'
         'def double(x): return 2 * x\n'
         'print(jax.jit(double)(1.5))'
     )
