@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks import growth_seeds, page
+from ssljax import checks
 
 
 def test_rows_are_at_round_numbers_of_seeds():
@@ -26,14 +27,22 @@ def test_memory_that_is_kept_is_seen_at_the_next_file(tmp_path):
     assert watch.most[3] - watch.most[1] >= 2 * 2**26 - 2**22 and len(held) == 3
 
 
-def test_a_run_has_rows_in_the_file_and_on_the_page(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(growth_seeds, 'DONE', {'run': growth_seeds.DONE['run']})
-    growth_seeds.main(['--seeds=1', f'--out={tmp_path}/deep/growth_seeds.json'])
+def test_rows_of_a_run_and_a_study_are_in_the_file_and_on_the_page(tmp_path, monkeypatch, capsys):
+    rows = lambda what, seeds: [{'what': what, 'seeds': n, 'memory': 2**30 + n * 2**20} for n in (1, seeds)]
+    monkeypatch.setattr(growth_seeds, 'measure', rows)
+    monkeypatch.setattr(growth_seeds, 'begin', lambda *_: {})
+    growth_seeds.main(['--seeds=5', f'--out={tmp_path}/deep/growth_seeds.json'])
     record = json.loads((tmp_path / 'deep/growth_seeds.json').read_text())
-    (row,) = record['rows']
-    assert (row['what'], row['seeds']) == ('run', 1) and row['memory'] > 2**26
-    assert '1 seeds' in capsys.readouterr().out
-    assert f'| run | 1 | {row["memory"] / 2**20:,.0f} |' in page.TABLES['growth_seeds'](record)
+    assert record['rows'] == rows('run', 5) + rows('study', 5)
+    assert '5 seeds   1,029 MiB' in capsys.readouterr().out
+    assert '| study | 5 | 1,029 |' in page.TABLES['growth_seeds'](record)
+
+
+@pytest.mark.parametrize('what', growth_seeds.DONE)
+def test_what_is_trained_can_be(what):
+    config = growth_seeds.config_of(what, 3)
+    checks.check(config)
+    assert config.seeds == (0, 1, 2) and 'finetune' in config.transfer.ways
 
 
 def test_no_seed_is_refused(capsys):
