@@ -43,6 +43,7 @@ from ssljax.methods import (
     noisy_student,
     pi_model,
     pseudo_label,
+    regmixmatch,
     relative_position,
     rotation,
     s4l_rotation,
@@ -99,6 +100,7 @@ JOINT = {
     'flexmatch': flexmatch,
     'freematch': freematch,
     'softmatch': softmatch,
+    'regmixmatch': regmixmatch,
     'noisy_student': noisy_student,
     's4l_rotation': s4l_rotation,
 }

@@ -6,17 +6,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ssljax.core import Method
 from ssljax.data import augment
 from ssljax.fields import share
 from ssljax.losses import cross_entropy
-from ssljax.methods import labeled_loss, network, strong
+from ssljax.methods import debias, labeled_loss, network, open_set, strong
 
 OPTIONS = dict(
     weight=1.0,  # of the unlabelled loss
     ramp=share(0.0),  # share of the steps in which that weight rises from 0, linearly
 )
+# Of those that train on pseudo-labels.
+PSEUDO = OPTIONS | debias.OPTIONS | open_set.OPTIONS
 # FixMatch's, and USB's of all such methods.
 OPTIM = dict(name='sgd', lr=0.03, weight_decay=5e-4, schedule='slow_cosine')
 
@@ -50,6 +53,7 @@ def make(
     teacher: bool = False,
     memory: Callable | None = None,
     labeled_rows: Callable | None = None,
+    further: Callable | None = None,
     per_image: bool = False,
 ) -> Method:
     """A method that compares two predictions for each unlabelled image.
@@ -60,8 +64,11 @@ def make(
     have the same statistics, as in FixMatch's code, TorchSSL and USB; a teacher's never are. With `semi.ema` the
     averaged weights are evaluated, and kept.
 
+    Before `compare`, the options of `PSEUDO` change what it sees: images that `open_set` takes for those of another
+    class are replaced by others of the batch, then `debias` corrects the predictions.
+
     Args:
-      config: the run's config; config.semi.<name> has the method's options, `OPTIONS` among them.
+      config: the run's config; config.semi.<name> has the method's options, `OPTIONS` or `PSEUDO` among them.
       name: the method's name.
       classes: K.
       compare: (Seen, memory) -> (rows, memory). rows are {metric: [U] float32 or scalar} with 'loss', whose mean is the
@@ -71,6 +78,9 @@ def make(
       teacher: the guess is that of the averaged weights.
       memory: number of unlabelled images -> pytree of arrays that `compare` keeps from step to step.
       labeled_rows: (Seen) -> [B] float32 weights of the labelled images' losses, whose sum is divided by B.
+      further: (key, Seen, labelled images [B, H, W, C], trained views [U, H, W, C], float32 in [0, 1]) -> (images
+        [M, H, W, C], which pass the network after the others; their logits [M, K] -> a scalar that is added to the
+        unlabelled loss).
       per_image: as Method has it; never with CTAugment, which learns from its batch.
 
     Raises:
@@ -83,42 +93,67 @@ def make(
     weak = network.weak_views(config)
     views = strong.views(config, name) if trained == 'strong' else strong.plain(weak)
     together = cfg.one_batch and trained != 'same' and not teacher
+    strength, detectors = options.get('debias', 0.0), open_set.head(config, name, classes)
 
     def loss(params, state, ema, batch, key):
-        keys = jax.random.split(key, 5)
+        keys = jax.random.split(key, 5)  # which are fold_in(key, 0) to fold_in(key, 4)
         labeled, unlabeled = augment.to_float(batch['image']), augment.to_float(batch['unlabeled'])
         parts = [weak(keys[0], labeled), views.draw(keys[1], unlabeled, state)]
         if together:
             parts.append(weak(keys[3], unlabeled))
-        x, first = jnp.concatenate(parts), len(labeled)
+        if detectors:
+            parts.append(weak(jax.random.fold_in(key, 5), jnp.concatenate([unlabeled, unlabeled])))
+        x, ends = jnp.concatenate(parts), np.cumsum([len(part) for part in parts])[:-1]
         outputs, state = network.apply(net, params, state, augment.normalize(x), train=True, key=keys[2])
-        on_labeled, on_views, guess = jnp.split(outputs['head'], [first, first + len(unlabeled)])
+        on_labeled, on_views, *others = jnp.split(outputs['head'], ends)
         if trained == 'same':
             guess = on_views
-        elif not together:
+        elif together:
+            guess = others[0]
+        else:
             judge = jax.lax.stop_gradient(ema if teacher else params)
-            outputs, new = network.apply(net, judge, state, augment.normalize(weak(keys[3], unlabeled)), train=True)
-            guess, state = outputs['head'], state if teacher else new
+            weakly, new = network.apply(net, judge, state, augment.normalize(weak(keys[3], unlabeled)), train=True)
+            guess, state = weakly['head'], state if teacher else new
         seen = Seen(
             jax.lax.stop_gradient(guess), on_views, on_labeled, batch['label'],
             batch['unlabeled_index'], batch['unlabeled_count'], batch['progress'],
         )  # fmt: skip
+        top_class, shown, detection = most_frequent(seen.guess), parts[1], open_set.Found()
+        if detectors:
+            features = jnp.split(outputs['backbone'], ends)
+            detection = open_set.look(detectors, params, features[0], features[-1], seen)
+            seen, shown = open_set.without_outliers(seen, shown, detection.like)
+        if strength:
+            seen, corrected = debias.correct(seen, state['debias'], strength)
+            state = state | {'debias': jax.lax.stop_gradient(corrected)}
         rows, kept = compare(seen, state.get('memory'))
         if memory:
             state = state | {'memory': jax.lax.stop_gradient(kept)}
+        if further:
+            x, more = further(jax.random.fold_in(key, 6), seen, parts[0], shown)
+            outputs, state = network.apply(net, params, state, augment.normalize(x), train=True, key=keys[2])
+            rows['loss'] += more(outputs['head'])
         state = views.learn(keys[4], net, params, state, labeled, batch['label'])
         supervised = labeled_loss.cross_entropy(config, on_labeled, batch, cfg.label_smoothing)
         supervised *= labeled_rows(seen) if labeled_rows else 1.0
-        total, found = joined(supervised, batch['label'], on_labeled, rows['loss'], weight(options, batch['progress']))
-        rows = {k: v for k, v in rows.items() if k != 'loss'} | {'top_class': most_frequent(seen.guess)}
-        return total, (state, found | network.means(rows, jnp.ones(len(unlabeled))))
+        losses = rows.pop('loss') * detection.begun
+        total, found = joined(supervised, batch['label'], on_labeled, losses, weight(options, batch['progress']))
+        total, rows = total + detection.loss, rows | {'top_class': top_class} | detection.rows
+        return total, (state, found | {'loss': (total, jnp.ones(()))} | network.means(rows, jnp.ones(len(unlabeled))))
 
     def init(key, batch):
         kept = {'memory': memory(batch['unlabeled_count'])} if memory else {}
-        return network.init(net, key, batch['image']) | kept | views.memory
+        kept |= {'debias': debias.start(classes)} if strength else {}
+        variables = network.init(net, key, batch['image']) | kept | views.memory
+        if detectors:
+            variables = network.add_head(
+                net, variables, 'open_set', detectors, jax.random.fold_in(key, 5), batch['image']
+            )
+        return variables
 
-    finished = finish(config, net, init, loss, views=3 if trained != 'same' else 2)
-    return finished._replace(per_image=per_image and not views.memory)
+    count = (3 if trained != 'same' else 2) + 2 * bool(detectors) + 2 * bool(further)
+    finished = finish(config, net, init, loss, views=count)
+    return finished._replace(per_image=per_image and not (views.memory or strength or detectors or further))
 
 
 def hard_labels(threshold: float) -> Callable:

@@ -5,7 +5,7 @@ from ssljax.fields import share
 from ssljax.methods import consistency
 
 TITLE = 'FixMatch'
-OPTIONS = consistency.OPTIONS | dict(
+OPTIONS = consistency.PSEUDO | dict(
     threshold=share(0.95),  # least confidence of a prediction that becomes a label
 )
 TUNED = {'threshold': (0.7, 0.8, 0.9, 0.95), 'weight': (0.3, 1.0, 3.0)}

@@ -8,7 +8,7 @@ from ssljax.losses import cross_entropy
 from ssljax.methods import consistency
 
 TITLE = 'FlexMatch'
-OPTIONS = consistency.OPTIONS | dict(
+OPTIONS = consistency.PSEUDO | dict(
     threshold=share(0.95),  # of the class that is learnt best
 )
 TUNED = {'threshold': (0.7, 0.8, 0.9, 0.95), 'weight': (0.3, 1.0, 3.0)}

@@ -8,7 +8,7 @@ from ssljax.losses import cross_entropy
 from ssljax.methods import consistency
 
 TITLE = 'FreeMatch'
-OPTIONS = consistency.OPTIONS | dict(
+OPTIONS = consistency.PSEUDO | dict(
     momentum=share(0.999),  # of the running averages
     fairness=0.001,  # weight of the term that keeps the classes in balance
 )
@@ -22,7 +22,12 @@ def make(config, shape, classes: int):
     Raises:
       ValueError: no strong augmentation.
     """
-    options = config.semi.freematch
+    compare, memory = adaptive(config.semi.freematch, classes)
+    return consistency.make(config, 'freematch', classes, compare, memory=memory)
+
+
+def adaptive(options, classes: int):
+    """`compare` and `memory` of consistency.make, of a method with FreeMatch's `options`."""
     mix = lambda old, new: options.momentum * old + (1 - options.momentum) * new
 
     def compare(seen, memory):
@@ -44,7 +49,7 @@ def make(config, shape, classes: int):
         'probability': jnp.full(classes, 1 / classes),
         'histogram': jnp.full(classes, 1 / classes),
     }
-    return consistency.make(config, 'freematch', classes, compare, memory=uniform)
+    return compare, uniform
 
 
 def imbalance(logits, confident, probability, histogram):

@@ -71,6 +71,13 @@ def init(net: Network, key, images) -> dict:
     return variables
 
 
+def add_head(net: Network, variables: dict, name: str, module, key, images) -> dict:
+    """Variables with a further head on the backbone's layer, beside those of `net`."""
+    x = jnp.zeros((1, *images.shape[1:]), jnp.float32)
+    y = part(net.backbone, 'backbone', *split(variables), x, train=False)[0][net.layer]
+    return add_part(variables, name, module, key, y)
+
+
 def add_part(variables: dict, name: str, module, key, *args) -> dict:
     """Variables with a further module, initialised on `args`, as the part `name` of every collection."""
     own = module.init(key, *args, train=False)

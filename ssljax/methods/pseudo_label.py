@@ -4,7 +4,7 @@ from ssljax.fields import share
 from ssljax.methods import consistency
 
 TITLE = 'Pseudo-Label'
-OPTIONS = consistency.OPTIONS | dict(
+OPTIONS = consistency.PSEUDO | dict(
     threshold=share(0.95),  # least confidence of a prediction that becomes a label; the paper takes all
     ramp=share(0.4),
 )

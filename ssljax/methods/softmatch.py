@@ -8,7 +8,7 @@ from ssljax.losses import cross_entropy
 from ssljax.methods import consistency
 
 TITLE = 'SoftMatch'
-OPTIONS = consistency.OPTIONS | dict(
+OPTIONS = consistency.PSEUDO | dict(
     momentum=share(0.999),  # of the running averages
     # The weight falls as a Gaussian whose deviation is that of the confidence divided by this.
     n_sigma=real(2.0, 1e-6, 1000.0),

@@ -8,7 +8,7 @@ from ssljax.losses import entropy, soft_cross_entropy
 from ssljax.methods import consistency
 
 TITLE = 'UDA'
-OPTIONS = consistency.OPTIONS | dict(
+OPTIONS = consistency.PSEUDO | dict(
     threshold=share(0.8),  # least confidence of an image that counts
     temperature=temperature(0.4),  # of the target's softmax
     anneal=choice('', '', 'log', 'linear', 'exp'),  # training signal annealing: '' none, or log, linear, exp

@@ -19,6 +19,7 @@ SEMI = {
     'semi_fashion_mnist': (28, 28, 1),
     'mobilenet_cifar10': (32, 32, 3),
     'fixmatch_cifar10': (32, 32, 3),
+    'medmnist': (28, 28, 1),
 }
 
 

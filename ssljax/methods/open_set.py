@@ -1,0 +1,103 @@
+"""Unlabelled images of classes that have no labels are left out, an option of the methods that train on pseudo-labels.
+OpenMatch: Saito et al., NeurIPS 2021 (arXiv:2105.14148)."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ssljax.methods import network
+from ssljax.methods.joint import fill
+from ssljax.models.heads import Head
+
+OPTIONS = dict(
+    # Unlabelled images that a detector of each class takes for none of its own are not trained on.
+    open_set=False,
+)
+ENTROPY, AGREEMENT = 0.1, 0.5  # weights of the losses on unlabelled images, the paper's for CIFAR-10
+BEGIN = 0.05  # share of the steps in which only labelled images and the detectors are trained
+LIMIT = 0.5  # of an outlier's score
+
+
+class Found(NamedTuple):
+    """What the detectors say of a step. loss: their own, a scalar. like: [U] bool, what is not an outlier. begun: 0.0
+    where no unlabelled image counts, else 1.0. rows: metrics, {name: scalar or [U]}."""
+
+    loss: Any = 0.0
+    like: Any = None
+    begun: Any = 1.0
+    rows: dict = {}
+
+
+def head(config, name: str, classes: int) -> Head | None:
+    """A detector for each class, linear on the features that the classifier has: 2 K logits, first those that an image
+    is not of a class, then those that it is. None where config.semi.<name> has no open_set, or not."""
+    return Head(2 * classes, (), config.transfer.pool) if config.semi[name].get('open_set', False) else None
+
+
+def look(detectors: Head, params, labeled, views, seen) -> Found:
+    """The losses of the detectors and what they say of the unlabelled images.
+
+    The loss is that of labelled images, plus 0.1 times the detectors' entropy on unlabelled ones and 0.5 times their
+    disagreement about two weak views, which pass the network with the labelled images. An outlier is an image that the
+    detector of its predicted class rejects with a probability of 0.5 or more.
+
+    The paper has the averaged weights choose the images once an epoch, and begins after 10 of 512 epochs; here the
+    weights of the step do, by the mean of the two views, from BEGIN of the steps on.
+
+    Args:
+      detectors: `head`.
+      labeled: the labelled images' features [B, ...] that the classifier is on.
+      views: [2 U, ...] those of two weak views of the unlabelled ones, all first views before all second ones.
+      seen: consistency.Seen.
+    """
+    logits, _ = network.part(detectors, 'open_set', params, {}, jnp.concatenate([labeled, views]), train=True)
+    logp = log_probabilities(logits)
+    first, second = jnp.split(logp[len(labeled) :], 2)
+    losses = {
+        'detection': detection(logp[: len(labeled)], seen.labels).mean(),
+        'entropy': entropy(logp[len(labeled) :]).mean(),
+        'disagreement': disagreement(first, second).mean(),
+    }
+    guess = seen.guess.argmax(1)
+    like = jax.lax.stop_gradient(score(first, guess) + score(second, guess)) / 2 < LIMIT
+    return Found(
+        losses['detection'] + ENTROPY * losses['entropy'] + AGREEMENT * losses['disagreement'],
+        like,
+        jnp.where(like.any() & (seen.progress >= BEGIN), 1.0, 0.0),
+        losses | {'inliers': like},
+    )
+
+
+def without_outliers(seen, views, like) -> tuple:
+    """(Seen, views [U, H, W, C]) with each outlier replaced by an image that is none, these taken in turn, so that a
+    batch is as large as without outliers and nothing that a method counts sees one."""
+    replace = lambda rows: fill(rows, like)
+    seen = seen._replace(guess=replace(seen.guess), trained=replace(seen.trained), places=replace(seen.places))
+    return seen, replace(views)
+
+
+def log_probabilities(logits):
+    """[N, 2, K] log-probabilities that an image is not of a class, and that it is, of logits [N, 2 K]."""
+    return jax.nn.log_softmax(logits.reshape(len(logits), 2, -1), axis=1)
+
+
+def detection(logp, labels):
+    """[B]: -log p(is of its class) - min over the other classes of log p(is not)."""
+    own = jax.nn.one_hot(labels, logp.shape[2])
+    return -jnp.sum(own * logp[:, 1], 1) + jnp.max((1 - own) * -logp[:, 0], 1)
+
+
+def entropy(logp):
+    """[N]: the mean entropy of the detectors."""
+    return -jnp.sum(jnp.exp(logp) * logp, 1).mean(1)
+
+
+def disagreement(first, second):
+    """[U]: squared differences of the probabilities for two views, summed over both sides and all classes."""
+    return jnp.sum((jnp.exp(first) - jnp.exp(second)) ** 2, axis=(1, 2))
+
+
+def score(logp, guess):
+    """[N] float32 in [0, 1]: the probability that an image is not of its predicted class, [N] int32."""
+    return jnp.exp(jnp.take_along_axis(logp[:, 0], guess[:, None], axis=1)[:, 0])
