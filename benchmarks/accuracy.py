@@ -19,7 +19,8 @@ from pathlib import Path
 from benchmarks import goals
 from benchmarks.record import begin
 from benchmarks.worker import ROOT
-from ssljax import files, log
+from ssljax.progress import log
+from ssljax.storage import files
 
 POLL = 0.02  # seconds between looks at what the run has written
 

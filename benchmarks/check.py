@@ -23,8 +23,8 @@ from pathlib import Path
 
 from benchmarks.record import begin, ratio, spread
 from benchmarks.worker import ROOT
-from ssljax import files
 from ssljax.data import folder
+from ssljax.storage import files
 
 PEER = """
 import json, sys, warnings

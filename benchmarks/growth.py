@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks import jobs, worker
 from benchmarks.record import begin
-from ssljax import files
 from ssljax.data.memory import cores
+from ssljax.storage import files
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
@@ -144,7 +144,7 @@ def main(argv) -> None:
 
 if __name__ == '__main__':
     if sys.argv[1:2] == ['--point']:
-        from ssljax import platform
+        from ssljax.devices import platform
 
         platform.tune_cpu()
         worker.answer(point(*json.loads(sys.argv[2])))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import worker
 from benchmarks.record import begin
-from ssljax import files
+from ssljax.storage import files
 
 DONE = {'run': 'seed*/finetune/done.json', 'study': 'cells/*/row.json'}  # a file for each seed that is trained
 EVERY = 0.02  # seconds
@@ -54,7 +54,7 @@ def resident() -> int:
 
 def config_of(what: str, seeds: int):
     """A recipe with few steps: of a run pretraining and two ways, of a study one."""
-    from ssljax import recipes
+    from ssljax.settings import recipes
 
     c = recipes.recipe('quickstart')
     c.seeds = tuple(range(seeds))

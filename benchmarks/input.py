@@ -24,8 +24,8 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 from benchmarks import images  # noqa: E402
 from benchmarks.record import begin, ratio, spread  # noqa: E402
 from benchmarks.worker import Worker  # noqa: E402
-from ssljax import files  # noqa: E402
 from ssljax.data.memory import cores  # noqa: E402
+from ssljax.storage import files  # noqa: E402
 
 PATHS = ('resident', 'zip', 'folder', 'cache', 'cached')  # of benchmarks.loaders
 PEERS = {'torch': 'benchmarks.peers.loader'}

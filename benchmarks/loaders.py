@@ -18,10 +18,10 @@ from benchmarks import ours, worker
 from benchmarks.images import FOLDER, ZIP
 from benchmarks.jobs import Job
 from ssljax import config as configs
-from ssljax import platform
 from ssljax.data import decode, folder, sources
 from ssljax.data import feed as feeds
-from ssljax.sharding import make_mesh
+from ssljax.devices import platform
+from ssljax.devices.sharding import make_mesh
 
 PARTS = 512  # images
 

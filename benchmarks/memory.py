@@ -48,10 +48,11 @@ def compiled(config, shape, batch: int, mesh):
     import jax
     import jax.numpy as jnp
 
-    from ssljax import fsdp, methods
+    from ssljax import methods
     from ssljax.core import init_state
+    from ssljax.devices import fsdp
+    from ssljax.devices.sharding import over_batch, replicated
     from ssljax.program import make_program, run_steps, train_options
-    from ssljax.sharding import over_batch, replicated
 
     method, layout = methods.pretext(config, shape), fsdp.layout(config, mesh)
     get, remat = (lambda arrays, item: item), config.backbone.remat
@@ -81,7 +82,7 @@ def mesh_of(topology: str, parts: int):
     import jax
     import numpy as np
 
-    from ssljax.sharding import make_mesh
+    from ssljax.devices.sharding import make_mesh
 
     if topology.isdigit():
         return make_mesh(parts)

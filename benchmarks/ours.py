@@ -18,11 +18,13 @@ import numpy as np
 from benchmarks import worker
 from benchmarks.jobs import CLASSES, STRONG, Job
 from ssljax import config as configs
-from ssljax import guard, loop, methods, platform, resolve, stages
+from ssljax import guard, loop, methods, stages
 from ssljax.core import init_state, train_step
 from ssljax.data.split import ArrayImages, Split
+from ssljax.devices import platform
+from ssljax.devices.sharding import make_mesh, replicated
 from ssljax.program import make_program
-from ssljax.sharding import make_mesh, replicated
+from ssljax.settings import resolve
 
 STEPS = 10**6  # of the schedule
 IMAGES = 1024  # in the feed, or twice the batch

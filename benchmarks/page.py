@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import scaling_tables
 from benchmarks.markdown import markdown
-from ssljax import files
+from ssljax.storage import files
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,8 +14,9 @@ import time
 import jax
 import numpy as np
 
-from ssljax import methods, optim, platform
+from ssljax import methods, optim
 from ssljax.core import init_state, train_step
+from ssljax.devices import platform
 
 SHAPES = {'tfds:fashion_mnist': (28, 28, 1), 'tfds:cifar10': (32, 32, 3)}
 SECONDS = 6.0

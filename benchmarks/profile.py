@@ -20,7 +20,8 @@ import jax
 from benchmarks.jobs import chosen
 from benchmarks.ours import Ours, ceilings
 from benchmarks.record import begin
-from ssljax import files, platform
+from ssljax.devices import platform
+from ssljax.storage import files
 
 OUTER = ('while', 'call', 'conditional')  # what is inside of them has events of its own
 _OPERATIONS = 'XLA Ops'  # a line of a TPU's plane

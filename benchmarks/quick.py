@@ -20,7 +20,7 @@ from typing import NamedTuple
 from benchmarks import images, input, jobs, steps
 from benchmarks.record import begin, known_names
 from benchmarks.worker import ROOT
-from ssljax import files
+from ssljax.storage import files
 
 FALLEN = 0.8  # of the ratio of the record: below it, a fifth and more is gone
 PATHS = ('resident', 'zip', 'folder')

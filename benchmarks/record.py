@@ -12,7 +12,7 @@ import sys
 
 from benchmarks.worker import ROOT
 
-_ASK = 'import json; from ssljax import provenance as p; print(json.dumps([p.hardware(), p.versions()]))'
+_ASK = 'import json; from ssljax.records import provenance as p; print(json.dumps([p.hardware(), p.versions()]))'
 
 
 def begin(module: str, argv) -> dict:

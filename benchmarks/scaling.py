@@ -37,12 +37,13 @@ from benchmarks.images import sample  # noqa: E402
 from benchmarks.jobs import RESIZED, VIEWS, Job  # noqa: E402
 from benchmarks.ours import STEPS, config_of, method_of  # noqa: E402
 from benchmarks.vendors import DEVICES  # noqa: E402
-from ssljax import checkpoint, files, optim, stages  # noqa: E402
+from ssljax import optim, stages  # noqa: E402
 from ssljax.core import init_state, train_step  # noqa: E402
 from ssljax.data import decode, folder  # noqa: E402
 from ssljax.data.feed import get_stream  # noqa: E402
+from ssljax.devices.sharding import replicated  # noqa: E402
 from ssljax.program import nothing, run_steps  # noqa: E402
-from ssljax.sharding import replicated  # noqa: E402
+from ssljax.storage import checkpoint, files  # noqa: E402
 
 # `batch`: of one device. The last is compiled for no device: its count of FLOP is that of a schedule.
 JOBS = {

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from benchmarks.record import begin
 from benchmarks.worker import ROOT
-from ssljax import files, log
+from ssljax.progress import log
+from ssljax.storage import files
 
 SPENT = 'compile', 'input', 'steps', 'evaluate', 'save'
 _COMPILED = re.compile(r'Finished XLA compilation of .+? in ([\d.]+) sec')

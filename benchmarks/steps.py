@@ -20,7 +20,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 from benchmarks.jobs import Job, chosen  # noqa: E402
 from benchmarks.record import begin, ratio, spread  # noqa: E402
 from benchmarks.worker import Worker  # noqa: E402
-from ssljax import files  # noqa: E402
+from ssljax.storage import files  # noqa: E402
 
 WARM = 2  # rounds before the first that counts: the allocator settles only after some steps in a row
 DTYPES = ('float32', 'bfloat16')

@@ -42,7 +42,7 @@ class Streams:
         from ssljax import config as configs
         from ssljax.data import feed as feeds
         from ssljax.data import sources
-        from ssljax.sharding import make_mesh
+        from ssljax.devices.sharding import make_mesh
 
         c = configs.base().data
         c.update(source=f'tfds:{NAMES[kind]}', data_dir=str(self.root), image_size=self.size, channels=3, path='stream')
@@ -103,8 +103,8 @@ def main(text: str) -> None:
     del tfds
     tf.config.set_visible_devices([], 'GPU')
     if not what.get('plain'):
-        from ssljax import platform
         from ssljax.data import feed, native, sources, tf_decode  # noqa: F401
+        from ssljax.devices import platform
 
         platform.tune_cpu()
     streams = Streams(**what)

@@ -20,8 +20,8 @@ from pathlib import Path
 from benchmarks.record import begin, ratio, spread
 from benchmarks.tfds_set import NAMES
 from benchmarks.worker import Worker, family
-from ssljax import files
 from ssljax.data.memory import cores
+from ssljax.storage import files
 
 MEASURED = 'first_batch', 'first_cpu', 'rate', 'cpu'  # of worker.timed_stream
 OURS, PLAIN, PEER = 'benchmarks.streams', 'benchmarks.streams', 'benchmarks.peers.grain_loader'

@@ -5,13 +5,15 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import fields, platform, recipes, wording
 from ssljax.buckets import mirror
 from ssljax.data import sources
 from ssljax.data.sources import Source
+from ssljax.devices import platform
 from ssljax.labeling import label
 from ssljax.model import Model
 from ssljax.prediction import Predictions, predict
+from ssljax.settings import fields, recipes
+from ssljax.text import wording
 from ssljax.trained import load
 
 __all__ = ['Model', 'Predictions', 'Source', 'check', 'export', 'label', 'load', 'load_data', 'plan', 'predict']

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import files
+from ssljax.storage import files
 
 NAME = 'calibration.npz'  # beside a stage's weights
 ADVICE = 'restore it from a copy, or delete it: predictions are then not calibrated, and no image is flagged as unlike'

@@ -5,9 +5,10 @@ import json
 
 from ml_collections import ConfigDict
 
-from ssljax import fsdp, methods, metrics, models
+from ssljax import methods, metrics, models
 from ssljax.data import pattern, sources
-from ssljax.fields import (
+from ssljax.devices import fsdp
+from ssljax.settings.fields import (
     BATCH,
     WIDEST,
     amount,
@@ -31,7 +32,7 @@ from ssljax.fields import (
     whole,
     widths,
 )
-from ssljax.wording import nearest, shown
+from ssljax.text.wording import nearest, shown
 
 KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # of stage, where it is not called as the way
 SCHEDULES = 'cosine', 'slow_cosine', 'constant', 'multistep', 'flat_linear'

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ssljax.literal import line
+from ssljax.text.literal import line
 
 SIDE = 96  # pixels of a tile
 _WIDTH, _GAP, _TEXT, _FONT = 1120, 10, 30, 10

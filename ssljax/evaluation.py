@@ -8,13 +8,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ssljax import calibration, models, say
+from ssljax import calibration, models
 from ssljax.core import split
 from ssljax.data.augment import to_uint8
 from ssljax.data.toy import is_plane
 from ssljax.evals import embed, gallery, knn, probe, prototype
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
+from ssljax.progress import say
 from ssljax.targets import Targets
 from ssljax.targets.multilabel import sigmoid
 

@@ -5,35 +5,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ssljax import (
-    beforehand,
-    checks,
-    elapsed,
-    exhausted,
-    files,
-    guard,
-    held,
-    hosts,
-    identity,
-    label_set,
-    methods,
-    minutes,
-    preempt,
-    provenance,
-    recorded,
-    resolve,
-    result,
-    schema,
-    seeds,
-    suits,
-    trackers,
-    ways,
-)
 from ssljax import config as configs
+from ssljax import guard, label_set, methods, seeds, ways
 from ssljax.data import leaks, sources, summary
 from ssljax.data.sources import annotations
-from ssljax.sharding import make_mesh
+from ssljax.devices import exhausted
+from ssljax.devices.sharding import make_mesh
+from ssljax.processes import hosts, preempt
+from ssljax.progress import elapsed, minutes, trackers
+from ssljax.records import identity, provenance, recorded, result
+from ssljax.settings import beforehand, checks, resolve, schema, suits
 from ssljax.stages import Context, classifier, kind_of
+from ssljax.storage import files, held
 
 
 def run(config, workdir, tuner: Callable | None = None, answerer: Callable | None = None) -> dict:

@@ -47,7 +47,8 @@ def main(args) -> int:
 
     from pathlib import Path
 
-    from ssljax import exporting, paths, trained  # not at the top: --help need not wait for JAX
+    from ssljax import exporting, trained  # not at the top: --help need not wait for JAX
+    from ssljax.storage import paths  # not at the top: --help need not wait for JAX
 
     module = exporting.module_of(given.format)
     found = trained.load(given.run, given.way, given.seed)
@@ -69,7 +70,7 @@ def images_of(given: str, model) -> list:
     """
     from pathlib import Path
 
-    from ssljax import paths
+    from ssljax.storage import paths
 
     path = Path(paths.expand(given))
     if not path.exists():

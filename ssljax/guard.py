@@ -7,8 +7,10 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from ssljax import files, hosts, sharding
+from ssljax.devices import sharding
 from ssljax.losses import relative_std, unit
+from ssljax.processes import hosts
+from ssljax.storage import files
 
 NEVER = np.iinfo(np.int32).max
 

@@ -7,13 +7,17 @@ from pathlib import Path
 
 from absl import logging
 
-from ssljax import checkpoint, evaluation, files, hosts, say, schema
 from ssljax import config as configs
+from ssljax import evaluation
 from ssljax.data import names as naming
 from ssljax.data import partition as partitions
 from ssljax.data import pick, readable, sources
 from ssljax.evals import embed
-from ssljax.resolve import Decision
+from ssljax.processes import hosts
+from ssljax.progress import say
+from ssljax.settings import schema
+from ssljax.settings.resolve import Decision
+from ssljax.storage import checkpoint, files
 from ssljax.transfer import held_layers
 
 

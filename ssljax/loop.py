@@ -12,16 +12,19 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from ssljax import checkpoint, collapse, files, goodput, guard, hosts, model_json, optim, preempt
-from ssljax import log as logs
+from ssljax import collapse, guard, model_json, optim
 from ssljax.buckets import mirror
 from ssljax.core import TrainState, evaluated, init_state, split
 from ssljax.data import feed as feeds
+from ssljax.devices.sharding import everywhere, fetch, put, replicated
 from ssljax.evals import embed
+from ssljax.processes import hosts, preempt
 from ssljax.program import Program, eval_steps, log_interval, nothing
-from ssljax.sharding import everywhere, fetch, put, replicated
+from ssljax.progress import goodput
+from ssljax.progress import log as logs
+from ssljax.progress.timer import Timer
+from ssljax.storage import checkpoint, files
 from ssljax.targets import OneClass, Targets
-from ssljax.timer import Timer
 
 UNMEASURED = 'unmeasured'  # in a checkpoint's meta: the evaluation at its step was interrupted
 SPENT = 'spent'  # there, and in the record: goodput.Spent.state

@@ -5,7 +5,9 @@ import os
 import sys
 import traceback
 
-from ssljax import environment, hosts, preempt, verbs
+from ssljax import verbs
+from ssljax.devices import environment
+from ssljax.processes import hosts, preempt
 
 if __name__ == '__main__':
     verbs.begin('train')  # before the imports, which take seconds
@@ -16,9 +18,12 @@ with environment.imports():
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ssljax import api, arguments, console, exhausted, platform, recipe_faults  # noqa: E402
+from ssljax import api  # noqa: E402
 from ssljax.buckets import mirror  # noqa: E402
-from ssljax.disk import OF_THE_MACHINE, DiskError, explained, raised_by_us  # noqa: E402
+from ssljax.devices import exhausted, platform  # noqa: E402
+from ssljax.settings import arguments, recipe_faults  # noqa: E402
+from ssljax.storage.disk import OF_THE_MACHINE, DiskError, explained, raised_by_us  # noqa: E402
+from ssljax.text import console  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'The recipe: its name or file.', lock_config=False, sys_argv=[]

@@ -10,24 +10,14 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from ssljax import (
-    checkpoint,
-    exporting,
-    files,
-    metrics,
-    model_images,
-    model_json,
-    paths,
-    schema,
-    stages,
-    targets,
-    temporaries,
-)
+from ssljax import exporting, metrics, model_images, model_json, stages, targets
 from ssljax.core import split
 from ssljax.data import decode
 from ssljax.evals import embed
 from ssljax.methods import network
 from ssljax.models.heads import pool_features
+from ssljax.settings import schema
+from ssljax.storage import checkpoint, files, paths, temporaries
 from ssljax.transfer import held_layers
 
 BATCH = 256  # images that are predicted at once

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ssljax import paths
 from ssljax.data import decode, depth
 from ssljax.data.memory import parallel
+from ssljax.storage import paths
 
 
 def read(images, shape: tuple, fit: decode.Fit, batch_size: int) -> Iterator[np.ndarray]:

@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 
 from ssljax import config as configs
-from ssljax import files, hosts, metrics, models, schema
+from ssljax import metrics, models
 from ssljax.data.decode import RESIZES
 from ssljax.methods import SEMI
+from ssljax.processes import hosts
+from ssljax.settings import schema
+from ssljax.storage import files
 
 NAME = 'model.json'
 KEYS = {'schema': int, 'classes': list, 'input': dict, 'way': str, 'method': str, 'config': dict, 'metrics': dict}

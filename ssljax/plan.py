@@ -36,7 +36,7 @@ def parse(args):
 
 def main(args) -> int:
     """The exit code."""
-    from ssljax import environment, platform  # not at the top: --help need not wait for JAX
+    from ssljax.devices import environment, platform  # not at the top: --help need not wait for JAX
 
     found, given = parse(args)
     platform.enter()

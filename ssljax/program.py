@@ -11,9 +11,9 @@ import optax
 
 from ssljax import accumulate, core, guard, optim
 from ssljax.core import Method, TrainState, train_step
-from ssljax.fsdp import Layout, gathering
-from ssljax.platform import compiler_options
-from ssljax.sharding import replicated
+from ssljax.devices.fsdp import Layout, gathering
+from ssljax.devices.platform import compiler_options
+from ssljax.devices.sharding import replicated
 
 
 class Program(NamedTuple):

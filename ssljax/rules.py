@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import jax
 
-from ssljax.wording import shown
+from ssljax.text.wording import shown
 
 
 def by_name(rules: str, params, read: Callable, what: str, form: str, end: str) -> dict:

@@ -6,14 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import begun, checkpoint, evaluation, files, guard, label_set, loop, models, result, suits, ways
+from ssljax import evaluation, guard, label_set, loop, models, ways
 from ssljax.data import partition as partitions
 from ssljax.data import readable
 from ssljax.data.split import Split, apart, concat
 from ssljax.evals import watch
 from ssljax.methods import network
 from ssljax.models.layers import Backbone
+from ssljax.records import begun, result
+from ssljax.settings import suits
 from ssljax.stages import Context, given_weights, initial, kind_of, task, train_stage
+from ssljax.storage import checkpoint, files
 from ssljax.transfer import held_layers
 
 

@@ -11,16 +11,21 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import files, fsdp, guard, hosts, log, loop, methods, model_json, optim, preempt, resolve
+from ssljax import guard, loop, methods, model_json, optim
 from ssljax.core import split
 from ssljax.data import feed as feeds
 from ssljax.data.memory import fits
 from ssljax.data.sources import Source
+from ssljax.devices import fsdp
+from ssljax.devices.platform import once_options
 from ssljax.foreign import start
 from ssljax.methods import labeled_loss, supervised
-from ssljax.platform import once_options
+from ssljax.processes import hosts, preempt
 from ssljax.program import make_program
-from ssljax.trackers import Tracker
+from ssljax.progress import log
+from ssljax.progress.trackers import Tracker
+from ssljax.settings import resolve
+from ssljax.storage import files
 from ssljax.transfer import take_backbone
 
 TEST = 'val/test_{}'  # targets.main, in metrics.jsonl with evaluate.best_on_test

@@ -29,7 +29,9 @@ if __name__ == '__main__':
 from absl import app, flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ssljax import api, main, paths, recipes  # noqa: E402
+from ssljax import api, main  # noqa: E402
+from ssljax.settings import recipes  # noqa: E402
+from ssljax.storage import paths  # noqa: E402
 from ssljax.studies import processes, sweep, worker  # noqa: E402
 
 _SWEEP = flags.DEFINE_string('sweep', '', 'Settings of an ablation: FIELD=VALUE,VALUE; FIELD=VALUE,VALUE.')

@@ -4,10 +4,12 @@ import errno
 from pathlib import Path
 from statistics import fmean
 
-from ssljax import calibration, checkpoint, exported, exporting, files, metrics, model_json, paths, platform
+from ssljax import calibration, exported, exporting, metrics, model_json
 from ssljax.buckets import fetch
+from ssljax.devices import platform
 from ssljax.model import Model
-from ssljax.wording import nearest
+from ssljax.storage import checkpoint, files, paths
+from ssljax.text.wording import nearest
 
 
 def load(path, way: str = '', seed: int | None = None) -> Model:

@@ -16,7 +16,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from ssljax import console, preempt, temporaries
+from ssljax.processes import preempt
+from ssljax.storage import temporaries
+from ssljax.text import console
 
 VERBS = (
     'check',
@@ -79,7 +81,7 @@ class Parser(argparse.ArgumentParser):
 
     def with_fields(self, args: list[str]) -> tuple[argparse.Namespace, dict]:
         """(arguments, {field: value}) of a command line that may have --config.FIELD=VALUE."""
-        from ssljax import arguments  # not at the top: it takes a second
+        from ssljax.settings import arguments  # not at the top: it takes a second
 
         try:
             _, given = arguments.separate([arg for arg in args if arg.startswith('--config.')])
@@ -121,7 +123,7 @@ def run(main: Callable, args: list[str]) -> int:
             return stopped[0]
         if not isinstance(error, (ValueError, OSError, ImportError)):
             raise
-        from ssljax.disk import alone, explained, raised_by_us
+        from ssljax.storage.disk import alone, explained, raised_by_us
 
         found = error if raised_by_us(error) else explained(error, '.') if isinstance(error, OSError) else None
         if found is None:

@@ -13,11 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssljax import files, goodput, log, loop, optim, preempt
+from ssljax import loop, optim
 from ssljax.core import TrainState, evaluated
+from ssljax.devices.sharding import replicated
+from ssljax.processes import preempt
 from ssljax.program import eval_steps, log_interval
-from ssljax.sharding import replicated
-from ssljax.timer import Timer
+from ssljax.progress import goodput, log
+from ssljax.progress.timer import Timer
+from ssljax.storage import files
 
 ROUNDS, SECONDS = 3, 0.5  # of `speedup`
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ssljax import checkpoint
-from ssljax.log import read
+from ssljax.progress.log import read
+from ssljax.storage import checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = (

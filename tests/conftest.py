@@ -7,9 +7,9 @@ from pathlib import Path
 import jax
 import pytest
 
-from ssljax import environment, platform
 from ssljax.config import base
-from ssljax.sharding import make_mesh
+from ssljax.devices import environment, platform
+from ssljax.devices.sharding import make_mesh
 from tests import pages
 from tests.command import run
 

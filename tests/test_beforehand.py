@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from ssljax import beforehand, checkpoint, experiment, suits
+from ssljax import experiment
 from ssljax.data import sources
+from ssljax.settings import beforehand, suits
+from ssljax.storage import checkpoint
 
 
 def prepared(config, tmp_path, ways=None, **changes):

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from ssljax import begun, experiment, files, identity, label_set
 from ssljax import config as configs
+from ssljax import experiment, label_set
 from ssljax.data import partition as partitions
+from ssljax.records import begun, identity
+from ssljax.storage import files
 from ssljax.studies import worker
 from ssljax.studies.batch import _known
 

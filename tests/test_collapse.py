@@ -71,7 +71,7 @@ def test_dark_images_pretrain(config, tmp_path):
 
 def test_the_watch_gives_no_spread_of_too_few_images(config):
     from ssljax.data import sources
-    from ssljax.sharding import make_mesh
+    from ssljax.devices.sharding import make_mesh
 
     source = sources.load(config.data)
     mesh, method = make_mesh(), methods.pretext(config, source.shape)

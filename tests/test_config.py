@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ssljax import checks, resolve, wording
 from ssljax import config as configs
+from ssljax.settings import checks, resolve
+from ssljax.text import wording
 
 ROOT = Path(__file__).resolve().parent.parent
 

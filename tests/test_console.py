@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = (
-    'from ssljax import console; import sys; console.prepare(); console.prepare()\n'
+    'from ssljax.text import console; import sys; console.prepare(); console.prepare()\n'
     'for i in range({lines}): print("1 ± 2 – 3 − 4 · x_\\udc80 猫")\n'
     'print("done", file=sys.stderr)'
 )
@@ -54,8 +54,9 @@ def test_a_full_disk_ends_nothing():
 
 CLOSED = (
     'import os, sys; [os.close(int(n)) for n in "{numbers}"]\n'
-    'os.execv(sys.executable, [sys.executable, "-c", "from ssljax import preempt, console; preempt.early(); '
-    'console.prepare(); import sys; from ssljax import say; say.status(sys.stdin.read()); print(1); '
+    'os.execv(sys.executable, [sys.executable, "-c", "from ssljax.processes import preempt; '
+    'from ssljax.text import console; preempt.early(); '
+    'console.prepare(); import sys; from ssljax.progress import say; say.status(sys.stdin.read()); print(1); '
     'f = open(sys.argv[1], chr(119)); f.write(str(f.fileno() > 2))", sys.argv[1]])'
 )
 
@@ -69,6 +70,6 @@ def test_closed_streams_end_nothing(tmp_path, numbers):
 
 
 def test_a_warning_is_its_sentence_alone():
-    code = 'from ssljax import console; from absl import logging\n'
+    code = 'from ssljax.text import console; from absl import logging\n'
     code += 'console.plain_warnings(); logging.warning("2 %s", "files")'
     assert subprocess.run(**python(code), check=True).stderr == b'warning: 2 files\n'

@@ -15,8 +15,10 @@ import jax
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, experiment, main, preempt
-from ssljax.log import read
+from ssljax import experiment, main
+from ssljax.processes import preempt
+from ssljax.progress.log import read
+from ssljax.storage import checkpoint
 from tests import pages
 
 SLOW = os.environ.get('SSLJAX_SLOW') == '1'

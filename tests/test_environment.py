@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ssljax import environment
+from ssljax.devices import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = (
-    'import sys\nfrom ssljax import environment\nwith environment.imports():\n    import jax\n'
+    'import sys\nfrom ssljax.devices import environment\nwith environment.imports():\n    import jax\n'
     'try:\n    environment.start()\nexcept ValueError as e:\n    sys.exit(f"error: {e}")'
 )
 

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from ssljax import exhausted, experiment
+from ssljax import experiment
+from ssljax.devices import exhausted
 
 
 @pytest.mark.parametrize(

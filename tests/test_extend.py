@@ -16,10 +16,10 @@ from ssljax import experiment, methods, models, report
 from ssljax.core import Method
 from ssljax.data import augment, sources
 from ssljax.data.sources.asked import Arrays
-from ssljax.fields import share, whole, whole_or_usual
 from ssljax.losses import cross_entropy
 from ssljax.methods import network
 from ssljax.models import layers
+from ssljax.settings.fields import share, whole, whole_or_usual
 
 GUIDE = (Path(__file__).parents[1] / 'CONTRIBUTING.md').read_text()
 

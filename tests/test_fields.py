@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ssljax import arguments, checks, fields, resolve
 from ssljax import config as configs
 from ssljax.data import sources
+from ssljax.settings import arguments, checks, fields, resolve
 
 KNOWN = configs.definitions()
 fast = settings(derandomize=True, max_examples=60, deadline=None)

@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, PartitionSpec
 
-from ssljax import checkpoint, experiment, fsdp, loop, preempt, schema, seeds, stages
 from ssljax import config as configs
+from ssljax import experiment, loop, seeds, stages
 from ssljax.data import augment, sources
+from ssljax.devices import fsdp
+from ssljax.devices.sharding import check_batch, make_mesh, over_batch
 from ssljax.methods import mae
+from ssljax.processes import preempt
 from ssljax.report import setup
-from ssljax.sharding import check_batch, make_mesh, over_batch
+from ssljax.settings import schema
+from ssljax.storage import checkpoint
 from tests.devices import on_four
 
 WAYS = ('frozen', 'fixmatch', 'sgan')

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ssljax import experiment, goodput
-from ssljax.goodput import Compiling, Spent, slow_input
+from ssljax import experiment
+from ssljax.progress import goodput
+from ssljax.progress.goodput import Compiling, Spent, slow_input
 
 
 def spend(seconds):

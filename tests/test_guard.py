@@ -2,7 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax import experiment, guard, suits
+from ssljax import experiment, guard
+from ssljax.settings import suits
 
 
 def test_spread_of_constructed_features():
@@ -83,7 +84,7 @@ def test_a_layer_that_pretraining_does_not_reach(config):
 
 
 def test_pretraining_is_watched(config, tmp_path):
-    from ssljax import log
+    from ssljax.progress import log
 
     config.transfer.ways = ()
     experiment.run(config, tmp_path)

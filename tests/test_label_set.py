@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssljax import checkpoint, checks, identity, label_set
 from ssljax import config as configs
+from ssljax import label_set
 from ssljax.data import partition as partitions
 from ssljax.data.sources import Source
 from ssljax.data.split import ArrayImages, Split
+from ssljax.records import identity
+from ssljax.settings import checks
+from ssljax.storage import checkpoint
 from ssljax.studies.cells import cells, digest
 
 

@@ -12,10 +12,12 @@ import jax
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, experiment, loop, preempt, seeds
 from ssljax import config as configs
-from ssljax.log import read
+from ssljax import experiment, loop, seeds
+from ssljax.processes import preempt
 from ssljax.program import Program, eval_steps
+from ssljax.progress.log import read
+from ssljax.storage import checkpoint
 from tests.command import outcome, same
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -180,7 +182,7 @@ def test_evaluations_are_even_and_the_last_is_at_the_end(tiny):
 
 
 def test_summary_is_paired_by_seed():
-    from ssljax.result import summarise
+    from ssljax.records.result import summarise
 
     seeds = [
         {'ways': {'scratch': {'test': {'top1': a}}, 'finetune': {'test': {'top1': b}}}}
@@ -240,7 +242,7 @@ def test_streamed_training_equals_resident_training(tiny, tmp_path):
 
 
 def test_the_mesh_refuses_a_batch_that_does_not_divide(mesh):
-    from ssljax.sharding import check_batch
+    from ssljax.devices.sharding import check_batch
 
     with pytest.raises(ValueError, match='does not divide'):
         check_batch(mesh.size + 1 if mesh.size > 1 else 3, mesh if mesh.size > 1 else _Mesh(2))

@@ -10,8 +10,10 @@ import time
 import pytest
 from absl import flags, logging
 
-from ssljax import api, files, main, preempt
-from ssljax.log import read
+from ssljax import api, main
+from ssljax.processes import preempt
+from ssljax.progress.log import read
+from ssljax.storage import files
 from tests.command import acted, command, outcome, run, same
 
 

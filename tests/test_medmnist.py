@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from ssljax import experiment, recipes
-from ssljax.checks import check
+from ssljax import experiment
 from ssljax.data import sources
+from ssljax.settings import recipes
+from ssljax.settings.checks import check
 
 COUNTS = {'train': 400, 'val': 24, 'test': 40}
 CHANNELS = {'tissuemnist': (), 'bloodmnist': (3,)}

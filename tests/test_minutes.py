@@ -3,8 +3,9 @@
 import math
 import time
 
-from ssljax import elapsed, files, minutes
 from ssljax.config import base
+from ssljax.progress import elapsed, minutes
+from ssljax.storage import files
 
 
 def begun(workdir, minutes, spent):

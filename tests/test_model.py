@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 import ssljax
-from ssljax import experiment, files, trained
+from ssljax import experiment, trained
 from ssljax.data import sources
+from ssljax.storage import files
 from tests import pages
 
 ROOT = Path(__file__).parents[1]
@@ -248,7 +249,7 @@ def test_files_are_resized_as_in_training(tmp_path):
     from ssljax import model_json
     from ssljax.config import base
     from ssljax.model import Model
-    from ssljax.schema import to_dict
+    from ssljax.settings.schema import to_dict
 
     path = tmp_path / 'x.png'
     Image.fromarray(np.full((4, 8, 1), 200, np.uint8)[..., 0]).save(path)

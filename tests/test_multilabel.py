@@ -12,11 +12,13 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score
 
 import ssljax
-from ssljax import experiment, files, methods, report, schema, study
+from ssljax import experiment, methods, report, study
 from ssljax.data import sources
 from ssljax.labeling import label, pool
-from ssljax.log import read
 from ssljax.planning import fingerprint, rules
+from ssljax.progress.log import read
+from ssljax.settings import schema
+from ssljax.storage import files
 from ssljax.tune import phases
 from tests import pages
 

@@ -3,9 +3,11 @@ import os
 import numpy as np
 import pytest
 
-from ssljax import arguments, checkpoint, files, identity, paths, schema
 from ssljax import config as configs
 from ssljax.data import pick, sources
+from ssljax.records import identity
+from ssljax.settings import arguments, schema
+from ssljax.storage import checkpoint, files, paths
 
 
 @pytest.fixture

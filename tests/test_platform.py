@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssljax import platform
+from ssljax.devices import platform
 
 
 def test_compiler_options_are_accepted_and_change_no_result():
@@ -32,7 +32,7 @@ def test_sums_of_many_rows_are_right(options, n):
 
 
 REDUCTIONS = """
-from ssljax import platform
+from ssljax.devices import platform
 platform.tune_cpu()
 import jax, jax.numpy as jnp, numpy as np
 
@@ -73,7 +73,7 @@ def test_a_jaxlib_that_may_not_know_the_flag_is_not_given_it(monkeypatch):
 
 ONCE = """
 import jax
-from ssljax import platform
+from ssljax.devices import platform
 draw = lambda key: jax.random.truncated_normal(key, -2, 2, (3, 3, 16, 16))
 once = jax.jit(draw, compiler_options=platform.once_options())
 assert (once(jax.random.key(0)) == jax.jit(draw)(jax.random.key(0))).all()
@@ -96,14 +96,14 @@ def test_unknown_option_gives_none(monkeypatch):
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='glibc only')
 def test_tune_cpu_in_a_process_of_its_own():
-    code = 'from ssljax.platform import tune_cpu; print(tune_cpu()); x = bytearray(10**8); del x'
+    code = 'from ssljax.devices.platform import tune_cpu; print(tune_cpu()); x = bytearray(10**8); del x'
     run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() in ('True', 'False')
 
 
 PAGES = """
 import resource
-from ssljax import platform
+from ssljax.devices import platform
 print(platform.tune_cpu())
 import jax, jax.numpy as jnp
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -128,7 +128,8 @@ def test_a_large_temporary_is_paged_in_once():
 
 def test_a_damaged_compiled_program_is_compiled_again_and_kept(tmp_path):
     code = (
-        'from ssljax import console, platform; console.plain_warnings(); platform.keep_compiled(); import jax\n'
+        'from ssljax.devices import platform; from ssljax.text import console\n'
+        'console.plain_warnings(); platform.keep_compiled(); import jax\n'
         'def double(x): return 2 * x\n'
         'print(jax.jit(double)(1.5))'
     )

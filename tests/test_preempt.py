@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import signal, sys, time
-from ssljax import preempt
+from ssljax.processes import preempt
 # Not as these tests were started, perhaps under nohup.
 signal.signal(signal.SIGHUP, signal.SIG_IGN if 'ignored' in sys.argv else signal.SIG_DFL)
 preempt.early()

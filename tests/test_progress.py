@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from ssljax import experiment, log, say, seeds
+from ssljax import experiment, seeds
 from ssljax.data import memory
-from ssljax.timer import Timer
+from ssljax.progress import log, say
+from ssljax.progress.timer import Timer
 
 
 class Clock:

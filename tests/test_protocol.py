@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ssljax import elapsed, protocol, result
 from ssljax.config import base
+from ssljax.progress import elapsed
+from ssljax.records import protocol, result
 from ssljax.targets import OneClass
 
 RECORD = {

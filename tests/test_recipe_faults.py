@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from ssljax import checks, main, recipe_faults
 from ssljax import config as configs
+from ssljax import main
+from ssljax.settings import checks, recipe_faults
 
 BEGIN = 'from ssljax.config import base\ndef get_config():\n    c = base()\n    '
 BAD = {

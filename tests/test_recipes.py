@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ssljax import arguments, recipe_faults, recipes
-from ssljax.checks import check
+from ssljax.settings import arguments, recipe_faults, recipes
+from ssljax.settings.checks import check
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 MINE = 'from ssljax.config import base\nget_config = base\n'

@@ -6,8 +6,10 @@ import os
 import numpy as np
 import pytest
 
-from ssljax import experiment, files, recorded
+from ssljax import experiment
 from ssljax.data import sources
+from ssljax.records import recorded
+from ssljax.storage import files
 from tests import bmp
 
 SPLITS = {'train': 'training', 'val': 'validation', 'test': 'test', 'unlabeled': 'unlabelled'}

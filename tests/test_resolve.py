@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from ssljax import experiment, files, schema, stages
-from ssljax import resolve as resolving
+from ssljax import experiment, stages
 from ssljax.config import base
 from ssljax.data import sources
 from ssljax.methods import network, pretext
-from ssljax.resolve import Decision, resolve
+from ssljax.settings import resolve as resolving
+from ssljax.settings import schema
+from ssljax.settings.resolve import Decision, resolve
+from ssljax.storage import files
 
 
 @pytest.mark.parametrize('name, shape, stem', [

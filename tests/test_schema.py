@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from ssljax import config as configs
-from ssljax import experiment, files, methods, report, schema
+from ssljax import experiment, methods, report
 from ssljax.methods import rotation
+from ssljax.settings import schema
+from ssljax.storage import files
 from ssljax.studies import cells, page, worker
 
 OLD = Path(__file__).parent / 'old'

@@ -7,10 +7,12 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 
 import ssljax
-from ssljax import checks, experiment, files, seeds, stages, vmapped
+from ssljax import experiment, seeds, stages, vmapped
 from ssljax.config import base
 from ssljax.data import sources, summary
-from ssljax.log import read
+from ssljax.progress.log import read
+from ssljax.settings import checks
+from ssljax.storage import files
 
 
 def saved(path, images, labels, test_images, test_labels):

@@ -4,12 +4,15 @@ import jax
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, checks, experiment, guard, loop, preempt
+from ssljax import experiment, guard, loop
 from ssljax.data import feed as feeds
 from ssljax.data import sources, split
 from ssljax.evals import gallery
-from ssljax.log import read
+from ssljax.processes import preempt
+from ssljax.progress.log import read
 from ssljax.report import embed
+from ssljax.settings import checks
+from ssljax.storage import checkpoint
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 
 from ssljax import stats
-from ssljax.result import summarise
+from ssljax.records.result import summarise
 
 OURS, BASE = [0.7209, 0.7202, 0.7261], [0.6756, 0.6605, 0.6590]
 

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from ssljax import experiment, guard, main, result
+from ssljax import experiment, guard, main
 from ssljax import report as reports
+from ssljax.records import result
 from ssljax.report import embed, runs
 from ssljax.report.headline import headline
 from ssljax.studies import worker

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ssljax import files, temporaries
+from ssljax.storage import files, temporaries
 
 
 @pytest.fixture(scope='module')

@@ -6,7 +6,8 @@ import types
 
 import pytest
 
-from ssljax import experiment, log, trackers
+from ssljax import experiment
+from ssljax.progress import log, trackers
 
 
 class Wandb(types.ModuleType):

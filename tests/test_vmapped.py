@@ -4,9 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from ssljax import checkpoint, experiment, files, preempt, seeds, vmapped
+from ssljax import experiment, seeds, vmapped
 from ssljax.data import sources
-from ssljax.log import read
+from ssljax.processes import preempt
+from ssljax.progress.log import read
+from ssljax.storage import checkpoint, files
 
 SEEDS = (0, 1, 2)
 

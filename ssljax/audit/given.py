@@ -6,11 +6,12 @@ import os
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import paths, targets
+from ssljax import targets
 from ssljax.audit import look
 from ssljax.data import sources
 from ssljax.data import span as spans
 from ssljax.data.sources.asked import Asked, Encoded
+from ssljax.storage import paths
 
 SPLITS = ('train', 'val', 'test', 'unlabeled')
 ALL = 'all'  # the split of images whose folders cannot be understood

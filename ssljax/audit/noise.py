@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import files, paths
 from ssljax.audit.given import Given
 from ssljax.buckets import fetch
 from ssljax.data.memory import parallel
 from ssljax.data.names import from_line
+from ssljax.storage import files, paths
 
 LOW = 0.2  # probability of its label, above which none is suspect
 BATCH = 2_000  # images that are decoded at once

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import provenance
 from ssljax.audit import tiles
 from ssljax.audit.findings import SERIOUS, TITLES, WARNING, Facts
+from ssljax.records import provenance
 from ssljax.report import shell
 from ssljax.report.draw import COLORS, as_img, drawn, new_figure, shorten
 from ssljax.report.markup import figure, folded, grid, paragraph, part, section

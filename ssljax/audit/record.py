@@ -36,7 +36,7 @@ import collections
 import dataclasses
 
 from ssljax.audit.findings import Facts
-from ssljax.literal import clean
+from ssljax.text.literal import clean
 
 SCHEMA, SIZES = 1, 50
 

@@ -5,8 +5,8 @@ from PIL import Image
 
 from ssljax.audit.findings import Facts
 from ssljax.contact_sheet import SIDE
-from ssljax.literal import line
 from ssljax.targets.multilabel import NONE
+from ssljax.text.literal import line
 
 GROUPS, EACH = 12, 6  # groups or images of a finding, and images of a group, at most
 SKIPPED = ('unreadable', 'left_out')  # there is nothing to see

@@ -5,11 +5,13 @@ import time
 from pathlib import Path
 
 from ssljax import config as configs
-from ssljax import contact_sheet, files, paths, say
+from ssljax import contact_sheet
 from ssljax.audit import doubles, measures, noise, page, record, scan, tiles, told
 from ssljax.audit import findings as findings_of
 from ssljax.audit import given as givens
-from ssljax.literal import line
+from ssljax.progress import say
+from ssljax.storage import files, paths
+from ssljax.text.literal import line
 
 WRITTEN = RECORD, PAGE, SHEET = 'check.json', 'check.html', 'findings.png'
 ITEMS, SHOWN = 3, 12  # names under a finding in the terminal; findings with pictures in findings.png

@@ -5,9 +5,9 @@ import fcntl
 import os
 from pathlib import Path
 
-from ssljax import files, held, paths
 from ssljax.buckets import snapshot
 from ssljax.buckets.store import BucketError, Store, folder
+from ssljax.storage import files, held, paths
 
 SINGLE = '.zip', '.tar', '.tgz', '.tar.gz', '.npz'
 

@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from ssljax import peers
 from ssljax.buckets.snapshot import OWN
 from ssljax.buckets.store import BucketError, Store, Taken, Used
+from ssljax.processes import peers
 
 NAME = f'{OWN}/lease.json'
 

@@ -8,10 +8,11 @@ import sys
 import threading
 from pathlib import Path
 
-from ssljax import files, hosts, paths, preempt
 from ssljax.buckets import snapshot
 from ssljax.buckets.lease import Lease
 from ssljax.buckets.store import BucketError, Store, Used, folder
+from ssljax.processes import hosts, preempt
+from ssljax.storage import files, paths
 
 STATE = 'mirror.json'  # beside the local copy: whose it is, and the snapshot that it has
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from absl import logging
 
-from ssljax import files
 from ssljax.buckets.store import Store, Taken, of_file  # noqa: F401  (snapshot.Taken)
+from ssljax.storage import files
 
 OWN = '.ssljax'
 SNAPSHOTS = f'{OWN}/snapshots'

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from ssljax.paths import is_url
+from ssljax.storage.paths import is_url
 
 DRIVERS = {'s3': 's3fs', 'gs': 'gcsfs', 'gcs': 'gcsfs'}
 AT_A_TIME = 8  # objects that are copied at once

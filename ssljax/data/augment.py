@@ -19,7 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssljax import wording
 from ssljax.data.pixels import check as _check
 from ssljax.data.pixels import choose as _choose
 from ssljax.data.pixels import join_alpha as _join_alpha
@@ -27,6 +26,7 @@ from ssljax.data.pixels import luma as _luma
 from ssljax.data.pixels import mean_luma as _mean_luma
 from ssljax.data.pixels import split_alpha as _split_alpha
 from ssljax.data.rand_augment import rand_augment
+from ssljax.text import wording
 
 LARGEST = 10_000  # of the numbers of a pipeline: pixels, degrees, factors
 

@@ -11,9 +11,9 @@ import zlib
 import numpy as np
 from absl import logging
 
-from ssljax import files, held, paths
 from ssljax.data import decode
 from ssljax.data.archive import Changed
+from ssljax.storage import files, held, paths
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 

@@ -16,9 +16,9 @@ import zlib
 import numpy as np
 from absl import logging
 
-from ssljax import preempt
 from ssljax.data import decode
 from ssljax.data.memory import cores
+from ssljax.processes import preempt
 
 _MOST = 16  # processes: by then this one has enough to do with what they decode
 _starting, _here = threading.Lock(), threading.Lock()

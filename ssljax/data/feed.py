@@ -20,7 +20,7 @@ from ssljax.data.blocks import WINDOW, Blocks
 from ssljax.data.memory import fits
 from ssljax.data.partition import permutation
 from ssljax.data.stream import read_ahead
-from ssljax.sharding import check_batch, over_batch, replicated
+from ssljax.devices.sharding import check_batch, over_batch, replicated
 
 _AHEAD = 2  # batches on the device beyond the one in use
 

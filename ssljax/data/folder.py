@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from absl import logging
 
-from ssljax import paths
 from ssljax.data import archive, tars, walk, zips
 from ssljax.data import names as names_of
 from ssljax.data.split_names import PLAIN, kind_of
+from ssljax.storage import paths
 
 _BROKEN = zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError
 MAX_BYTES = 1 << 30  # of an image file: a larger one is not read

@@ -8,7 +8,7 @@ import numpy as np
 from ssljax.data import pattern, split_names
 from ssljax.data.names import EXTENSIONS
 from ssljax.data.split_names import kind_of
-from ssljax.literal import clean
+from ssljax.text.literal import clean
 
 _NO_FOLDERS = 'There are no folders; classes can also come from a CSV (csv:PATH) or file names (config.data.pattern).'
 

@@ -5,8 +5,8 @@ import os
 
 import numpy as np
 
-from ssljax import hosts
-from ssljax.say import Counter
+from ssljax.processes import hosts
+from ssljax.progress.say import Counter
 
 
 def empty_images(n, shape):

@@ -9,8 +9,8 @@ import zlib
 import numpy as np
 from absl import logging
 
-from ssljax import paths
 from ssljax.data.memory import available_memory
+from ssljax.storage import paths
 
 _HEADER = 10_000  # bytes of an array's header at most, as numpy has it
 _PARSERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

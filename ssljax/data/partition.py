@@ -11,8 +11,8 @@ import numpy as np
 from absl import logging
 
 from ssljax.data import pick, strata
-from ssljax.files import write_npz
-from ssljax.wording import shown
+from ssljax.storage.files import write_npz
+from ssljax.text.wording import shown
 
 # First part of the key of each seeded order, so that no two uses share one.
 _LABELS, _VAL, _TEST, _POOL = 1, 2, 3, 4

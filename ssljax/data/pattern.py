@@ -8,9 +8,9 @@ from collections import Counter
 
 from absl import logging
 
-from ssljax import fields
 from ssljax.data import records, split_names
-from ssljax.wording import nearest, shown
+from ssljax.settings import fields
+from ssljax.text.wording import nearest, shown
 
 PARTS = 'label', 'group', 'split'
 KNOWN = 'known are label, group and split'

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ssljax import paths
 from ssljax.data.names import from_line
+from ssljax.storage import paths
 
 MOST = 1 << 30  # bytes of a list
 NEIGHBORS = 20  # over which an image's typicality is taken

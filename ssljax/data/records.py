@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from ssljax.literal import clean
 from ssljax.targets import multilabel
-from ssljax.wording import shown
+from ssljax.text.literal import clean
+from ssljax.text.wording import shown
 
 FEW = 5  # images that may each have a class of its own: it is a mistake where there are more
 _UNKNOWN = frozenset('nan na n/a null none unknown ? -1'.split())  # what may be meant to say that there is no label

@@ -2,7 +2,7 @@
 
 import io
 
-from ssljax.paths import is_url  # noqa: F401  (remote.is_url)
+from ssljax.storage.paths import is_url  # noqa: F401  (remote.is_url)
 
 AT_A_TIME = 32  # requests: each takes its time
 

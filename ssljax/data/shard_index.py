@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from ssljax import files, hosts
 from ssljax.data import decoders, example, kinds, remote
 from ssljax.data.memory import parallel
 from ssljax.data.shards import Index, Shard, Table, records
+from ssljax.processes import hosts
+from ssljax.storage import files
 
 VERSION = 1  # of the file; to be raised with any change of what it holds
 _TYPES: tuple = np.int64, np.int32, np.int32, np.uint32, np.int32, np.uint8, np.int64  # of the fields of an Index

@@ -9,7 +9,7 @@ from ssljax.data import decode, depth, formats, kinds
 from ssljax.data.archive import Changed
 from ssljax.data.memory import parallel
 from ssljax.data.shards import Table
-from ssljax.wording import shown
+from ssljax.text.wording import shown
 
 _FILES = 256  # of a split that are looked at
 _PIXELS = 1 << 15  # of each

@@ -7,9 +7,9 @@ import numpy as np
 
 from ssljax import metrics
 from ssljax.data import readable
-from ssljax.literal import clean
 from ssljax.metrics import IMBALANCED
 from ssljax.targets import Targets
+from ssljax.text.literal import clean
 
 MOST, WIDTH = 20, 28  # classes that are listed one by one; columns for a name
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ssljax import paths, wording
 from ssljax.data import pick
+from ssljax.storage import paths
+from ssljax.text import wording
 
 HEADER = 1 << 16  # bytes in which a table's first line ends
 MARKS = {',': 'commas', ';': 'semicolons', '\t': 'tabs'}  # between the columns

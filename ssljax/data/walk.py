@@ -6,9 +6,9 @@ import stat
 from collections import defaultdict
 from pathlib import Path
 
-from ssljax import paths
 from ssljax.data import archive as archives
 from ssljax.data.names import HEAD, HIDDEN, Sniffer, is_junk
+from ssljax.storage import paths
 
 _SPECIAL = frozenset(
     'proc sysfs devtmpfs devpts cgroup cgroup2 debugfs tracefs securityfs pstore bpf mqueue configfs fusectl efivarfs '

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from ssljax import preempt
 from ssljax.data.feed import eval_batches
-from ssljax.platform import compiler_options
-from ssljax.sharding import everywhere, fetch
+from ssljax.devices.platform import compiler_options
+from ssljax.devices.sharding import everywhere, fetch
+from ssljax.processes import preempt
 
 
 def compiled(function: Callable) -> Callable:

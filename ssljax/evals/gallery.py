@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from ssljax import files, hosts
 from ssljax.core import split
 from ssljax.data.augment import to_uint8
 from ssljax.data.toy import is_plane
-from ssljax.platform import compiler_options
-from ssljax.sharding import fetch
+from ssljax.devices.platform import compiler_options
+from ssljax.devices.sharding import fetch
+from ssljax.processes import hosts
+from ssljax.storage import files
 
 GRID = 64  # points a side of the map of the plane
 

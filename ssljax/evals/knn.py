@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssljax import preempt
+from ssljax.processes import preempt
 
 
 def predict(train, votes, queries, *, k: int, temperature: float = 0.07, block: int = 1000):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ssljax import preempt
+from ssljax.processes import preempt
 from ssljax.targets import Targets
 
 

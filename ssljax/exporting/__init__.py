@@ -17,9 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ssljax import calibration, files, paths, preempt, temporaries, wording
-from ssljax.disk import disk_errors
+from ssljax import calibration
 from ssljax.exporting import as_onnx, as_safetensors, as_stablehlo, as_tflite
+from ssljax.processes import preempt
+from ssljax.storage import files, paths, temporaries
+from ssljax.storage.disk import disk_errors
+from ssljax.text import wording
 
 FORMATS = {
     'safetensors': as_safetensors,

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from ssljax import foreign, models, schema
+from ssljax import foreign, models
 from ssljax.exporting import packages
 from ssljax.foreign import links
+from ssljax.settings import schema
 
 SUFFIX = '.safetensors'
 NEEDS = ('safetensors',)

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from ssljax import foreign, paths
+from ssljax import foreign
 from ssljax.foreign import links
 from ssljax.models.layers import PIXELS
+from ssljax.storage import paths
 
 # What a file has beside the backbone: classifiers, and what only its own training needed.
 _LEFT = r'(fc|head|heads|head_dist|classifier|decoder\w*|mask_token|dist_token)(\..*)?|.*num_batches_tracked'

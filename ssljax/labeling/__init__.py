@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import files, paths, say, trained
+from ssljax import trained
 from ssljax.labeling import choosing, pool
-from ssljax.literal import clean
+from ssljax.progress import say
+from ssljax.storage import files, paths
+from ssljax.text.literal import clean
 
 SHOWN = 200  # pictures of the contact sheet, at most
 COLUMNS = 'path', 'why', 'label', 'confidence'

@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import files, label_set, paths, preempt, schema
+from ssljax import label_set
 from ssljax.buckets import fetch
 from ssljax.data import readable, sources, table
 from ssljax.data.sources import annotations
 from ssljax.data.split import Split, concat
 from ssljax.model import BATCH, Outputs
+from ssljax.processes import preempt
+from ssljax.settings import schema
+from ssljax.storage import files, paths
 
 
 class Pool(NamedTuple):

@@ -12,11 +12,12 @@ import sys
 import threading
 from pathlib import Path
 
-from ssljax import contact_sheet, paths
+from ssljax import contact_sheet
 from ssljax.data import table
 from ssljax.labeling import pool
-from ssljax.literal import clean
+from ssljax.storage import paths
 from ssljax.targets.multilabel import NONE, parsed
+from ssljax.text.literal import clean
 
 HOST = '127.0.0.1'
 MOST = 4096  # bytes of a request's body

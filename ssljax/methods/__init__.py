@@ -15,7 +15,6 @@ TITLE and what follows it are optional."""
 
 import re
 
-from ssljax import fields
 from ssljax.methods import (
     adversarial,
     autoencoder,
@@ -58,7 +57,8 @@ from ssljax.methods import (
     vicreg,
     weighted_sum,
 )
-from ssljax.wording import nearest, shown
+from ssljax.settings import fields
+from ssljax.text.wording import nearest, shown
 
 PRETEXT = {
     'rotation': rotation,

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.fields import WIDEST, below_one, real, whole
 from ssljax.losses import feature_matching, gaussian_nll
 from ssljax.methods import consistency, labeled_loss, network
 from ssljax.models import layers
 from ssljax.models.decoder import Encoder, generator
 from ssljax.models.heads import pool_features
+from ssljax.settings.fields import WIDEST, below_one, real, whole
 
 OPTIONS = dict(
     noise=whole(100, 1, WIDEST),  # dimensions of the generator's input, uniform in [-1, 1]

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
-from ssljax.fields import WIDEST, choice, share, whole
 from ssljax.methods import network, reconstruction
+from ssljax.settings.fields import WIDEST, choice, share, whole
 
 OPTIONS = dict(
     noise=choice('none', 'none', 'gaussian', 'mask'),  # none | gaussian | mask: what is done to the input

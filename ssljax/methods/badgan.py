@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
-from ssljax.fields import real, share
 from ssljax.losses import entropy, feature_matching, pull_away
 from ssljax.methods import adversarial, sgan
+from ssljax.settings.fields import real, share
 
 TITLE = 'Complement GAN'
 COLOR = '#332288'  # in figures

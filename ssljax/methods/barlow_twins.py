@@ -6,10 +6,10 @@ epochs, online linear classifier: 92.10%.
 """
 
 from ssljax.core import Method
-from ssljax.fields import real, widths
 from ssljax.losses import barlow_twins
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
+from ssljax.settings.fields import real, widths
 
 OPTIONS = dict(
     projector=widths((256, 256), 1),  # widths of the projector's layers; the last is the embedding, wide in this method

@@ -6,10 +6,10 @@ epochs, online linear classifier: 92.58%.
 """
 
 from ssljax.core import Method
-from ssljax.fields import pipeline, share, widths
 from ssljax.losses import byol
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
+from ssljax.settings.fields import pipeline, share, widths
 
 OPTIONS = dict(
     # Of the teacher, rising to 1 on a cosine; the paper's is 0.996 for 1,000 epochs and 0.99 for 300.

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment, color
-from ssljax.fields import share, temperature, whole
 from ssljax.losses import soft_cross_entropy
 from ssljax.methods import network, shapes
 from ssljax.models.heads import Head
+from ssljax.settings.fields import share, temperature, whole
 
 OPTIONS = dict(
     # Share of the uniform distribution in the prior that bins are weighed by (lambda); 1: all weigh alike.

@@ -10,9 +10,9 @@ import numpy as np
 
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.fields import share
 from ssljax.losses import cross_entropy
 from ssljax.methods import debias, labeled_loss, network, open_set, strong
+from ssljax.settings.fields import share
 
 OPTIONS = dict(
     weight=1.0,  # of the unlabelled loss

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
-from ssljax.fields import WIDEST, choice, real, whole
 from ssljax.methods import network, reconstruction
 from ssljax.models import layers
 from ssljax.models.decoder import Channelwise
+from ssljax.settings.fields import WIDEST, choice, real, whole
 
 OPTIONS = dict(
     hole=choice('random', 'center', 'random'),  # center | random: one block in the middle, or several anywhere

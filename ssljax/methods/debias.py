@@ -4,7 +4,7 @@ DebiasPL: Wang et al., CVPR 2022 (arXiv:2201.01490)."""
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import real
+from ssljax.settings.fields import real
 
 OPTIONS = dict(
     debias=real(0.0, 0.0, 10.0),  # how much the bias of pseudo-labels towards some classes is corrected; 0: not at all

@@ -10,10 +10,10 @@ import itertools
 import jax.numpy as jnp
 
 from ssljax.core import Method
-from ssljax.fields import pipeline, share, temperature, whole, widths
 from ssljax.losses import dino
 from ssljax.methods import joint
 from ssljax.models.heads import Projector, Prototypes
+from ssljax.settings.fields import pipeline, share, temperature, whole, widths
 
 OPTIONS = dict(
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding

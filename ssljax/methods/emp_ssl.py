@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
-from ssljax.fields import real, whole, widths
 from ssljax.losses import coding_rate, unit
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
+from ssljax.settings.fields import real, whole, widths
 
 OPTIONS = dict(
     projector=widths((256, 256, 128), 1),  # widths of its layers; (4096, 4096, 1024) in the paper

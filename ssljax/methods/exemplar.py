@@ -11,10 +11,10 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.fields import whole
 from ssljax.losses import cross_entropy, nt_xent
 from ssljax.methods import joint, network
 from ssljax.models.heads import Head, pool_features
+from ssljax.settings.fields import whole
 
 OPTIONS = dict(
     classes=whole(2000, 2, 2**20),  # images, each a class; 8,000 to 16,000 did best in the paper (section 4.4)

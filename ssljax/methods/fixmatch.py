@@ -1,8 +1,8 @@
 """FixMatch. Sohn et al., NeurIPS 2020 (arXiv:2001.07685). CIFAR-10 with 250 labels: error 5.07 +- 0.65 (wrn28_2,
 RandAugment 5.07, CTAugment 5.07); 4.97 in USB."""
 
-from ssljax.fields import share
 from ssljax.methods import consistency
+from ssljax.settings.fields import share
 
 TITLE = 'FixMatch'
 OPTIONS = consistency.PSEUDO | dict(

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import share
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency
+from ssljax.settings.fields import share
 
 TITLE = 'FlexMatch'
 OPTIONS = consistency.PSEUDO | dict(

@@ -9,11 +9,11 @@ import optax
 
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.fields import WIDEST, whole
 from ssljax.methods import network, reconstruction
 from ssljax.models import layers
 from ssljax.models.decoder import generator
 from ssljax.models.heads import Head
+from ssljax.settings.fields import WIDEST, whole
 
 OPTIONS = dict(
     noise=whole(100, 1, WIDEST),  # dimensions of the generator's input, uniform in [-1, 1]

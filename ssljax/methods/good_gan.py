@@ -10,10 +10,10 @@ import optax
 
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.fields import WIDEST, whole
 from ssljax.losses import cross_entropy, squared_distances
 from ssljax.methods import adversarial, labeled_loss, network
 from ssljax.models.heads import Head
+from ssljax.settings.fields import WIDEST, whole
 
 TITLE = 'Good GAN, nearest labels'
 GENERATOR = 'imitates'  # the data, by its generator

@@ -15,10 +15,10 @@ import numpy as np
 
 from ssljax.core import Method
 from ssljax.data import augment, patches
-from ssljax.fields import whole
 from ssljax.losses import cross_entropy
 from ssljax.methods import network, shapes, siamese
 from ssljax.models.heads import Head
+from ssljax.settings.fields import whole
 
 OPTIONS = dict(
     grid=whole(3, 2, 10),  # tiles a side

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment, patches
-from ssljax.fields import whole
 from ssljax.losses import cross_entropy
 from ssljax.methods import network, shapes
 from ssljax.models.heads import Head
+from ssljax.settings.fields import whole
 
 OPTIONS = dict(
     grid=whole(3, 2, 10),  # tiles a side

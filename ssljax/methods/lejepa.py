@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
-from ssljax.fields import share, whole, widths
 from ssljax.losses import sigreg
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
+from ssljax.settings.fields import share, whole, widths
 
 OPTIONS = dict(
     # Widths of the projector's layers; the last is the embedding, 16 to 128 in the paper.

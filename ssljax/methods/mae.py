@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.fields import WIDEST, real, whole
 from ssljax.methods import network, reconstruction
 from ssljax.models import layers
 from ssljax.models.vit import PatchDecoder, patches, unpatches, unpick
+from ssljax.settings.fields import WIDEST, real, whole
 
 OPTIONS = dict(
     mask=real(0.75, 0.01, 0.99),  # share of the patches that are hidden

@@ -1,7 +1,7 @@
 """Mean Teacher: agree with the average of one's own weights. Tarvainen & Valpola, NeurIPS 2017 (arXiv:1703.01780)."""
 
-from ssljax.fields import share
 from ssljax.methods import consistency, pi_model
+from ssljax.settings.fields import share
 
 TITLE = 'Mean Teacher'
 OPTIONS = consistency.OPTIONS | dict(weight=50.0, ramp=share(0.4))

@@ -6,8 +6,8 @@ import optax
 
 from ssljax.data import augment
 from ssljax.data.mixup import mixup
-from ssljax.fields import real, share, temperature, whole
 from ssljax.methods import consistency, labeled_loss, network
+from ssljax.settings.fields import real, share, temperature, whole
 
 TITLE = 'MixMatch'
 OPTIONS = consistency.OPTIONS | dict(

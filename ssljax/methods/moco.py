@@ -6,10 +6,10 @@ Published on CIFAR-10, ResNet-18, for MoCo with a queue: lightly's benchmark, 20
 """
 
 from ssljax.core import Method
-from ssljax.fields import share, temperature, widths
 from ssljax.losses import info_nce
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
+from ssljax.settings.fields import share, temperature, widths
 
 OPTIONS = dict(
     temperature=temperature(0.2),  # the paper's

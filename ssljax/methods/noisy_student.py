@@ -9,9 +9,9 @@ from absl import logging
 from ssljax import guard, models
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.fields import WIDEST, share, whole
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency, labeled_loss, network, strong
+from ssljax.settings.fields import WIDEST, share, whole
 
 TITLE = 'Noisy Student'
 OPTIONS = consistency.OPTIONS | dict(

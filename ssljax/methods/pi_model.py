@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import share
 from ssljax.methods import consistency
+from ssljax.settings.fields import share
 
 TITLE = 'Pi-model'
 OPTIONS = consistency.OPTIONS | dict(weight=10.0, ramp=share(0.4))

@@ -1,7 +1,7 @@
 """Pseudo-Label: the network's own confident predictions as labels. Lee, ICML workshop 2013."""
 
-from ssljax.fields import share
 from ssljax.methods import consistency
+from ssljax.settings.fields import share
 
 TITLE = 'Pseudo-Label'
 OPTIONS = consistency.PSEUDO | dict(

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.data import resize_mix
-from ssljax.fields import share
 from ssljax.losses import soft_cross_entropy
 from ssljax.methods import consistency, freematch
+from ssljax.settings.fields import share
 
 TITLE = 'RegMixMatch'
 OPTIONS = freematch.OPTIONS | dict(

@@ -14,10 +14,10 @@ import numpy as np
 
 from ssljax.core import Method
 from ssljax.data import augment, patches
-from ssljax.fields import whole
 from ssljax.losses import cross_entropy
 from ssljax.methods import network, shapes, siamese
 from ssljax.models.heads import Head
+from ssljax.settings.fields import whole
 
 OPTIONS = dict(
     tile=whole(0, 0, 2**14),  # pixels a side of a patch; 0: 0.3 of the image's

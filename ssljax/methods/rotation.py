@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from ssljax.core import Method
 from ssljax.data import augment
-from ssljax.fields import choice
 from ssljax.losses import cross_entropy
 from ssljax.methods import network
 from ssljax.models.heads import Head
+from ssljax.settings.fields import choice
 
 OPTIONS = dict(
     count=choice(4, 2, 4, 8),  # rotations: 2, 4 or 8

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.data import augment
-from ssljax.fields import choice
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency, labeled_loss, network, rotation
 from ssljax.models.heads import Head
+from ssljax.settings.fields import choice
 
 TITLE = 'S4L-Rotation'
 OPTIONS = consistency.OPTIONS | dict(

@@ -8,9 +8,9 @@ MNIST with 100 labels 0.93 +- 0.065.
 import jax
 
 from ssljax.core import Method
-from ssljax.fields import choice
 from ssljax.losses import fake_loss, real_loss
 from ssljax.methods import adversarial
+from ssljax.settings.fields import choice
 
 TITLE = 'Semi-supervised GAN'
 COLOR = '#CC79A7'  # in figures

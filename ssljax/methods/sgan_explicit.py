@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from ssljax.core import Method
-from ssljax.fields import choice
 from ssljax.methods import adversarial
+from ssljax.settings.fields import choice
 
 TITLE = 'SGAN with an explicit class of fakes'
 COLOR = '#E69F00'  # in figures

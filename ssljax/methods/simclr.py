@@ -8,10 +8,10 @@ epochs, online linear classifier: 90.74%.
 import jax.numpy as jnp
 
 from ssljax.core import Method
-from ssljax.fields import temperature, widths
 from ssljax.losses import nt_xent
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
+from ssljax.settings.fields import temperature, widths
 
 OPTIONS = dict(
     # 0.1 for ImageNet and 0.5 for CIFAR-10 in the paper, which has batches of 4096 and 512 or more.

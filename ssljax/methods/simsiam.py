@@ -7,10 +7,10 @@ benchmark, 200 epochs, batch 128, k-NN (k = 200): 81.9%.
 import jax
 
 from ssljax.core import Method
-from ssljax.fields import widths
 from ssljax.losses import negative_cosine
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
+from ssljax.settings.fields import widths
 
 OPTIONS = dict(
     projector=widths((256, 256), 1),  # widths of the projector's layers; the last is the embedding

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import real, share
 from ssljax.losses import cross_entropy
 from ssljax.methods import consistency
+from ssljax.settings.fields import real, share
 
 TITLE = 'SoftMatch'
 OPTIONS = consistency.PSEUDO | dict(

@@ -10,10 +10,10 @@ import itertools
 import jax
 
 from ssljax.core import Method
-from ssljax.fields import pipeline, share, temperature, whole, widths
 from ssljax.losses import sinkhorn, swav
 from ssljax.methods import joint
 from ssljax.models.heads import Projector, Prototypes, unit_columns
+from ssljax.settings.fields import pipeline, share, temperature, whole, widths
 
 OPTIONS = dict(
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding

@@ -6,10 +6,10 @@ by random affine transformation, as in exemplar networks (Dosovitskiy et al. 201
 
 from ssljax import losses
 from ssljax.core import Method
-from ssljax.fields import choice, pipeline, real, widths
 from ssljax.losses import unit
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
+from ssljax.settings.fields import choice, pipeline, real, widths
 
 OPTIONS = dict(
     # Between squared distances of unit-length embeddings, which are at most 4; FaceNet's is 0.2.

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import choice, share, temperature
 from ssljax.losses import entropy, soft_cross_entropy
 from ssljax.methods import consistency
+from ssljax.settings.fields import choice, share, temperature
 
 TITLE = 'UDA'
 OPTIONS = consistency.PSEUDO | dict(

@@ -5,10 +5,10 @@ Published on CIFAR-10, ResNet-18: solo-learn, 1,000 epochs, online linear classi
 """
 
 from ssljax.core import Method
-from ssljax.fields import real, widths
 from ssljax.losses import vicreg
 from ssljax.methods import joint
 from ssljax.models.heads import Projector
+from ssljax.settings.fields import real, widths
 
 OPTIONS = dict(
     projector=widths((256, 256), 1),  # widths of the projector's layers; the last is the embedding, wide in this method

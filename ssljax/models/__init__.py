@@ -9,7 +9,6 @@
 
 import difflib
 
-from ssljax import fields
 from ssljax.models import (
     alexnet,
     cnn,
@@ -25,7 +24,8 @@ from ssljax.models import (
     vit,
     wrn,
 )
-from ssljax.wording import shown
+from ssljax.settings import fields
+from ssljax.text.wording import shown
 
 BACKBONES = {
     'cnn': cnn,

@@ -9,8 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import WIDEST, below_one, choice, flag, whole_or_usual
 from ssljax.models import layers
+from ssljax.settings.fields import WIDEST, below_one, choice, flag, whole_or_usual
 
 OPTIONS = dict(
     width=whole_or_usual(96, 1, WIDEST),  # features of the first three layers, twice as many in the others

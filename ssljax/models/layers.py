@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssljax.fields import choice
 from ssljax.models import conv as conv_ops
+from ssljax.settings.fields import choice
 
 STEM = choice('auto', 'auto', 'cifar', 'imagenet')  # options that several backbones take
 NORM = choice('batch', 'batch', 'weight', 'none')

@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import WIDEST, choice, whole_or_usual
 from ssljax.models import layers
+from ssljax.settings.fields import WIDEST, choice, whole_or_usual
 
 OPTIONS = dict(
     stem=layers.STEM,

@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import WIDEST, whole, whole_or_usual
 from ssljax.models import layers
+from ssljax.settings.fields import WIDEST, whole, whole_or_usual
 
 OPTIONS = dict(
     width=whole_or_usual(192, 2, WIDEST),  # features of every layer but the first block's last two: 5/6 and 1/2 of it

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssljax.fields import WIDEST, choice, flag, whole, whole_or_usual
 from ssljax.models import layers
+from ssljax.settings.fields import WIDEST, choice, flag, whole, whole_or_usual
 
 OPTIONS = dict(
     width=whole_or_usual(64, 1, WIDEST),  # features

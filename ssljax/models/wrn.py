@@ -12,8 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ssljax.fields import WIDEST, below_one, real, whole_or_usual
 from ssljax.models import layers
+from ssljax.settings.fields import WIDEST, below_one, real, whole_or_usual
 
 OPTIONS = dict(
     # Features of group1, twice as many in group2 and four times in group3; a widening factor k is width 16 k.

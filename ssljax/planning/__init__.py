@@ -5,8 +5,11 @@ measured (evidence.py), or is measured on the spot (measure.py)."""
 import time
 from pathlib import Path
 
-from ssljax import elapsed, experiment, files, hosts, paths
+from ssljax import experiment
 from ssljax.planning import answer, kept, make, recipe
+from ssljax.processes import hosts
+from ssljax.progress import elapsed
+from ssljax.storage import files, paths
 
 __all__ = ['auto', 'plan', 'train']
 

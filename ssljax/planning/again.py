@@ -2,8 +2,12 @@
 
 import sys
 
-from ssljax import begun, experiment, files, hosts, identity, minutes, preempt, say, seeds, ways
+from ssljax import experiment, seeds, ways
 from ssljax.planning.budget import FIGURES, PAGE
+from ssljax.processes import hosts, preempt
+from ssljax.progress import minutes, say
+from ssljax.records import begun, identity
+from ssljax.storage import files
 
 WITHIN = 1.25  # of the time of the longest training before, a further one must have
 

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from ssljax import begun, files, schema
 from ssljax import config as configs
 from ssljax.planning import make, recipe
 from ssljax.planning.rules import Asked
+from ssljax.records import begun
+from ssljax.settings import schema
+from ssljax.storage import files
 
 KEYS = {'asked': dict, 'config': dict, 'decisions': list}
 FREE = ('name', 'published', 'save_every', 'save_keep', 'log_every')  # may differ where a run goes on

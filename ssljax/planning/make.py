@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ssljax import checks, fields, methods, say
 from ssljax import config as configs
+from ssljax import methods
 from ssljax.planning import budget, evidence, fingerprint, measure, rules
-from ssljax.resolve import Decision
+from ssljax.progress import say
+from ssljax.settings import checks, fields
+from ssljax.settings.resolve import Decision
 
 SMALLER = 32  # pixels, for photographs where the time is too short for more
 EVALS, FEW_EVALS = 10, 1

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import jax
 
-from ssljax import experiment, loop, say, seeds, stages
+from ssljax import experiment, loop, seeds, stages
 from ssljax.core import TrainState, split
 from ssljax.data import sources
 from ssljax.planning.budget import Speed, Times
+from ssljax.progress import say
 
 SECONDS = 1.5  # of training that a kind of stage is timed over
 WARM = 3  # calls of the program before that

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ssljax import metrics
 from ssljax.planning import evidence
 from ssljax.planning.fingerprint import Fingerprint
-from ssljax.resolve import Decision
+from ssljax.settings.resolve import Decision
 
 THUMB = 'rule of thumb: '
 # Device, below so many minutes: the largest size. Photographs were measured at 32 (CIFAR-10), 48 (cats and dogs) and 64

@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import files, paths, preempt, say, trained
+from ssljax import trained
 from ssljax.model import BATCH
 from ssljax.prediction import inputs, sorting, writers
 from ssljax.prediction.decoding import batches
+from ssljax.processes import preempt
+from ssljax.progress import say
+from ssljax.storage import files, paths
 from ssljax.targets.multilabel import parsed
 
 NONE = 'none of the classes'

@@ -5,8 +5,8 @@ import zipfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ssljax import paths
 from ssljax.data import folder, pick, table, tars, walk
+from ssljax.storage import paths
 
 LISTS = '.csv', '.txt'
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from absl import logging
 
-from ssljax import paths
 from ssljax.data import archive, walk
-from ssljax.disk import disk_errors
+from ssljax.storage import paths
+from ssljax.storage.disk import disk_errors
 
 
 class Copies(NamedTuple):

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ssljax import paths, temporaries
 from ssljax.data import table
-from ssljax.disk import disk_errors
+from ssljax.storage import paths, temporaries
+from ssljax.storage.disk import disk_errors
 
 
 class Csv:

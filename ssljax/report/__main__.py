@@ -15,12 +15,13 @@ example: ssljax report runs/rotation runs/simclr
 import sys
 from pathlib import Path
 
-from ssljax import console, verbs
+from ssljax import verbs
 from ssljax.buckets import fetch
 from ssljax.report import table, write
 from ssljax.report.read import read
 from ssljax.report.runs import compare_runs
 from ssljax.studies import page
+from ssljax.text import console
 
 
 def main(args):

@@ -8,9 +8,9 @@ import sys
 import warnings
 
 from ssljax import methods
-from ssljax.literal import line
 from ssljax.report.canvas import Figure, Text, colors, matplotlib, ticker
 from ssljax.report.markup import part
+from ssljax.text.literal import line
 
 # Okabe and Ito's colours without yellow (too light on white), then two more: safe for the colour-blind.
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#332288', '#999999')

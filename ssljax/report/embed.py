@@ -9,9 +9,9 @@ import warnings
 
 import numpy as np
 
-from ssljax import files
 from ssljax.report.draw import CLASS_COLORS, MARKERS, as_img, described, drawn, labelled, new_figure, shorten
 from ssljax.report.fuzzy_graph import fuzzy_graph
+from ssljax.storage import files
 
 MOST = 2000
 NEIGHBORS = 15

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from ssljax import resolve, schema
 from ssljax.report.compare import pick, seeds_of
 from ssljax.report.words import shown
+from ssljax.settings import resolve, schema
 
 
 class Fact(NamedTuple):

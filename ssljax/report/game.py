@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ssljax import methods, say
+from ssljax import methods
+from ssljax.progress import say
 from ssljax.report.compare import is_points, of_seed, pick, seeds_of, ways_of
 from ssljax.report.insight import class_names
 from ssljax.report.markup import beside, figure, paragraph, part, section

@@ -1,6 +1,6 @@
 """The section on where the time went: what shares of each stage's time were steps, and what the rest was."""
 
-from ssljax.goodput import LOST
+from ssljax.progress.goodput import LOST
 from ssljax.report.compare import pick, seeds_of, ways_of
 from ssljax.report.markup import grid, section
 from ssljax.report.words import duration, is_number, stage_title

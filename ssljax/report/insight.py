@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ssljax import say
+from ssljax.progress import say
 from ssljax.report.compare import best_way, is_multilabel, is_points, of_seed, pick, seeds_of, ways_of
 from ssljax.report.embed import cached_embed, plot_map, sample
 from ssljax.report.markup import beside, figure, folded, grid, part, section

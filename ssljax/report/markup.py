@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from ssljax.literal import clean
+from ssljax.text.literal import clean
 
 
 class Section(NamedTuple):

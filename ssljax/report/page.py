@@ -1,6 +1,6 @@
 """The report of a run: one HTML file with everything inside it."""
 
-from ssljax import files, methods
+from ssljax import methods
 from ssljax.report import (
     ablation,
     answer,
@@ -18,6 +18,7 @@ from ssljax.report.compare import pick, seeds_of, ways_of
 from ssljax.report.headline import sentences
 from ssljax.report.read import read
 from ssljax.report.words import count_of, duration, is_number, started, way_title
+from ssljax.storage import files
 
 # (Run) -> markup.section(title, parts...) or None; another figure is a function in a file of its own, and a line here.
 SECTIONS = (

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ssljax import files, log
+from ssljax.progress import log
+from ssljax.storage import files
 
 
 class Run(NamedTuple):

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from ssljax import metrics, say
+from ssljax import metrics
+from ssljax.progress import say
 from ssljax.report import by_class, shell
 from ssljax.report.compare import (
     across,

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from ssljax.literal import as_markdown
 from ssljax.report import fair
 from ssljax.report.compare import pick, seeds_of, stopped_of, ways_of
 from ssljax.report.read import read
 from ssljax.report.words import NOT_PRETRAINED, is_number, percent, stage_title, way_title
 from ssljax.stats import spread
+from ssljax.text.literal import as_markdown
 
 
 def _main(seed, *path) -> str:

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from ssljax import schema
 from ssljax.data.decode import RESIZES
 from ssljax.report import shell
 from ssljax.report.compare import is_points, named_seeds, of_seed, pick
 from ssljax.report.insight import class_names, label_names, name_of, tile
 from ssljax.report.markup import facts, figure, folded, grid, part, section
 from ssljax.report.words import duration, is_number, number, started
+from ssljax.settings import schema
 
 
 def data(run):

@@ -3,10 +3,11 @@
 import json
 import sys
 
-from ssljax import say, schema
+from ssljax.progress import say
 from ssljax.report.draw import described, style
 from ssljax.report.markup import folded, grid, page, paragraph, part, section
 from ssljax.report.words import number
+from ssljax.settings import schema
 
 
 def render(name, top, makers, of) -> str:

@@ -1,7 +1,6 @@
 """The tables of ways, as rows for the page and as plain text for the terminal."""
 
 from ssljax import stats
-from ssljax.literal import line
 from ssljax.metrics import TITLES
 from ssljax.report import by_class
 from ssljax.report.compare import (
@@ -19,6 +18,7 @@ from ssljax.report.compare import (
 )
 from ssljax.report.headline import headline
 from ssljax.report.words import count_of, duration, interval, number, p_value, percent, stage_title, way_title
+from ssljax.text.literal import line
 
 COMPARED = ['Test {} %', '95% interval', 'Against scratch', '95% interval', 'p', 'p, Holm']
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import jax
 
-from ssljax import files, loop, provenance, vmapped
+from ssljax import loop, vmapped
+from ssljax.records import provenance
 from ssljax.stages import kind_of, settings
+from ssljax.storage import files
 from ssljax.studies.cells import Cell, like, short_hash
 
 GAIN = 1.1  # times as fast, from which on cells are trained together

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ssljax import begun, files, recorded, schema, suits
 from ssljax.data import partition, summary
-from ssljax.literal import clean
+from ssljax.records import begun, recorded
+from ssljax.settings import schema, suits
+from ssljax.storage import files
 from ssljax.studies.cells import short_hash
+from ssljax.text.literal import clean
 
 # Fields of config.data that do not change what is loaded.
 FREE = ('labels', 'pool', 'val', 'choose', 'features', 'data_dir', 'manual_dir', 'path', 'cache')

@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from ssljax import checks, methods, schema, ways, wording
 from ssljax import config as configs
+from ssljax import methods, ways
+from ssljax.settings import checks, schema
+from ssljax.text import wording
 
 PRETRAINED = 'pretrained'  # the folder of the pretrainings
 

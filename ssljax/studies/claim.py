@@ -17,7 +17,8 @@ import time
 import uuid
 from pathlib import Path
 
-from ssljax import files, hosts
+from ssljax.processes import hosts
+from ssljax.storage import files
 
 BEAT, PATIENCE = 5.0, 60.0  # seconds
 

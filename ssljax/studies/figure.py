@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 
-from ssljax import files
 from ssljax.report.canvas import ticker
 from ssljax.report.draw import labelled, new_figure, saved, shorten, style, way_colors
 from ssljax.report.plots import changes, plot_rows
 from ssljax.report.words import is_number, number, way_title
 from ssljax.stats import spread
+from ssljax.storage import files
 from ssljax.studies import curve
 from ssljax.studies.curve import budgets, title
 

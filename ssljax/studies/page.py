@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from ssljax import files, say
+from ssljax.progress import say
 from ssljax.report import shell
 from ssljax.report.draw import style
 from ssljax.report.words import count_of
+from ssljax.storage import files
 from ssljax.studies import curve, figure, sections, table
 from ssljax.studies.curve import budgets
 from ssljax.studies.headline import sentences

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 
-from ssljax import preempt
+from ssljax.processes import preempt
 
 _PARENT = 'SSLJAX_STARTED_BY'  # process ID of the one that waits for its workers
 

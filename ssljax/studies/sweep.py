@@ -7,7 +7,8 @@ import re
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import fields, wording
+from ssljax.settings import fields
+from ssljax.text import wording
 
 HOW = (
     "Write 'FIELD=VALUE,VALUE; FIELD=VALUE,VALUE' for a grid, 'list: FIELD=VALUE FIELD=VALUE; FIELD=VALUE' for single "

@@ -11,7 +11,8 @@ import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
 
-from ssljax import files, provenance, result
+from ssljax.records import provenance, result
+from ssljax.storage import files
 from ssljax.studies import sweep
 
 _TYPES = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}

@@ -8,25 +8,14 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from ssljax import (
-    beforehand,
-    disk,
-    experiment,
-    files,
-    guard,
-    held,
-    hosts,
-    identity,
-    paths,
-    preempt,
-    protocol,
-    provenance,
-    schema,
-    seeds,
-)
 from ssljax import config as configs
+from ssljax import experiment, guard, seeds
 from ssljax.data import sources
-from ssljax.log import clock
+from ssljax.processes import hosts, preempt
+from ssljax.progress.log import clock
+from ssljax.records import identity, protocol, provenance
+from ssljax.settings import beforehand, schema
+from ssljax.storage import disk, files, held, paths
 from ssljax.studies import batch, bound, sweep, table
 from ssljax.studies.cells import Cell, Job, cells, like
 from ssljax.studies.claim import Claims

@@ -9,8 +9,10 @@ from ssljax import verbs
 
 verbs.begin_package('tune')  # before the imports, which take seconds
 
-from ssljax import begun, checks, files, identity  # noqa: E402
 from ssljax.data import sources  # noqa: E402
+from ssljax.records import begun, identity  # noqa: E402
+from ssljax.settings import checks  # noqa: E402
+from ssljax.storage import files  # noqa: E402
 from ssljax.tune import decision, phases  # noqa: E402
 
 

@@ -1,6 +1,6 @@
 """Batch size: doubled until memory or speed ends it; the knee of measured throughput."""
 
-from ssljax import hosts
+from ssljax.processes import hosts
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 
 ENOUGH = 0.9  # of the best throughput

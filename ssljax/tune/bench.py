@@ -12,11 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax import config as configs
-from ssljax import fsdp, guard, hosts, log, loop, metrics, optim, preempt, resolve, stages
+from ssljax import guard, loop, metrics, optim, stages
 from ssljax import program as programs
 from ssljax.core import split
-from ssljax.platform import compiler_options
-from ssljax.sharding import everywhere, put, replicated
+from ssljax.devices import fsdp
+from ssljax.devices.platform import compiler_options
+from ssljax.devices.sharding import everywhere, put, replicated
+from ssljax.processes import hosts, preempt
+from ssljax.progress import log
+from ssljax.settings import resolve
 from ssljax.tune.progress import Progress, changes
 
 STEPS = 2**17  # of the longest short run

@@ -2,7 +2,8 @@
 
 import math
 
-from ssljax import hosts, metrics
+from ssljax import metrics
+from ssljax.processes import hosts
 from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import NO_TIME, Decision, changed, get, plot
 from ssljax.tune.search import LONGEST

@@ -3,8 +3,9 @@
 import math
 import shutil
 
-from ssljax import experiment, hosts, label_set, methods, seeds
+from ssljax import experiment, label_set, methods, seeds
 from ssljax.data import readable
+from ssljax.processes import hosts
 from ssljax.tune import batch_size, decision, duration, rate, search
 from ssljax.tune.bench import Bench
 

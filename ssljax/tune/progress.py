@@ -4,7 +4,7 @@ import sys
 import time
 
 from ssljax import config as configs
-from ssljax.log import clock
+from ssljax.progress.log import clock
 
 EVERY = 3.0  # seconds between lines where there is no terminal
 

@@ -1,6 +1,7 @@
 """Learning rate: short runs of one length at rates that are evenly spaced on a log scale."""
 
-from ssljax import hosts, metrics
+from ssljax import metrics
+from ssljax.processes import hosts
 from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import optuna
 
-from ssljax import hosts, methods, metrics
+from ssljax import methods, metrics
+from ssljax.processes import hosts
 from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 from ssljax.tune.rate import rounded

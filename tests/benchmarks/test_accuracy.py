@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks import accuracy, goals
 from benchmarks.worker import ROOT
-from ssljax import checks
 from ssljax import config as configs
+from ssljax.settings import checks
 
 TINY = goals.Goal(
     name='tiny', recipe='configs/quickstart.py', data='synthetic', stage='pretrain', section='pretrain',

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks import growth_seeds, page
-from ssljax import checks
+from ssljax.settings import checks
 
 
 def test_rows_are_at_round_numbers_of_seeds():

@@ -1,6 +1,6 @@
 from benchmarks import page
 from benchmarks.record import begin
-from ssljax import files
+from ssljax.storage import files
 
 
 def record(**more):

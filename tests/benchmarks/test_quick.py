@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import quick
-from ssljax import files
+from ssljax.storage import files
 
 ABOUT = {'hardware': {'device': 'a', 'host_cores': 2}}
 

@@ -6,11 +6,11 @@ import pytest
 from PIL import Image
 
 import ssljax
-from ssljax import paths
 from ssljax.buckets import snapshot
 from ssljax.buckets.mirror import changed, opened
 from ssljax.buckets.store import BucketError, Store, Used
 from ssljax.report.__main__ import main as report
+from ssljax.storage import paths
 from tests.store import bucket
 
 CHECKPOINT = 'seed0/pretrain/checkpoints/{}/params/data'

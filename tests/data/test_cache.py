@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssljax import files
 from ssljax.config import base
 from ssljax.data import decode, decoders, encoded, readable, sources
 from ssljax.data import feed as feeds
+from ssljax.storage import files
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssljax import label_set, recorded
+from ssljax import label_set
 from ssljax.config import base
 from ssljax.data import sources, summary, table
+from ssljax.records import recorded
 
 
 def load(source, **fields):

@@ -14,8 +14,8 @@ from ssljax.config import base
 from ssljax.data import feed as feeds
 from ssljax.data import sources
 from ssljax.data import split as splits
-from ssljax.resolve import input_path
-from ssljax.sharding import make_mesh
+from ssljax.devices.sharding import make_mesh
+from ssljax.settings.resolve import input_path
 
 ROOT = Path(__file__).resolve().parents[2]
 

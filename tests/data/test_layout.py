@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssljax.data import folder, layout, split_names
-from ssljax.literal import clean
+from ssljax.text.literal import clean
 
 
 def read(*names, folders=()):

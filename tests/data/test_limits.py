@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssljax import checks
 from ssljax.config import base
 from ssljax.data import decode, folder, npz, pick, sources, tars, zips
 from ssljax.data.sources import splits
 from ssljax.planning import fingerprint
+from ssljax.settings import checks
 
 
 @pytest.fixture(autouse=True)

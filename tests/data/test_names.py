@@ -8,10 +8,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssljax import files, label_set, literal
+from ssljax import label_set
 from ssljax.config import base
 from ssljax.data import names as naming
 from ssljax.data import pick, sources, summary
+from ssljax.storage import files
+from ssljax.text import literal
 
 PART = st.one_of(
     st.text(st.characters(exclude_characters='/\0'), min_size=1, max_size=6),  # surrogates, too

@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ssljax import experiment, files, result
+from ssljax import experiment
 from ssljax.config import base
 from ssljax.core import split as parts
 from ssljax.data import partition as partitions
 from ssljax.data import readable, sources
 from ssljax.evals import classify, embed, probe
+from ssljax.records import result
+from ssljax.storage import files
 from ssljax.targets import OneClass
 
 NAMES = [f'{s}/{c}/{i}.png' for s, n in (('train', 8), ('val', 3), ('test', 4)) for c in 'ab' for i in range(n)]

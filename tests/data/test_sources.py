@@ -680,7 +680,7 @@ sys.meta_path.insert(0, Block())
 import jax
 from ssljax.config import base
 from ssljax.data import feed, sources
-from ssljax.sharding import make_mesh
+from ssljax.devices.sharding import make_mesh
 config = base().data
 for source in ('folder:images', 'npz:a.npz', 'digits', 'synthetic:8x8x1:3'):
     config.source = source

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssljax import experiment, files
+from ssljax import experiment
 from ssljax.config import base
 from ssljax.data import blocks, decode, decoders, encoded, example, folder, kinds, native, shard_index, sources
 from ssljax.data import feed as feeds
 from ssljax.data.archive import Changed
 from ssljax.data.shards import ARRAY_RECORD, TFRECORD
 from ssljax.data.split import Split, concat
+from ssljax.storage import files
 
 tf = pytest.importorskip('tensorflow')
 tfds = pytest.importorskip('tensorflow_datasets')

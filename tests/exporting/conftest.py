@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from ssljax import config as configs
-from ssljax import schema, stages
+from ssljax import stages
 from ssljax.model import Model
 from ssljax.model_json import normalization
+from ssljax.settings import schema
 
 
 def random_weights(variables, seed: int):

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 import ssljax
-from ssljax import calibration, exporting, files, prediction, verbs
+from ssljax import calibration, exporting, prediction, verbs
 from ssljax.calibration import Calibration
 from ssljax.model import Model
+from ssljax.storage import files
 
 pytest.importorskip('onnxruntime', reason='onnxruntime is in the extra `export`')
 pytest.importorskip('safetensors', reason='safetensors is in the extra `export`')

@@ -13,8 +13,9 @@ import pytest
 
 import ssljax
 from ssljax import config as configs
-from ssljax import files, foreign
+from ssljax import foreign
 from ssljax.foreign import links
+from ssljax.storage import files
 
 safetensors = pytest.importorskip('safetensors', reason='safetensors is in the extra `export`')
 

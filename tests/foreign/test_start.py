@@ -11,8 +11,11 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from ssljax import config as configs
-from ssljax import experiment, files, foreign, models, recorded, seeds, stages, suits
+from ssljax import experiment, foreign, models, seeds, stages
 from ssljax.foreign import links, start
+from ssljax.records import recorded
+from ssljax.settings import suits
+from ssljax.storage import files
 
 safetensors = pytest.importorskip('safetensors.numpy', reason='safetensors is in the extra `export`')
 

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from ssljax.log import read
+from ssljax.progress.log import read
 from tests.command import ROOT, TINY, once
 
 _spec = importlib.util.spec_from_file_location('local', ROOT / 'launch/local.py')

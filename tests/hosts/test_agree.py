@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from ssljax import hosts, identity
+from ssljax.processes import hosts
+from ssljax.records import identity
 from tests.command import ROOT, once
 from tests.hosts.processes import FLAGS, SMALL, environments
 

@@ -9,14 +9,17 @@ import time
 
 import pytest
 
-from ssljax import files, hosts, joining, rendezvous
+from ssljax.processes import hosts, joining, rendezvous
+from ssljax.storage import files
 from tests.command import ROOT
 from tests.hosts.processes import environments, local
 
 PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
-from ssljax import environment, files, held, hosts, preempt
+from ssljax.devices import environment
+from ssljax.processes import hosts, preempt
+from ssljax.storage import files, held
 
 what, place = sys.argv[1], Path(sys.argv[2])
 preempt.install()
@@ -24,7 +27,7 @@ environment.start()
 import jax
 import numpy as np
 from ssljax.data import memory
-from ssljax.sharding import everywhere, fetch, from_first, make_mesh
+from ssljax.devices.sharding import everywhere, fetch, from_first, make_mesh
 
 run = hosts.here()
 say = lambda *words: print(*words, file=sys.__stdout__, flush=True)

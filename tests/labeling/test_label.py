@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ssljax
-from ssljax import experiment, files, label_set, schema
+from ssljax import experiment, label_set
 from ssljax.config import base
 from ssljax.data import sources
 from ssljax.data.sources import annotations
 from ssljax.labeling import choosing, pool, server
 from ssljax.model import Outputs
+from ssljax.settings import schema
+from ssljax.storage import files
 
 CLASSES = 'red, "dark"', 'green', 'blue'
 

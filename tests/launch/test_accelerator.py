@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from ssljax import files
+from ssljax.storage import files
 from tests.command import ROOT, TINY, run
 
 _spec = importlib.util.spec_from_file_location('accelerator', ROOT / 'launch/accelerator.py')
@@ -90,7 +90,7 @@ def test_the_list_and_its_recipes(tmp_path, capsys):
     assert said.splitlines()[0].startswith('rotnet           not begun') and said.count('published: ') == 7
     for item in accelerator.ITEMS:
         assert (ROOT / item.arguments[0].replace('.', '/')).with_suffix('.py').exists()
-    from ssljax import recipes
+    from ssljax.settings import recipes
 
     for item in accelerator.ITEMS:
         if config := next((a.split('=')[1] for a in item.arguments if a.startswith('--config=')), ''):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from ssljax import arguments, config, methods, stages
+from ssljax import config, methods, stages
 from ssljax.methods import debias, open_set
 from ssljax.models.heads import Head
+from ssljax.settings import arguments
 from tests import steps
 from tests.methods.test_consistency import CLASSES, KEY, SHAPE, batch, build, configure, seen
 

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ssljax import checks, methods
+from ssljax import methods
 from ssljax.core import split
+from ssljax.settings import checks
 
 SHAPES = {'pretext_fashion_mnist': (28, 28, 1), 'pretext_cifar10': (32, 32, 3)}
 

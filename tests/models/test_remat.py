@@ -7,7 +7,7 @@ import pytest
 
 from ssljax import config as configs
 from ssljax import models
-from ssljax.platform import compiler_options
+from ssljax.devices.platform import compiler_options
 from tests import steps
 
 

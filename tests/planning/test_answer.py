@@ -4,7 +4,7 @@ import pytest
 
 from ssljax import stats
 from ssljax.planning import answer
-from ssljax.result import summarise
+from ssljax.records.result import summarise
 
 
 def outcome(ways, test=700):

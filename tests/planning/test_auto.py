@@ -7,8 +7,10 @@ import pytest
 from made_up import times
 
 import ssljax
-from ssljax import main, preempt, recipes
+from ssljax import main
 from ssljax.planning import again, budget, measure
+from ssljax.processes import preempt
+from ssljax.settings import recipes
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import DIGITS, PHOTOS, SCANS, times
 
-from ssljax import checks, recipes
 from ssljax import config as configs
 from ssljax.planning import kept, make, recipe
+from ssljax.settings import checks, recipes
 
 ROOT = Path(__file__).resolve().parents[2]
 

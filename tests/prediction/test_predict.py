@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ssljax
-from ssljax import calibration, experiment, files
+from ssljax import calibration, experiment
 from ssljax.config import base
 from ssljax.prediction import sorting
+from ssljax.storage import files
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = 'bars', 'café, "new"'

@@ -9,9 +9,9 @@ import pytest
 from ssljax import report, stats
 from ssljax.evals import classify, intervals
 from ssljax.metrics import SELECT
+from ssljax.records.result import summarise
 from ssljax.report import by_class
 from ssljax.report.headline import sentences
-from ssljax.result import summarise
 
 LABELS = np.repeat([0, 1], [180, 20])
 HELP = {'scratch': 0.0, 'finetune': 1.5}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssljax.goodput import LOST
+from ssljax.progress.goodput import LOST
 from ssljax.report import goodput
 from ssljax.report.read import Run
 

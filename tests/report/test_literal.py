@@ -18,10 +18,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ssljax import experiment, literal
+from ssljax import experiment
 from ssljax.report import canvas, draw, embed, markup, page, plane, plots, tuning
 from ssljax.report.canvas import matplotlib
 from ssljax.studies import curve, figure
+from ssljax.text import literal
 from tests.report.test_report import make_result, make_run, plain, self_contained
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from ssljax import preempt
 from ssljax.buckets import fetch, snapshot
 from ssljax.buckets.store import Store
+from ssljax.processes import preempt
 from tests.command import ROOT, command, environment, outcome, run, same
 from tests.store import bucket
 

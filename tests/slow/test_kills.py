@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from ssljax import preempt
-from ssljax.log import read
+from ssljax.processes import preempt
+from ssljax.progress.log import read
 from tests.command import ROOT, command, environment, outcome, run, same
 
 

@@ -4,7 +4,8 @@ import csv
 
 import pytest
 
-from ssljax import files, vmapped
+from ssljax import vmapped
+from ssljax.storage import files
 from ssljax.studies import batch, cells, worker
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssljax import files, schema
 from ssljax.config import base
+from ssljax.settings import schema
+from ssljax.storage import files
 from ssljax.studies import bound, cells, worker
 
 

@@ -4,7 +4,7 @@ import pyarrow.parquet
 import pytest
 
 import ssljax
-from ssljax import files
+from ssljax.storage import files
 from ssljax.studies import table, worker
 from tests import rows
 

@@ -6,9 +6,10 @@ import jax
 import pytest
 
 from ssljax import config as configs
-from ssljax import experiment, loop, resolve, stages
+from ssljax import experiment, loop, stages
 from ssljax.data import augment, sources
 from ssljax.program import make_program
+from ssljax.settings import resolve
 from ssljax.tune import batch_size, duration, phases, rate, search
 from ssljax.tune import bench as benches
 from ssljax.tune.bench import Outcome

@@ -6,9 +6,11 @@ import json
 import pytest
 
 import ssljax
-from ssljax import checks, preempt, tune
 from ssljax import config as configs
+from ssljax import tune
 from ssljax.data import sources
+from ssljax.processes import preempt
+from ssljax.settings import checks
 from ssljax.tune import phases
 
 

@@ -12,7 +12,6 @@ What they raise names what was asked for and what is allowed."""
 
 import difflib
 
-from ssljax import fields, wording
 from ssljax.buckets import fetch
 from ssljax.data import span as spans
 from ssljax.data.sources import annotations, circles, csv, digits, folder, npz, synthetic, tfds
@@ -20,6 +19,8 @@ from ssljax.data.sources.asked import Asked, without_labels
 from ssljax.data.sources.source import Source, complete
 from ssljax.data.sources.splits import further, splits_of
 from ssljax.data.split import concat
+from ssljax.settings import fields
+from ssljax.text import wording
 
 SOURCES = {
     'digits': digits,

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from ssljax import files, paths
 from ssljax.data import pick, table
 from ssljax.data.sources.source import Source
 from ssljax.data.split import Split, concat
-from ssljax.literal import clean
+from ssljax.storage import files, paths
 from ssljax.targets import multilabel
-from ssljax.wording import nearest, shown
+from ssljax.text.literal import clean
+from ssljax.text.wording import nearest, shown
 
 FIELD = 'config.data.annotations'
 KEPT = 'annotations.csv'  # in a run's folder

@@ -6,11 +6,11 @@ import unicodedata
 import numpy as np
 from absl import logging
 
-from ssljax import paths
 from ssljax.data import folder, formats, pick, records, split_names, table, walk
 from ssljax.data.sources.asked import Encoded
+from ssljax.storage import paths
 from ssljax.targets.multilabel import NONE
-from ssljax.wording import shown
+from ssljax.text.wording import shown
 
 FORM = 'csv:PATH'
 TAKES = 'images', 'annotations', 'multilabel'

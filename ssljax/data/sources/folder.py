@@ -7,10 +7,10 @@ import os
 import numpy as np
 from absl import logging
 
-from ssljax import paths
 from ssljax.data import folder, formats, layout, pattern, records, split_names, table
 from ssljax.data.sources import csv
 from ssljax.data.sources.asked import Encoded
+from ssljax.storage import paths
 
 FORM = 'folder:PATH'
 TAKES = 'pattern', 'annotations', 'multilabel'

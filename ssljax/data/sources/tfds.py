@@ -11,10 +11,10 @@ import os
 
 import numpy as np
 
-from ssljax import paths
 from ssljax.data import folder, remote, shard_index
 from ssljax.data.shards import ARRAY_RECORD, TFRECORD, Names, Shard
 from ssljax.data.sources.asked import Encoded, without_labels
+from ssljax.storage import paths
 
 FORM = 'tfds:NAME'
 KINDS = {'train': 'train', 'test': 'test'}

@@ -1,0 +1,125 @@
+"""Weights that are split over devices (fully sharded data parallelism; cf. ZeRO, Rajbhandari et al. 2020,
+arXiv:1910.02054).
+
+Each device of the mesh's axis 'fsdp' holds a part of the parameters, of their averages and of the optimiser's state,
+and updates these alone. A step gathers the parameters once, for the loss and its gradient (`gathering`); where blocks
+are computed again (backbone.remat) XLA gathers those of a block where they are needed, and again for the gradient, as
+ZeRO's stage 3 does. By jax.checkpoint around the whole loss that took more memory than the weights: its barrier makes
+XLA keep what it would otherwise fuse.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ssljax.core import Method
+from ssljax.devices.sharding import put, replicated
+from ssljax.rules import by_name, path_name
+
+AXIS = 'fsdp'
+
+
+class Layout(NamedTuple):
+    """How weights are split.
+
+    Attributes:
+      mesh: with the axis 'fsdp'.
+      rules: 'regex=axis; regex=axis' over the names of parameters. An axis is a number, which may count from the end
+        (-1 is the last), 'none', or 'auto': the longest one that divides, the last of equals.
+      least: parameters of fewer numbers are left whole by 'auto'.
+    """
+
+    mesh: Mesh
+    rules: str = '.*=auto'
+    least: int = 0
+
+    def weights(self, params) -> Any:
+        """A tree like `params` (arrays or shapes) with the sharding of each.
+
+        Raises:
+          ValueError: a rule that cannot be read or splits an axis that does not divide, or a parameter that none
+            covers.
+        """
+        axes = by_name(self.rules, params, read_axis, 'rule of fsdp.rules', 'axis', '.*=auto')
+        return jax.tree_util.tree_map_with_path(self._sharding, params, axes)
+
+    def of(self, tree, params) -> Any:
+        """A tree like `tree`, which holds weights, averages, optimiser states and others, with the sharding of each:
+        that of a parameter for what has its name and shape, and replicated for all else."""
+        split = jax.tree_util.tree_leaves_with_path(self.weights(params))
+        known = {path_name(path): (p.shape, s) for (path, s), p in zip(split, jax.tree.leaves(params))}
+
+        def find(path, leaf):
+            parts = path_name(path).split('/')
+            for i in range(len(parts)):
+                shape, sharding = known.get('/'.join(parts[i:]), (None, None))
+                if shape == leaf.shape:
+                    return sharding
+            return replicated(self.mesh)
+
+        return jax.tree_util.tree_map_with_path(find, tree)
+
+    def put(self, variables: dict) -> dict:
+        """Copies of variables, from the host or from devices, that lie where they belong."""
+        return jax.tree.map(jnp.copy, put(variables, self.of(variables, variables['params'])))
+
+    def compiled(self, make: Callable, params_of: Callable, *args, **options) -> Callable:
+        """`make` compiled such that no device ever holds all of what it returns; params_of: (the shapes of that) -> the
+        parameters among them; args: arrays or shapes."""
+        shapes = jax.eval_shape(make, *args)
+        return jax.jit(make, out_shardings=self.of(shapes, params_of(shapes)), **options)
+
+    def hold(self, ts) -> Any:
+        """The train state, inside of a compiled function, in parts."""
+        return jax.lax.with_sharding_constraint(ts, self.of(ts, ts.params))
+
+    def gather(self, params) -> Any:
+        """The parameters, inside of a compiled function, whole on every device."""
+        return jax.lax.with_sharding_constraint(params, replicated(self.mesh))
+
+    def _sharding(self, path, leaf, axis) -> NamedSharding:
+        count, shape = self.mesh.shape[AXIS], leaf.shape
+        if axis == 'auto':
+            fit = [i for i, n in enumerate(shape) if n % count == 0] if math.prod(shape) >= self.least else []
+            axis = max(fit, key=lambda i: (shape[i], i), default='none')
+        if axis == 'none':
+            return replicated(self.mesh)
+        if not -len(shape) <= axis < len(shape) or shape[axis] % count:
+            raise ValueError(
+                f'fsdp.rules splits axis {axis} of {path_name(path)}, whose shape is {tuple(shape)}, over {count} '
+                'devices: take an axis that divides, auto or none.'
+            )
+        axis %= len(shape)
+        return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
+
+
+def layout(config, mesh: Mesh) -> Layout | None:
+    """The Layout that config.fsdp asks for, or None where every device holds all weights."""
+    return Layout(mesh, config.fsdp.rules, config.fsdp.least) if AXIS in mesh.axis_names else None
+
+
+def gathering(method: Method, layout: Layout) -> Method:
+    """The method for weights in parts: its losses and its evaluation gather them first."""
+
+    def whole(function):
+        return lambda params, *args: function(layout.gather(params), *args)
+
+    def trained(loss):
+        return lambda params, state, ema, *args: loss(layout.gather(params), state, ema and layout.gather(ema), *args)
+
+    return method._replace(
+        loss=trained(method.loss),
+        turns=tuple((own, trained(loss)) for own, loss in method.turns),
+        measure=whole(method.measure),
+        predict=method.predict and whole(method.predict),
+    )
+
+
+def read_axis(text: str) -> str | int:
+    """The value of a rule; raises ValueError where it is none."""
+    text = text.strip()
+    return text if text in ('auto', 'none') else int(text)

@@ -1,0 +1,1 @@
+"""Text for people: messages, values as they were given, characters that a console lacks."""
