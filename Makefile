@@ -24,7 +24,7 @@ docs: $(VENV)/installed-test  ## the documentation, into site/
 bench: $(VENV)/installed-bench  ## training steps beside the same in PyTorch; run it alone on the machine
 	$(BIN)/python -m benchmarks.steps --peer=torch
 
-bench-quick: $(VENV)/installed-bench  ## whether speeds over PyTorch are still those of benchmarks/results, in 5 minutes
+bench-quick: $(VENV)/installed-bench  ## whether speeds over PyTorch are still those of benchmarks/results
 	$(BIN)/python -m benchmarks.quick
 
 # Editable installations with what pyproject.toml lists: the code that runs is that of this folder.
