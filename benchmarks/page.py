@@ -115,7 +115,7 @@ def predict(record: dict) -> str:
 
 def users(record: dict) -> str:
     """Whole trainings beside other tools: speed, and accuracy after the same time."""
-    speeds, accuracies = [], []
+    speeds, bounds, accuracies = [], [], []
     for row in record['rows']:
         if 'rate' in row:
             rate, about = row['rate'], row['trial']['about']
@@ -127,6 +127,9 @@ def users(record: dict) -> str:
                 between(tuned, ',.1f') if tuned else '', between(rate['ratio_tuned']) if tuned else '',
                 *(f'{rate[side]["start"]["median"]:.0f}' for side in ('ours', 'peer')),
             ])  # fmt: skip
+        if 'bounds' in row:
+            rates = (f'{row["bounds"][what]:,.0f}' for what in ('plain', 'loader', 'network'))
+            bounds.append([f'{row["name"]}', *rates])
         if 'ours' in row and 'peer' in row:
             each = [row[side] for side in ('ours', 'peer')]
             numbers = [f'{side["seconds"]:,.0f} s, {side["images"]:,} images' for side in each]
@@ -135,6 +138,9 @@ def users(record: dict) -> str:
             )
     header = 'training,tool,ours images/s,tool images/s,ours over tool,tool in channels_last,ours over that'
     tables = [markdown([*header.split(','), 'ours start s', 'tool start s'], speeds)]
+    if bounds:
+        header = 'images/s of,ours with flips alone,the tool: its loader alone,the tool: its network alone'
+        tables.append(markdown(header.split(','), bounds))
     if accuracies:
         tables.append(markdown(['measure', 'ours trained', 'tool trained', 'ours %', 'tool %'], accuracies))
     return '\n\n'.join(tables)

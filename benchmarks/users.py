@@ -1,6 +1,6 @@
 """What a user gains who would take lightly, semilearn or timm instead: whole trainings beside theirs.
 
-    python -m benchmarks.users [NAME ...] --images=PATH --peer=PYTHON [--place=DIR] [--part=trial,rate,ours,peer]
+    python -m benchmarks.users [NAME ...] --images=PATH --peer=PYTHON [--place=DIR] [--part=trial,rate,bounds,ours,peer]
       [--rounds=2] [--seconds=20] [--minutes=4] [--out=benchmarks/results/users.json]
 
 PATH is a folder or archive of class folders with the splits train and val or test; it is unpacked below --place, which
@@ -19,6 +19,8 @@ threads are each side's defaults, and everything is float32. Parts:
   rate    alternating rounds of `seconds`, counted from a side's first row of metrics on, when it has compiled and
           warmed up: ours, the tool with the better number of workers as documented and, where it was faster in the
           trial, in channels_last
+  bounds  seconds / 2 of what limits each side: the tool's loader without training, its network on one batch again and
+          again, and ours with flips in place of its augmentation
   ours    a run of about so many minutes from the start of its process, and the metric on validation after it
   peer    the same of the tool, in the faster form, given exactly as long as ours took
 
@@ -45,7 +47,8 @@ from ssljax import files
 from ssljax import log as logs
 from ssljax.data import folder, layout
 
-PARTS = 'trial', 'rate', 'ours', 'peer'
+NEEDED = {'trial': (), 'rate': ('trial',), 'bounds': ('trial',), 'ours': ('rate',), 'peer': ('trial', 'ours')}
+PARTS = tuple(NEEDED)
 FORMS = tuple((workers, last) for last in (False, True) for workers in (0, 2))  # of a peer: workers, channels_last
 ENDLESS = 10**6  # steps
 POLL = 0.02  # seconds between looks at what a side has written
@@ -166,17 +169,20 @@ class Side:
         self.process.wait()
 
 
-def ours(case: cases.Case, root: Path, place: Path, steps: int = ENDLESS) -> Side:
-    """Our run, begun, with an empty compilation cache."""
+def ours(case: cases.Case, root: Path, place: Path, steps: int = ENDLESS, plain: bool = False) -> Side:
+    """Our run, begun, with an empty compilation cache; `plain`: with flips as its only augmentation."""
     command = [sys.executable, '-m', 'ssljax', 'train', f'--config={case.recipe}', f'--workdir={place / "run"}']
-    command += [f'--config.{name}={value}' for name, value in fields(case, root, steps).items()]
+    own = fields(case, root, steps)
+    if plain:
+        own |= {name: 'flip' for name in own if name.endswith(('.augment', '.strong'))}
+    command += [f'--config.{name}={value}' for name, value in own.items()]
     environment = {'JAX_COMPILATION_CACHE_DIR': str(place / 'compiled'), 'JAX_PLATFORMS': 'cpu'}
     return Side(command, place / 'run' / 'seed0' / case.stage / 'metrics.jsonl', place, environment)
 
 
-def peer(case: cases.Case, root: Path, place: Path, python: str, form, seconds: float = math.inf) -> Side:
-    """The tool's, begun; it trains for so many seconds from now on."""
-    about = {'root': str(root), 'out': str(place), 'workers': form[0], 'channels_last': form[1]}
+def peer(case: cases.Case, root: Path, place: Path, python: str, form, seconds: float = math.inf, only='') -> Side:
+    """The tool's, begun; it trains for so many seconds from now on. only: as told.orders has it."""
+    about = {'root': str(root), 'out': str(place), 'workers': form[0], 'channels_last': form[1], 'only': only}
     told = json.dumps(case._asdict() | about | {'end': time.time() + seconds})
     return Side([python, '-m', f'benchmarks.peers.{case.module}', told], place / 'metrics.jsonl', place, {})
 
@@ -198,6 +204,20 @@ def trial(case: cases.Case, root: Path, python: str, seconds: float) -> dict:
         same_size(case, found['ours'], found['about']['parameters'])
         rate = rate_of(case, marks)['images_s']
         found['forms'].append({'workers': form[0], 'channels_last': form[1], 'images_s': rate})
+    return found
+
+
+def bounds(case: cases.Case, root: Path, python: str, forms: list[dict], seconds: float) -> dict:
+    """{'loader', 'network', 'plain': images/s}."""
+    found = {}
+    for what in 'loader', 'network', 'plain':
+        with tempfile.TemporaryDirectory() as place:
+            at = Path(place)
+            if what == 'plain':
+                begun = ours(case, root, at, plain=True)
+            else:
+                begun = peer(case, root, at, python, best(forms, True), only=what)
+            found[what] = rate_of(case, begun.follow('', seconds)[0])['images_s']
     return found
 
 
@@ -250,7 +270,7 @@ def measure(case: cases.Case, row: dict, parts, root: Path, given) -> None:
       RuntimeError: a side ended, or the networks differ.
     """
     for part in parts:
-        for needed in {'rate': ('trial',), 'ours': ('rate',), 'peer': ('trial', 'ours')}.get(part, ()):
+        for needed in NEEDED[part]:
             if needed not in row:
                 raise ValueError(
                     f'--part={part} of {case.name} needs --part={needed}, which {given.out} does not have.'
@@ -261,6 +281,8 @@ def measure(case: cases.Case, row: dict, parts, root: Path, given) -> None:
                 row[part] = trial(case, root, given.peer, given.seconds / 2)
             if part == 'rate':
                 row[part] = rates(case, root, given.peer, row['trial']['forms'], given.rounds, given.seconds)
+            if part == 'bounds':
+                row[part] = bounds(case, root, given.peer, row['trial']['forms'], given.seconds / 2)
             if part == 'ours' and case.metric:
                 steps = planned(case, row['rate'], given.minutes)
                 row[part] = reached(case, *ours(case, root, at, steps).follow(case.metric))

@@ -78,7 +78,10 @@ def main() -> None:
     rows = told.Told(given, versions, backbone=model.backbone, projector=model.projection_head)
     over = False
     while not over:
-        for (x0, x1), _, _ in loader:
+        for (x0, x1), _, _ in told.batches(given, loader):
+            if given.only == 'loader':
+                rows.stepped()
+                continue
             if given.channels_last:
                 x0, x1 = (x.contiguous(memory_format=torch.channels_last) for x in (x0, x1))
             loss = criterion(model(x0), model(x1))

@@ -110,6 +110,12 @@ def main() -> None:
     algorithm.register_hook(hook_of(rows), None, 'LOWEST')
     algorithm.hooks_dict.pop('TimerHook')
     trainer = semilearn.Trainer(config, algorithm)
+    if given.only == 'loader':
+        for _ in zip(labeled, unlabeled):
+            if rows.stepped():
+                return
+    if given.only == 'network':
+        labeled, unlabeled = ([next(iter(loader))] * 10000 for loader in (labeled, unlabeled))
     try:
         trainer.fit(labeled, unlabeled, evaluated)
     except Over:

@@ -35,7 +35,10 @@ def main() -> None:
     model.train()
     over = False
     while not over:
-        for images, labels in loader:
+        for images, labels in told.batches(given, loader):
+            if given.only == 'loader':
+                rows.stepped()
+                continue
             if given.channels_last:
                 images = images.contiguous(memory_format=torch.channels_last)
             loss = criterion(model(images), labels)

@@ -1,5 +1,6 @@
 """What a peer of `benchmarks.users` is told, and what it tells: about.json and rows in metrics.jsonl, as ours."""
 
+import itertools
 import json
 import sys
 import time
@@ -12,8 +13,14 @@ import torch
 def orders() -> SimpleNamespace:
     """The only argument, JSON: the fields of a `cases.Case` and 'root', with the folders train and val of classes and
     labels.txt; 'workers' of a DataLoader; 'channels_last'; 'end', the time.time() after which training ends; 'out', a
-    folder."""
-    return SimpleNamespace(**json.loads(sys.argv[1]))
+    folder; 'only', '' or what alone is to be done: 'loader' (nothing is trained) or 'network' (on one batch, again and
+    again)."""
+    return SimpleNamespace(**{'only': ''} | json.loads(sys.argv[1]))
+
+
+def batches(given: SimpleNamespace, loader):
+    """Those of an epoch, or the first for ever."""
+    return itertools.repeat(next(iter(loader))) if given.only == 'network' else loader
 
 
 class Told:
@@ -27,12 +34,12 @@ class Told:
         about = {'parameters': parameters, 'threads': torch.get_num_threads(), 'torch': torch.__version__} | versions
         (Path(given.out) / 'about.json').write_text(json.dumps(about))
 
-    def stepped(self, loss: torch.Tensor) -> bool:
-        """After each step; whether it was the last."""
+    def stepped(self, loss: torch.Tensor | None = None) -> bool:
+        """After each step, or with None each batch; whether it was the last."""
         self.step += 1
         over = time.time() >= self.given.end
         if self.step % self.given.every == 0 or over:
-            self._row({'train/loss': loss.item()})
+            self._row({'train/loss': 0.0 if loss is None else loss.item()})
         return over
 
     def measured(self, value: float) -> None:

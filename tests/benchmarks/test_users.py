@@ -145,13 +145,14 @@ def test_parts_are_measured_one_at_a_time_and_kept(archive, tmp_path, monkeypatc
             each = 10 * CASE.batch / self.rate
             return [[1 + i * each, 10 * (i + 1)] for i in range(4)], self.metric
 
-    def ours(case, root, place, steps=users.ENDLESS):
+    def ours(case, root, place, steps=users.ENDLESS, plain=False):
         begun.append(steps)
-        return Fake(place, 300.0, 0.5)
+        return Fake(place, 600.0 if plain else 300.0, 0.5)
 
-    def peer(case, root, place, python, form, seconds=float('inf')):
+    def peer(case, root, place, python, form, seconds=float('inf'), only=''):
         begun.append(seconds)
-        return Fake(place, 150.0 if form[1] else 100.0 if form[0] else 80.0, 0.4)
+        alone = {'': 150.0 if form[1] else 100.0 if form[0] else 80.0, 'loader': 400.0, 'network': 200.0}
+        return Fake(place, alone[only], 0.4)
 
     monkeypatch.setattr(users, 'ours', ours)
     monkeypatch.setattr(users, 'peer', peer)
@@ -169,6 +170,8 @@ def test_parts_are_measured_one_at_a_time_and_kept(archive, tmp_path, monkeypatc
     assert row['rate']['tuned']['channels_last'] and row['rate']['ratio_tuned']['median'] == pytest.approx(2)
     assert begun[-2] == 20 * (1 + int(59 * 300 / 128 / 20))  # a minute of ours, in whole rows
     assert begun[-1] == row['ours']['seconds'] and row['ours']['value'] == 0.5 and row['peer']['value'] == 0.4
+    assert row['bounds'] == pytest.approx({'loader': 400, 'network': 200, 'plain': 600})
     table = page.users(record)
+    assert '| simclr_example | 600 | 400 | 200 |' in table
     assert '300.0 (300.0 to 300.0)' in table and '3.00 (3.00 to 3.00)' in table and '| 50.00 | 40.00 |' in table
     assert os.path.exists(tmp_path / 'x_400' / 'labels.txt')
