@@ -87,10 +87,10 @@ _FINETUNE = dict(
     network='resnet18', stem='imagenet', size=128, batch=64, labels=0, lr=0.05, fields=FINETUNE,
 )  # fmt: skip
 CASES = (
-    Case('simclr_example', stem='imagenet', every=20, **_SIMCLR),
-    Case('simclr_cifar_stem', stem='cifar', every=4, **_SIMCLR),
-    Case('fixmatch', every=10, **_FIXMATCH),
-    Case('finetune', every=10, **_FINETUNE),
+    Case('simclr_example', stem='imagenet', every=5, **_SIMCLR),
+    Case('simclr_cifar_stem', stem='cifar', every=2, **_SIMCLR),
+    Case('fixmatch', every=5, **_FIXMATCH),
+    Case('finetune', every=4, **_FINETUNE),
 )
 
 

@@ -168,7 +168,7 @@ def test_parts_are_measured_one_at_a_time_and_kept(archive, tmp_path, monkeypatc
     assert [form['images_s'] for form in row['trial']['forms']] == pytest.approx([80, 100, 150, 150])
     assert row['rate']['peer']['workers'] == 2 and row['rate']['ratio']['median'] == pytest.approx(3)
     assert row['rate']['tuned']['channels_last'] and row['rate']['ratio_tuned']['median'] == pytest.approx(2)
-    assert begun[-2] == 20 * (1 + int(59 * 300 / 128 / 20))  # a minute of ours, in whole rows
+    assert begun[-2] == 5 * (1 + int(59 * 300 / 128 / 5))  # a minute of ours, in whole rows
     assert begun[-1] == row['ours']['seconds'] and row['ours']['value'] == 0.5 and row['peer']['value'] == 0.4
     assert row['bounds'] == pytest.approx({'loader': 400, 'network': 200, 'plain': 600})
     table = page.users(record)
