@@ -120,6 +120,43 @@ def predict(record: dict) -> str:
     return markdown(['data', 'images', 'pixels', 'ours s', 'timm s', 'ratio'], rows)
 
 
+def users(record: dict) -> str:
+    """Whole trainings beside other tools: speed, and accuracy after the same time."""
+    speeds, bounds, accuracies = [], [], []
+    for row in record['rows']:
+        if 'rate' in row:
+            rate, about = row['rate'], row['trial']['about']
+            tuned = rate.get('tuned')
+            speeds.append([
+                f'{row["name"]}: {row["network"]}, {row["size"]} pixels, {_batch(row)}',
+                f'{row["tool"]} {about[row["tool"]]}, {rate["peer"]["workers"]} workers',
+                between(rate['ours'], ',.1f'), between(rate['peer'], ',.1f'), between(rate['ratio']),
+                between(tuned, ',.1f') if tuned else '', between(rate['ratio_tuned']) if tuned else '',
+                *(f'{rate[side]["start"]["median"]:.0f}' for side in ('ours', 'peer')),
+            ])  # fmt: skip
+        if 'bounds' in row:
+            rates = (f'{row["bounds"][what]:,.0f}' for what in ('plain', 'loader', 'network'))
+            bounds.append([f'{row["name"]}', *rates])
+        if 'ours' in row and 'peer' in row:
+            each = [row[side] for side in ('ours', 'peer')]
+            numbers = [f'{side["seconds"]:,.0f} s, {side["images"]:,} images' for side in each]
+            accuracies.append(
+                [f'{row["name"]}: {row["measure"]}', *numbers, *(f'{100 * side["value"]:.2f}' for side in each)]
+            )
+    header = 'training,tool,ours images/s,tool images/s,ours over tool,tool in channels_last,ours over that'
+    tables = [markdown([*header.split(','), 'ours start s', 'tool start s'], speeds)]
+    if bounds:
+        header = 'images/s of,ours with flips alone,the tool: its loader alone,the tool: its network alone'
+        tables.append(markdown(header.split(','), bounds))
+    if accuracies:
+        tables.append(markdown(['measure', 'ours trained', 'tool trained', 'ours %', 'tool %'], accuracies))
+    return '\n\n'.join(tables)
+
+
+def _batch(row: dict) -> str:
+    return f'{row["labeled"]} + {row["batch"]} images' if row['labeled'] else f'{row["batch"]} images'
+
+
 def streams(record: dict) -> str:
     """Streams of a dataset of TensorFlow Datasets, beside a plain script and grain."""
     rows = []
@@ -138,7 +175,14 @@ def streams(record: dict) -> str:
 
 
 TABLES = {'check': check, 'check_photos': check, 'predict': predict}
-TABLES |= {'steps': steps, 'steps_compile': steps, 'steps_bfloat16': steps, 'input': inputs, 'tfds_stream': streams}
+TABLES |= {
+    'users': users,
+    'steps': steps,
+    'steps_compile': steps,
+    'steps_bfloat16': steps,
+    'input': inputs,
+    'tfds_stream': streams,
+}
 TABLES |= scaling_tables.TABLES
 TABLES |= {'start': start, 'whole': start, 'accuracy': accuracy, 'growth': growth}
 TABLES |= {'growth_seeds': growth_seeds}
