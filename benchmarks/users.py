@@ -43,9 +43,9 @@ from pathlib import Path
 from benchmarks import cases
 from benchmarks.record import begin, ratio, spread
 from benchmarks.worker import ROOT
-from ssljax import files
-from ssljax import log as logs
 from ssljax.data import folder, layout
+from ssljax.progress import log as logs
+from ssljax.storage import files
 
 NEEDED = {'trial': (), 'rate': ('trial',), 'bounds': ('trial',), 'ours': ('rate',), 'peer': ('trial', 'ours')}
 PARTS = tuple(NEEDED)
