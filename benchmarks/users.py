@@ -354,7 +354,6 @@ def lacks(python: str, tool: str) -> str:
 
 def main(argv) -> None:
     """Measures, prints the table, and keeps what is done so far in --out."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not at once: what was started has to end, too
     parser, given = arguments(argv)
     record, out = begin('users', argv) | {'rows': []}, Path(given.out)
     kept = files.read_json(out) or {'rows': []}
@@ -379,4 +378,5 @@ def main(argv) -> None:
 
 
 if __name__ == '__main__':
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not at once: what was started has to end, too
     main(sys.argv[1:])
