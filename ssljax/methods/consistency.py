@@ -84,7 +84,7 @@ def make(
       per_image: as Method has it; never with CTAugment, which learns from its batch.
 
     Raises:
-      ValueError: no strong augmentation, or a teacher without `semi.ema`.
+      ValueError: no strong augmentation, a teacher without `semi.ema`, or `open_set` without weak augmentation.
     """
     cfg, options = config.semi, config.semi[name]
     if teacher and not cfg.ema:

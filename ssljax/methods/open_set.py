@@ -31,8 +31,20 @@ class Found(NamedTuple):
 
 def head(config, name: str, classes: int) -> Head | None:
     """A detector for each class, linear on the features that the classifier has: 2 K logits, first those that an image
-    is not of a class, then those that it is. None where config.semi.<name> has no open_set, or not."""
-    return Head(2 * classes, (), config.transfer.pool) if config.semi[name].get('open_set', False) else None
+    is not of a class, then those that it is. None where config.semi.<name>.open_set is False or there is no such field.
+
+    Raises:
+      ValueError: no weak augmentation, so that the two weak views would be equal and teach nothing.
+    """
+    if not config.semi[name].get('open_set', False):
+        return None
+    if not network.weak(config):
+        raise ValueError(
+            f'semi.{name}.open_set compares two weak views of an unlabelled image, but semi.augment and '
+            "transfer.augment are empty, so they would be equal: set one, for example --config.semi.augment='crop(4)|"
+            "flip'."
+        )
+    return Head(2 * classes, (), config.transfer.pool)
 
 
 def look(detectors: Head, params, labeled, views, seen) -> Found:

@@ -6,14 +6,21 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from ssljax import config, methods, stages
+from ssljax import config, methods, optim, stages
 from ssljax.methods import debias, open_set
 from ssljax.models.heads import Head
 from ssljax.settings import arguments
 from tests import steps
-from tests.methods.test_consistency import CLASSES, KEY, SHAPE, batch, build, configure, seen
+from tests.methods import test_consistency as joint
+from tests.methods.test_consistency import CLASSES, KEY, SHAPE, batch, seen
 
 PSEUDO = [name for name in methods.JOINT if 'debias' in methods.JOINT[name].OPTIONS]
+
+
+def configure(name, **options):
+    c = joint.configure(name, **options)
+    c.semi.augment = 'crop(1)'
+    return c
 
 
 def test_the_methods_on_pseudo_labels_have_both_options():
@@ -142,6 +149,14 @@ def test_a_value_out_of_range_is_named(field, value, said):
         methods.semi('fixmatch', c, SHAPE, CLASSES)
 
 
+def test_two_equal_views_are_refused():
+    c = joint.configure('fixmatch', open_set=True)
+    with pytest.raises(ValueError, match='semi.fixmatch.open_set compares two weak views .* set one, for example'):
+        methods.semi('fixmatch', c, SHAPE, CLASSES)
+    c.transfer.augment = 'flip'
+    methods.semi('fixmatch', c, SHAPE, CLASSES)
+
+
 @pytest.mark.parametrize('field, value', [('debias', 0.5), ('open_set', True)])
 def test_parts_of_a_batch_are_refused(field, value):
     c = configure('fixmatch', **{field: value})
@@ -154,7 +169,11 @@ def test_parts_of_a_batch_are_refused(field, value):
 
 def test_the_detectors_learn_from_labels_and_views():
     """Their loss on labels falls in training; labelled and unlabelled features have a gradient, the guess has none."""
-    method, tx, ts = build('fixmatch', lr=0.05, open_set=True)
+    c = configure('fixmatch', open_set=True)
+    c.semi.optim.update(name='sgd', lr=0.05, weight_decay=0.0, schedule='constant')
+    method = methods.semi('fixmatch', c, SHAPE, CLASSES)
+    tx, _ = optim.make(c.semi.optim, 40)
+    ts = steps.begin(method, tx, batch(), KEY)
     _, found = steps.train(method, tx, ts, batch(), KEY, 20)
     assert found[-1]['detection'] < 0.7 * found[0]['detection']
     rng = np.random.default_rng(0)
