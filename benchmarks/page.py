@@ -185,8 +185,7 @@ TABLES |= {
     'tfds_stream': streams,
 }
 TABLES |= scaling_tables.TABLES
-TABLES |= {'start': start, 'whole': start, 'accuracy': accuracy, 'growth': growth}
-TABLES |= {'growth_seeds': growth_seeds}
+TABLES |= {'start': start, 'whole': start, 'accuracy': accuracy, 'growth': growth, 'growth_seeds': growth_seeds}
 
 
 def filled(text: str, results: Path) -> str:

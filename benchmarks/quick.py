@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import images, input, jobs, steps
-from benchmarks.record import begin, known_names
+from benchmarks.record import begin, check_rounds, known_names
 from benchmarks.worker import ROOT
 from ssljax.storage import files
 
@@ -155,10 +155,7 @@ def arguments(argv, known):
         known_names(given.names, known, 'ratio')
     except ValueError as e:
         parser.error(str(e))
-    if given.rounds < 1 or not given.seconds > 0:
-        parser.error(
-            f'--rounds={given.rounds} and --seconds={given.seconds}: the first must be 1 or more, the other above 0.'
-        )
+    check_rounds(parser, given)
     if given.cifar and not Path(given.cifar).expanduser().exists():
         parser.error(f'--cifar={given.cifar}: there is no such folder or archive.')
     if importlib.util.find_spec('torch') is None:

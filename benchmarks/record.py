@@ -50,3 +50,11 @@ def known_names(names, known, what: str) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise ValueError(f'there is no {what} {name!r}; did you mean {near!r}? Known are {", ".join(known)}.')
+
+
+def check_rounds(parser, given) -> None:
+    """Ends the process with a message where a command line's rounds or seconds of a round are none."""
+    if given.rounds < 1 or not given.seconds > 0:
+        parser.error(
+            f'--rounds={given.rounds} and --seconds={given.seconds}: the first must be 1 or more, the other above 0.'
+        )

@@ -95,8 +95,8 @@ def whole(config: str, flags=(), *, cache) -> dict:
             raise RuntimeError(f'the run ended with code {done.returncode}:\n{done.stderr[-2000:]}')
         at = lambda path: path.stat().st_mtime - began
         config_at, data_at, result_at = (at(workdir / f'{name}.json') for name in ('config', 'data', 'result'))
-        trained_at = max(map(at, workdir.glob('seed*/*/done.json')))
-        stages = [json.loads(path.read_text()) for path in workdir.glob('seed*/*/done.json')]
+        ended = list(workdir.glob('seed*/*/done.json'))
+        trained_at, stages = max(map(at, ended)), [json.loads(path.read_text()) for path in ended]
     spent = {kind: sum(stage['spent'][kind] for stage in stages) for kind in SPENT}
     found = {'imports': config_at, 'data': data_at - config_at, **spent}
     found |= {'evaluation': result_at - trained_at, 'report': total - result_at}

@@ -18,7 +18,7 @@ os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')  # a peer shares
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 from benchmarks.jobs import Job, chosen  # noqa: E402
-from benchmarks.record import begin, ratio, spread  # noqa: E402
+from benchmarks.record import begin, check_rounds, ratio, spread  # noqa: E402
 from benchmarks.worker import Worker  # noqa: E402
 from ssljax.storage import files  # noqa: E402
 
@@ -113,10 +113,7 @@ def arguments(argv):
     for dtype in given.dtype:
         if dtype not in DTYPES:
             parser.error(f'--dtype has {dtype!r}; it can be {", ".join(DTYPES)}, or both with a comma.')
-    if given.rounds < 1 or not given.seconds > 0:
-        parser.error(
-            f'--rounds={given.rounds} and --seconds={given.seconds}: the first must be 1 or more, the other above 0.'
-        )
+    check_rounds(parser, given)
     if given.compile and not given.peer:
         parser.error('--compile is of the peer: give --peer=torch, too.')
     return parser, given

@@ -76,20 +76,16 @@ def main() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=given.lr, momentum=0.9, weight_decay=5e-4)
     versions = {'lightly': lightly.__version__, 'torchvision': torchvision.__version__}
     rows = told.Told(given, versions, backbone=model.backbone, projector=model.projection_head)
-    over = False
-    while not over:
-        for (x0, x1), _, _ in told.batches(given, loader):
-            if given.only == 'loader':
-                rows.stepped()
-                continue
-            if given.channels_last:
-                x0, x1 = (x.contiguous(memory_format=torch.channels_last) for x in (x0, x1))
-            loss = criterion(model(x0), model(x1))
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            if over := rows.stepped(loss.detach()):
-                break
+
+    def step(batch):
+        (x0, x1), _, _ = batch
+        if given.channels_last:
+            x0, x1 = (x.contiguous(memory_format=torch.channels_last) for x in (x0, x1))
+        loss = criterion(model(x0), model(x1))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.detach()
 
     def loader_of(name, keep):
         normalize = transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -100,6 +96,7 @@ def main() -> None:
             plain = torch.utils.data.Subset(plain, chosen)
         return torch.utils.data.DataLoader(plain, batch_size=500)
 
+    told.train(given, loader, rows, step)
     rows.measured(nearest(model, loader_of, given))
 
 

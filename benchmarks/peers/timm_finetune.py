@@ -33,20 +33,18 @@ def main() -> None:
     backbone = torch.nn.ModuleList(m for name, m in model.named_children() if name != 'fc')
     rows = told.Told(given, versions, backbone=backbone, head=model.fc)
     model.train()
-    over = False
-    while not over:
-        for images, labels in told.batches(given, loader):
-            if given.only == 'loader':
-                rows.stepped()
-                continue
-            if given.channels_last:
-                images = images.contiguous(memory_format=torch.channels_last)
-            loss = criterion(model(images), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if over := rows.stepped(loss.detach()):
-                break
+
+    def step(batch):
+        images, labels = batch
+        if given.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        loss = criterion(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    told.train(given, loader, rows, step)
 
 
 if __name__ == '__main__':

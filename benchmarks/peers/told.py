@@ -18,11 +18,6 @@ def orders() -> SimpleNamespace:
     return SimpleNamespace(**{'only': ''} | json.loads(sys.argv[1]))
 
 
-def batches(given: SimpleNamespace, loader):
-    """Those of an epoch, or the first for ever."""
-    return itertools.repeat(next(iter(loader))) if given.only == 'network' else loader
-
-
 class Told:
     """The rows of a training, one every `every` steps."""
 
@@ -49,6 +44,14 @@ class Told:
     def _row(self, metrics: dict) -> None:
         self.file.write(json.dumps({'step': self.step, **metrics}) + '\n')
         self.file.flush()
+
+
+def train(given: SimpleNamespace, loader, rows: Told, step) -> None:
+    """Epoch after epoch until the time is over. step: (a batch of `loader`) -> the loss, after the weights moved."""
+    while True:
+        for batch in itertools.repeat(next(iter(loader))) if given.only == 'network' else loader:
+            if rows.stepped(None if given.only == 'loader' else step(batch)):
+                return
 
 
 def labeled(given: SimpleNamespace) -> list[str]:
