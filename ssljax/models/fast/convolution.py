@@ -79,6 +79,8 @@ def _large_conv_forward(x, w, stride, pads):
 
 def _large_conv_backward(stride, pads, residuals, g):
     x, w = residuals
+    if winograd.pays(x, w.shape, stride, pads):
+        return winograd.gradients(x, w, g, pads)
     return input_gradient(g, w, stride, pads, x.shape[1:3]), filter_gradient(x, g, w.shape[:2], stride, pads)
 
 
@@ -87,9 +89,6 @@ _large_conv.defvjp(_large_conv_forward, _large_conv_backward)
 
 def filter_gradient(x, g, kernel, stride, pads):
     """[k, k, C, D]: by the quickest form for the shapes at hand."""
-    shape = *kernel, x.shape[3], g.shape[3]
-    if winograd.pays(x, shape, stride, pads):
-        return winograd.filter_gradient(x, g, kernel[0], pads)
     if stride > 1 and x.shape[3] >= _WIDE:
         return _tap_products(x, g, kernel, stride, pads)
     return _conv_gradient(x, g, kernel, stride, pads)

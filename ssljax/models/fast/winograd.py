@@ -44,12 +44,11 @@ def matrices(kernel: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def conv(x, w, pads):
     """Convolution of x [B, H, W, C] with w [k, k, C, D], padded by ((top, bottom), (left, right)) -> [B, h, w, D]."""
-    out, g, _ = matrices(w.shape[0])
+    out = matrices(w.shape[0])[0]
     m = len(out)
     size = [n + sum(pad) - w.shape[0] + 1 for n, pad in zip(x.shape[1:3], pads)]
     grid = _grid(x, w.shape[0], pads)
-    weights = apart(lambda w: _combine(g, _combine(g, w).swapaxes(0, 1)), w)  # [column, row of the input tile, C, D]
-    y = _products(_input_tiles(x, w.shape[0], pads, grid), weights, 1)
+    y = _products(_input_tiles(x, w.shape[0], pads, grid), _weights(w), 1)
     y = y.reshape(_SIZE, _SIZE, x.shape[0], *grid, w.shape[3])
     y = apart(lambda y: _combine(out, y), y)
 
@@ -61,13 +60,48 @@ def conv(x, w, pads):
     return y.reshape(x.shape[0], grid[0] * m, grid[1] * m, -1)[:, : size[0], : size[1]]
 
 
-def filter_gradient(x, g, kernel: int, pads):
-    """[k, k, C, D]: the derivative of sum(g * conv(x, w, pads)) by w."""
-    out, weights, _ = matrices(kernel)
-    grid = _grid(x, kernel, pads)
-    y = _products(_input_tiles(x, kernel, pads, grid), _output_tiles(g, out.T, grid), 0)
-    y = apart(lambda y: _combine(weights.T, y), y.reshape(_SIZE, _SIZE, *y.shape[1:]))
-    return apart(lambda y: _combine(weights.T, [y[:, k] for k in range(_SIZE)]), y)
+def gradients(x, w, g, pads):
+    """(dx like x, dw like w): the derivatives of sum(g * conv(x, w, pads)), by the transposed transforms, so that both
+    use the same tiles of g, and dw the tiles of x that `conv` has made (the compiler computes equal calls once)."""
+    out, weights, full = matrices(w.shape[0])
+    grid = _grid(x, w.shape[0], pads)
+    tiles = _output_tiles(g, out.T, grid)
+    dw = _products(_input_tiles(x, w.shape[0], pads, grid), tiles, 0)
+    dw = apart(lambda y: _combine(weights.T, y), dw.reshape(_SIZE, _SIZE, *dw.shape[1:]))
+    dw = apart(lambda y: _combine(weights.T, [y[:, k] for k in range(_SIZE)]), dw)
+    dx = _products(tiles, _weights(w).swapaxes(2, 3), 1).reshape(_SIZE, _SIZE, x.shape[0], *grid, -1)
+    places = [(low, n) for (low, _), n in zip(pads, x.shape[1:3])]
+    dx = apart(lambda y: _overlap(full, y, 3, len(out), *places[1]), dx)
+    dx = apart(lambda y: _overlap(full, y, 1, len(out), *places[0]), dx)  # [B, tile, row, tile, column, C]
+    dx = dx.reshape(x.shape[0], dx.shape[1] * len(out), dx.shape[3] * len(out), -1)
+    return dx[:, : x.shape[1], : x.shape[2]], dw
+
+
+def _weights(w):
+    """[column, row of the input tile, C, D]"""
+    g = matrices(w.shape[0])[1]
+    return apart(lambda w: _combine(g, _combine(g, w).swapaxes(0, 1)), w)
+
+
+def _overlap(matrix, y, axis, m, low, size):
+    """The transpose of a transform of overlapping tiles.
+
+    y: [6, ...] with its tiles along `axis` of the rest. Their 6 pixels are the sums of y weighted by the columns of
+    `matrix`; tiles begin every m pixels, the first `low` before the map's first pixel. Returns the sums of the tiles at
+    the map's pixels, [..., tiles of the map, m, ...], the last tile with what is beyond `size`.
+    """
+    tiles = -(-size // m)
+    beyond = [1] * (y.ndim - axis - 2)
+    total = 0.0
+    for shift in range(-(-(low + 1 - _SIZE) // m), (low + m - 1) // m + 1):  # of a tile against that of the map
+        reached = [low + row - m * shift for row in range(m)]
+        for values, part in zip(matrix, y):
+            weights = np.array([values[i] if 0 <= i < _SIZE else 0.0 for i in reached], np.float32)
+            if weights.any():
+                pads = [(-shift, tiles + shift - n, 0) if i == axis else (0, 0, 0) for i, n in enumerate(part.shape)]
+                part = lax.pad(part, jnp.zeros((), part.dtype), pads)
+                total += weights.reshape(m, *beyond) * jnp.expand_dims(part, axis + 1)
+    return total
 
 
 def _grid(x, kernel, pads):
