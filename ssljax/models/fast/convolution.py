@@ -9,6 +9,7 @@ from jax import lax
 
 from ssljax.models.fast import winograd
 from ssljax.models.fast.fusion import apart
+from ssljax.models.fast.products import product
 from ssljax.models.fast.slices import fold, interleave, padded, taps, under
 
 LAYOUT = ('NHWC', 'HWIO', 'NHWC')
@@ -41,7 +42,7 @@ def conv(x, w, stride, pads):
 
 def _product(x, w):
     """x [..., C] by w [C, D], as matrices: the gradient of a product over more axes would transpose first."""
-    return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], -1)
+    return product(x.reshape(-1, x.shape[-1]), w).reshape(*x.shape[:-1], -1)
 
 
 def _small_conv(x, w, stride, pads):
@@ -99,11 +100,11 @@ def _tap_products(x, g, kernel, stride, pads):
     x = padded(x, pads)
     rows, cols = ((n - 1) * stride + 1 for n in g.shape[1:3])
 
-    def product(i, j):
+    def tap_product(i, j):
         pixels = apart(lambda x: x[:, i : i + rows : stride, j : j + cols : stride], x)
-        return pixels.reshape(-1, x.shape[3]).T @ g.reshape(-1, g.shape[3])
+        return product(pixels.reshape(-1, x.shape[3]).T, g.reshape(-1, g.shape[3]))
 
-    return jnp.stack([product(*tap) for tap in np.ndindex(kernel)]).reshape(*kernel, x.shape[3], -1)
+    return jnp.stack([tap_product(*tap) for tap in np.ndindex(kernel)]).reshape(*kernel, x.shape[3], -1)
 
 
 def _conv_gradient(x, g, kernel, stride, pads):
