@@ -51,7 +51,7 @@ class FullyConnected(nn.Module):
                 self.width, use_bias=False, kernel_init=layers.fan_out_normal, dtype=self.dtype, name=f'dense{i}'
             )
             x = dense(x)
-            x = nn.relu(layers.BatchNorm(train, dtype=self.dtype, name=f'norm{i}')(x))
+            x = layers.BatchNorm(train, slope=0.0, dtype=self.dtype, name=f'norm{i}')(x)
         return x
 
 

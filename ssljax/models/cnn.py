@@ -29,7 +29,7 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         x = layers.Conv(self.width, 3, dtype=self.dtype, mode=self.mode, name='conv')(x)
         x = layers.max_pool(x, 2, 2, mode=self.mode)
-        return nn.relu(layers.BatchNorm(train, dtype=self.dtype, name='norm')(x))
+        return layers.BatchNorm(train, slope=0.0, dtype=self.dtype, mode=self.mode, name='norm')(x)
 
 
 def make(config) -> layers.Backbone:

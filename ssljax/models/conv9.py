@@ -59,7 +59,7 @@ class Block(nn.Module):
         conv = functools.partial(
             layers.Conv, self.width, self.kernel, self.stride, self.padding, mode=self.mode, name='conv'
         )
-        return layers.normalized(conv, x, self.norm, train, self.dtype)
+        return layers.normalized(conv, x, self.norm, train, self.dtype, self.mode)
 
 
 def make(config) -> layers.Backbone:

@@ -63,7 +63,8 @@ class Decoder(nn.Module):
         sides = grids(self.shape[:2], (x.shape[1], x.shape[2]) if x.ndim == 4 else None)
         widths = [self.width * 2**i for i in range(max(len(sides) - 2, 0), -1, -1)]
         common: dict[str, Any] = dict(dtype=self.dtype, mode=self.mode, kernel_init=self.kernel_init)
-        norm = lambda x, name: nn.relu(layers.BatchNorm(train, dtype=self.dtype, name=f'{name}_norm')(x))
+        batch_norm = functools.partial(layers.BatchNorm, train, slope=0.0, dtype=self.dtype, mode=self.mode)
+        norm = lambda x, name: batch_norm(name=f'{name}_norm')(x)
         dense = functools.partial(nn.Dense, dtype=self.dtype)
         if self.pool != 'flatten' or self.bottleneck:
             x = pool_features(x, self.pool)

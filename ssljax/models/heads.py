@@ -155,5 +155,5 @@ def dense_layers(x: jax.Array, widths, train: bool) -> jax.Array:
     """Dense layers without bias, each with BatchNorm and ReLU, as submodules of the caller; x [B, D]."""
     for i, width in enumerate(widths, 1):
         x = nn.Dense(width, use_bias=False, kernel_init=nn.initializers.he_normal(), name=f'dense{i}')(x)
-        x = nn.relu(BatchNorm(train, name=f'norm{i}')(x))
+        x = BatchNorm(train, slope=0.0, name=f'norm{i}')(x)
     return x

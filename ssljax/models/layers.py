@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax.models import conv as conv_ops
+from ssljax.models.fast.norm import batch_norm
 from ssljax.settings.fields import choice
 
 STEM = choice('auto', 'auto', 'cifar', 'imagenet')  # options that several backbones take
@@ -82,13 +83,37 @@ class ConvTranspose(nn.Module):
         return y
 
 
+class Norm(nn.BatchNorm):
+    """Flax's BatchNorm, then leaky ReLU of `slope` below zero: 0 is ReLU, 1 nothing. `mode` as in `Conv`: the fast form
+    is that of training on maps."""
+
+    slope: float = 1.0
+    mode: str = 'auto'
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
+        if self.use_running_average or x.ndim < 3 or not conv_ops.is_fast(self.mode):
+            y = super().__call__(x)
+            return y if self.slope == 1 else nn.leaky_relu(y, self.slope) if self.slope else nn.relu(y)
+        shape = (x.shape[-1],)
+        mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)
+        variance = self.variable('batch_stats', 'var', jnp.ones, shape)
+        scale = self.param('scale', self.scale_init, shape) if self.use_scale else jnp.ones(shape)
+        bias = self.param('bias', self.bias_init, shape) if self.use_bias else jnp.zeros(shape)
+        y, *found = batch_norm(x, scale, bias, self.epsilon, self.slope)
+        if not self.is_initializing():
+            for running, new in zip((mean, variance), found):
+                running.value = self.momentum * running.value + (1 - self.momentum) * new
+        return y.astype(self.dtype or jnp.float32)
+
+
 def BatchNorm(train: bool, **fields) -> nn.Module:
     """Batch normalisation over all axes but the last; the statistics are float32 and, under a mesh, global.
 
-    momentum 0.9 (PyTorch's 0.1) and epsilon 1e-5, unless `fields` say otherwise. `train=False` uses the running
-    statistics.
+    momentum 0.9 (PyTorch's 0.1) and epsilon 1e-5, unless `fields`, those of `Norm`, say otherwise. `train=False` uses
+    the running statistics.
     """
-    return nn.BatchNorm(use_running_average=not train, **{'momentum': 0.9, 'epsilon': 1e-5} | fields)
+    return Norm(use_running_average=not train, **{'momentum': 0.9, 'epsilon': 1e-5} | fields)
 
 
 class ConvBlock(nn.Module):
@@ -118,11 +143,12 @@ class ConvBlock(nn.Module):
             self.mode,
             name='conv',
         )(x)
-        x = BatchNorm(train, scale_init=self.scale_init, dtype=self.dtype, name='norm')(x)
-        return nn.relu(x) if self.activate else x
+        slope = 0.0 if self.activate else 1.0
+        norm = BatchNorm(train, scale_init=self.scale_init, slope=slope, dtype=self.dtype, mode=self.mode, name='norm')
+        return norm(x)
 
 
-def normalized(make: Callable, x: jax.Array, norm: str, train: bool, dtype: jnp.dtype) -> jax.Array:
+def normalized(make: Callable, x: jax.Array, norm: str, train: bool, dtype: jnp.dtype, mode: str = 'auto') -> jax.Array:
     """leaky_relu(layer(x)), the layer normalised as `norm` says; its parts are submodules of the caller.
 
     Args:
@@ -130,6 +156,7 @@ def normalized(make: Callable, x: jax.Array, norm: str, train: bool, dtype: jnp.
         x: the layer's input, float32 or bfloat16.
         norm: 'batch' (BatchNorm, which has the bias), 'weight' (each output's kernel is a learnt length times a
             direction, Salimans & Kingma 2016, equation 2) or 'none'.
+        mode: BatchNorm's, as in `Conv`.
 
     The kernels are He normal for leaky ReLU. So is the initial length, sqrt(2 / (1 + slope^2)), in place of the paper's
     section 3, which would make it depend on a first batch.
@@ -141,7 +168,7 @@ def normalized(make: Callable, x: jax.Array, norm: str, train: bool, dtype: jnp.
         layer = nn.WeightNorm(layer, scale_init=nn.initializers.constant(gain**0.5), name='norm')
     x = layer(x)
     if norm == 'batch':
-        x = BatchNorm(train, dtype=dtype, name='norm')(x)
+        return BatchNorm(train, slope=SLOPE, dtype=dtype, mode=mode, name='norm')(x)
     return nn.leaky_relu(x, SLOPE)
 
 

@@ -32,10 +32,12 @@ class Activate(nn.Module):
 
     norm: tuple[tuple[str, float], ...]
     dtype: jnp.dtype
+    mode: str
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        return nn.leaky_relu(layers.BatchNorm(train, **dict(self.norm), dtype=self.dtype, name='norm')(x), 0.1)
+        fields = dict(self.norm) | {'slope': 0.1, 'dtype': self.dtype, 'mode': self.mode}
+        return layers.BatchNorm(train, **fields, name='norm')(x)
 
 
 class Unit(nn.Module):
@@ -55,10 +57,10 @@ class Unit(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         conv = functools.partial(layers.Conv, self.width, dtype=self.dtype, mode=self.mode)
-        y = Activate(self.norm, self.dtype, name='activate1')(x, train)
+        y = Activate(self.norm, self.dtype, self.mode, name='activate1')(x, train)
         shortcut = y if self.activated else x
         y = conv(3, self.stride, name='conv1')(y)
-        y = conv(3, name='conv2')(Activate(self.norm, self.dtype, name='activate2')(y, train))
+        y = conv(3, name='conv2')(Activate(self.norm, self.dtype, self.mode, name='activate2')(y, train))
         if shortcut.shape != y.shape:
             shortcut = conv(1, self.stride, name='shortcut')(shortcut)
         return shortcut + y
@@ -85,7 +87,7 @@ class Group(nn.Module):
             for i in range(1, self.depth + 1)
         ]
         x = layers.sequence(units, x, train, self.remat)
-        return Activate(self.norm, self.dtype, name='activate')(x, train) if self.last else x
+        return Activate(self.norm, self.dtype, self.mode, name='activate')(x, train) if self.last else x
 
 
 class Stem(nn.Module):

@@ -140,10 +140,19 @@ def test_gradient_in_a_scan_equals_the_one_outside(channels, stride):
     np.testing.assert_allclose(scanned, plain - 1e-3 * gradient(plain), rtol=1e-4, atol=1e-5)
 
 
-def test_bfloat16():
-    x, w = normal(2, 8, 8, 3).astype(jnp.bfloat16), normal(3, 3, 3, 4).astype(jnp.bfloat16)
-    y, vjp = jax.vjp(lambda x, w: conv.conv2d(x, w, 2, 1, mode='fast'), x, w)
-    assert {a.dtype for a in (y, *vjp(y))} == {jnp.dtype('bfloat16')}
+@pytest.mark.parametrize('kernel, stride, channels', [(3, 2, 3), (3, 1, 32), (3, 2, 32), (1, 1, 8)])
+def test_bfloat16_is_near_float32(kernel, stride, channels):
+    x, w = normal(17, 8, 8, channels), normal(kernel, kernel, channels, 32)
+    x, w = x.astype(jnp.bfloat16), w.astype(jnp.bfloat16)
+
+    def run(mode, dtype):
+        function = lambda x, w: conv.conv2d(x, w, stride, kernel // 2, mode=mode)
+        y, vjp = jax.vjp(function, x.astype(dtype), w.astype(dtype))
+        return y, *vjp(jnp.cos(jnp.arange(y.size)).reshape(y.shape).astype(jnp.bfloat16).astype(dtype))
+
+    for exact, own in zip(run('xla', jnp.float32), run('fast', jnp.bfloat16)):
+        assert own.dtype == jnp.bfloat16
+        assert jnp.abs(own - exact).max() < 2**-6 * jnp.abs(exact).max()
 
 
 def test_auto_is_fast_on_the_cpu_only():

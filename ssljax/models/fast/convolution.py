@@ -9,6 +9,7 @@ from jax import lax
 
 from ssljax.models.fast import winograd
 from ssljax.models.fast.fusion import apart
+from ssljax.models.fast.products import product
 from ssljax.models.fast.slices import fold, interleave, padded, taps, under
 
 LAYOUT = ('NHWC', 'HWIO', 'NHWC')
@@ -41,7 +42,7 @@ def conv(x, w, stride, pads):
 
 def _product(x, w):
     """x [..., C] by w [C, D], as matrices: the gradient of a product over more axes would transpose first."""
-    return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], -1)
+    return product(x.reshape(-1, x.shape[-1]), w).reshape(*x.shape[:-1], -1)
 
 
 def _small_conv(x, w, stride, pads):
@@ -79,6 +80,8 @@ def _large_conv_forward(x, w, stride, pads):
 
 def _large_conv_backward(stride, pads, residuals, g):
     x, w = residuals
+    if winograd.pays(x, w.shape, stride, pads):
+        return winograd.gradients(x, w, g, pads)
     return input_gradient(g, w, stride, pads, x.shape[1:3]), filter_gradient(x, g, w.shape[:2], stride, pads)
 
 
@@ -87,9 +90,6 @@ _large_conv.defvjp(_large_conv_forward, _large_conv_backward)
 
 def filter_gradient(x, g, kernel, stride, pads):
     """[k, k, C, D]: by the quickest form for the shapes at hand."""
-    shape = *kernel, x.shape[3], g.shape[3]
-    if winograd.pays(x, shape, stride, pads):
-        return winograd.filter_gradient(x, g, kernel[0], pads)
     if stride > 1 and x.shape[3] >= _WIDE:
         return _tap_products(x, g, kernel, stride, pads)
     return _conv_gradient(x, g, kernel, stride, pads)
@@ -100,11 +100,11 @@ def _tap_products(x, g, kernel, stride, pads):
     x = padded(x, pads)
     rows, cols = ((n - 1) * stride + 1 for n in g.shape[1:3])
 
-    def product(i, j):
+    def tap_product(i, j):
         pixels = apart(lambda x: x[:, i : i + rows : stride, j : j + cols : stride], x)
-        return pixels.reshape(-1, x.shape[3]).T @ g.reshape(-1, g.shape[3])
+        return product(pixels.reshape(-1, x.shape[3]).T, g.reshape(-1, g.shape[3]))
 
-    return jnp.stack([product(*tap) for tap in np.ndindex(kernel)]).reshape(*kernel, x.shape[3], -1)
+    return jnp.stack([tap_product(*tap) for tap in np.ndindex(kernel)]).reshape(*kernel, x.shape[3], -1)
 
 
 def _conv_gradient(x, g, kernel, stride, pads):

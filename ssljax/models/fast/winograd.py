@@ -2,7 +2,8 @@
 
 An output tile of m x m pixels is the transform of one product for each of the (m + k - 1)^2 elements of a transformed
 input tile: 36 for 4x4 outputs of a 3x3 kernel, where the sum over the kernel takes 144. The products of all tiles are
-one batch of matrix products. Float32 only: the transforms round two to five times as much as the sum.
+one batch of matrix products. All of it is computed in float32, also for bfloat16, whose convolution is slower in XLA:
+the transforms round two to five times as much as the sum.
 """
 
 import functools
@@ -22,7 +23,7 @@ _CHANNELS, _TILES = 32, 64  # from which on it pays, measured with AVX2
 def pays(x, kernel, stride, pads) -> bool:
     """Whether these forms are quicker than a plain convolution of x [B, H, W, C] with a kernel of shape [k, k, C, D]:
     for 3x3, with so many channels and tiles that the products outweigh the transforms."""
-    if x.dtype != jnp.float32 or stride != 1 or kernel[:2] != (3, 3) or min(kernel[2:]) < _CHANNELS:
+    if x.dtype not in (jnp.float32, jnp.bfloat16) or stride != 1 or kernel[:2] != (3, 3) or min(kernel[2:]) < _CHANNELS:
         return False
     return x.shape[0] * np.prod(_grid(x, 3, pads)) >= _TILES
 
@@ -44,30 +45,64 @@ def matrices(kernel: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def conv(x, w, pads):
     """Convolution of x [B, H, W, C] with w [k, k, C, D], padded by ((top, bottom), (left, right)) -> [B, h, w, D]."""
-    out, g, _ = matrices(w.shape[0])
+    out = matrices(w.shape[0])[0]
     m = len(out)
     size = [n + sum(pad) - w.shape[0] + 1 for n, pad in zip(x.shape[1:3], pads)]
     grid = _grid(x, w.shape[0], pads)
-    weights = apart(lambda w: _combine(g, _combine(g, w).swapaxes(0, 1)), w)  # [column, row of the input tile, C, D]
-    y = _products(_input_tiles(x, w.shape[0], pads, grid), weights, 1)
+    y = _products(_input_tiles(x, w.shape[0], pads, grid), _weights(w), 1)
     y = y.reshape(_SIZE, _SIZE, x.shape[0], *grid, w.shape[3])
     y = apart(lambda y: _combine(out, y), y)
 
     def rows(y):
         parts = (y[:, k].transpose(1, 2, 3, 0, 4)[:, :, None] for k in range(_SIZE))
-        return sum(out[:, k].reshape(m, 1, 1, 1) * part for k, part in enumerate(parts))
+        return sum(out[:, k].reshape(m, 1, 1, 1) * part for k, part in enumerate(parts)).astype(x.dtype)
 
     y = apart(rows, y)  # [B, tile, row, tile, column, D]
     return y.reshape(x.shape[0], grid[0] * m, grid[1] * m, -1)[:, : size[0], : size[1]]
 
 
-def filter_gradient(x, g, kernel: int, pads):
-    """[k, k, C, D]: the derivative of sum(g * conv(x, w, pads)) by w."""
-    out, weights, _ = matrices(kernel)
-    grid = _grid(x, kernel, pads)
-    y = _products(_input_tiles(x, kernel, pads, grid), _output_tiles(g, out.T, grid), 0)
-    y = apart(lambda y: _combine(weights.T, y), y.reshape(_SIZE, _SIZE, *y.shape[1:]))
-    return apart(lambda y: _combine(weights.T, [y[:, k] for k in range(_SIZE)]), y)
+def gradients(x, w, g, pads):
+    """(dx like x, dw like w): the derivatives of sum(g * conv(x, w, pads)), by the transposed transforms, so that both
+    use the same tiles of g, and dw the tiles of x that `conv` has made (the compiler computes equal calls once)."""
+    out, weights, full = matrices(w.shape[0])
+    grid = _grid(x, w.shape[0], pads)
+    tiles = _output_tiles(g, out.T, grid)
+    dw = _products(_input_tiles(x, w.shape[0], pads, grid), tiles, 0)
+    dw = apart(lambda y: _combine(weights.T, y), dw.reshape(_SIZE, _SIZE, *dw.shape[1:]))
+    dw = apart(lambda y: _combine(weights.T, [y[:, k] for k in range(_SIZE)]).astype(w.dtype), dw)
+    dx = _products(tiles, _weights(w).swapaxes(2, 3), 1).reshape(_SIZE, _SIZE, x.shape[0], *grid, -1)
+    places = [(low, n) for (low, _), n in zip(pads, x.shape[1:3])]
+    dx = apart(lambda y: _overlap(full, y, 3, len(out), *places[1]), dx)
+    dx = apart(lambda y: _overlap(full, y, 1, len(out), *places[0]).astype(x.dtype), dx)
+    dx = dx.reshape(x.shape[0], dx.shape[1] * len(out), dx.shape[3] * len(out), -1)  # from tiles' rows and columns
+    return dx[:, : x.shape[1], : x.shape[2]], dw
+
+
+def _weights(w):
+    """[column, row of the input tile, C, D]"""
+    g = matrices(w.shape[0])[1]
+    return apart(lambda w: _combine(g, _combine(g, w.astype(jnp.float32)).swapaxes(0, 1)), w)
+
+
+def _overlap(matrix, y, axis, m, low, size):
+    """The transpose of a transform of overlapping tiles.
+
+    y: [6, ...] with its tiles along `axis` of the rest. Their 6 pixels are the sums of y weighted by the columns of
+    `matrix`; tiles begin every m pixels, the first `low` before the map's first pixel. Returns the sums of the tiles at
+    the map's pixels, [..., tiles of the map, m, ...], the last tile with what is beyond `size`.
+    """
+    tiles = -(-size // m)
+    beyond = [1] * (y.ndim - axis - 2)
+    total = 0.0
+    for shift in range(-(-(low + 1 - _SIZE) // m), (low + m - 1) // m + 1):  # of a tile against that of the map
+        reached = [low + row - m * shift for row in range(m)]
+        for values, part in zip(matrix, y):
+            weights = np.array([values[i] if 0 <= i < _SIZE else 0.0 for i in reached], np.float32)
+            if weights.any():
+                pads = [(-shift, tiles + shift - n, 0) if i == axis else (0, 0, 0) for i, n in enumerate(part.shape)]
+                part = lax.pad(part, jnp.zeros((), part.dtype), pads)
+                total += weights.reshape(m, *beyond) * jnp.expand_dims(part, axis + 1)
+    return total
 
 
 def _grid(x, kernel, pads):
@@ -85,7 +120,7 @@ def _input_tiles(x, kernel, pads, grid):
     """The transformed tiles, each with the pixels that its outputs reach: [36, B * rows * columns, C]."""
     m, matrix = _SIZE + 1 - kernel, matrices(kernel)[2]
     pads = [(low, t * m + kernel - 1 - n - low) for n, (low, _), t in zip(x.shape[1:3], pads, grid)]
-    x = apart(lambda x: padded(x, pads), x)
+    x = apart(lambda x: padded(x.astype(jnp.float32), pads), x)
     return _transform(x, matrix, m, grid)
 
 
@@ -93,8 +128,8 @@ def _output_tiles(g, matrix, grid):
     """The transformed tiles of a gradient: [36, B * rows * columns, D]."""
     m = matrix.shape[1]
     pads = [(0, t * m - n) for n, t in zip(g.shape[1:3], grid)]
-    if any(high for _, high in pads):
-        g = apart(lambda g: padded(g, pads), g)
+    if g.dtype != jnp.float32 or any(high for _, high in pads):
+        g = apart(lambda g: padded(g.astype(jnp.float32), pads), g)
     return _transform(g, matrix, m, grid)
 
 
