@@ -1,15 +1,20 @@
 """Processes that decode image files: threads that decode small ones wait for Python's lock longer than they decode.
 
-python -m ssljax.data.decoders     (started by `decode_into` and `call`; from stdin to stdout)
+python -m ssljax.data.decoders NUMBER     (started by `decode_into` and `call`; from stdin to stdout)
+
+Pixels come back through memory that both processes have mapped, a file without a name, whose descriptor is NUMBER.
 """
 
 import functools
+import math
+import mmap
 import os
 import pickle
 import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import zlib
 
@@ -20,6 +25,7 @@ from ssljax.data import decode
 from ssljax.data.memory import cores
 from ssljax.processes import preempt
 
+_KEPT = 32 << 20  # bytes that glibc keeps for the next image, which would otherwise be given back and taken anew
 _MOST = 16  # processes: by then this one has enough to do with what they decode
 _starting, _here = threading.Lock(), threading.Lock()
 
@@ -83,26 +89,50 @@ class _Process:
     def __init__(self):
         """Returns when it is ready."""
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        environment = os.environ | {'PYTHONPATH': paths, 'OPENBLAS_NUM_THREADS': '1'}
-        command, pipe = [sys.executable, '-m', __name__], subprocess.PIPE
+        kept = {f'MALLOC_{name}_THRESHOLD_': str(_KEPT) for name in ('TRIM', 'MMAP')}
+        environment = kept | os.environ | {'PYTHONPATH': paths, 'OPENBLAS_NUM_THREADS': '1'}
+        self._file = (
+            os.fdopen(os.memfd_create('images'), 'wb') if hasattr(os, 'memfd_create') else tempfile.TemporaryFile()
+        )
+        number, pipe = self._file.fileno(), subprocess.PIPE
+        command = [sys.executable, '-P', '-m', __name__, str(number)]
         alone = dict(start_new_session=True)  # out of the terminal's reach: no signal comes while it starts
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, pipesize=1 << 20, **alone)
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, pass_fds=[number], **alone)
+        self._pixels = _Pixels(number)
         self._process.stdout.read(1)
 
     def decode_into(self, images, keys, reader, fit, crcs):
+        if os.fstat(self._file.fileno()).st_size < images.nbytes:
+            self._file.truncate(images.nbytes)
         request = images.shape, keys, reader, fit, crcs is not None
         pickle.dump(request, self._process.stdin, pickle.HIGHEST_PROTOCOL)
         self._process.stdin.flush()
         good = np.empty(len(keys), bool)
-        for array in (good, images) if crcs is None else (good, images, crcs):
+        for array in (good,) if crcs is None else (good, crcs):
             if self._process.stdout.readinto(array.data.cast('B')) < array.nbytes:
                 raise EOFError(f'code {self._process.wait()}')
+        images[...] = self._pixels.array(images.shape)
         return good
 
     def call(self, work, *arguments):
         pickle.dump((work, *arguments), self._process.stdin, pickle.HIGHEST_PROTOCOL)
         self._process.stdin.flush()
         return pickle.load(self._process.stdout)
+
+
+class _Pixels:
+    """The memory that two processes share."""
+
+    def __init__(self, number: int):
+        """number: the file's descriptor."""
+        self._number, self._map = number, b''
+
+    def array(self, shape):
+        """Its first bytes, uint8 of a shape that the file is large enough for."""
+        size = math.prod(shape)
+        if len(self._map) < size:
+            self._map = mmap.mmap(self._number, 0)
+        return np.frombuffer(self._map, np.uint8, size).reshape(shape)
 
 
 def _decode(images, keys, reader, fit, crcs):
@@ -122,8 +152,8 @@ def _decode(images, keys, reader, fit, crcs):
     return good
 
 
-def _serve(requests, answers):
-    """Says that it is ready, and answers until there are no more requests."""
+def _serve(requests, answers, pixels):
+    """Says that it is ready, and answers until there are no more requests; pixels: _Pixels."""
     answers.write(b'.')
     answers.flush()
     while requests.peek(1):
@@ -133,9 +163,8 @@ def _serve(requests, answers):
             answers.flush()
             continue
         shape, keys, reader, fit, wants_crcs = request
-        images, crcs = np.zeros(shape, np.uint8), np.zeros(len(keys), np.uint32) if wants_crcs else None
-        answers.write(_decode(images, keys, reader, fit, crcs))
-        answers.write(images)
+        crcs = np.zeros(len(keys), np.uint32) if wants_crcs else None
+        answers.write(_decode(pixels.array(shape), keys, reader, fit, crcs))
         if wants_crcs:
             answers.write(crcs)
         answers.flush()
@@ -145,6 +174,6 @@ if __name__ == '__main__':
     for signum in preempt.SIGNALS:  # meant for the process that asks
         signal.signal(signum, signal.SIG_IGN)
     try:
-        _serve(sys.stdin.buffer, sys.stdout.buffer)
+        _serve(sys.stdin.buffer, sys.stdout.buffer, _Pixels(int(sys.argv[1])))
     except BrokenPipeError:  # nobody asks any more
         os._exit(1)
