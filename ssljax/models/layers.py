@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import math
 from collections.abc import Callable, Sequence
 
 import flax.linen as nn
@@ -10,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssljax.models import conv as conv_ops
-from ssljax.models.fast.norm import batch_norm
+from ssljax.models.fast.dense import dense
+from ssljax.models.fast.norm import batch_norm, layer_norm
 from ssljax.settings.fields import choice
 
 STEM = choice('auto', 'auto', 'cifar', 'imagenet')  # options that several backbones take
@@ -114,6 +116,47 @@ def BatchNorm(train: bool, **fields) -> nn.Module:
     the running statistics.
     """
     return Norm(use_running_average=not train, **{'momentum': 0.9, 'epsilon': 1e-5} | fields)
+
+
+class LayerNorm(nn.LayerNorm):
+    """Flax's, over the last axis, with a scale and a bias; `mode` as in `Conv`: the fast form is that of maps and
+    sequences."""
+
+    mode: str = 'auto'
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
+        if x.ndim < 3 or not conv_ops.is_fast(self.mode):
+            return super().__call__(x)
+        scale = self.param('scale', self.scale_init, x.shape[-1:])
+        bias = self.param('bias', self.bias_init, x.shape[-1:])
+        return layer_norm(x, scale, bias, self.epsilon).astype(self.dtype or jnp.float32)
+
+
+class Dense(nn.Module):
+    """A dense layer over all axes of x [B, n, ...] behind the first two -> [B, n, *features], with a bias.
+
+    kernel: [..., *features], drawn by `kernel_init` as a matrix; bias: features. `mode` as in `Conv`.
+    """
+
+    features: tuple[int, ...]
+    dtype: jnp.dtype = jnp.float32
+    mode: str = 'auto'
+    kernel_init: Callable = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        matrix = math.prod(x.shape[2:]), math.prod(self.features)
+        draw = lambda key, shape: self.kernel_init(key, matrix).reshape(shape)
+        kernel = self.param('kernel', draw, (*x.shape[2:], *self.features)).reshape(matrix)
+        bias = self.param('bias', nn.initializers.zeros, self.features).reshape(-1)
+        given = (a.astype(self.dtype) for a in (x.reshape(*x.shape[:2], -1), kernel, bias))
+        y = dense(*given) if conv_ops.is_fast(self.mode) else _dense(*given)
+        return y.reshape(*x.shape[:2], *self.features)
+
+
+def _dense(x, kernel, bias):
+    return x @ kernel + bias
 
 
 class ConvBlock(nn.Module):

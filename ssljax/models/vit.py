@@ -30,7 +30,7 @@ OPTIONS = dict(
 
 EPSILONS = {False: 1e-6, True: 1e-5}  # of every norm, without and with `pre_norm`
 
-_dense = functools.partial(nn.Dense, kernel_init=nn.initializers.xavier_uniform())
+_dense = functools.partial(layers.Dense, kernel_init=nn.initializers.xavier_uniform())
 
 
 def patches(images: jax.Array, side: int) -> jax.Array:
@@ -74,6 +74,7 @@ class Embed(nn.Module):
     learnt: bool = False
     registers: int = 0
     norm: bool = False
+    mode: str = 'auto'
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False, keep: jax.Array | None = None) -> jax.Array:
@@ -92,13 +93,31 @@ class Embed(nn.Module):
                 first.append(self.param('registers', nn.initializers.normal(0.02), (self.registers, self.width)))
             whole = [jnp.broadcast_to(a.astype(self.dtype), (y.shape[0], *a.shape)) for a in first]
             y = jnp.concatenate([*whole, y], axis=1)
-        return nn.LayerNorm(epsilon=EPSILONS[True], dtype=self.dtype, name='norm')(y) if self.norm else y
+        if not self.norm:
+            return y
+        return layers.LayerNorm(epsilon=EPSILONS[True], dtype=self.dtype, mode=self.mode, name='norm')(y)
 
     def place(self, rows: int, cols: int) -> jax.Array:
         """[N, width] float32. That of the class token, which is the same for every image, is part of the token."""
         if self.learnt:
             return self.param('positions', nn.initializers.normal(0.02), (rows * cols, self.width))
         return jnp.asarray(positions(rows, cols, self.width))
+
+
+class Attention(nn.Module):
+    """Self-attention of several heads (Vaswani et al. 2017, section 3.2.2), [B, n, width] -> the same; its parameters
+    are those of Flax's MultiHeadDotProductAttention."""
+
+    heads: int
+    dtype: jnp.dtype
+    mode: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        width, dense = x.shape[-1], functools.partial(_dense, dtype=self.dtype, mode=self.mode)
+        split = (self.heads, width // self.heads)
+        query, key, value = (dense(split, name=name)(x) for name in ('query', 'key', 'value'))
+        return dense((width,), name='out')(nn.dot_product_attention(query, key, value, dtype=self.dtype))
 
 
 class Block(nn.Module):
@@ -111,17 +130,17 @@ class Block(nn.Module):
     gelu: str = 'tanh'
     layer_scale: bool = False
     epsilon: float = EPSILONS[False]
+    mode: str = 'auto'
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        norm, width = functools.partial(nn.LayerNorm, epsilon=self.epsilon, dtype=self.dtype), x.shape[-1]
-        attention = nn.MultiHeadDotProductAttention(
-            self.heads, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform(), name='attention'
-        )
+        width, dense = x.shape[-1], functools.partial(_dense, dtype=self.dtype, mode=self.mode)
+        norm = functools.partial(layers.LayerNorm, epsilon=self.epsilon, dtype=self.dtype, mode=self.mode)
+        attention = Attention(self.heads, self.dtype, self.mode, name='attention')
         x = x + self.scaled('scale1', attention(norm(name='norm1')(x)))
-        y = _dense(4 * width, dtype=self.dtype, name='dense1')(norm(name='norm2')(x))
+        y = dense((4 * width,), name='dense1')(norm(name='norm2')(x))
         y = y * nn.sigmoid(1.702 * y) if self.gelu == 'quick' else nn.gelu(y, approximate=self.gelu == 'tanh')
-        x = x + self.scaled('scale2', _dense(width, dtype=self.dtype, name='dense2')(y))
+        x = x + self.scaled('scale2', dense((width,), name='dense2')(y))
         return norm(name='norm')(x) if self.normalised else x
 
     def scaled(self, name: str, x: jax.Array) -> jax.Array:
@@ -183,14 +202,14 @@ class PatchDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, keep: jax.Array | None = None, train: bool = False) -> jax.Array:
-        x = _dense(self.width, dtype=self.dtype, name='embed')(x.reshape(x.shape[0], -1, x.shape[-1]))
+        x = _dense((self.width,), dtype=self.dtype, name='embed')(x.reshape(x.shape[0], -1, x.shape[-1]))
         token = self.param('token', nn.initializers.normal(0.02), (self.width,)).astype(self.dtype)
         if keep is not None:
             x = unpick(x, keep, self.grid[0] * self.grid[1], token)
         x += positions(*self.grid, self.width).astype(self.dtype)
         for i in range(1, self.depth + 1):
             x = Block(self.heads, self.dtype, i == self.depth, name=f'block{i}')(x, train)
-        return _dense(self.pixels, name='pixels')(x.astype(jnp.float32))
+        return _dense((self.pixels,), name='pixels')(x.astype(jnp.float32))
 
 
 def unpick(x: jax.Array, keep: jax.Array, count: int, fill: jax.Array) -> jax.Array:
@@ -213,15 +232,16 @@ def make(config) -> Vit:
         )
     if config.registers and not config.token:
         raise ValueError(f'backbone.registers={config.registers} needs a class token: set --config.backbone.token=True')
-    dtype, epsilon = layers.common(config)['dtype'], EPSILONS[config.pre_norm]
+    common = layers.common(config)
     block = functools.partial(
-        Block, config.heads, dtype, gelu=config.gelu, layer_scale=config.layer_scale, epsilon=epsilon
-    )
+        Block, config.heads, gelu=config.gelu, layer_scale=config.layer_scale, epsilon=EPSILONS[config.pre_norm],
+        **common,
+    )  # fmt: skip
     blocks = [functools.partial(block, normalised=i == depth) for i in range(1, depth + 1)]
     learnt = config.positions == 'learnt'
     embed = functools.partial(
-        Embed, width, config.patch, dtype, token=config.token, learnt=learnt, registers=config.registers,
-        norm=config.pre_norm,
+        Embed, width, config.patch, token=config.token, learnt=learnt, registers=config.registers, norm=config.pre_norm,
+        **common,
     )  # fmt: skip
     named: list[tuple] = [('embed', embed)]
     named += [(f'block{i}', make) for i, make in enumerate(blocks, 1)]

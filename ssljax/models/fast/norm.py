@@ -1,4 +1,5 @@
-"""Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167) with few passes over the map, forward and backward."""
+"""Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167) and layer normalisation (Ba et al. 2016,
+arXiv:1607.06450) with few passes over the map, forward and backward."""
 
 import functools
 
@@ -62,3 +63,39 @@ def _backward(epsilon, slope, residuals, gradients):
 
 
 batch_norm.defvjp(_forward, _backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def layer_norm(x, scale, bias, epsilon):
+    """Normalises over the last axis. x: [B, ..., C] float32 or bfloat16, with at least one axis between. scale, bias:
+    [C] float32. The result is like x.
+
+    Sums over C are matrix products, which are quick; their rounding is that of C steps.
+    """
+    return _layer_forward(x, scale, bias, epsilon)[0]
+
+
+def _layer_forward(x, scale, bias, epsilon):
+    mean = _row_sums(x.astype(jnp.float32), jnp.ones_like(scale)) / x.shape[-1]
+    square = _row_sums(apart(lambda x, mean: jnp.square(x - mean), x, mean), jnp.ones_like(scale))
+    deviation = lax.rsqrt(square / x.shape[-1] + epsilon)
+    y = ((x - mean) * deviation * scale + bias).astype(x.dtype)
+    return y, (x, scale, mean, deviation)
+
+
+def _layer_backward(epsilon, residuals, g):
+    x, scale, mean, deviation = residuals
+    g = g.astype(jnp.float32)
+    moments = apart(lambda g, x, mean, deviation: g * ((x - mean) * deviation), g, x, mean, deviation)
+    first, second = (_row_sums(a, scale) / x.shape[-1] for a in (g, moments))
+    dx = deviation * (g * scale - first - (x - mean) * deviation * second)
+    total, moment = channel_sums(lambda *arrays: arrays, [g, moments])
+    return dx.astype(x.dtype), moment, total
+
+
+layer_norm.defvjp(_layer_forward, _layer_backward)
+
+
+def _row_sums(x, weights):
+    """The weighted sums of x [..., C] over its last axis, [..., 1] float32."""
+    return (x.reshape(-1, x.shape[-1]) @ weights[:, None]).reshape(*x.shape[:-1], 1)
