@@ -181,7 +181,6 @@ TABLES |= {
     'steps_compile': steps,
     'steps_bfloat16': steps,
     'input': inputs,
-    'input_photos': inputs,
     'tfds_stream': streams,
 }
 TABLES |= scaling_tables.TABLES
