@@ -27,7 +27,9 @@ DTYPES = ('float32', 'bfloat16')
 PEERS = {'torch': 'benchmarks.peers'}
 
 
-def measure(job: Job, dtype: str, *, peer: str = '', flags=(), rounds: int = 5, seconds: float = 10.0) -> dict:
+def measure(
+    job: Job, dtype: str, *, peer: str = '', flags=(), rounds: int = 5, seconds: float = 10.0, together: bool = False
+) -> dict:
     """One row: {'name', 'dtype', 'images', 'views', 'ours': {...}}, and with a `peer` its own and 'ratio', our speed
     over the peer's by the medians, with the least and largest of a round.
 
@@ -35,7 +37,8 @@ def measure(job: Job, dtype: str, *, peer: str = '', flags=(), rounds: int = 5, 
     'views_s', 'flop' (XLA leaves out products with a convolution's padding, PyTorch's counter does not), 'flop_s',
     'peak_memory' in bytes, 'parameters' of each part. Ours has 'compile' in seconds and, from the ceilings measured in
     its process, 'of_product' (FLOP/s over those of a large matrix product) and 'of_copy' (bytes accessed, as XLA counts
-    them, a second over those of a large copy).
+    them, a second over those of a large copy). `together`: both sides compile and warm up at once, which is quicker and
+    disturbs 'compile'.
 
     Raises:
       RuntimeError: a side's process ended.
@@ -47,8 +50,10 @@ def measure(job: Job, dtype: str, *, peer: str = '', flags=(), rounds: int = 5, 
     with contextlib.ExitStack() as stack:
         workers = {}
         for side, arguments in sides.items():
-            workers[side] = Worker(*arguments)
+            workers[side] = Worker(*arguments, wait=not together)
             stack.callback(workers[side].close)
+        for worker in workers.values():
+            worker.begun()
         times = {side: [] for side in workers}
         for worker in workers.values():
             worker.ask(f'go {WARM * seconds}')

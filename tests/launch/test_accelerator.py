@@ -37,7 +37,7 @@ def test_items_go_on_where_they_were_stopped_and_end_as_one_that_was_not(places,
     assert run(whole).returncode == 0
     codes, pieces = [], 0
     while 0 not in codes and pieces < 60:
-        codes.append(accelerator.main([*places, f'--minutes={(4 + pieces) / 60}']))
+        codes.append(accelerator.main([*places, f'--minutes={(8 + 4 * pieces) / 60}']))
         shutil.rmtree(tmp_path / 'work')  # another machine
         pieces += 1
     assert set(codes) == {0, 75} and codes[-1] == 0, codes
