@@ -1,4 +1,4 @@
-"""What pretraining adds to few labels: CIFAR-10, four budgets, five label sets; SimCLR, then frozen features and
+"""What pretraining adds to few labels: CIFAR-10, three budgets, five label sets; SimCLR, then frozen features and
 fine-tuning, against the labels alone. On two CPU cores, with one pretraining for all label sets:
 
     ssljax train --config=few_labels_cifar10 --workdir=runs/simclr --config.transfer.ways="()" \\
@@ -8,7 +8,9 @@ fine-tuning, against the labels alone. On two CPU cores, with one pretraining fo
 
 Without `transfer.checkpoint` each label set has a pretraining of its own. ResNet-18 with one residual unit of 16 to 128
 features in each block and the CIFAR stem: 16 million multiplications an image of 32 pixels, 0.3 million weights. 7,800
-steps of 128 images, 20 epochs, are 35 minutes; then 500 steps of 64 labelled images in every way.
+steps of 128 images, 20 epochs, took 38 minutes; then 500 steps of 64 labelled images in every way. Measured, with one
+pretraining: fine-tuned it gains 13.3 +- 2.3 points at 10 labels a class, 11.9 +- 2.2 at 40 and 5.2 +- 1.3 at 100;
+with 2,000 steps in both ways no lead is left at 100 (docs/results.md).
 """
 
 from ssljax.config import base
@@ -23,7 +25,7 @@ def get_config():
     c.data.source = 'tfds:cifar10'
     c.data.val = '1000'
     c.backbone.update(name='resnet18', stem='cifar', width=16, depth=1)
-    c.study.labels = ('10/class', '40/class', '100/class', '400/class')
+    c.study.labels = ('10/class', '40/class', '100/class')
     c.pretrain.update(method='simclr', augment=VIEWS, epochs=0.0, steps=7800, batch_size=128, evals=13)
     c.pretrain.simclr.projector = (256, 128)
     c.pretrain.optim.update(lr=0.06, weight_decay=1e-4, warmup=0.05)
