@@ -18,13 +18,14 @@ def test_memory_that_is_kept_is_seen_at_the_next_file(tmp_path):
     watch.start()
     held = []
     for number in range(3):
-        held.append(bytearray(b'x') * 2**26)
+        held.append(bytearray(b'x') * 2**27)
         (tmp_path / f'{number}.json').touch()
         while number + 1 not in watch.most:
             assert watch.is_alive()
     watch.end()
     assert sorted(watch.most) == [0, 1, 2, 3]
-    assert watch.most[3] - watch.most[1] >= 2 * 2**26 - 2**22 and len(held) == 3
+    # This process may give back what earlier tests left, but hardly as much as one of the two that came since.
+    assert watch.most[3] - watch.most[1] >= 2**27 and len(held) == 3
 
 
 def test_rows_of_a_run_and_a_study_are_in_the_file_and_on_the_page(tmp_path, monkeypatch, capsys):
