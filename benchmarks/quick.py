@@ -111,7 +111,7 @@ def measured(names: list[str], *, cifar: str = '', rounds: int = 2, seconds: flo
     for name in names:
         kind, _, what = name.partition(' ')
         if kind == 'step':
-            row = steps.measure(known[what], 'float32', peer='torch', rounds=rounds, seconds=seconds, together=True)
+            row = steps.measure(known[what], 'float32', peer='torch', rounds=rounds, seconds=seconds)
             found[name] = row['ratio']['median']
             print(f'  {name}: {found[name]:.2f}', file=sys.stderr, flush=True)
     if paths := [name.partition(' ')[2] for name in names if name.startswith('input ')]:

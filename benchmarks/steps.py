@@ -27,9 +27,7 @@ DTYPES = ('float32', 'bfloat16')
 PEERS = {'torch': 'benchmarks.peers'}
 
 
-def measure(
-    job: Job, dtype: str, *, peer: str = '', flags=(), rounds: int = 5, seconds: float = 10.0, together: bool = False
-) -> dict:
+def measure(job: Job, dtype: str, *, peer: str = '', flags=(), rounds: int = 5, seconds: float = 10.0) -> dict:
     """One row: {'name', 'dtype', 'images', 'views', 'ours': {...}}, and with a `peer` its own and 'ratio', our speed
     over the peer's by the medians, with the least and largest of a round.
 
@@ -37,8 +35,7 @@ def measure(
     'views_s', 'flop' (XLA leaves out products with a convolution's padding, PyTorch's counter does not), 'flop_s',
     'peak_memory' in bytes, 'parameters' of each part. Ours has 'compile' in seconds and, from the ceilings measured in
     its process, 'of_product' (FLOP/s over those of a large matrix product) and 'of_copy' (bytes accessed, as XLA counts
-    them, a second over those of a large copy). `together`: both sides compile and warm up at once, which is quicker and
-    disturbs 'compile'.
+    them, a second over those of a large copy).
 
     Raises:
       RuntimeError: a side's process ended.
@@ -50,10 +47,8 @@ def measure(
     with contextlib.ExitStack() as stack:
         workers = {}
         for side, arguments in sides.items():
-            workers[side] = Worker(*arguments, wait=not together)
+            workers[side] = Worker(*arguments)
             stack.callback(workers[side].close)
-        for worker in workers.values():
-            worker.begun()
         times = {side: [] for side in workers}
         for worker in workers.values():
             worker.ask(f'go {WARM * seconds}')

@@ -116,19 +116,13 @@ def timed_stream(source, batch: int, began: tuple, seconds: float) -> dict:
 class Worker:
     """The other end: starts a module in a process of its own and asks it."""
 
-    def __init__(self, module: str, *arguments: str, python: str = sys.executable, wait: bool = True):
-        """`ready` is what the process said when it had compiled and warmed up; without `wait` it is there after `begun`
-        alone. Raises RuntimeError where it ended."""
+    def __init__(self, module: str, *arguments: str, python: str = sys.executable):
+        """`ready` is what the process said when it had compiled and warmed up. Raises RuntimeError where it ended."""
         command, pipe = [python, '-m', module, *arguments], subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
         self.module, self.ready = module, None
-        if wait:
-            self.begun()
-
-    def begun(self) -> None:
-        """Comes back when it is ready. Raises RuntimeError where it ended."""
         try:
-            self.ready = self.ready or self._read()
+            self.ready = self._read()
         except BaseException:
             self.close()
             raise
