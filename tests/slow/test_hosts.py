@@ -14,11 +14,11 @@ import pytest
 from tests.command import outcome, same
 from tests.hosts.processes import SMALL, Processes, completed
 
-METHODS = {
-    'rotation': ['--config.pretrain.method=rotation'],
-    'simclr': ['--config.pretrain.method=simclr'],
-    'byol': ['--config.pretrain.method=byol'],
-    # Small steps: Adam takes full ones along gradients that are zero but for rounding, and so does the sign of feature
+METHODS = {  # with steps too small for what rounding differs in to grow
+    'rotation': ['--config.pretrain.method=rotation', '--config.pretrain.optim.lr=0.005'],
+    'simclr': ['--config.pretrain.method=simclr', '--config.pretrain.optim.lr=0.005'],
+    'byol': ['--config.pretrain.method=byol', '--config.pretrain.optim.lr=0.005'],
+    # Adam takes full ones along gradients that are zero but for rounding, and so does the sign of feature
     # matching.
     'sgan': [
         '--config.pretrain.method=none',
@@ -36,7 +36,7 @@ FIFTY = ['--config.pretrain.steps=50', '--config.semi.epochs=0', '--config.semi.
 
 @pytest.mark.parametrize('name', METHODS)
 def test_two_by_two_is_one_by_four_and_one_by_one(tmp_path, name):
-    """Parameters after 50 steps to 5 thousandths of their largest; accuracies to one image of the test split."""
+    """Parameters after 50 steps to 5 ten-thousandths of their largest; accuracies to one image of the test split."""
     found = []
     for count, devices in ((2, 2), (1, 4), (1, 1)):
         place = tmp_path / f'{count}x{devices}'
@@ -45,7 +45,7 @@ def test_two_by_two_is_one_by_four_and_one_by_one(tmp_path, name):
     for _, tests, weights in found[1:]:
         for stage, tree in found[0][2].items():
             for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(weights[stage]), strict=True):
-                np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5 + 5e-3 * np.abs(b).max())
+                np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-6 + 5e-4 * np.abs(b).max())
         for way, scores in found[0][1].items():
             assert abs(scores['top1'] - tests[way]['top1']) <= 1 / 500 + 1e-9
             assert scores['loss'] == pytest.approx(tests[way]['loss'], rel=1e-3)
