@@ -291,6 +291,16 @@ def load_shapes(path) -> dict:
         return {'params': found['params'], **found.get('state', {})}
 
 
+def load_meta(path) -> dict:
+    """The meta of `load_variables`; no weight is read. Arguments and errors as there."""
+    place, step = _place(path)
+    with reading(place / str(step), verify=False):
+        manager = open_manager(place, write=False)
+        found = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))['meta']
+        manager.close()
+    return found
+
+
 def _place(path) -> tuple[Path, int]:
     """(the directory with the checkpoints that a path means, the newest step in it)."""
     path = Path(paths.expand(fetch.local(path)))

@@ -1,5 +1,6 @@
 """What a study computes: cells and the pretrainings that they share, each known by a hash of what it depends on."""
 
+import functools
 import hashlib
 import json
 from typing import NamedTuple
@@ -8,7 +9,10 @@ from ml_collections import ConfigDict
 
 from ssljax import config as configs
 from ssljax import methods, ways
+from ssljax.processes import hosts
 from ssljax.settings import checks, schema
+from ssljax.storage import checkpoint
+from ssljax.studies import sweep
 from ssljax.text import wording
 
 PRETRAINED = 'pretrained'  # the folder of the pretrainings
@@ -73,14 +77,17 @@ def cells(config, points=()) -> list[Cell]:
         raise ValueError(f'study.labels repeats a budget: {", ".join(budgets)}.')
     _check_reference(config)
     named = _pretrainings(config, known)
+    _check_given(config, points)
     for point in points:
         changed = config.copy_and_resolve_references()
         changed.update_from_flattened_dict(point)
         checks.check(changed)
     for point in ({}, *[p for p in points if p]):
         jobs: dict = {}
+        where = point.get('transfer.checkpoint', config.transfer.checkpoint)
+        pretrainings = {_given(where): {}} if where else named
         for way in config.transfer.ways:
-            for name, changes in named.items() if ways.needs_pretraining(config, way) else (('', ()),):
+            for name, changes in pretrainings.items() if ways.needs_pretraining(config, way) else (('', ()),):
                 for labels in budgets:
                     found += _of_seeds(config, base, point, name, dict(changes), labels, way, jobs)
     return list({cell.id: cell for cell in reversed(found)}.values())[::-1]
@@ -110,6 +117,23 @@ def _pretrainings(config, known) -> dict:
     return named or {config.pretrain.method: {}}
 
 
+def _check_given(config, points) -> None:
+    given = [p['transfer.checkpoint'] for p in ({'transfer.checkpoint': config.transfer.checkpoint}, *points)
+             if p.get('transfer.checkpoint')]  # fmt: skip
+    if config.study.pretrained and given:
+        raise ValueError(
+            f'study.pretrained trains {", ".join(name for name, _ in config.study.pretrained)}, but '
+            f'transfer.checkpoint={given[0]} gives a trained backbone: leave one of them empty.'
+        )
+
+
+@functools.cache
+def _given(where: str) -> str:
+    """The method by which the backbone of transfer.checkpoint was pretrained."""
+    method = hosts.told(lambda: checkpoint.load_meta(where))['config']['pretrain']['method']
+    return method if method not in ('', 'none') else 'checkpoint'
+
+
 def _of_seeds(config, base, point, name, changes, labels, way, jobs: dict) -> list[Cell]:
     """The cells of every seed that have the rest in common.
 
@@ -129,9 +153,10 @@ def _of_seeds(config, base, point, name, changes, labels, way, jobs: dict) -> li
         c.semi = base.semi
     pretraining, needs = None, None
     if not ways.needs_pretraining(c, way):
-        point = {k: v for k, v in point.items() if not k.startswith('pretrain.')}
+        point = {k: v for k, v in point.items() if not sweep.of_pretraining(k)}
         c.pretrain = base.pretrain.copy_and_resolve_references()
         c.pretrain.method = 'none'
+        c.transfer.checkpoint = ''
     elif not c.transfer.checkpoint and not (c.backbone.init_from and c.pretrain.method in ('', 'none')):
         pretraining = _pretraining(c, base)
         of_all = digest(pretraining)

@@ -8,6 +8,7 @@ from ssljax import stats
 from ssljax.report import fair
 from ssljax.report.words import count_of, known_ways, way_title
 from ssljax.stats import BASELINE, is_number
+from ssljax.studies import sweep
 
 PLACE = ['way', 'pretrain', 'point', 'per_class', 'seed']  # the columns that make two rows the same
 
@@ -123,7 +124,7 @@ def reference(curves, name=BASELINE, point='') -> Series | None:
 def without_pretraining(point: str) -> str:
     """A point less what it changes in pretraining: what it is to a way that has none."""
     fields = re.split(r' (?=\w+(?:\.\w+)+=)', point)
-    return ' '.join(field for field in fields if not field.startswith('pretrain.'))
+    return ' '.join(field for field in fields if not sweep.of_pretraining(field.split('=')[0]))
 
 
 def base(curves, series: Series) -> Series | None:

@@ -70,6 +70,11 @@ def known(field: str, config) -> None:
         raise ValueError(f'a sweep cannot change {field}: it is the same for all cells of a study.')
 
 
+def of_pretraining(field: str) -> bool:
+    """Whether only ways that start from a pretrained backbone depend on a field."""
+    return field.startswith('pretrain.') or field == 'transfer.checkpoint'
+
+
 def title(point: dict) -> str:
     """'pretrain.rotations=4 backbone.blocks=3'; '' for the base."""
     return ' '.join(f'{field}={_shown(value)}' for field, value in point.items())

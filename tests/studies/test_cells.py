@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from ssljax.config import base
+from ssljax.storage import checkpoint
 from ssljax.studies import cells
 
 
@@ -44,6 +47,40 @@ def test_an_ablation_of_transfer_keeps_the_pretraining_and_one_of_pretraining_ke
     assert len({c.needs.folder for c in both if c.needs}) == 4 and len(both) == 12 + 8
     both = cells(study, [{'pretrain.rotation.count': 2, 'transfer.mixup': 0.2}])
     assert {(c.way == 'scratch', len(c.point)) for c in both if c.point} == {(True, 1), (False, 2)}
+
+
+@pytest.fixture
+def given(tmp_path):
+    """The directory of a run whose backbone was pretrained by a method."""
+
+    def make(method):
+        config = base()
+        config.pretrain.method = method
+        tree = {'params': {'backbone': {'x': np.ones(2)}}}
+        checkpoint.write(tmp_path / method / 'seed0/pretrain/model', tree, {'config': config.to_dict()})
+        return str(tmp_path / method)
+
+    return make
+
+
+def test_a_backbone_that_is_given_has_the_name_of_its_own_method(study, given):
+    study.study.pretrained, study.pretrain.method = (), 'rotation'
+    study.transfer.checkpoint = given('simclr')
+    found = cells(study, [{'transfer.checkpoint': given('byol')}, {'transfer.mixup': 0.2}])
+    named = {(c.way != 'scratch', c.point.get('transfer.checkpoint', '')[-4:], c.pretrain) for c in found}
+    assert named == {(False, '', ''), (True, '', 'simclr'), (True, 'byol', 'byol')}
+    assert not any(c.needs for c in found)
+    study.transfer.checkpoint = ''
+    assert {c.id for c in cells(study) if c.way == 'scratch'} == {
+        c.id for c in found if c.way == 'scratch' and not c.point
+    }
+
+
+@pytest.mark.parametrize('point', [{}, {'transfer.checkpoint': 'runs/a'}])
+def test_a_backbone_is_trained_or_given(study, point):
+    study.transfer.checkpoint = '' if point else 'runs/a'
+    with pytest.raises(ValueError, match='trains rotation, autoencoder, but transfer.checkpoint=runs/a gives'):
+        cells(study, [point])
 
 
 @pytest.mark.parametrize(

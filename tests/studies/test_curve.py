@@ -104,4 +104,5 @@ def test_a_change_of_pretraining_alone_has_the_reference_of_the_rest():
     point = "pretrain.rotation.count=2 backbone.depth=3 pretrain.augment='a b=c'"
     assert curve.reference(curves, point=point) == one
     assert curve.reference(curves, point='pretrain.rotation.count=2') == Series('scratch')
+    assert curve.reference(curves, point='transfer.checkpoint=runs/a b backbone.depth=3') == one
     assert curve.reference(curves, point='backbone.depth=2') is None
