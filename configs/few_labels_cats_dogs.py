@@ -1,0 +1,23 @@
+"""What pretraining adds to few labels on photographs: cats and dogs at 32 pixels, 100 labels, five label sets; SimCLR,
+then frozen features and fine-tuning, against the labels alone. With one pretraining for all label sets:
+
+    ssljax train --config=few_labels_cats_dogs --workdir=runs/simclr --config.transfer.ways="()" --config.seeds="(0,)"
+    ssljax study --config=few_labels_cats_dogs --workdir=runs/few_labels_cats_dogs \\
+      --config.transfer.checkpoint=runs/simclr
+
+A folder of your own: --config.data.source=folder:photos.zip. The network, its pretraining and its steps are those of
+few_labels_cifar10; 7,000 steps of 128 images, 41 epochs, took 33 minutes on one core. Measured: frozen features gain
+8.5 +- 1.0 points over training from scratch, fine-tuning 6.8 +- 1.3 (docs/results.md).
+"""
+
+from ssljax.settings import recipes
+
+
+def get_config():
+    c = recipes.recipe('few_labels_cifar10', 'simclr')
+    c.name = 'few_labels_cats_dogs'
+    c.data.update(source='tfds:cats_vs_dogs', image_size=32, labels='50/class', test='2000')
+    c.study.labels = ('50/class',)
+    c.pretrain.update(steps=7000, evals=14)
+    c.transfer.scratch.optim.lr = 0.05
+    return c
