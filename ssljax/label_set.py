@@ -191,8 +191,9 @@ def _features(config, source, mesh):
             f'data.features={config.data.features} was trained on images of shape {meta["data"]["shape"]}, but these '
             f'are {list(source.shape)}: set data.image_size and data.channels to match it, or give another run.'
         )
-    backbone = held_layers(schema.restored(meta['config']).backbone, source.shape, variables['params']['backbone'])
-    layer = meta['config']['pretrain']['layer'] or backbone.layers[-1][0]
+    trained = schema.restored(meta['config'])
+    backbone = held_layers(trained.backbone, source.shape, variables['params']['backbone'])
+    layer = trained.pretrain.layer or backbone.layers[-1][0]
     print(f'computing features of {len(source.train)} images to choose which to label', file=sys.stderr)
     layers = evaluation.pooled_layers(backbone, 'avg')
     shown = source.train.hide()  # a stream's corrupt images are only known once it was read

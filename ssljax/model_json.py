@@ -82,6 +82,14 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
     }
 
 
+def trained_by(meta: dict) -> str:
+    """How the backbone of a checkpoint with this meta was trained: the pretext task, else the way."""
+    way = meta.get('stage', 'pretrain')
+    origin, config = configs.variant(schema.restored(meta['config']), way)
+    base = meta.get('method') or _base(origin)
+    return config.pretrain.method if base == 'pretrain' else way
+
+
 def normalization(backbone) -> str:
     """What the network of config.backbone does to pixels of 0 to 255 first, in words."""
     name = models.usual(backbone).pixels

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssljax import evaluation, guard, label_set, loop, models, ways
+from ssljax import evaluation, guard, label_set, loop, model_json, models, ways
 from ssljax.data import partition as partitions
 from ssljax.data import readable
 from ssljax.data.split import Split, apart, concat
@@ -134,7 +134,7 @@ def given_backbone(run: Context):
         return None, None
     variables, meta = checkpoint.load_variables(where)
     suits.check_form(config, meta['config'], where)
-    return (variables, where), {'checkpoint': where, 'method': meta['config']['pretrain']['method']}
+    return (variables, where), {'checkpoint': where, 'method': model_json.trained_by(meta)}
 
 
 def single_stage(run: Context, way: str, seed: int) -> loop.Task:

@@ -10,10 +10,11 @@ import time
 import pytest
 from absl import flags, logging
 
-from ssljax import api, main
+import ssljax
+from ssljax import api, main, model_json
 from ssljax.processes import preempt
 from ssljax.progress.log import read
-from ssljax.storage import files
+from ssljax.storage import checkpoint, files
 from tests.command import acted, command, outcome, run, same
 
 
@@ -103,6 +104,21 @@ def test_transfer_from_another_run(finished, tmp_path):
     other = run(tmp_path / 'b', f'--config.transfer.checkpoint={finished[0]}', '--config.backbone.name=nin',
                 '--config.backbone.blocks=3')  # fmt: skip
     assert other.returncode == 1 and 'a different architecture' in other.stderr
+
+
+def test_transfer_from_a_saved_model(finished, tmp_path):
+    saved = ssljax.load(finished[0], way='pretrain').save(tmp_path / 'saved')
+    done = run(tmp_path / 'a', f'--config.transfer.checkpoint={saved}', "--config.transfer.ways=('frozen',)")
+    assert done.returncode == 0, done.stderr
+    assert outcome(tmp_path / 'a')[1]['frozen'] == outcome(finished[0])[1]['frozen']
+
+
+@pytest.mark.parametrize('way', ['pretrain', 'scratch', 'frozen', 'two_stage'])
+def test_a_checkpoint_says_how_it_was_trained_saved_alone_or_not(finished, tmp_path, way):
+    saved = ssljax.load(finished[0], way=way).save(tmp_path / 'saved')
+    stage, alone = (checkpoint.load_meta(place) for place in (finished[0] / f'seed0/{way}', saved))
+    assert model_json.trained_by(stage) == model_json.trained_by(alone) == {'pretrain': 'rotation'}.get(way, way)
+    assert alone['data']['shape'] == stage['data']['shape'] == [8, 8, 1]
 
 
 def test_ctrl_c_during_the_imports_is_one_line(tmp_path):

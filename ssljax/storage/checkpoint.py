@@ -276,9 +276,7 @@ def load_variables(path) -> tuple[dict, dict]:
         got = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **args))
         host = jax.tree.map(np.asarray, {'params': got['params'], **(got['state'] if 'state' in trees else {})})
         manager.close()
-        if not isinstance(got['meta'], dict):
-            raise ValueError(f'its metadata is a {type(got["meta"]).__name__}, not an object')
-    return host, got['meta']
+        return host, _of_stage(got['meta'])
 
 
 def load_shapes(path) -> dict:
@@ -298,7 +296,18 @@ def load_meta(path) -> dict:
         manager = open_manager(place, write=False)
         found = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))['meta']
         manager.close()
-    return found
+        return _of_stage(found)
+
+
+def _of_stage(meta: dict) -> dict:
+    """Of a model that was saved alone, whose meta is the content of its model.json, what a stage's meta says, too."""
+    if not isinstance(meta, dict):
+        raise ValueError(f'its metadata is a {type(meta).__name__}, not an object')
+    info = meta.get('model')
+    if info is None:
+        return meta
+    said = {'stage': info['way'], 'method': info['method'], 'config': {'schema': info['schema']} | info['config']}
+    return meta | said | {'data': info['data'] | {'shape': info['input']['shape']}}
 
 
 def _place(path) -> tuple[Path, int]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import methods, ways
+from ssljax import methods, model_json, ways
 from ssljax.processes import hosts
 from ssljax.settings import checks, schema
 from ssljax.storage import checkpoint
@@ -129,9 +129,8 @@ def _check_given(config, points) -> None:
 
 @functools.cache
 def _given(where: str) -> str:
-    """The method by which the backbone of transfer.checkpoint was pretrained."""
-    method = hosts.told(lambda: checkpoint.load_meta(where))['config']['pretrain']['method']
-    return method if method not in ('', 'none') else 'checkpoint'
+    """How the backbone of transfer.checkpoint was trained."""
+    return model_json.trained_by(hosts.told(lambda: checkpoint.load_meta(where)))
 
 
 def _of_seeds(config, base, point, name, changes, labels, way, jobs: dict) -> list[Cell]:
