@@ -8,10 +8,10 @@ and fine-tuning, against the labels alone; name the task after a colon. With one
 
 Without `transfer.checkpoint` each label set has a pretraining of its own. ResNet-18 with one residual unit of 16 to 128
 features in each block and the CIFAR stem: 16 million multiplications an image of 32 pixels, 0.3 million weights. 20
-epochs, about a million images, take 20 to 40 minutes on two CPU cores; then 500 steps of 64 labelled images in every
-way. Measured, with one pretraining of each, points of fine-tuning over training from scratch at 10, 40 and 100 labels a
-class: simclr 13.3 +- 2.3, 11.9 +- 2.2 and 5.2 +- 1.3, rotation 12.9 +- 1.9, 13.3 +- 1.9 and 10.5 +- 0.9
-(docs/results.md, with what more steps from scratch change).
+epochs, about a million images, took 38 minutes on two cores (simclr) and 67 nearly all on one (rotation); then 500
+steps of 64 labelled images in every way. Measured, with one pretraining of each, points of fine-tuning over training
+from scratch at 10, 40 and 100 labels a class: simclr 13.3 +- 2.3, 11.9 +- 2.2 and 5.2 +- 1.3, rotation 12.9 +- 1.9,
+13.3 +- 1.9 and 10.5 +- 0.9 (docs/results.md, with what more steps from scratch change).
 """
 
 from ssljax.config import of_task
@@ -22,13 +22,12 @@ VIEWS = 'random_resized_crop((0.2, 1.0))|flip|color_jitter(0.4, 0.4, 0.2, 0.1, p
 TASKS = {
     'simclr': (
         7800,
-        {'augment': VIEWS, 'batch_size': 128, 'simclr.projector': (256, 128), 'optim.lr': 0.06}
-        | {'optim.weight_decay': 1e-4, 'optim.warmup': 0.05},
+        {'augment': VIEWS, 'batch_size': 128, 'simclr.projector': (256, 128)}
+        | {'optim.lr': 0.06, 'optim.weight_decay': 1e-4},
     ),
     'rotation': (
         31200,
-        {'augment': 'crop(4)|flip', 'batch_size': 32, 'optim.lr': 0.05}
-        | {'optim.weight_decay': 5e-4, 'optim.warmup': 0.05},
+        {'augment': 'crop(4)|flip', 'batch_size': 32, 'optim.lr': 0.05, 'optim.weight_decay': 5e-4},
     ),
 }
 
@@ -40,7 +39,7 @@ def get_config(task='simclr'):
     c.data.val = '1000'
     c.backbone.update(name='resnet18', stem='cifar', width=16, depth=1)
     c.study.labels = ('10/class', '40/class', '100/class')
-    c.pretrain.evals = 13
+    c.pretrain.evals, c.pretrain.optim.warmup = 13, 0.05
     c.transfer.ways = ('scratch', 'frozen', 'finetune')
     c.transfer.update(batch_size=64, augment='crop(4)|flip')
     for way in c.transfer.ways:

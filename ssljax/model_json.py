@@ -48,8 +48,8 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
       ValueError: the names of the classes are in neither.
     """
     way = meta['stage']
-    origin, config = configs.variant(schema.restored(meta['config']), way)
-    base, plain = meta.get('method') or _base(origin), configs.to_dict(config)
+    config, base = _trained(meta, way)
+    plain = configs.to_dict(config)
     used = schema.sections(plain)
     section = 'pretrain' if base == 'pretrain' else 'semi' if base in SEMI else 'transfer'
     kept = {name: used[name] for name in dict.fromkeys(('backbone', 'transfer', section))}
@@ -85,9 +85,14 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
 def trained_by(meta: dict) -> str:
     """How the backbone of a checkpoint with this meta was trained: the pretext task, else the way."""
     way = meta.get('stage', 'pretrain')
-    origin, config = configs.variant(schema.restored(meta['config']), way)
-    base = meta.get('method') or _base(origin)
+    config, base = _trained(meta, way)
     return config.pretrain.method if base == 'pretrain' else way
+
+
+def _trained(meta: dict, way: str) -> tuple:
+    """(the config that a stage was trained with, how it was trained)."""
+    origin, config = configs.variant(schema.restored(meta['config']), way)
+    return config, meta.get('method') or _base(origin)
 
 
 def normalization(backbone) -> str:

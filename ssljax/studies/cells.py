@@ -78,6 +78,7 @@ def cells(config, points=()) -> list[Cell]:
     _check_reference(config)
     named = _pretrainings(config, known)
     _check_given(config, points)
+    trained_by = functools.cache(_trained_by)
     for point in points:
         changed = config.copy_and_resolve_references()
         changed.update_from_flattened_dict(point)
@@ -85,7 +86,7 @@ def cells(config, points=()) -> list[Cell]:
     for point in ({}, *[p for p in points if p]):
         jobs: dict = {}
         where = point.get('transfer.checkpoint', config.transfer.checkpoint)
-        pretrainings = {_given(where): {}} if where else named
+        pretrainings = {trained_by(where): {}} if where else named
         for way in config.transfer.ways:
             for name, changes in pretrainings.items() if ways.needs_pretraining(config, way) else (('', ()),):
                 for labels in budgets:
@@ -118,8 +119,7 @@ def _pretrainings(config, known) -> dict:
 
 
 def _check_given(config, points) -> None:
-    given = [p['transfer.checkpoint'] for p in ({'transfer.checkpoint': config.transfer.checkpoint}, *points)
-             if p.get('transfer.checkpoint')]  # fmt: skip
+    given = [where for where in (config.transfer.checkpoint, *(p.get('transfer.checkpoint') for p in points)) if where]
     if config.study.pretrained and given:
         raise ValueError(
             f'study.pretrained trains {", ".join(name for name, _ in config.study.pretrained)}, but '
@@ -127,8 +127,7 @@ def _check_given(config, points) -> None:
         )
 
 
-@functools.cache
-def _given(where: str) -> str:
+def _trained_by(where: str) -> str:
     """How the backbone of transfer.checkpoint was trained."""
     return model_json.trained_by(hosts.told(lambda: checkpoint.load_meta(where)))
 

@@ -179,8 +179,9 @@ class Progress:
         """Says, at most once in 30 seconds, that others have what is left."""
         if time.monotonic() - self.said > 30:
             self.said = time.monotonic()
-            what = f'{count} cells are' if count > 1 else 'one cell is'
-            print(f'{what} being computed by other workers; waiting', file=sys.stderr, flush=True)
+            what = f'{count} cells are being computed by other workers'
+            what = what if count > 1 else 'one cell is being computed by another worker'
+            print(f'{what}; waiting', file=sys.stderr, flush=True)
 
 
 class Place(NamedTuple):

@@ -18,8 +18,7 @@ METHODS = {  # with steps too small for what rounding differs in to grow
     'rotation': ['--config.pretrain.method=rotation', '--config.pretrain.optim.lr=0.005'],
     'simclr': ['--config.pretrain.method=simclr', '--config.pretrain.optim.lr=0.005'],
     'byol': ['--config.pretrain.method=byol', '--config.pretrain.optim.lr=0.005'],
-    # Adam takes full ones along gradients that are zero but for rounding, and so does the sign of feature
-    # matching.
+    # Adam takes full steps along gradients that are zero but for rounding, and so does the sign of feature matching.
     'sgan': [
         '--config.pretrain.method=none',
         "--config.transfer.ways=('sgan',)",
