@@ -144,15 +144,23 @@ class Dense(nn.Module):
     mode: str = 'auto'
     kernel_init: Callable = nn.initializers.lecun_normal()
 
-    @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        matrix = math.prod(x.shape[2:]), math.prod(self.features)
-        draw = lambda key, shape: self.kernel_init(key, matrix).reshape(shape)
-        kernel = self.param('kernel', draw, (*x.shape[2:], *self.features)).reshape(matrix)
-        bias = self.param('bias', nn.initializers.zeros, self.features).reshape(-1)
-        given = (a.astype(self.dtype) for a in (x.reshape(*x.shape[:2], -1), kernel, bias))
-        y = dense(*given) if conv_ops.is_fast(self.mode) else _dense(*given)
+        y = affine(x.reshape(*x.shape[:2], -1), *self.weights(x.shape[2:]), self.dtype, self.mode)
         return y.reshape(*x.shape[:2], *self.features)
+
+    @nn.compact
+    def weights(self, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+        """The kernel as a matrix [C, D] and the bias [D], of inputs with these axes behind the first two."""
+        matrix = math.prod(axes), math.prod(self.features)
+        draw = lambda key, shape: self.kernel_init(key, matrix).reshape(shape)
+        kernel = self.param('kernel', draw, (*axes, *self.features)).reshape(matrix)
+        return kernel, self.param('bias', nn.initializers.zeros, self.features).reshape(-1)
+
+
+def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array, dtype: jnp.dtype, mode: str) -> jax.Array:
+    """x [B, n, C], kernel [C, D], bias [D] -> [B, n, D] of `dtype`. `mode` as in `Conv`."""
+    given = (a.astype(dtype) for a in (x, kernel, bias))
+    return dense(*given) if conv_ops.is_fast(mode) else _dense(*given)
 
 
 def _dense(x, kernel, bias):
