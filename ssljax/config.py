@@ -139,8 +139,9 @@ def fields() -> dict:
             # Labelled images and both views of the unlabelled ones pass the network as one batch; otherwise the weak
             # views, which only say what to predict, pass it apart and without a gradient, in less time.
             one_batch=flag(False),
-            # Fraction of the steps after which an ineffective unlabelled loss stops the run; 0: never.
-            idle=share(0.25),
+            # Fraction of the steps for which an unlabelled loss can go on without effect until that stops the run; 0:
+            # for ever.
+            idle=share(0.5),
             batch_size=whole(64, 1, BATCH),  # unlabelled images per step, and generated ones
             # 0: all labelled images if there are at most batch_size, else batch_size
             labeled_batch_size=whole(0, 0, BATCH),

@@ -104,6 +104,12 @@ def idle(means: dict) -> str:
     return ''
 
 
+def idle_since(rows: list[dict], step: int) -> bool:
+    """Whether `idle` had a diagnosis in every row of training of a metrics.jsonl after this step."""
+    looks = [row for row in rows if row['step'] > step and 'train/loss' in row]
+    return all(idle({k.removeprefix('train/'): v for k, v in row.items()}) for row in looks)
+
+
 def last_evaluation(rows: list[dict]) -> dict | None:
     """The metrics of the last evaluation among the rows of a metrics.jsonl, or None."""
     found = [row for row in rows if 'val/loss' in row]

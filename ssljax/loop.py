@@ -183,9 +183,10 @@ class Training:
         found = means(self.progress['totals']['sums'])
         self.timer.lap(self.step)
         self._heed(diagnosis(self.program, self.step, found, int(self.progress['totals']['bad']), self.trained))
-        share = self.task.cfg.get('idle', 0)
-        idle, late = guard.idle(found), self.step >= max(share * self.program.steps, 2 * self.log_every)
-        if share and late:
+        share, idle = self.task.cfg.get('idle', 0), guard.idle(found)
+        begun = self.step - max(share * self.program.steps, 2 * self.log_every)
+        late = begun >= 0
+        if idle and share and late and guard.idle_since(logs.read(self.log.path), begun):
             self._heed(idle)
         self._warn(idle or (guard.unselective(found) if late else ''))
         self._warn(goodput.slow_input(self.spent.state(), self.task.feed.path))
@@ -311,7 +312,7 @@ def finished(directory) -> Stage | None:
         hosts.only_first(shutil.rmtree)(directory / 'checkpoints', ignore_errors=True)  # of a run killed before that
         return found
     except (files.Damaged, FileNotFoundError) as e:
-        logging.warning('%s is damaged and trained again, with the same outcome: %s', directory, e)
+        logging.warning('%s is damaged and will be trained again, with the same outcome: %s', directory, e)
         _set_aside(directory)
     return None
 

@@ -1,6 +1,8 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ssljax import experiment, guard
 from ssljax.settings import suits
@@ -108,3 +110,13 @@ def test_unlabelled_losses_without_effect(means, word):
     found = guard.idle(means)
     assert word in found and bool(word) == bool(found)
     assert bool(guard.unselective(means)) == (means.get('coverage') == 1.0)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=12), st.integers(0, 11))
+def test_an_unlabelled_loss_is_idle_since_a_step_if_no_look_after_it_found_an_effect(effects, after):
+    rows = [
+        {'step': step, 'train/loss': 1.0, 'train/unlabeled': float(effect), 'train/coverage': float(effect)}
+        for step, effect in enumerate(effects, 1)
+    ]
+    rows.insert(len(rows) // 2, {'step': len(rows) // 2 + 1, 'val/loss': 1.0})
+    assert guard.idle_since(rows, after) == (not any(effects[after:]))
