@@ -28,6 +28,7 @@ FIXMATCH = {
     'backbone.norm_momentum': 0.9,
     'backbone.norm_epsilon': 1e-5,
     'semi.epochs': 0.0,
+    'semi.idle': 0.0,  # semilearn does not stop, either
     'semi.optim.schedule': 'constant',
 }
 FINETUNE = {
