@@ -1,5 +1,5 @@
-"""Everything from the images: size, network, methods, durations and seeds are chosen, with reasons, for the minutes
-that there are. At the end it says in words what unlabelled images helped, and what more labels would bring.
+"""Everything from the images: size, network, methods, durations and seeds are chosen, with reasons, for the given
+minutes. At the end it says in words how much the unlabelled images helped, and what more labels would bring.
 
     ssljax train --config=auto --config.data.source=folder:photos --minutes=30
 

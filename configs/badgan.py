@@ -7,7 +7,7 @@
 For a GPU; not yet measured here. Published test error: CIFAR-10 14.41 +- 0.30%, SVHN 4.25 +- 0.03. On CIFAR-10 the
 generator has feature matching and the variational term, no conditional entropy; on SVHN pull-away and conditional
 entropy; neither has the density term. The generator's learning rate is half of the classifier's on CIFAR-10, and its b1
-is 0. Other than the authors', the generator has kernels of 4 pixels, and the lengths of the weights are those of He et
+is 0. Unlike the authors', the generator has kernels of 4 pixels, and the lengths of the weights are those of He et
 al.'s initialisation.
 """
 

@@ -9,8 +9,8 @@ unlabelled images added. Add --config.tune=True to choose batch size, learning r
 
     ssljax train --config=mobilenet_cifar10:cifar --workdir=runs/mobilenet_cifar
 
-has no stride in the first convolution: with the walk-through's, of ImageNet, the last maps of a 32-pixel image have one
-pixel.
+has no stride in the first convolution: with the stride of the walk-through, which is for ImageNet, the last maps of a
+32-pixel image have one pixel.
 """
 
 from ssljax.config import base, one_of

@@ -3,7 +3,7 @@
 ssljax train --config=quickstart
 
 Every way trains for 400 steps of 50 labelled images; the semi-supervised one, for 400 steps of 32 labelled and 64
-unlabelled ones. Two views of a digit are shifted, turned and sheared a little: turned further, a 6 would be a 9.
+unlabelled ones. Two views of a digit are shifted, turned and sheared a little: turned further, a 6 would become a 9.
 """
 
 from ssljax.config import base

@@ -57,7 +57,7 @@ def check(path: str | Path, out: str | Path = '', run: str | Path = '', **given)
       The content of check.json; 'findings' has the most important one first (audit/record.py).
 
     Raises:
-      ValueError, OSError: it cannot be read, or `out` not be written to; the message says why.
+      ValueError, OSError: it cannot be read, or `out` cannot be written to; the message says why.
     """
     from ssljax.audit import whole  # not at the top: the page draws
 
@@ -73,8 +73,7 @@ def plan(source: str, minutes: float = 30.0, out: str | Path = '', *, flips: str
       source: the path of a folder, .zip, .tar or .npz, or any source as config.data.source has it.
       minutes: for the whole command that trains by the plan.
       out: the recipe to write, such as 'plan.py'; '' writes none.
-      flips: whether an image and its mirror image may be of one class, 'yes' or 'no'; 'auto' goes by the names of the
-        classes.
+      flips: whether a mirrored image keeps its class, 'yes' or 'no'; 'auto' judges by the class names.
       **given: fields that stay as they are; a dot in a field's name is written __, as in data__labels='50'.
 
     Returns:
@@ -118,12 +117,12 @@ def train(config: ConfigDict, workdir: str | Path = '') -> dict:
 
 
 def study(config: ConfigDict, workdir: str | Path = '', points=()) -> Path:
-    """Computes what is missing of a study: label budgets x pretrainings x ways x seeds.
+    """Computes what is missing from a study: label budgets x pretrainings x ways x seeds.
 
     Args:
-      config: of `recipe`; config.study says what is varied.
+      config: from `recipe`; config.study says what is varied.
       workdir: where to keep the study, by default runs/NAME.
-      points: of an ablation, {field: value} of each setting.
+      points: the settings of an ablation, each {field: value}.
 
     Returns:
       The path of the table, rows.csv, one row per training; study.html is next to it.
@@ -158,7 +157,7 @@ def load_data(source: str, **fields) -> Source:
 
     Args:
       source: as config.data.source, such as 'folder:~/pets', 'npz:x.npz' or 'digits'.
-      **fields: others of config.data, such as image_size=64 or labels='10/class'.
+      **fields: other fields of config.data, such as image_size=64 or labels='10/class'.
 
     Returns:
       A Source with `train`, `val`, `test`, `unlabeled` (Splits, or None), `classes` and `shape`.

@@ -74,7 +74,7 @@ def _read(path) -> Calibration | None:
     numbers = [a.shape == () and a.dtype.kind == 'f' and np.isfinite(a) for a in single]
     rows = reference.ndim == 2 and len(reference) and np.isfinite(reference).all()
     if not (all(numbers) and temperature > 0 and rows):
-        raise files.Damaged(path, 'its numbers cannot be those of a calibration')
+        raise files.Damaged(path, 'its numbers cannot come from a calibration')
     return Calibration(float(temperature), reference, float(limit), None if threshold is None else float(threshold))
 
 
@@ -169,8 +169,8 @@ def distances(features, reference) -> np.ndarray:
     """
     if np.shape(features)[1] != reference.shape[1]:
         raise ValueError(
-            f'the features have {np.shape(features)[1]} values each, and those of {NAME} {reference.shape[1]}: it is '
-            'not of this model.'
+            f'the features have {np.shape(features)[1]} values each, but those in {NAME} have {reference.shape[1]}: it '
+            'does not belong to this model.'
         )
     near = unit(features) @ reference.T.astype(np.float32)
     place = min(NEIGHBORS, len(reference))

@@ -9,13 +9,13 @@ usage: ssljax check PATH [--out=DIR] [--run=RUN] [--strict]
                 (runs/check_NAME); those of an earlier check are replaced
   --run=RUN     a finished run on these classes, whose model looks for labels
                 that may be wrong
-  --strict      exit with 1 where there is a serious finding
+  --strict      exit with 1 if there is a serious finding
   --config.data.FIELD=VALUE     how the data is read, as in training, such as
                 --config.data.pattern='{label}.{}.jpg'
 
-Found are copies across splits and under several labels (re-encoded, resized
-and brighter ones, too), files that cannot be decoded, labels that follow the
-file format, size or border, and images that show nothing. Exit codes: 0 done,
+Finds copies across splits and under several labels (also re-encoded, resized
+and brighter ones), files that cannot be decoded, labels that follow the file
+format, size or border, and images that show nothing. Exit codes: 0 done,
 1 failed, or serious findings with --strict, 2 usage.
 
 example: ssljax check photos.zip --out=runs/check_photos

@@ -6,15 +6,15 @@ usage: ssljax export RUN --format=FORMAT [--out=PATH] [--way=WAY] [--seed=N]
   RUN               the folder of a run, a stage or a saved model
   --format=FORMAT   onnx, stablehlo or tflite: the network, from images uint8
                     [N, H, W, C] to probabilities; safetensors: its weights,
-                    named as in torchvision or timm where they have the network
+                    named as in torchvision or timm if they have the network
   --out=PATH        the file (RUN/model.FORMAT); PATH.json beside it has the
-                    classes, the input and what was done to images
-  --way=WAY         of a run: this way, or pretrain, the backbone alone
-  --seed=N          of a run: this seed
-  --images=PATH     an image, or a folder of some, to check the file on, too
-  --features        features, too: for `predict PATH --embed` and column unlike
+                    classes, the input and how images are prepared
+  --way=WAY         for a run: this way, or pretrain, the backbone alone
+  --seed=N          for a run: this seed
+  --images=PATH     an image, or a folder of images, to check the file on too
+  --features        also features, for `predict PATH --embed` and column unlike
 
-What the file computes is compared with the model on random images; where it
+What the file computes is compared with the model on random images; if it
 differs by more than 1e-4, nothing is written. Needs the extra `export`, and
 for tflite TensorFlow, which is in the extra `tfds`.
 

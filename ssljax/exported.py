@@ -47,7 +47,7 @@ class Exported(Model):
 
     def _refuse(self, what: str, advice: str) -> NoReturn:
         raise ValueError(
-            f'this model was exported as a program, which gives no {what}: {advice} the run that it is from, or a '
+            f'this model was exported as a program, which gives no {what}: {advice} the run it came from, or a '
             '.safetensors file.'
         )
 

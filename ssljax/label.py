@@ -3,17 +3,17 @@
 usage: ssljax label RUN [--count=N] [--out=FILE] [--by=RULE] [--seed=N]
                     [--serve] [--labels=FILE] [--port=N]
 
-  RUN             a run's folder, whose unlabelled images to choose from
+  RUN             the folder of the run whose unlabelled images to choose from
   --count=N       how many to choose (50)
   --out=FILE      the list, a CSV (to_label.csv); a contact sheet next to it
   --by=RULE       typical: images of the largest groups without a label
                   uncertain: diverse images the classifier is unsure of
                   auto: typical up to 10 labels per class, then uncertain
   --seed=N        seed of the run (default: that of its best model)
-  --serve         opens a page on this machine to label them with digit keys
+  --serve         open a page on this machine to label them with digit keys
   --labels=FILE   where the page appends labels (labels.csv); images that
                   have a label here are not chosen again
-  --port=N        of the page (default: a free one)
+  --port=N        port of the page (default: a free one)
 
 The next run reads the labels: --config.data.annotations=labels.csv
 

@@ -83,7 +83,7 @@ def decided(config, source) -> list[Decision]:
     """What `amounts` has in place of the config's, with the reason."""
     fields = ('data.labels', config.data.labels), ('data.val', config.data.val if source.val is None else '0')
     return [
-        Decision(field, value, f'{given} were asked for, and fewer images are labelled')
+        Decision(field, value, f'{given} were asked for, but fewer images are labelled')
         for (field, given), value in zip(fields, amounts(config, source, config.seeds[0]))
         if value != given
     ]
@@ -156,9 +156,9 @@ def check_same(directory: Path, found: partitions.Partition) -> None:
         for name, rows in found._asdict().items():
             if name in before and before[name]['hash'] != partitions.digest(rows):
                 raise ValueError(
-                    f'the {name} images of {directory} cannot be reproduced: they are now drawn differently than those '
-                    'it was evaluated with. Restore partition.npz, or the label list or backbone that they '
-                    'were chosen by, or give another --workdir.'
+                    f'the {name} images of {directory} cannot be reproduced: those drawn now differ from those it was '
+                    'evaluated with. Restore partition.npz, or the label list or backbone that they were chosen by, or '
+                    'give another --workdir.'
                 )
 
 

@@ -30,10 +30,12 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Where the run is kept; by default runs/NAME.')
 _COORDINATOR = flags.DEFINE_string(
-    'coordinator', '', "Of a run on several hosts: HOST:PORT of the first process, or 'auto', what JAX detects."
+    'coordinator', '', "For a run on several hosts: HOST:PORT of the first process, or 'auto' for what JAX detects."
 )
-_PROCESSES = flags.DEFINE_integer('processes', None, 'Of a run on several hosts: how many processes.', lower_bound=1)
-_PROCESS = flags.DEFINE_integer('process', None, 'Of a run on several hosts: which this is, from 0.', lower_bound=0)
+_PROCESSES = flags.DEFINE_integer('processes', None, 'For a run on several hosts: how many processes.', lower_bound=1)
+_PROCESS = flags.DEFINE_integer(
+    'process', None, 'For a run on several hosts: which process this is, from 0.', lower_bound=0
+)
 
 
 def main(_) -> int:
@@ -48,7 +50,7 @@ def command(work, detect: bool = True) -> int:
     logging.set_verbosity(logging.WARNING)
     config = _CONFIG.value
     if config is None:
-        print('error: give a recipe, for example --config=quickstart (--help says more)', file=sys.stderr)
+        print('error: give a recipe, for example --config=quickstart (see --help)', file=sys.stderr)
         return 2
     platform.enter()
     preempt.install()

@@ -24,7 +24,7 @@ BATCH = 256  # images that are predicted at once
 
 
 class Outputs(NamedTuple):
-    """probabilities: float32 [N, K], calibrated; of a backbone without a classifier None. features: float32 [N, D] of
+    """probabilities: float32 [N, K], calibrated; None for a backbone without a classifier. features: float32 [N, D] of
     the layer that the head is on, pooled."""
 
     probabilities: np.ndarray | None
@@ -35,20 +35,19 @@ class Model:
     """A trained classifier, or a backbone that was pretrained without labels.
 
     Attributes:
-      classes: names of the classes, in the order of the probabilities; () of a backbone without a classifier.
+      classes: names of the classes, in the order of the probabilities; () for a backbone without a classifier.
       shape: (H, W, C) of the images.
-      way: how it was trained, such as 'finetune', 'scratch' or 'fixmatch'; 'pretrain' of a bare backbone.
-      metrics: {'val': {'top1', ...}, 'test': {...}}, as classify.scores has them; 'test' where the run has evaluated
-        it.
+      way: how it was trained, such as 'finetune', 'scratch' or 'fixmatch'; 'pretrain' for a bare backbone.
+      metrics: {'val': {'top1', ...}, 'test': {...}}, as classify.scores has them; 'test' if the run has evaluated it.
       info: the content of its model.json.
-      calibration: a Calibration, or None of a backbone without a classifier and of runs of earlier versions.
-      temperature: by which logits are divided where predictions are calibrated; 1 without a calibration.
+      calibration: a Calibration, or None for a backbone without a classifier and for runs of earlier versions.
+      temperature: what logits are divided by to calibrate predictions; 1 without a calibration.
       multilabel: whether an image may have several classes: then each has a probability of its own.
-      threshold: of a multi-label model, the calibrated probability above which an image is said to have a class; 0.5
-        without a calibration, or where validation had too few images to choose one.
+      threshold: for a multi-label model, the calibrated probability above which an image is said to have a class; 0.5
+        without a calibration, or if validation had too few images to choose one.
       targets: what the classes mean, one of ssljax.targets.
       fit: how an image file is decoded, a decode.Fit.
-      chosen: why `load` took this one of a run.
+      chosen: why `load` chose this model of a run.
       embeds: whether it gives features.
     """
 
@@ -86,11 +85,11 @@ class Model:
           images: paths of image files, one or several; or uint8 arrays [N, H, W, C], or [N, H, W] of one channel, or a
             list of [h, w, c] of any sizes. Files, and arrays of other sizes, are resized as in training.
           batch_size: images that are decoded and predicted at once.
-          calibrated: by the temperature that fits the validation images. No label of a model with one class an image
-            changes with it; `labels` of a multi-label model takes calibrated ones.
+          calibrated: by the temperature that fits the validation images. With one class an image this changes no
+            label; `labels` of a multi-label model takes calibrated ones.
 
         Returns:
-          float32 [N, K]; the order of the columns is that of `classes`. Rows sum to 1 but for a multi-label model.
+          float32 [N, K]; the columns are in the order of `classes`. Rows sum to 1, except for a multi-label model.
 
         Raises:
           ValueError: the model has no classifier, or an image cannot be used; the message names it.
@@ -136,7 +135,7 @@ class Model:
         """Writes the model alone to a directory that `load` opens, here or on another machine; returns its path.
 
         Raises:
-          FileExistsError: something is in its place.
+          FileExistsError: something is already there.
           OSError: it cannot be written.
         """
         directory = Path(paths.expand(directory))
@@ -160,14 +159,14 @@ class Model:
         """Writes the model to a file for other programs, and PATH.json, which says what it is; `load` opens it.
 
         The file is read again and its outputs are compared with the model's on random images, alone and three at once:
-        where they differ by more than 1e-4, nothing is written. Probabilities are calibrated, as those of `predict`. A
+        if they differ by more than 1e-4, nothing is written. Probabilities are calibrated, as those of `predict`. A
         model that was trained in bfloat16 is exported, and compared, in float32.
 
         Args:
-          path: of the file; there must be nothing.
+          path: of the file, which must not exist yet.
           format: 'safetensors' (the weights, under the names of torchvision or timm where they have the same network),
             'onnx', 'stablehlo' or 'tflite' (the network with its weights: images uint8 [N, H, W, C] to probabilities);
-            '' by the end of the path.
+            '' goes by the suffix of the path.
           images: further images to compare on, as for `predict`.
           features: the program gives the features, too, and PATH.calibration.npz has what flags images unlike the
             training images: what `embed` and `ssljax.predict` need of an exported model.
@@ -177,7 +176,7 @@ class Model:
 
         Raises:
           ValueError: an unknown format, or the model cannot be exported; the message says why.
-          FileExistsError: something is in its place.
+          FileExistsError: something is already there.
           ImportError: a package of the extra `export`, or TensorFlow for tflite, is missing.
         """
         return exporting.write(self.in_float32(), path, format, images, features)

@@ -127,11 +127,11 @@ def read(directory) -> dict | None:
       files.Damaged: it is not as it was written.
       ValueError: a later version wrote it.
     """
-    with files.advising('restore it from a copy, or, of a run, delete it: the rest of the run says the same'):
+    with files.advising('restore it from a copy or, in a run, delete it: the rest of the run says the same'):
         found = files.read_json(Path(directory) / NAME, KEYS)
     if found and found['schema'] > schema.SCHEMA:
         raise ValueError(
-            f'{Path(directory) / NAME} has schema {found["schema"]}, and this version of ssljax reads up to '
+            f'{Path(directory) / NAME} has schema {found["schema"]}, but this version of ssljax reads up to '
             f'{schema.SCHEMA}: update ssljax.'
         )
     return found

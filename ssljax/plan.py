@@ -4,12 +4,11 @@ usage: ssljax plan PATH [--minutes=N] [--out=FILE] [--flips=yes|no|auto]
                    [--config.FIELD=VALUE ...]
 
   PATH            a folder, .zip, .tar or .npz of images, a CSV of labels, or
-                  another source as config.data.source has it, such as digits
+                  another source as in config.data.source, such as digits
   --minutes=N     for the whole `ssljax train --config=FILE` (30)
-  --out=FILE      the recipe, a Python file that is not there yet (plan.py)
-  --flips=yes     an image and its mirror image may be of one class; no: left
-                  and right, or a reading direction, matter; auto: by the names
-                  of the classes
+  --out=FILE      the recipe, a Python file that does not exist yet (plan.py)
+  --flips=yes     a mirrored image keeps its class; no: left and right, or a
+                  reading direction, matter; auto: judged by the class names
   --config.FIELD=VALUE    a field that stays as it is, for example
                   --config.data.labels=50
 

@@ -3,13 +3,13 @@
 usage: ssljax predict RUN PATH [PATH ...] [--out=FILE] [--way=WAY] [--seed=N]
                       [--top=N] [--embed] [--copy_to=DIR] [--overwrite]
 
-  RUN             a run's folder (its best on validation), or a saved model
+  RUN             a run (its best model on validation), or a saved model
   PATH            images, folders, .zip, .tar, or a list (.txt, or .csv: path)
   --out=FILE      the table: .csv, .json or .parquet (predictions.csv)
   --way=WAY       select this way of the run, such as finetune
   --seed=N        select this seed of the run
   --top=N         columns for the N likeliest labels (1)
-  --embed         also features: FILE with the ending .npy, float32 [N, D]
+  --embed         also write features: FILE with suffix .npy, float32 [N, D]
   --copy_to=DIR   copy the images into folders named by label
   --overwrite     replace FILE if it exists
 

@@ -147,8 +147,8 @@ def check_parts(own: Settings, method) -> None:
     field = f'transfer.{base}' if section == 'transfer' else section
     what = config.pretrain.method if section == 'pretrain' else base if section == 'semi' else 'mixup'
     raise ValueError(
-        f'{field}.accumulate is {cfg.accumulate}, but {what} compares, counts or mixes the images of a batch, so that '
-        f'its parts would give another loss: set --config.{field}.accumulate=1. To save memory, set '
+        f'{field}.accumulate is {cfg.accumulate}, but {what} compares, counts or mixes the images of a batch, so its '
+        f'parts would give a different loss: set --config.{field}.accumulate=1. To save memory, set '
         '--config.backbone.remat=True or --config.fsdp.devices=N.'
     )
 

@@ -53,8 +53,8 @@ def study(config, directory) -> None:
     if _WORKERS.value > 1:
         if paths.is_url(flags.FLAGS.workdir):
             raise ValueError(
-                f'--workers={_WORKERS.value} with --workdir={flags.FLAGS.workdir}: on a bucket a study has one worker. '
-                'Leave --workers out, or give a --workdir on a disk.'
+                f'--workers={_WORKERS.value} with --workdir={flags.FLAGS.workdir}: a study on a bucket can have only '
+                'one worker. Leave --workers out, or give a --workdir on a disk.'
             )
         worker.cells(config, settings)  # reports a mistake once, not in each worker
         processes.run(_WORKERS.value, [arg for arg in sys.argv[1:] if not arg.startswith('--workers')])

@@ -91,7 +91,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         console.prepare()
-        print(f'error: {message} ({self.prog} --help says more)', file=sys.stderr)
+        print(f'error: {message} (see {self.prog} --help)', file=sys.stderr)
         sys.exit(2)
 
 
@@ -146,12 +146,12 @@ def overview() -> str:
     width = max(map(len, VERBS))
     lines = [f'  {verb:{width}}  {text(verb).splitlines()[0]}' for verb in VERBS]
     example = 'example: ssljax train --config=quickstart'
-    return '\n'.join(['usage: ssljax VERB [ARGUMENTS]', '', *lines, '', 'ssljax VERB --help says more.', example])
+    return '\n'.join(['usage: ssljax VERB [ARGUMENTS]', '', *lines, '', 'See ssljax VERB --help for details.', example])
 
 
 def _unknown(given: str) -> str:
     if given.startswith('-'):
-        return f'{given!r} stands where a verb should: ssljax VERB {given} (the verbs: {", ".join(VERBS)}).'
+        return f'{given!r} comes where a verb should: ssljax VERB {given} (the verbs: {", ".join(VERBS)}).'
     near = difflib.get_close_matches(given, [*VERBS, *ALIASES], n=2, cutoff=0.5)
     meant = f'; did you mean {" or ".join(near)}?' if near else ''
-    return f'there is no verb {given!r}{meant} (the verbs: {", ".join(VERBS)}; ssljax --help says what they do)'
+    return f'there is no verb {given!r}{meant} (the verbs: {", ".join(VERBS)}; ssljax --help describes them)'

@@ -20,11 +20,11 @@ CODE = (
     'variables, said',
     [
         ({'JAX_PLATFORMS': 'nope'}, 'This machine has cpu: set JAX_PLATFORMS=cpu'),
-        ({'JAX_PLATFORMS': 'cuda'}, 'JAX_PLATFORMS=cuda: JAX cannot start this here'),
+        ({'JAX_PLATFORMS': 'cuda'}, 'JAX_PLATFORMS=cuda: JAX cannot start this platform here'),
         ({'JAX_COORDINATOR_ADDRESS': 'nonsense'}, 'not an address of the form HOST:PORT'),
         ({'JAX_COORDINATOR_ADDRESS': 'localhost:1'}, 'JAX_COORDINATOR_ADDRESS=localhost:1'),
-        ({'JAX_ENABLE_X64': 'perhaps'}, "JAX_ENABLE_X64='perhaps': JAX refuses"),
-        ({'JAX_NUM_CPU_DEVICES': 'x'}, "JAX_NUM_CPU_DEVICES='x': JAX refuses"),
+        ({'JAX_ENABLE_X64': 'perhaps'}, "JAX_ENABLE_X64='perhaps': JAX rejects"),
+        ({'JAX_NUM_CPU_DEVICES': 'x'}, "JAX_NUM_CPU_DEVICES='x': JAX rejects"),
     ],
 )
 def test_what_jax_cannot_start_with(variables, said):

@@ -188,7 +188,7 @@ def test_the_page_of_the_run(done):
 
 def test_joint_methods_are_refused_before_anything_is_trained(config, folder, tmp_path):
     setting(config, folder).transfer.ways = ('scratch', 'fixmatch', 'sgan')
-    with pytest.raises(ValueError, match='fixmatch, sgan, which assume one class an image.*transfer.ways=scratch'):
+    with pytest.raises(ValueError, match='fixmatch, sgan, which assume one class per image.*transfer.ways=scratch'):
         experiment.run(config, tmp_path / 'run')
     assert not list((tmp_path / 'run').glob('seed*'))
     assert not any(methods.takes_several(name) for name in methods.SEMI)
@@ -217,9 +217,9 @@ def test_a_study_over_labels(config, folder, tmp_path):
 
 def test_a_plan_leaves_joint_methods_out(config, folder):
     fp = fingerprint.take(setting(config, folder))
-    assert fp.multilabel and fp.labeled == 80 and fp.counts != (80,) and 'several an image' in fp.lines()[0]
+    assert fp.multilabel and fp.labeled == 80 and fp.counts != (80,) and 'several per image' in fp.lines()[0]
     parts, why = rules.parts(fp, rules.sets(fp, {}))
-    assert parts == () and 'one class an image' in why[0] and not rules.selection(fp)
+    assert parts == () and 'one class per image' in why[0] and not rules.selection(fp)
     assert rules.parts(fp._replace(unlabeled=5000), rules.sets(fp, {}))[0] == ('pretrain',)
 
 
@@ -236,6 +236,6 @@ def test_a_check_of_several_classes(folder, tmp_path):
     found = ssljax.check(f'csv:{folder}/labels.csv', tmp_path / 'check')
     assert found['multilabel'] and found['classes'] == list(NAMES)
     assert sum(found['splits']['train']['per_class']) != 80 and found['splits']['train']['labelled'] == 80
-    with pytest.raises(ValueError, match='is multi-label, and --run looks for'):
+    with pytest.raises(ValueError, match='is multi-label, but --run can only look for'):
         ssljax.check(f'csv:{folder}/labels.csv', tmp_path / 'again', run=str(tmp_path))
     assert jax.process_count() == 1

@@ -40,7 +40,7 @@ def odd(tmp_path, monkeypatch):
     return tmp_path
 
 
-UNFIT = {'/dev/null': 'it is a device', '/dev/null/x': '/dev/null. is a device', '/proc/x': 'takes no folders',
+UNFIT = {'/dev/null': 'it is a device', '/dev/null/x': '/dev/null. is a device', '/proc/x': 'accepts no folders',
          'x' * 300: 'name too long', 'file': 'it is a file', 'file/x': 'file. is a file', 'pipe': 'it is a named pipe',
          'loop': 'it is a link that leads to itself', 'loop/x': 'loop. is a link that leads to itself',
          'dangling': 'it is a broken link', '': 'is empty'}  # fmt: skip

@@ -84,7 +84,7 @@ def test_an_unknown_verb_is_told_the_known_ones(given, told, monkeypatch, capsys
 @pytest.mark.parametrize('arguments', [['-m', 'ssljax.train'], ['-m', 'ssljax', 'train']])
 def test_mistakes_end_a_verb_with_its_code(arguments):
     status, _, err = said(*arguments)
-    assert (status, err) == (2, 'error: give a recipe, for example --config=quickstart (--help says more)\n')
+    assert (status, err) == (2, 'error: give a recipe, for example --config=quickstart (see --help)\n')
     assert said(*arguments, '--config=quickstrt')[0] == 2
 
 

@@ -7,7 +7,7 @@ measures.py  brightness, sharpness and border of small pictures
 doubles.py   groups of copies: the same file, the same pixels, near ones
 told.py      whether labels follow something trivial
 noise.py     labels that a trained model contradicts (confident learning)
-findings.py  what of all that is to be told, most important first, and what to do about it
+findings.py  what of all that to report, most important first, and what to do about it
 record.py    check.json
 page.py      check.html; tiles.py its pictures
 whole.py     all of it

@@ -1,4 +1,4 @@
-"""What is to be told of a data set, most important first, and what to do about it: a function each, in FINDINGS."""
+"""What to report about a data set, most important first, and what to do about it: one function each, in FINDINGS."""
 
 import dataclasses
 from typing import NamedTuple
@@ -73,7 +73,7 @@ def refused(facts):
     for kind, why in facts.given.trouble.items():
         advice = 'Do what the message says; the rest of this check took all images together, without labels.'
         if kind == 'depth':
-            advice = 'Do what the message says; here each image of more than 8 bits has a range of its own.'
+            advice = 'Do what the message says; in this check each image of more than 8 bits has its own range.'
         yield Finding(f'refused_{kind}', SERIOUS, 1, f'Training would refuse these files. {why}', advice, [])
 
 
@@ -101,7 +101,7 @@ def _alike(facts, groups) -> str:
     sides = np.minimum(facts.scan.column('width'), facts.scan.column('height'))
     if not any(sides[rows].min() < SMALL for rows in near):
         return ''
-    return f' Look at them first: in images of less than {SMALL} pixels, different ones can look the same.'
+    return f' Look at them first: below {SMALL} pixels, different images can look the same.'
 
 
 def _why(one, other):
@@ -132,10 +132,10 @@ def repeated(facts):
             groups += [same for same in alike if len(same) > 1]
         extra = sum(len(rows) - 1 for rows in groups)
         share = f' ({100 * extra / max(len(given.rows(split)), 1):.1f}%)'
-        advice = 'They count twice in training. Remove them, or leave it at that: where training sets validation and '
-        advice += 'test images aside itself, images with copies stay among the training images.'
+        advice = 'They count twice in training. Remove them, or leave them: if training sets validation and test '
+        advice += 'images aside itself, images with copies stay among the training images.'
         if split in ('val', 'test'):
-            advice = 'They count twice in an accuracy: remove them.'
+            advice = 'They count twice in the accuracy: remove them.'
         are = 'is a copy of another' if extra == 1 else 'are copies of others'
         what = f'{extra:,}{share} of the {TITLES[split]} images {are}.'
         items = [_group(facts, rows) for rows in groups]
@@ -148,9 +148,10 @@ def turned(facts):
     items = [{'images': [facts.image(a), facts.image(b)], 'how': how, 'correlation': None}
              for a, b, how in facts.doubles.turned]  # fmt: skip
     apart = sum(given.split[a] != given.split[b] for a, b, _ in facts.doubles.turned)
-    what = f'{count_of(len(items), "image is another", "images are others")}, mirrored or rotated'
-    what += f'; {count_of(apart, "pair lies", "pairs lie")} in two splits.' if apart else '.'
-    advice = 'They do not count as copies here or in training. Where they show the same thing, keep them in one split: '
+    said = 'image is a mirrored or rotated version of another', 'images are mirrored or rotated versions of others'
+    what = count_of(len(items), *said)
+    what += f'; {count_of(apart, "pair spans", "pairs span")} two splits.' if apart else '.'
+    advice = 'They do not count as copies here or in training. If they show the same thing, keep them in one split: '
     advice += 'give both the same group in a CSV.'
     yield Finding('copies_turned', NOTE, len(items), what, advice, items)
 
@@ -175,10 +176,10 @@ def suspects(facts):
                     p_label=round(s.p_label, 4), trained_on=s.seen)
         for s in doubts.suspects
     ]  # fmt: skip
-    what = f'{count_of(len(items), "label")} of {doubts.images:,} may be wrong: the model is sure of another class.'
-    advice = 'Look at them, the first ones first, and correct what is wrong.'
+    what = f'{len(items):,} of {doubts.images:,} labels may be wrong: the model is sure of another class.'
+    advice = 'Look at them in this order, and correct those that are wrong.'
     if not doubts.trusted:
-        advice = f'Trust this little: the model itself is right for {100 * doubts.accuracy:.1f}% of the labels alone.'
+        advice = f'Do not rely on this: the model itself is right for only {100 * doubts.accuracy:.1f}% of the labels.'
     yield Finding('label_errors', WARNING if doubts.trusted else NOTE, len(items), what, advice, items)
 
 
@@ -188,7 +189,7 @@ def unreadable(facts):
     said = count_of(len(rows), 'file')
     yield Finding(
         'unreadable', WARNING, len(rows), f'{said} cannot be decoded.',
-        'Mend or remove them: training leaves them out.',
+        'Repair or remove them: training leaves them out.',
         [facts.image(row, why=facts.scan.headers[row].why) for row in rows],
     )  # fmt: skip
 
@@ -205,9 +206,9 @@ def told(facts):
             f'The {one.feature} alone predicts {100 * one.accuracy:.0f}% of the labels (the most frequent class: '
             f'{100 * one.majority:.0f}%).{clear}'
         )
-        advice = 'Make it the same for all classes, or see to it that the network cannot use it'
-        advice += ': it would learn that in place of the content.' if one.feature in OF_THE_FILE else (
-            ', unless it is what makes the classes: a network may learn that in place of the content.'
+        advice = 'Make it the same for all classes, or make sure that the network cannot use it'
+        advice += ': it would learn that instead of the content.' if one.feature in OF_THE_FILE else (
+            ', unless it is what defines the classes: a network may learn that instead of the content.'
         )  # fmt: skip
         item = {'feature': one.feature, 'accuracy': round(one.accuracy, 4), 'majority': round(one.majority, 4),
                 'classes': one.classes}  # fmt: skip
@@ -229,7 +230,7 @@ def classes(facts):
         yield Finding(
             'classes_missing', WARNING, len(missing),
             f'The {TITLES[split]} images lack {len(missing)} of the {len(counts)} classes: {_some(missing)}.',
-            'Add images of them, or remove the class: an accuracy says nothing of it.', [{'classes': missing}],
+            'Add images of them, or remove the class: the accuracy says nothing about it.', [{'classes': missing}],
         )  # fmt: skip
         ratio = counts.max() / max(counts[counts > 0].min(initial=counts.max()), 1)
         if split == 'train' and ratio >= UNEVEN:
@@ -251,7 +252,7 @@ def few(facts):
     if n and n < FEW and len(facts.given.classes) > 1:
         what = f'There {"is" if n == 1 else "are"} {count_of(n, "test image")}.'
         if not len(facts.given.rows('test')):
-            what = f'There is no test split, and a fifth of the labelled images makes {count_of(n, "test image")}.'
+            what = f'There is no test split, and a fifth of the labelled images is only {count_of(n, "test image")}.'
         yield Finding('few_test_images', NOTE, 1, what,
                       f'An accuracy of 50% on so few is uncertain by {98 / np.sqrt(n):.0f} points: differences below '
                       'that mean little. Add test images.', [])  # fmt: skip
@@ -276,7 +277,7 @@ def quality(facts):
         usual = len(rows) > USUAL * max(good.sum(), 1)
         advice = 'Look at them, and remove those that show nothing.'
         if usual:
-            advice = 'So many are the nature of this set: see to it that what matters can be seen in them.'
+            advice = 'So many must be in the nature of this set: make sure that what matters can be seen in them.'
         what = f'{count_of(len(rows), "image is", "images are")} {words}.'
         yield Finding(kind, NOTE if usual else severity, len(rows), what, advice, [facts.image(r) for r in rows])
 
@@ -301,12 +302,12 @@ def formats(facts):
     scan, ends = facts.scan, endings(facts.given.names)
     good, kinds = np.flatnonzero(scan.good), scan.column('format')
     other = [r for r in good if ends[r] in ENDINGS.values() and ENDINGS.get(kinds[r], ends[r]) != ends[r]]
-    what = f'{count_of(len(other), "file has", "files have")} the ending of another format.'
-    advice = 'Rename them if other programs should read them; here they are read as what they are.'
+    what = f'{count_of(len(other), "file has", "files have")} the extension of another format.'
+    advice = 'Rename them if other programs are to read them; ssljax goes by their content.'
     yield Finding('wrong_ending', NOTE, len(other), what, advice, [facts.image(r, why=str(kinds[r])) for r in other])
     frames = good[scan.column('frames')[good]]
     what = f'{count_of(len(frames), "file holds", "files hold")} more than one image.'
-    advice = 'The first is taken: make files of the others, or leave it at that.'
+    advice = 'Only the first is used: save the others as separate files, or leave it at that.'
     yield Finding('several_frames', NOTE, len(frames), what, advice, [facts.image(r) for r in frames])
 
 
@@ -321,7 +322,7 @@ def colours(facts):
     coloured = good[scan.column('channels')[good] >= 3]
     gray = coloured[measures.colourless(scan.small.chroma[coloured])]
     what = f'{len(gray):,} of {len(coloured):,} images that are stored in colour have none.'
-    advice = 'Nothing has to be done, unless that tells a class.'
+    advice = 'Nothing needs to be done, unless that gives away a class.'
     some = len(gray) * (len(gray) < len(coloured))
     yield Finding('gray_among_colour', NOTE, some, what, advice, [facts.image(r) for r in gray])
 
@@ -331,7 +332,7 @@ def left_out(facts):
     for why, names in facts.given.left_out.items():
         if why != HIDDEN:
             what = f'{count_of(len(names), "entry is", "entries are")} left out ({why}).'
-            advice = 'Nothing has to be done, unless images are among them.'
+            advice = 'Nothing needs to be done, unless there are images among them.'
             yield Finding('left_out', NOTE, len(names), what, advice, [{'name': name} for name in names])
 
 

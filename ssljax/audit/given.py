@@ -149,7 +149,7 @@ def _config(fields):
         section, _, name = field.replace('__', '.').partition('.')
         if section != 'data' or name not in READ:
             allowed = ', '.join(f'data.{known}' for known in READ)
-            raise ValueError(f'a check cannot be given the field {field.replace("__", ".")!r}: it reads {allowed}.')
+            raise ValueError(f'a check does not take the field {field.replace("__", ".")!r}: it takes {allowed}.')
         config.data[name] = value
     return config.data
 

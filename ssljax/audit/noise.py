@@ -79,8 +79,8 @@ def find(given: Given, good, run: str, most: int) -> Doubts:
     """
     if given.targets.multilabel:
         raise ValueError(
-            f'{given.name} is multi-label, and --run looks for labels that may be wrong where an image has one class: '
-            'leave --run out. The page of a run shows its most confident errors, missed labels among them.'
+            f'{given.name} is multi-label, but --run can only look for wrong labels where each image has one class: '
+            'leave --run out. The page of a run shows its most confident errors, including missed labels.'
         )
     from ssljax import trained  # not at the top: flax takes seconds to import, and few checks have a run
 
@@ -88,15 +88,16 @@ def find(given: Given, good, run: str, most: int) -> Doubts:
     if not model.classes or set(given.classes) - set(model.classes):
         unknown = sorted(set(given.classes) - set(model.classes))
         raise ValueError(
-            f'the model of {run} knows the classes {_some(model.classes)}, and not {_some(unknown)} of {given.name}: '
+            f'the model of {run} knows the classes {_some(model.classes)}, but not {_some(unknown)} of {given.name}: '
             'give a run that was trained on these classes, or leave --run out.'
-            if model.classes else f'the model of {run} is a backbone without a classifier: give a run with labels.'
+            if model.classes
+            else f'the model of {run} is a backbone without a classifier: give a run with a classifier.'
         )  # fmt: skip
     place = {name: i for i, name in enumerate(model.classes)}
     rows = np.flatnonzero((given.labels >= 0) & good)
     labels = np.array([place[given.classes[k]] for k in given.labels[rows].tolist()], int)
     if not len(rows):
-        raise ValueError(f'{given.name} has no labelled image that --run could look at.')
+        raise ValueError(f'{given.name} has no labelled images for --run to look at.')
     p = np.concatenate([model.predict(_decoded(given, part, model, most)) for part in _batches(rows)])
     seen = np.isin([given.names[r] for r in rows], _trained_on(run))
     class_seen = confident(p, labels, ~seen if (~seen).sum() > len(seen) // 2 else None)

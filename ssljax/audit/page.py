@@ -37,7 +37,7 @@ HEADINGS = {
     'bright': 'Nearly white images',
     'blurred': 'Blurred images',
     'elongated': 'Very long images',
-    'wrong_ending': 'Files with the ending of another format',
+    'wrong_ending': 'Files with the extension of another format',
     'several_frames': 'Files of several images',
     'gray_among_colour': 'Colour images without colour',
     'left_out': 'Entries that are left out',
@@ -66,7 +66,7 @@ def heading(checked):
     facts += [f'{name} {split["images"]:,}' for name, split in found['splits'].items()]
     serious = [f.what for f in checked.findings if f.severity == SERIOUS]
     warnings = [f.what for f in checked.findings if f.severity == WARNING]
-    sentences = [*serious, *warnings] or ['Nothing was found that makes an accuracy on these images doubtful.']
+    sentences = [*serious, *warnings] or ['Nothing was found that casts doubt on an accuracy on these images.']
     more = len(sentences) - 4
     shown = [*sentences[:4], f'And {more} more, below.' if more > 0 else '']
     return shell.lede([*facts, duration(found['seconds'])], shown)
@@ -74,7 +74,7 @@ def heading(checked):
 
 def classes_of(record: dict) -> str:
     """'2 classes', and whether an image may have several of them."""
-    several = ', any number of them an image' if record.get('multilabel') else ''
+    several = ', any number of them per image' if record.get('multilabel') else ''
     return count_of(len(record['classes']), 'class', 'classes') + several
 
 
@@ -232,11 +232,11 @@ def told(checked):
         for one in checked.record['told_by']
     ]  # fmt: skip
     said = (
-        'A decision tree that sees one thing alone, cross-validated on the training images: the share of the labels '
-        'that it predicts, that of the most frequent class, and the share of the errors of always naming that class '
-        'that it avoids.'
+        'A decision tree that sees this one thing only, cross-validated on the training images: the share of the '
+        'labels that it predicts, the share of the most frequent class, and how many of the errors of always naming '
+        'that class it avoids.'
     )
-    header = ['Thing', 'Predicted %', 'Most frequent class %', 'Errors avoided %', 'Classes that it tells for certain']
+    header = ['Thing', 'Predicted %', 'Most frequent class %', 'Errors avoided %', 'Classes that it singles out']
     return section('What the labels follow', grid(header, rows, said, wide=(4,)))
 
 
@@ -257,7 +257,7 @@ def origin(checked):
     versions = [[name, str(version)] for name, version in provenance.versions().items()]
     return shell.provenance(
         provenance.command(), None,
-        grid(['Property', 'Value'], rows, 'What labels were compared with.', wide=(1,)),
+        grid(['Property', 'Value'], rows, 'What the labels were compared with.', wide=(1,)),
         grid(['Package', 'Version'], versions, 'Software versions.'),
     )  # fmt: skip
 

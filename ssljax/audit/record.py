@@ -1,6 +1,6 @@
 """check.json: what was found, for other programs.
 
-    schema       1; raised where a key goes or means something else. New keys may come
+    schema       1; raised when a key is removed or changes its meaning. New keys may be added
     source       what was checked, as config.data.source has it
     seconds      how long that took
     images       how many there are, unreadable ones included

@@ -1,4 +1,4 @@
-"""What of a finding can be seen: small pictures of its images, and what is said of each."""
+"""What can be seen of a finding: small pictures of its images, and what is said about each."""
 
 import numpy as np
 from PIL import Image

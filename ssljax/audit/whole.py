@@ -74,7 +74,7 @@ def check_free(directory: Path) -> None:
     ours = _written(directory)
     if there := [name for name in WRITTEN if os.path.lexists(directory / name) and name not in ours]:
         raise FileExistsError(
-            f'--out={directory} has a file {there[0]} that no check has written: give another --out, or move it away.'
+            f'--out={directory} has a file {there[0]} that no check wrote: give another --out, or move it away.'
         )
 
 
@@ -98,7 +98,7 @@ def target(name: str, out: str | Path) -> Path:
     real = lambda place: Path(os.path.realpath(place))  # Path.resolve() raises where links lead in a circle
     directory = Path(paths.expand(out or Path('runs') / f'check_{(real(path).stem if path else kind) or "data"}'))
     if path and path.is_dir() and real(directory).is_relative_to(real(path)):
-        raise ValueError(f'--out={directory} lies inside the folder that is checked, which is only read: give another.')
+        raise ValueError(f'--out={directory} is inside the folder being checked, which is only read: give another.')
     return paths.make_folder(directory, '--out')
 
 

@@ -40,8 +40,8 @@ def archive(given: str, asked: str) -> str:
         return given
     if not given.lower().endswith(SINGLE):
         raise BucketError(
-            f'{asked}: a folder of images on a bucket is not read, since every image would be a request: pack them as '
-            f'one file ({", ".join(SINGLE)}) there, copy them to a disk, or mount the bucket as a folder.'
+            f'{asked}: a folder of images on a bucket cannot be read, since every image would be a request: pack them '
+            f'into one file ({", ".join(SINGLE)}) there, copy them to a disk, or mount the bucket as a folder.'
         )
     return str(local(given))
 
@@ -99,7 +99,7 @@ def _object(store: Store, name: str) -> Path | None:
 def _directory(url: str) -> Path:
     store = Store(url)
     if not (names := store.names()):
-        raise BucketError(f'there is nothing at {url}: check the name, and with which --workdir it was written.')
+        raise BucketError(f'there is nothing at {url}: check the name, and the --workdir that it was written with.')
     place = folder(url, 'read') / url.rpartition('/')[2]
     for name in names:
         store.download(name, place / name)

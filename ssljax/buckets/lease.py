@@ -1,4 +1,4 @@
-"""Who works in a directory on a bucket: a small object that is renewed, and expires where its owner is gone."""
+"""Who works in a directory on a bucket: a small object that is renewed, and expires once its owner is gone."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Lease:
             self._probe()
             wait, seen = patience - self.store.age(NAME, f'{OWN}/probe'), owner
             if wait > 0:
-                say(f'{self.store.url} was in use by {owner[1]} a moment ago: waiting {wait:.0f} s for it to be gone')
+                say(f'{self.store.url} was in use by {owner[1]} a moment ago: waiting {wait:.0f} s for it to end')
                 time.sleep(wait)
             if (owner := self.owner()) and owner != seen:
                 raise self._used(owner)

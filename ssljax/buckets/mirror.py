@@ -93,7 +93,7 @@ class Mirror:
         self.last, self.before = (*whole, snapshot.Snapshot(), snapshot.Snapshot())[:2]
         if self.number and not there:
             raise BucketError(
-                f'{self.store.url} has no run any more, but this machine has a copy of one that was there, '
+                f'{self.store.url} no longer has a run, but this machine has a copy of one that was there, '
                 f'{self.local}: delete {self.place} to start anew, or copy its files elsewhere to keep them.'
             )
         if there and not whole:
@@ -130,7 +130,7 @@ class Mirror:
             except BucketError as e:
                 if must:
                     raise
-                _say(f'warning: {e} It is tried again when the run saves next.')
+                _say(f'warning: {e} It will be tried again when the run next saves.')
                 return
             if found is not self.last:
                 self.last, self.before = found, self.last

@@ -36,7 +36,7 @@ class Store:
         self.url = url.rstrip('/')
         scheme, _, root = self.url.partition('://')
         if not is_url(url) or not root.strip('/'):
-            raise BucketError(f'{url!r} is no place on a bucket: give a URL such as s3://BUCKET/runs/NAME.')
+            raise BucketError(f'{url!r} is not a place on a bucket: give a URL such as s3://BUCKET/runs/NAME.')
         self.root = root if scheme != 'file' else f'/{root.lstrip("/")}'
         with self._told('opened'):
             import fsspec  # not at the top: only those who use buckets need it

@@ -1,12 +1,12 @@
 """Image augmentation on the device: pure functions of (key, images), to be compiled into the training step.
 
 Every augmentation is `op(key, images, ...)`: `images` is float32 [B, H, W, C] in [0, 1] with 1 to 4 channels
-(gray, gray and alpha, RGB, RGBA), the result has the same dtype and range and, but for
+(gray, gray and alpha, RGB, RGBA), the result has the same dtype and range and, except for
 `random_resized_crop(size=...)`, the same shape. Each image has its own draws. Colour operations leave an
 alpha channel untouched. All raise ValueError for images of another dtype or rank and for arguments out of
 range. `parse` turns 'crop(4)|flip|cutout(8)' into one such function.
 
-Crops and warps are gathers with two taps an axis, not matrix products: on the CPU they were measured about
+Crops and warps are gathers with two taps per axis, not matrix products: on the CPU they were measured about
 two to five times as fast as interpolation matrices.
 """
 

@@ -62,8 +62,8 @@ class Decoded:
         if damaged and not self._told:
             self._told = True
             logging.warning(
-                '%s is damaged: images that do not match their checksum are decoded from their files now, and all '
-                'by the next run.', self._path,
+                '%s is damaged: images that do not match their checksum are decoded from their files now, and all of '
+                'them by the next run.', self._path,
             )  # fmt: skip
             with contextlib.suppress(OSError):
                 self._path.with_suffix('.json').unlink(missing_ok=True)

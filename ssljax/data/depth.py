@@ -1,4 +1,4 @@
-"""Images of more than 8 bits a channel: which files hold them, and their values as 0 to 255."""
+"""Images of more than 8 bits per channel: which files hold them, and their values as 0 to 255."""
 
 import io
 import re
@@ -18,7 +18,7 @@ class OtherDepth(ValueError):
 
 def refuse_8_bits() -> None:
     """Raises OtherDepth: an image of 8 bits is in a set of more."""
-    raise OtherDepth(f'holds 8-bit values, unlike the other images, which have more than 8 bits a channel: {_ADVICE}')
+    raise OtherDepth(f'holds 8-bit values, unlike the other images, which have more than 8 bits per channel: {_ADVICE}')
 
 
 def kind(image) -> str:
@@ -88,7 +88,7 @@ def plain(image, data: bytes, span, channels=0):
     """
     stored = kind(image)
     if span is None:
-        raise OtherDepth(f'holds {stored} values, unlike the other images, which have 8 bits a channel: {_ADVICE}')
+        raise OtherDepth(f'holds {stored} values, unlike the other images, which have 8 bits per channel: {_ADVICE}')
     if span == 'full':
         if stored == 'float32':
             raise OtherDepth('holds floating-point values, which have no full range: set config.data.range=LOW,HIGH')

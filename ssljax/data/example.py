@@ -25,7 +25,7 @@ def image_and_label(record) -> tuple[bytes, int]:
                 elif name == b'label':
                     label = _integer(record, pair[2])
     except (IndexError, KeyError, TypeError) as e:
-        raise ValueError('the record is no tf.train.Example') from e
+        raise ValueError('the record is not a tf.train.Example') from e
     if image is None:
         raise ValueError("the record has no feature 'image'")
     return image, label

@@ -67,7 +67,7 @@ def _installed(kind: str) -> bool:
 
 def _advice(kind: str) -> str:
     package = PACKAGES[kind]
-    return f'{kind} needs the package {package}, the extra formats of ssljax: pip install {package}'
+    return f'{kind} needs the package {package} (the formats extra of ssljax): pip install {package}'
 
 
 def _heic(data, check_size):
@@ -102,7 +102,7 @@ def _dicom(data, check_size):
         array = (array >> 8).astype(np.uint8) if array.dtype.itemsize > 1 else array
     if array.ndim == 3:
         if array.dtype != np.uint8:
-            raise ValueError('it has colours of more than 8 bits a channel')
+            raise ValueError('it has colours of more than 8 bits per channel')
         return Image.fromarray(np.ascontiguousarray(array))
     return _grey(found, array, pixels)
 

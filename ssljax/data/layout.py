@@ -125,7 +125,7 @@ def _check_splits(known, counts, path):
     train = next(folder for folder, kind in known.items() if kind == 'train')
     if strange:
         raise ValueError(
-            f'Next to the split folder {train!r} in {path!r} is {next(iter(strange))!r}, which is not a split: '
+            f'Next to the split folder {train!r} in {path!r} there is {next(iter(strange))!r}, which is not a split: '
             f'allowed are train, val, test and unlabeled. Found: {_shown(counts)}. Move the others away, or, if '
             f'{train!r} is a class, rename it.'
         )

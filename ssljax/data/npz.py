@@ -63,7 +63,7 @@ class Npz:
             largest = max(names, key=lambda name: _size(*self.declared[name]))
             raise ValueError(
                 f'The arrays of {self.path!r} take {size / 2**30:,.1f} GiB (the largest is {largest}, '
-                f'{list(self.declared[largest][0])}), but {free / 2**30:,.1f} GiB of memory are free.'
+                f'{list(self.declared[largest][0])}), but only {free / 2**30:,.1f} GiB of memory is free.'
             )
         try:
             with np.load(self.path, allow_pickle=False) as f:
@@ -78,7 +78,7 @@ def _declared(archive, entry) -> tuple:
         start = io.BytesIO(f.read(_HEADER + 12))
     version = np.lib.format.read_magic(start)
     if version not in _PARSERS:
-        raise ValueError(f'{entry.filename} has fields, or a format that is not known')
+        raise ValueError(f'{entry.filename} has fields, or an unknown format')
     shape, _, dtype = _PARSERS[version](start)
     if dtype.hasobject:
         raise ValueError(f'{entry.filename} holds Python objects, which are not read')
@@ -144,7 +144,7 @@ def labels(array, classes: int | None, name: str, path: str):
     if classes is None and high + 1 > len(array):
         raise ValueError(
             f'{name} in {path!r} go up to {high}, which makes {high + 1} classes of {len(array)} training images: '
-            'number the classes from 0 on, without gaps.'
+            'number the classes from 0, without gaps.'
         )
     if classes is not None and high >= classes:
         raise ValueError(f'{name} in {path!r} go up to {high}, but train_labels only to {classes - 1}.')
@@ -169,12 +169,12 @@ def sets(arrays: dict, path: str) -> tuple[dict, np.ndarray]:
     for name, array in arrays.items():
         if array.ndim != 2 or not (((array == 0) | (array == 1)).all(1) | (array == -1).all(1)).all():
             raise ValueError(
-                f'{name} in {path!r} is {array.dtype} {list(array.shape)}: several classes an image '
-                '(--config.data.multilabel=yes) are [N, K] of 0 and 1, or -1 in a whole row where they are unknown.'
+                f'{name} in {path!r} is {array.dtype} {list(array.shape)}: several classes per image '
+                '(--config.data.multilabel=yes) are [N, K] of 0 and 1, with -1 in a whole row where they are unknown.'
             )
     if len({array.shape[1] for array in arrays.values()}) > 1:
         shapes = ', '.join(f'{name} {list(array.shape)}' for name, array in arrays.items())
-        raise ValueError(f'{path!r} has labels of different numbers of classes: {shapes}.')
+        raise ValueError(f'{path!r} has labels with different numbers of classes: {shapes}.')
     whole = np.concatenate(list(arrays.values())).astype(np.int8)
     known = whole[:, 0] >= 0
     table, place = np.unique(whole[known], axis=0, return_inverse=True)
@@ -191,8 +191,8 @@ def _places(array, name, path):
         row = int(np.flatnonzero(~good)[0])
         raise ValueError(
             f'{name} in {path!r} is {list(array.shape)}, but not one-hot: row {row} is not a single 1 among zeros. '
-            "Give one number an image, [N], -1 where it is unknown (of scores, labels.argmax(1) gives each image's "
-            'highest); several classes an image are 0 and 1 in [N, K], with --config.data.multilabel=yes or auto.'
+            "Give one number per image, [N], -1 where it is unknown (for scores, labels.argmax(1) gives each image's "
+            'highest); several classes per image are 0 and 1 in [N, K], with --config.data.multilabel=yes or auto.'
         )
-    logging.warning('%s in %r is one-hot, %s: the place of the 1 is taken as the class.', name, path, list(array.shape))
+    logging.warning('%s in %r is one-hot, %s: the position of the 1 is the class.', name, path, list(array.shape))
     return array.argmax(1)

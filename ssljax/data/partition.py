@@ -103,15 +103,15 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
         unlabeled = unlabeled[~np.isin(groups[unlabeled], groups[val_rows][groups[val_rows] >= 0])]
     if not 0 <= pool <= len(unlabeled):
         raise ValueError(
-            f'config.data.pool={pool}, but {len(unlabeled)} images are neither labelled nor for validation: give at '
-            'most that many, or 0 for all.'
+            f'config.data.pool={pool}, but only {len(unlabeled)} images are neither labelled nor for validation: give '
+            'at most that many, or 0 for all.'
         )
     if pool:
         unlabeled = np.sort(unlabeled[permutation(len(unlabeled), seed, _POOL)[:pool]])
     for title, field, asked, rows in (('labelled', 'labels', budget, labeled), ('validation', 'val', val, val_rows)):
         missing = num_classes - int((_counts(labels, rows, num_classes, sets) > 0).sum())
         if missing and len(rows):
-            logging.warning('The %d %s images of config.data.%s=%r miss %d of the %d classes.', len(rows), title, field,
+            logging.warning('The %d %s images of config.data.%s=%r lack %d of the %d classes.', len(rows), title, field,
                             asked, missing, num_classes)  # fmt: skip
     return Partition(labeled, unlabeled, val_rows)
 
@@ -150,7 +150,9 @@ def _held_out(labels, rows, amount, copied, *, name, **how):
         with contextlib.suppress(ValueError):
             return choose(labels, able, amount, name=name, of=len(rows), **how)
     found = choose(labels, rows, amount, name=name, **how)
-    logging.warning('%s=%s: so many images have copies that copies of them are trained on.', name, amount)
+    logging.warning(
+        '%s=%s: so many images have copies that some set aside are copies of training images.', name, amount
+    )
     return found
 
 
@@ -274,7 +276,7 @@ def _choose_of_sets(labels, rows, kind, name, key, of, leave, represent, groups,
     found = strata.first(hot, permutation(len(rows), *key, 0), count, leave)
     if len(found) < count:
         said = f' ({count} images)' if percent or per_class else ''
-        kept = f', for every class keeps {leave}' if leave else ''
+        kept = f', since every class keeps {leave}' if leave else ''
         raise ValueError(
             f'{name}={shown(amount)}{said}, but only {len(found)} images with a label can be chosen{kept}: ask for '
             f'fewer{"" if leave else ", or all"}.'
@@ -331,8 +333,8 @@ def by_group(hot, rows, groups, wanted, asked: str, key, leave: int, count: int 
         chosen[min(able, key=lambda u: has[u].sum())] = True
     if not chosen.any():
         raise ValueError(
-            f'{asked}: of {len(units)} groups of images, none can be set aside without taking all images of a class: '
-            'every class needs at least two groups. Remove the groups, or provide the splits.'
+            f'{asked}: none of the {len(units)} groups of images can be set aside without taking all images of a '
+            'class: every class needs at least two groups. Remove the groups, or provide the splits.'
         )
     found = np.sort(rows[chosen[unit_of]])
     count = count or total

@@ -60,7 +60,7 @@ def fit(shape, count: int, tile: int = 0, gap: int = -1, jitter: int = -1, *, sm
     if grid.extent > side:
         raise ValueError(
             f'{task}: {count} tiles of {grid.tile} pixels with gaps of {grid.gap} and jitter {grid.jitter} take '
-            f'{grid.extent} pixels, the images have {side}: make pretrain.{task}.tile, gap or jitter smaller.'
+            f'{grid.extent} pixels, but the images have {side}: make pretrain.{task}.tile, gap or jitter smaller.'
         )
     return grid
 

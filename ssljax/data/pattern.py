@@ -1,4 +1,4 @@
-"""What the name of a file says of its image: config.data.pattern."""
+"""What the name of a file says about its image: config.data.pattern."""
 
 import functools
 import os
@@ -51,10 +51,10 @@ def compiled(text: str) -> re.Pattern:
     try:
         expression = re.compile(found)
     except (re.error, RecursionError, OverflowError) as e:
-        raise ValueError(f'it is no regular expression ({e})') from e
+        raise ValueError(f'it is not a regular expression ({e})') from e
     have = expression.groupindex.keys()
     if not have & {'label', 'group'}:
-        raise ValueError(f'it has neither {{label}} nor {{group}}: it is {FORMS}')
+        raise ValueError(f'it has neither {{label}} nor {{group}}: it must be {FORMS}')
     if unknown := have - set(PARTS):
         raise ValueError(f'it has the group {min(unknown)!r}{nearest(min(unknown), PARTS)}; {KNOWN}')
     if 'split' in have and 'label' not in have:
@@ -73,7 +73,7 @@ def match(text: str, names) -> list:
     found = [expression.fullmatch(end) for end in ends]
     if ends and not any(found):
         begins = any(map(expression.match, ends))
-        hint = ': it must match them whole, so add .* at its end' if begins else f': it is {FORMS}'
+        hint = ': it must match the whole name, so add .* at its end' if begins else f': it must be {FORMS}'
         raise ValueError(
             f'config.data.pattern={shown(text)} matches none of the {len(ends):,} names, which look like '
             f'{", ".join(map(repr, ends[:3]))}{hint}.'
@@ -96,7 +96,7 @@ def records_of(text: str, names, path: str) -> list[records.Record]:
             if split not in ('train', 'val', 'test', 'unlabeled'):
                 raise ValueError(
                     f'{path!r}: by config.data.pattern={shown(text)} the image {name!r} is of the split {written!r}, '
-                    'which is not known: it is train, val, test or unlabeled.'
+                    'which is unknown: it must be train, val, test or unlabeled.'
                 )
         else:
             split = next(filter(None, map(split_names.kind_of, name.split('/')[:-1])), 'train')

@@ -63,7 +63,7 @@ def splits_of(records, path: str, several: bool = False):
             if name not in counts:
                 raise ValueError(
                     f'{path}, {r.where}: the class {shown(name)} of the {r.split} split has no training images; those '
-                    f'that have are {_some(classes)}.'
+                    f'that do are {_some(classes)}.'
                 )
     check_groups([(r.group, r.split, r.where) for r in records], path)
     groups = group_ids([r.group for r in records])
@@ -103,10 +103,10 @@ def check_groups(images, path: str) -> None:
                 apart.setdefault(group, (*other, split, where))
     if apart:
         group, (split, where, other, there) = next(iter(apart.items()))
-        also = f' ({len(apart):,} groups are so: {_some(list(apart))})' if len(apart) > 1 else ''
+        also = f' (one of {len(apart):,} such groups: {_some(list(apart))})' if len(apart) > 1 else ''
         raise ValueError(
             f'{path}: the group {shown(group)} is in two splits, {split} ({where}) and {other} ({there}){also}, so '
-            'that training images would also be tested: keep each group in one split, or remove the groups or splits.'
+            'training images would also be tested: keep each group in one split, or remove the groups or splits.'
         )
 
 

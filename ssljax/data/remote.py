@@ -14,8 +14,8 @@ def check(url: str, asked: str) -> None:
     known = [f'{scheme}://' for scheme in gfile.get_registered_schemes() if scheme]
     if not url.startswith(tuple(known)):
         raise ValueError(
-            f'{asked}={url!r}: TensorFlow reads no such URLs, but {", ".join(sorted(known))}. Copy the data to a disk, '
-            'or mount the bucket as a folder.'
+            f'{asked}={url!r}: TensorFlow cannot read such URLs, only {", ".join(sorted(known))}. Copy the data to a '
+            'disk, or mount the bucket as a folder.'
         )
 
 

@@ -67,7 +67,7 @@ def _sizes(paths) -> list[int]:
     try:
         return [os.stat(path).st_size for path in paths]
     except FileNotFoundError as e:
-        raise FileNotFoundError(f'{e.filename} is missing: restore the file, or prepare the data anew.') from e
+        raise FileNotFoundError(f'{e.filename} is missing: restore the file, or prepare the data again.') from e
 
 
 def _read(format, shards, sizes, name) -> Index:
@@ -86,7 +86,7 @@ def _read(format, shards, sizes, name) -> Index:
     )
     for part in parts:
         if isinstance(part, str):
-            raise ValueError(f'{part}: restore the file, or prepare the data anew.')
+            raise ValueError(f'{part}: restore the file, or prepare the data again.')
     logging.info('Read the labels of %s in %.1f s.', name, time.time() - began)
     return Index(*(np.concatenate(column).astype(type_) for column, type_ in zip(zip(*parts), _TYPES)))
 
@@ -118,7 +118,7 @@ def _kept(places, print_) -> Index | None:
             with np.load(io.BytesIO(content), allow_pickle=False) as f:
                 if str(f['fingerprint']) == print_:
                     return Index(*(f[name] for name in Index._fields))
-            logging.info('%s is of other data.', place)
+            logging.info('%s belongs to other data.', place)
         except Exception as e:  # whatever a damaged archive or a bucket raises: the shards tell it again
             logging.warning('%s cannot be read (%s): the labels are read from the data.', place, e)
     return None
@@ -142,4 +142,4 @@ def _keep(index: Index, places, print_) -> None:
             return
         except Exception as e:  # a folder that cannot be written to, a full disk, a bucket's refusal
             logging.info('%s cannot be written (%s).', place, e)
-    logging.warning('The labels could not be kept at %s: every start reads them anew.', ' or '.join(places))
+    logging.warning('The labels could not be saved at %s: every run will read them again.', ' or '.join(places))

@@ -121,9 +121,9 @@ def _as_indexed(key, record) -> bytes:
     image, said = example.image_and_label(record)
     if (zlib.crc32(image), said) != (crc, label):
         raise Changed(
-            f'{path} has another image or label (record at {place}) than when its labels were read: restore the file '
-            'or, if the data were prepared anew, delete the index of its labels, ssljax_*.npz beside it or '
-            '~/.cache/ssljax/tfds, and give another --workdir.'
+            f'{path} has a different image or label (record at {place}) than when its labels were read: restore the '
+            'file or, if the data were prepared again, delete the index of its labels (ssljax_*.npz beside it or in '
+            '~/.cache/ssljax/tfds) and give another --workdir.'
         )
     return image
 

@@ -1,4 +1,4 @@
-"""The range of values that becomes 0 to 255 in a data set of more than 8 bits a channel: one for all of its images."""
+"""The range of values that becomes 0 to 255 in a data set of more than 8 bits per channel: one for all its images."""
 
 import collections
 import math
@@ -58,7 +58,7 @@ def decide(splits: dict, text: str, most: int):
     if not any(kinds):
         if given != 'auto' and kinds:
             raise ValueError(
-                f'config.data.range={shown(text)} is for images of more than 8 bits a channel; all {kinds[""]} that '
+                f'config.data.range={shown(text)} is for images of more than 8 bits per channel; all {kinds[""]} that '
                 'were '
                 "looked at have 8: leave it at 'auto'."
             )
@@ -85,7 +85,7 @@ def agrees(span, splits: dict, of: str, most: int) -> None:
 def mixture(name: str, kind: str, of: str):
     """Raises the ValueError of an image that has another depth than the training images."""
     raise ValueError(
-        f'{name!r} of {of} holds {kind or "8-bit"} values, and the training images '
+        f'{name!r} of {of} holds {kind or "8-bit"} values, but the training images '
         f'{"8-bit ones" if kind else "values of more than 8 bits"}: convert them to one type, or set '
         "config.data.range='full' if each fills the range of its type."
     )

@@ -310,5 +310,5 @@ def apart(split, held, told=''):
         return split
     out = np.isin(split.groups, held.groups[held.groups >= 0])
     if out.any() and told:
-        logging.warning('%d unlabelled images are left out: they are of %s.', out.sum(), told)
+        logging.warning('%d unlabelled images are left out: they belong to %s.', out.sum(), told)
     return split.take(np.flatnonzero(~out)) if out.any() else split

@@ -1,5 +1,5 @@
 """Choosing images with any number of classes so that every class keeps its share: iterative stratification (Sechidis,
-Tsoumakas & Vlahavas, ECML PKDD 2011, section 3.2), as an order of which any first part is stratified."""
+Tsoumakas & Vlahavas, ECML PKDD 2011, section 3.2), as an order whose every first part is stratified."""
 
 import numpy as np
 

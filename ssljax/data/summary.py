@@ -1,4 +1,4 @@
-"""What a run is about to train on: its classes, and how many images of each every split has."""
+"""What a run is about to train on: its classes, and how many images of each are in every split."""
 
 import sys
 import textwrap
@@ -30,7 +30,7 @@ def text(source) -> str:
     counts = {name: _counts(split, source.targets) for name, split in splits.items()}
     size, total = 'x'.join(map(str, source.shape)), len(source.classes)
     lines = [f'{clean(source.name)}: {size}, {total} class{"es" * (total != 1)}']
-    lines[0] += ', any number of them an image (multi-label)' * source.targets.multilabel
+    lines[0] += ', any number of them per image (multi-label)' * source.targets.multilabel
     shown = [_name(name) for name in source.classes]
     if total <= MOST:
         rows = [(name, [str(per[i]) for per, *_ in counts.values()]) for i, name in enumerate(shown)]
@@ -62,7 +62,7 @@ def text(source) -> str:
 def _of_sets(splits: dict, source) -> list:
     """Rows on how many classes the labelled images have."""
     each = [source.sets.sum(1)[labels[labels >= 0]] for labels in (split.labels for split in splits.values())]
-    rows = [('classes an image, on average', [f'{n.mean():.2f}' if len(n) else '' for n in each])]
+    rows = [('classes per image (mean)', [f'{n.mean():.2f}' if len(n) else '' for n in each])]
     none = [int((n == 0).sum()) for n in each]
     return rows + ([('none of the classes', list(map(str, none)))] if any(none) else [])
 

@@ -66,7 +66,7 @@ def read(given: str, field: str, needed=('path', 'label')) -> Table:
     lines = pick.lines_of(path)
     if any('\0' in line for line in lines):
         sheet = os.path.splitext(path)[1].lower() in ('.xlsx', '.xls', '.ods')
-        raise ValueError(f'{path!r} is no text: {"save the sheet as" if sheet else "give a"} CSV.')
+        raise ValueError(f'{path!r} is not a text file: {"save the sheet as" if sheet else "give a"} CSV.')
     first = next((i for i, line in enumerate(lines) if line.strip()), 0)
     if (text := lines[first].strip().lower()).startswith('sep=') and len(text) == 5:  # as Excel has it
         first += 1
@@ -77,8 +77,8 @@ def read(given: str, field: str, needed=('path', 'label')) -> Table:
     for line, cells in _cells(lines, first + 1, mark, path):
         if len(cells) > len(header):
             raise ValueError(
-                f'{path}, line {line}: it has {len(cells)} columns, and the header {len(header)}: put what holds one '
-                f'of the {MARKS[mark]} into quotes.'
+                f'{path}, line {line}: it has {len(cells)} columns, but the header has {len(header)}: put quotes '
+                f'around values that contain {MARKS[mark]}.'
             )
         values = {name: cells[place] if place < len(cells) else '' for name, place in places.items()}
         values = {name: _path(cell) if name == 'path' else cell.strip() for name, cell in values.items()}
@@ -142,12 +142,12 @@ def _header(line: str, path: str, number: int, needed) -> tuple[str, list]:
     lacks = [name for name in needed if name not in columns_of(header)]
     if lacks:
         known = {name for key in lacks for name in NAMES[key]}
-        near = next((f', and {name!r} is near {close[0]!r}' for name in header if (
+        near = next((f' ({name!r} is close to {close[0]!r})' for name in header if (
             close := difflib.get_close_matches(name, sorted(known), 1, 0.7))), '')  # fmt: skip
         raise ValueError(
-            f'{path}, line {number}: it has the columns {wording.brief(", ".join(map(repr, header)))}, and none called '
-            f'{" or ".join(lacks)}{near}. The first line of the file names the columns, which are separated by commas, '
-            'semicolons or tabs: path (or file, filename, image), label (or class), and if you like split and group.'
+            f'{path}, line {number}: its columns are {wording.brief(", ".join(map(repr, header)))}, but none is called '
+            f'{" or ".join(lacks)}{near}. The first line of the file names the columns, separated by commas, '
+            'semicolons or tabs: path (or file, filename, image), label (or class), and optionally split and group.'
         )
     twice = next((name for name in columns_of(header).values() if header.count(name) > 1), None)
     if twice:

@@ -1,4 +1,4 @@
-"""The images of a .tar, compressed or not, read to its end: `tarfile` alone takes a damaged header for the end."""
+"""The images of a .tar, compressed or not, read to its end: `tarfile` alone mistakes a damaged header for the end."""
 
 import functools
 import tarfile
@@ -91,10 +91,10 @@ def _check_held(member, held, most, room) -> None:
     """Raises ValueError where a file of a compressed tar is too large, or with the others, `held` bytes, for the
     memory, `room`."""
     if member.size > most:
-        raise ValueError(f'{member.name!r} has {member.size:,} bytes, and an image file may have at most {most:,}')
+        raise ValueError(f'{member.name!r} has {member.size:,} bytes, but an image file may have at most {most:,}')
     if held > room:
         raise ValueError(
-            f'its images, {held:,} bytes up to {member.name!r}, do not fit the free memory: unpack it, and give the '
+            f'its images, {held:,} bytes up to {member.name!r}, do not fit in the free memory: unpack it, and give the '
             'folder'
         )
 

@@ -1,4 +1,4 @@
-"""The images of a .zip. Its directory and the entries themselves both tell names and sizes: they must agree."""
+"""The images of a .zip. Its directory and the entries themselves both give names and sizes: they must agree."""
 
 import bz2
 import functools
@@ -129,4 +129,4 @@ def _inflated(data, most, method):
         options = {'dict_size': dictionary, 'lc': first % 9, 'lp': first // 9 % 5, 'pb': first // 45}
         filters = [{'id': lzma.FILTER_LZMA1, **options}]
         return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters).decompress(data[4 + length :], most)
-    raise ValueError(f'its compression (method {method}) is not known: pack it again, as usual')
+    raise ValueError(f'its compression (method {method}) is not supported: pack it again with the usual one, deflate')

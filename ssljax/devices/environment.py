@@ -12,7 +12,7 @@ from ssljax.processes import joining
 
 @contextlib.contextmanager
 def imports():
-    """Around `import jax` of a command: a variable whose value JAX refuses then ends it with one line and code 2."""
+    """Around `import jax` of a command: a variable whose value JAX rejects then ends it with one line and code 2."""
     try:
         yield
     except ValueError as e:
@@ -20,7 +20,7 @@ def imports():
         if named is None:
             raise
         name = named[0].upper()
-        print(f'error: {name}={os.environ.get(name, "")!r}: JAX refuses this value ({e}).', file=sys.stderr)
+        print(f'error: {name}={os.environ.get(name, "")!r}: JAX rejects this value ({e}).', file=sys.stderr)
         sys.exit(2)
 
 
@@ -41,10 +41,10 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
         asked = getattr(jax.config, 'jax_platforms', None)
         there = _there()
         if not asked or not there:
-            raise ValueError(f'JAX cannot start: {said or "no reason is given"}.') from e
+            raise ValueError(f'JAX cannot start: {said or "it gives no reason"}.') from e
         raise ValueError(
-            f'JAX_PLATFORMS={asked}: JAX cannot start this here{": " * bool(said)}{said}. This machine has {there}: '
-            f'set JAX_PLATFORMS={there}, or leave it unset.'
+            f'JAX_PLATFORMS={asked}: JAX cannot start this platform here{": " * bool(said)}{said}. This machine has '
+            f'{there}: set JAX_PLATFORMS={there}, or leave it unset.'
         ) from e
 
 

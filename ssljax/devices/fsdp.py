@@ -91,7 +91,7 @@ class Layout(NamedTuple):
         if not -len(shape) <= axis < len(shape) or shape[axis] % count:
             raise ValueError(
                 f'fsdp.rules splits axis {axis} of {path_name(path)}, whose shape is {tuple(shape)}, over {count} '
-                'devices: take an axis that divides, auto or none.'
+                'devices: use an axis that divides evenly, auto or none.'
             )
         axis %= len(shape)
         return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))

@@ -120,7 +120,7 @@ def _shown(place: str, show: Callable, message, *args, **kw) -> None:
         return
     for path in Path(place).glob(f'{glob.escape(found[1])}-*'):
         path.unlink(missing_ok=True)
-    logging.warning('%s: a damaged compiled program (%s) was removed; it is compiled again.', place, found[1])
+    logging.warning('%s: a damaged compiled program (%s) was removed and will be recompiled.', place, found[1])
 
 
 def _writable(directory: str) -> bool:

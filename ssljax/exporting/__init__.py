@@ -103,7 +103,7 @@ def examples(model, images=None) -> list:
     if np.abs(alone - together[:1]).max() > CLOSE:
         raise ValueError(
             'what this model predicts for an image depends on the other images of its batch (a minibatch layer in its '
-            'head): it cannot be exported as a function of an image.'
+            'head): it cannot be exported as a function of one image.'
         )
     return shown + (list(model.read(images, COUNTS[1])) if images is not None else [])
 
@@ -168,12 +168,12 @@ def read(path: Path) -> tuple:
     info = files.read_json(beside, KEYS)
     if info is None:
         raise FileNotFoundError(
-            errno.ENOENT, f'{beside} is missing: it says what {path.name} is, and lies beside it where it was exported'
+            errno.ENOENT, f'{beside} is missing: it says what {path.name} is; copy it from where that was exported'
         )
     if info['format'] not in FORMATS:
-        raise ValueError(f'{beside} says the format {info["format"]!r}; this version reads {", ".join(FORMATS)}.')
+        raise ValueError(f'{beside} names the format {info["format"]!r}; this version reads {", ".join(FORMATS)}.')
     if _sha256(path) != info['file']['sha256']:
-        raise files.Damaged(path, f'its content is not that which {beside.name} was written for', 'export it again')
+        raise files.Damaged(path, f'its content is not what {beside.name} was written for', 'export it again')
     return FORMATS[info['format']].read(path, info), info
 
 
@@ -187,7 +187,7 @@ def calibration_of(path: Path, info: dict):
         return None
     beside = path.with_name(info['calibration']['name'])
     if not beside.is_file():
-        raise FileNotFoundError(errno.ENOENT, f'{beside} is missing: it lies beside {path.name} where it was exported')
+        raise FileNotFoundError(errno.ENOENT, f'{beside} is missing: copy it from where {path.name} was exported')
     if _sha256(beside) != info['calibration']['sha256']:
         raise files.Damaged(beside, f'its content is not that of {path.name}', 'export it again')
     return calibration.read(beside)
@@ -206,7 +206,7 @@ def _by_suffix(path: Path) -> str:
         if path.name.endswith(module.SUFFIX):
             return name
     ends = ', '.join(f'{module.SUFFIX} ({name})' for name, module in FORMATS.items())
-    raise ValueError(f'the name {path.name!r} does not tell the format: give one, or let it end in {ends}.')
+    raise ValueError(f'the name {path.name!r} does not say which format: give one, or end the name in {ends}.')
 
 
 def _renamed(told, old: str, new: str):

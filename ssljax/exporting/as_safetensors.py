@@ -39,7 +39,7 @@ def write(model, path: Path, features: bool = False) -> dict:
     if not layout:
         return said | {'why': f'the names are those of ssljax: {why}'}
     if not whole:
-        part = 'its upper layers or its head are others: the tensors under "own" have the names of ssljax'
+        part = 'its upper layers or its head differ: the tensors under "own" have the names of ssljax'
         return said | {'why': f'the network is a part of that of {layout.library}; {part}', 'own': sorted(own)}
     outputs = shapes.get('params/head/logits/kernel', (0, 0))[1]
     said |= {
@@ -47,7 +47,7 @@ def write(model, path: Path, features: bool = False) -> dict:
         'torch': torch(layout, config, model, outputs, path),
     }
     if outputs > len(model.classes):
-        said['differences'].append(f'of its {outputs} outputs the first {len(model.classes)} are the classes')
+        said['differences'].append(f'the first {len(model.classes)} of its {outputs} outputs are the classes')
     return said
 
 

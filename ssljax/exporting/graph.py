@@ -41,7 +41,7 @@ def dims_of(one: tuple, two: tuple) -> tuple[int, ...]:
     small, large = TRACED
     slopes = [(b - a) // (large - small) for a, b in zip(one, two)]
     if any(a != (k * small if k else a) for a, k in zip(one, slopes)):
-        raise Untranslated(f'a shape is no multiple of the batch: {one} and {two} of batches {small} and {large}')
+        raise Untranslated(f'a shape is not a multiple of the batch: {one} and {two} of batches {small} and {large}')
     return tuple(-k if k else a for a, k in zip(one, slopes))
 
 

@@ -65,7 +65,7 @@ def read(config, shape) -> dict:
         return unflatten_dict(links.take(found[best], tensors, shapes), sep='/')
     except ValueError as error:
         raise ValueError(
-            f'backbone.init_from={given} is of another network than this {config.name}: {error}.'
+            f'backbone.init_from={given} is for a different network than this {config.name}: {error}.'
         ) from None
 
 
@@ -74,8 +74,8 @@ def load(path: Path) -> dict:
     field = f'backbone.init_from={path}'
     if path.suffix != '.safetensors':
         raise ValueError(
-            f'{field} is no .safetensors file, the one format that is read. In an environment with PyTorch, a file of '
-            f'weights is converted by: python -c "{_CONVERT.format(path, path.with_suffix(".safetensors"))}"'
+            f'{field} is not a .safetensors file, the only format that is read. In an environment with PyTorch, '
+            f'convert a file of weights with: python -c "{_CONVERT.format(path, path.with_suffix(".safetensors"))}"'
         )
     if not path.is_file():
         raise FileNotFoundError(f'{field}: there is {paths.kind(path)} there{paths.obstacle(path)}.')
@@ -108,7 +108,7 @@ def check_pixels(path: Path, pixels: str) -> None:
     right = [name for name, of in PIXELS.items() if np.allclose(told, of, atol=1e-3)]
     advice = f'set --config.backbone.pixels={right[0]}' if right else f'it must be one of {", ".join(PIXELS)}'
     raise ValueError(
-        f'{beside} says that the network of {path.name} has the mean {told[0]} and deviation {told[1]} of pixels, and '
+        f'{beside} says that the network of {path.name} takes pixels with mean {told[0]} and deviation {told[1]}, but '
         f'backbone.pixels is {pixels}: {advice}.'
     )
 
@@ -120,4 +120,4 @@ def _other(given: str, name: str, missing: list, unknown: dict) -> str:
         hint.format(shape) for n, shape in unknown.items() for regex, hint in _HINTS.items() if re.fullmatch(regex, n)
     )
     advice = f'set {" and ".join(hints)}' if hints else 'set backbone.name and its options as they are there'
-    return f'backbone.init_from={given} is of another network than this {name}: {"; ".join(said)}: {advice}.'
+    return f'backbone.init_from={given} is for a different network than this {name}: {"; ".join(said)}: {advice}.'

@@ -91,7 +91,7 @@ def _embedding(names: dict, paths: dict, config, shape) -> links.Link:
         place, own = resized(place[first:], rows, cols), np.zeros((before, width), np.float32)
         own[:first] = arrays[0].reshape(-1, width)[:first]
         if not learnt and np.abs(place - positions(rows, cols, width)).max() > 1e-4:
-            raise links.Mismatch('positions=learnt', 'the positions of the file are no sines')
+            raise links.Mismatch('positions=learnt', 'the positions in the file are not sines')
         given = [a.reshape(-1, width) for a in arrays[1:]]
         if sum(map(len, given)) != before:
             raise ValueError

@@ -68,7 +68,7 @@ def label(
     if target and target.suffix != '.csv':
         raise ValueError(f'--out={target} must end in .csv: the list is a CSV.')
     if target and labels and target.absolute() == Path(paths.expand(labels)).absolute():
-        raise ValueError(f'--out={target} is the file of --labels: the list and the labels need a file each.')
+        raise ValueError(f'--out={target} is also the file of --labels: the list and the labels need a file each.')
     for there in (target, target.with_suffix('.png')) if target else ():
         if os.path.lexists(there):
             raise FileExistsError(f'{there} exists already: give another --out, or move it away.')
@@ -78,7 +78,7 @@ def label(
     if by == 'auto':
         by = 'typical' if not best.classes or len(found.labeled) <= choosing.FEW * len(found.classes) else 'uncertain'
     if by == 'uncertain' and not best.classes:
-        raise ValueError(f'{run} has no classifier to be uncertain: use --by=typical.')
+        raise ValueError(f'{run} has no classifier that could be uncertain: use --by=typical.')
     viewer = _backbone(run, seed) or best if by == 'typical' else best
     say.status(f'features of {len(found.unlabeled):,} unlabelled images')
     seen = pool.outputs(viewer, found.unlabeled)

@@ -31,7 +31,7 @@ def typical(seen, known, count: int, seed: int, threshold: float | None = None) 
 
     n = len(seen.features)
     if count >= n:
-        return np.arange(n), ['all that there are'] * n
+        return np.arange(n), ['all there are'] * n
     features = unit(np.concatenate([seen.features, known]))
     owner = KMeans(min(len(known) + count, len(features)), n_init=1, max_iter=50, random_state=seed).fit_predict(
         features

@@ -58,7 +58,7 @@ def of(run, seed: int, model, done=frozenset()) -> Pool:
     shown, names = whole.take(np.array(kept, int)), [names[i] for i in kept]
     good = readable.verified(Split(shown.images, np.arange(len(shown)), shown.rows))  # labels: places in `names`
     if not len(good):
-        raise ValueError(f'{run} has no unlabelled image left{" that is not labelled by now" if done else ""}.')
+        raise ValueError(f'{run} has no unlabelled images left{" beyond those already labelled" if done else ""}.')
     labeled = readable.verified(source.train.take(rows.labeled))
     hidden, names = good.relabel(np.full(len(good), -1)), [names[i] for i in good.labels]
     return Pool(source.classes, labeled, hidden, names, source.targets.multilabel)

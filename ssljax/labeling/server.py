@@ -82,7 +82,7 @@ def serve(found, labels, port: int = 0) -> None:
         print(f'Open {address}\n(labels go to {labels}; close the page with its button, or press Ctrl-C)', flush=True)
         server.serve_forever()
     count = sum(map(bool, server.labels.known.values()))
-    print(f'{count} labels in {labels}; to train on them, too: --config.data.annotations={labels}')
+    print(f'{count} labels in {labels}; to train on them as well: --config.data.annotations={labels}')
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -96,7 +96,9 @@ class Server(http.server.ThreadingHTTPServer):
         try:
             super().__init__((HOST, port), Handler)
         except OSError as error:
-            raise ValueError(f'--port={port} cannot be used ({error.strerror}): leave it out for any.') from error
+            raise ValueError(
+                f'--port={port} cannot be used ({error.strerror}): leave it out for a free one.'
+            ) from error
         self.found, self.labels, self.token = found, labels, secrets.token_urlsafe(16)
 
     def handle_error(self, request, client_address):

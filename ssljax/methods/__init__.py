@@ -210,9 +210,8 @@ def terms(text: str) -> dict[str, float]:
         if name not in PRETEXT:
             known = ', '.join(PRETEXT)
             raise ValueError(
-                f'pretrain.method is {shown(text)}, with {shown(name)}{nearest(name, PRETEXT)} (known: {known}; none; '
-                'or a sum '
-                'such as rotation + 0.5*simclr)'
+                f'pretrain.method is {shown(text)}: there is no pretext task {shown(name)}{nearest(name, PRETEXT)} '
+                f'(known: {known}; none; or a sum such as rotation + 0.5*simclr)'
             )
         low, high = WEIGHTS
         number = re.fullmatch(r'(\d+\.?\d*|\.\d+)(e-?\d+)?', weight.strip() or '1')

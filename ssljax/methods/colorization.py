@@ -41,7 +41,7 @@ def make(config, shape) -> Method:
     if shape[2] != 3:
         raise ValueError(
             f'colorization needs RGB images; these have {shape[2]} channel{"s" * (shape[2] > 1)}: choose another '
-            'pretext task for gray images, and set --config.data.channels=3 for colour images with alpha.'
+            'pretext task for gray images, or set --config.data.channels=3 for colour images with alpha.'
         )
     if not (0 <= options.uniform <= 1 and 0 <= options.momentum < 1):
         raise ValueError(

@@ -50,7 +50,7 @@ def make(config, shape) -> Method:
     if min(sides) < 1:
         raise ValueError(
             f'pretrain.context_encoder.size={options.size} in {count} blocks leaves no pixel to remove from images of '
-            f'{shape[0]}x{shape[1]}: take a larger size, fewer blocks or larger images.'
+            f'{shape[0]}x{shape[1]}: use a larger size, fewer blocks or larger images.'
         )
 
     def corrupt(key, x):

@@ -114,7 +114,7 @@ def pipelines(config, name: str) -> Views:
     if count and cfg.pool == 'flatten':
         raise ValueError(
             f'pretrain.{name}.local_views is {count}, but pretrain.pool=flatten gives smaller views a feature vector '
-            'of another length: set pretrain.pool to avg or gridN.'
+            'of a different length: set pretrain.pool to avg or gridN.'
         )
     first = network.augmentation(config, name)
     second = augment.parse(options.get('augment2', ''))
@@ -157,7 +157,7 @@ def widths(config, name: str, field: str) -> tuple[int, ...]:
     """The option `field` as layer widths; ValueError unless there is at least one and all are positive."""
     given = tuple(config.pretrain[name][field])
     if not given or min(given) < 1:
-        raise ValueError(f'pretrain.{name}.{field} is {given}; it must be widths of layers, for example (256, 64).')
+        raise ValueError(f'pretrain.{name}.{field} is {given}; it must be layer widths, for example (256, 64).')
     return given
 
 

@@ -49,8 +49,8 @@ def make(config, shape) -> Method:
     visible = int(count * (1 - options.mask))
     if not 0 < visible < count:
         raise ValueError(
-            f'pretrain.mae.mask={options.mask} leaves {visible} of {count} patches visible: some must be, and some '
-            'masked; change it, or take a smaller backbone.patch.'
+            f'pretrain.mae.mask={options.mask} leaves {visible} of {count} patches visible: some must be visible and '
+            'some masked; change it, or use a smaller backbone.patch.'
         )
     if options.width % 4 or options.width % options.heads or options.depth < 1:
         raise ValueError(
@@ -62,7 +62,7 @@ def make(config, shape) -> Method:
     net = network.build(config, shape, ('decoder', decoder))
     if net.layer == 'token':
         raise ValueError(
-            f'mae reconstructs patches and pretrain.layer is the class token: set '
+            f'mae reconstructs patches, but pretrain.layer is the class token: set '
             f'--config.pretrain.layer=block{config.backbone.depth or 4}.'
         )
     distort = network.augmentation(config, 'mae')

@@ -57,8 +57,8 @@ def make(config, shape) -> Method:
     if 2 * tile + gap + jitter > side:
         raise ValueError(
             f'relative_position: two patches of {tile} pixels with a gap of {gap} and jitter {jitter} take '
-            f'{2 * tile + gap + jitter} pixels, the images have {side}: make pretrain.relative_position.tile, gap or '
-            'jitter smaller.'
+            f'{2 * tile + gap + jitter} pixels, but the images have {side}: make pretrain.relative_position.tile, gap '
+            'or jitter smaller.'
         )
     shapes.check_weights(net, (tile, tile, shape[2]), shape, 'relative_position')
     head = Head(8, tuple(cfg.hidden))

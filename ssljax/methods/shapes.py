@@ -17,7 +17,7 @@ def last_map(net: Network, shape, task: str) -> Network:
     lost = [name for name in names[last + 1 :] if name in variables['params']]
     if lost:
         raise ValueError(
-            f'{task} works on a map, and {", ".join(lost)} of backbone {net.backbone.family!r} has none and would stay '
+            f'{task} works on a map, but {", ".join(lost)} of backbone {net.backbone.family!r} has none and would stay '
             f'untrained: set --config.pretrain.layer={names[last]}.'
         )
     return net._replace(layer=names[last])
@@ -35,7 +35,7 @@ def check_weights(net: Network, seen, shape, task: str) -> None:
     for i, name in enumerate(names):
         if sizes[0].get(name) != sizes[1].get(name):
             raise ValueError(
-                f'{task} trains the backbone on pictures of {seen[0]}x{seen[1]}, and the weights of layer {name!r} of '
+                f'{task} trains the backbone on pictures of {seen[0]}x{seen[1]}, but the weights of layer {name!r} of '
                 f'{net.backbone.family!r} would not fit whole images of {shape[0]}x{shape[1]}: '
                 + (f'set --config.pretrain.layer={names[i - 1]}.' if i else 'choose another backbone.')
             )

@@ -1,4 +1,4 @@
-"""Plans: from a data set and a number of minutes to a recipe with a reason for every field, and to the answer whether
+"""Plans: from a data set and a number of minutes to a recipe with a reason for every field, and to an answer on whether
 unlabelled images help there. What is chosen is fixed, follows from rules (rules.py) that go by what the project has
 measured (evidence.py), or is measured on the spot (measure.py)."""
 
@@ -47,9 +47,9 @@ def plan(source: str, minutes: float = 30.0, out: str | Path = '', *, flips: str
 def check_free(out: Path) -> None:
     """Raises FileExistsError where a file is there, ValueError where it would be no recipe."""
     if out.suffix != '.py':
-        raise ValueError(f'--out={out} is no Python file: give a name such as plan.py.')
+        raise ValueError(f'--out={out} is not a Python file: give a name such as plan.py.')
     if out.exists():
-        raise FileExistsError(f'{out} exists, and no plan is written over it: give another --out, or move it away.')
+        raise FileExistsError(f'{out} exists, and a plan overwrites nothing: give another --out, or move it away.')
 
 
 def auto(config, workdir: Path) -> dict:

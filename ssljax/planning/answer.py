@@ -61,13 +61,13 @@ def of_points(outcome: dict, best: str, full: int, points: dict) -> dict:
     }  # fmt: skip
     said = [helped(way, entry, outcome, full, few) for way, entry in ways.items()]
     if not ways:
-        said = ['Nothing but training from scratch was compared: whether unlabelled images help here is not told.']
+        said = ['Only training from scratch was run, so whether unlabelled images help here is unknown.']
     if saved is not None:
         sure = ways[best]['verdict'] in ('helps', 'harms')
         said.append(in_labels(saved, best, full) + ('' if sure else ' The lead itself is not certain, nor is this.'))
     said.append(with_more(more, drawn, by_labels, metric))
     if few and more:
-        said.append(f'{count_of(test_images(outcome) or 0, "test image")} alone leave more open than that.')
+        said.append(f'With only {count_of(test_images(outcome) or 0, "test image")}, this is less certain still.')
     return found | {'sentences': said}
 
 
@@ -79,9 +79,9 @@ def verdict(found: dict, few_images: bool) -> str:
 
 
 def worth(points: dict, best: str, full: int) -> dict | None:
-    """How many of the labels the best way needs for the accuracy of scratch with all of them, as studies/savings.py has
-    it: {'ratio', 'low', 'high': text, such as '0.55' or '< 0.25', 'low' and 'high' None for few seeds}; None where it
-    was not trained with fewer."""
+    """How many of the labels the best way needs to reach the accuracy of scratch with all of them, as
+    studies/savings.py has it: {'ratio', 'low', 'high': text, such as '0.55' or '< 0.25', 'low' and 'high' None for few
+    seeds}; None where it was not trained with fewer."""
     from ssljax.studies import savings  # not at the top: a second to import
     from ssljax.studies.curve import Series
 
@@ -110,7 +110,7 @@ def helped(way: str, entry: dict, outcome: dict, full: int, few_images: bool) ->
     if entry['verdict'] == 'too few':
         why = f'{count_of(test_images(outcome) or 0, "test image")} are too few' if few_images else ''
         if not stats.enough(found):
-            why = f'{seeds} {"are" if len(found["values"]) > 1 else "is"} too few, {FEWEST} are the least'
+            why = f'{seeds} {"are" if len(found["values"]) > 1 else "is"} too few, {FEWEST} is the minimum'
         return f'Whether {name} helps here cannot be told: {why}. Measured: {known} ({figures}).'
     if entry['verdict'] == 'unclear':
         return f'{name} makes no clear difference here: {known} ({figures}).'
@@ -132,7 +132,7 @@ def in_labels(saved: dict, best: str, full: int) -> str:
     times = float(ratio.strip('<> ').replace(',', ''))
     much, many = ('less than ', 'fewer than ') if bound else ('', 'some ')
     few = f'{much}{ratio.strip("< ")} times the labels ({many}{times * full:,.0f} of {full:,})'
-    return f'In labels: {way_title(best)} needs {few} for the accuracy of scratch with all of them{sides}.'
+    return f'In labels: {way_title(best)} needs {few} to reach the accuracy of scratch with all of them{sides}.'
 
 
 def with_more(more: list, way: str, by_labels: dict, metric: str = 'top1') -> str:
@@ -148,5 +148,5 @@ def with_more(more: list, way: str, by_labels: dict, metric: str = 'top1') -> st
     ]
     wide = more[0].high - more[0].low
     sure = 'little is certain: go by the intervals' if wide > 0.05 or seeds < 5 else 'go by the intervals'
-    told = f'More labels, {way_title(way)}: {" and ".join(parts)}{_of(metric)} are to be expected'
+    told = f'More labels, {way_title(way)}: {" and ".join(parts)}{_of(metric)} can be expected'
     return f'{told}, extrapolated by a power law from {counts} labels over {count_of(seeds, "seed")}; {sure}.'

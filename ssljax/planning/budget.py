@@ -1,5 +1,5 @@
-"""From measured speeds to durations: what is trained, for how long and with how many seeds in the minutes that there
-are. What has no place is left out by priority: the first of the rungs that fits is taken."""
+"""From measured speeds to durations: what is trained, for how long and with how many seeds in the minutes
+available. What does not fit is left out by priority: the first of the rungs that fits is taken."""
 
 import math
 from typing import NamedTuple

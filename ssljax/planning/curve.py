@@ -1,5 +1,5 @@
 """Learning curves: the error falls with a power of the number of labels, down to a limit (Cortes et al., NIPS 1993;
-Hestness et al. 2017, arXiv:1712.00409), of which so few points tell nothing: not to know it widens the interval."""
+Hestness et al. 2017, arXiv:1712.00409), of which so few points say nothing: not knowing it widens the interval."""
 
 import math
 from typing import NamedTuple

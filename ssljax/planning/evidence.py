@@ -56,7 +56,7 @@ def joint(per_class: float, costly: bool) -> tuple[str, str]:
     }
     best = max(means, key=means.__getitem__)
     where = ' and '.join(
-        f'{row.leads[best]:+.1f} points on {row.what} with {row.per_class} labels a class ({row.seeds} seeds)'
+        f'{row.leads[best]:+.1f} points on {row.what} with {row.per_class} labels per class ({row.seeds} seeds)'
         for row in rows
     )
     why = f'measured: {where}, the highest mean of {len(means)} methods'
@@ -69,8 +69,8 @@ def order(per_class: float) -> tuple[tuple[str, str], str]:
     at, simclr, fixmatch = min(BOTH, key=lambda row: abs(_log(row[0]) - _log(per_class)))
     first = ('pretrain', 'joint') if simclr > fixmatch else ('joint', 'pretrain')
     return first, (
-        f'measured: on Fashion-MNIST with {at} label{"s" * (at != 1)} a class fine-tuned SimCLR {simclr:+.1f} points, '
-        f'FixMatch {fixmatch:+.1f}'
+        f'measured: on Fashion-MNIST with {at} label{"s" * (at != 1)} per class fine-tuned SimCLR {simclr:+.1f} '
+        f'points, FixMatch {fixmatch:+.1f}'
     )
 
 

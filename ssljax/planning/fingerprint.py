@@ -61,12 +61,12 @@ class Fingerprint(NamedTuple):
 
     def lines(self) -> list[str]:
         """In words, a line each."""
-        size = f'{self.side} pixels' if self.equal else f'{self.low} to {self.high} pixels, {self.side} in the middle'
+        size = f'{self.side} pixels' if self.equal else f'{self.low} to {self.high} pixels, median {self.side}'
         kind = {1: 'gray', 2: 'gray with alpha', 3: 'colour', 4: 'colour with alpha'}[self.channels]
         free = '' if self.memory is None else f', {self.memory / 2**30:.1f} GiB free'
         return [
             f'{self.labeled:,} labelled images of {len(self.classes)} classes'
-            f'{", several an image" * self.multilabel} ({min(self.counts):,} to {max(self.counts):,} a class), '
+            f'{", several per image" * self.multilabel} ({min(self.counts):,} to {max(self.counts):,} per class), '
             f'{self.unlabeled:,} unlabelled, {self.val or "no"} validation and {self.test or "no"} test images of '
             'their own',
             f'{size}, {kind}{", without any colour in it" * self.gray}, {self.bits} bits',
@@ -110,8 +110,8 @@ def check(source: str, classes, counts, multilabel: bool = False) -> None:
     """Raises ValueError where nothing can be compared: no image has a label, or all are of one class."""
     if not sum(counts):
         raise ValueError(
-            f'{source} has no labelled image, so there is nothing to compare. Label some ten images of each class: put '
-            'them into folders named after the classes, beside a folder "unlabeled" with the rest.'
+            f'{source} has no labelled image, so there is nothing to compare. Label about ten images of each class: '
+            'put them into folders named after the classes, beside a folder "unlabeled" with the rest.'
         )
     full = [name for name, count in zip(classes, counts) if count]
     if len(full) < 2 and not multilabel:
@@ -145,7 +145,7 @@ def seen(split, most: int = 0) -> dict:
         except Exception:  # Pillow raises almost anything on a damaged file, which the run itself counts
             continue
     if not sizes:
-        raise ValueError('none of the images of a sample of the training split can be read: see what they are.')
+        raise ValueError('none of the images sampled from the training split can be read: check what they are.')
     sides = np.sort([min(size) for size in sizes])
     channels = max(bands)
     some = _decoded(files, [numbers[i] for i in _spread(len(numbers), DECODED)], most) if channels > 2 else []

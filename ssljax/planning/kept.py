@@ -22,7 +22,7 @@ def asked(given: dict, minutes: float, flips: str) -> Asked:
     known = configs.definitions()
     for field in given:
         if field not in known or field.startswith(('plan.', 'answer.')):
-            raise ValueError(f'a plan cannot be given the field {field!r}.')
+            raise ValueError(f'a plan does not take the field {field!r}.')
     if not given.get('data.source'):
         raise ValueError('say which images: --config.data.source=folder:photos, or another source.')
     if not 0 < minutes <= 1e6:

@@ -74,7 +74,7 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
         raise ValueError(
             f'{asked.minutes:g} minutes are too short: three seeds of training from scratch'
             + (f' and with {_called(parts[0], task, joint)}' if parts else '')
-            + f' for {budget.LEAST} steps take some {least:g} minutes here. '
+            + f' for {budget.LEAST} steps take about {least:g} minutes here. '
             + f'Give --minutes={budget.asked_for(least)} or more.'
         )
     say.status('')
@@ -93,7 +93,7 @@ def _static(fp, asked, given: dict, smaller: bool) -> tuple:
     found = [Decision('name', name_of(fp.source), 'fixed: named after the source'), *rules.selection(fp)]
     found += rules.data(fp, asked)
     if smaller:
-        why = f'{rules.THUMB}{SMALLER} pixels, for larger images would need more minutes'
+        why = f'{rules.THUMB}{SMALLER} pixels, since larger images would need more minutes'
         found = [Decision(d.field, SMALLER, why) if d.field == 'data.image_size' else d for d in found]
     values = {d.field: d.value for d in found} | given
     size, sets = values['data.image_size'] or fp.side, rules.sets(fp, values)
@@ -122,14 +122,14 @@ def durations(rung, parts, joint: str, evals: int, minutes: float, times, second
     speed = ', '.join(f'{name} {1000 * s.step:.0f} ms' for name, s in times.speeds.items())
     steps = (
         f'measured here: a step takes {speed}; the most steps with which everything fits into {minutes:g} minutes '
-        f'({total:.1f} are planned); equal in all ways'
+        f'({total:.1f} are planned); the same for every way'
     )
     ways = ('scratch', *(['finetune'] if 'pretrain' in parts else []), *([joint] if 'joint' in parts else []))
-    few = 'fixed: validation chooses among the weights of so many evaluations'
+    few = 'fixed: validation chooses among the weights of this many evaluations'
     if evals == FEW_EVALS:
         few = (
-            f'measured: at the end alone, for fewer than {rules.FEW_VAL} validation images choose by luck (12 of them '
-            'took weights of step 70 of 350)'
+            f'measured: only at the end, since fewer than {rules.FEW_VAL} validation images choose by luck (12 of them '
+            'took the weights of step 70 of 350)'
         )
     found = [
         Decision(
@@ -144,7 +144,7 @@ def durations(rung, parts, joint: str, evals: int, minutes: float, times, second
         found += [
             Decision('pretrain.epochs', 0.0, 'the duration is in steps'),
             Decision('pretrain.steps', int(budget.RATIO * rung.steps), why),
-            Decision('pretrain.evals', PRETRAIN_EVALS, 'fixed: it is looked at, and nothing is chosen by that'),
+            Decision('pretrain.evals', PRETRAIN_EVALS, 'fixed: it is only shown, and nothing is chosen by it'),
         ]
     else:
         found.append(Decision('pretrain.method', 'none', 'no way that is trained uses it'))
@@ -157,9 +157,9 @@ def durations(rung, parts, joint: str, evals: int, minutes: float, times, second
     lean = 'fixed: the time is spent on the ways; neighbours and probes are not asked for here'
     found += [Decision(f'evaluate.{k}', v, lean) for k, v in (('knn', 0), ('probe', False), ('random', False))]
     if minutes < budget.WITHOUT_FIGURES:
-        why = f'fixed: pictures of the report take {budget.FIGURES:.0f} seconds, which are not there'
+        why = f'fixed: pictures of the report take {budget.FIGURES:.0f} seconds, too long for this plan'
         found.append(Decision('evaluate.figures', False, why))
-    curve = 'fixed: what more labels would bring is told from less of them'
+    curve = 'fixed: what more labels would bring is estimated from fewer labels'
     found.append(Decision('answer.curve', rung.curve, curve if rung.curve else 'too little time, or too few labels'))
     found.append(Decision('answer.minutes', minutes, 'given: a further seed or training begins only if it still fits'))
     return found

@@ -56,9 +56,7 @@ def data(fp: Fingerprint, asked: Asked) -> list[Decision]:
     if fp.gray:
         found.append(Decision('data.channels', 1, 'seen here: the images are stored in colour and have none'))
     if 'data.labels' not in asked.given:
-        found.append(
-            Decision('data.labels', 'all', f'all {fp.labeled:,} that there are, including those for validation')
-        )
+        found.append(Decision('data.labels', 'all', f'all {fp.labeled:,} there are, including those for validation'))
     test, left = 0, fp.labeled
     if not fp.test:
         share = _below(TEST, fp.labeled)
@@ -100,12 +98,10 @@ def image_size(fp: Fingerprint, minutes: float) -> tuple[int, str]:
     if fp.side <= most:
         if fp.equal:
             return 0, f'fixed: as stored, {fp.side} pixels'
-        return max(
-            fp.side // 4 * 4, min(fp.side, 4)
-        ), f'fixed: the middle one of the stored sizes, {fp.low} to {fp.high}'
+        return max(fp.side // 4 * 4, min(fp.side, 4)), f'fixed: the median of the stored sizes, {fp.low} to {fp.high}'
     return most, (
         f'{THUMB}{most} pixels are the most in {minutes:g} minutes on a {fp.device.upper()} (photographs were measured '
-        f'at 32, 48 and 64 there); stored are {fp.side}'
+        f'at 32, 48 and 64 there); stored at {fp.side}'
     )
 
 
@@ -126,7 +122,7 @@ def backbone(fp: Fingerprint, size: int) -> list[Decision]:
     left = size // 2**depth
     return [
         Decision('backbone.name', 'cnn', 'measured: in minutes on a CPU pretraining helps the small network '
-                 '(Fashion-MNIST), and harms ResNet-18 (CIFAR-10, 100 labels a class: fine-tuned SimCLR -4.1 points)'),
+                 '(Fashion-MNIST) and harms ResNet-18 (CIFAR-10, 100 labels per class: fine-tuned SimCLR -4.1 points)'),
         Decision('backbone.width', width, 'measured: 16 features at 8 to 32 pixels (digits, Fashion-MNIST), 32 at 48 '
                  '(cats and dogs)'),
         Decision('backbone.depth', depth, f'measured: 2 layers at 8 pixels, 4 at 48; it halves {size} pixels to a map '
@@ -142,7 +138,7 @@ def flips(fp: Fingerprint, asked: str) -> tuple[bool, str]:
         return asked == 'yes', f'given: flips={asked}'
     names = [name.strip().lower() for name in fp.classes]
     if all(len(name) <= 2 for name in names):
-        return False, 'no flips: the classes are named by one or two signs, which may be what is to be read'
+        return False, 'no flips: the class names have one or two characters, which may be what the images show'
     if sided := [name for name in names if any(word in name for word in ('left', 'right', 'arrow', 'sign'))]:
         return False, f'no flips: the class {sided[0]!r} may depend on the side'
     return (
@@ -169,13 +165,13 @@ def augmentation(fp: Fingerprint, asked: Asked, size: int) -> list[Decision]:
         said = 'measured: RandAugment and cutout, as with MobileNet on CIFAR-10 (+2.6 points)'
     else:
         strong = f'{weak}|cutout({max(round(size * 0.3), 1)})'
-        said = 'measured: cutout alone, as on digits and Fashion-MNIST; nothing of colour, for the images are gray'
+        said = 'measured: cutout alone, as on digits and Fashion-MNIST; no colour changes, since the images are gray'
     jitter = '|color_jitter(0.4, 0.4, 0.2, 0.1, p=0.8)|grayscale(0.2)' if colour else '|color_jitter(0.4, 0.4)'
     views = f'random_resized_crop(({0.2 if colour else 0.3}, 1.0)){flip}{jitter}'
     of_views = (
         'measured: as for SimCLR on CIFAR-10'
         if colour
-        else 'measured: as for SimCLR on Fashion-MNIST; of colour_jitter brightness and contrast alone, for gray images'
+        else 'measured: as for SimCLR on Fashion-MNIST; of color_jitter only brightness and contrast, for gray images'
     )
     if size < SMALL:
         views, of_views = weak, f'measured: as on digits; below {SMALL} pixels crops leave too little'
@@ -193,7 +189,7 @@ def pretext(size: int) -> Decision:
         return Decision('pretrain.method', 'rotation', why)
     why = (
         'measured: on Fashion-MNIST the best linear probe of 19 tasks in equal time (83.2%, random weights 80.7%), '
-        'fine-tuned +0.7 ± 0.7 points with 100 labels a class'
+        'fine-tuned +0.7 ± 0.7 points with 100 labels per class'
     )
     return Decision('pretrain.method', 'simclr', why)
 
@@ -202,7 +198,7 @@ def parts(fp: Fingerprint, found: Sets) -> tuple[tuple[str, ...], list[str]]:
     """('pretrain', 'joint'), what is kept first where time is short before the other, without what does not suit the
     data; and why, a sentence each."""
     if fp.multilabel:
-        said = ['fixed: the joint methods assume one class an image, and these have several; nothing else was measured']
+        said = ['fixed: joint methods assume one class per image, and these have several; nothing else was measured']
         few = found.labeled + fp.unlabeled + unused(fp, found) < LEAST_PRETRAINED
         said += [f'{THUMB}no pretraining: fewer than {LEAST_PRETRAINED} images were never measured'] * few
         return () if few else ('pretrain',), said
@@ -233,7 +229,7 @@ def batches(fp: Fingerprint, found: Sets) -> list[Decision]:
         ]
     few = _devices(min(64, max(found.labeled, 4)), fp)
     return [
-        Decision('transfer.batch_size', few, 'measured: 50 to 64, or all labelled images where they are fewer'),
+        Decision('transfer.batch_size', few, 'measured: 50 to 64, or all labelled images if they are fewer'),
         Decision('pretrain.batch_size', _devices(64, fp), 'measured: as in the study on Fashion-MNIST'),
         Decision('semi.batch_size', _devices(64, fp), 'measured: as on digits'),
         Decision('semi.labeled_batch_size', _devices(min(32, few), fp), 'measured: as on digits'),

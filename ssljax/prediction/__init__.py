@@ -1,4 +1,4 @@
-"""What a trained model says of image files: a row for each, in a table on disk or in memory."""
+"""What a trained model says about image files: a row for each, in a table on disk or in memory."""
 
 import contextlib
 import os

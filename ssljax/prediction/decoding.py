@@ -73,6 +73,6 @@ def _one(reader, key, fit, out) -> str:
         return decode.reason(error)
     if image.shape != out.shape:
         size, wanted = ('x'.join(map(str, shape)) for shape in (image.shape, out.shape))
-        return f'it is {size}, and this model takes {wanted}'
+        return f'it is {size}, but this model takes {wanted}'
     out[...] = image
     return ''

@@ -59,7 +59,7 @@ def copy(copies: Copies, batch, labels: list[list[str]], reader) -> None:
 def end(copies: Copies) -> None:
     """Says what could not be copied."""
     if copies.gone:
-        logging.warning('%d images were predicted, but changed before they were copied, such as %r: they have no copy.',
+        logging.warning('%d images were predicted, but changed before they could be copied, such as %r.',
                         len(copies.gone), copies.gone[0])  # fmt: skip
 
 

@@ -69,7 +69,7 @@ FORMATS: dict[str, Callable] = {'.csv': Csv, '.json': Json, '.parquet': Parquet}
 def check(path: Path, overwrite: bool) -> None:
     """Raises ValueError for an ending of no known format, FileExistsError where something is in the way."""
     if path.suffix.lower() not in FORMATS:
-        raise ValueError(f'--out={path} has the ending {path.suffix!r}: give one of {", ".join(FORMATS)}.')
+        raise ValueError(f'--out={path} has the extension {path.suffix!r}: give one of {", ".join(FORMATS)}.')
     check_free(path, overwrite)
 
 

@@ -48,8 +48,8 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
         _meet(coordinator, count, index, given)
     elif not ('SLURM_JOB_ID' in os.environ or 'KUBERNETES_SERVICE_HOST' in os.environ or detected()):
         raise ValueError(
-            f'{given} without --processes and --process: no scheduler that JAX knows says here how many there are, and '
-            'which this is.'
+            f'{given} without --processes and --process: no scheduler that JAX knows says how many there are, and '
+            'which one this is; give both.'
         )
     _join(coordinator, count, index, given)
 
@@ -121,6 +121,6 @@ def _join(coordinator: str, count: int | None, index: int | None, given: str) ->
         )  # fmt: skip
     except Exception as e:
         late = 'DEADLINE_EXCEEDED' in str(e)
-        why = f'not all of them came within {patience} s' if late else str(e).splitlines()[0].rstrip('.')
+        why = f'not all of them joined within {patience} s' if late else str(e).splitlines()[0].rstrip('.')
         raise ValueError(f'{given}: JAX cannot join the other processes ({why}). {_ADVICE}') from e
     hosts.here()

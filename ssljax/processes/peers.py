@@ -155,7 +155,7 @@ class Peers:
 
     def _first_lost(self) -> None:
         seconds, name = time.monotonic() - self.answered, f'process 0 of {self.run.count} ({self.run.coordinator})'
-        why = f'it has not answered for {seconds:.0f} s' if seconds > 3 * BEAT else 'its connection has ended'
+        why = f'it has not answered for {seconds:.0f} s' if seconds > 3 * BEAT else 'its connection was closed'
         self._say(
             f'\n{self.run.name()} ({host()}): error: {name}, which keeps the others together, was lost: {why}. {AGAIN}'
         )
@@ -217,7 +217,7 @@ class Peers:
         patience = min(GRACE, lost_after()) if self.suspicion else lost_after()
         for _, since, name in self.seen.values():
             if now - since > patience:
-                self._lost(f'{name} was lost: nothing was heard of it for {now - since:.0f} s.')
+                self._lost(f'{name} was lost: it has not been heard from for {now - since:.0f} s.')
         if places != self.moved[0]:
             self.moved = places, now
         elif now - self.moved[1] > stalled_after():
@@ -227,7 +227,7 @@ class Peers:
         least = min(points for points, _ in places)
         behind = [self.seen[i][2] for points, i in places if points == least]
         named = ', '.join(behind) if len(behind) < len(places) else 'No process'
-        verb = 'did not go on' if len(behind) < len(places) else 'went on'
+        verb = 'made no progress' if len(behind) < len(places) else 'made progress'
         faulthandler.dump_traceback(file=2)
         self._lost(f'{named} {verb} for {seconds / 60:.1f} minutes.')
 

@@ -39,7 +39,7 @@ def _receive(port: int, count: int, deadline: float, patience: float) -> None:
                 other = closing.enter_context(server.accept()[0])
             except TimeoutError:
                 missing = ', '.join(str(i) for i in range(1, count) if i not in here)
-                raise ValueError(f'of {count} these did not come within {patience:.0f} s: {missing}') from None
+                raise ValueError(f'of {count}, these did not join within {patience:.0f} s: {missing}') from None
             index = _said(other, count)
             if index is None:
                 other.close()  # somebody else, such as a health check
@@ -100,4 +100,4 @@ def _come(coordinator: str, index: int, deadline: float, patience: float) -> Non
         except OSError as e:
             why = e.strerror or str(e)
         time.sleep(min(PAUSE, max(deadline - time.monotonic(), 0)))
-    raise ValueError(f'process 0 was not met at {coordinator} within {patience:.0f} s: {why}')
+    raise ValueError(f'process 0 could not be reached at {coordinator} within {patience:.0f} s: {why}')

@@ -103,7 +103,7 @@ def slow_input(spent: dict, path: str) -> str:
     if path != 'stream' or share < SLOW or waited < ENOUGH:
         return ''
     return (
-        f'input is slower than the step: the devices waited for images in {share:.0%} of the time of training. '
+        f'input is slower than the step: the devices waited for images for {share:.0%} of the training time. '
         'Set data.path=resident if memory can hold the images, keep them decoded with data.cache=DIR, reduce '
         f'data.image_size, or use a machine with more CPU cores (this one has {os.cpu_count()}).'
     )

@@ -77,7 +77,7 @@ def _careful(tracker: Tracker, name: str) -> Tracker:
 
 
 def _warn(name: str, error: Exception) -> None:
-    print(f'warning: {name} gets nothing more of this run ({type(error).__name__}: {error})', file=sys.stderr)
+    print(f'warning: {name} receives nothing more from this run ({type(error).__name__}: {error})', file=sys.stderr)
 
 
 def _known(workdir: Path, make: Callable[[], str]) -> str:

@@ -37,12 +37,12 @@ def agree(what: str, found: dict) -> None:
       found: what this process has, plain.
     """
     first, *others = hosts.gather(found)
-    title, advice = ('another config', 'command') if what == 'config' else ('other data', 'images and labels')
+    title, advice = ('a different config', 'command') if what == 'config' else ('different data', 'images and labels')
     for i, other in enumerate(others, 1):
         if lines := configs.differences(first, other):
             lines = lines if what == 'config' else [line.split(':')[0] for line in lines]
             error = ValueError(
-                f'process {i} of {len(others) + 1} has {title} than process 0 ({"; ".join(lines[:4])}): give every '
+                f'process {i} of {len(others) + 1} has {title} from process 0 ({"; ".join(lines[:4])}): give every '
                 f'process the same {advice}.'
             )
             error.__dict__['told'] = not hosts.first()  # who tells it prints it

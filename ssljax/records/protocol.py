@@ -73,7 +73,7 @@ def labelled(config, records, source) -> str:
 
 
 def _stratified(source) -> str:
-    return 'stratified by class' + ' (iteratively, for an image may have several)' * source.targets.multilabel
+    return 'stratified by class' + ' (iteratively, since an image may have several)' * source.targets.multilabel
 
 
 def oracle(data) -> bool:

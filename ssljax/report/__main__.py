@@ -28,7 +28,7 @@ def main(args):
     console.prepare()
     console.plain_warnings()
     if not args or any(arg.startswith('-') for arg in args):
-        print('usage: ssljax report DIR [DIR ...] (--help says more)', file=sys.stderr)
+        print('usage: ssljax report DIR [DIR ...] (see --help)', file=sys.stderr)
         return 2
     try:
         given = [fetch.local(arg) for arg in args]

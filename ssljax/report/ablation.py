@@ -34,9 +34,9 @@ def ablation(run):
         for field, new in changed.items()
     ]
     title = main_title(result)
-    about = 'What each variant changes; in everything else it trains like the way that it derives from.'
+    about = 'What each variant changes; otherwise it trains like the way it derives from.'
     caption = f'What each change does, {meaning(found, "all that were compared with the same way", title)}'
-    note = 'The difference of each variant to the way that it derives from, paired by seed.'
+    note = 'The difference between each variant and the way it derives from, paired by seed.'
     note += ' Whiskers: 95% interval of the mean; points: seeds.' if seeds > 1 else ''
     return section(
         'Ablation',
@@ -66,4 +66,4 @@ def plot_variants(result, found):
     """The difference of every variant to the way that it derives from."""
     colors = [color_of(result, name) for name in found]
     image = changes(found, {name: name for name in found}, colors, main_title(result))
-    return image and as_img(image, 'Difference of each variant to the way that it derives from')
+    return image and as_img(image, 'Difference between each variant and the way it derives from')

@@ -20,7 +20,7 @@ def answer(run):
     caption = (
         f'{way_title(curve["way"])}{on} over labelled images, with 95% intervals.'
         + ' Extrapolated by a power law, error(n) = limit + a n^-b, fitted to resampled means for every limit from 0 '
-        'to the least error.' * bool(curve['more'])
+        'to the lowest error.' * bool(curve['more'])
     )
     header = ['Labels', f'Test {TITLES[found["metric"]]} %', '95% interval', '', 'Seeds']
     drawing = figure(plot(curve), 'Solid: measured. Dashed: extrapolated; the band is its 95% interval.')

@@ -140,7 +140,7 @@ def bootstrap(result):
             points = [f'{100 * found[key]:+.2f}'.replace('-', '−') for key in ('difference', 'low', 'high')]
             rows.append([way_title(way), name, points[0], f'{points[1]} to {points[2]}', p_value(found['p'])])
     said = (
-        'Paired bootstrap: differences in mAP to training from scratch, in points, by seed, both measured on the same '
+        'Paired bootstrap: mAP minus that of training from scratch, in points, by seed, both measured on the same '
         'resampled test images. It compares two trained networks on these images; it says nothing about other label '
         'sets or seeds.'
     )
@@ -183,7 +183,7 @@ def against_scratch(result):
     for way, one in found.items():
         row = [way_title(way), percent(one, sign=True), interval(one, sign=True)]
         rows.append(row + [p_value(one['p_holm'])] * tested)
-    said = 'Differences in balanced accuracy to training from scratch, in points, paired by seed'
+    said = 'Balanced accuracy minus that of training from scratch, in points, paired by seed'
     said += '; p of the paired t-test.' if tested else f'; too few seeds for a test, which needs {stats.FEWEST}.'
     return grid(['Way', 'Against scratch', '95% interval', *['p, Holm'] * tested], rows, said) if rows else ''
 

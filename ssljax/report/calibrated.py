@@ -29,9 +29,9 @@ def calibration(run):
     )
     if is_multilabel(result):
         caption = (
-            f'Share of pairs of a test image and a class that "{way_title(way)}" (seed {seed.get("seed")}) gives a '
-            'probability which have the class. Below the diagonal the network is overconfident. Larger points stand '
-            'for more pairs.'
+            'Share of pairs of a test image and a class in which the image has the class, by the probability that '
+            f'"{way_title(way)}" (seed {seed.get("seed")}) gives. Below the diagonal the network is overconfident. '
+            'Larger points stand for more pairs.'
         )
     header = ['Way', 'Temperature', 'Error before %', 'Error calibrated %']
     about = (
@@ -41,7 +41,7 @@ def calibration(run):
     if is_multilabel(result):
         header, about = (
             [*header, 'Threshold %'],
-            f'{about} The threshold above which an image is said to have a class, too.',
+            f'{about} The threshold above which an image is said to have a class was also chosen on validation.',
         )
         rows = [[*row, threshold_of(result, way)] for row, way in zip(rows, kept_ways)]
     drawing = figure(plot_reliability(found, color_of(result, way)), caption) if found else ''

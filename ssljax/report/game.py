@@ -37,7 +37,7 @@ def generated(run):
             part('moment', f'step {number(int(steps[t]))}', sheet_row(images[t], int(steps[t])))
             for t in evenly(len(images), ROWS)
         ]
-        caption = f'{way_title(way)}{of_seed(run)}: images from the same noise in every row, in the course of training.'
+        caption = f'{way_title(way)}{of_seed(run)}: images from the same noise in every row, during training.'
         parts.append(figure(part('join', rows), caption))
     return section('Generated images over time', *parts)
 
@@ -107,10 +107,10 @@ def lesson(ways):
     """What is to be seen, in a sentence or two; '' without a generator. One that matches mean features fills what lies
     between the classes, one that must be taken for real imitates."""
     sentences = {
-        'imitates': 'A generator that imitates the data well lays its points on the classes, where they say little '
+        'imitates': 'A generator that imitates the data well puts its points on the classes, where they say little '
         'about the boundary.',
-        'complements': 'A complement generator that works puts points where no class is, too, and the boundary goes '
-        'there.',
+        'complements': 'A complement generator that works also puts points where there is no class, and the boundary '
+        'runs there.',
     }
     kinds = {kind for way, kind in methods.declared('GENERATOR').items() if way in ways}
     return ' '.join(words for kind, words in sentences.items() if kind in kinds)

@@ -24,12 +24,12 @@ def goodput(run):
     rows = found | ({'All stages': total} if len(found) > 1 else {})
     shares = lambda spent: [f'{100 * spent[kind] / max(spent["total"], 1e-9):.1f}' for kind in TITLES]
     body = [[title, duration(spent['total']), *shares(spent)] for title, spent in rows.items()]
-    caption = 'Shares of the time of training in percent, summed over seeds and the processes that worked on a stage.'
+    caption = 'Shares of the training time in percent, summed over seeds and the processes that worked on a stage.'
     whole = run.result.get('seconds')
     if is_number(whole) and whole > total['total']:
         rest = duration(whole - total['total'])
         caption += (
-            f' The other {rest} of the run went to reading the data, the evaluation at the end, and what a kill undid.'
+            f' The other {rest} of the run went to reading the data, the final evaluation, and work lost to a kill.'
         )
     return section('Where the time went', grid(['Stage', 'Time', *(f'{t} %' for t in TITLES.values())], body, caption))
 

@@ -71,8 +71,8 @@ def of_every_class(result, way, per_class, names):
     order = pd.DataFrame(per_class).mean().sort_values(kind='stable').index
     rows = [[names[i], *(mean(values, i) for values in (per_class, *others))] for i in order]
     caption = (
-        'By class, worst first: average precision, F1 at the threshold, and the share of the test images that have it, '
-        'which is the average precision of chance.'
+        'By class, worst first: average precision, F1 at the threshold, and the share of the test images that have the '
+        'class, which is the average precision of chance.'
     )
     return grid(['Class', 'Average precision %', 'F1 %', 'Share %'], rows, caption)
 
@@ -112,9 +112,9 @@ def doubtful(run, arrays):
         what = bytes(files[i]).decode('utf-8', 'replace') if files is not None else 'test image'
         tiles.append(tile(image, text, 'wrong', what))
     caption = (
-        f'Test images with a class that "{way_title(str(run.figures["mistakes_of"]))}"{of_seed(run)} is most '
-        'confidently wrong about: their classes; then one that they do not have, or that was missed, with its '
-        'probability. Some of their labels may be wrong.'
+        f'Test images that "{way_title(str(run.figures["mistakes_of"]))}"{of_seed(run)} is most confidently wrong '
+        'about: their classes, then the class that was wrongly predicted or missed, with its probability. Some of '
+        'their labels may be wrong.'
     )
     return section('Most confident errors', figure(part('strip', tiles), caption))
 

@@ -32,7 +32,7 @@ def plot_ways(result):
     figure, axes = new_figure(*size)
     name_rows(axes, [shorten(way_title(way), 26) for way in ways])
     draw_differences(axes, ways, versus, [color_of(result, way) for way in ways])
-    return image + as_img(figure, 'Difference of each way to training from scratch')
+    return image + as_img(figure, 'Difference between each way and training from scratch')
 
 
 def draw_bars(axes, result, found):
@@ -82,7 +82,7 @@ def changes(differences, names, colors, metric='top-1'):
     """`plot_rows` of differences to the unchanged way; None without any. metric: in words."""
     if not differences:
         return None
-    figure, axes = plot_rows(differences, names, colors, f'Difference to the unchanged way (points of test {metric})')
+    figure, axes = plot_rows(differences, names, colors, f'Difference from the unchanged way (points of test {metric})')
     axes.axvline(0, color='#555555', lw=1, ls='--')
     return figure
 

@@ -43,7 +43,7 @@ def main_results(run):
         versus and f'"Against scratch": {meaning(versus, metric=main_title(result))}',
         brackets and f'{brackets.capitalize()}.',
         count
-        and f'"By test images": the 95% interval that their number, {count:,}, leaves '
+        and f'"By test images": the 95% interval implied by their number, {count:,} '
         f'({"bootstrap" if is_multilabel(result) else "Wilson"}).',
         share and by_class.floor_meaning(result),
         best and len(ways) > 1 and f'Highlighted: {way_title(best)}, the best by validation.',
@@ -97,7 +97,7 @@ def every_seed(result):
                 rows.append([stage_title(stage), name, *top1, steps, best, duration(entry.get('seconds')), rate])
     title = main_title(result)
     header = ['Stage', 'Seed', f'Validation {title} %', f'Test {title} %', 'Steps', 'Best step', 'Time', 'Images/s']
-    return grid(header, rows, 'Every stage; of pretraining the accuracy of its task.')
+    return grid(header, rows, 'Every stage; for pretraining, the accuracy of its task.')
 
 
 def pretraining(run):
@@ -240,8 +240,8 @@ def nearest_vote(run):
         *cells, _, p = compared(spread(values), gains.get((head, what)))
         rows.append([*row, *cells, p])
     caption = (
-        'On frozen features, by their cosine: the vote of the k nearest labelled images, and the nearest mean of a '
-        'class (its prototype); "random": the network before any training.' + ' By mAP.' * is_multilabel(result)
+        'On frozen features, by cosine similarity: the vote of the k nearest labelled images, and the nearest class '
+        'mean (prototype); "random": the network before any training.' + ' By mAP.' * is_multilabel(result)
     )
     caption += f' "Against random": {meaning(gains, metric=main_title(result))}' if gains else ''
     header = ['Weights', 'By', 'Layer', 'k', 'Validation %', 'Test %', '95% interval', 'Against random', '95% interval']

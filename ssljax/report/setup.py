@@ -39,7 +39,7 @@ def label_sets(run):
             rows.append([name, split, number(entry.get('count')), balance(per_class), entry.get('hash', '–')])
             if split == 'labeled' and per_class:
                 counts.append((f'Seed {name}', per_class))
-    caption = 'The partition of the training images, by seed. The hash names the exact choice of images.'
+    caption = 'The partition of the training images, by seed. The hash identifies the exact choice of images.'
     table = grid(['Seed', 'Part', 'Images', 'Per class', 'Hash'], rows, caption, wide=(4,))
     by_class = ''
     if counts:
@@ -105,7 +105,7 @@ def spared(config) -> dict:
              if k.endswith('.accumulate') and v != 1]  # fmt: skip
     rows = {
         'Weights': f'each copy over {devices} devices' if devices != 1 else None,
-        'Blocks of the backbone': 'computed again for the gradient' if again else None,
+        'Blocks of the backbone': 'recomputed for the gradient' if again else None,
         'Batches': ', '.join(parts) or None,
     }
     return {name: said for name, said in rows.items() if said}

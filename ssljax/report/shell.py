@@ -56,7 +56,7 @@ def published(entries, title, ours=lambda what: ''):
          e.get('setting', '–'), e.get('source', '–')]
         for e in entries or ()
     ]  # fmt: skip
-    caption = 'Published values. Their setting is not ours unless it says so.'
+    caption = 'Published values. Their setting differs from ours unless stated otherwise.'
     return grid(['What', 'Labels', 'Published %', 'Ours %', 'Published setting', 'Source'], rows, caption, wide=(4, 5))
 
 

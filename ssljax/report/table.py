@@ -58,7 +58,7 @@ def meaning(found, compared='', metric='top-1'):
         return f'in points of test {metric}, on the same seed: one seed, so no interval and no test.'
     said = f'paired by seed, in points of test {metric}: mean ± sample standard deviation and 95% interval of the mean'
     if not any(stats.enough(one) for one in found.values()):
-        return f'{said}; no p, for a test needs at least {stats.FEWEST} seeds.'
+        return f'{said}; no p, since a test needs at least {stats.FEWEST} seeds.'
     holm = f", by Holm's correction for {compared or f'{len(found)} comparisons'}" * (len(found) > 1)
     return f'{said}, and the two-sided p of the paired t-test{holm}.'
 
@@ -131,7 +131,7 @@ def table(result):
     kept = [0, 1, 2, 3, 4, header.index('p, Holm' if len(versus) > 1 else 'p')] if versus else [0, 1, 2]
     count = test_images(result)
     header[-1] = f'By {count_of(count, "test image")}' if count else header[-1]
-    about += f'; "{header[-1]}": the 95% interval that their number alone leaves' * bool(count and rows)
+    about += f'; "{header[-1]}": the 95% interval implied by their number alone' * bool(count and rows)
     lines = [f'{line(result.get("name", "run"))}, {over}: {about}']
     more = [['Time'], *([row[4]] for row in others), *[['–']] * (len(rows) - len(others))]
     if by_class.beside_top1(result):

@@ -61,7 +61,7 @@ def size(data) -> None:
     """Raises ValueError where images are made larger than an image may be, or would be resized to no size."""
     if data.resize != 'crop' and not data.image_size:
         raise ValueError(
-            f'data.resize is {data.resize}, and data.image_size is 0, so that images are as stored: give the size, for '
+            f'data.resize is {data.resize}, but data.image_size is 0, which keeps images as stored: give the size, for '
             'example --config.data.image_size=64.'
         )
     if data.image_size**2 > data.max_pixels:

@@ -105,7 +105,7 @@ def path(default: str = '', schemes: tuple = ()) -> Field:
         return len(encoded) < 4096 and all(len(part) < 256 for part in encoded.split(b'/'))
 
     forms = ' or '.join(f'{s}:PATH' for s in schemes) or 'a path'
-    return Field(default, f"{forms}, of names of up to 255 bytes, or ''", fits)
+    return Field(default, f"{forms}, with names of up to 255 bytes, or ''", fits)
 
 
 def amount(default: str, none: bool = False, everything: bool = False, listed: bool = False) -> Field:

@@ -196,7 +196,7 @@ def _backbone(config, shape) -> list[Decision]:
     stem = models.stem_for(config, shape)
     if 'stem' in options and stem != config.stem:
         side = min(shape[:2])
-        why = f'images are {side} pixels, {"below" if side < 64 else "not below"} 64'
+        why = f'images are {side} pixels, {"below" if side < 64 else "at least"} 64'
         found.append(Decision('backbone.stem', stem, why))
     if config.init_from:
         settled, why = models.usual(config), 'backbone.init_from has the weights of another library'

@@ -23,7 +23,7 @@ def check_classes(config, source) -> None:
     positive = config.evaluate.positive
     if positive and source.targets.multilabel:
         raise ValueError(
-            f'evaluate.positive is {shown(positive)}, but these images are multi-label, and each class is evaluated by '
+            f'evaluate.positive is {shown(positive)}, but these images are multi-label, so each class is evaluated by '
             'itself: leave it empty.'
         )
     if positive and (len(source.classes) != 2 or positive not in source.classes):
@@ -31,7 +31,7 @@ def check_classes(config, source) -> None:
         raise ValueError(
             f'evaluate.positive is {shown(positive)}{nearest(positive, source.classes)}: it must be the name of one '
             f'of two classes; here they are {some}. '
-            "Leave it '' for the smaller one of two classes, or if there are more."
+            "Leave it '' for the smaller of two classes, or if there are more."
         )
 
 
@@ -50,7 +50,7 @@ def check_multilabel(config, targets) -> None:
     if refused:
         rest = [way for way in config.transfer.ways if way not in refused] or ['scratch', 'finetune']
         raise ValueError(
-            f'transfer.ways has {", ".join(refused)}, which assume one class an image, but these images are multi-'
+            f'transfer.ways has {", ".join(refused)}, which assume one class per image, but these images are multi-'
             'label: an image may have several. Give ways that train on labelled images alone, from scratch or from a '
             f'pretrained backbone, for example --config.transfer.ways={",".join(rest)}.'
         )
@@ -147,6 +147,6 @@ def check_form(config, given: dict, where: str) -> None:
     for option in models.AUTO:
         if option in (*models.COMMON, *models.BACKBONES[new.name].OPTIONS) and old[option] != new[option]:
             raise ValueError(
-                f'the backbone of transfer.checkpoint={where} was trained with backbone.{option}={old[option]}, and '
+                f'the backbone of transfer.checkpoint={where} was trained with backbone.{option}={old[option]}, but '
                 f'here it is {new[option]}: set --config.backbone.{option}={old[option]}.'
             )

@@ -30,8 +30,8 @@ def expand(given) -> str:
         raise ValueError(f'the path {given!r} contains a NUL byte, which no file name can have.')
     if is_url(given):
         raise ValueError(
-            f'{given} is on a bucket, which cannot be used here: copy it to a disk and give its path there. On buckets '
-            'can be: --workdir, a run that is read, and the .zip, .tar or .npz of a source.'
+            f'{given} is on a bucket, which cannot be used here: copy it to a disk and give its path there. A '
+            '--workdir, a run that is read, and the .zip, .tar or .npz of a source can be on a bucket.'
         )
     meant = os.path.expanduser(given)
     if given.startswith('~') and meant == given and not os.path.lexists(given):
@@ -95,7 +95,7 @@ def _why(error: OSError, path: Path) -> str:
     if stands := obstacle(path):
         return stands.replace(f': {str(path)!r}', 'it').removeprefix(': ')
     if error.errno == errno.ENOENT:
-        return 'its file system takes no folders'
+        return 'its file system accepts no folders'
     return (error.strerror or str(error)).lower()
 
 

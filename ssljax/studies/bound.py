@@ -92,10 +92,9 @@ def _check_source(directory, name, source, jobs, needs):
     now = new if old is None else recorded.check(old, new, source, directory, what, place)
     if stale:
         raise ValueError(
-            f'{len(stale)} of the {len(theirs)} trainings of this study that are kept in {directory} were done with '
-            f'other data than {what} has now, and their results cannot be compared: {", ".join(sorted(stale))}. Delete '
-            'these folders, and rerun the same command; or restore the data that they were done with, or '
-            'give another --workdir.'
+            f'{len(stale)} of the {len(theirs)} trainings of this study that are kept in {directory} used different '
+            f'data from what {what} has now, so their results cannot be compared: {", ".join(sorted(stale))}. Delete '
+            'these folders and rerun the same command; or restore the data that they used, or give another --workdir.'
         )
     if _stored(place) != now:
         recorded.keep(source, place)

@@ -98,7 +98,7 @@ def _check_reference(config) -> None:
     way = config.study.reference.split(':')[0]
     if way not in config.transfer.ways and config.study.reference != configs.base().study.reference:
         raise ValueError(
-            f'study.reference is {config.study.reference!r}, but this is no way of the study'
+            f'study.reference is {config.study.reference!r}, but this is not a way of the study'
             f'{wording.nearest(way, config.transfer.ways)}: it must be one of {", ".join(config.transfer.ways)}, or '
             'WAY:PRETRAINING of study.pretrained.'
         )

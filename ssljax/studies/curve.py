@@ -45,17 +45,17 @@ def check(rows) -> None:
             for of, own in groups
         ]
         raise ValueError(
-            f'The rows are of {groups.ngroups} data sets, whose accuracies cannot be compared: {"; ".join(described)}. '
-            'Delete the folders of the cells of all but one of them, and run the study again: with the data of the one '
-            'that stays, or with the others in a --workdir of their own.'
+            f'The rows come from {groups.ngroups} data sets, whose accuracies cannot be compared: '
+            f'{"; ".join(described)}. Delete the folders of the cells of all but one of them, and run the study again '
+            'with the data of the one that stays, or with the others in a --workdir of their own.'
         )
     for _, same in rows[rows.duplicated(PLACE, keep=False)].groupby(PLACE, sort=False):
         cells = [f'cell {row.cell or "?"} (config {row.config or "?"})' for row in same.itertuples()]
         row = same.iloc[0]
         raise ValueError(
             f'Two cells are {title(Series(row.way, row.pretrain, row.point))!r} with {row.per_class:g} labels a class '
-            f'and seed {row.seed}: {" and ".join(cells[:2])}. Remove one, or give what they differ in as a point of '
-            'the study.'
+            f'and seed {row.seed}: {" and ".join(cells[:2])}. Remove one, or make what they differ in a point of the '
+            'study.'
         )
 
 
@@ -117,7 +117,7 @@ def reference(curves, name=BASELINE, point='') -> Series | None:
     ]
     if len(found) > 1:
         known = ', '.join(f'{s.way}:{s.pretrain}' for s in found)
-        raise ValueError(f'The reference {name!r} is several series ({known}): give one of them as the reference.')
+        raise ValueError(f'The reference {name!r} matches several series ({known}): give one of them as the reference.')
     return found[0] if found else None
 
 

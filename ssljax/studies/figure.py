@@ -73,7 +73,7 @@ def of_points(study, way):
     color = looks(curves)[next(iter(curves))][0]
     image = changes(differences, names, [color] * len(differences), study.metric)
     note = 'Whiskers: 95% interval of the mean; points: seeds.' if study.most_seeds > 1 else 'One seed.'
-    return image, f'{way_title(way)}: the difference of each change to the base, paired by seed. {note}'
+    return image, f'{way_title(way)}: the difference between each change and the base, paired by seed. {note}'
 
 
 def looks(series) -> dict:

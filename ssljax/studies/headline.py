@@ -36,7 +36,7 @@ def lead(study) -> list[str]:
         said = f'{who} did not clearly beat {name} at any of {count}{lost}; it came out best with {there}'
     else:
         up, seeds = sum(one['mean'] > 0 for one in own.values()), max(len(one['values']) for one in own.values())
-        over = f'over {seeds} seeds, {FEW}' if seeds > 1 else 'on one seed, with which nothing can be tested'
+        over = f'over {seeds} seeds, {FEW}' if seeds > 1 else 'on one seed, which allows no test'
         said = f'{who} was ahead of {name} at {up} of {count} {over}; it came out best with {there}'
     top1 = spread(study.curves[series][most].values())
     first = study.metric if study.multilabel else study.metric.capitalize()
@@ -94,7 +94,8 @@ def saved(series, found, ahead, name):
     one = max(own, key=lambda saving: (not saving.ratio.sign, saving.budget))
     inside = f' (95% interval {one.low} to {one.high})' if one.low and not one.ratio.sign else ''
     ratio = str(one.ratio).replace('<', 'less than')
-    return f'It needs {ratio} times the labels{inside} for the accuracy of {name} at {number(one.budget, 3)} a class.'
+    at = f'{number(one.budget, 3)} a class'
+    return f'It needs {ratio} times the labels{inside} to reach the accuracy of {name} at {at}.'
 
 
 def best(study):
@@ -102,7 +103,7 @@ def best(study):
     budget = budgets(study.curves)[-1]
     found = {series: spread(values[budget].values()) for series, values in study.curves.items() if budget in values}
     series = max(found, key=lambda one: found[one]['mean'])
-    among = f', the most of {count_of(len(found), "series", "series")} there' if len(found) > 1 else ''
+    among = f', the highest of {count_of(len(found), "series", "series")} there' if len(found) > 1 else ''
     return (
         f'{title(series)} reached {percent(found[series])} % {study.metric} on the test set with '
         f'{count_of_labels(budget)} a class{among}; there is nothing to compare it with.'

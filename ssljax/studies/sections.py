@@ -19,7 +19,7 @@ from ssljax.studies import table as table_of
 from ssljax.studies.curve import Series, budgets, title
 from ssljax.studies.savings import RESAMPLES
 
-BEST_ON_TEST = 'best on test (not a fair figure; to compare with tables that select in this way) %'
+BEST_ON_TEST = 'best on test (not a fair figure; for comparison with tables that select this way) %'
 
 
 class Study(NamedTuple):
@@ -216,9 +216,10 @@ def label_savings(study):
         few = f'; with {fewest} it is too narrow (simulated, 74% of such intervals held with 3 seeds, 83% with 5, 91% '
         note += f'{few}with 10)' if fewest < 20 else ''
     caption = (
-        f'Labels that each needs for the accuracy of "{study.reference_title}"{own} with that many labels a class, as '
-        'a ratio: 0.5 means half as many. By isotonic regression of the means over log2(labels), linear between '
-        f'budgets; > and <: the accuracy is beyond the last or the first budget measured. {note}.{study.protocol}'
+        f'Labels that each needs to reach the accuracy of "{study.reference_title}"{own} with that many labels a '
+        'class, as a ratio: 0.5 means half as many. By isotonic regression of the means over log2(labels), linear '
+        'between budgets; > and <: the accuracy is beyond the last or the first budget measured. '
+        f'{note}.{study.protocol}'
     )
     return section('Label savings', pivot(cells, caption))
 

@@ -40,7 +40,7 @@ def parse(text: str, config) -> list[dict]:
         axes = [_assign(part, config) for part in fields.split(text, ';')]
         names = [field for field, _ in axes]
         if len(set(names)) < len(names):
-            raise ValueError(f'The sweep {text!r} has a field twice.')
+            raise ValueError(f'The sweep {text!r} names a field twice.')
         points = [dict(zip(names, values)) for values in itertools.product(*(values for _, values in axes))]
     return check(points, config)
 
@@ -50,7 +50,7 @@ def check(points, config) -> list[dict]:
     out, definitions = [], configs.definitions()
     for point in points:
         if not isinstance(point, dict):
-            raise ValueError(f'sweep(config) gives {point!r}; it must give a list of {{field: value}}.')
+            raise ValueError(f'sweep(config) returns {point!r}; it must return a list of {{field: value}}.')
         for field, value in point.items():
             known(field, config)
             fields.check(f'the sweep: {field}', value, definitions[field])

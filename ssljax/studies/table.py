@@ -135,14 +135,14 @@ def read(path) -> pd.DataFrame:
         raise ValueError(f'The table {path} has no rows. {todo}')
     if missing := [name for name in NEEDED if name not in rows]:
         raise ValueError(
-            f'The table {path} has no column {", ".join(missing)}; needed are {", ".join(NEEDED)}. '
+            f'The table {path} has no column {", ".join(missing)}; it needs {", ".join(NEEDED)}. '
             'Write it again from the cells of the study.'
         )
     for number, (seed, per_class) in enumerate(zip(rows.seed, rows.per_class), 1):
         if pd.isna(seed) or not per_class > 0:
             raise ValueError(
-                f'{path}, row {number}: seed is {seed} and per_class is {per_class}; needed are a seed and a number of '
-                'labels a class above 0. Write the table again from the cells.'
+                f'{path}, row {number}: seed is {seed} and per_class is {per_class}; a row needs a seed and a number '
+                'of labels a class above 0. Write the table again from the cells.'
             )
     rows, texts = rows.reindex(columns=SCHEMA.names), [f.name for f in SCHEMA if f.type == pyarrow.string()]
     return rows.assign(**rows[texts].astype(object).fillna(''))

@@ -21,7 +21,7 @@ def decide(bench, way: str, config, until: float) -> list[Decision]:
     began = hosts.now()
     field = 'semi.batch_size' if way != 'scratch' else 'transfer.batch_size'
     if began + 2 * bench.fixed[True] > until:
-        return [undecided(config, field, detail=f' (each size compiles for {bench.fixed[True]:.0f} s)')]
+        return [undecided(config, field, detail=f' (each size takes {bench.fixed[True]:.0f} s to compile)')]
     rates, ended = measure(bench, way, config, field, until)
     fit = {size: rate for size, rate in rates.items() if rate}
     before = get(config, field)

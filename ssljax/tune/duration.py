@@ -52,9 +52,9 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
         limit, text = (
             own,
             (
-                f'in {last} steps validation falls, from {100 * value:.2f}% at its best, after '
+                f'in {last} steps validation falls from its best, {100 * value:.2f}% after '
                 f'{max(curve, key=lambda point: point[1])[0]} steps, to {100 * curve[-1][1]:.2f}% at the end: longer '
-                f'is no better, so the given {own} stay'
+                f'is no better, so it stays at the {own} given'
             ),
         )
     wait = longest_wait(curve)
@@ -126,13 +126,13 @@ def length(known: dict, schedule: str, own: int, eta: int, error: float) -> tupl
     gain = per_doubling(known)
     if gain is None and schedule != 'constant':
         limit = max(own, last)
-        return limit, f'{last} steps were the longest that could be tried, {own} are given: the larger'
+        return limit, f'the larger of {last} steps, the longest run that could be tried, and the {own} given'
     if schedule == 'constant':
         limit = max(own, eta * last)
         seen = '' if gain is None else f'; the last doubling of the length gained {100 * gain:+.2f} points'
         return limit, (
             f'only a limit, since validation ends the stage: the larger of {eta} times the {last} steps of the longest '
-            f'run and the {own} as given{seen}'
+            f'run and the {own} given{seen}'
         )
     best, gain = max(known, key=known.__getitem__), 0.0 if gain is None else gain
     if best <= 2 / 3 * last and gain >= error:
@@ -148,7 +148,7 @@ def length(known: dict, schedule: str, own: int, eta: int, error: float) -> tupl
     limit = max(own, eta * last)
     return limit, (
         f'validation still rises by {100 * gain:.2f} points per doubling of the length at {last} steps, more than a '
-        f'standard error ({100 * error:.2f}): {eta} times that, or the {own} as given'
+        f'standard error ({100 * error:.2f}): {eta} times that, or the {own} given'
     )
 
 

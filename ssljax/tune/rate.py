@@ -104,7 +104,7 @@ def reason(found, value, before, steps) -> str:
             'diverges' if found.get(before) is None else f'gives {100 * found[before]:.2f}%'
         )
     failed = [rate for rate, v in found.items() if v is None]
-    return text + (f'; it diverges from {min(failed):g}' if failed else '')
+    return text + (f'; it diverges from {min(failed):g} up' if failed else '')
 
 
 def picture(found, value, bench, config) -> dict:

@@ -68,7 +68,7 @@ def test_what_the_model_was_trained_on_is_marked(data, monkeypatch, tmp_path):
 
 def test_a_model_of_other_classes_is_refused(data, monkeypatch, tmp_path):
     monkeypatch.setattr(trained, 'load', lambda run: Knowing())
-    with pytest.raises(ValueError, match="knows the classes 'a', 'b', and not 'c'"):
+    with pytest.raises(ValueError, match="knows the classes 'a', 'b', but not 'c'"):
         noise.find(dataclasses.replace(data, classes=('a', 'c')), np.ones(80, bool), str(tmp_path), 0)
 
 

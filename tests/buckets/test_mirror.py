@@ -98,7 +98,7 @@ def test_half_an_upload_is_never_used(disk, monkeypatch, capsys, at):
         with pytest.raises(BucketError, match=f'the network is gone. All results are in {local}'), opened(disk, None):
             fill(local, 2)
             changed(local)
-            assert 'tried again when the run saves next' in capsys.readouterr().err
+            assert 'tried again when the run next saves' in capsys.readouterr().err
     assert store.read(CHECKPOINT.format(2))  # what was cut short
     shutil.rmtree(local.parent)
     with opened(disk, None) as again:
@@ -194,7 +194,7 @@ def test_a_bucket_that_cannot_be_used_is_one_error_at_the_start(url, config, mon
 
 def test_schemes_without_a_driver(tmp_path, monkeypatch):
     monkeypatch.setenv('SSLJAX_BUCKETS', str(tmp_path))
-    with pytest.raises(BucketError, match='no place on a bucket: give a URL such as'):
+    with pytest.raises(BucketError, match='not a place on a bucket: give a URL such as'):
         Store('s3://')
     with pytest.raises(BucketError, match='nosuch://a/b cannot be opened .*nosuch'):
         Store('nosuch://a/b')
@@ -227,5 +227,5 @@ def test_an_archive_of_images_is_read_from_the_bucket(url, tmp_path):
     Store(url).write('x.zip', (tmp_path / 'x.zip').read_bytes())
     data = ssljax.load_data(f'folder:{url}/x.zip', val='2', test='2')
     assert data.classes == ('a', 'b') and data.name == f'folder:{url}/x.zip'
-    with pytest.raises(BucketError, match='a folder of images on a bucket is not read'):
+    with pytest.raises(BucketError, match='a folder of images on a bucket cannot be read'):
         ssljax.load_data(f'folder:{url}/photos')

@@ -143,22 +143,28 @@ WRONG = {
     'fold': ('path,label,split\n0.png,cat,3\n', "line 2: unknown split '3'"),
     'test class': (
         'path,label,split\n0.png,cat,\n1.png,dog,\n\n2.png,cow,test\n',
-        "line 5: the class 'cow' of the test split has no training images; those that have are 'cat', 'dog'",
+        "line 5: the class 'cow' of the test split has no training images; those that do are 'cat', 'dog'",
     ),
     'no labels': ('path,label\n0.png,\n1.png\n', 'No training image in .* has a label'),
     'no rows': ('path,label\n\n', 'lists no image'),
     'nothing': ('', 'is empty: its first line must name the columns'),
-    'no header': ('0.png,cat\n1.png,dog\n', "line 1: it has the columns '0.png', 'cat', and none called path"),
-    'another header': ('path,lable\n0.png,cat\n', "none called label, and 'lable' is near 'label'. .* separated by"),
-    'spaces': ('path label\n0.png cat\n', "it has the columns 'path label', and none called path or label. "),
+    'no header': ('0.png,cat\n1.png,dog\n', "line 1: its columns are '0.png', 'cat', but none is called path"),
+    'another header': (
+        'path,lable\n0.png,cat\n',
+        r"none is called label \('lable' is close to 'label'\). .* separated by",
+    ),
+    'spaces': ('path label\n0.png cat\n', "its columns are 'path label', but none is called path or label. "),
     'capitals': (PLAIN + '8.PNG,cat\n', "no image '8.PNG': '8.png' is there: upper and lower case differ"),
     'a novel': (PLAIN + f'8.png,{"x" * 101}\n', 'line 10: the label has 101 characters; the limit is 100'),
     'a class each': ('path,label\n' + ''.join(f'{i}.png,c{i}\n' for i in range(9)), 'Each of the 9 .* its own, such'),
     'twice a column': ('path,label,path\n0.png,cat,1.png\n', "line 1: there are 2 columns called 'path'"),
-    'a comma too many': (PLAIN + '8.png,a cat, asleep\n', 'line 10: it has 3 columns, and the header 2.*into quotes'),
+    'a comma too many': (
+        PLAIN + '8.png,a cat, asleep\n',
+        'line 10: it has 3 columns, but the header has 2.*quotes around',
+    ),
     'a quote': (PLAIN + '8.png,"cat\n9.png,dog\n', 'line 10: it cannot be read as CSV .* quote not closed'),
     'latin-1': ('path,label\n0.png,h\xfcndin\n'.encode('latin-1'), 'line 2: the label is not in UTF-8: save'),
-    'binary': (b'PK\3\4\0\0\0\0', 'is no text: give a CSV'),
+    'binary': (b'PK\3\4\0\0\0\0', 'is not a text file: give a CSV'),
 }
 
 
@@ -178,7 +184,7 @@ def test_two_images_of_one_end(images):
 
 
 def test_no_such_file(images):
-    with pytest.raises(ValueError, match='x.xlsx. is no text: save the sheet as CSV'):
+    with pytest.raises(ValueError, match='x.xlsx. is not a text file: save the sheet as CSV'):
         load(images(b'PK\3\4\0\0\0\0', 'x.xlsx'))
     with pytest.raises(FileNotFoundError, match='no file .*none.csv'):
         load(f'csv:{images.folder}/none.csv')

@@ -77,7 +77,7 @@ def test_seeds_draw_other_groups_and_the_same_seed_the_same():
 
 
 def test_what_cannot_be_kept_apart_is_refused():
-    with pytest.raises(ValueError, match="data.test='20%': of 2 groups of images, none can"):
+    with pytest.raises(ValueError, match="data.test='20%': none of the 2 groups of images can"):
         carve_test(np.repeat([0, 1], 10), '20%', groups=np.repeat([0, 1], 10))
 
 
@@ -129,7 +129,7 @@ def test_images_that_are_labelled_later_keep_their_group(images):  # noqa: F811
 
 def test_a_group_in_two_given_splits(images):  # noqa: F811
     text = 'path,label,group,split\n' + ''.join(f'{p}.png,{c},{g},{"test" if p in "3,5" else ""}\n' for p, c, g in ROWS)
-    said = r"the group 'b' is in two splits, train \(line 4\) and test \(line 5\) \(2 groups are so: 'b', 'c'\)"
+    said = r"the group 'b' is in two splits, train \(line 4\) and test \(line 5\) \(one of 2 such groups: 'b', 'c'\)"
     with pytest.raises(ValueError, match=said):
         load(images(text))
 

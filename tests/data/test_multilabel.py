@@ -54,9 +54,9 @@ def test_rows_of_several_classes(folder, caplog):
     assert said(source, source.test) == ['dog', ';'] and len(source.unlabeled) == 1
     assert source.targets.hot(source.train.labels).tolist() == [[1, 1], [0, 1], [1, 0], [1, 1], [0, 0]]
     assert source.targets.counts(source.train.labels).tolist() == [3, 3]
-    assert "multi-label, for line 2 has 'cat;dog'" in caplog.text and '--config.data.multilabel=no' in caplog.text
+    assert "multi-label, since line 2 has 'cat;dog'" in caplog.text and '--config.data.multilabel=no' in caplog.text
     shown = summary.text(source)
-    assert 'any number of them an image (multi-label)' in shown and 'none of the classes' in shown
+    assert 'any number of them per image (multi-label)' in shown and 'none of the classes' in shown
     assert re.search(r'total +5 +2', shown)
 
 

@@ -100,7 +100,7 @@ def test_other_errors():
 def test_fewer_labels_than_classes_warns(caplog):
     with caplog.at_level('WARNING', logger='absl'):
         split('2')
-    assert 'miss 2 of the 4 classes' in caplog.text
+    assert 'lack 2 of the 4 classes' in caplog.text
 
 
 def test_save_and_load(tmp_path):
@@ -132,5 +132,5 @@ def test_a_pool_limits_the_unlabelled_rows():
     whole, some = (partitions.partition(labels, 4, budget='20', val='10', seed=1, pool=n) for n in (0, 50))
     assert len(whole.unlabeled) == 170 and len(some.unlabeled) == 50
     assert set(some.unlabeled) < set(whole.unlabeled) and np.array_equal(some.labeled, whole.labeled)
-    with pytest.raises(ValueError, match='config.data.pool=171, but 170 images'):
+    with pytest.raises(ValueError, match='config.data.pool=171, but only 170 images'):
         partitions.partition(labels, 4, budget='20', val='10', seed=1, pool=171)

@@ -33,7 +33,7 @@ def test_what_is_given_is_kept():
     [
         (dict(count=1), 'grid is 1'),
         (dict(count=3, gap=-2), 'gap is -2'),
-        (dict(count=3, tile=9, gap=1), 'take 29 pixels, the images have 28'),
+        (dict(count=3, tile=9, gap=1), 'take 29 pixels, but the images have 28'),
         (dict(count=3, tile=3, smallest=4), 'tile is 3 pixels; the network needs at least 4'),
         (dict(count=3, smallest=8), 'tiles of 7 pixels.*image_size=30'),
         (dict(count=9, smallest=4), 'tiles of 3 pixels'),

@@ -40,7 +40,7 @@ def test_a_name_of_parts_without_the_mark_comes_apart(parts):
         ('cat', 'neither {label} nor {group}'),
         ('{lable}.jpg', r'it has {lable} \(did you mean label\?\); known are label, group and split'),
         ('{label}{label}', 'it has {label} twice'),
-        ('(?P<label>[a-z', 'it is no regular expression'),
+        ('(?P<label>[a-z', 'it is not a regular expression'),
         ('(?P<klass>x)(?P<label>y)', "the group 'klass'"),
         ('{group}_{split}.png', 'split} without {label}'),
     ],
@@ -75,17 +75,17 @@ def test_the_split_in_a_name(tmp_path):
     where = tree(tmp_path, [f'{s}_{c}_{i}.png' for s in ('train', 'valid') for c in ('cat', 'dog') for i in range(3)])
     s = load(f'folder:{where}', pattern='{split}_{label}_{}.png')
     assert s.classes == ('cat', 'dog') and np.bincount(s.test.labels).tolist() == [3, 3]
-    with pytest.raises(ValueError, match="the image 'train_cat_0.png' is of the split 'cat', which is not known"):
+    with pytest.raises(ValueError, match="the image 'train_cat_0.png' is of the split 'cat', which is unknown"):
         load(f'folder:{where}', pattern='{}_{split}_{label}.png')
 
 
 def test_wrong_patterns(tmp_path):
     where = tree(tmp_path, [*KAGGLE[:12], 'val/cow.1.png'])
     with pytest.raises(
-        ValueError, match=r"jpg' matches none of the 13 names, which look like 'cat.0.png', .*: it is a"
+        ValueError, match=r"jpg' matches none of the 13 names, which look like 'cat.0.png', .*: it must be a"
     ):
         load(f'folder:{where}', pattern='{label}.{}.jpg')
-    with pytest.raises(ValueError, match='matches none.*must match them whole, so add .* at its end'):
+    with pytest.raises(ValueError, match='matches none.*must match the whole name, so add .* at its end'):
         load(f'folder:{where}', pattern=r'(?P<label>[a-z]+)')
     with pytest.raises(ValueError, match="'val/cow.1.png': the class 'cow' of the val split has no training images"):
         load(f'folder:{where}', pattern='{label}.{}.png')

@@ -490,7 +490,7 @@ def test_an_empty_split_of_an_npz_counts_as_none(tmp_path, caplog, empty):
     with caplog.at_level('WARNING', logger='absl'):
         found = load(medmnist(tmp_path / 'a.npz', **gone))
     for split in ('val', 'test'):
-        assert (f'{split}_images: 0 images, which counts as none' in caplog.text) == (split in empty)
+        assert (f'has 0 {split}_images, which counts as none' in caplog.text) == (split in empty)
     expected = load(medmnist(tmp_path / 'b.npz', **{k: None for k in gone if 'unlabeled' not in k}))
     for one, other in ((found.train, expected.train), (found.val, expected.val), (found.test, expected.test)):
         assert (one is None and other is None) or (one.digest() == other.digest() and len(one))
@@ -500,7 +500,7 @@ def test_an_empty_split_of_an_npz_counts_as_none(tmp_path, caplog, empty):
 @pytest.mark.parametrize('empty', [('train',), ('train', 'val', 'test', 'unlabeled')])
 def test_an_npz_without_training_images_or_labels_is_refused(tmp_path, empty):
     gone = {f'{s}_{k}': array for s in empty for k, array in NOTHING.items()}
-    with pytest.raises(ValueError, match='train_images: 0 images, so there is nothing to train on'):
+    with pytest.raises(ValueError, match='has 0 train_images, so there is nothing to train on'):
         load(medmnist(tmp_path / 'a.npz', **gone))
     with pytest.raises(ValueError, match='all train_labels are -1, unknown'):
         load(medmnist(tmp_path / 'a.npz', train_labels=np.full(30, -1)))

@@ -56,7 +56,7 @@ def test_one_hot_labels_are_read_and_several_an_image_refused(caplog):
     npz.check_labels(hot.shape, hot.dtype, 3, 'train_labels', 'x.npz')
     with caplog.at_level('WARNING', logger='absl'):
         assert npz.labels(hot, None, 'train_labels', 'x.npz').tolist() == [2, 0, 1]
-    assert 'is one-hot, [3, 3]: the place of the 1 is taken as the class' in caplog.text
+    assert 'is one-hot, [3, 3]: the position of the 1 is the class' in caplog.text
     for bad in (np.ones((3, 3)), np.zeros((3, 3)), hot / 2, -hot):
-        with pytest.raises(ValueError, match='several classes an image are 0 and 1 in'):
+        with pytest.raises(ValueError, match='several classes per image are 0 and 1 in'):
             npz.labels(bad, None, 'train_labels', 'x.npz')

@@ -466,7 +466,7 @@ def test_an_example_is_read_without_tensorflow():
     assert example.image_and_label(data)[1] == -1
     feature.pop('image')
     data = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
-    for given, message in ((data, "no feature 'image'"), (b'\xff' * 9, 'is no tf.train.Example')):
+    for given, message in ((data, "no feature 'image'"), (b'\xff' * 9, 'is not a tf.train.Example')):
         with pytest.raises(ValueError, match=message):
             example.image_and_label(given)
 
@@ -539,7 +539,7 @@ def test_a_bucket(train, mesh, small, monkeypatch):
 
 def test_a_bucket_that_tensorflow_cannot_read():
     with pytest.raises(
-        ValueError, match="data_dir='s3://mine/tfds': TensorFlow reads no such URLs, but .*gs://.*mount"
+        ValueError, match="data_dir='s3://mine/tfds': TensorFlow cannot read such URLs, only .*gs://.*mount"
     ):
         load('s3://mine/tfds')
 
@@ -566,7 +566,7 @@ def test_what_is_not_as_its_index_says_is_refused(kind, prepared, tmp_path):
     about.crc[5] ^= 1
     about.label[9] = (about.label[9] + 1) % 3
     for row in (5, 9):
-        with pytest.raises(ValueError, match='has another image or label .* delete the index') as caught:
+        with pytest.raises(ValueError, match='has a different image or label .* delete the index') as caught:
             split.read(np.array([row]))
         assert isinstance(caught.value, Changed) and str(place) in str(caught.value)
 
@@ -583,7 +583,7 @@ def test_a_byte_that_changed_after_the_index_is_found(prepared, tmp_path):
         f.write(bytes([byte ^ 16]))
     split = load(place).train
     items = [np.arange(i, i + 15) for i in range(0, COUNT, 15)]
-    with pytest.raises(Changed, match='has another image or label'):
+    with pytest.raises(Changed, match='has a different image or label'):
         hidden = split.hide()
         list(native.read_ahead(hidden, native.of(hidden), items, lambda *_: [], 1, lambda *both: both))
 

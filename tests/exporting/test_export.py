@@ -153,7 +153,7 @@ def test_an_export_that_fails_leaves_no_calibration(model, tmp_path, monkeypatch
 
 
 def test_a_format_by_the_name(model, tmp_path):
-    with pytest.raises(ValueError, match=r"'x.bin' does not tell the format: .* \.onnx \(onnx\)"):
+    with pytest.raises(ValueError, match=r"'x.bin' does not say which format: .* \.onnx \(onnx\)"):
         model.export(tmp_path / 'x.bin')
     with pytest.raises(ValueError, match='did you mean onnx'):
         model.export(tmp_path / 'x.bin', 'onn')

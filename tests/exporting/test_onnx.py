@@ -101,7 +101,7 @@ def test_a_file_that_computes_otherwise_is_not_left(make, tmp_path, monkeypatch)
 
 def test_shapes_of_two_traces():
     assert dims_of((2, 8, 32), (3, 8, 48)) == (-1, 8, -16)
-    with pytest.raises(Untranslated, match='no multiple'):
+    with pytest.raises(Untranslated, match='not a multiple'):
         dims_of((3, 8), (4, 8))
 
 

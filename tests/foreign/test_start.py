@@ -88,7 +88,7 @@ def test_positions_of_another_size_are_resized(tmp_path):
     'name, told',
     [
         ('x.pth', 'python -c "from safetensors.torch import save_file; import torch; '),
-        ('x.npz', 'no .safetensors file'),
+        ('x.npz', 'not a .safetensors file'),
         ('none.safetensors', 'there is nothing there'),
         ('text.safetensors', 'cannot be read'),
     ],

@@ -36,7 +36,8 @@ def refused(workdir, found, text):
 
 def test_another_config_in_one_process(tmp_path):
     found = outcomes(tmp_path / 'run', ([], ['--config.transfer.scratch.optim.lr=0.3']))
-    refused(tmp_path / 'run', found, 'process 1 of 2 has another config than process 0 (transfer.scratch.optim.lr: ')
+    said = 'process 1 of 2 has a different config from process 0 (transfer.scratch.optim.lr: '
+    refused(tmp_path / 'run', found, said)
 
 
 def test_another_label_in_one_process(tmp_path):
@@ -48,7 +49,7 @@ def test_another_label_in_one_process(tmp_path):
         np.savez(place / 'data.npz', train_images=images, train_labels=(labels + i * (np.arange(40) == 7)) % 2)
     flags = ['--config.data.source=npz:data.npz', '--config.data.labels=8', '--config.data.val=8']
     found = outcomes(tmp_path / 'run', (flags, flags), places)
-    refused(tmp_path / 'run', found, 'process 1 of 2 has other data than process 0 (')
+    refused(tmp_path / 'run', found, 'process 1 of 2 has different data from process 0 (')
 
 
 @pytest.mark.parametrize('what', ['config', 'data'])
@@ -61,7 +62,7 @@ def test_any_difference_is_found(what, monkeypatch):
             place = place[key]
         place[path[-1]] = 'changed'
         monkeypatch.setattr(hosts, 'gather', lambda found, other=other: [found, found, other])
-        with pytest.raises(ValueError, match=f'process 2 of 3 has (another|other) {what}') as caught:
+        with pytest.raises(ValueError, match=f'process 2 of 3 has (a different|different) {what}') as caught:
             identity.agree(what, mine)
         assert '.'.join(path) in str(caught.value)
     monkeypatch.setattr(hosts, 'gather', lambda found: [found, copy.deepcopy(found)])

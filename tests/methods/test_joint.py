@@ -239,7 +239,7 @@ def test_local_views(name):
     'name, options, said',
     [
         ('simclr', {'temperature': 0.0}, 'simclr.temperature is 0.0; it must be above 0'),
-        ('simclr', {'projector': ()}, 'widths of layers'),
+        ('simclr', {'projector': ()}, 'must be layer widths'),
         ('byol', {'momentum': 1.0}, r'in \[0, 1\)'),
         ('dino', {'local_views': 2}, 'set pretrain.pool to avg or gridN'),
         ('dino', {'centre_momentum': -0.1}, 'centre_momentum'),

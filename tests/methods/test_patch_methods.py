@@ -119,7 +119,7 @@ def test_weights_for_one_image_size_are_refused(config, name):
     [
         ('jigsaw', {'permutations': 1}, 'permutations is 1'),
         ('jigsaw', {'grid': 2, 'permutations': 25}, '2 to 24'),
-        ('relative_position', {'tile': 9, 'gap': 2}, 'take 21 pixels, the images have 20'),
+        ('relative_position', {'tile': 9, 'gap': 2}, 'take 21 pixels, but the images have 20'),
         ('relative_position', {'tile': 3}, 'patches of 3 pixels'),
         ('jigsaw_grid', {'grid': 1}, 'grid is 1'),
     ],

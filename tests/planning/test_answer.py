@@ -59,7 +59,7 @@ def test_two_seeds_or_few_test_images_tell_nothing(seeds, test, why):
     assert 'cannot be told' in found['sentences'][0] and why in found['sentences'][0]
     assert ' helps here:' not in ' '.join(found['sentences'])
     told = answer.of_points(outcome(CLEAR, test), 'finetune', 48, full(CLEAR))['sentences'][-1]
-    assert (told == f'{test} test images alone leave more open than that.') == (test == 40)
+    assert (told == f'With only {test} test images, this is less certain still.') == (test == 40)
 
 
 def test_less_than_the_fewest_labels_is_a_bound():
@@ -87,7 +87,7 @@ def test_scratch_alone_compares_nothing_and_has_its_curve():
     ways = {'scratch': CLEAR['scratch']}
     found = answer.of_points(outcome(ways), '', 48, full(ways))
     assert found['ways'] == {} and found['worth'] is None and found['curve']['way'] == 'scratch'
-    assert found['sentences'][0].startswith('Nothing but training from scratch was compared')
+    assert found['sentences'][0].startswith('Only training from scratch was run, so whether')
     assert found['curve']['more'][0]['low'] <= stats.spread(CLEAR['scratch'])['mean'] + 0.03
 
 

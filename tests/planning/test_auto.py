@@ -95,7 +95,7 @@ def test_the_verb_writes_a_recipe_and_never_over_another_file(short, tmp_path, c
     config = recipes.module_of('mine.py').get_config()
     assert (config.data.source, config.data.labels, config.name) == ('digits', '50', 'digits')
     assert 'flip' not in config.transfer.augment
-    with pytest.raises(FileExistsError, match='no plan is written over it'):
+    with pytest.raises(FileExistsError, match='a plan overwrites nothing'):
         command(['digits', '--out=mine.py'])
-    with pytest.raises(ValueError, match='is no Python file'):
+    with pytest.raises(ValueError, match='is not a Python file'):
         command(['digits', '--out=mine.txt'])

@@ -136,7 +136,7 @@ def test_files_lists_and_archives_give_the_same(trained, tmp_path):
     found = ssljax.predict(model, tmp_path / 'list.txt')
     assert found.errors[:20] == [''] * 20 and 'No such file' in found.errors[20]
     (tmp_path / 'other.csv').write_text('a,b\n1,2\n')
-    with pytest.raises(ValueError, match="columns 'a', 'b'"):
+    with pytest.raises(ValueError, match="columns are 'a', 'b', but none is called path"):
         ssljax.predict(model, tmp_path / 'other.csv')
 
 
@@ -272,7 +272,7 @@ def test_a_calibration_that_cannot_be_is_refused(changed, tmp_path):
     whole = {'temperature': np.float64(1), 'reference': np.ones((3, 4), np.float16), 'limit': np.float64(0.1)}
     np.savez(tmp_path / calibration.NAME, **whole)
     assert calibration.load(tmp_path).temperature == 1
-    with pytest.raises(ValueError, match='is not of this model'):
+    with pytest.raises(ValueError, match='does not belong to this model'):
         calibration.load(tmp_path).distance(np.ones((2, 5), np.float32))
     np.savez(tmp_path / calibration.NAME, **{k: v for k, v in (whole | changed).items() if v is not None})
     with pytest.raises(files.Damaged, match='it holds|its numbers'):

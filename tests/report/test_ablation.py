@@ -85,7 +85,7 @@ def test_variants_stand_beside_their_way(tmp_path):
     assert f'−{-100 * gain["mean"]:.2f} ± {100 * gain["std"]:.2f}' in words
     assert f'−{-100 * gain["low"]:.2f} to −{-100 * gain["high"]:.2f}' in words
     assert ways_of(result).index('slow') == ways_of(result).index('finetune') + 1
-    assert 'Difference of each variant' in page
+    assert 'Difference between each variant' in page
     assert headline(result).startswith('Fine-tuned'), 'the headline is about a way, not about a variant of it'
 
 

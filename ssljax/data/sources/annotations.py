@@ -54,7 +54,7 @@ def apply(source: Source, path: str, around: str) -> Source:
     check_given(found.path, found.others)
     names = [] if source.unlabeled is None else source.unlabeled.names()
     if names is None:
-        raise ValueError(f'{FIELD}={path!r}, but the unlabelled images of {source.name!r} are no files with names.')
+        raise ValueError(f'{FIELD}={path!r}, but the unlabelled images of {source.name!r} are not files with names.')
     known, number_of, given = pick.Known(names, 0, around), Numbers(source), {}
     trained, had = pick.Known(source.train.names() or (), 0, around), 0
     for line, values in found.rows:

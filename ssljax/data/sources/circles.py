@@ -11,8 +11,8 @@ def read(asked, config):
     for field in ('image_size', 'channels'):
         if config[field]:
             raise ValueError(
-                f"config.data.{field}={config[field]} does not go with 'circles': a point's two coordinates are no "
-                f'picture to be resized or coloured. Leave it at 0.'
+                f"config.data.{field}={config[field]} does not go with 'circles': a point's two coordinates are not "
+                f'a picture to be resized or coloured. Leave it at 0.'
             )
     splits = {name: toy.circles(n, seed) for seed, (name, n) in enumerate((('train', 5000), ('test', 2000)))}
     return tuple(toy.RINGS), {name: Arrays(*points) for name, points in splits.items()}

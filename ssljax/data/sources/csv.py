@@ -64,7 +64,7 @@ def _multilabel(found: table.Table, asked: str) -> bool:
     if asked != 'auto' or row is None:
         return asked == 'yes'
     logging.warning(
-        '%r: multi-label, for line %d has %r; if the semicolon belongs to the name of a class: '
+        '%r: multi-label, since line %d has %r; if the semicolon is part of the name of a class: '
         '--config.data.multilabel=no', found.path, row.line, row.values['label'],
     )  # fmt: skip
     return True

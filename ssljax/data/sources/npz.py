@@ -9,7 +9,7 @@ from ssljax.data.sources.asked import Arrays
 FORM = 'npz:PATH'
 TAKES = ('multilabel',)
 _INSTEAD = {
-    'val': 'For validation a part of the training images is set aside (config.data.val).',
+    'val': 'For validation, a part of the training images is set aside (config.data.val).',
     'test': 'The validation images are the test split or, without any, a part of the training images '
     '(config.data.test).',
 }
@@ -33,8 +33,8 @@ def read(asked, config):
             npz.check_images(*file.declared[images], images, path, config.max_pixels)
             if not file.declared[images][0][0] and split != 'unlabeled':
                 if split == 'train':
-                    raise ValueError(f'{path!r} has train_images: 0 images, so there is nothing to train on.')
-                logging.warning('%r has %s: 0 images, which counts as none. %s', path, images, _INSTEAD[split])
+                    raise ValueError(f'{path!r} has 0 train_images, so there is nothing to train on.')
+                logging.warning('%r has 0 %s, which counts as none. %s', path, images, _INSTEAD[split])
                 continue
             wanted.append(images)
             if split == 'unlabeled':

@@ -77,7 +77,7 @@ def complete(name: str, classes: tuple, splits: dict, span, test: str, copies: s
     for part, split in splits.items():
         if split.shape != shape:
             raise ValueError(
-                f'The {part} images are {_by(split.shape)}, the training images {_by(shape)}: set '
+                f'The {part} images are {_by(split.shape)}, but the training images {_by(shape)}: set '
                 'config.data.image_size and config.data.channels to make them equal.'
             )
     listed = {part: splits[part] for part in ('val', 'test') if part in splits}
@@ -125,8 +125,8 @@ def evaluable(split, name, given):
 def _drop_unlabelled_test(splits, given):
     """A test split without one known label, such as ImageNet's, gives way to validation, or to a part of training."""
     if 'test' in splits and len(splits['test']) and not np.any(splits['test'].labels >= 0):
-        logging.warning('The test images of %r have no known labels; %s instead.', given,
-                        'validation is the test split' if 'val' in splits else 'a part of training is')  # fmt: skip
+        logging.warning('The test images of %r have no known labels; testing on %s instead.', given,
+                        'the validation split' if 'val' in splits else 'a part of the training images')  # fmt: skip
         splits.pop('test')
         if 'val' in splits:
             splits['test'] = splits.pop('val')

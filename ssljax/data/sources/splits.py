@@ -61,7 +61,7 @@ def check_memory(size: int, asked) -> None:
     free = available_memory()
     if free is not None and size > 0.8 * free:
         raise ValueError(
-            f'The images of {asked.text!r} take {size / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are '
+            f'The images of {asked.text!r} take {size / 2**30:,.1f} GiB, but only {free / 2**30:,.1f} GiB of memory is '
             'free: make them fewer or smaller (config.data.image_size).'
         )
 

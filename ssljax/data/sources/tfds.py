@@ -61,8 +61,8 @@ def _prepared(asked, config, wanted: dict):
         import tensorflow_datasets as tfds
     except ImportError as e:
         raise ImportError(
-            f'{asked} needs TensorFlow and its Datasets ({e}), the extra tfds of the package: pip install tensorflow '
-            "tensorflow-datasets importlib_resources, or use a 'folder:' or 'npz:' source."
+            f'{asked} needs TensorFlow and TensorFlow Datasets ({e}), the tfds extra of ssljax: pip install '
+            "tensorflow tensorflow-datasets importlib_resources, or use a 'folder:' or 'npz:' source."
         ) from e
     try:
         tf.config.set_visible_devices([], 'GPU')
