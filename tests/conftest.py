@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import pytest
+from absl import logging
 
 from ssljax.config import base
 from ssljax.devices import environment, platform
@@ -33,6 +34,14 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(autouse=True)
+def verbosity():
+    """Commands that run in this process leave theirs: a warning that a later test looks for would not be printed."""
+    level = logging.get_verbosity()
+    yield
+    logging.set_verbosity(level)
 
 
 @pytest.fixture(scope='session')

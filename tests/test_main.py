@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from absl import flags, logging
+from absl import flags
 
 import ssljax
 from ssljax import api, main, model_json
@@ -84,7 +84,6 @@ def test_what_a_user_can_get_wrong_is_one_clear_message(tmp_path, monkeypatch, c
     for module, name in ((main.preempt, 'install'), (main.platform, 'enter'), (main.console, 'prepare')):
         monkeypatch.setattr(module, name, lambda: None)
     monkeypatch.setattr(main.os, '_exit', sys.exit)
-    level = logging.get_verbosity()
     try:
         main.parse(command(tmp_path, flag)[2:])
         code = main.command(api.train)
@@ -92,7 +91,6 @@ def test_what_a_user_can_get_wrong_is_one_clear_message(tmp_path, monkeypatch, c
         code = end.code
     finally:
         flags.FLAGS.unparse_flags()
-        logging.set_verbosity(level)
     one_message(code, capfd.readouterr().err.strip(), said)
 
 
