@@ -11,8 +11,8 @@ features in each block and the CIFAR stem: 16 million multiplications an image o
 epochs, about a million images, took 38 minutes on two cores (simclr) and 67 nearly all on one (rotation); then 500
 steps of 64 labelled images in every way. Measured, with one pretraining of each, points of fine-tuning over training
 from scratch at 10, 40 and 100 labels a class: simclr 13.3 +- 2.3, 11.9 +- 2.2 and 5.2 +- 1.3, rotation 12.9 +- 1.9,
-13.3 +- 1.9 and 10.5 +- 0.9 (docs/results.md, with what more steps from scratch change). Half an hour of one core was not
-enough for the other tasks: at 40 labels a class lejepa gains nothing clear (frozen +0.9 +- 1.5), colorization loses
+13.3 +- 1.9 and 10.5 +- 0.9 (docs/results.md, with what more steps from scratch change). Half an hour of one core was
+not enough for the others: at 40 labels a class lejepa gains nothing clear (frozen +0.9 +- 1.5) and colorization loses
 (fine-tuned -2.7 +- 1.7); byol and jigsaw were pretrained but not transferred.
 """
 
