@@ -139,8 +139,7 @@ def fields() -> dict:
             # Labelled images and both views of the unlabelled ones pass the network as one batch; otherwise the weak
             # views, which only say what to predict, pass it apart and without a gradient, in less time.
             one_batch=flag(False),
-            # Fraction of the steps for which an unlabelled loss can go on without effect until that stops the run; 0:
-            # for ever.
+            # Fraction of the steps for which the unlabelled loss may have no effect before the run stops; 0: no limit.
             idle=share(0.5),
             batch_size=whole(64, 1, BATCH),  # unlabelled images per step, and generated ones
             # 0: all labelled images if there are at most batch_size, else batch_size

@@ -184,9 +184,9 @@ class Training:
         self.timer.lap(self.step)
         self._heed(diagnosis(self.program, self.step, found, int(self.progress['totals']['bad']), self.trained))
         share, idle = self.task.cfg.get('idle', 0), guard.idle(found)
-        begun = self.step - max(share * self.program.steps, 2 * self.log_every)
-        late = begun >= 0
-        if idle and share and late and guard.idle_since(logs.read(self.log.path), begun):
+        since = self.step - max(share * self.program.steps, 2 * self.log_every)
+        late = since >= 0
+        if idle and share and late and guard.idle_since(logs.read(self.log.path), since):
             self._heed(idle)
         self._warn(idle or (guard.unselective(found) if late else ''))
         self._warn(goodput.slow_input(self.spent.state(), self.task.feed.path))

@@ -159,12 +159,8 @@ class Dense(nn.Module):
 
 def affine(x: jax.Array, kernel: jax.Array, bias: jax.Array, dtype: jnp.dtype, mode: str) -> jax.Array:
     """x [B, n, C], kernel [C, D], bias [D] -> [B, n, D] of `dtype`. `mode` as in `Conv`."""
-    given = (a.astype(dtype) for a in (x, kernel, bias))
-    return dense(*given) if conv_ops.is_fast(mode) else _dense(*given)
-
-
-def _dense(x, kernel, bias):
-    return x @ kernel + bias
+    x, kernel, bias = (a.astype(dtype) for a in (x, kernel, bias))
+    return dense(x, kernel, bias) if conv_ops.is_fast(mode) else x @ kernel + bias
 
 
 class ConvBlock(nn.Module):

@@ -117,7 +117,7 @@ class Attention(nn.Module):
         width, dense = x.shape[-1], functools.partial(_dense, dtype=self.dtype, mode=self.mode)
         split = (self.heads, width // self.heads)
         weights = [dense(split, name=name).weights((width,)) for name in ('query', 'key', 'value')]
-        kernel, bias = (jnp.concatenate(each, axis=-1) for each in zip(*weights))  # one product in place of three
+        kernel, bias = (jnp.concatenate(each, axis=-1) for each in zip(*weights))  # one product instead of three
         joined = layers.affine(x, kernel, bias, self.dtype, self.mode).reshape(*x.shape[:2], 3, *split)
         query, key, value = (jax.lax.index_in_dim(joined, i, axis=2, keepdims=False) for i in range(3))
         return dense((width,), name='out')(nn.dot_product_attention(query, key, value, dtype=self.dtype))
