@@ -9,7 +9,7 @@ usage: ssljax tune --config=RECIPE [--workdir=DIR] [--config.FIELD=VALUE ...]
                           --config.tuning.minutes=10    in total
                           --config.tuning.decide=batch_size,rate
 
-This trains no model. DIR/tuning gets decisions.json, each decision with its
+No model is kept. DIR/tuning gets decisions.json, each decision with its
 reason, and tuned.py, a recipe for `ssljax train`. `ssljax train` with
 --config.tune=True and the same --workdir uses the decisions, too.
 
