@@ -35,6 +35,7 @@ from ssljax.settings.fields import (
 from ssljax.text.wording import nearest, shown
 
 KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # of stage, where it is not called as the way
+OPTIMISERS = 'sgd', 'adamw', 'lars', 'muon'
 SCHEDULES = 'cosine', 'slow_cosine', 'constant', 'multistep', 'flat_linear'
 TUNED = ('batch_size', 'rate', 'regularisation', 'options', 'duration')  # what tuning can decide
 VARIANT = "(name, way, ((field, value), ...)), for example ('plain', 'scratch', (('transfer.augment', ''),))"
@@ -230,11 +231,11 @@ def stage(epochs=0.0, lr=0.05, rules='.*=1') -> ConfigDict:
 def _stage(epochs=0.0, lr=0.05, trained='.*=1', b1=0.9, open=None) -> dict:
     """The tree of a stage's fields, as `fields`. open: {field of optim: the value that leaves it to the method}."""
     optim = dict(
-        name=choice('sgd', 'sgd', 'adamw'),
+        name=choice('sgd', *OPTIMISERS),
         lr=real(lr, 1e-12, 1e38),  # float32 holds no more
-        momentum=below_one(0.9),
+        momentum=below_one(0.9),  # of sgd, lars and muon, and whether in Nesterov's form
         nesterov=flag(True),
-        b1=below_one(b1),
+        b1=below_one(b1),  # of adamw, and of muon for what is not a kernel, as b2
         b1_rules=rules('', high=0.999),  # regex=b1, for parameters that have another one; the first full match wins
         b2=below_one(0.999),
         weight_decay=real(5e-4, 0.0, 1000.0),
@@ -248,7 +249,7 @@ def _stage(epochs=0.0, lr=0.05, trained='.*=1', b1=0.9, open=None) -> dict:
     )
     if open:  # auto, 0, -1 and auto leave these to the method
         optim |= dict(
-            name=choice(open['name'], open['name'], 'sgd', 'adamw'),
+            name=choice(open['name'], open['name'], *OPTIMISERS),
             lr=real(open['lr'], 0.0, 1e38),
             weight_decay=real(open['weight_decay'], open['weight_decay'], 1000.0),
             schedule=choice(open['schedule'], open['schedule'], *SCHEDULES),

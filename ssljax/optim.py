@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import optax
 from absl import logging
 
+from ssljax import muon
+from ssljax.config import OPTIMISERS
 from ssljax.rules import by_name, path_name
 
 
@@ -55,22 +57,37 @@ def trained_parts(cfg, params) -> set[str]:
 
 def make(cfg, steps: int, rate=None) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """The optimiser of a stage and its schedule, `rate` where one is given. Weight decay is L2 in the gradient for sgd
-    (as in the sources of the field) and decoupled for adamw; a parameter whose learning-rate factor is 0 is frozen and
-    has no state."""
+    and lars (as in the sources of the field) and decoupled for adamw and muon; a parameter whose learning-rate factor
+    is 0 is frozen and has no state.
+
+    lars: the gradient of each parameter that decays is scaled to a thousandth of its norm, the others as they are, then
+    momentum and rate, as in the codes of Barlow Twins and VICReg (You et al. 2017, arXiv:1708.03888).
+    muon: muon.scale_by_muon for the kernels, Adam for the rest, at one rate.
+
+    Raises:
+      ValueError: an unknown name, a negative weight decay, or rules as in `factors`.
+    """
     if isinstance(cfg.weight_decay, int | float) and cfg.weight_decay < 0:  # tuning traces it
         raise ValueError(f'optim.weight_decay is {cfg.weight_decay}; it must be 0 or more.')
     rate = rate or schedule(cfg, steps)
-    if cfg.name not in ('sgd', 'adamw'):
-        raise ValueError(f'optim.name is {cfg.name!r}; it can be sgd or adamw.')
+    if cfg.name not in OPTIMISERS:
+        known = ', '.join(OPTIMISERS[:-1])
+        raise ValueError(f'optim.name is {cfg.name!r}; it can be {known} or {OPTIMISERS[-1]}.')
 
     def mask(params):
         return jax.tree.map(lambda f: f > 0, factors(cfg.decay, params))
 
     def core(b1):
         decay = optax.add_decayed_weights(cfg.weight_decay, mask)
+        momentum, adam = optax.trace(cfg.momentum, cfg.nesterov), optax.scale_by_adam(b1, cfg.b2)
         if cfg.name == 'sgd':
-            return optax.chain(decay, optax.trace(cfg.momentum, cfg.nesterov))
-        return optax.chain(optax.scale_by_adam(b1, cfg.b2), decay)
+            return optax.chain(decay, momentum)
+        if cfg.name == 'lars':
+            return optax.chain(decay, optax.masked(optax.scale_by_trust_ratio(trust_coefficient=0.001), mask), momentum)
+        if cfg.name == 'muon':
+            turned = muon.scale_by_muon(cfg.momentum, cfg.nesterov)
+            return optax.chain(optax.partition({'kernel': turned, 'other': adam}, muon.kinds), decay)
+        return optax.chain(adam, decay)
 
     clip = optax.clip_by_global_norm(cfg.clip) if cfg.clip else optax.identity()
 

@@ -45,6 +45,31 @@ def test_adamw_first_step_is_the_learning_rate():
     np.testing.assert_allclose(step(c)['head']['kernel'], 0.9, rtol=1e-4)
 
 
+def test_lars_by_hand():
+    """As in the code of Barlow Twins: what decays is scaled to a thousandth of its norm, then momentum."""
+    c = cfg(name='lars', lr=2.0, momentum=0.9, nesterov=False, weight_decay=0.5, schedule='constant')
+    got = step(c, steps=2)
+    kernel, bias, v, u = np.ones(3), np.ones(1), np.zeros(3), np.zeros(1)
+    for _ in range(2):
+        g = 1.0 + 0.5 * kernel
+        v = 0.9 * v + 0.001 * np.linalg.norm(kernel) / np.linalg.norm(g) * g
+        u = 0.9 * u + 1.0
+        kernel, bias = kernel - 2.0 * v, bias - 2.0 * u
+    np.testing.assert_allclose(got['head']['kernel'], kernel, rtol=1e-6)
+    np.testing.assert_allclose(got['backbone']['conv1']['bias'], bias, rtol=1e-6)
+
+
+@pytest.mark.parametrize('name', configs.OPTIMISERS)
+def test_every_optimiser_freezes_and_scales(name):
+    given = dict(name=name, lr=0.1, weight_decay=0.0, schedule='constant')
+    rules = 'backbone/.*=0; head/.*=0.5'
+    still, whole, half = PARAMS, step(cfg(**given)), step(cfg(**given, rules=rules))
+    np.testing.assert_array_equal(half['backbone']['conv1']['kernel'], still['backbone']['conv1']['kernel'])
+    moved, halved = (np.asarray(p['head']['kernel'] - still['head']['kernel']) for p in (whole, half))
+    assert np.all(moved < 0)
+    np.testing.assert_allclose(halved, moved / 2, rtol=1e-5)
+
+
 def test_rules_freeze_and_scale():
     c = cfg(lr=0.1, momentum=0.0, weight_decay=0.0, schedule='constant', rules='backbone/.*=0; head/.*=0.5')
     got = step(c)
@@ -90,7 +115,7 @@ def test_a_part_may_have_another_b1():
     [
         ({'rules': 'head/.*=1'}, 'no optimiser rule'),
         ({'rules': 'head/(.*=1'}, 'not of the form'),
-        ({'name': 'lion'}, 'sgd or adamw'),
+        ({'name': 'lion'}, 'sgd, adamw, lars or muon'),
         ({'schedule': 'linear'}, 'cosine, slow_cosine, constant, multistep or flat_linear'),
     ],
 )

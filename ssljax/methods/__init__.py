@@ -107,7 +107,12 @@ JOINT = {
 SEMI = ADVERSARIAL | JOINT
 # What config.semi.optim stands for where it is left open: by the optimiser, and the optimiser by the kind of method.
 OPEN = dict(name='auto', lr=0.0, weight_decay=-1.0, schedule='auto')
-OPTIM = {'adamw': adversarial.OPTIM, 'sgd': consistency.OPTIM}
+OPTIM = {
+    'adamw': adversarial.OPTIM,
+    'muon': adversarial.OPTIM,
+    'sgd': consistency.OPTIM,
+    'lars': consistency.OPTIM | {'lr': 1.0},
+}
 
 WEIGHTS = 1e-6, 1e6  # the least and the largest of a task in a sum
 

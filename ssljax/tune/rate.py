@@ -7,7 +7,7 @@ from ssljax.tune.decision import Decision, changed, get, plot, undecided
 
 FACTORS = (1.0, 3.0, 0.3, 10.0, 0.1, 30.0, 0.03)  # of the rate that the config gives, in the order of the runs
 LEAST = 40  # steps of a run, or the config's own where they are fewer
-USUAL = {'sgd': 0.1, 'adamw': 1e-3}  # by optim.name
+USUAL = {'sgd': 0.1, 'adamw': 1e-3, 'lars': 1.0, 'muon': 1e-3}  # by optim.name
 DECADES = (0, -1, 1, -2, 2, -3, -4)  # away from it, in the order of the runs
 FURTHER = 2  # runs beyond the end of the range, where the best one lies there
 

@@ -74,9 +74,8 @@ def choices(bench, way: str, config, prefix: str) -> dict[str, tuple]:
         space['semi.labeled_batch_size'] = tuple(sorted(n for n in few if 4 <= n <= max(labeled, 4)))
     if 'regularisation' in wanted:
         space['transfer.augment'] = tuple(config.tuning.augment) or pipelines(bench.run.source.shape)
-        decay = (
-            (0.0, 0.01, 0.1, 0.3, 1.0) if get(config, prefix).optim.name == 'adamw' else (0.0, 1e-4, 5e-4, 2e-3, 5e-3)
-        )
+        decoupled = get(config, prefix).optim.name in ('adamw', 'muon')  # of the gradient
+        decay = (0.0, 0.01, 0.1, 0.3, 1.0) if decoupled else (0.0, 1e-4, 5e-4, 2e-3, 5e-3)
         space[f'{prefix}.optim.weight_decay'] = decay
         space['transfer.dropout'] = (0.0, 0.2, 0.5)
         if not semi:
