@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from ssljax import experiment
+from ssljax import experiment, methods
 from ssljax.data import sources
 from ssljax.settings import beforehand, suits
 from ssljax.storage import checkpoint
@@ -39,6 +39,33 @@ def test_a_later_stage_that_cannot_be_trained(config, tmp_path, ways, field, val
         config.pretrain.layer = config.transfer.layer = 'conv1'
     with pytest.raises(ValueError) as error:
         prepared(config, tmp_path, ways, **{field: value})
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'method, pool, said',
+    [
+        ('rotation', 'avg', ''), ('simclr', 'avg', ''), ('gan', 'avg', ''), ('simclr', 'grid2', ''),
+        ('simclr', 'flatten', 'on which simclr cannot be trained with pretrain.pool=flatten: set --config.pretrain.po'),
+        ('autoencoder', 'avg', 'pretrain.augment turns images of 8x8 pixels into 6x6, on which autoencoder cannot'),
+        ('triplet', 'avg', 'on which triplet cannot be trained: leave out size=.'),
+        ('scratch', 'avg', ''), ('sgan', 'avg', ''), ('mean_teacher', 'avg', ''),
+        ('scratch', 'flatten', 'transfer.augment turns images of 8x8 pixels into 6x6, on which scratch cannot be'),
+        ('fixmatch', 'avg', 'on which fixmatch cannot be trained: leave out size=, or give all pipelines the same.'),
+    ],
+)  # fmt: skip
+def test_views_of_another_size(config, tmp_path, method, pool, said):
+    part = 'pretrain' if method in methods.PRETEXT else 'transfer'
+    config.semi.strong, config.transfer.pool = 'flip', 'avg'
+    config[part].update(pool=pool, augment='random_resized_crop((0.2, 1.0), size=6)')
+    if part == 'pretrain':
+        config.pretrain.method = method
+    ways = ('scratch', 'frozen') if part == 'pretrain' else (method,)
+    if not said:
+        prepared(config, tmp_path, ways)
+        return
+    with pytest.raises(ValueError) as error:
+        prepared(config, tmp_path, ways)
     assert said in str(error.value)
 
 

@@ -398,6 +398,12 @@ def suits(spec, shape, field: str) -> None:
         ) from error
 
 
+def size(spec, shape) -> tuple[int, int]:
+    """(H, W) of what a pipeline makes of images of `shape` (H, W, C)."""
+    found = jax.eval_shape(parse(spec), jax.random.key(0), jax.ShapeDtypeStruct((1, *shape), jnp.float32))
+    return found.shape[1:3]
+
+
 def _range(op, name, value, above, to=float('inf')):
     pair = tuple(value) if isinstance(value, (tuple, list)) else ()
     if len(pair) != 2 or not above < pair[0] <= pair[1] <= to:

@@ -5,9 +5,13 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import ScopeParamShapeError
 
 from ssljax import config as configs
-from ssljax import models, optim, ways
+from ssljax import methods, models, optim, ways
+from ssljax.core import moves, split
+from ssljax.data import augment
+from ssljax.settings import suits
 from ssljax.stages import Context, begins_given, check_parts, check_size, given_weights, kind_of, settings
 from ssljax.storage import checkpoint
 from ssljax.transfer import take_backbone
@@ -15,8 +19,8 @@ from ssljax.transfer import take_backbone
 
 def check(run: Context) -> None:
     """Raises ValueError where a stage of a run could not be trained: rules of its optimiser that do not fit its
-    parameters, a network that the memory cannot hold, a pool that its maps are too small for, or a start from weights
-    of a different architecture."""
+    parameters, a network that the memory cannot hold, a pool that its maps are too small for, views of a size that it
+    cannot take, or a start from weights of a different architecture."""
     shapes = functools.cache(lambda kind: initial_shapes(run, kind))
     for kind in kinds(run):
         network = network_of(run, kind)
@@ -24,6 +28,7 @@ def check(run: Context) -> None:
         check_pool(run, kind)
         check_rules(run, kind, shapes(network)['params'])
         check_size(kind, shapes(network))
+        check_views(run, kind, shapes(network))
         if begins_given(run.config, kind):
             take_backbone(given_weights(run, kind), shapes(network), run.config.backbone.init_from)
     check_probe(run)
@@ -87,6 +92,37 @@ def check_pool(run: Context, kind: str) -> None:
             f'pixels for images of {"x".join(map(str, run.source.shape))}: set --config.{field}.pool=grid{most} or '
             'less, avg or flatten.'
         )
+
+
+def check_views(run: Context, kind: str, variables) -> None:
+    """Raises ValueError where augmentation changes the size of the images and a kind of stage cannot do with that: its
+    head takes the flattened map, it restores the whole image, or it joins images that were augmented differently."""
+    base, config, section, _ = settings(run.config, kind)
+    shape, method, changed = run.source.shape, run.methods[kind], {}
+    for field, spec in suits.pipelines(config, base).items():
+        if (found := augment.size(spec, shape)) != shape[:2] and spec not in changed:
+            changed[spec] = f'{field} turns images of {shape[0]}x{shape[1]} pixels into {found[0]}x{found[1]}'
+    if not changed:
+        return
+    of = lambda *sides, dtype='int32': jax.ShapeDtypeStruct(sides, dtype)
+    rows, images = of(16), of(16, *shape, dtype='uint8')
+    batch = {'image': images, 'label': rows, 'index': rows, 'progress': of(dtype='float32')}
+    batch |= {'unlabeled': images, 'unlabeled_label': rows, 'unlabeled_index': rows, 'unlabeled_count': of()}
+    batch |= {'class_counts': of(len(run.source.classes))}
+    params, state = split(variables)
+    try:
+        for own, others, loss in moves(method, params):
+            jax.eval_shape(loss, others | own, state, params, batch, jax.random.key(0))
+    except (TypeError, ValueError, ScopeParamShapeError) as error:
+        part = 'pretrain' if section == 'pretrain' else 'transfer'
+        name, flat = config.pretrain.method if part == 'pretrain' else kind, config[part].pool == 'flatten'
+        remedy = f'set --config.{part}.pool=avg, or leave out size=' if flat else 'leave out size='
+        if base in methods.SEMI:
+            remedy += ', or give all pipelines the same'
+        raise ValueError(
+            f'{" and ".join(changed.values())}, on which {name} cannot be trained'
+            f'{f" with {part}.pool=flatten" * flat}: {remedy}.'
+        ) from error
 
 
 def check_probe(run: Context) -> None:

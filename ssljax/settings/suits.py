@@ -87,19 +87,25 @@ def check_batches(config, shape, mesh) -> None:
 def check_pipelines(config, shape) -> None:
     """Raises ValueError for an augmentation pipeline that the stages of a run use and that does not suit images of
     `shape` (H, W, C)."""
-    found = {}
-    if uses_pretraining(config):
+    found = pipelines(config, 'pretrain') if uses_pretraining(config) else {}
+    for way in config.transfer.ways:
+        base, changed = configs.variant(config, way)
+        found |= {f'{field} of {way}': spec for field, spec in pipelines(changed, base).items()}
+    for field, spec in found.items():
+        augment.suits(spec, shape, field)
+
+
+def pipelines(config, base: str) -> dict[str, str]:
+    """{field: augmentation pipeline} of a kind of stage, 'pretrain' or what a way is based on, without those of smaller
+    views that a method has beside its views."""
+    if base == 'pretrain':
         own = config.pretrain
         found = {'pretrain.augment': own.augment}
         for name in methods.terms(own.method):
             found |= {f'pretrain.{name}.{k}': own[name].get(k, '') for k in ('augment', 'augment2')}
-    for way in config.transfer.ways:
-        base, changed = configs.variant(config, way)
-        found[f'transfer.augment of {way}'] = changed.transfer.augment
-        if base in methods.SEMI:
-            found |= {f'semi.{k} of {way}': changed.semi[k] for k in ('augment', 'strong')}
-    for field, spec in found.items():
-        augment.suits(spec, shape, field)
+        return found
+    semi = {f'semi.{k}': config.semi[k] for k in ('augment', 'strong')} if base in methods.SEMI else {}
+    return {'transfer.augment': config.transfer.augment} | semi
 
 
 def check_layers(config) -> None:
