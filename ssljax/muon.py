@@ -38,7 +38,8 @@ def orthogonal(x: jax.Array) -> jax.Array:
     """The matrix [everything else, outputs] of x with the same singular vectors and singular values between about 0.7
     and 1.2, those far below the root mean square of all excepted. Shape and dtype are those of x."""
     rows = x.reshape(-1, x.shape[-1])
-    tall = rows if rows.shape[0] >= rows.shape[1] else rows.T
+    wide = rows.shape[0] < rows.shape[1]
+    tall = rows.T if wide else rows
     tall = tall / (jnp.linalg.norm(tall) + 1e-8)
     with jax.default_matmul_precision('float32'):
         unit = jnp.eye(tall.shape[1], dtype=x.dtype)
@@ -48,4 +49,4 @@ def orthogonal(x: jax.Array) -> jax.Array:
             step = first * unit + second * gram + third * gram @ gram
             gram, total = step @ gram @ step, total @ step
         tall = tall @ total
-    return (tall if rows.shape[0] >= rows.shape[1] else tall.T).reshape(x.shape)
+    return (tall.T if wide else tall).reshape(x.shape)

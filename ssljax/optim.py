@@ -60,8 +60,8 @@ def make(cfg, steps: int, rate=None) -> tuple[optax.GradientTransformation, opta
     and lars (as in the sources of the field) and decoupled for adamw and muon; a parameter whose learning-rate factor
     is 0 is frozen and has no state.
 
-    lars: the gradient of each parameter that decays is scaled to a thousandth of its norm, the others as they are, then
-    momentum and rate, as in the codes of Barlow Twins and VICReg (You et al. 2017, arXiv:1708.03888).
+    lars: of each parameter that decays, the gradient is scaled to a thousandth of the parameter's norm; then momentum
+    and rate, for all, as in the codes of Barlow Twins and VICReg (You et al. 2017, arXiv:1708.03888).
     muon: muon.scale_by_muon for the kernels, Adam for the rest, at one rate.
 
     Raises:

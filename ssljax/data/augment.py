@@ -390,7 +390,7 @@ def suits(spec, shape, field: str) -> None:
                 f'x {width} pixels: use fewer pixels.'
             )
     try:
-        jax.eval_shape(parse(spec), jax.random.key(0), jax.ShapeDtypeStruct((1, *shape), jnp.float32))
+        size(spec, shape)
     except (TypeError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip('.')
         raise ValueError(
@@ -398,7 +398,8 @@ def suits(spec, shape, field: str) -> None:
         ) from error
 
 
-def size(spec, shape) -> tuple[int, int]:
+@functools.cache
+def size(spec: str, shape: tuple[int, int, int]) -> tuple[int, int]:
     """(H, W) of what a pipeline makes of images of `shape` (H, W, C)."""
     found = jax.eval_shape(parse(spec), jax.random.key(0), jax.ShapeDtypeStruct((1, *shape), jnp.float32))
     return found.shape[1:3]
