@@ -16,12 +16,45 @@ WITHOUT_FIGURES = 5.0  # minutes, below which none are drawn
 
 class Rung(NamedTuple):
     """seeds; steps of every way; how many of the parts (a pretext task, a joint method) beside scratch; the shares of
-    the labels of the learning curve."""
+    the labels of the learning curve; steps of pretraining, 0 for RATIO times those of a way."""
 
     seeds: int
     steps: int
     parts: int
     curve: tuple
+    pretrained: int = 0
+
+    @property
+    def pretraining(self) -> int:
+        """Steps of pretraining."""
+        return self.pretrained or int(RATIO * self.steps)
+
+
+class Trained(NamedTuple):
+    """What is trained beside scratch. parts: 'pretrain' and 'joint', at most, the one that is kept first in front.
+    task: the pretext task. way: what is made of its weights, 'frozen' or 'finetune'. joint: the joint method. asked:
+    the ways were given, and none of them is left out where time is short."""
+
+    parts: tuple
+    task: str
+    way: str
+    joint: str
+    asked: bool = False
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """transfer.ways."""
+        own = {'pretrain': self.way, 'joint': self.joint}
+        return ('scratch', *(own[part] for part in ('pretrain', 'joint') if part in self.parts))
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of the stages whose speed counts: that of a way with pretrained weights is taken to be that of scratch."""
+        return ['scratch', *(self.joint if part == 'joint' else 'pretrain' for part in self.parts)]
+
+    def called(self, part: str) -> str:
+        """A part in words."""
+        return f'{self.task} pretraining' if part == 'pretrain' else self.joint
 
 
 HALF, QUARTER = (0.5,), (0.25, 0.5)
@@ -55,25 +88,20 @@ class Times(NamedTuple):
     spent: float
 
 
-def seconds(rung: Rung, parts, joint: str, times: Times, sets, evals: int, figures: bool) -> dict:
+def seconds(rung: Rung, trained: Trained, times: Times, sets, evals: int, figures: bool) -> dict:
     """{what: seconds} of a run.
 
     Args:
       rung: the durations.
-      parts: 'pretrain' and 'joint', those that are trained, at most.
-      joint: the joint method.
+      trained: with the parts that are trained.
       times: as measured.
       sets: rules.Sets.
       evals: evaluations of a way on validation; of pretraining, 3.
       figures: whether the report has them.
     """
-    kinds = [
-        'scratch',
-        *(['pretrain', 'finetune'] if 'pretrain' in parts else []),
-        *([joint] if 'joint' in parts else []),
-    ]
-    speed = times.speeds | ({'finetune': times.speeds['scratch']} if 'finetune' in kinds else {})
-    ways = [kind for kind in kinds if kind != 'pretrain']
+    ways = trained.ways
+    kinds = [*ways, *(['pretrain'] if 'pretrain' in trained.parts else [])]
+    speed = {kind: times.speeds['scratch' if kind == trained.way else kind] for kind in kinds}
     count = lambda images: -(-images // times.batch)
     # Prediction and features are compiled for each way, too: a small part of what its step takes.
     compiled = sum(1.15 * speed[kind].compile for kind in kinds)
@@ -83,7 +111,7 @@ def seconds(rung: Rung, parts, joint: str, times: Times, sets, evals: int, figur
     pretraining = 0.0
     if 'pretrain' in kinds:
         own = speed['pretrain']
-        pretraining = RATIO * rung.steps * own.step + 3 * (2 * count(sets.val) + count(1000)) * own.look + STAGE
+        pretraining = rung.pretraining * own.step + 3 * (2 * count(sets.val) + count(1000)) * own.look + STAGE
     again = ('scratch', max(ways, key=lambda k: stage[k]))
     cell = sum(stage[k] + count(sets.test) * speed[k].look for k in dict.fromkeys(again)) + 1.0
     return {
@@ -97,37 +125,51 @@ def seconds(rung: Rung, parts, joint: str, times: Times, sets, evals: int, figur
     }
 
 
-def choose(minutes: float, parts, joint: str, times: Times, sets, evals: int, able=QUARTER, seeds=0) -> tuple | None:
-    """(Rung, its parts, `seconds` of it) of the first of LADDER that fits into SHARE of the minutes, or None.
+def choose(
+    minutes: float, trained: Trained, times: Times, sets, evals: int, able=QUARTER, seeds=0, ladder=LADDER
+) -> tuple | None:
+    """(Rung, the Trained that is kept, `seconds` of it) of the first of `ladder` that fits into SHARE of the minutes,
+    or None.
 
     Args:
-      parts: those that suit the data, the one that is kept first in front.
+      trained: with all the parts that suit the data.
       able: shares of the labels that are enough for a training.
       seeds: how many are given; 0: none are.
+      ladder: of Rungs, from the best to the least, where pretraining is trained; else it is LADDER.
       The others: as for `seconds`.
     """
     figures = minutes >= WITHOUT_FIGURES
-    for wanted in _wanted(parts):
-        for rung in LADDER:
-            rung = rung._replace(seeds=seeds or rung.seeds, parts=min(rung.parts, len(wanted)))
+    for wanted in _wanted(trained):
+        for rung in _ladder(ladder, wanted):
+            kept = _first(wanted, rung.parts)
+            rung = rung._replace(seeds=seeds or rung.seeds, parts=len(kept.parts))
             rung = rung._replace(curve=tuple(share for share in rung.curve if share in able))
-            kept = tuple(wanted[: rung.parts])
-            found = seconds(rung, kept, joint, times, sets, evals, figures)
+            found = seconds(rung, kept, times, sets, evals, figures)
             if sum(found.values()) <= 60 * SHARE * minutes:
                 return rung, kept, found
     return None
 
 
-def _wanted(parts) -> list:
-    """The parts, and, where the first does not fit at all, the second alone."""
-    return [parts, parts[1:]] if len(parts) > 1 else [parts]
+def _wanted(trained: Trained) -> list:
+    """With all parts, and, where the first does not fit at all, with the second alone."""
+    second = [trained._replace(parts=trained.parts[1:])]
+    return [trained, *(second if len(trained.parts) > 1 and not trained.asked else [])]
 
 
-def needed(parts, joint: str, times: Times, sets, evals: int) -> float:
-    """The minutes that the least of LADDER takes, with the part that takes less, rounded up."""
+def _first(trained: Trained, parts: int) -> Trained:
+    return trained if trained.asked else trained._replace(parts=trained.parts[:parts])
+
+
+def _ladder(ladder, trained: Trained):
+    return ladder if 'pretrain' in trained.parts else LADDER
+
+
+def needed(trained: Trained, times: Times, sets, evals: int, ladder=LADDER) -> float:
+    """The minutes that the least of the ladder takes, with the part that takes less, rounded up."""
     found = []
-    for wanted in _wanted(parts):
-        least = [seconds(LADDER[-1], wanted[:1], joint, times, sets, evals, figures) for figures in (False, True)]
+    for wanted in _wanted(trained):
+        kept, rung = _first(wanted, 1), _ladder(ladder, wanted)[-1]
+        least = [seconds(rung, kept, times, sets, evals, figures) for figures in (False, True)]
         plain, drawn = (-(-sum(each.values()) // (60 * SHARE * 0.1)) / 10 for each in least)
         found.append(plain if plain < WITHOUT_FIGURES else drawn)
     return min(found)

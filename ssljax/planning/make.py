@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ssljax import config as configs
 from ssljax import methods
-from ssljax.planning import budget, evidence, fingerprint, measure, rules
+from ssljax.planning import budget, evidence, fingerprint, measure, photographs, rules
 from ssljax.progress import say
 from ssljax.settings import checks, fields
 from ssljax.settings.resolve import Decision
@@ -17,6 +17,7 @@ from ssljax.settings.resolve import Decision
 SMALLER = 32  # pixels, for photographs where the time is too short for more
 EVALS, FEW_EVALS = 10, 1
 PRETRAIN_EVALS = 3
+IN_STEPS = 'the duration is in steps'
 # Fields that a plan leaves to what goes with them: no line of a recipe whose run has no use for them.
 OF = {'pretrain': 'pretrain.', 'joint': 'semi.'}
 
@@ -57,30 +58,30 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
     say.status(f'plan: {fp.lines()[0]}')
     least = 0.0
     for smaller in (False, True):
-        found, task, joint, parts, notes = _static(fp, asked, given, smaller)
+        found, trained, ladder, notes = _static(fp, asked, given, smaller)
         fields_ = given | {d.field: d.value for d in found}
         sets = rules.sets(fp, fields_)
-        kinds = ['scratch', *(joint if part == 'joint' else 'pretrain' for part in parts)]
-        times = (timed or measure.times)(_timed(given, found, task, joint, parts), kinds, began)
+        times = (timed or measure.times)(_timed(given, found, trained), trained.kinds, began)
         evals = FEW_EVALS if sets.val < rules.FEW_VAL else EVALS
         able = [s for s in budget.QUARTER if s * sets.labeled >= 2 * len(fp.classes)]
-        chosen = budget.choose(asked.minutes, parts, joint, times, sets, evals, able, len(given.get('seeds', ())))
+        chosen = budget.choose(asked.minutes, trained, times, sets, evals, able, len(given.get('seeds', ())), ladder)
         if chosen:
             break
-        least = budget.needed(parts, joint, times, sets, evals)
+        least = budget.needed(trained, times, sets, evals, ladder)
         if 'data.image_size' in given or rules.image_size(fp, asked.minutes)[0] <= SMALLER:
             break
     if not chosen:
+        least_parts = trained.parts if trained.asked else trained.parts[:1]
         raise ValueError(
             f'{asked.minutes:g} minutes are too short: three seeds of training from scratch'
-            + (f' and with {_called(parts[0], task, joint)}' if parts else '')
+            + (f' and with {" and ".join(map(trained.called, least_parts))}' if trained.parts else '')
             + f' for {budget.LEAST} steps take about {least:g} minutes here. '
             + f'Give --minutes={budget.asked_for(least)} or more.'
         )
     say.status('')
     rung, kept, seconds = chosen
-    notes += [f'no {_called(part, task, joint)}: no time' for part in parts if part not in kept]
-    found = _kept(found, kept) + durations(rung, kept, joint, evals, asked.minutes, times, seconds)
+    notes += [f'no {trained.called(part)}: no time' for part in trained.parts if part not in kept.parts]
+    found = _kept(found, kept) + durations(rung, kept, evals, asked.minutes, times, seconds)
     found = [d for d in found if d.field not in given]
     found = [*[Decision(field, value, 'given') for field, value in given.items()], *found]
     plan = Plan(fp, _ordered(found), notes, seconds, times)
@@ -89,7 +90,7 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
 
 
 def _static(fp, asked, given: dict, smaller: bool) -> tuple:
-    """(decisions that do not depend on speeds, pretext task, joint method, parts, notes)."""
+    """(decisions that do not depend on speeds, budget.Trained, the ladder of durations, notes)."""
     found = [Decision('name', name_of(fp.source), 'fixed: named after the source'), *rules.selection(fp)]
     found += rules.data(fp, asked)
     if smaller:
@@ -97,34 +98,45 @@ def _static(fp, asked, given: dict, smaller: bool) -> tuple:
         found = [Decision(d.field, SMALLER, why) if d.field == 'data.image_size' else d for d in found]
     values = {d.field: d.value for d in found} | given
     size, sets = values['data.image_size'] or fp.side, rules.sets(fp, values)
-    parts, why_parts = rules.parts(fp, sets)
+    of_photographs = photographs.suits(fp, size)
+    parts, why_parts = rules.parts(fp, sets, size)
     joint, why_joint = evidence.joint(sets.per_class(fp), fp.device != 'cpu' or asked.minutes >= rules.LONG)
+    way, why_way = photographs.way(sets.per_class(fp)) if of_photographs else ('finetune', '')
     if ways := given.get('transfer.ways'):
         joint = next((w for w in ways if w in methods.SEMI), joint)
-        parts = tuple(p for p in parts if (joint if p == 'joint' else 'finetune') in ways)
+        way = next((w for w in ways if w in ('frozen', 'finetune')), way)
+        own = {'pretrain': way, 'joint': joint}
+        parts = tuple(sorted((part for part in own if own[part] in ways), key=lambda p: p not in parts[:1]))
     if given.get('pretrain.method') in ('', 'none'):
         parts = tuple(p for p in parts if p != 'pretrain')
-    pretext = rules.pretext(size)
-    task = given.get('pretrain.method', pretext.value)
-    found += rules.backbone(fp, size) + rules.batches(fp, sets) + rules.augmentation(fp, asked, size)
-    found += [rules.path(fp, size), pretext, *rules.rates(task)]
+    pretext = rules.pretext(fp, size)
+    trained = budget.Trained(parts, given.get('pretrain.method', pretext.value), way, joint, bool(ways))
+    network = rules.backbone(fp, size)
+    if given.get('backbone.name', network[0].value) != network[0].value:  # the fields of another one are its own
+        network = [d for d in network if not d.field.startswith('backbone.')]
+    found += network + rules.batches(fp, sets, size)
+    found += rules.augmentation(fp, asked, size)
+    found += [rules.path(fp, size), pretext, *rules.rates(fp, trained.task, size)]
     found += [
         Decision('evaluate.batch_size', 100 if sets.val < 100 else 500, 'fixed: few batches, with little padding')
     ]
     notes = [*why_parts[1:], *_of_data(fp, sets)]
-    found.append(Decision('transfer.ways', (), why_parts[0] + (f'; {joint}: {why_joint}' if 'joint' in parts else '')))
-    return found, task, joint, parts, notes
+    why = why_parts[0] + (f'; {joint}: {why_joint}' if 'joint' in parts else '')
+    why += f'; {why_way}' if why_way and 'pretrain' in parts else ''
+    found.append(Decision('transfer.ways', (), why))
+    return found, trained, photographs.LADDER if of_photographs else budget.LADDER, notes
 
 
-def durations(rung, parts, joint: str, evals: int, minutes: float, times, seconds: dict) -> list[Decision]:
+def durations(rung, trained, evals: int, minutes: float, times, seconds: dict) -> list[Decision]:
     """What depends on the speeds."""
     total = sum(seconds.values()) / 60
     speed = ', '.join(f'{name} {1000 * s.step:.0f} ms' for name, s in times.speeds.items())
-    steps = (
+    most = (
         f'measured here: a step takes {speed}; the most steps with which everything fits into {minutes:g} minutes '
-        f'({total:.1f} are planned); the same for every way'
+        f'({total:.1f} are planned)'
     )
-    ways = ('scratch', *(['finetune'] if 'pretrain' in parts else []), *([joint] if 'joint' in parts else []))
+    fixed = f'measured: {rung.steps} steps of each way, and the rest of the time for pretraining, as on CIFAR-10'
+    steps = fixed if rung.pretrained and trained.parts[:1] == ('pretrain',) else f'{most}; the same for every way'
     few = 'fixed: validation chooses among the weights of this many evaluations'
     if evals == FEW_EVALS:
         few = (
@@ -135,22 +147,27 @@ def durations(rung, parts, joint: str, evals: int, minutes: float, times, second
         Decision(
             'seeds', tuple(range(rung.seeds)), 'fixed: fewer than three cannot be tested; beyond five little is gained'
         ),
-        Decision('transfer.ways', ways, ''),
-        *(Decision(f'transfer.{way}.steps', rung.steps, steps) for way in ways if way != joint),
-        *(Decision(f'transfer.{way}.evals', evals, few) for way in ways if way != joint),
+        Decision('transfer.ways', trained.ways, ''),
     ]
-    if 'pretrain' in parts:
+    for way in trained.ways:
+        if way != trained.joint:
+            found += [
+                Decision(f'transfer.{way}.epochs', 0.0, IN_STEPS),
+                Decision(f'transfer.{way}.steps', rung.steps, steps),
+                Decision(f'transfer.{way}.evals', evals, few),
+            ]
+    if 'pretrain' in trained.parts:
         why = f'measured: {budget.RATIO:g} times the steps of a way, as in the study on Fashion-MNIST'
         found += [
-            Decision('pretrain.epochs', 0.0, 'the duration is in steps'),
-            Decision('pretrain.steps', int(budget.RATIO * rung.steps), why),
+            Decision('pretrain.epochs', 0.0, IN_STEPS),
+            Decision('pretrain.steps', rung.pretraining, most if rung.pretrained else why),
             Decision('pretrain.evals', PRETRAIN_EVALS, 'fixed: it is only shown, and nothing is chosen by it'),
         ]
     else:
         found.append(Decision('pretrain.method', 'none', 'no way that is trained uses it'))
-    if 'joint' in parts:
+    if 'joint' in trained.parts:
         found += [
-            Decision('semi.epochs', 0.0, 'the duration is in steps'),
+            Decision('semi.epochs', 0.0, IN_STEPS),
             Decision('semi.steps', rung.steps, steps),
             Decision('semi.evals', evals, few),
         ]
@@ -188,24 +205,24 @@ def _config(given: dict, found: list):
     return c
 
 
-def _timed(given, found, task, joint, parts):
+def _timed(given, found, trained):
     """The config whose stages are timed. Its number of steps is one that no program was compiled for before, so that no
     cache of compiled programs hides what compiling takes."""
     c = _config(given, found)
     steps = 10_000 + time.time_ns() % 10_000
-    ways = ('scratch', *(['finetune'] if 'pretrain' in parts else []), *([joint] if 'joint' in parts else []))
     c.update_from_flattened_dict({
-        'transfer.ways': ways, 'seeds': tuple(c.seeds)[:1], 'pretrain.epochs': 0.0, 'pretrain.steps': steps,
-        'pretrain.method': task if 'pretrain' in parts else 'none', 'semi.epochs': 0.0, 'semi.steps': steps,
-        'transfer.scratch.steps': steps, 'transfer.finetune.steps': steps,
+        'transfer.ways': trained.ways, 'seeds': tuple(c.seeds)[:1], 'pretrain.epochs': 0.0, 'pretrain.steps': steps,
+        'pretrain.method': trained.task if 'pretrain' in trained.parts else 'none', 'semi.epochs': 0.0,
+        'semi.steps': steps, 'transfer.frozen.epochs': 0.0,
+        **{f'transfer.{stage}.steps': steps for stage in ('scratch', 'frozen', 'finetune')},
     })  # fmt: skip
     return c
 
 
-def _kept(found: list, parts) -> list:
-    """Without what belongs to parts that are left out."""
-    out = tuple(prefix for part, prefix in OF.items() if part not in parts)
-    out += () if 'pretrain' in parts else ('transfer.finetune.',)
+def _kept(found: list, trained) -> list:
+    """Without what belongs to parts, and to ways, that are left out."""
+    out = tuple(prefix for part, prefix in OF.items() if part not in trained.parts)
+    out += tuple(f'transfer.{way}.' for way in ('frozen', 'finetune') if way not in trained.ways)
     return [d for d in found if not d.field.startswith(out)]
 
 
@@ -224,10 +241,6 @@ def _of_data(fp, sets) -> list[str]:
     if not fp.unlabeled + rules.unused(fp, sets):
         notes.append('there are no unlabelled images: only the labelled ones themselves can be pretrained on')
     return notes
-
-
-def _called(part: str, task: str, joint: str) -> str:
-    return f'{task} pretraining' if part == 'pretrain' else joint
 
 
 def source_of(path: str) -> str:

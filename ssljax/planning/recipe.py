@@ -1,5 +1,6 @@
 """A plan as a recipe, an ordinary Python file, and as a table for the terminal."""
 
+import re
 import textwrap
 
 from ssljax.report.words import duration
@@ -72,9 +73,22 @@ def literal(value) -> str:
 
 def _assignment(d) -> list[str]:
     line = f'    c.{d.field} = {literal(d.value)}'
-    if len(line) <= WIDTH or not isinstance(d.value, tuple):
-        return [line]
-    return [f'    c.{d.field} = (', *(f'        {literal(entry)},' for entry in d.value), '    )']
+    if len(line) > WIDTH and isinstance(d.value, tuple):
+        return [f'    c.{d.field} = (', *(f'        {literal(entry)},' for entry in d.value), '    )']
+    if len(line) > WIDTH and isinstance(d.value, str):
+        return [f'    c.{d.field} = (', *(f'        {literal(part)}' for part in _parts(d.value)), '    )']
+    return [line]
+
+
+def _parts(pipeline: str) -> list[str]:
+    """A long text, such as a pipeline, cut before its '|', as few pieces as fit into a line."""
+    found: list[str] = []
+    for part in re.split(r'(?=\|)', pipeline):
+        if found and len(literal(found[-1] + part)) <= WIDTH - 8:
+            found[-1] += part
+        else:
+            found.append(part)
+    return found
 
 
 def _plain(text) -> str:

@@ -5,15 +5,14 @@ import math
 from typing import NamedTuple
 
 from ssljax import metrics
-from ssljax.planning import evidence
+from ssljax.planning import evidence, photographs
 from ssljax.planning.fingerprint import Fingerprint
 from ssljax.settings.resolve import Decision
 
 THUMB = 'rule of thumb: '
-# Device, below so many minutes: the largest size. Photographs were measured at 32 (CIFAR-10), 48 (cats and dogs) and 64
-# (Imagenette).
+# Device, below so many minutes: the largest size. Clear gains on photographs were measured at 32 pixels.
 SIZES = (
-    ('cpu', 20, 32), ('cpu', 60, 48), ('cpu', math.inf, 64),
+    ('cpu', 60, 32), ('cpu', math.inf, 48),
     ('', 10, 64), ('', 60, 96), ('', math.inf, 128),
 )  # fmt: skip
 LONG = 60  # minutes, from which on the time of a method does not count
@@ -100,8 +99,8 @@ def image_size(fp: Fingerprint, minutes: float) -> tuple[int, str]:
             return 0, f'fixed: as stored, {fp.side} pixels'
         return max(fp.side // 4 * 4, min(fp.side, 4)), f'fixed: the median of the stored sizes, {fp.low} to {fp.high}'
     return most, (
-        f'{THUMB}{most} pixels are the most in {minutes:g} minutes on a {fp.device.upper()} (photographs were measured '
-        f'at 32, 48 and 64 there); stored at {fp.side}'
+        f'{THUMB}{most} pixels are the most in {minutes:g} minutes on a {fp.device.upper()} (on a CPU photographs '
+        f'gained clearly at 32); stored at {fp.side}'
     )
 
 
@@ -117,6 +116,8 @@ def backbone(fp: Fingerprint, size: int) -> list[Decision]:
     """The network, by device and size."""
     if fp.device != 'cpu':
         return [Decision('backbone.name', 'resnet18', f'{THUMB}an accelerator has the time for it; not measured there')]
+    if photographs.suits(fp, size):
+        return photographs.backbone(size)
     depth = max(2, round(math.log2(size / 3)))
     width = 16 if size < 40 else 32
     left = size // 2**depth
@@ -173,6 +174,8 @@ def augmentation(fp: Fingerprint, asked: Asked, size: int) -> list[Decision]:
         if colour
         else 'measured: as for SimCLR on Fashion-MNIST; of color_jitter only brightness and contrast, for gray images'
     )
+    if photographs.suits(fp, size):
+        views, of_views = photographs.views(flip, size)
     if size < SMALL:
         views, of_views = weak, f'measured: as on digits; below {SMALL} pixels crops leave too little'
     return [
@@ -182,8 +185,10 @@ def augmentation(fp: Fingerprint, asked: Asked, size: int) -> list[Decision]:
     ]
 
 
-def pretext(size: int) -> Decision:
+def pretext(fp: Fingerprint, size: int) -> Decision:
     """The pretext task."""
+    if photographs.suits(fp, size):
+        return photographs.pretext()
     if size < SMALL:
         why = f'measured: on digits fine-tuned rotation +1.1 ± 3.4 points; below {SMALL} pixels no other was measured'
         return Decision('pretrain.method', 'rotation', why)
@@ -194,20 +199,22 @@ def pretext(size: int) -> Decision:
     return Decision('pretrain.method', 'simclr', why)
 
 
-def parts(fp: Fingerprint, found: Sets) -> tuple[tuple[str, ...], list[str]]:
-    """('pretrain', 'joint'), what is kept first where time is short before the other, without what does not suit the
-    data; and why, a sentence each."""
+def parts(fp: Fingerprint, found: Sets, size: int) -> tuple[tuple[str, ...], list[str]]:
+    """('pretrain', 'joint'), what is kept first where time is short before the other, without what does not suit
+    images of `size` pixels; and why, a sentence each."""
     if fp.multilabel:
         said = ['fixed: joint methods assume one class per image, and these have several; nothing else was measured']
         few = found.labeled + fp.unlabeled + unused(fp, found) < LEAST_PRETRAINED
         said += [f'{THUMB}no pretraining: fewer than {LEAST_PRETRAINED} images were never measured'] * few
         return () if few else ('pretrain',), said
+    total = found.labeled + fp.unlabeled + unused(fp, found)
+    if photographs.suits(fp, size) and total >= LEAST_PRETRAINED:
+        return ('pretrain',), [photographs.WHY_FIRST]
     wanted, why = evidence.order(found.per_class(fp))
     said, kept = [f'{why}, so {_NAMES[wanted[0]]} would come first'], list(wanted)
     if fp.unlabeled + unused(fp, found) < LEAST_UNLABELED * found.labeled:
         kept.remove('joint')
         said.append(f'{THUMB}no joint method: it needs unlabelled images, at least as many as labelled ones')
-    total = found.labeled + fp.unlabeled + unused(fp, found)
     if total < LEAST_PRETRAINED:
         kept.remove('pretrain')
         said.append(
@@ -216,7 +223,7 @@ def parts(fp: Fingerprint, found: Sets) -> tuple[tuple[str, ...], list[str]]:
     return tuple(kept), said
 
 
-def batches(fp: Fingerprint, found: Sets) -> list[Decision]:
+def batches(fp: Fingerprint, found: Sets, size: int) -> list[Decision]:
     """Images of a step."""
     if fp.device != 'cpu':
         why = f'{THUMB}an accelerator is idle with fewer'
@@ -228,9 +235,12 @@ def batches(fp: Fingerprint, found: Sets) -> list[Decision]:
             Decision('semi.labeled_batch_size', _devices(min(64, found.labeled), fp), 'as many as from scratch'),
         ]
     few = _devices(min(64, max(found.labeled, 4)), fp)
+    pretrained, of = 64, 'measured: as in the study on Fashion-MNIST'
+    if photographs.suits(fp, size):
+        pretrained, of = photographs.BATCH, f'measured: as on {photographs.WHERE}'
     return [
         Decision('transfer.batch_size', few, 'measured: 50 to 64, or all labelled images if they are fewer'),
-        Decision('pretrain.batch_size', _devices(64, fp), 'measured: as in the study on Fashion-MNIST'),
+        Decision('pretrain.batch_size', _devices(pretrained, fp), of),
         Decision('semi.batch_size', _devices(64, fp), 'measured: as on digits'),
         Decision('semi.labeled_batch_size', _devices(min(32, few), fp), 'measured: as on digits'),
     ]
@@ -247,9 +257,11 @@ PRETRAINED = {'simclr': 0.2, 'rotation': 0.05}  # learning rates
 WHY_RATES = 'measured: as in the study on Fashion-MNIST (label_efficiency); --config.tune=True searches'
 
 
-def rates(task: str) -> list[Decision]:
+def rates(fp: Fingerprint, task: str, size: int) -> list[Decision]:
     """Learning rates, left where they were measured."""
     found = [Decision(field, value, WHY_RATES) for field, value in RATES]
+    if photographs.suits(fp, size):
+        return [d for d in found if d.field.startswith('semi.')] + photographs.rates(len(fp.classes), task)
     return [*found, Decision('pretrain.optim.lr', PRETRAINED.get(task, 0.05), WHY_RATES)]
 
 

@@ -5,56 +5,61 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import PHOTOS, times
 
-from ssljax.planning import budget, rules
-from ssljax.planning.budget import LADDER, Speed
+from ssljax.planning import budget, photographs, rules
+from ssljax.planning.budget import LADDER, Speed, Trained
 
 SETS = rules.sets(PHOTOS, {'data.val': '20%'})
-BOTH = ('joint', 'pretrain')
+BOTH = Trained(('joint', 'pretrain'), 'simclr', 'finetune', 'flexmatch')
+LADDERS = ((LADDER, BOTH), (photographs.LADDER, Trained(('pretrain',), 'simclr', 'frozen', 'flexmatch')))
 
 
-def total(rung, found, parts=BOTH):
-    return sum(budget.seconds(rung, parts[: rung.parts], 'flexmatch', found, SETS, 5, True).values())
+def total(rung, found, trained=BOTH, figures=True):
+    kept = trained._replace(parts=trained.parts[: rung.parts])
+    return sum(budget.seconds(rung, kept, found, SETS, 5, figures).values())
 
 
-def test_the_rungs_become_shorter():
+@pytest.mark.parametrize('ladder, trained', LADDERS)
+def test_the_rungs_become_shorter(ladder, trained):
     for speed in (Speed(8.0, 0.02, 0.05), Speed(30.0, 0.5, 0.1)):
-        found = [total(rung, times(speed=speed)) for rung in LADDER]
+        found = [total(rung, times(speed=speed), trained) for rung in ladder]
         assert found == sorted(found, reverse=True)
-    assert min(rung.seeds for rung in LADDER) == 3 and min(rung.steps for rung in LADDER) == budget.LEAST
+    assert min(rung.seeds for rung in ladder) == 3 and min(rung.steps for rung in ladder) == budget.LEAST
 
 
+@pytest.mark.parametrize('ladder, trained', LADDERS)
 @given(st.floats(2, 1e4), st.floats(1e-3, 1.0), st.floats(0.1, 60))
-def test_what_is_chosen_fits_and_the_next_better_does_not(minutes, step, compile):
+def test_what_is_chosen_fits_and_the_next_better_does_not(ladder, trained, minutes, step, compile):
     found = times(speed=Speed(compile, step, 0.05))
-    chosen = budget.choose(minutes, BOTH, 'flexmatch', found, SETS, 5)
+    chosen = budget.choose(minutes, trained, found, SETS, 5, ladder=ladder)
     figures = minutes >= budget.WITHOUT_FIGURES
-    fits = lambda rung: (
-        sum(budget.seconds(rung, BOTH[: rung.parts], 'flexmatch', found, SETS, 5, figures).values())
-        <= 60 * budget.SHARE * minutes
-    )
+    fits = lambda rung: total(rung, found, trained, figures) <= 60 * budget.SHARE * minutes
     if chosen is None:
-        assert not any(map(fits, LADDER)) and budget.needed(BOTH, 'flexmatch', found, SETS, 5) > minutes
+        assert not any(map(fits, ladder)) and budget.needed(trained, found, SETS, 5, ladder) > minutes
     else:
-        assert fits(chosen[0]) and not any(map(fits, LADDER[: LADDER.index(chosen[0])]))
+        assert fits(chosen[0]) and not any(map(fits, ladder[: ladder.index(chosen[0])]))
 
 
 def test_where_the_first_part_does_not_fit_the_second_does_alone():
     speeds = times().speeds | {'flexmatch': Speed(8.0, 5.0, 0.05)}
-    rung, parts, _ = budget.choose(10, BOTH, 'flexmatch', times()._replace(speeds=speeds), SETS, 5)
-    assert parts == ('pretrain',) and rung.parts == 1
+    rung, kept, _ = budget.choose(10, BOTH, times()._replace(speeds=speeds), SETS, 5)
+    assert kept.parts == ('pretrain',) and rung.parts == 1
+    assert kept.ways == ('scratch', 'finetune') and kept.kinds == ['scratch', 'pretrain']
 
 
 def test_the_time_by_hand():
     rung = budget.Rung(3, 1000, 2, (0.5,))
-    found = budget.seconds(rung, BOTH, 'flexmatch', times(), SETS, 5, False)
+    found = budget.seconds(rung, BOTH, times(), SETS, 5, False)
     assert found['loading and planning'] == budget.IMPORTS + 20 + 1
     assert found['compilation'] == pytest.approx(4 * 1.15 * 8)  # scratch, finetune, pretrain, flexmatch
     assert found['training'] == pytest.approx(3 * 3 * (1000 * 0.02 + 5 * 0.05 + budget.STAGE))
     assert found['pretraining'] == pytest.approx(3 * (1500 * 0.02 + 3 * (2 + 10) * 0.05 + budget.STAGE))
     assert found['learning curve'] == pytest.approx(3 * (20 + 0.25 + budget.STAGE + 7 * 0.05 + 1))  # of one way
     assert found['report'] == budget.PAGE
+    longer = budget.seconds(rung._replace(pretrained=4000), BOTH, times(), SETS, 5, False)
+    assert longer['pretraining'] - found['pretraining'] == pytest.approx(3 * 2500 * 0.02)
+    assert all(longer[what] == found[what] for what in found if what != 'pretraining')
 
 
 def test_without_parts_or_labels_enough_the_rungs_have_none():
-    rung, parts, _ = budget.choose(100, (), 'flexmatch', times(), SETS, 5, able=())
-    assert parts == () and rung.parts == 0 and rung.curve == ()
+    rung, kept, _ = budget.choose(100, BOTH._replace(parts=()), times(), SETS, 5, able=())
+    assert kept.ways == ('scratch',) and rung.parts == 0 and rung.curve == ()

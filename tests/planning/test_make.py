@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import DIGITS, PHOTOS, SCANS, times
+from made_up import DIGITS, GRAY, PHOTOS, SCANS, times
 
 from ssljax import config as configs
 from ssljax.planning import kept, make, recipe
@@ -27,7 +27,7 @@ def plan(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize('fp', [PHOTOS, SCANS, DIGITS, PHOTOS._replace(device='gpu', devices=2)])
+@pytest.mark.parametrize('fp', [PHOTOS, GRAY, SCANS, DIGITS, PHOTOS._replace(device='gpu', devices=2)])
 @pytest.mark.parametrize('minutes', [6.0, 30.0, 600.0])
 def test_every_field_is_one_that_can_be_and_has_a_reason(plan, fp, minutes):
     made = plan(fp, minutes)
@@ -59,7 +59,7 @@ def test_the_same_measurements_give_the_same_recipe_and_ruff_has_nothing_to_say(
 
 
 @settings(max_examples=8)
-@given(st.text(max_size=30))
+@given(st.text(max_size=30) | st.lists(st.text(max_size=40), min_size=4, max_size=8).map('|'.join))
 def test_any_name_of_a_source_makes_a_python_file(name):
     given = {'name': 'x', 'data.source': f'folder:{name}x'}
     found = [make.Decision(field, value, f'given {name}') for field, value in given.items()]
@@ -70,13 +70,26 @@ def test_any_name_of_a_source_makes_a_python_file(name):
 
 
 def test_what_is_given_stays_and_what_has_no_time_is_named(plan):
-    made = plan(PHOTOS, data__image_size=24, seeds=(7, 8), pretrain__method='none', backbone__name='mlp')
+    made = plan(GRAY, data__image_size=24, seeds=(7, 8), pretrain__method='none', backbone__name='mlp')
     config = made.config()
     assert (config.data.image_size, config.seeds, config.backbone.name) == (24, (7, 8), 'mlp')
+    assert config.backbone.width == configs.base().backbone.width  # that of the network a plan would take is not for it
     assert config.transfer.ways == ('scratch', 'flexmatch')
     slow = lambda config, kinds, began: times(speed=make.budget.Speed(8.0, 0.2, 0.05))
-    made = plan(PHOTOS, 30.0, timed=slow)
+    made = plan(GRAY, 30.0, timed=slow)
     assert made.config().transfer.ways == ('scratch', 'flexmatch') and 'no simclr pretraining: no time' in made.notes
+
+
+@pytest.mark.parametrize(
+    'ways', [('scratch', 'flexmatch'), ('scratch', 'finetune'), ('finetune', 'mixmatch', 'scratch')]
+)
+@pytest.mark.parametrize('fp', [PHOTOS, GRAY, DIGITS])
+def test_ways_that_are_given_are_trained_in_every_case(plan, fp, ways):
+    made = plan(fp, 60.0, data__labels='10', transfer__ways=ways)
+    assert made.config().transfer.ways == ways and made.config().pretrain.method != 'none' * ('finetune' in ways)
+    fields = {d.field for d in made.decisions}
+    assert ('semi.steps' in fields) == any(way.endswith('match') for way in ways)
+    assert ('transfer.finetune.steps' in fields) == ('pretrain.steps' in fields) == ('finetune' in ways)
 
 
 def test_too_short_a_time_tries_smaller_images_and_then_says_what_it_takes(plan):
@@ -86,8 +99,8 @@ def test_too_short_a_time_tries_smaller_images_and_then_says_what_it_takes(plan)
         sizes.append(config.data.image_size)
         return times(speed=make.budget.Speed(8.0, 10.0, 0.05))
 
-    with pytest.raises(ValueError, match=r'30 minutes are too short: .* Give --minutes=\d+') as error:
-        plan(PHOTOS, 30.0, timed=timed)
+    with pytest.raises(ValueError, match=r'90 minutes are too short: .* Give --minutes=\d+') as error:
+        plan(PHOTOS, 90.0, timed=timed)
     assert sizes == [48, 32]
     said = [float(n) for n in re.findall(r'about ([\d.]+) minutes here. Give --minutes=(\d+) or', str(error.value))[0]]
     assert said[1] >= 1.2 * said[0]  # a second measurement, on a busier machine, still fits

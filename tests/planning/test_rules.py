@@ -1,10 +1,10 @@
 """The rules of a plan, on fingerprints that are made up."""
 
 import pytest
-from made_up import DIGITS, PHOTOS, SCANS
+from made_up import DIGITS, GRAY, PHOTOS, SCANS
 
 from ssljax.data import augment
-from ssljax.planning import evidence, rules
+from ssljax.planning import evidence, photographs, rules
 from ssljax.planning.rules import Asked
 
 HALF_HOUR = Asked(30.0, 'auto', {})
@@ -17,7 +17,7 @@ def values(found):
 @pytest.mark.parametrize(
     'fp, minutes, size',
     [
-        (PHOTOS, 10, 32), (PHOTOS, 30, 48), (PHOTOS, 90, 64), (SCANS, 90, 0), (DIGITS, 1, 0),
+        (PHOTOS, 10, 32), (PHOTOS, 30, 32), (PHOTOS, 90, 48), (SCANS, 90, 0), (DIGITS, 1, 0),
         (PHOTOS._replace(device='gpu'), 30, 96), (PHOTOS._replace(low=20, side=26), 10, 24),
     ],
 )  # fmt: skip
@@ -27,11 +27,11 @@ def test_the_size_is_the_stored_one_or_the_most_for_the_device_and_the_time(fp, 
 
 @pytest.mark.parametrize('size, depth, width', [(8, 2, 16), (28, 3, 16), (32, 3, 16), (48, 4, 32), (64, 4, 32)])
 def test_the_network_leaves_a_small_map(size, depth, width):
-    found = values(rules.backbone(PHOTOS, size))
+    found = values(rules.backbone(GRAY, size))
     assert (found['backbone.depth'], found['backbone.width']) == (depth, width) and size // 2**depth >= 2
 
 
-@pytest.mark.parametrize('fp, size', [(PHOTOS, 48), (SCANS, 28), (DIGITS, 8), (PHOTOS._replace(gray=True), 48)])
+@pytest.mark.parametrize('fp, size', [(PHOTOS, 48), (SCANS, 28), (DIGITS, 8), (GRAY, 48)])
 def test_augmentations_suit_the_images(fp, size):
     found = values(rules.augmentation(fp, HALF_HOUR, size))
     channels = 1 if fp.gray else fp.channels
@@ -67,10 +67,10 @@ def test_the_joint_method_is_the_one_with_the_highest_mean_lead():
 
 def test_what_does_not_suit_the_data_is_left_out_and_said():
     few = PHOTOS._replace(counts=(15, 15), unlabeled=0, test=0)
-    parts, why = rules.parts(few, rules.Sets(20, 5, 5))
+    parts, why = rules.parts(few, rules.Sets(20, 5, 5), 32)
     assert parts == () and 'no joint method' in why[1] and 'no pretraining: 20 images' in why[2]
-    assert rules.parts(DIGITS, rules.Sets(1000, 200, 300))[0] == ('pretrain',)
-    assert rules.parts(PHOTOS, rules.Sets(48, 12, 700))[0] == ('joint', 'pretrain')
+    assert rules.parts(DIGITS, rules.Sets(1000, 200, 300), 8)[0] == ('pretrain',)
+    assert rules.parts(GRAY, rules.Sets(48, 12, 700), 32)[0] == ('joint', 'pretrain')
 
 
 def test_the_images_of_a_run_are_counted_as_they_are_set_aside():
@@ -89,5 +89,30 @@ def test_uneven_classes_are_selected_by_balanced_accuracy():
 
 def test_every_batch_divides_over_the_devices():
     for devices in (1, 3, 8):
-        found = values(rules.batches(PHOTOS._replace(device='gpu', devices=devices), rules.Sets(48, 12, 700)))
+        found = values(rules.batches(PHOTOS._replace(device='gpu', devices=devices), rules.Sets(48, 12, 700), 32))
         assert all(size % devices == 0 and size > 0 for size in found.values())
+
+
+OF_PHOTOGRAPHS = [PHOTOS, PHOTOS._replace(classes=tuple('abcdefghij'), counts=(40,) * 10), PHOTOS._replace(channels=4)]
+NOT = [GRAY, SCANS, PHOTOS._replace(device='gpu')]
+
+
+@pytest.mark.parametrize('fp, size, suits', [*((fp, 32, True) for fp in OF_PHOTOGRAPHS), (PHOTOS, 28, False),
+                                             *((fp, 32, False) for fp in NOT)])  # fmt: skip
+def test_photographs_in_colour_on_a_cpu_are_pretrained_as_was_measured(fp, size, suits):
+    assert photographs.suits(fp, size) == suits
+    sets = rules.Sets(48, 12, 700)
+    found = [*rules.backbone(fp, size), *rules.batches(fp, sets, size), *rules.augmentation(fp, HALF_HOUR, size)]
+    found = values([*found, *rules.rates(fp, 'simclr', size)])
+    assert (found['backbone.name'] == 'resnet18' and found.get('backbone.width') == 16) == suits
+    assert (found.get('pretrain.optim.name') == 'muon') == ('size=20' in found['pretrain.augment']) == suits
+    assert (rules.parts(fp, sets, size)[0] == ('pretrain',)) == suits
+    assert 'pretrain.optim.name' not in values(rules.rates(fp, 'rotation', size))  # for which the rate was not measured
+
+
+@pytest.mark.parametrize('per_class', [0.5, 1, 10, 40, 100, 1e4])
+def test_pretrained_weights_are_used_as_was_best_with_so_many_labels(per_class):
+    way, why = photographs.way(per_class)
+    ahead = {row[1]: 'frozen' if row[2] >= row[3] else 'finetune' for row in photographs.LEADS}
+    at = min(ahead, key=lambda n: abs(rules.math.log(n / max(per_class, 1))))
+    assert way == ahead[at] and f'with {at} labels per class' in why
