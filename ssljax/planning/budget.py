@@ -8,6 +8,7 @@ SHARE = 0.88  # of the minutes that is planned with; the rest is for what takes 
 MARGIN = 1.2  # of the minutes that are asked for, where they are too short: a second measurement may say more
 RATIO = 1.5  # steps of pretraining for one of the ways, as in the study on Fashion-MNIST
 LEAST = 350  # steps of a way
+FROZEN = 0.5  # of the time of a step from scratch that one of the head alone takes, at most (a narrow ResNet: 0.4)
 # Seconds of the command that no measurement here tells, on two CPU cores: until the first line of this code; the report
 # with and without its figures; what a stage, and a way's evaluation, do besides training and looking at images.
 IMPORTS, FIGURES, PAGE, STAGE, EVALUATION = 6.0, 25.0, 4.0, 1.2, 2.0
@@ -16,13 +17,15 @@ WITHOUT_FIGURES = 5.0  # minutes, below which none are drawn
 
 class Rung(NamedTuple):
     """seeds; steps of every way; how many of the parts (a pretext task, a joint method) beside scratch; the shares of
-    the labels of the learning curve; steps of pretraining, 0 for RATIO times those of a way."""
+    the labels of the learning curve; steps of pretraining, 0 for RATIO times those of a way; up to how many there are
+    where time is left, 0 for no more."""
 
     seeds: int
     steps: int
     parts: int
     curve: tuple
     pretrained: int = 0
+    most: int = 0
 
     @property
     def pretraining(self) -> int:
@@ -102,6 +105,8 @@ def seconds(rung: Rung, trained: Trained, times: Times, sets, evals: int, figure
     ways = trained.ways
     kinds = [*ways, *(['pretrain'] if 'pretrain' in trained.parts else [])]
     speed = {kind: times.speeds['scratch' if kind == trained.way else kind] for kind in kinds}
+    if 'frozen' in ways:
+        speed['frozen'] = speed['frozen']._replace(step=FROZEN * speed['frozen'].step)
     count = lambda images: -(-images // times.batch)
     # Prediction and features are compiled for each way, too: a small part of what its step takes.
     compiled = sum(1.15 * speed[kind].compile for kind in kinds)
@@ -145,9 +150,19 @@ def choose(
             rung = rung._replace(seeds=seeds or rung.seeds, parts=len(kept.parts))
             rung = rung._replace(curve=tuple(share for share in rung.curve if share in able))
             found = seconds(rung, kept, times, sets, evals, figures)
-            if sum(found.values()) <= 60 * SHARE * minutes:
-                return rung, kept, found
+            left = 60 * SHARE * minutes - sum(found.values())
+            if left >= 0:
+                rung = _filled(rung, kept, left, times)
+                return rung, kept, seconds(rung, kept, times, sets, evals, figures)
     return None
+
+
+def _filled(rung: Rung, trained: Trained, left: float, times: Times) -> Rung:
+    """With as many more steps of pretraining, in hundreds, as the seconds that are left have place for."""
+    if not rung.most or 'pretrain' not in trained.parts:
+        return rung
+    more = int(left / (rung.seeds * times.speeds['pretrain'].step)) // 100 * 100
+    return rung._replace(pretrained=min(rung.pretraining + more, max(rung.most, rung.pretraining)))
 
 
 def _wanted(trained: Trained) -> list:

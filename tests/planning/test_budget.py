@@ -36,7 +36,10 @@ def test_what_is_chosen_fits_and_the_next_better_does_not(ladder, trained, minut
     if chosen is None:
         assert not any(map(fits, ladder)) and budget.needed(trained, found, SETS, 5, ladder) > minutes
     else:
-        assert fits(chosen[0]) and not any(map(fits, ladder[: ladder.index(chosen[0])]))
+        least = next(rung for rung in ladder if fits(rung))
+        assert chosen[0]._replace(pretrained=least.pretrained) == least and fits(chosen[0])
+        longer = chosen[0]._replace(pretrained=chosen[0].pretraining + 100)
+        assert not least.most or chosen[0].pretrained == least.most or not fits(longer)
 
 
 def test_where_the_first_part_does_not_fit_the_second_does_alone():
@@ -58,6 +61,13 @@ def test_the_time_by_hand():
     longer = budget.seconds(rung._replace(pretrained=4000), BOTH, times(), SETS, 5, False)
     assert longer['pretraining'] - found['pretraining'] == pytest.approx(3 * 2500 * 0.02)
     assert all(longer[what] == found[what] for what in found if what != 'pretraining')
+
+
+def test_a_step_of_the_head_alone_is_shorter():
+    frozen, tuned = (LADDERS[1][1]._replace(way=way) for way in ('frozen', 'finetune'))
+    rung = photographs.LADDER[-1]
+    found = [budget.seconds(rung, kept, times(), SETS, 5, False)['training'] for kept in (frozen, tuned)]
+    assert found[1] - found[0] == pytest.approx(3 * rung.steps * (1 - budget.FROZEN) * 0.02)
 
 
 def test_without_parts_or_labels_enough_the_rungs_have_none():
