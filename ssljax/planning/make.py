@@ -136,6 +136,8 @@ def durations(rung, trained, evals: int, minutes: float, times, seconds: dict) -
         f'({total:.1f} are planned)'
     )
     fixed = f'measured: {rung.steps} steps of each way, and the rest of the time for pretraining, as on CIFAR-10'
+    if rung.steps < photographs.STEPS:
+        fixed = f'{rules.THUMB}fewer than the {photographs.STEPS} that were measured on CIFAR-10, since time is short'
     steps = fixed if rung.pretrained and trained.parts[:1] == ('pretrain',) else f'{most}; the same for every way'
     few = 'fixed: validation chooses among the weights of this many evaluations'
     if evals == FEW_EVALS:

@@ -20,11 +20,11 @@ LEADS = (
     ('CIFAR-10', 100, 12.9, 12.0),
 )  # fmt: skip
 WHY_FIRST = 'measured: in minutes on a CPU, only pretraining helped with photographs (CIFAR-10, cats and dogs)'
-# From the best to the least, as budget.LADDER: 500 steps of a way are what was measured, and the time that is left goes
+# From the best to the least, as budget.LADDER: STEPS of a way are what was measured, and the time that is left goes
 # into pretraining, up to the 20,000 steps after which it had levelled off on CIFAR-10.
-MOST = 20_000
+STEPS, MOST = 500, 20_000
 LADDER = (
-    Rung(5, 500, 1, QUARTER, 6000, MOST), Rung(3, 500, 1, QUARTER, 1500, MOST), Rung(3, 500, 1, HALF, 1000, MOST),
+    Rung(5, STEPS, 1, QUARTER, 6000, MOST), Rung(3, STEPS, 1, QUARTER, 1500, MOST), Rung(3, STEPS, 1, HALF, 1000, MOST),
     Rung(3, 350, 1, HALF, 700, MOST), Rung(3, 350, 1, (), 500, MOST),
 )  # fmt: skip
 
