@@ -77,7 +77,7 @@ def make(
 
     def show(params, state, images):
         x, local = views.draw(jax.random.key(0), images)
-        first, second = x.reshape(-1, *images.shape)[:2]
+        first, second = x.reshape(-1, len(images), *x.shape[1:])[:2]
         columns = {'original': augment.to_float(images), 'view 1': first, 'view 2': second}
         return columns if local is None else columns | {'local view': local[: len(images)]}
 

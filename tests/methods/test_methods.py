@@ -2,8 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.errors import ScopeParamShapeError
 
 from ssljax import methods, optim
+from ssljax.core import moves, split
 from ssljax.data import augment
 from ssljax.methods import rotation, supervised
 from tests import steps
@@ -105,6 +107,22 @@ def test_evaluation_leaves_padding_out(config, key):
     padded['label'][10:] = -1
     a, b = measure(params, state, data), measure(params, state, padded)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), a, b)
+
+
+@pytest.mark.parametrize('name', methods.PRETEXT)
+def test_what_is_trained_on_smaller_views_is_shown(config, name):
+    config.pretrain.update(method=name, pool='avg', augment='random_resized_crop((0.5, 1.0), size=12)')
+    config.backbone.update(name='vit' if name == 'mae' else 'cnn')
+    method, data = methods.pretext(config, SHAPE), batch() | {'index': np.arange(32), 'progress': np.float32(0)}
+    params, state = split(jax.eval_shape(lambda key: method.init(key, data), jax.random.key(0)))
+    try:
+        for own, others, loss in moves(method, params):
+            jax.eval_shape(loss, others | own, state, params, data, jax.random.key(0))
+    except (TypeError, ValueError, ScopeParamShapeError):
+        return  # refused before it is trained (tests/test_beforehand.py)
+    if method.show:
+        columns = jax.eval_shape(method.show, params, state, data['image'])
+        assert all(shape.shape[0] == 32 and len(shape.shape) == 4 for shape in columns.values())
 
 
 def test_inputs_are_in_range():
