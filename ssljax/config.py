@@ -121,6 +121,9 @@ def fields() -> dict:
         pretrain=dict(
             _stage(epochs=10.0),
             method=text('rotation'),  # a pretext task, a sum such as rotation + 0.5*simclr, or none
+            # One pretraining, with the images of the first seed, for all of them: it sees those that other seeds take
+            # for validation, without their labels, and no test image.
+            shared=flag(False),
             augment=pipeline(),
             batch_size=whole(128, 1, BATCH),
             layer=text(''),  # the named layer that the task's heads sit on; '' is the last

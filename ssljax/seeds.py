@@ -15,7 +15,7 @@ from ssljax.methods import network
 from ssljax.models.layers import Backbone
 from ssljax.records import begun, result
 from ssljax.settings import suits
-from ssljax.stages import Context, given_weights, initial, kind_of, task, train_stage
+from ssljax.stages import Context, given_weights, initial, kind_of, pretraining_seed, task, train_stage
 from ssljax.storage import checkpoint, files
 from ssljax.transfer import held_layers
 
@@ -59,15 +59,7 @@ def train_seed(run: Context, seed: int) -> Seed:
     labeled, val = images['labeled'], images['val']
     stopped = {}
     if 'pretrain' in run.methods:
-        shown = sample(images['unlabeled'], run.methods['pretrain'].images, seed)
-        look = _watch(run, images, seed)
-        where, pretrained, record = str(run.workdir / f'seed{seed}/pretrain'), None, {}
-        try:
-            stage = train_stage(run, 'pretrain', 'pretrain', seed, shown, val, initial(run, 'pretrain', seed), look)
-            pretrained, record = (stage.variables, where), stage.record
-        except guard.Stopped as error:
-            stopped['pretrain'] = guard.entry(error, 'pretrain')
-        record |= {'method': config.pretrain.method}
+        pretrained, record, stopped = _pretrain(run, seed, images)
     else:
         pretrained, record = given_backbone(run)
     trained, stopped = ways.train_ways(run, seed, images, pretrained, stopped)
@@ -80,6 +72,22 @@ def train_seed(run: Context, seed: int) -> Seed:
     return Seed(
         rows, splits, images['unlabeled'], source.classes, trained, layer, backbone, variables, record, random, stopped
     )
+
+
+def _pretrain(run: Context, seed: int, images: dict) -> tuple:
+    """((variables, where they are), record, {} or {'pretrain': guard.entry}) of the pretraining that a seed has; the
+    first is None where a guard stopped it."""
+    method, owner = {'method': run.config.pretrain.method}, pretraining_seed(run.config, seed)
+    if owner != seed:
+        images = seed_images(run, owner)[1]
+    shown = sample(images['unlabeled'], run.methods['pretrain'].images, owner)
+    start, look = initial(run, 'pretrain', owner), _watch(run, images, owner)
+    try:
+        stage = train_stage(run, 'pretrain', 'pretrain', owner, shown, images['val'], start, look)
+    except guard.Stopped as error:
+        return None, method, {'pretrain': guard.entry(error, 'pretrain')}
+    record = stage.record if owner == seed else {'shared': owner}
+    return (stage.variables, str(run.workdir / f'seed{owner}/pretrain')), record | method, {}
 
 
 def seed_images(run: Context, seed: int) -> tuple:

@@ -83,6 +83,11 @@ def kind_of(way: str) -> str:
     return configs.KINDS.get(way, way)
 
 
+def pretraining_seed(config, seed: int) -> int:
+    """The seed whose pretraining a seed has."""
+    return config.seeds[0] if config.pretrain.shared else seed
+
+
 def classifier(config, shape, classes: int, kind: str, sets=None):
     """The Method of a kind of stage that trains a classifier of images of `shape` (H, W, C); sets: of multi-label ones,
     as ssljax.targets has them."""

@@ -67,6 +67,8 @@ def _stages(path: Path, metric: str) -> dict:
             if record and (directory / 'model').is_dir() and folder.name[4:].isdigit():
                 value = None if way == 'pretrain' else record['val'].get(metric)
                 found[int(folder.name[4:]), way] = directory, value
+    if config.get('pretrain', {}).get('shared') and (one := found.get((config['seeds'][0], 'pretrain'))):
+        found |= {(seed, 'pretrain'): one for seed, _ in found}
     return found
 
 
@@ -87,7 +89,7 @@ def _choose(path: Path, found: dict, way: str, seed: int | None, metric: str) ->
     best = max(known, key=lambda k: (known[k], means[k[1]]))
     directory, value = wanted[best]
     if value is None:
-        return directory, f'the pretrained backbone of seed {best[0]}'
+        return directory, f'the pretrained backbone of seed {directory.parent.name[4:]}'
     of = f'of {len(wanted)} trained classifiers' if len(wanted) > 1 else 'the only one asked for'
     if (equal := sum(v == known[best] for v in known.values())) > 1:
         several = len(means) > 1 and len({k[0] for k in known}) > 1

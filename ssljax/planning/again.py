@@ -2,7 +2,7 @@
 
 import sys
 
-from ssljax import experiment, seeds, ways
+from ssljax import experiment, seeds, stages, ways
 from ssljax.planning.budget import FIGURES, PAGE
 from ssljax.processes import hosts, preempt
 from ssljax.progress import minutes, say
@@ -65,7 +65,7 @@ def _train(run, place, seed: int, few: int, wanted) -> dict:
     config.pretrain.method = 'none'
     config.variants = tuple(v for v in config.variants if v[0] in wanted)
     if pretrained:
-        config.transfer.checkpoint = str(run.workdir / f'seed{seed}/pretrain')
+        config.transfer.checkpoint = str(run.workdir / f'seed{stages.pretraining_seed(run.config, seed)}/pretrain')
     config.evaluate.update(knn=0, probe=False, random=False, figures=False, reference=0)
     with files.lock(place):
         identity.claim(config, place)

@@ -36,13 +36,14 @@ class Rung(NamedTuple):
 class Trained(NamedTuple):
     """What is trained beside scratch. parts: 'pretrain' and 'joint', at most, the one that is kept first in front.
     task: the pretext task. way: what is made of its weights, 'frozen' or 'finetune'. joint: the joint method. asked:
-    the ways were given, and none of them is left out where time is short."""
+    the ways were given, and none of them is left out where time is short. shared: one pretraining is for all seeds."""
 
     parts: tuple
     task: str
     way: str
     joint: str
     asked: bool = False
+    shared: bool = False
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -117,17 +118,22 @@ def seconds(rung: Rung, trained: Trained, times: Times, sets, evals: int, figure
     if 'pretrain' in kinds:
         own = speed['pretrain']
         pretraining = rung.pretraining * own.step + 3 * (2 * count(sets.val) + count(1000)) * own.look + STAGE
-    again = ('scratch', max(ways, key=lambda k: stage[k]))
-    cell = sum(stage[k] + count(sets.test) * speed[k].look for k in dict.fromkeys(again)) + 1.0
+    again = ('scratch', *sorted(ways[1:], key=lambda k: stage[k])[-1:])
+    cell = sum(stage[k] + count(sets.test) * speed[k].look for k in again) + 1.0
     return {
         'loading and planning': IMPORTS + times.spent + times.load,
         'compilation': compiled,
-        'pretraining': rung.seeds * pretraining,
+        'pretraining': pretrainings(rung, trained) * pretraining,
         'training': rung.seeds * sum(stage.values()),
         'evaluation': rung.seeds * sum(ends.values()),
         'learning curve': rung.seeds * len(rung.curve) * cell,
         'report': FIGURES if figures else PAGE,
     }
+
+
+def pretrainings(rung: Rung, trained: Trained) -> int:
+    """How many there are."""
+    return 1 if trained.shared else rung.seeds
 
 
 def choose(
@@ -161,7 +167,7 @@ def _filled(rung: Rung, trained: Trained, left: float, times: Times) -> Rung:
     """With as many more steps of pretraining, in hundreds, as the seconds that are left have place for."""
     if not rung.most or 'pretrain' not in trained.parts:
         return rung
-    more = int(left / (rung.seeds * times.speeds['pretrain'].step)) // 100 * 100
+    more = int(left / (pretrainings(rung, trained) * times.speeds['pretrain'].step)) // 100 * 100
     return rung._replace(pretrained=min(rung.pretraining + more, max(rung.most, rung.pretraining)))
 
 

@@ -110,7 +110,8 @@ def _static(fp, asked, given: dict, smaller: bool) -> tuple:
     if given.get('pretrain.method') in ('', 'none'):
         parts = tuple(p for p in parts if p != 'pretrain')
     pretext = rules.pretext(fp, size)
-    trained = budget.Trained(parts, given.get('pretrain.method', pretext.value), way, joint, bool(ways))
+    task, shared = given.get('pretrain.method', pretext.value), given.get('pretrain.shared', of_photographs)
+    trained = budget.Trained(parts, task, way, joint, bool(ways), shared)
     network = rules.backbone(fp, size)
     if given.get('backbone.name', network[0].value) != network[0].value:  # the fields of another one are its own
         network = [d for d in network if not d.field.startswith('backbone.')]

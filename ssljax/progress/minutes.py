@@ -25,6 +25,8 @@ def seed_fits(config, workdir, seed: int) -> bool:
         return True
     seconds: dict = {}
     for path in workdir.glob('seed*/*/done.json'):
+        if config.pretrain.shared and path.parent.name == 'pretrain':
+            continue
         seconds.setdefault(path.parent.parent.name, []).append(float((files.read_json(path) or {}).get('seconds', 0)))
     mean = sum(map(sum, seconds.values())) / max(len(seconds), 1)
     return mean + RESERVE * 60 * config.answer.minutes <= left(config, workdir)

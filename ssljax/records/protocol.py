@@ -120,9 +120,20 @@ def pretrained(config, records, cell=False) -> str:
         unknown = '' if cell else '; which images it was trained on is not checked here'
         return f'The pretrained backbone ({found[0].get("method")}) is from {config.transfer.checkpoint}{unknown}.'
     steps, images = (_range([entry[k] for entry in found if entry.get(k) is not None]) for k in ('steps', 'images'))
-    return (f'{given} ' if given else '') + (
+    said = [given] if given else []
+    said.append(
         f'Pretrained by {found[0]["method"]} for {steps} steps of {config.pretrain.batch_size} on {images} unlabelled '
         'images; the final weights are used.'
+    )
+    said += [shared(config)] if config.pretrain.shared and len(records) > 1 else []
+    return ' '.join(said)
+
+
+def shared(config) -> str:
+    """What one pretraining for all seeds means for the intervals."""
+    return (
+        f'It was pretrained once, with the images of seed {config.seeds[0]}, for all seeds: intervals cover label sets '
+        'and training on them, not how another pretraining would turn out.'
     )
 
 
@@ -252,6 +263,8 @@ def of_study(config, points=()) -> str:
         else:
             limited = config.data.pool or 'data.pool' in swept
             seen = 'the images selected by data.pool' if limited else 'all training images but validation'
-            shared = '' if limited or 'list' in kinds else ', and is shared by all label budgets'
-            said.append(f'Pretraining runs once per seed on {seen}, without labels{shared}.')
+            by_all = '' if limited or 'list' in kinds else ', and is shared by all label budgets'
+            once = config.pretrain.shared and len(config.seeds) > 1
+            said.append(f'Pretraining runs once{" per seed" * (not once)} on {seen}, without labels{by_all}.')
+            said += [shared(config)] if once else []
     return ' '.join(said)

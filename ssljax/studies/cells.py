@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from ssljax import config as configs
-from ssljax import methods, model_json, ways
+from ssljax import methods, model_json, stages, ways
 from ssljax.processes import hosts
 from ssljax.settings import checks, schema
 from ssljax.storage import checkpoint
@@ -163,10 +163,11 @@ def _of_seeds(config, base, point, name, changes, labels, way, jobs: dict) -> li
     for seed in config.seeds:
         own = _of_seed(c, seed)
         if pretraining is not None:
-            if (of_all, seed) not in jobs:
-                p = _of_seed(pretraining, seed)
-                jobs[of_all, seed] = Job(f'{PRETRAINED}/{digest(p)}', p)
-            needs = jobs[of_all, seed]
+            owner = stages.pretraining_seed(config, seed)
+            if (of_all, owner) not in jobs:
+                p = _of_seed(pretraining, owner)
+                jobs[of_all, owner] = Job(f'{PRETRAINED}/{digest(p)}', p)
+            needs = jobs[of_all, owner]
             own.transfer.checkpoint = needs.folder
         identity = digest(own)
         found.append(Cell(identity, own.data.labels, point, name, way, seed, Job(f'cells/{identity}', own), needs))
@@ -188,7 +189,7 @@ def _pretraining(c, base):
     p.update(name='pretraining', semi=base.semi, variants=())
     p.transfer = base.transfer.copy_and_resolve_references()
     p.transfer.ways = ()
-    p.pretrain.watch = 0
+    p.pretrain.update(watch=0, shared=False)
     if not p.data.pool and not p.data.labels.startswith('list:'):
         p.data.update(labels='1/class', choose='random', features='')
     return p

@@ -258,7 +258,7 @@ def _compute(cell: Cell, job: Job, place: Place, seconds: float = 0.0) -> None:
     workdir = directory / job.folder
     with files.lock(workdir):
         run = _open(cell, job, place)
-        record = seeds.evaluate_seed(run, cell.seed)
+        record = seeds.evaluate_seed(run, job.config.seeds[0])
         guard.refuse(record.get('stopped', {}), cell.way if job is cell.job else 'pretrain')
         row = {'seconds': time.monotonic() - began}
         if job is cell.job:

@@ -10,7 +10,7 @@ from ssljax.planning.budget import LADDER, Speed, Trained
 
 SETS = rules.sets(PHOTOS, {'data.val': '20%'})
 BOTH = Trained(('joint', 'pretrain'), 'simclr', 'finetune', 'flexmatch')
-LADDERS = ((LADDER, BOTH), (photographs.LADDER, Trained(('pretrain',), 'simclr', 'frozen', 'flexmatch')))
+LADDERS = ((LADDER, BOTH), (photographs.LADDER, Trained(('pretrain',), 'simclr', 'frozen', 'flexmatch', shared=True)))
 
 
 def total(rung, found, trained=BOTH, figures=True):
@@ -56,7 +56,10 @@ def test_the_time_by_hand():
     assert found['compilation'] == pytest.approx(4 * 1.15 * 8)  # scratch, finetune, pretrain, flexmatch
     assert found['training'] == pytest.approx(3 * 3 * (1000 * 0.02 + 5 * 0.05 + budget.STAGE))
     assert found['pretraining'] == pytest.approx(3 * (1500 * 0.02 + 3 * (2 + 10) * 0.05 + budget.STAGE))
-    assert found['learning curve'] == pytest.approx(3 * (20 + 0.25 + budget.STAGE + 7 * 0.05 + 1))  # of one way
+    again = 20 + 0.25 + budget.STAGE + 7 * 0.05  # scratch, and the longest of the other ways
+    assert found['learning curve'] == pytest.approx(3 * (2 * again + 1))
+    once = budget.seconds(rung, BOTH._replace(shared=True), times(), SETS, 5, False)
+    assert 3 * once['pretraining'] == pytest.approx(found['pretraining'])
     assert found['report'] == budget.PAGE
     longer = budget.seconds(rung._replace(pretrained=4000), BOTH, times(), SETS, 5, False)
     assert longer['pretraining'] - found['pretraining'] == pytest.approx(3 * 2500 * 0.02)
