@@ -1,9 +1,7 @@
 """What pretraining adds to few labels on photographs: cats and dogs at 32 pixels, 100 labels, five label sets; SimCLR,
-then frozen features and fine-tuning, against the labels alone. With one pretraining for all label sets:
+then frozen features and fine-tuning, against the labels alone. One pretraining is for all label sets.
 
-    ssljax train --config=few_labels_cats_dogs --workdir=runs/simclr --config.transfer.ways="()" --config.seeds="(0,)"
-    ssljax study --config=few_labels_cats_dogs --workdir=runs/few_labels_cats_dogs \\
-      --config.transfer.checkpoint=runs/simclr
+    ssljax train --config=few_labels_cats_dogs --workdir=runs/few_labels_cats_dogs
 
 A folder of your own: --config.data.source=folder:photos.zip. The network, its pretraining and its steps are those of
 few_labels_cifar10; 9,000 steps of 128 images, 52 epochs, took 35 minutes on one core. Measured: frozen features gain
