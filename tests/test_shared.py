@@ -44,6 +44,9 @@ def test_every_seed_has_the_pretraining_of_the_first(shared, tmp_path):
     shared.seeds = (3, 1, 5)  # a further seed has it, too
     more = experiment.run(shared, tmp_path)
     assert more['seeds'][:2] == found['seeds'] and more['seeds'][2]['pretrain']['shared'] == 3
+    shared.seeds = (1, 3, 5)
+    with pytest.raises(ValueError, match='but 3 pretrained for all: keep it first'):
+        experiment.run(shared, tmp_path)
 
 
 def leaves(model):

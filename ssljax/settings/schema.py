@@ -83,6 +83,9 @@ def changes(old: dict, new: dict) -> list[str]:
     lines = configs.differences(*(_tree(_used(plain)) for plain in (old, new)))
     if not set(old['seeds']) <= set(new['seeds']):
         lines.append(f'seeds: {old["seeds"]!r} -> {new["seeds"]!r}, which drops some that were used')
+    elif _shared(new) and old['seeds'][0] != new['seeds'][0]:
+        first = old['seeds'][0]
+        lines.append(f'seeds: {old["seeds"]!r} -> {new["seeds"]!r}, but {first} pretrained for all: keep it first')
     return lines
 
 
@@ -153,6 +156,11 @@ def _trained(plain: dict) -> set:
     """The ways of a plain config, variants under the way that they are trained as."""
     ways = {name: way for name, way, _ in plain['variants']}
     return {ways.get(way, way) for way in plain['transfer']['ways']}
+
+
+def _shared(plain: dict) -> bool:
+    """Whether a run pretrains once for all seeds."""
+    return plain['pretrain']['shared'] and bool(_pretext(plain))
 
 
 def _methods(section: dict) -> set:
