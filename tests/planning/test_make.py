@@ -12,7 +12,7 @@ from made_up import DIGITS, GRAY, PHOTOS, SCANS, times
 
 from ssljax import config as configs
 from ssljax.planning import kept, make, recipe
-from ssljax.settings import checks, recipes
+from ssljax.settings import checks, recipes, suits
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,6 +39,48 @@ def test_every_field_is_one_that_can_be_and_has_a_reason(plan, fp, minutes):
     assert config.transfer.ways[0] == 'scratch' and len(config.seeds) >= 3 and config.answer.minutes == minutes
     steps = {config.transfer[w].steps if w in config.transfer else config.semi.steps for w in config.transfer.ways}
     assert len(steps) == 1  # all ways are equally long
+
+
+@st.composite
+def fingerprints(draw):
+    """Of any data and machine."""
+    number = lambda low, high: draw(st.integers(low, high))
+    classes = number(2, 30)
+    counts = tuple(number(1, 400) for _ in range(classes))
+    low, channels = number(8, 300), number(1, 4)
+    held = {name: draw(st.sampled_from([0, 40, 5000])) for name in ('unlabeled', 'val', 'test')}
+    return PHOTOS._replace(
+        classes=tuple(f'class {i}' for i in range(classes)), counts=counts, low=low, side=low + number(0, 200),
+        high=low + 200 + number(0, 3000), channels=channels, gray=channels > 2 and draw(st.booleans()), **held,
+        memory=draw(st.none() | st.just(2**30)), device=draw(st.sampled_from(['cpu', 'gpu', 'tpu'])),
+        devices=draw(st.sampled_from([1, 3, 8])),
+    )  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(fingerprints(), st.floats(1, 2000), st.floats(1e-4, 3), st.floats(0.1, 60))
+def test_any_data_and_time_have_a_plan_that_can_be_trained_or_are_told_what_it_takes(fp, minutes, step, compile):
+    given = {'data.source': 'folder:x'} | ({'data.labels': '1/class'} if min(fp.counts) > 20 else {})
+    timed = lambda config, kinds, began: times(kinds=kinds, speed=make.budget.Speed(compile, step, 0.02))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make.fingerprint, 'take', lambda config: fp)
+        try:
+            made = make.make(kept.asked(given, minutes, 'auto'), timed)
+        except ValueError as error:
+            least = float(re.search(r'Give --minutes=(\d+) or more', str(error))[1])
+            assert least > minutes
+            assert make.make(kept.asked(given, least, 'auto'), timed)
+            return
+    config = made.config()
+    checks.check(config)
+    side = config.data.image_size or fp.side
+    channels = config.data.channels or fp.channels
+    suits.check_pipelines(config, (side, side, channels))
+    assert sum(made.seconds.values()) <= 60 * minutes
+    images = fp.images
+    assert config.transfer.batch_size >= 1 and (
+        config.pretrain.method == 'none' or config.pretrain.batch_size <= images
+    )
 
 
 def test_the_same_measurements_give_the_same_recipe_and_ruff_has_nothing_to_say(plan, tmp_path):
