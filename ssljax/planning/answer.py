@@ -60,6 +60,8 @@ def of_points(outcome: dict, best: str, full: int, points: dict) -> dict:
         },
     }  # fmt: skip
     said = [helped(way, entry, outcome, full, few) for way, entry in ways.items()]
+    if any(pick(record, 'pretrain', 'shared') is not None for record in outcome['seeds']):
+        said.append('One pretraining served all seeds: intervals do not cover how another one would turn out.')
     if not ways:
         said = ['Only training from scratch was run, so whether unlabelled images help here is unknown.']
     if saved is not None:

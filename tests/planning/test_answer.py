@@ -38,6 +38,14 @@ def test_a_clear_lead_helps_and_is_worth_labels():
     assert [p['labels'] for p in found['curve']['points']] == [12, 24, 48]
 
 
+def test_one_pretraining_for_all_seeds_is_said():
+    shared = outcome(CLEAR)
+    for record in shared['seeds'][1:]:
+        record['pretrain'] = {'method': 'simclr', 'shared': 0}
+    said = answer.of_points(shared, 'finetune', 48, full(CLEAR))['sentences']
+    assert len(said) == 4 and said[1].startswith('One pretraining served all seeds')
+
+
 def test_a_loss_harms_and_noise_is_no_clear_difference():
     worse = {'scratch': CLEAR['finetune'], 'finetune': CLEAR['scratch']}
     assert answer.of_points(outcome(worse), 'finetune', 48, full(worse, {}))['ways']['finetune']['verdict'] == 'harms'
