@@ -1,5 +1,7 @@
 """One pretraining for all seeds (pretrain.shared)."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,7 @@ def test_every_seed_has_the_pretraining_of_the_first(shared, tmp_path):
     assert ssljax.load(tmp_path, way='pretrain', seed=1).chosen == 'the pretrained backbone of seed 3'
     page = (tmp_path / 'report.html').read_text()
     assert 'pretrained once, with the images of seed 3, for all seeds' in page
+    assert 'Pretraining, one for all seeds' in page and len(re.findall('<td[^>]*>rotation</td>', page)) == 1
     assert report.table(found)
 
     shared.seeds = (3, 1, 5)  # a further seed has it, too

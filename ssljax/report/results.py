@@ -90,7 +90,7 @@ def every_seed(result):
     rows = []
     for stage in ('pretrain', *ways_of(result)):
         for name, seed in named_seeds(result):
-            if entry := seed.get('pretrain') if stage == 'pretrain' else pick(seed, 'ways', stage):
+            if entry := own_pretraining(seed) if stage == 'pretrain' else pick(seed, 'ways', stage):
                 metric = 'top1' if stage == 'pretrain' else main(result)
                 top1 = [percent(spread([pick(entry, split, metric)])) for split in ('val', 'test')]
                 steps, best, rate = (number(entry.get(key)) for key in ('steps', 'best_step', 'images_per_second'))
@@ -100,11 +100,17 @@ def every_seed(result):
     return grid(header, rows, 'Every stage; for pretraining, the accuracy of its task.')
 
 
+def own_pretraining(seed) -> dict | None:
+    """The record of the pretraining of a seed, None where it has that of another one."""
+    found = seed.get('pretrain')
+    return None if found and 'shared' in found else found
+
+
 def pretraining(run):
     result = run.result
     rows = []
     for name, seed in named_seeds(result):
-        entry = seed.get('pretrain')
+        entry = own_pretraining(seed)
         if not entry:
             continue
         val = entry.get('val') or {}
@@ -120,8 +126,10 @@ def pretraining(run):
         if stage not in known:
             for metric, image in plot_stage(run.metrics, stage):
                 plots.append(figure(image, f'{metric}, stage "{stage}". {seed_lines(run.metrics[stage])}'))
+    shared = any('shared' in (seed.get('pretrain') or {}) for seed in seeds_of(result))
     caption = (
-        'Pretraining, by seed. Accuracy and loss are those of the pretext task on validation images; "Neighbours": '
+        f'Pretraining, {"one for all seeds" if shared else "by seed"}. '
+        'Accuracy and loss are those of the pretext task on validation images; "Neighbours": '
         f'validation {"mAP" if is_multilabel(result) else "accuracy"} of the vote of the nearest labelled images; '
         '"Spread", "Rank": relative standard deviation (0: constant, 1: even) and effective rank of the '
         'features of validation images.'
