@@ -59,8 +59,7 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
     least = 0.0
     for smaller in (False, True):
         found, trained, ladder, notes = _static(fp, asked, given, smaller)
-        fields_ = given | {d.field: d.value for d in found}
-        sets = rules.sets(fp, fields_)
+        sets = rules.sets(fp, {d.field: d.value for d in found} | given)
         times = (timed or measure.times)(_timed(given, found, trained), trained.kinds, began)
         evals = FEW_EVALS if sets.val < rules.FEW_VAL else EVALS
         able = [s for s in budget.QUARTER if s * sets.labeled >= 2 * len(fp.classes)]

@@ -134,6 +134,11 @@ def test_ways_that_are_given_are_trained_in_every_case(plan, fp, ways):
     assert ('transfer.finetune.steps' in fields) == ('pretrain.steps' in fields) == ('finetune' in ways)
 
 
+def test_validation_images_that_are_given_are_those_that_count(plan):
+    evals = lambda **given: plan(DIGITS, 30.0, data__labels='5/class', **given).config().transfer.scratch.evals
+    assert evals(data__val='20') == make.FEW_EVALS and evals(data__val='200') == make.EVALS
+
+
 def test_too_short_a_time_tries_smaller_images_and_then_says_what_it_takes(plan):
     sizes = []
 
