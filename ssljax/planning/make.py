@@ -124,7 +124,10 @@ def _static(fp, asked, given: dict, smaller: bool) -> tuple:
     why = why_parts[0] + (f'; {joint}: {why_joint}' if 'joint' in parts else '')
     why += f'; {why_way}' if why_way and 'pretrain' in parts else ''
     found.append(Decision('transfer.ways', (), why))
-    return found, trained, photographs.LADDER if of_photographs else budget.LADDER, notes
+    ladder: tuple = photographs.LADDER if of_photographs else budget.LADDER
+    if steps := given.get('pretrain.steps'):
+        ladder = tuple(rung._replace(pretrained=steps, most=min(rung.most, steps)) for rung in ladder)
+    return found, trained, ladder, notes
 
 
 def durations(rung, trained, evals: int, minutes: float, times, seconds: dict) -> list[Decision]:
@@ -138,7 +141,7 @@ def durations(rung, trained, evals: int, minutes: float, times, seconds: dict) -
     fixed = f'measured: {rung.steps} steps of each way, and the rest of the time for pretraining, as on CIFAR-10'
     if rung.steps < photographs.STEPS:
         fixed = f'{rules.THUMB}fewer than the {photographs.STEPS} that were measured on CIFAR-10, since time is short'
-    steps = fixed if rung.pretrained and trained.parts[:1] == ('pretrain',) else f'{most}; the same for every way'
+    steps = fixed if rung.most and trained.parts[:1] == ('pretrain',) else f'{most}; the same for every way'
     few = 'fixed: validation chooses among the weights of this many evaluations'
     if evals == FEW_EVALS:
         few = (
@@ -162,7 +165,7 @@ def durations(rung, trained, evals: int, minutes: float, times, seconds: dict) -
         why = f'measured: {budget.RATIO:g} times the steps of a way, as in the study on Fashion-MNIST'
         found += [
             Decision('pretrain.epochs', 0.0, IN_STEPS),
-            Decision('pretrain.steps', rung.pretraining, most if rung.pretrained else why),
+            Decision('pretrain.steps', rung.pretraining, most if rung.most else why),
             Decision('pretrain.evals', PRETRAIN_EVALS, 'fixed: it is only shown, and nothing is chosen by it'),
         ]
     else:

@@ -134,6 +134,17 @@ def test_ways_that_are_given_are_trained_in_every_case(plan, fp, ways):
     assert ('transfer.finetune.steps' in fields) == ('pretrain.steps' in fields) == ('finetune' in ways)
 
 
+@pytest.mark.parametrize('fp, pretrainings', [(PHOTOS, 1), (DIGITS, 5)])
+def test_steps_of_pretraining_that_are_given_have_their_time(plan, fp, pretrainings):
+    given = dict(data__labels='5/class', transfer__ways=('scratch', 'finetune'))
+    few, more = (plan(fp, 600.0, pretrain__steps=steps, **given) for steps in (100, 1100))
+    assert (few.config().pretrain.steps, more.config().pretrain.steps) == (100, 1100)
+    assert len(few.config().seeds) == len(more.config().seeds) == 5
+    assert more.seconds['pretraining'] - few.seconds['pretraining'] == pytest.approx(pretrainings * 1000 * 0.02)
+    with pytest.raises(ValueError, match='too short'):
+        plan(fp, 600.0, pretrain__steps=10**7, **given)
+
+
 def test_validation_images_that_are_given_are_those_that_count(plan):
     evals = lambda **given: plan(DIGITS, 30.0, data__labels='5/class', **given).config().transfer.scratch.evals
     assert evals(data__val='20') == make.FEW_EVALS and evals(data__val='200') == make.EVALS
