@@ -101,7 +101,7 @@ def test_a_joint_way_can_start_from_the_supervised_or_the_pretrained_weights(joi
     begun = first['seed 0 · fixmatch']['params']
     jax.tree.map(np.testing.assert_array_equal, begun['backbone'], done['params']['backbone'])
     joint.pretrain.method = 'none'
-    with pytest.raises(ValueError, match='fixmatch, which start from a pretrained backbone'):
+    with pytest.raises(ValueError, match='fixmatch, which starts from a pretrained backbone'):
         experiment.run(joint, tmp_path / 'none')
 
 

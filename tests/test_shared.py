@@ -48,7 +48,7 @@ def test_every_seed_has_the_pretraining_of_the_first(shared, tmp_path):
     more = experiment.run(shared, tmp_path)
     assert more['seeds'][:2] == found['seeds'] and more['seeds'][2]['pretrain']['shared'] == 3
     shared.seeds = (1, 3, 5)
-    with pytest.raises(ValueError, match='but 3 pretrained for all: keep it first'):
+    with pytest.raises(ValueError, match='but the pretraining of seed 3 serves all seeds: keep it first'):
         experiment.run(shared, tmp_path)
 
 
@@ -89,6 +89,11 @@ def test_a_study_pretrains_once(study, tmp_path):
     own = {cell.needs.folder for cell in again.values() if cell.needs}
     assert len(own) == 2 and len(own & {f'pretrained/{p.name}' for p in (tmp_path / 'pretrained').iterdir()}) == 1
     assert 'once per seed' in protocol.of_study(study)
+    with pytest.raises(ValueError, match='pretrain.shared holds for a whole study'):
+        worker.cells(study, [{'pretrain.shared': True}])
+    study.study.pretrained = (('once', (('pretrain.shared', True),)),)
+    with pytest.raises(ValueError, match='pretrain.shared holds for a whole study'):
+        worker.cells(study)
 
 
 def test_the_time_of_a_further_seed_is_without_it(shared, tmp_path):

@@ -44,7 +44,8 @@ def of_points(outcome: dict, best: str, full: int, points: dict) -> dict:
     metric = selected(outcome)
     versus = versus_scratch(outcome, metric)
     ways = {way: {'verdict': verdict(found, few), 'difference': found} for way, found in versus.items()}
-    lead = best if best and ways[best]['verdict'] == 'helps' else best_way(outcome) or BASELINE
+    of_best = ways[best]['verdict'] if best in ways else ''
+    lead = best if of_best == 'helps' else best_way(outcome) or BASELINE
     drawn = lead if lead in points else BASELINE
     by_labels = {n: list(values.values()) for n, values in points.get(drawn, {}).items()}
     more = curve.extrapolate(by_labels)
@@ -62,10 +63,12 @@ def of_points(outcome: dict, best: str, full: int, points: dict) -> dict:
     said = [helped(way, entry, outcome, full, few) for way, entry in ways.items()]
     if any(pick(record, 'pretrain', 'shared') is not None for record in outcome['seeds']):
         said.append('One pretraining served all seeds: intervals do not cover how another one would turn out.')
-    if not ways:
+    if BASELINE not in ways_of(outcome):
+        said = ['Training from scratch was not run, so whether unlabelled images help here is unknown.']
+    elif not ways:
         said = ['Only training from scratch was run, so whether unlabelled images help here is unknown.']
     if saved is not None:
-        sure = ways[best]['verdict'] in ('helps', 'harms')
+        sure = of_best in ('helps', 'harms')
         said.append(in_labels(saved, best, full) + ('' if sure else ' The lead itself is not certain, nor is this.'))
     said.append(with_more(more, drawn, by_labels, metric))
     if few and more:

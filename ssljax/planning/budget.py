@@ -4,6 +4,9 @@ available. What does not fit is left out by priority: the first of the rungs tha
 import math
 from typing import NamedTuple
 
+from ssljax.methods import SEMI
+from ssljax.planning.trained import Trained, stage
+
 SHARE = 0.88  # of the minutes that is planned with; the rest is for what takes longer than it was measured
 MARGIN = 1.2  # of the minutes that are asked for, where they are too short: a second measurement may say more
 RATIO = 1.5  # steps of pretraining for one of the ways, as in the study on Fashion-MNIST
@@ -31,34 +34,6 @@ class Rung(NamedTuple):
     def pretraining(self) -> int:
         """Steps of pretraining."""
         return self.pretrained or int(RATIO * self.steps)
-
-
-class Trained(NamedTuple):
-    """What is trained beside scratch. parts: 'pretrain' and 'joint', at most, the one that is kept first in front.
-    task: the pretext task. way: what is made of its weights, 'frozen' or 'finetune'. joint: the joint method. asked:
-    the ways were given, and none of them is left out where time is short. shared: one pretraining is for all seeds."""
-
-    parts: tuple
-    task: str
-    way: str
-    joint: str
-    asked: bool = False
-    shared: bool = False
-
-    @property
-    def ways(self) -> tuple[str, ...]:
-        """transfer.ways."""
-        own = {'pretrain': self.way, 'joint': self.joint}
-        return ('scratch', *(own[part] for part in ('pretrain', 'joint') if part in self.parts))
-
-    @property
-    def kinds(self) -> list[str]:
-        """Of the stages whose speed counts: that of a way with pretrained weights is taken to be that of scratch."""
-        return ['scratch', *(self.joint if part == 'joint' else 'pretrain' for part in self.parts)]
-
-    def called(self, part: str) -> str:
-        """A part in words."""
-        return f'{self.task} pretraining' if part == 'pretrain' else self.joint
 
 
 HALF, QUARTER = (0.5,), (0.25, 0.5)
@@ -103,28 +78,29 @@ def seconds(rung: Rung, trained: Trained, times: Times, sets, evals: int, figure
       evals: evaluations of a way on validation; of pretraining, 3.
       figures: whether the report has them.
     """
-    ways = trained.ways
-    kinds = [*ways, *(['pretrain'] if 'pretrain' in trained.parts else [])]
-    speed = {kind: times.speeds['scratch' if kind == trained.way else kind] for kind in kinds}
-    if 'frozen' in ways:
-        speed['frozen'] = speed['frozen']._replace(step=FROZEN * speed['frozen'].step)
+    ways, own = trained.ways, dict(trained.steps)
+    every = dict.fromkeys(('scratch', *ways))
+    speed = {way: times.speeds[way if way in SEMI else 'scratch'] for way in every}
+    for way in every:
+        if stage(way) == 'transfer.frozen':
+            speed[way] = speed[way]._replace(step=FROZEN * speed[way].step)
     count = lambda images: -(-images // times.batch)
-    # Prediction and features are compiled for each way, too: a small part of what its step takes.
-    compiled = sum(1.15 * speed[kind].compile for kind in kinds)
-    looks = {k: evals * count(sets.val) * speed[k].look for k in ways}
+    looks = {k: evals * count(sets.val) * speed[k].look for k in every}
     ends = {k: (count(sets.test) + 2 * count(sets.val) + count(1000)) * speed[k].look + EVALUATION for k in ways}
-    stage = {k: rung.steps * speed[k].step + looks[k] + STAGE for k in ways}
-    pretraining = 0.0
-    if 'pretrain' in kinds:
-        own = speed['pretrain']
-        pretraining = rung.pretraining * own.step + 3 * (2 * count(sets.val) + count(1000)) * own.look + STAGE
-    again = ('scratch', *sorted(ways[1:], key=lambda k: stage[k])[-1:])
-    cell = sum(stage[k] + count(sets.test) * speed[k].look for k in again) + 1.0
+    long = {k: own.get(stage(k), rung.steps) * speed[k].step + looks[k] + STAGE for k in every}
+    pretraining, compiled = 0.0, [speed[way].compile for way in ways]
+    if trained.pretraining:
+        first = times.speeds['pretrain']
+        compiled.append(first.compile)
+        pretraining = rung.pretraining * first.step + 3 * (2 * count(sets.val) + count(1000)) * first.look + STAGE
+    again = ('scratch', *sorted((way for way in ways if way != 'scratch'), key=long.__getitem__)[-1:])
+    cell = sum(long[k] + count(sets.test) * speed[k].look for k in again) + 1.0
     return {
         'loading and planning': IMPORTS + times.spent + times.load,
-        'compilation': compiled,
+        # Prediction and features are compiled for each way, too: a small part of what its step takes.
+        'compilation': 1.15 * sum(compiled),
         'pretraining': pretrainings(rung, trained) * pretraining,
-        'training': rung.seeds * sum(stage.values()),
+        'training': rung.seeds * sum(long[way] for way in ways),
         'evaluation': rung.seeds * sum(ends.values()),
         'learning curve': rung.seeds * len(rung.curve) * cell,
         'report': FIGURES if figures else PAGE,
@@ -152,7 +128,7 @@ def choose(
     figures = minutes >= WITHOUT_FIGURES
     for wanted in _wanted(trained):
         for rung in _ladder(ladder, wanted):
-            kept = _first(wanted, rung.parts)
+            kept = wanted.first(rung.parts)
             rung = rung._replace(seeds=seeds or rung.seeds, parts=len(kept.parts))
             rung = rung._replace(curve=tuple(share for share in rung.curve if share in able))
             found = seconds(rung, kept, times, sets, evals, figures)
@@ -165,7 +141,7 @@ def choose(
 
 def _filled(rung: Rung, trained: Trained, left: float, times: Times) -> Rung:
     """With as many more steps of pretraining, in hundreds, as the seconds that are left have place for."""
-    if not rung.most or 'pretrain' not in trained.parts:
+    if not rung.most or not trained.pretraining:
         return rung
     more = int(left / (pretrainings(rung, trained) * times.speeds['pretrain'].step)) // 100 * 100
     return rung._replace(pretrained=min(rung.pretraining + more, max(rung.most, rung.pretraining)))
@@ -174,22 +150,20 @@ def _filled(rung: Rung, trained: Trained, left: float, times: Times) -> Rung:
 def _wanted(trained: Trained) -> list:
     """With all parts, and, where the first does not fit at all, with the second alone."""
     second = [trained._replace(parts=trained.parts[1:])]
-    return [trained, *(second if len(trained.parts) > 1 and not trained.asked else [])]
-
-
-def _first(trained: Trained, parts: int) -> Trained:
-    return trained if trained.asked else trained._replace(parts=trained.parts[:parts])
+    return [trained, *(second if len(trained.parts) > 1 and not trained.given else [])]
 
 
 def _ladder(ladder, trained: Trained):
-    return ladder if 'pretrain' in trained.parts else LADDER
+    return ladder if trained.pretraining else LADDER
 
 
-def needed(trained: Trained, times: Times, sets, evals: int, ladder=LADDER) -> float:
-    """The minutes that the least of the ladder takes, with the part that takes less, rounded up."""
+def needed(trained: Trained, times: Times, sets, evals: int, ladder=LADDER, seeds=0) -> float:
+    """The minutes that the least of the ladder takes, with the part that takes less, rounded up; arguments as for
+    `choose`."""
     found = []
     for wanted in _wanted(trained):
-        kept, rung = _first(wanted, 1), _ladder(ladder, wanted)[-1]
+        kept, rung = wanted.first(1), _ladder(ladder, wanted)[-1]
+        rung = rung._replace(seeds=seeds or rung.seeds)
         least = [seconds(rung, kept, times, sets, evals, figures) for figures in (False, True)]
         plain, drawn = (-(-sum(each.values()) // (60 * SHARE * 0.1)) / 10 for each in least)
         found.append(plain if plain < WITHOUT_FIGURES else drawn)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssljax import config as configs
-from ssljax import methods
+from ssljax import methods, ways
 from ssljax.planning import budget, evidence, fingerprint, measure, photographs, rules
+from ssljax.planning.trained import Trained, stage
 from ssljax.progress import say
+from ssljax.report.words import count_of
 from ssljax.settings import checks, fields
 from ssljax.settings.resolve import Decision
 
@@ -18,8 +20,7 @@ SMALLER = 32  # pixels, for photographs where the time is too short for more
 EVALS, FEW_EVALS = 10, 1
 PRETRAIN_EVALS = 3
 IN_STEPS = 'the duration is in steps'
-# Fields that a plan leaves to what goes with them: no line of a recipe whose run has no use for them.
-OF = {'pretrain': 'pretrain.', 'joint': 'semi.'}
+STAGES = 'semi', *(f'transfer.{name}' for name in ('scratch', 'frozen', 'finetune', 'second'))
 
 
 class Plan(NamedTuple):
@@ -55,26 +56,29 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
     given = _checked(asked.given)
     say.status('plan: looking at the images')
     fp = fingerprint.take(_config(given, []))
+    if channels := given.get('data.channels'):
+        fp = fp._replace(channels=channels, gray=fp.gray and channels > 2)
     say.status(f'plan: {fp.lines()[0]}')
-    least = 0.0
+    least, seeds = 0.0, len(given.get('seeds', ()))
     for smaller in (False, True):
         found, trained, ladder, notes = _static(fp, asked, given, smaller)
         sets = rules.sets(fp, {d.field: d.value for d in found} | given)
         times = (timed or measure.times)(_timed(given, found, trained), trained.kinds, began)
         evals = FEW_EVALS if sets.val < rules.FEW_VAL else EVALS
         able = [s for s in budget.QUARTER if s * sets.labeled >= 2 * len(fp.classes)]
-        chosen = budget.choose(asked.minutes, trained, times, sets, evals, able, len(given.get('seeds', ())), ladder)
+        chosen = budget.choose(asked.minutes, trained, times, sets, evals, able, seeds, ladder)
         if chosen:
             break
-        least = budget.needed(trained, times, sets, evals, ladder)
+        least = budget.needed(trained, times, sets, evals, ladder, seeds)
         if 'data.image_size' in given or rules.image_size(fp, asked.minutes)[0] <= SMALLER:
             break
     if not chosen:
-        least_parts = trained.parts if trained.asked else trained.parts[:1]
+        parts = trained.first(1).parts
         raise ValueError(
-            f'{asked.minutes:g} minutes are too short: three seeds of training from scratch'
-            + (f' and with {" and ".join(map(trained.called, least_parts))}' if trained.parts else '')
-            + f' for {budget.LEAST} steps take about {least:g} minutes here. '
+            f'{_minutes(asked.minutes)} {"are" if asked.minutes != 1 else "is"} too short: '
+            f'{count_of(seeds or 3, "seed")} of training from scratch'
+            + (f' and with {" and ".join(map(trained.called, parts))}' if parts else '')
+            + f', as short as a plan makes them, take about {_minutes(least)} here. '
             + f'Give --minutes={budget.asked_for(least)} or more.'
         )
     say.status('')
@@ -97,36 +101,40 @@ def _static(fp, asked, given: dict, smaller: bool) -> tuple:
         found = [Decision(d.field, SMALLER, why) if d.field == 'data.image_size' else d for d in found]
     values = {d.field: d.value for d in found} | given
     size, sets = values['data.image_size'] or fp.side, rules.sets(fp, values)
-    of_photographs = photographs.suits(fp, size)
-    parts, why_parts = rules.parts(fp, sets, size)
+    of_photographs = photographs.suits(fp, size) and photographs.allows(given)
+    regime = rules.Regime(fp, size, of_photographs)
+    parts, why_parts = rules.parts(regime, sets)
     joint, why_joint = evidence.joint(sets.per_class(fp), fp.device != 'cpu' or asked.minutes >= rules.LONG)
     way, why_way = photographs.way(sets.per_class(fp)) if of_photographs else ('finetune', '')
-    if ways := given.get('transfer.ways'):
-        joint = next((w for w in ways if w in methods.SEMI), joint)
-        way = next((w for w in ways if w in ('frozen', 'finetune')), way)
-        own = {'pretrain': way, 'joint': joint}
-        parts = tuple(sorted((part for part in own if own[part] in ways), key=lambda p: p not in parts[:1]))
-    if given.get('pretrain.method') in ('', 'none'):
+    task = given.get('pretrain.method', rules.pretext(regime).value)
+    weights = given.get('transfer.checkpoint') or given.get('backbone.init_from') and task in ('', 'none')
+    wanted = tuple(given.get('transfer.ways', ()))
+    if wanted:
+        needs = any(ways.needs_pretraining(_config(given, []), w) for w in wanted)
+        own = {'pretrain': needs, 'joint': any(w in methods.SEMI for w in wanted)}
+        parts = tuple(sorted((part for part in own if own[part]), key=lambda p: p not in parts[:1]))
+        joint = ' and '.join(w for w in wanted if w in methods.SEMI)
+    elif task in ('', 'none') and not weights:
         parts = tuple(p for p in parts if p != 'pretrain')
-    pretext = rules.pretext(fp, size)
-    task, shared = given.get('pretrain.method', pretext.value), given.get('pretrain.shared', of_photographs)
-    trained = budget.Trained(parts, task, way, joint, bool(ways), shared)
-    network = rules.backbone(fp, size)
+    steps = tuple((field.removesuffix('.steps'), v) for field, v in given.items() if field.endswith('.steps') and v)
+    shared = given.get('pretrain.shared', of_photographs)
+    trained = Trained(parts, task, way, joint, wanted, not weights, shared, steps)
+    network = rules.backbone(regime)
     if given.get('backbone.name', network[0].value) != network[0].value:  # the fields of another one are its own
         network = [d for d in network if not d.field.startswith('backbone.')]
-    found += network + rules.batches(fp, sets, size)
-    found += rules.augmentation(fp, asked, size)
-    found += [rules.path(fp, size), pretext, *rules.rates(fp, trained.task, size)]
+    found += network + rules.batches(regime, sets)
+    found += rules.augmentation(regime, asked)
+    found += [rules.path(fp, size), rules.pretext(regime), *rules.rates(regime, given)]
     found += [
         Decision('evaluate.batch_size', 100 if sets.val < 100 else 500, 'fixed: few batches, with little padding')
     ]
     notes = [*why_parts[1:], *_of_data(fp, sets)]
-    why = why_parts[0] + (f'; {joint}: {why_joint}' if 'joint' in parts else '')
+    why = why_parts[0] + (f'; {joint}: {why_joint}' if 'joint' in parts and not wanted else '')
     why += f'; {why_way}' if why_way and 'pretrain' in parts else ''
     found.append(Decision('transfer.ways', (), why))
     ladder: tuple = photographs.LADDER if of_photographs else budget.LADDER
-    if steps := given.get('pretrain.steps'):
-        ladder = tuple(rung._replace(pretrained=steps, most=min(rung.most, steps)) for rung in ladder)
+    if own_steps := given.get('pretrain.steps'):
+        ladder = tuple(rung._replace(pretrained=own_steps, most=min(rung.most, own_steps)) for rung in ladder)
     return found, trained, ladder, notes
 
 
@@ -154,14 +162,13 @@ def durations(rung, trained, evals: int, minutes: float, times, seconds: dict) -
         ),
         Decision('transfer.ways', trained.ways, ''),
     ]
-    for way in trained.ways:
-        if way != trained.joint:
-            found += [
-                Decision(f'transfer.{way}.epochs', 0.0, IN_STEPS),
-                Decision(f'transfer.{way}.steps', rung.steps, steps),
-                Decision(f'transfer.{way}.evals', evals, few),
-            ]
-    if 'pretrain' in trained.parts:
+    for own in dict.fromkeys(map(stage, trained.ways)):
+        found += [
+            Decision(f'{own}.epochs', 0.0, IN_STEPS),
+            Decision(f'{own}.steps', rung.steps, steps),
+            Decision(f'{own}.evals', evals, few),
+        ]
+    if trained.pretraining:
         why = f'measured: {budget.RATIO:g} times the steps of a way, as in the study on Fashion-MNIST'
         found += [
             Decision('pretrain.epochs', 0.0, IN_STEPS),
@@ -170,12 +177,6 @@ def durations(rung, trained, evals: int, minutes: float, times, seconds: dict) -
         ]
     else:
         found.append(Decision('pretrain.method', 'none', 'no way that is trained uses it'))
-    if 'joint' in trained.parts:
-        found += [
-            Decision('semi.epochs', 0.0, IN_STEPS),
-            Decision('semi.steps', rung.steps, steps),
-            Decision('semi.evals', evals, few),
-        ]
     lean = 'fixed: the time is spent on the ways; neighbours and probes are not asked for here'
     found += [Decision(f'evaluate.{k}', v, lean) for k, v in (('knn', 0), ('probe', False), ('random', False))]
     if minutes < budget.WITHOUT_FIGURES:
@@ -201,7 +202,16 @@ def _checked(given: dict) -> dict:
     known = configs.definitions()
     for field, value in given.items():
         fields.check(field, value, known[field])
+        own, _, last = field.rpartition('.')
+        if last in ('epochs', 'examples') and value:
+            raise ValueError(f'a plan counts in steps: give {own}.steps in place of {field}.')
+    if given.get('tune'):
+        raise ValueError('a plan does not tune: make it first (ssljax plan), then tune its recipe (ssljax tune).')
     return given
+
+
+def _minutes(number: float) -> str:
+    return f'{number:g} minute{"s" * (number != 1)}'
 
 
 def _config(given: dict, found: list):
@@ -217,17 +227,16 @@ def _timed(given, found, trained):
     steps = 10_000 + time.time_ns() % 10_000
     c.update_from_flattened_dict({
         'transfer.ways': trained.ways, 'seeds': tuple(c.seeds)[:1], 'pretrain.epochs': 0.0, 'pretrain.steps': steps,
-        'pretrain.method': trained.task if 'pretrain' in trained.parts else 'none', 'semi.epochs': 0.0,
-        'semi.steps': steps, 'transfer.frozen.epochs': 0.0,
-        **{f'transfer.{stage}.steps': steps for stage in ('scratch', 'frozen', 'finetune')},
+        'pretrain.method': trained.task if trained.pretraining else 'none',
+        **{f'{own}.epochs': 0.0 for own in STAGES}, **{f'{own}.steps': steps for own in STAGES},
     })  # fmt: skip
     return c
 
 
 def _kept(found: list, trained) -> list:
     """Without what belongs to parts, and to ways, that are left out."""
-    out = tuple(prefix for part, prefix in OF.items() if part not in trained.parts)
-    out += tuple(f'transfer.{way}.' for way in ('frozen', 'finetune') if way not in trained.ways)
+    used = {stage(way) for way in trained.ways} | ({'pretrain'} if trained.pretraining else set())
+    out = tuple(f'{own}.' for own in ('pretrain', *STAGES) if own not in used)
     return [d for d in found if not d.field.startswith(out)]
 
 

@@ -13,6 +13,7 @@ from ssljax.core import TrainState, split
 from ssljax.data import sources
 from ssljax.planning.budget import Speed, Times
 from ssljax.progress import say
+from ssljax.settings import beforehand
 
 SECONDS = 1.5  # of training that a kind of stage is timed over
 WARM = 3  # calls of the program before that
@@ -36,6 +37,7 @@ def times(config, kinds, began: float) -> Times:
     place = tempfile.mkdtemp(prefix='ssljax_plan_')
     try:
         run = experiment.prepare(config, Path(place), source, quiet=True)
+        beforehand.check(run)
         seed = config.seeds[0]
         _, images = seeds.seed_images(run, seed)
         speeds = {}

@@ -13,6 +13,7 @@ STEM_CIFAR = 64  # pixels, from which on the stem halves the image twice
 FEW_CLASSES = 4  # up to which training from scratch has the rate of cats and dogs
 BATCH = 128  # images of a step of pretraining
 WHERE = 'CIFAR-10 and cats and dogs'
+NETWORK, TASK = 'resnet18', 'simclr'
 # SimCLR's leads over training from scratch, frozen and fine-tuned, five label sets each: where, labels a class, points.
 # Six minutes of one core for the first two, half an hour for cats and dogs, 78 minutes for the last.
 LEADS = (
@@ -34,12 +35,18 @@ def suits(fp: Fingerprint, size: int) -> bool:
     return fp.device == 'cpu' and fp.channels > 2 and not fp.gray and size >= LEAST
 
 
+def allows(given: dict) -> bool:
+    """Whether what was measured holds with the fields that are given: for this network and this task."""
+    network, task = given.get('backbone.name', NETWORK), given.get('pretrain.method', TASK)
+    return network == NETWORK and task in (TASK, '', 'none')
+
+
 def backbone(size: int) -> list[Decision]:
     """A ResNet-18 narrow enough to see the images many times."""
     narrow = f'measured: narrow enough for many steps ({WHERE} at 32 pixels: 16 million multiplications an image)'
     stem = 'cifar' if size < STEM_CIFAR else 'imagenet'
     return [
-        Decision('backbone.name', 'resnet18', narrow),
+        Decision('backbone.name', NETWORK, narrow),
         Decision('backbone.width', 16, narrow),
         Decision('backbone.depth', 1, narrow),
         Decision('backbone.stem', stem, f'fixed: for images below {STEM_CIFAR} pixels, and for the views of them'
@@ -60,7 +67,7 @@ def views(flip: str, size: int) -> tuple[str, str]:
 def pretext() -> Decision:
     """The pretext task."""
     why = 'measured: frozen features gain 14 points on CIFAR-10 at 10 labels per class and on cats and dogs at 50'
-    return Decision('pretrain.method', 'simclr', why)
+    return Decision('pretrain.method', TASK, why)
 
 
 def way(per_class: float) -> tuple[str, str]:
@@ -73,19 +80,17 @@ def way(per_class: float) -> tuple[str, str]:
     )
 
 
-def rates(classes: int, task: str) -> list[Decision]:
-    """Optimisers, rates and what goes with them, for a pretext task."""
+def rates(classes: int) -> list[Decision]:
+    """Optimisers, rates and what goes with them."""
     few = classes <= FEW_CLASSES
-    why = f'measured: chosen on validation for {"cats and dogs" if few else "CIFAR-10"}; --config.tune=True searches'
+    why = f'measured: chosen on validation for {"cats and dogs" if few else "CIFAR-10"}; ssljax tune searches'
     once = 'fixed: the time goes into one pretraining; intervals then cover label sets, not how another would turn out'
-    found = [
+    muon = 'measured: Muon and this rate are 4 to 9 points of neighbours ahead of SGD after equal time (CIFAR-10)'
+    values = {'name': 'muon', 'lr': 0.015, 'weight_decay': 0.01, 'warmup': 0.05}
+    return [
         Decision('pretrain.shared', True, once),
         Decision('transfer.scratch.optim.lr', 0.05 if few else 0.2, why),
         Decision('transfer.scratch.optim.weight_decay', 0.005, why),
+        *(Decision(f'pretrain.optim.{field}', value, muon) for field, value in values.items()),
+        Decision('pretrain.simclr.projector', (256, 128), 'measured: as on CIFAR-10'),
     ]
-    if task == 'simclr':
-        muon = 'measured: Muon and this rate are 4 to 9 points of neighbours ahead of SGD after equal time (CIFAR-10)'
-        values = {'optim.name': 'muon', 'optim.lr': 0.015, 'optim.weight_decay': 0.01, 'optim.warmup': 0.05}
-        found += [Decision(f'pretrain.{field}', value, muon) for field, value in values.items()]
-        found.append(Decision('pretrain.simclr.projector', (256, 128), 'measured: as on CIFAR-10'))
-    return found

@@ -8,6 +8,7 @@ from ssljax import metrics
 from ssljax.planning import evidence, photographs
 from ssljax.planning.fingerprint import Fingerprint
 from ssljax.settings.resolve import Decision
+from ssljax.tune.rate import USUAL
 
 THUMB = 'rule of thumb: '
 # Device, below so many minutes: the largest size. Clear gains on photographs were measured at 32 pixels.
@@ -33,6 +34,14 @@ class Asked(NamedTuple):
     minutes: float
     flips: str
     given: dict
+
+
+class Regime(NamedTuple):
+    """What most rules go by. size: of the images, in pixels. photographs: whether the rules for photographs hold."""
+
+    fp: Fingerprint
+    size: int
+    photographs: bool
 
 
 class Sets(NamedTuple):
@@ -112,11 +121,12 @@ def path(fp: Fingerprint, size: int) -> Decision:
     return Decision('data.path', 'auto', f'{where}: {fp.images:,} images take {need / 2**20:,.1f} MiB, {free} are free')
 
 
-def backbone(fp: Fingerprint, size: int) -> list[Decision]:
+def backbone(regime: Regime) -> list[Decision]:
     """The network, by device and size."""
+    fp, size, of_photographs = regime
     if fp.device != 'cpu':
         return [Decision('backbone.name', 'resnet18', f'{THUMB}an accelerator has the time for it; not measured there')]
-    if photographs.suits(fp, size):
+    if of_photographs:
         return photographs.backbone(size)
     depth = max(2, round(math.log2(size / 3)))
     width = 16 if size < 40 else 32
@@ -148,8 +158,9 @@ def flips(fp: Fingerprint, asked: str) -> tuple[bool, str]:
     )
 
 
-def augmentation(fp: Fingerprint, asked: Asked, size: int) -> list[Decision]:
+def augmentation(regime: Regime, asked: Asked) -> list[Decision]:
     """The pipelines of labelled images, of pretraining and of strong views."""
+    fp, size, of_photographs = regime
     mirrored, why = flips(fp, asked.flips)
     flip, colour = '|flip' * mirrored, fp.channels > 2 and not fp.gray
     shift = max(size // 14, 1)
@@ -174,7 +185,7 @@ def augmentation(fp: Fingerprint, asked: Asked, size: int) -> list[Decision]:
         if colour
         else 'measured: as for SimCLR on Fashion-MNIST; of color_jitter only brightness and contrast, for gray images'
     )
-    if photographs.suits(fp, size):
+    if of_photographs:
         views, of_views = photographs.views(flip, size)
     if size < SMALL:
         views, of_views = weak, f'measured: as on digits; below {SMALL} pixels crops leave too little'
@@ -185,11 +196,11 @@ def augmentation(fp: Fingerprint, asked: Asked, size: int) -> list[Decision]:
     ]
 
 
-def pretext(fp: Fingerprint, size: int) -> Decision:
+def pretext(regime: Regime) -> Decision:
     """The pretext task."""
-    if photographs.suits(fp, size):
+    if regime.photographs:
         return photographs.pretext()
-    if size < SMALL:
+    if regime.size < SMALL:
         why = f'measured: on digits fine-tuned rotation +1.1 ± 3.4 points; below {SMALL} pixels no other was measured'
         return Decision('pretrain.method', 'rotation', why)
     why = (
@@ -199,16 +210,17 @@ def pretext(fp: Fingerprint, size: int) -> Decision:
     return Decision('pretrain.method', 'simclr', why)
 
 
-def parts(fp: Fingerprint, found: Sets, size: int) -> tuple[tuple[str, ...], list[str]]:
-    """('pretrain', 'joint'), what is kept first where time is short before the other, without what does not suit
-    images of `size` pixels; and why, a sentence each."""
+def parts(regime: Regime, found: Sets) -> tuple[tuple[str, ...], list[str]]:
+    """('pretrain', 'joint'), what is kept first where time is short before the other, without what does not suit the
+    data; and why, a sentence each."""
+    fp = regime.fp
     if fp.multilabel:
         said = ['fixed: joint methods assume one class per image, and these have several; nothing else was measured']
         few = found.labeled + fp.unlabeled + unused(fp, found) < LEAST_PRETRAINED
         said += [f'{THUMB}no pretraining: fewer than {LEAST_PRETRAINED} images were never measured'] * few
         return () if few else ('pretrain',), said
     total = found.labeled + fp.unlabeled + unused(fp, found)
-    if photographs.suits(fp, size) and total >= LEAST_PRETRAINED:
+    if regime.photographs and total >= LEAST_PRETRAINED:
         return ('pretrain',), [photographs.WHY_FIRST]
     wanted, why = evidence.order(found.per_class(fp))
     said, kept = [f'{why}, so {_NAMES[wanted[0]]} would come first'], list(wanted)
@@ -223,8 +235,9 @@ def parts(fp: Fingerprint, found: Sets, size: int) -> tuple[tuple[str, ...], lis
     return tuple(kept), said
 
 
-def batches(fp: Fingerprint, found: Sets, size: int) -> list[Decision]:
+def batches(regime: Regime, found: Sets) -> list[Decision]:
     """Images of a step."""
+    fp = regime.fp
     if fp.device != 'cpu':
         why = f'{THUMB}an accelerator is idle with fewer'
         few = _devices(min(64, found.labeled), fp)
@@ -236,7 +249,7 @@ def batches(fp: Fingerprint, found: Sets, size: int) -> list[Decision]:
         ]
     few = _devices(min(64, max(found.labeled, 4)), fp)
     pretrained, of = 64, 'measured: as in the study on Fashion-MNIST'
-    if photographs.suits(fp, size):
+    if regime.photographs:
         pretrained, of = photographs.BATCH, f'measured: as on {photographs.WHERE}'
     return [
         Decision('transfer.batch_size', few, 'measured: 50 to 64, or all labelled images if they are fewer'),
@@ -257,12 +270,22 @@ PRETRAINED = {'simclr': 0.2, 'rotation': 0.05}  # learning rates
 WHY_RATES = 'measured: as in the study on Fashion-MNIST (label_efficiency); --config.tune=True searches'
 
 
-def rates(fp: Fingerprint, task: str, size: int) -> list[Decision]:
-    """Learning rates, left where they were measured."""
+def rates(regime: Regime, given: dict) -> list[Decision]:
+    """Learning rates, left where they were measured; given: fields that are, by which others go."""
     found = [Decision(field, value, WHY_RATES) for field, value in RATES]
-    if photographs.suits(fp, size):
-        return [d for d in found if d.field.startswith('semi.')] + photographs.rates(len(fp.classes), task)
-    return [*found, Decision('pretrain.optim.lr', PRETRAINED.get(task, 0.05), WHY_RATES)]
+    if regime.photographs:
+        own = photographs.rates(len(regime.fp.classes))
+        found = [d for d in found if d.field.startswith('semi.')] + own
+    else:
+        task = given.get('pretrain.method', pretext(regime).value)
+        found.append(Decision('pretrain.optim.lr', PRETRAINED.get(task, 0.05), WHY_RATES))
+    values = {d.field: d.value for d in found}
+    for field, name in given.items():
+        section, _, last = field.rpartition('.')
+        if last == 'name' and section.endswith('.optim') and name in USUAL and name != values.get(field, 'sgd'):
+            found = [d for d in found if not d.field.startswith(f'{section}.')]
+            found.append(Decision(f'{section}.lr', USUAL[name], f'{THUMB}a usual rate of {name}'))
+    return found
 
 
 def unused(fp: Fingerprint, found: Sets) -> int:

@@ -85,7 +85,10 @@ def changes(old: dict, new: dict) -> list[str]:
         lines.append(f'seeds: {old["seeds"]!r} -> {new["seeds"]!r}, which drops some that were used')
     elif _shared(new) and old['seeds'][0] != new['seeds'][0]:
         first = old['seeds'][0]
-        lines.append(f'seeds: {old["seeds"]!r} -> {new["seeds"]!r}, but {first} pretrained for all: keep it first')
+        lines.append(
+            f'seeds: {old["seeds"]!r} -> {new["seeds"]!r}, but the pretraining of seed {first} serves all seeds: keep '
+            'it first'
+        )
     return lines
 
 

@@ -134,9 +134,10 @@ def uses_pretraining(config) -> bool:
     if config.backbone.init_from:
         return False
     if wanted := [w for w in config.transfer.ways if ways.needs_pretraining(config, w)]:
+        start = 'starts' if len(wanted) == 1 else 'start'
         raise ValueError(
-            f'transfer.ways has {", ".join(wanted)}, which start from a pretrained backbone, but pretrain.method is '
-            'none and transfer.checkpoint is empty: set one of them or backbone.init_from, or drop those ways.'
+            f'transfer.ways has {" and ".join(wanted)}, which {start} from a pretrained backbone, but pretrain.method '
+            'is none and transfer.checkpoint is empty: set one of them or backbone.init_from, or drop those ways.'
         )
     return False
 

@@ -119,6 +119,11 @@ def _pretrainings(config, known) -> dict:
 
 
 def _check_given(config, points) -> None:
+    if any('pretrain.shared' in changes for changes in (*points, *(dict(c) for _, c in config.study.pretrained))):
+        raise ValueError(
+            'pretrain.shared holds for a whole study: set --config.pretrain.shared, and leave it out of the sweep and '
+            'of study.pretrained.'
+        )
     given = [where for where in (config.transfer.checkpoint, *(p.get('transfer.checkpoint') for p in points)) if where]
     if config.study.pretrained and given:
         raise ValueError(

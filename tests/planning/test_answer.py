@@ -38,6 +38,16 @@ def test_a_clear_lead_helps_and_is_worth_labels():
     assert [p['labels'] for p in found['curve']['points']] == [12, 24, 48]
 
 
+def test_without_scratch_nothing_is_compared():
+    alone = {'finetune': CLEAR['finetune']}
+    seeds = [{**record, 'ways': {'finetune': record['ways']['finetune']}} for record in outcome(CLEAR)['seeds']]
+    found = {'seeds': seeds, 'data': {'counts': {'test': 700}}} | summarise(seeds)
+    points = {'finetune': full(alone)['finetune'], 'scratch': POINTS['scratch']}
+    said = answer.of_points(found, 'finetune', 48, points)['sentences']
+    assert said[0].startswith('Training from scratch was not run') and said[1].startswith('More labels, Fine-tuned:')
+    assert len(said) == 2
+
+
 def test_one_pretraining_for_all_seeds_is_said():
     shared = outcome(CLEAR)
     for record in shared['seeds'][1:]:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from made_up import PHOTOS, times
 
 from ssljax.planning import budget, photographs, rules
-from ssljax.planning.budget import LADDER, Speed, Trained
+from ssljax.planning.budget import LADDER, Speed
+from ssljax.planning.trained import Trained
 
 SETS = rules.sets(PHOTOS, {'data.val': '20%'})
 BOTH = Trained(('joint', 'pretrain'), 'simclr', 'finetune', 'flexmatch')
@@ -14,8 +15,7 @@ LADDERS = ((LADDER, BOTH), (photographs.LADDER, Trained(('pretrain',), 'simclr',
 
 
 def total(rung, found, trained=BOTH, figures=True):
-    kept = trained._replace(parts=trained.parts[: rung.parts])
-    return sum(budget.seconds(rung, kept, found, SETS, 5, figures).values())
+    return sum(budget.seconds(rung, trained.first(rung.parts), found, SETS, 5, figures).values())
 
 
 @pytest.mark.parametrize('ladder, trained', LADDERS)
@@ -71,6 +71,19 @@ def test_a_step_of_the_head_alone_is_shorter():
     rung = photographs.LADDER[-1]
     found = [budget.seconds(rung, kept, times(), SETS, 5, False)['training'] for kept in (frozen, tuned)]
     assert found[1] - found[0] == pytest.approx(3 * rung.steps * (1 - budget.FROZEN) * 0.02)
+
+
+def test_all_ways_that_are_given_have_their_time():
+    rung, one = budget.Rung(3, 1000, 1, (0.5,)), BOTH._replace(given=('scratch', 'frozen'))
+    more = one._replace(given=('random_frozen', 'scratch', 'frozen', 'finetune', 'two_stage', 'flexmatch', 'uda'))
+    few, all_ = (budget.seconds(rung, trained, times(), SETS, 5, False) for trained in (one, more))
+    halves, wholes = 1000 * 0.02 * budget.FROZEN, 1000 * 0.02
+    assert all_['training'] - few['training'] == pytest.approx(3 * (halves + 4 * wholes + 5 * (0.25 + budget.STAGE)))
+    assert more.kinds == ['scratch', 'pretrain', 'flexmatch', 'uda'] and more.first(1) == more
+    own = budget.seconds(rung, more._replace(steps=(('transfer.finetune', 9000),)), times(), SETS, 5, False)
+    assert own['training'] - all_['training'] == pytest.approx(3 * 8000 * 0.02)
+    given = budget.seconds(rung, more._replace(pretrains=False), times(), SETS, 5, False)
+    assert given['pretraining'] == 0 and given['training'] == all_['training']
 
 
 def test_without_parts_or_labels_enough_the_rungs_have_none():

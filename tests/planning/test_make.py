@@ -134,6 +134,21 @@ def test_ways_that_are_given_are_trained_in_every_case(plan, fp, ways):
     assert ('transfer.finetune.steps' in fields) == ('pretrain.steps' in fields) == ('finetune' in ways)
 
 
+def test_what_is_given_for_the_weights_and_the_network_goes_before_what_was_measured(plan):
+    made = plan(PHOTOS, 60.0, transfer__checkpoint='runs/other')
+    assert made.seconds['pretraining'] == 0 and made.config().pretrain.method == 'none'
+    assert made.config().transfer.ways == ('scratch', 'frozen')
+    ways = ('scratch', 'fixmatch')
+    assert plan(GRAY, 60.0, transfer__ways=ways, semi__start='pretrained').config().pretrain.method == 'simclr'
+    for field in ({'backbone__name': 'alexnet'}, {'pretrain__method': 'colorization'}, {'data__channels': 1}):
+        config = plan(PHOTOS, 60.0, **field).config()
+        assert 'size=' not in config.pretrain.augment and config.pretrain.optim.name == 'sgd', field
+    ways = ('random_frozen', 'scratch', 'frozen', 'finetune', 'two_stage', 'uda', 'freematch')
+    config = plan(PHOTOS, 600.0, transfer__ways=ways).config()
+    of = [config.semi, *(config.transfer[stage] for stage in ('scratch', 'frozen', 'finetune', 'second'))]
+    assert len({(c.steps, c.evals) for c in of}) == 1 and config.transfer.ways == ways
+
+
 @pytest.mark.parametrize('fp, pretrainings', [(PHOTOS, 1), (DIGITS, 5)])
 def test_steps_of_pretraining_that_are_given_have_their_time(plan, fp, pretrainings):
     given = dict(data__labels='5/class', transfer__ways=('scratch', 'finetune'))
@@ -161,6 +176,7 @@ def test_too_short_a_time_tries_smaller_images_and_then_says_what_it_takes(plan)
         plan(PHOTOS, 90.0, timed=timed)
     assert sizes == [48, 32]
     said = [float(n) for n in re.findall(r'about ([\d.]+) minutes here. Give --minutes=(\d+) or', str(error.value))[0]]
+    assert '3 seeds of training from scratch and with simclr' in str(error.value)
     assert said[1] >= 1.2 * said[0]  # a second measurement, on a busier machine, still fits
 
 
@@ -173,11 +189,14 @@ def test_too_short_a_time_tries_smaller_images_and_then_says_what_it_takes(plan)
         ({'data.source': 'digits'}, 30, 'maybe', 'it must be auto, yes or no'),
         ({'data.source': 'digits', 'plan.minutes': 3}, 30, 'auto', "does not take the field 'plan.minutes'"),
         ({'data.source': 'digits', 'lables': '3'}, 30, 'auto', "does not take the field 'lables'"),
+        ({'data.source': 'digits', 'pretrain.epochs': 3.0}, 30, 'auto', 'give pretrain.steps in place of pretrain.ep'),
+        ({'data.source': 'digits', 'semi.examples': 3}, 30, 'auto', 'give semi.steps in place of semi.examples'),
+        ({'data.source': 'digits', 'tune': True}, 30, 'auto', 'a plan does not tune'),
     ],
 )
 def test_what_cannot_be_asked_for_is_refused(fields, minutes, flips, said):
     with pytest.raises(ValueError, match=said):
-        kept.asked(fields, minutes, flips)
+        make.make(kept.asked(fields, minutes, flips), times)
 
 
 @pytest.mark.parametrize(

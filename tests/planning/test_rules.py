@@ -10,6 +10,10 @@ from ssljax.planning.rules import Asked
 HALF_HOUR = Asked(30.0, 'auto', {})
 
 
+def regime(fp, size):
+    return rules.Regime(fp, size, photographs.suits(fp, size))
+
+
 def values(found):
     return {d.field: d.value for d in found}
 
@@ -27,13 +31,13 @@ def test_the_size_is_the_stored_one_or_the_most_for_the_device_and_the_time(fp, 
 
 @pytest.mark.parametrize('size, depth, width', [(8, 2, 16), (28, 3, 16), (32, 3, 16), (48, 4, 32), (64, 4, 32)])
 def test_the_network_leaves_a_small_map(size, depth, width):
-    found = values(rules.backbone(GRAY, size))
+    found = values(rules.backbone(regime(GRAY, size)))
     assert (found['backbone.depth'], found['backbone.width']) == (depth, width) and size // 2**depth >= 2
 
 
 @pytest.mark.parametrize('fp, size', [(PHOTOS, 48), (SCANS, 28), (DIGITS, 8), (GRAY, 48)])
 def test_augmentations_suit_the_images(fp, size):
-    found = values(rules.augmentation(fp, HALF_HOUR, size))
+    found = values(rules.augmentation(regime(fp, size), HALF_HOUR))
     channels = 1 if fp.gray else fp.channels
     for field, spec in found.items():
         augment.suits(spec, (size, size, channels), field)
@@ -47,7 +51,7 @@ def test_flips_go_by_what_is_given_or_else_by_the_names_of_the_classes():
     assert not rules.flips(PHOTOS._replace(classes=('turn left', 'turn right')), 'auto')[0]
     assert rules.flips(DIGITS, 'yes')[0] and not rules.flips(PHOTOS, 'no')[0]
     for asked, there in (('yes', True), ('no', False)):
-        found = values(rules.augmentation(PHOTOS, Asked(30.0, asked, {}), 48))
+        found = values(rules.augmentation(regime(PHOTOS, 48), Asked(30.0, asked, {})))
         assert all(('flip' in spec) == there for spec in found.values())
 
 
@@ -67,10 +71,10 @@ def test_the_joint_method_is_the_one_with_the_highest_mean_lead():
 
 def test_what_does_not_suit_the_data_is_left_out_and_said():
     few = PHOTOS._replace(counts=(15, 15), unlabeled=0, test=0)
-    parts, why = rules.parts(few, rules.Sets(20, 5, 5), 32)
+    parts, why = rules.parts(regime(few, 32), rules.Sets(20, 5, 5))
     assert parts == () and 'no joint method' in why[1] and 'no pretraining: 20 images' in why[2]
-    assert rules.parts(DIGITS, rules.Sets(1000, 200, 300), 8)[0] == ('pretrain',)
-    assert rules.parts(GRAY, rules.Sets(48, 12, 700), 32)[0] == ('joint', 'pretrain')
+    assert rules.parts(regime(DIGITS, 8), rules.Sets(1000, 200, 300))[0] == ('pretrain',)
+    assert rules.parts(regime(GRAY, 32), rules.Sets(48, 12, 700))[0] == ('joint', 'pretrain')
 
 
 def test_the_images_of_a_run_are_counted_as_they_are_set_aside():
@@ -89,7 +93,9 @@ def test_uneven_classes_are_selected_by_balanced_accuracy():
 
 def test_every_batch_divides_over_the_devices():
     for devices in (1, 3, 8):
-        found = values(rules.batches(PHOTOS._replace(device='gpu', devices=devices), rules.Sets(48, 12, 700), 32))
+        found = values(
+            rules.batches(regime(PHOTOS._replace(device='gpu', devices=devices), 32), rules.Sets(48, 12, 700))
+        )
         assert all(size % devices == 0 and size > 0 for size in found.values())
 
 
@@ -101,13 +107,29 @@ NOT = [GRAY, SCANS, PHOTOS._replace(device='gpu')]
                                              *((fp, 32, False) for fp in NOT)])  # fmt: skip
 def test_photographs_in_colour_on_a_cpu_are_pretrained_as_was_measured(fp, size, suits):
     assert photographs.suits(fp, size) == suits
-    sets = rules.Sets(48, 12, 700)
-    found = [*rules.backbone(fp, size), *rules.batches(fp, sets, size), *rules.augmentation(fp, HALF_HOUR, size)]
-    found = values([*found, *rules.rates(fp, 'simclr', size)])
+    sets, own = rules.Sets(48, 12, 700), regime(fp, size)
+    found = [*rules.backbone(own), *rules.batches(own, sets), *rules.augmentation(own, HALF_HOUR)]
+    found = values([*found, *rules.rates(own, {})])
     assert (found['backbone.name'] == 'resnet18' and found.get('backbone.width') == 16) == suits
     assert (found.get('pretrain.optim.name') == 'muon') == ('size=20' in found['pretrain.augment']) == suits
-    assert (rules.parts(fp, sets, size)[0] == ('pretrain',)) == suits
-    assert 'pretrain.optim.name' not in values(rules.rates(fp, 'rotation', size))  # for which the rate was not measured
+    assert (rules.parts(own, sets)[0] == ('pretrain',)) == suits
+
+
+@pytest.mark.parametrize(
+    'given, allowed',
+    [({}, True), ({'pretrain.method': 'none'}, True), ({'backbone.name': 'resnet18'}, True),
+     ({'backbone.name': 'alexnet'}, False), ({'pretrain.method': 'rotation'}, False)],
+)  # fmt: skip
+def test_what_was_measured_holds_for_one_network_and_task(given, allowed):
+    assert photographs.allows(given) == allowed
+
+
+def test_another_optimiser_has_a_rate_of_its_own():
+    found = values(
+        rules.rates(regime(PHOTOS, 32), {'pretrain.optim.name': 'adamw', 'transfer.scratch.optim.name': 'sgd'})
+    )
+    assert found['pretrain.optim.lr'] == 1e-3 and 'pretrain.optim.weight_decay' not in found
+    assert found['transfer.scratch.optim.lr'] == 0.05
 
 
 @pytest.mark.parametrize('per_class', [0.5, 1, 10, 40, 100, 1e4])

@@ -1,6 +1,5 @@
 """Label savings against hand-worked curves."""
 
-
 import numpy as np
 import pytest
 

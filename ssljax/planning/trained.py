@@ -1,0 +1,55 @@
+"""What a plan trains: the ways that were given, or those that suit the data, and the stages behind them."""
+
+from typing import NamedTuple
+
+from ssljax import config as configs
+from ssljax.methods import SEMI
+
+
+class Trained(NamedTuple):
+    """What is trained beside scratch.
+
+    parts: 'pretrain' and 'joint', at most, the one that is kept first in front. task: the pretext task. way: what is
+    made of its weights, 'frozen' or 'finetune'. joint: the joint method. given: the ways that were given, in place of
+    these; none of them is left out where time is short. pretrains: False where the weights of the backbone are given.
+    shared: one pretraining is for all seeds. steps: (stage, steps) of those that were given.
+    """
+
+    parts: tuple
+    task: str
+    way: str
+    joint: str
+    given: tuple = ()
+    pretrains: bool = True
+    shared: bool = False
+    steps: tuple = ()
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """transfer.ways."""
+        own = {'pretrain': self.way, 'joint': self.joint}
+        return self.given or ('scratch', *(own[part] for part in ('pretrain', 'joint') if part in self.parts))
+
+    @property
+    def pretraining(self) -> bool:
+        """Whether a backbone is pretrained."""
+        return 'pretrain' in self.parts and self.pretrains
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of the stages whose speed is measured: what the others take follows from that of scratch."""
+        joint = [way for way in self.ways if way in SEMI]
+        return ['scratch', *(['pretrain'] if self.pretraining else []), *joint]
+
+    def first(self, parts: int) -> 'Trained':
+        """With so many parts alone."""
+        return self if self.given else self._replace(parts=self.parts[:parts])
+
+    def called(self, part: str) -> str:
+        """A part in words."""
+        return f'{self.task} pretraining' if part == 'pretrain' else self.joint
+
+
+def stage(way: str) -> str:
+    """The part of the config that says how long a way is trained."""
+    return 'semi' if way in SEMI else f'transfer.{configs.KINDS.get(way, way)}'
