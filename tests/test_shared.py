@@ -9,7 +9,7 @@ import ssljax
 from ssljax import experiment, guard, report, seeds, stages
 from ssljax.progress import minutes
 from ssljax.records import protocol
-from ssljax.report import goodput
+from ssljax.report import goodput, runs
 from ssljax.storage import files
 from ssljax.studies import worker
 from tests import rows
@@ -43,6 +43,7 @@ def test_every_seed_has_the_pretraining_of_the_first(shared, tmp_path):
     assert 'pretrained once, with the images of seed 3, for all seeds' in page
     assert 'Pretraining, one for all seeds' in page and len(re.findall('<td[^>]*>rotation</td>', page)) == 1
     assert report.table(found)
+    assert 'rotation: one pretraining for all seeds, so its spread' in runs.compare_runs([tmp_path])
 
     shared.seeds = (3, 1, 5)  # a further seed has it, too
     more = experiment.run(shared, tmp_path)

@@ -71,6 +71,11 @@ def compare_runs(workdirs) -> str:
     lines = [header, ['---'] * len(header), *(cells + ['–'] * (len(header) - len(cells)) for cells in lines)]
     table = ['| ' + ' | '.join(as_markdown(c) if c != '---' else c for c in cells) + ' |' for cells in lines]
     said += _not_alike(results, [own['scratch'].settings for own in controls])
+    said += [
+        f'{_name(result)}: one pretraining for all seeds, so its spread is over label sets and training on them alone.'
+        for result in results
+        if any(pick(seed, 'pretrain', 'shared') is not None for seed in seeds_of(result))
+    ]
     said += [gone for w, result in zip(workdirs, results) if (gone := _missing(w, result))]
     return '\n'.join(table + ['\n' + as_markdown(sentence) for sentence in said])
 
