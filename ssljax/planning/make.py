@@ -93,7 +93,7 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
 
 
 def _static(fp, asked, given: dict, smaller: bool) -> tuple:
-    """(decisions that do not depend on speeds, budget.Trained, the ladder of durations, notes)."""
+    """(decisions that do not depend on speeds, Trained, the ladder of durations, notes)."""
     found = [Decision('name', name_of(fp.source), 'fixed: named after the source'), *rules.selection(fp)]
     found += rules.data(fp, asked)
     if smaller:
@@ -101,24 +101,8 @@ def _static(fp, asked, given: dict, smaller: bool) -> tuple:
         found = [Decision(d.field, SMALLER, why) if d.field == 'data.image_size' else d for d in found]
     values = {d.field: d.value for d in found} | given
     size, sets = values['data.image_size'] or fp.side, rules.sets(fp, values)
-    of_photographs = photographs.suits(fp, size) and photographs.allows(given)
-    regime = rules.Regime(fp, size, of_photographs)
-    parts, why_parts = rules.parts(regime, sets)
-    joint, why_joint = evidence.joint(sets.per_class(fp), fp.device != 'cpu' or asked.minutes >= rules.LONG)
-    way, why_way = photographs.way(sets.per_class(fp)) if of_photographs else ('finetune', '')
-    task = given.get('pretrain.method', rules.pretext(regime).value)
-    weights = given.get('transfer.checkpoint') or given.get('backbone.init_from') and task in ('', 'none')
-    wanted = tuple(given.get('transfer.ways', ()))
-    if wanted:
-        needs = any(ways.needs_pretraining(_config(given, []), w) for w in wanted)
-        own = {'pretrain': needs, 'joint': any(w in methods.SEMI for w in wanted)}
-        parts = tuple(sorted((part for part in own if own[part]), key=lambda p: p not in parts[:1]))
-        joint = ' and '.join(w for w in wanted if w in methods.SEMI)
-    elif task in ('', 'none') and not weights:
-        parts = tuple(p for p in parts if p != 'pretrain')
-    steps = tuple((field.removesuffix('.steps'), v) for field, v in given.items() if field.endswith('.steps') and v)
-    shared = given.get('pretrain.shared', of_photographs)
-    trained = Trained(parts, task, way, joint, wanted, not weights, shared, steps)
+    regime = rules.Regime(fp, size, photographs.suits(fp, size) and photographs.allows(given))
+    trained, why, left_out = _trained(regime, sets, asked.minutes, given)
     network = rules.backbone(regime)
     if given.get('backbone.name', network[0].value) != network[0].value:  # the fields of another one are its own
         network = [d for d in network if not d.field.startswith('backbone.')]
@@ -128,14 +112,35 @@ def _static(fp, asked, given: dict, smaller: bool) -> tuple:
     found += [
         Decision('evaluate.batch_size', 100 if sets.val < 100 else 500, 'fixed: few batches, with little padding')
     ]
-    notes = [*why_parts[1:], *_of_data(fp, sets)]
-    why = why_parts[0] + (f'; {joint}: {why_joint}' if 'joint' in parts and not wanted else '')
-    why += f'; {why_way}' if why_way and 'pretrain' in parts else ''
     found.append(Decision('transfer.ways', (), why))
-    ladder: tuple = photographs.LADDER if of_photographs else budget.LADDER
+    ladder: tuple = photographs.LADDER if regime.photographs else budget.LADDER
     if own_steps := given.get('pretrain.steps'):
         ladder = tuple(rung._replace(pretrained=own_steps, most=min(rung.most, own_steps)) for rung in ladder)
-    return found, trained, ladder, notes
+    return found, trained, ladder, [*left_out, *_of_data(fp, sets)]
+
+
+def _trained(regime, sets, minutes: float, given: dict) -> tuple[Trained, str, list[str]]:
+    """(what is trained, why, what is left out and why)."""
+    per_class, fp = sets.per_class(regime.fp), regime.fp
+    parts, (why, *left_out) = rules.parts(regime, sets)
+    joint, why_joint = evidence.joint(per_class, fp.device != 'cpu' or minutes >= rules.LONG)
+    way, why_way = photographs.way(per_class) if regime.photographs else ('finetune', '')
+    task = given.get('pretrain.method', rules.pretext(regime).value)
+    weights = given.get('transfer.checkpoint') or given.get('backbone.init_from') and task in ('', 'none')
+    wanted = tuple(given.get('transfer.ways', ()))
+    if wanted:
+        needs = any(ways.needs_pretraining(_config(given, []), each) for each in wanted)
+        joints = [each for each in wanted if each in methods.SEMI]
+        own = {'pretrain': needs, 'joint': bool(joints)}
+        parts = tuple(sorted((part for part in own if own[part]), key=lambda p: p not in parts[:1]))
+        joint = ' and '.join(joints)
+    elif task in ('', 'none') and not weights:
+        parts = tuple(p for p in parts if p != 'pretrain')
+    why += f'; {joint}: {why_joint}' if 'joint' in parts else ''
+    why += f'; {why_way}' if why_way and 'pretrain' in parts else ''
+    steps = tuple((field.removesuffix('.steps'), v) for field, v in given.items() if field.endswith('.steps') and v)
+    shared = given.get('pretrain.shared', regime.photographs)
+    return Trained(parts, task, way, joint, wanted, not weights, shared, steps), why, left_out
 
 
 def durations(rung, trained, evals: int, minutes: float, times, seconds: dict) -> list[Decision]:

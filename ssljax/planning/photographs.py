@@ -37,9 +37,10 @@ def suits(fp: Fingerprint, size: int) -> bool:
 
 
 def allows(given: dict) -> bool:
-    """Whether what was measured holds with the fields that are given: for this network and this task."""
+    """Whether what was measured holds with the fields that are given: for this network, from random weights, and this
+    task."""
     network, task = given.get('backbone.name', NETWORK), given.get('pretrain.method', TASK)
-    return network == NETWORK and task in (TASK, '', 'none')
+    return network == NETWORK and task in (TASK, '', 'none') and not given.get('backbone.init_from')
 
 
 def backbone(size: int) -> list[Decision]:

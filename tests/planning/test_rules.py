@@ -118,7 +118,8 @@ def test_photographs_in_colour_on_a_cpu_are_pretrained_as_was_measured(fp, size,
 @pytest.mark.parametrize(
     'given, allowed',
     [({}, True), ({'pretrain.method': 'none'}, True), ({'backbone.name': 'resnet18'}, True),
-     ({'backbone.name': 'alexnet'}, False), ({'pretrain.method': 'rotation'}, False)],
+     ({'backbone.name': 'alexnet'}, False), ({'pretrain.method': 'rotation'}, False),
+     ({'backbone.name': 'resnet18', 'backbone.init_from': 'resnet18.pth'}, False)],
 )  # fmt: skip
 def test_what_was_measured_holds_for_one_network_and_task(given, allowed):
     assert photographs.allows(given) == allowed
