@@ -218,9 +218,10 @@ def test_a_study_over_labels(config, folder, tmp_path):
 def test_a_plan_leaves_joint_methods_out(config, folder):
     fp = fingerprint.take(setting(config, folder))
     assert fp.multilabel and fp.labeled == 80 and fp.counts != (80,) and 'several per image' in fp.lines()[0]
-    parts, why = rules.parts(fp, rules.sets(fp, {}))
+    of = lambda fp: rules.Regime(fp, fp.side, False)
+    parts, why = rules.parts(of(fp), rules.sets(fp, {}))
     assert parts == () and 'one class per image' in why[0] and not rules.selection(fp)
-    assert rules.parts(fp._replace(unlabeled=5000), rules.sets(fp, {}))[0] == ('pretrain',)
+    assert rules.parts(of(fp._replace(unlabeled=5000)), rules.sets(fp, {}))[0] == ('pretrain',)
 
 
 def test_tuning_goes_by_map(config, folder, tmp_path):
