@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import numpy as np
 import pytest
 
@@ -54,8 +55,6 @@ def test_every_seed_has_the_pretraining_of_the_first(shared, tmp_path):
 
 
 def leaves(model):
-    import jax
-
     return jax.tree.leaves(model.variables['params']['backbone'])
 
 

@@ -5,7 +5,16 @@ from ssljax import stats
 from ssljax.methods import SEMI
 from ssljax.metrics import TITLES
 from ssljax.planning import again, curve
-from ssljax.report.compare import best_way, of_way, pick, selected, test_images, versus_scratch, ways_of
+from ssljax.report.compare import (
+    best_way,
+    of_way,
+    pick,
+    selected,
+    shares_pretraining,
+    test_images,
+    versus_scratch,
+    ways_of,
+)
 from ssljax.report.headline import evidence
 from ssljax.report.words import count_of, interval, percent, way_title
 from ssljax.stats import BASELINE, FEWEST
@@ -61,7 +70,7 @@ def of_points(outcome: dict, best: str, full: int, points: dict) -> dict:
         },
     }  # fmt: skip
     said = [helped(way, entry, outcome, full, few) for way, entry in ways.items()]
-    if any(pick(record, 'pretrain', 'shared') is not None for record in outcome['seeds']):
+    if shares_pretraining(outcome):
         said.append('One pretraining served all seeds: intervals do not cover how another one would turn out.')
     if BASELINE not in ways_of(outcome):
         said = ['Training from scratch was not run, so whether unlabelled images help here is unknown.']

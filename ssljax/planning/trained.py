@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from ssljax import config as configs
 from ssljax.methods import SEMI
+from ssljax.stages import kind_of
 
 
 class Trained(NamedTuple):
@@ -52,4 +52,4 @@ class Trained(NamedTuple):
 
 def stage(way: str) -> str:
     """The part of the config that says how long a way is trained."""
-    return 'semi' if way in SEMI else f'transfer.{configs.KINDS.get(way, way)}'
+    return 'semi' if way in SEMI else f'transfer.{kind_of(way)}'

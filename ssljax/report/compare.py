@@ -14,6 +14,11 @@ def named_seeds(result):
     return [(str(seed.get('seed', index)), seed) for index, seed in enumerate(seeds_of(result))]
 
 
+def shares_pretraining(result) -> bool:
+    """Whether one pretraining served all seeds."""
+    return any(pick(seed, 'pretrain', 'shared') is not None for seed in seeds_of(result))
+
+
 def ways_of(result):
     """Names of the ways in any seed: the known ones in the order of words.known_ways, then the others; a variant stands
     behind the way that it derives from."""

@@ -16,6 +16,7 @@ from ssljax.report.compare import (
     pick,
     seeds_of,
     selected,
+    shares_pretraining,
     stopped_of,
     test_images,
     versus_scratch,
@@ -102,8 +103,7 @@ def every_seed(result):
 
 def own_pretraining(seed) -> dict | None:
     """The record of the pretraining of a seed, None where it has that of another one."""
-    found = seed.get('pretrain')
-    return None if found and 'shared' in found else found
+    return None if pick(seed, 'pretrain', 'shared') is not None else seed.get('pretrain')
 
 
 def pretraining(run):
@@ -126,9 +126,8 @@ def pretraining(run):
         if stage not in known:
             for metric, image in plot_stage(run.metrics, stage):
                 plots.append(figure(image, f'{metric}, stage "{stage}". {seed_lines(run.metrics[stage])}'))
-    shared = any('shared' in (seed.get('pretrain') or {}) for seed in seeds_of(result))
     caption = (
-        f'Pretraining, {"one for all seeds" if shared else "by seed"}. '
+        f'Pretraining, {"one for all seeds" if shares_pretraining(result) else "by seed"}. '
         'Accuracy and loss are those of the pretext task on validation images; "Neighbours": '
         f'validation {"mAP" if is_multilabel(result) else "accuracy"} of the vote of the nearest labelled images; '
         '"Spread", "Rank": relative standard deviation (0: constant, 1: even) and effective rank of the '

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from ssljax.report import fair
-from ssljax.report.compare import pick, seeds_of, stopped_of, ways_of
+from ssljax.report.compare import pick, seeds_of, shares_pretraining, stopped_of, ways_of
 from ssljax.report.read import read
 from ssljax.report.words import NOT_PRETRAINED, is_number, percent, stage_title, way_title
 from ssljax.stats import spread
@@ -74,7 +74,7 @@ def compare_runs(workdirs) -> str:
     said += [
         f'{_name(result)}: one pretraining for all seeds, so its spread is over label sets and training on them alone.'
         for result in results
-        if any(pick(seed, 'pretrain', 'shared') is not None for seed in seeds_of(result))
+        if shares_pretraining(result)
     ]
     said += [gone for w, result in zip(workdirs, results) if (gone := _missing(w, result))]
     return '\n'.join(table + ['\n' + as_markdown(sentence) for sentence in said])

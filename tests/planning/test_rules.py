@@ -4,8 +4,9 @@ import pytest
 from made_up import DIGITS, GRAY, PHOTOS, SCANS
 
 from ssljax.data import augment
-from ssljax.planning import evidence, photographs, rules
+from ssljax.planning import evidence, kept, photographs, rules
 from ssljax.planning.rules import Asked
+from ssljax.settings import recipes
 
 HALF_HOUR = Asked(30.0, 'auto', {})
 
@@ -113,6 +114,14 @@ def test_photographs_in_colour_on_a_cpu_are_pretrained_as_was_measured(fp, size,
     assert (found['backbone.name'] == 'resnet18' and found.get('backbone.width') == 16) == suits
     assert (found.get('pretrain.optim.name') == 'muon') == ('size=20' in found['pretrain.augment']) == suits
     assert (rules.parts(own, sets)[0] == ('pretrain',)) == suits
+
+
+def test_a_plan_of_ten_classes_of_photographs_is_the_recipe_that_was_measured():
+    own, recipe = regime(OF_PHOTOGRAPHS[1], 32), recipes.recipe('few_labels_cifar10')
+    found = [*rules.backbone(own), *rules.batches(own, rules.Sets(320, 80, 700)), rules.pretext(own)]
+    found = values([*found, *rules.augmentation(own, HALF_HOUR._replace(flips='yes')), *rules.rates(own, {})])
+    fields = {field for field in found if field.startswith(('backbone.', 'pretrain.', 'transfer.scratch.'))}
+    assert len(fields) == 15 and {field: kept.get(recipe, field) for field in fields} == {f: found[f] for f in fields}
 
 
 @pytest.mark.parametrize(
