@@ -37,8 +37,9 @@ class Watch(threading.Thread):
 
     def run(self):
         while not self._over.is_set():
+            count = len(list(self.directory.glob(self.pattern)))  # first: what led to these files is in the memory then
             self._peak = max(self._peak, resident())
-            self.most.setdefault(len(list(self.directory.glob(self.pattern))), self._peak)
+            self.most.setdefault(count, self._peak)
             self._over.wait(EVERY)
 
     def end(self) -> None:

@@ -127,11 +127,11 @@ def test_a_signal_ends_a_verb_without_a_traceback_whatever_it_interrupts(signum,
 
 def test_a_signal_waits_for_no_long_piece_of_work_and_removes_what_is_half_written(tmp_path):
     code = (
-        'import sys, time; from ssljax import verbs; from ssljax.storage import files, temporaries\n'
+        'import os, sys, time; from ssljax import verbs; from ssljax.storage import files, temporaries\n'
         'from ssljax.data.memory import parallel\n'
         'def main(args):\n'
         '    temporaries.beside(args[0]).write_text("half")\n'
-        '    parallel(lambda a, b: print("ready", flush=True) or time.sleep(60), 2, 1)\n'
+        '    parallel(lambda a, b: os.write(1, b"ready\\n") and time.sleep(60), 2, 1)\n'
         'sys.exit(verbs.run(main, sys.argv[1:]))'
     )
     process = start('-c', code, str(tmp_path / 'out.csv'))
