@@ -8,6 +8,7 @@ from ssljax import calibration, exported, exporting, metrics, model_json
 from ssljax.buckets import fetch
 from ssljax.devices import platform
 from ssljax.model import Model
+from ssljax.records import begun
 from ssljax.storage import checkpoint, files, paths
 from ssljax.text.wording import nearest
 
@@ -48,9 +49,14 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
     return _open(*_choose(path, found, way, seed, metric))
 
 
+def _config(path: Path) -> dict:
+    """What a run was started with; where its file is gone, as a stage's checkpoint has it."""
+    return files.read_json(path / 'config.json') or begun.meta(path).get('config') or {}
+
+
 def _selected(path: Path) -> str:
     """The metric that a run selects by."""
-    select = (files.read_json(path / 'config.json') or {}).get('select', 'top1')
+    select = _config(path).get('select', 'top1')
     known = (files.read_json(place) or {} for place in sorted(path.glob(f'seed*/*/{model_json.NAME}')))
     return metrics.selected(select, any(info.get('multilabel') for info in known))
 
@@ -58,7 +64,7 @@ def _selected(path: Path) -> str:
 def _stages(path: Path, metric: str) -> dict:
     """{(seed, way): (directory, the metric on validation; None of a pretraining)} of the finished stages of a run, in
     order."""
-    config, found = files.read_json(path / 'config.json') or {}, {}
+    config, found = _config(path), {}
     ways = [*config.get('transfer', {}).get('ways', ()), 'pretrain']
     for folder in sorted(path.glob('seed*'), key=lambda p: (len(p.name), p.name)):
         for way in ways:

@@ -76,6 +76,15 @@ def test_the_best_by_validation_is_taken(run):
     assert 'scratch' in repr(ssljax.load(folder, way='scratch'))
 
 
+def test_a_run_without_its_config_is_loaded_as_before(run, tmp_path):
+    folder = tmp_path / 'run'
+    shutil.copytree(run[0], folder)
+    (folder / 'config.json').unlink()
+    for given in ({}, {'way': 'frozen', 'seed': 1}, {'way': 'pretrain'}):
+        model, before = ssljax.load(folder, **given), ssljax.load(run[0], **given)
+        assert (model.way, model.info['seed'], model.chosen) == (before.way, before.info['seed'], before.chosen)
+
+
 def test_of_equal_classifiers_the_way_that_is_better_on_average_is_taken():
     reached = {(0, 'random_frozen'): 0.9, (1, 'random_frozen'): 0.5, (0, 'finetune'): 0.7, (1, 'finetune'): 0.9}
     found = {key: (Path('seed{}/{}'.format(*key)), value) for key, value in reached.items()}
