@@ -14,7 +14,9 @@ SHORT = """
 config.update(seeds=(0,))
 config.pretrain.update(epochs=0.0, steps=4, evals=1, watch=0)
 config.transfer.frozen.update(epochs=0.0, steps=4, evals=1)
+config.transfer.scratch.update(epochs=0.0, steps=4, evals=1)
 config.transfer.second.update(epochs=0.0, steps=4, evals=1)
+config.semi.update(epochs=0.0, steps=4, evals=1)
 config.evaluate.update(figures=False, probe=False)
 """
 

@@ -53,9 +53,10 @@ def run(task):
         mesh = jax.make_mesh((devices,), ('data',), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
         put = lambda tree, *spec: jax.device_put(tree, NamedSharding(mesh, PartitionSpec(*spec)))
         ts, split, losses = put(first), put(batch, 'data') | count, []
-        flop.append(step.lower(ts, split, jax.random.key(1)).compile().cost_analysis()['flops'])  # of one device
+        compiled = step.lower(ts, split, jax.random.key(1)).compile()
+        flop.append(compiled.cost_analysis()['flops'])  # of one device
         for _ in range(3):
-            ts, metrics = step(ts, split, jax.random.key(1))
+            ts, metrics = compiled(ts, split, jax.random.key(1))
             losses.append(float(metrics['loss'][0] / metrics['loss'][1]))
         found.append(losses + [float(optax.tree.norm(ts.params['backbone']))])
     return [*found, flop[1] / flop[0]]
