@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -47,7 +49,7 @@ def run(workdir, *flags, **kw):
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         **kw,
     )
 
@@ -72,12 +74,22 @@ def same(a, b):
 
 
 def acted(workdir, act, seen, *flags):
-    """(exit code, what was said) of a run on which `act` is called, with its process, once `seen`() is true."""
+    """(exit code, what was said) of a run on which `act`(process) is called once `seen`(what it has said, process) is
+    true."""
     said = workdir.with_name(f'{workdir.name}.err')
     with open(said, 'w') as err:
         process = subprocess.Popen(command(workdir, *flags), cwd=ROOT, env=environment(), stderr=err)
-    deadline = time.time() + 200
-    while not seen(said.read_text()) and process.poll() is None and time.time() < deadline:
+    deadline = time.time() + 600
+    while not seen(said.read_text(), process) and process.poll() is None and time.time() < deadline:
         time.sleep(0.005)
     act(process)
-    return process.wait(100), said.read_text()
+    return process.wait(600), said.read_text()
+
+
+def ready_for_signals(process) -> bool:
+    """Whether a process that runs has come past `preempt.early`, by the signals for which it has handlers: SIGHUP's is
+    set last. Where that is ignored, as under nohup, SIGTERM's says it: Python sets one for SIGINT before."""
+    status = Path(f'/proc/{process.pid}/status').read_text()
+    ignored, caught = (int(re.search(rf'^{name}:\s*(\w+)', status, re.M)[1], 16) for name in ('SigIgn', 'SigCgt'))
+    last = signal.SIGTERM if ignored >> signal.SIGHUP - 1 & 1 else signal.SIGHUP
+    return bool(caught >> last - 1 & 1)

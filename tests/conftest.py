@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 from absl import logging
+from hypothesis import HealthCheck, settings
 
 from ssljax.config import base
 from ssljax.devices import environment, platform
@@ -25,6 +26,12 @@ os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(Path(__file__).parents[1]
 platform.sound_reductions()
 platform.keep_compiled()
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.02)
+
+# Whether a change passes is no matter of chance: hypothesis tries the same examples each time, however long they take.
+# `--hypothesis-profile=new` looks for others.
+settings.register_profile('same', derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile('new', settings.get_profile('same'), derandomize=False)
+settings.load_profile('same')
 
 SHARED = Path(__file__).resolve().parent.parent.parent / 'shared/data'
 

@@ -11,7 +11,7 @@ from ssljax.data import sources
 from ssljax.settings import arguments, checks, fields, resolve
 
 KNOWN = configs.definitions()
-fast = settings(derandomize=True, max_examples=60, deadline=None)
+fast = settings(max_examples=60)
 
 odd = st.sampled_from(
     [None, math.nan, math.inf, -math.inf, -1, -1.0, 0, 0.0, 1.5, 2**31, 2**70, -(2**63), 10**400, True, False, '', 'x',
@@ -38,7 +38,7 @@ def test_every_field_has_a_definition_and_its_default_fits():
 
 
 @pytest.mark.parametrize('name', sorted(KNOWN))
-@settings(derandomize=True, max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(value=anything)
 @example(value=math.nan)
 @example(value=2**70)

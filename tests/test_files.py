@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ssljax.progress import log
 from ssljax.storage import checkpoint, checksums, disk, files, held
 
-quick = settings(derandomize=True, max_examples=50, deadline=None)
+quick = settings(max_examples=50)
 VALUE = {'steps': 12, 'val': {'top1': 0.58125, 'loss': 1.2e-7}, 'path': 'resident', 'none': None, 'nan': float('nan')}
 
 

@@ -1,7 +1,5 @@
 """Where the time of a stage goes."""
 
-import time
-
 import jax
 import jax.numpy as jnp
 import pytest
@@ -11,35 +9,44 @@ from ssljax.progress import goodput
 from ssljax.progress.goodput import Compiling, Spent, slow_input
 
 
-def spend(seconds):
-    time.sleep(seconds)
+@pytest.fixture
+def clock(monkeypatch):
+    """clock[0]: what the clock shows, which stands still otherwise."""
+    now = [0.0]
+    monkeypatch.setattr(goodput.time, 'perf_counter', lambda: now[0])
+    return now
 
 
-def near(seconds):
-    return pytest.approx(seconds, abs=0.08)
+@pytest.fixture
+def spend(clock):
+    """spend(seconds)"""
+
+    def wait(seconds):
+        clock[0] += seconds
+
+    return wait
 
 
-def test_every_second_counts_once():
+def test_every_second_counts_once(spend):
     spent = Spent()
     with spent.on('evaluate'):
         spend(0.1)
         with spent.on('save'):  # of an evaluation that was interrupted
             spend(0.2)
     spend(0.3)
-    found = spent.state()
-    assert found['evaluate'] == near(0.1) and found['save'] == near(0.2) and found['steps'] == near(0.3)
-    assert found['total'] == pytest.approx(sum(v for k, v in found.items() if k != 'total'))
+    seconds = {'total': 0.6, 'steps': 0.3, 'evaluate': 0.1, 'save': 0.2, 'compile': 0, 'input': 0}
+    assert spent.state() == pytest.approx(seconds)
 
 
-def test_what_fails_is_counted_too():
+def test_what_fails_is_counted_too(spend):
     spent = Spent()
     with pytest.raises(OSError), spent.on('save'):
         spend(0.1)
         raise OSError
-    assert spent.state()['save'] == near(0.1)
+    assert spent.state()['save'] == pytest.approx(0.1)
 
 
-def test_only_waits_of_idle_devices_are_waits_for_input():
+def test_only_waits_of_idle_devices_are_waits_for_input(spend):
     def payloads():
         for _ in range(2):
             spend(0.1)
@@ -47,7 +54,7 @@ def test_only_waits_of_idle_devices_are_waits_for_input():
 
     idle, busy = Spent(), Spent()
     assert list(idle.waiting(payloads(), lambda: True)) == list(busy.waiting(payloads(), lambda: False)) == [1, 1]
-    assert idle.state()['input'] == near(0.2) and busy.state()['input'] == 0
+    assert idle.state()['input'] == pytest.approx(0.2) and busy.state()['input'] == 0
 
 
 def test_the_payloads_are_closed_with_it():
@@ -64,21 +71,20 @@ def test_the_payloads_are_closed_with_it():
     assert closed
 
 
-def test_the_next_process_adds_to_it_and_survives_damage():
+def test_the_next_process_adds_to_it_and_survives_damage(spend):
     spent = Spent()
+    spend(0.5)
     spent.add({'total': 10.0, 'steps': 7.0, 'save': 3, 'input': 'x'})
     found = spent.state()
-    assert found['save'] == 3 and found['total'] == near(10) and found['steps'] == near(7) and found['input'] == 0
+    assert found['save'] == 3 and found['total'] == 10.5 and found['steps'] == 7.5 and found['input'] == 0
     spent.add(None)
     assert spent.state()['save'] == 3
 
 
-def test_events_within_each_other_count_once(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(goodput.time, 'perf_counter', lambda: now[0])
+def test_events_within_each_other_count_once(clock):
     compiling = Compiling()
     for end, seconds in (2, 1), (4, 1), (5, 5), (9, 2):  # the third holds the first two
-        now[0] = end
+        clock[0] = end
         compiling.event('/jax/core/compile/x', seconds)
     compiling.event('/jax/other', 100)
     assert compiling.seconds == 7
@@ -89,7 +95,7 @@ def test_compilation_is_not_evaluation():
     with spent.on('evaluate'):
         jax.block_until_ready(jax.jit(lambda x: jnp.sin(x) @ x.T + 0.123)(jnp.ones((7, 5))))
     found = spent.state()
-    assert found['compile'] > 0 and found['compile'] + found['evaluate'] == near(found['total'])
+    assert found['compile'] > 0 and found['compile'] + found['evaluate'] <= found['total']
 
 
 def test_a_stream_slower_than_the_step_is_told_what_to_change():

@@ -16,7 +16,7 @@ from ssljax.data import folder
 NAMES = [f'{c}/{i}.png' for c in ('cat', 'dog') for i in range(3)]
 LONG = [f'{c}/{"long" * 30}{i}.png' for c in ('cat', 'dog') for i in range(2)]
 KINDS = {'.tar': bytes, '.tar.gz': gzip.compress, '.tar.bz2': bz2.compress, '.tar.xz': lzma.compress}
-SETTINGS = settings(derandomize=True, max_examples=40, deadline=None)
+SETTINGS = settings(max_examples=40)
 
 
 def tar(names=NAMES, format=tarfile.USTAR_FORMAT, change=lambda info: info):

@@ -33,7 +33,7 @@ def small(images):
     return copies.Small(np.concatenate([p.luma for p in parts]), np.concatenate([p.chroma for p in parts]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10**6),
     side=st.integers(40, 150),
@@ -47,7 +47,7 @@ def test_a_copy_is_found_and_another_picture_is_not(seed, side, quality, gain, s
     assert pairs.tolist() == [[4, 12]] and alike[0] > copies.THOROUGH - 0.01
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), order=st.randoms(use_true_random=False))
 def test_the_order_of_the_images_does_not_matter(seed, order):
     scenes = [scene(seed + i) for i in range(8)]

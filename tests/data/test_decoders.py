@@ -75,6 +75,9 @@ def test_threads_that_begin_together_share_the_processes(monkeypatch):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         for each in [pool.submit(decode_one) for _ in range(8)]:
             each.result()
+    deadline = time.monotonic() + 60
+    while len(started) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
     decoders._processes.cache_clear()
     ended.set()
     assert len(started) == 2

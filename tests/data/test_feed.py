@@ -1,5 +1,4 @@
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from ssljax.data import sources
 from ssljax.data import split as splits
 from ssljax.devices.sharding import make_mesh
 from ssljax.settings.resolve import input_path
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -126,6 +126,9 @@ def test_a_stream_holds_a_bounded_number_of_batches(split, mesh, monkeypatch):
     items = feeds.make_feed(split, batch_size=2, seed=0, mesh=mesh, path='stream').items(0, 10**6, 2)
     for _ in range(5):
         next(items)
+    deadline = time.monotonic() + 60
+    while sum(map(len, read)) <= 5 * 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
     time.sleep(0.2)
     items.close()
     assert 5 * 4 < sum(map(len, read)) <= (5 + 3) * 4
@@ -238,14 +241,12 @@ def start(path, devices, *arguments):
 
 
 def test_other_devices_and_processes_see_the_same_batches(split, mesh, tmp_path):
-    with socket.socket() as s:
-        s.bind(('localhost', 0))
-        port = s.getsockname()[1]
+    port = free_port()
     four, a, b = (str(tmp_path / f'{name}.npz') for name in ('four', 'a', 'b'))
     processes = [start(four, 4), start(a, 2, port, 0), start(b, 2, port, 1)]
     expected = whole(collect(split, mesh))
     try:
-        assert [process.wait(120) for process in processes] == [0] * 3
+        assert [process.wait(600) for process in processes] == [0] * 3
     finally:
         for process in processes:
             process.kill()

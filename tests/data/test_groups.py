@@ -27,7 +27,7 @@ def grouped(draw):
 
 
 @given(grouped(), st.sampled_from(['10%', '30%', '1', '5', '1/class']), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_group_is_on_two_sides(data, amount, seed):
     """Of test and the rest, and of validation and all others; every class stays, and the amount is near."""
     labels, groups = data
@@ -47,7 +47,7 @@ def test_no_group_is_on_two_sides(data, amount, seed):
 
 
 @given(grouped(), st.integers(0, 5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_without_groups_the_rows_are_what_they_were(data, seed):
     labels, _ = data
     plain = choose(labels, np.arange(len(labels)), '20%', name='x', key=(seed, 2), optional=True)

@@ -26,12 +26,13 @@ from ssljax.settings import checks
 
 @pytest.fixture(autouse=True)
 def little():
-    """Nothing here may take a second, or 200 MB more memory than was ever used; no warning of Pillow's is let out."""
+    """Nothing here may take 10 seconds of the CPU, where most takes none, or 200 MB more memory than was ever used; no
+    warning of Pillow's is let out."""
     began, peak = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with warnings.catch_warnings():
         warnings.simplefilter('error', Image.DecompressionBombWarning)
         yield
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 200_000
 
 
@@ -156,10 +157,10 @@ def test_a_file_over_a_limit_is_never_read(tmp_path, monkeypatch, caplog, kind, 
         load(f'folder:{root}', path=path, corrupt='refuse').train.images.read(np.arange(20))
 
 
-def test_sparse_files_of_gigabytes(tmp_path):
+def test_sparse_files_of_many_gigabytes(tmp_path):
     root = tree(tmp_path / 'a', b'')
     with open(root / 'dog/05.png', 'wb') as f:
-        f.truncate(6 << 30)
+        f.truncate(100 << 30)
     assert len(load(f'folder:{root}', path='resident').train.digest()) == 64
 
 
@@ -327,7 +328,7 @@ def test_npz_larger_than_the_memory(tmp_path, monkeypatch):
 DTYPES = ['bool', 'u1', 'u2', 'u4', 'u8', 'i1', 'i2', 'i4', 'i8', 'f2', 'f4', 'f8']
 
 
-@settings(derandomize=True, max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.sampled_from(DTYPES),
     st.one_of(st.integers(-3, 25), st.sampled_from([2**31, 2**32, 2**32 - 1, 2**64 - 1, 10**8, -(2**31), 1.5, np.nan])),

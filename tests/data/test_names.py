@@ -23,7 +23,7 @@ PART = st.one_of(
 NAME = st.lists(PART, min_size=1, max_size=3).map('/'.join)
 
 
-@settings(derandomize=True, max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(names=st.lists(NAME, min_size=1, max_size=8, unique=True), data=st.data())
 @example(names=['"b"', 'b', '"\\"b\\""', '1', '0'], data=None)
 @example(names=['a/1.jpg', 'b/a/1.jpg', '1.jpg', './a/1.jpg', ' 1.jpg', '1.jpg ', '1.jpg # x'], data=None)
@@ -87,7 +87,7 @@ def test_rows_without_names_and_text_that_is_none(tmp_path):
         rows(tmp_path, b'\xff\xfea')
 
 
-@settings(derandomize=True, max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(st.characters(), max_size=8))
 def test_what_is_shown_can_be_written(name):
     literal.clean(name).encode()

@@ -44,7 +44,7 @@ def shown(split, mesh):
     return dict(zip(split.names(), np.round(seen, 3).tolist(), strict=True))
 
 
-@settings(derandomize=True, max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(broken=st.sets(st.sampled_from(NAMES), max_size=8), seed=st.integers(0, 3))
 def test_no_image_is_evaluated_for_another(tree, tmp_path_factory, mesh, broken, seed):
     root = tmp_path_factory.mktemp('broken') / 'images'
@@ -107,7 +107,7 @@ def archive(path, **labels):
     return f'npz:{path}'
 
 
-@settings(derandomize=True, max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(unknown=st.sets(st.integers(0, 14), max_size=14), split=st.sampled_from(['val', 'test']))
 def test_unknown_labels_are_not_evaluated(tmp_path_factory, unknown, split):
     n = {'val': 12, 'test': 15}[split]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ssljax.progress.log import read
 from tests.command import ROOT, TINY, once
+from tests.ports import free_port
 
 _spec = importlib.util.spec_from_file_location('local', ROOT / 'launch/local.py')
 local = importlib.util.module_from_spec(_spec)
@@ -26,7 +27,7 @@ SMALL = ['--config.pretrain.method=none', "--config.transfer.ways=('scratch',)",
 def environments(count: int, devices: int) -> list[dict]:
     """That of each process."""
     base = {k: v for k, v in os.environ.items() if not k.lower().endswith('_proxy')} | {'PYTHONPATH': str(ROOT)}
-    found = local.variables(count, devices, local.free_port())
+    found = local.variables(count, devices, free_port())
     alone = lambda own: {name: own[name] for name in ('XLA_FLAGS', 'JAX_PLATFORMS')}
     return [base | (own if count > 1 else alone(own)) for own in found]
 

@@ -58,17 +58,3 @@ def test_a_signal_to_one_saves_both_and_the_rerun_changes_no_bit(undisturbed, tm
     assert not (tmp_path / 'run/seed0/scratch/done.json').exists()
     completed(tmp_path / 'run', *SMALL, EVERY)
     same(outcome(undisturbed), outcome(tmp_path / 'run'))
-
-
-@pytest.mark.parametrize('who', [1, 0])
-def test_a_lost_process_is_named_and_the_run_goes_on_with_another_number(undisturbed, tmp_path, who):
-    with Processes(tmp_path / 'run', *SMALL, EVERY, SSLJAX_LOST_AFTER='20') as run:
-        run.until(lambda: run.lines('scratch') >= 2)
-        run.all[who].send_signal(signal.SIGKILL)
-        assert run.all[1 - who].wait(60) == 75, run.texts()
-        assert f'error: process {who} of 2' in run.texts()[1 - who] and 'was lost' in run.texts()[1 - who]
-    if who:
-        completed(tmp_path / 'run', *SMALL, EVERY, count=1, devices=1)
-        a, b = outcome(undisturbed), outcome(tmp_path / 'run')
-        for x, y in zip(jax.tree.leaves(a[2]), jax.tree.leaves(b[2]), strict=True):
-            np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)

@@ -118,7 +118,7 @@ def test_images_with_a_label_by_now_are_left_out(run, tmp_path):
 
 
 @given(st.integers(0, 2**31), st.integers(1, 40), st.integers(0, 12), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_number_is_chosen_once(seed, count, labeled, alike):
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(40, 5)) * (0 if alike else 1) + 1
@@ -251,7 +251,7 @@ def test_a_list_replaces_nothing(run, tmp_path):
 
 
 @given(st.dictionaries(st.text('a"\n, ;é', min_size=1, max_size=6), st.just('blue')))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_name_is_read_as_it_was_written(tmp_path_factory, known):
     path = tmp_path_factory.mktemp('labels') / 'labels.csv'
     labels = server.Labels(path)
@@ -277,7 +277,7 @@ def test_the_page_in_a_browser(served, tmp_path):
     with webdriver.Chrome(options, webdriver.ChromeService(driver)) as page:
         page.get(f'http://127.0.0.1:{running.server_address[1]}/?{running.token}')
         text = lambda name: page.find_element('id', name).text
-        wait = lambda told: WebDriverWait(page, 10).until(lambda _: told in text('count'))
+        wait = lambda told: WebDriverWait(page, 60).until(lambda _: told in text('count'))
         wait('0 of 6')
         body = page.find_element('tag name', 'body')
         body.send_keys('1')
@@ -295,4 +295,4 @@ def test_the_page_in_a_browser(served, tmp_path):
         assert page.execute_script('return document.documentElement.scrollWidth <= innerWidth')
         page.save_screenshot(str(tmp_path / 'page.png'))
         page.find_element('id', 'close').click()
-        WebDriverWait(page, 10).until(lambda _: 'Saved' in page.find_element('tag name', 'body').text)
+        WebDriverWait(page, 60).until(lambda _: 'Saved' in page.find_element('tag name', 'body').text)

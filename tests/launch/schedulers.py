@@ -68,8 +68,18 @@ def first_time(what: str) -> bool:
 def run(commands: list[list[str]], tell, environments: list[dict], **kw) -> list[int]:
     """The exit codes of commands that run at the same time; in the first attempt tell(process) is called with the last
     one's once the file of `when` exists."""
-    processes = [subprocess.Popen(c, env=os.environ | e, **kw) for c, e in zip(commands, environments, strict=True)]
-    signal.signal(signal.SIGTERM, lambda *_: [process.send_signal(signal.SIGTERM) for process in processes])
+    processes: list = []
+    told: list = []
+
+    def hand_on(*_):
+        told.append(True)
+        for process in processes:
+            terminate(process)
+
+    signal.signal(signal.SIGTERM, hand_on)
+    processes += [subprocess.Popen(c, env=os.environ | e, **kw) for c, e in zip(commands, environments, strict=True)]
+    if told:  # while they were being started
+        hand_on()
     if tell and os.environ['STUB_WHEN'] and first_time('interrupted'):
         while not Path(os.environ['STUB_WHEN']).exists() and None in [process.poll() for process in processes]:
             time.sleep(0.01)

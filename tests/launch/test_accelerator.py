@@ -2,12 +2,10 @@
 
 import importlib.util
 import random
-import shutil
 
 import pytest
 
-from ssljax.storage import files
-from tests.command import ROOT, TINY, run
+from tests.command import ROOT, TINY
 
 _spec = importlib.util.spec_from_file_location('accelerator', ROOT / 'launch/accelerator.py')
 accelerator = importlib.util.module_from_spec(_spec)
@@ -30,22 +28,6 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setattr(accelerator, 'LEAST', 0.0)
     monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
     return [f'--{name}={tmp_path / name}' for name in ('data', 'work', 'carry')]
-
-
-def test_items_go_on_where_they_were_stopped_and_end_as_one_that_was_not(places, tmp_path, monkeypatch, capsys):
-    whole = tmp_path / 'whole'
-    assert run(whole).returncode == 0
-    codes, pieces = [], 0
-    while 0 not in codes and pieces < 60:
-        codes.append(accelerator.main([*places, f'--minutes={(8 + 4 * pieces) / 60}']))
-        shutil.rmtree(tmp_path / 'work')  # another machine
-        pieces += 1
-    assert set(codes) == {0, 75} and codes[-1] == 0, codes
-    accelerator.unpack(tmp_path / 'carry', tmp_path / 'work')
-    measured = files.read_json(whole / 'result.json')['summary']['frozen']['top1']['mean']
-    assert files.read_json(tmp_path / 'work/first/result.json')['summary']['frozen']['top1']['mean'] == measured
-    said = capsys.readouterr().out
-    assert 'first            begun' in said and f'first            frozen {100 * measured:.2f}%' in said
 
 
 def test_what_is_carried_has_a_limit_and_comes_in_parts(tmp_path, monkeypatch, capsys):

@@ -29,7 +29,7 @@ def pasted(image, other, box):
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(spans, spans)
 def test_a_whole_image_is_pasted_into_the_box(rows, columns):
     rng = np.random.default_rng(0)

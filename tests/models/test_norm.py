@@ -98,7 +98,7 @@ def test_sums_of_many_rows_round_less_than_plain_ones(shape):
     assert np.abs(found - exact).max() < np.abs(one_by_one - exact).max()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(shape=st.lists(st.integers(1, 21), min_size=3, max_size=4), seed=st.integers(0, 9))
 def test_sums_of_any_shape(shape, seed):
     a, b, v = normal(seed, *shape), normal(seed + 1, *shape), normal(seed, shape[-1])

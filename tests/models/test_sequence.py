@@ -55,7 +55,7 @@ def test_layers_equal_flax(mode, dtype, tolerance):
     same(attention, vit.Attention(4, **ours), x, tolerance)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(shape=st.lists(st.integers(1, 9), min_size=3, max_size=4), seed=st.integers(0, 999))
 def test_layer_norm_of_any_shape(shape, seed):
     """Each row's deviation is 1: where two features are nearly equal, their rounding is all there is to compare."""

@@ -1,6 +1,7 @@
 """`--config=auto` from end to end, with speeds that are made up and few steps."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,15 @@ import ssljax
 from ssljax import main
 from ssljax.planning import again, budget, measure
 from ssljax.processes import preempt
+from ssljax.progress import minutes
 from ssljax.settings import recipes
 
 
 @pytest.fixture
 def short(monkeypatch):
-    """Plans of two seeds and a few steps."""
+    """Plans of two seeds and a few steps, for which there is time, however slow the machine is."""
     monkeypatch.setattr(measure, 'times', times)
+    monkeypatch.setattr(minutes, 'left', lambda *_: math.inf)
     monkeypatch.setattr(budget, 'LADDER', (budget.Rung(2, 4, 1, (0.5,)),))
 
 

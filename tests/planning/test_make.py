@@ -57,7 +57,7 @@ def fingerprints(draw):
     )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(fingerprints(), st.floats(1, 2000), st.floats(1e-4, 3), st.floats(0.1, 60))
 def test_any_data_and_time_have_a_plan_that_can_be_trained_or_are_told_what_it_takes(fp, minutes, step, compile):
     given = {'data.source': 'folder:x'} | ({'data.labels': '1/class'} if min(fp.counts) > 20 else {})

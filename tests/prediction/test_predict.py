@@ -322,7 +322,7 @@ def test_the_command(trained, tmp_path):
 
 
 @given(st.integers(2, 6), st.integers(1, 60), st.floats(0.2, 8), st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_temperature_is_where_the_likelihood_is_highest(classes, n, scale, seed):
     rng = np.random.default_rng(seed)
     logits, labels = rng.normal(0, scale, (n, classes)), rng.integers(0, classes, n)

@@ -47,7 +47,7 @@ def parsed(image):
 
 @odd
 @given(name=NAMES)
-@settings(derandomize=True, max_examples=3, deadline=None)
+@settings(max_examples=3)
 def test_any_text_goes_through_every_figure(name):
     names = [name, 'b']
     two = np.array([[0.5, 0.25], [0.75, 1.0]])
@@ -94,7 +94,7 @@ def test_figures_read_no_formula_and_no_matplotlibrc():
 
 @odd
 @given(name=NAMES)
-@settings(derandomize=True, max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_html_and_markdown_are_literal(name):
     shown = markup.part('heading', name)[4:-5]
     shown.encode('utf-8')

@@ -1,6 +1,7 @@
 """Tuning from a rate with which nothing trains, and with too little time."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -88,7 +89,7 @@ def test_a_tuned_run_trains_from_a_bad_rate(digits, tmp_path, given, capsys, mon
 
 
 def test_a_budget_in_which_nothing_can_be_tried_is_refused(digits, tmp_path):
-    digits.tuning.minutes = 0.011
+    digits.tuning.minutes = 1e-6
     with pytest.raises(ValueError, match='too short to try anything.*tuning.minutes=[0-9.]+ or more'):
         tune.tuned(digits, tmp_path, sources.load(digits.data))
     assert not (tmp_path / 'tuning/decisions.json').exists() and not (tmp_path / 'tuning/trials').exists()
@@ -117,7 +118,8 @@ def test_a_trial_that_diverges_tells_the_speed(digits, tmp_path):
 
 
 def test_lines_of_progress(digits, capsys, monkeypatch):
-    bar = progress.Progress(time.time() - 61, 600)
+    monkeypatch.setattr(progress, 'time', SimpleNamespace(time=lambda: 1000.0))
+    bar = progress.Progress(1000.0 - 61, 600)
     other = changed(digits, {LR: 0.5, 'transfer.augment': 'flip'})
     assert progress.changes(digits, digits) == 'as it is'
     assert progress.changes(digits, other) == "augment='flip', scratch.optim.lr=0.5"

@@ -73,7 +73,7 @@ def test_divergence_and_lateness_are_failures(bench, digits):
     assert (out.value, out.failed) == (None, 'diverged')
     bench.train('scratch', digits, 20)
     bench.deadline, bench.fixed = time.time() + 2, {True: 0.0, False: 0.0}
-    assert bench.train('scratch', digits, 10**5).failed == 'time' and time.time() < bench.deadline + 5
+    assert bench.train('scratch', digits, 10**5).failed == 'time' and time.time() < bench.deadline + 30
     trials = bench.trials
     assert bench.train('scratch', digits, 21).failed == 'time' and bench.trials == trials
 
