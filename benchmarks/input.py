@@ -32,14 +32,16 @@ PEERS = {'torch': 'benchmarks.peers.loader'}
 MEASURED = ('first_batch', 'first_epoch', 'later')
 
 
-def measure(what: dict, paths, *, peer: str = '', rounds: int = 3, seconds: float = 1.0) -> list[dict]:
+def measure(
+    what: dict, paths, *, peer: str = '', rounds: int = 3, seconds: float = 1.0, rates_only=False
+) -> list[dict]:
     """One row for each path and each number of a peer's workers.
 
     A row has 'path', 'images' of an epoch, and each with median, least and largest over the rounds: 'first_batch',
     seconds from a cold start to the first batch; 'first_epoch', images/s with the start in it; 'later', images/s of
     later epochs. Ours have 'waits', the share of the time that a small network waits for data, 'train_images_s', and
     with a peer 'ratio', of 'first_epoch' and 'later' to those of the better peer by the latter, named in 'to'. The
-    first row has 'parts', microseconds an image on one core.
+    first row has 'parts', microseconds an image on one core. Those two are left out where `rates_only`.
 
     Args:
       what: arguments of benchmarks.loaders.Loaders.
@@ -68,10 +70,10 @@ def measure(what: dict, paths, *, peer: str = '', rounds: int = 3, seconds: floa
         for side, each in found.items():
             spreads = {name: spread([one[name] for one in each]) for name in MEASURED}
             rows.append({'path': side, 'images': each[0]['images'], **spreads})
-        for row in rows[: len(paths)]:
+        for row in () if rates_only else rows[: len(paths)]:
             trained = own.ask(f'train {row["path"]} {seconds}')
             row |= {'waits': trained['waits'], 'train_images_s': trained['images_s']}
-        if 'tfds' not in paths:
+        if 'tfds' not in paths and not rates_only:
             rows[0]['parts'] = own.ask('parts')
     if peer:
         best = max(rows[len(paths) :], key=lambda row: row['later']['median'])

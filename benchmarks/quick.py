@@ -112,15 +112,15 @@ def measured(names: list[str], *, cifar: str = '', rounds: int = 2, seconds: flo
     for name in names:
         kind, _, what = name.partition(' ')
         if kind == 'step':
-            row = steps.measure(known[what], 'float32', peer='torch', rounds=rounds, seconds=seconds)
-            found[name] = row['ratio']['median']
+            found[name] = steps.speed(known[what], 'float32', peer='torch', rounds=rounds, seconds=seconds)
             print(f'  {name}: {found[name]:.2f}', file=sys.stderr, flush=True)
     if paths := [name.partition(' ')[2] for name in names if name.startswith('input ')]:
         with tempfile.TemporaryDirectory() as root:
             source = cifar or str(pieces(Path(root) / 'pieces', IMAGES))
             images.sample(source, IMAGES, Path(root))
             what = {'root': root, 'size': 0, 'batch': BATCH}
-            for row in input.measure(what, paths, peer='torch', rounds=rounds, seconds=seconds)[: len(paths)]:
+            rows = input.measure(what, paths, peer='torch', rounds=rounds, seconds=seconds, rates_only=True)
+            for row in rows[: len(paths)]:
                 found[f'input {row["path"]}'] = row['ratio']['later']['median']
     return found
 

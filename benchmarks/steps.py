@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import os
+import statistics
 import sys
 from pathlib import Path
 
@@ -40,27 +41,14 @@ def measure(job: Job, dtype: str, *, peer: str = '', flags=(), rounds: int = 5, 
     Raises:
       RuntimeError: a side's process ended.
     """
-    text = json.dumps(job._asdict())
-    sides = {'ours': ('benchmarks.ours', text, dtype)}
-    if peer:
-        sides[peer] = PEERS[peer], text, dtype, *flags
     with contextlib.ExitStack() as stack:
-        workers = {}
-        for side, arguments in sides.items():
-            workers[side] = Worker(*arguments)
-            stack.callback(workers[side].close)
-        times = {side: [] for side in workers}
-        for worker in workers.values():
-            worker.ask(f'go {WARM * seconds}')
-        for _ in range(rounds):
-            for side, worker in workers.items():
-                found = worker.ask(f'go {seconds}')
-                times[side].append(1000 * found['seconds'] / found['steps'])
+        workers = start(stack, job, dtype, peer, flags)
+        times = timed(workers, rounds, seconds)
         ends = {side: worker.ask('stop') for side, worker in workers.items()}
     row = {'name': job.name, 'dtype': dtype, 'batch': job.batch, 'labeled': job.labeled}
     row |= {'images': job.images, 'views': job.seen}
     for side, worker in workers.items():
-        row[side] = worker.ready | ends[side] | summary(job, times[side], worker.ready['flop'])
+        row[side] = worker.ready | ends[side] | summary(job, times[side], ends[side]['flop'])
     ours = row['ours']
     ours['of_product'] = ours['flop_s'] / ours['ceilings']['product'] if ours['flop'] else None
     if ours['bytes']:
@@ -68,6 +56,43 @@ def measure(job: Job, dtype: str, *, peer: str = '', flags=(), rounds: int = 5, 
     if peer:
         row['ratio'] = ratio(row[peer]['ms'], ours['ms'])
     return row
+
+
+def speed(job: Job, dtype: str, *, peer: str, rounds: int, seconds: float) -> float:
+    """Our speed over the peer's by the medians, as `measure` has it, and nothing else: sooner, for both sides start at
+    the same time. Raises as `measure`."""
+    with contextlib.ExitStack() as stack:
+        times = timed(start(stack, job, dtype, peer, together=True), rounds, seconds)
+    return statistics.median(times[peer]) / statistics.median(times['ours'])
+
+
+def start(stack, job: Job, dtype: str, peer: str = '', flags=(), *, together: bool = False) -> dict[str, Worker]:
+    """{side: its process, ready}, which `stack` closes. together: they compile at the same time, not one after the
+    other."""
+    text = json.dumps(job._asdict())
+    sides = {'ours': ('benchmarks.ours', text, dtype)}
+    if peer:
+        sides[peer] = PEERS[peer], text, dtype, *flags
+    workers = {}
+    for side, arguments in sides.items():
+        workers[side] = Worker(*arguments, wait=not together)
+        stack.callback(workers[side].close)
+    if together:
+        for worker in workers.values():
+            worker.wait()
+    return workers
+
+
+def timed(workers: dict[str, Worker], rounds: int, seconds: float) -> dict[str, list[float]]:
+    """{side: milliseconds of a step in each round}; the sides take turns."""
+    times = {side: [] for side in workers}
+    for worker in workers.values():
+        worker.ask(f'go {WARM * seconds}')
+    for _ in range(rounds):
+        for side, worker in workers.items():
+            found = worker.ask(f'go {seconds}')
+            times[side].append(1000 * found['seconds'] / found['steps'])
+    return times
 
 
 def summary(job: Job, times: list[float], flop: float | None) -> dict:

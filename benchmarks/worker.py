@@ -23,7 +23,6 @@ def serve(ready: dict, run: Callable[[int], None], finish: Callable[[], dict]) -
       finish: what is known at the end.
     """
     run(1)
-    run(1)
     each = _timed(run, 1)
     answer(ready)
     for line in sys.stdin:
@@ -116,11 +115,16 @@ def timed_stream(source, batch: int, began: tuple, seconds: float) -> dict:
 class Worker:
     """The other end: starts a module in a process of its own and asks it."""
 
-    def __init__(self, module: str, *arguments: str, python: str = sys.executable):
-        """`ready` is what the process said when it had compiled and warmed up. Raises RuntimeError where it ended."""
+    def __init__(self, module: str, *arguments: str, python: str = sys.executable, wait: bool = True):
+        """wait: until it is `ready`. Without, another process can start meanwhile, and `wait` is to be called."""
         command, pipe = [python, '-m', module, *arguments], subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
         self.module, self.ready = module, None
+        if wait:
+            self.wait()
+
+    def wait(self) -> None:
+        """Sets `ready`, what the process said when it had compiled and warmed up; raises RuntimeError if it ended."""
         try:
             self.ready = self._read()
         except BaseException:

@@ -76,21 +76,27 @@ class Peer:
         return self.optimisers[own]
 
 
+def flop(peer: Peer) -> int:
+    """Of one step, which it takes without torch.compile."""
+    with torch.compiler.set_stance('force_eager'), FlopCounterMode(display=False) as counter:
+        peer.step()
+    return counter.get_total_flops()
+
+
 def main(text: str, dtype: str, *flags: str) -> None:
     """Serves one job."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision('high')  # TF32 on a GPU, as JAX does by default
     peer = Peer(Job(**json.loads(text)), dtype, device)
-    with FlopCounterMode(display=False) as counter:
-        peer.step()
     if '--compile' in flags:
         torch._dynamo.config.recompile_limit = 64  # one class of block, many shapes
         for part in peer.net.values():
             part.compile()
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in peer.net.items()}
-    ready = {'parameters': parameters, 'flop': counter.get_total_flops(), 'torch': torch.__version__}
-    worker.serve(ready | {'device': device, 'threads': torch.get_num_threads()}, peer.run, peer.peak)
+    ready = {'parameters': parameters, 'torch': torch.__version__, 'device': device}
+    ready['threads'] = torch.get_num_threads()
+    worker.serve(ready, peer.run, lambda: peer.peak() | {'flop': flop(peer)})
 
 
 if __name__ == '__main__':
