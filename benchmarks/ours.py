@@ -1,6 +1,9 @@
 """This project's side of `benchmarks.steps`: the compiled program of a run, on a resident feed of random images.
 
-python -m benchmarks.ours JOB_AS_JSON DTYPE     (started by benchmarks.steps; speaks the lines of worker.py)
+python -m benchmarks.ours JOB_AS_JSON DTYPE [--kept]     (started by benchmarks.steps; speaks the lines of worker.py)
+
+--kept: programs that were compiled before are taken from where a run keeps them; how long it took is then no time of
+compilation.
 """
 
 import functools
@@ -18,12 +21,12 @@ import numpy as np
 from benchmarks import worker
 from benchmarks.jobs import CLASSES, STRONG, Job
 from ssljax import config as configs
-from ssljax import guard, loop, methods, stages
+from ssljax import loop, methods, stages
 from ssljax.core import init_state, train_step
 from ssljax.data.split import ArrayImages, Split
 from ssljax.devices import platform
 from ssljax.devices.sharding import make_mesh, replicated
-from ssljax.program import make_program
+from ssljax.program import make_program, nothing
 from ssljax.settings import resolve
 
 STEPS = 10**6  # of the schedule
@@ -69,10 +72,9 @@ def begin(job: Job, config, images: Split) -> tuple:
     feed, cfg, per_call = stages.make_feed(run, kind, given, 0), own.cfg, resolve.steps_per_call(config, mesh)
     program = make_program(method, cfg, steps=STEPS, get=feed.get, mesh=mesh, steps_per_call=per_call)  # as stages.task
     ts, key = init_state(method, program.tx, stages.initial(run, kind, 0)), jax.random.key(1)
-    shapes = jax.eval_shape(program.step, ts, loop.batch_of(feed, 0), key)[1]
-    sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    totals = {'sums': sums, 'bad': jnp.asarray(guard.NEVER, jnp.int32)}
-    return feed, program, jax.device_put((ts, totals), replicated(mesh)), key
+    ts = jax.device_put(ts, replicated(mesh))
+    totals = nothing(loop.metrics_of(program, feed, ts, key))
+    return feed, program, (ts, jax.device_put(totals, replicated(mesh))), key
 
 
 class Ours:
@@ -151,8 +153,10 @@ def _best(f, x) -> float:
     return min(times)
 
 
-def main(text: str, dtype: str) -> None:
+def main(text: str, dtype: str, *flags: str) -> None:
     """Serves one job."""
+    if '--kept' in flags:
+        platform.keep_compiled()
     ours = Ours(Job(**json.loads(text)), dtype)
     ready = {k: getattr(ours, k) for k in ('parameters', 'compile', 'flop_compiled', 'bytes', 'per_call')}
     worker.serve(ready, ours.run, lambda: peak_memory() | {'flop': ours.flop(), 'ceilings': ceilings(dtype)})

@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def serve(ready: dict, run: Callable[[int], None], finish: Callable[[], dict]) -> None:
-    """Answers 'go SECONDS' with {'steps', 'seconds'} of as many steps as fit, at least one, and 'stop' with `finish()`.
+    """Answers 'go SECONDS' with {'steps', 'seconds'} of as many steps as fit, at least one, 'warm SECONDS' the same,
+    but with none where none fits, and 'stop' with `finish()`.
 
     Args:
       ready: said first.
@@ -29,9 +30,12 @@ def serve(ready: dict, run: Callable[[int], None], finish: Callable[[], dict]) -
         word, *arguments = line.split()
         if word == 'stop':
             return answer(finish())
-        found = _timed(run, max(1, math.floor(float(arguments[0]) * each['steps'] / each['seconds'])))
-        answer(found)
-        each = found
+        steps = math.floor(float(arguments[0]) * each['steps'] / each['seconds'])
+        if word == 'warm' and not steps:
+            answer({'steps': 0, 'seconds': 0.0})
+            continue
+        each = _timed(run, max(1, steps))
+        answer(each)
 
 
 def serve_calls(ready: dict, calls: dict[str, Callable[..., dict]]) -> None:

@@ -84,11 +84,13 @@ def evaluated(method: Method, ts: TrainState) -> PyTree:
 
 
 def init_state(method: Method, tx: optax.GradientTransformation, variables: dict) -> TrainState:
-    """The state before the first step."""
+    """The state before the first step, with the types that every step leaves: a weak one, of a Python number, would be
+    strong after the first, and the program compiled for both."""
     params, state = split(variables)
     ema = jax.tree.map(jnp.copy, params) if method.ema_decay else None
     opt = tuple(tx.init(own) for own, _, _ in moves(method, params))
-    return TrainState(jnp.zeros((), jnp.int32), params, state, ema, opt)
+    ts = TrainState(jnp.zeros((), jnp.int32), params, state, ema, opt)
+    return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype), ts)
 
 
 def moves(method: Method, params) -> list[tuple[PyTree, PyTree, Callable]]:

@@ -134,7 +134,7 @@ class Training:
         self.unmeasured = bool(meta.get(UNMEASURED))
         self.progress, self.best = run['progress'], run['best']
         self.step = int(self.progress['step'])
-        self.ts = TrainState(self.progress['step'], run['params'], run['state'], run['ema'], run['opt'])
+        self.ts = _state(run)
         self.timer, self.saved, self.look_at = Timer(self.progress), time.monotonic(), 0
         self.warnings: list[str] = list(meta.get(WARNINGS, ()))
         self.eval_at = eval_steps(self.program, task.cfg.evals)
@@ -328,11 +328,22 @@ def begin(task: Task) -> dict:
     """The trees of a checkpoint before the first step, on the mesh."""
     program, feed = task.program, task.feed
     ts, layout = _started(program, task.variables), program.layout
-    totals = nothing(jax.eval_shape(program.step, ts, jax.eval_shape(lambda: batch_of(feed, 0)), task.key)[1])
     progress = _scalars(best_value=-math.inf, best_step=0, worse=0, **Timer().state())
     best = _copy((ts.params, ts.state)) if task.select == 'best' else ()
-    items = _items(ts, progress | {'totals': totals}, best)
-    return put(items, layout.of(items, ts.params) if layout else replicated(task.mesh))
+    items = _items(ts, progress, best)
+    items = put(items, layout.of(items, ts.params) if layout else replicated(task.mesh))
+    totals = nothing(metrics_of(program, feed, _state(items), everywhere(task.key, task.mesh)))
+    items['progress'] |= {'totals': put(totals, replicated(task.mesh))}
+    return items
+
+
+def metrics_of(program: Program, feed, ts: TrainState, key: jax.Array) -> dict:
+    """The shapes of what a step measures. ts: where `Program.run` has it, so that the step is traced once for both."""
+
+    def measured(ts, arrays, payload, key):
+        return program.step(ts, feed.get(arrays, jax.tree.map(lambda a: a[0], payload)), key)[1]
+
+    return jax.eval_shape(measured, ts, feed.arrays, next(iter(feed.payloads(0, 1, 1))), key)
 
 
 def _started(program: Program, variables: dict) -> TrainState:
@@ -353,6 +364,11 @@ def _items(ts: TrainState, progress: dict, best) -> dict:
     trees = ts._asdict()
     step = trees.pop('step')
     return trees | {'progress': progress | {'step': step}, 'best': best}
+
+
+def _state(items: dict) -> TrainState:
+    """The train state among the trees of a checkpoint."""
+    return TrainState(items['progress']['step'], items['params'], items['state'], items['ema'], items['opt'])
 
 
 def record(task: Task, step: int, best_step: int, noted: dict, seconds: float, rate: float) -> dict:

@@ -1,7 +1,9 @@
-"""Every method with one image a step trains with a finite loss, or says before training how many it needs."""
+"""Every method with one image a step trains with a finite loss, or says before training how many it needs; a step
+leaves the types of its state."""
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -56,5 +58,7 @@ def images(count, shape):
 def finite(method, batch, size, key):
     batch |= {'label': jnp.zeros(size, jnp.int32), 'index': jnp.arange(size)}
     tx = optim.optax.sgd(0.01)
-    _, metrics = steps.step_of(method, tx, 10)(steps.begin(method, tx, batch, key), batch, key)
+    ts = steps.begin(method, tx, batch, key)
+    new, metrics = steps.step_of(method, tx, 10)(ts, batch, key)
+    assert jax.tree.map(jax.typeof, new) == jax.tree.map(jax.typeof, ts)  # or the next step would be compiled again
     assert math.isfinite(metrics['loss'][0]) and metrics['grad_norm'][0] > 0 and math.isfinite(metrics['grad_norm'][0])
