@@ -5,9 +5,9 @@
 Measures the training steps of `benchmarks.steps` and the paths of `benchmarks.input`, each beside PyTorch, and prints
 their ratios beside those of steps.json and input.json. What has fallen by a fifth is measured once more, for it may
 have been disturbed; if it has fallen again, that is said, and the exit code is 1. Without --cifar=PATH, the archive of
-the record, images are pieces of the two photographs of scikit-learn, 32 pixels wide. Meant to take under five minutes;
-on two cores on which a step of NIN takes 4.4 s it took 8.5. Run it alone on the machine. Ratios depend on the machine,
-which is printed beside that of the record.
+the record, images are pieces of the two photographs of scikit-learn, 32 pixels wide. On two cores on which a step of
+NIN takes 4.5 s it took 4 minutes, and 6 when our programs had to be compiled. Run it alone on the machine. Ratios
+depend on the machine, which is printed beside that of the record.
 """
 
 import argparse
