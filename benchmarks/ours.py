@@ -81,7 +81,7 @@ class Ours:
     """A job's program with its state on the device, compiled.
 
     compile: seconds. flop_compiled and bytes: of a step, as XLA counts what it compiled, with what our own forms of
-    convolution add or save.
+    convolution add or save. flop(): as it counts the plain step, convolutions left whole, before any optimisation.
     """
 
     def __init__(self, job: Job, dtype: str, images: Split | None = None, path: str = 'auto'):
@@ -93,7 +93,7 @@ class Ours:
         self.payloads, batch = feed.payloads(0, STEPS, self.per_call), loop.batch_of(feed, 0)
         self.parameters = {k: sum(map(jnp.size, jax.tree.leaves(v))) for k, v in ts.params.items()}
         shapes = jax.eval_shape(lambda: (ts, batch))
-        self.flop = functools.partial(plain_flop, job, dtype, program.tx, *shapes, self.key)  # called at the end
+        self.flop = functools.partial(plain_flop, job, dtype, program.tx, *shapes, self.key)
         began = time.perf_counter()
         self.step = program.run.lower(*self.carry, self.arrays, next(self.payloads), self.key).compile()
         self.compile = time.perf_counter() - began
@@ -110,8 +110,8 @@ class Ours:
 
 
 def plain_flop(job: Job, dtype: str, tx, ts, batch, key) -> float | None:
-    """FLOP of one step with XLA's own convolutions left whole, as its analysis counts the program before optimisation.
-    ts, batch: arrays, or shapes of them."""
+    """FLOP of one step with XLA's own convolutions, as its analysis counts the program before optimisation; ts, batch:
+    arrays, or shapes of them."""
     method = method_of(job, config_of(job, dtype, 'xla'))[0]
     lowered = jax.jit(functools.partial(train_step, method, tx, steps=STEPS)).lower(ts, batch, key)
     return (lowered.cost_analysis() or {}).get('flops')

@@ -339,11 +339,7 @@ def begin(task: Task) -> dict:
 
 def metrics_of(program: Program, feed, ts: TrainState, key: jax.Array) -> dict:
     """The shapes of what a step measures. ts: where `Program.run` has it, so that the step is traced once for both."""
-
-    def measured(ts, arrays, payload, key):
-        return program.step(ts, feed.get(arrays, jax.tree.map(lambda a: a[0], payload)), key)[1]
-
-    return jax.eval_shape(measured, ts, feed.arrays, next(iter(feed.payloads(0, 1, 1))), key)
+    return jax.eval_shape(lambda ts, key: program.step(ts, batch_of(feed, 0), key)[1], ts, key)
 
 
 def _started(program: Program, variables: dict) -> TrainState:

@@ -41,8 +41,9 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
         if way or seed is not None:
             raise ValueError(f'{path} holds one model: way and seed only apply to a run.')
         return _open(path, '')
-    metric = _selected(path)
-    found = _stages(path, metric)
+    config = _config(path)
+    metric = _selected(path, config)
+    found = _stages(path, config, metric)
     if not found:
         checkpoint.load_variables(path)  # says what is there instead
         raise FileNotFoundError(errno.ENOENT, f'{path} has no finished stage of a run')
@@ -54,17 +55,16 @@ def _config(path: Path) -> dict:
     return files.read_json(path / 'config.json') or begun.meta(path).get('config') or {}
 
 
-def _selected(path: Path) -> str:
+def _selected(path: Path, config: dict) -> str:
     """The metric that a run selects by."""
-    select = _config(path).get('select', 'top1')
     known = (files.read_json(place) or {} for place in sorted(path.glob(f'seed*/*/{model_json.NAME}')))
-    return metrics.selected(select, any(info.get('multilabel') for info in known))
+    return metrics.selected(config.get('select', 'top1'), any(info.get('multilabel') for info in known))
 
 
-def _stages(path: Path, metric: str) -> dict:
+def _stages(path: Path, config: dict, metric: str) -> dict:
     """{(seed, way): (directory, the metric on validation; None of a pretraining)} of the finished stages of a run, in
     order."""
-    config, found = _config(path), {}
+    found = {}
     ways = [*config.get('transfer', {}).get('ways', ()), 'pretrain']
     for folder in sorted(path.glob('seed*'), key=lambda p: (len(p.name), p.name)):
         for way in ways:

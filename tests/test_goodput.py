@@ -90,6 +90,17 @@ def test_events_within_each_other_count_once(clock):
     assert compiling.seconds == 7
 
 
+def test_compilation_within_an_evaluation_is_no_part_of_it(spend, monkeypatch):
+    compiling = Compiling()
+    monkeypatch.setattr(goodput, '_compiling', lambda: compiling)
+    spent = Spent()
+    with spent.on('evaluate'):
+        spend(3.0)
+        compiling.event('/jax/core/compile/x', 2.0)
+    seconds = {'total': 3, 'steps': 0, 'evaluate': 1, 'compile': 2, 'save': 0, 'input': 0}
+    assert spent.state() == pytest.approx(seconds)
+
+
 def test_compilation_is_not_evaluation():
     spent = Spent()
     with spent.on('evaluate'):
