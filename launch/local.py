@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
         print(__doc__.strip())
         return 0
     if not command or given.n < 1 or given.devices < 0:
-        parser.error('give a command after --, and one process or more' if not command else '-n must be 1 or more')
+        parser.error('give a command after --' if not command else '-n must be 1 or more, --devices 0 or more')
     added = variables(given.n, given.devices, free_port())
     if given.dry_run:
         for own in added:

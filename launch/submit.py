@@ -100,16 +100,16 @@ def _check(name: str, value: str, default: str | None) -> None:
         raise ValueError(f'{name} is empty: leave out --set {name}= for {default!r}.')
     least = 0 if name == 'restarts' else 1
     if default and default.isdigit() and not (re.fullmatch('[0-9]+', value) and int(value) >= least):
-        raise ValueError(f'{name}={value!r} is no whole number of {least} or more, such as {default}.')
+        raise ValueError(f'{name}={value!r} must be a whole number, at least {least}, such as {default}.')
     if name in _CHOICES and value not in _CHOICES[name]:
         first, second = _CHOICES[name]
         raise ValueError(f'{name}={value!r} is neither {first!r} nor {second!r}.')
     if name == 'name' and not _NAME.fullmatch(value):
         raise ValueError(
-            f'name={value!r}: a job is called by at most 40 lower-case letters, digits and hyphens, the first a letter.'
+            f'name={value!r}: give at most 40 lower-case letters, digits and hyphens, of which the first is a letter.'
         )
     if _ODD.search(value):
-        raise ValueError(f'{name}={value!r} has a line break, another control character, or what is no UTF-8.')
+        raise ValueError(f'{name}={value!r} has a line break, another control character or invalid UTF-8: remove it.')
 
 
 def _check_tpu(values: dict[str, str]) -> None:
@@ -122,7 +122,9 @@ def _check_tpu(values: dict[str, str]) -> None:
 
 def _check_arguments(file: str, arguments: list[str]) -> None:
     if odd := next((argument for argument in arguments if _ODD.search(argument)), None):
-        raise ValueError(f'the argument {odd!r} has a line break, another control character, or what is no UTF-8.')
+        raise ValueError(
+            f'the argument {odd!r} has a line break, another control character or invalid UTF-8: remove it.'
+        )
     given = [argument.removeprefix('--workdir=') for argument in arguments if argument.startswith('--workdir=')]
     if not given or not given[-1]:
         raise ValueError(
@@ -132,7 +134,7 @@ def _check_arguments(file: str, arguments: list[str]) -> None:
     if _MOUNTED.search((HERE / file).read_text('utf-8')) and '://' not in given[-1]:
         if not PurePosixPath(posixpath.normpath(given[-1])).is_relative_to('/results'):
             raise ValueError(
-                f'--workdir={given[-1]} ends with the machines of the job: give a folder in /results, where '
+                f'--workdir={given[-1]} is lost with the machines of the job: give a folder in /results, where '
                 f'{"the bucket" if file == "sky.yaml" else "the claim"} is mounted, or gs://BUCKET/DIR.'
             )
 
@@ -157,7 +159,7 @@ def submit(file: str, text: str) -> int:
     assert match is not None
     command = shlex.split(match[1])
     if shutil.which(command[0]) is None:
-        raise FileNotFoundError(f'{command[0]} is not on PATH: install it, or add --dry-run to see what it would get.')
+        raise FileNotFoundError(f'{command[0]} is not on PATH: install it, or use --dry-run to see its input.')
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / file
         path.write_text(text, 'utf-8')

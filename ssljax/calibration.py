@@ -8,7 +8,10 @@ import numpy as np
 from ssljax.storage import files
 
 NAME = 'calibration.npz'  # beside a stage's weights
-ADVICE = 'restore it from a copy, or delete it: predictions are then not calibrated, and no image is flagged as unlike'
+ADVICE = (
+    'restore it from a copy, or delete it: predictions are then not calibrated, and no image is flagged as unlike the '
+    'training images'
+)
 NEIGHBORS = 5  # the distance to this nearest reference image measures how unlike an image is
 INLIERS = 99  # percent of the validation images that do not count as unlike
 FARTHEST = 2.0  # that two images can be apart, in cosine distance

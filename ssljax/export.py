@@ -57,7 +57,7 @@ def main(args) -> int:
     out = given.out or Path(paths.expand(given.run)) / f'model{module.SUFFIX}'
     shown = images_of(given.images, found) if given.images else None
     path = found.export(out, given.format, shown, given.features)
-    print(f'{found!r}\n{found.chosen}\n\nFile: {path}\nAbout it: {path}.json')
+    print(f'{found!r}\n{found.chosen}\n\nFile: {path}\nDescription: {path}.json')
     return 0
 
 

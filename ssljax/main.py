@@ -114,7 +114,7 @@ def _set(config, values: dict, given: str) -> None:
         config.lock()
         plan = {field for field in values if field.startswith('plan.')}
         if plan and not config.plan.minutes:
-            raise ValueError(f'the recipe {given} plans nothing: --minutes and --flips go with --config=auto.')
+            raise ValueError(f'the recipe {given} makes no plan: --minutes and --flips only go with --config=auto.')
         config.update_from_flattened_dict(values)
         if config.plan.minutes:
             config.plan.given = tuple(sorted(values.keys() - plan))

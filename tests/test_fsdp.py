@@ -197,7 +197,7 @@ def test_the_page_says_what_saved_memory(config):
     assert setup.spared(None) == setup.spared(schema.to_dict(config)) == {}
     config.fsdp.devices, config.backbone.remat, config.pretrain.accumulate = 4, True, 2
     assert list(setup.spared(schema.to_dict(config)).values()) == [
-        'each copy over 4 devices', 'recomputed for the gradient', 'pretrain in 2 parts'
+        'each copy split over 4 devices', 'recomputed for the gradient', 'pretrain in 2 parts'
     ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ SMALL = 48  # pixels of the shorter side, below which the same picture may be of
 ENDINGS = {'JPEG': '.jpg', 'PNG': '.png', 'GIF': '.gif', 'BMP': '.bmp', 'WEBP': '.webp', 'TIFF': '.tiff'}
 TITLES = {'train': 'training', 'val': 'validation', 'test': 'test', 'unlabeled': 'unlabelled', 'all': ''}
 ACROSS = (('test', 'train'), ('val', 'train'), ('test', 'val'), ('test', 'unlabeled'), ('val', 'unlabeled'))
-OF_THE_FILE = ('file ending', 'file format', 'channels and bits', 'size in pixels', 'shape (width to height)')
+OF_THE_FILE = ('file extension', 'file format', 'channels and bits', 'size in pixels', 'shape (width to height)')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ def refused(facts):
     for kind, why in facts.given.trouble.items():
         advice = 'Do what the message says; the rest of this check took all images together, without labels.'
         if kind == 'depth':
-            advice = 'Do what the message says; in this check each image of more than 8 bits has its own range.'
+            advice = 'Do what the message says; in this check, each image of more than 8 bits is scaled by itself.'
         yield Finding(f'refused_{kind}', SERIOUS, 1, f'Training would refuse these files. {why}', advice, [])
 
 
@@ -107,7 +107,7 @@ def _alike(facts, groups) -> str:
 def _why(one, other):
     if other == 'unlabeled':
         return f'methods that learn from unlabelled images see {TITLES[one]} images in training'
-    how = 'trained on' if other == 'train' else 'chosen by'
+    how = 'trained on' if other == 'train' else 'used to choose the weights'
     return f'an accuracy on {TITLES[one]} images that were {how} is too high'
 
 
@@ -230,7 +230,7 @@ def classes(facts):
         yield Finding(
             'classes_missing', WARNING, len(missing),
             f'The {TITLES[split]} images lack {len(missing)} of the {len(counts)} classes: {_some(missing)}.',
-            'Add images of them, or remove the class: the accuracy says nothing about it.', [{'classes': missing}],
+            'Add images of each, or remove that class: the accuracy says nothing about it.', [{'classes': missing}],
         )  # fmt: skip
         ratio = counts.max() / max(counts[counts > 0].min(initial=counts.max()), 1)
         if split == 'train' and ratio >= UNEVEN:
@@ -277,7 +277,7 @@ def quality(facts):
         usual = len(rows) > USUAL * max(good.sum(), 1)
         advice = 'Look at them, and remove those that show nothing.'
         if usual:
-            advice = 'So many must be in the nature of this set: make sure that what matters can be seen in them.'
+            advice = 'So many are probably typical of this data set: make sure that what matters can be seen in them.'
         what = f'{count_of(len(rows), "image is", "images are")} {words}.'
         yield Finding(kind, NOTE if usual else severity, len(rows), what, advice, [facts.image(r) for r in rows])
 
@@ -321,7 +321,7 @@ def colours(facts):
     yield Finding('channels_differ', NOTE, len(kinds) * (len(kinds) > 1), what, advice, [])
     coloured = good[scan.column('channels')[good] >= 3]
     gray = coloured[measures.colourless(scan.small.chroma[coloured])]
-    what = f'{len(gray):,} of {len(coloured):,} images that are stored in colour have none.'
+    what = f'{len(gray):,} of {len(coloured):,} images that are stored in colour are in fact gray.'
     advice = 'Nothing needs to be done, unless that gives away a class.'
     some = len(gray) * (len(gray) < len(coloured))
     yield Finding('gray_among_colour', NOTE, some, what, advice, [facts.image(r) for r in gray])

@@ -36,10 +36,10 @@ HEADINGS = {
     'dark': 'Nearly black images',
     'bright': 'Nearly white images',
     'blurred': 'Blurred images',
-    'elongated': 'Very long images',
+    'elongated': 'Long, narrow images',
     'wrong_ending': 'Files with the extension of another format',
-    'several_frames': 'Files of several images',
-    'gray_among_colour': 'Colour images without colour',
+    'several_frames': 'Files with several images',
+    'gray_among_colour': 'Gray images stored in colour',
     'left_out': 'Entries that are left out',
 }
 
@@ -66,7 +66,7 @@ def heading(checked):
     facts += [f'{name} {split["images"]:,}' for name, split in found['splits'].items()]
     serious = [f.what for f in checked.findings if f.severity == SERIOUS]
     warnings = [f.what for f in checked.findings if f.severity == WARNING]
-    sentences = [*serious, *warnings] or ['Nothing was found that casts doubt on an accuracy on these images.']
+    sentences = [*serious, *warnings] or ['Nothing was found that casts doubt on accuracies measured on these images.']
     more = len(sentences) - 4
     shown = [*sentences[:4], f'And {more} more, below.' if more > 0 else '']
     return shell.lede([*facts, duration(found['seconds'])], shown)
@@ -82,7 +82,7 @@ def findings(checked):
     """All of them in a table."""
     rows = [[f.severity, f.what, f.advice] for f in checked.findings]
     best = [i for i, f in enumerate(checked.findings) if f.severity == SERIOUS]
-    said = 'The most important first. Serious: an accuracy would not be what it seems, or training would refuse.'
+    said = 'The most important first. Serious: an accuracy would not be what it seems, or training would not start.'
     return section('What was found', grid(['', 'What', 'What to do'], rows, said, best=best, wide=(1, 2)))
 
 
@@ -188,7 +188,7 @@ def images(checked):
     kinds = [
         ['Format', *_pairs(found['formats'])],
         ['Channels', *_pairs(found['channels'])],
-        ['Bits of a channel', *_pairs(found['bits'])],
+        ['Bits per channel', *_pairs(found['bits'])],
     ]
     return section(
         'The files',
@@ -232,12 +232,12 @@ def told(checked):
         for one in checked.record['told_by']
     ]  # fmt: skip
     said = (
-        'A decision tree that sees this one thing only, cross-validated on the training images: the share of the '
-        'labels that it predicts, the share of the most frequent class, and how many of the errors of always naming '
-        'that class it avoids.'
+        'A decision tree that sees this one property only, cross-validated on the training images: the share of the '
+        'labels that it predicts, the share of the most frequent class, and how many of the errors of always '
+        'predicting that class it avoids.'
     )
-    header = ['Thing', 'Predicted %', 'Most frequent class %', 'Errors avoided %', 'Classes that it singles out']
-    return section('What the labels follow', grid(header, rows, said, wide=(4,)))
+    header = ['Property', 'Predicted %', 'Most frequent class %', 'Errors avoided %', 'Classes that it singles out']
+    return section('What predicts the labels', grid(header, rows, said, wide=(4,)))
 
 
 def apart(checked):

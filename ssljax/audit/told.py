@@ -73,7 +73,7 @@ def features(given: Given, scan: Scan, tones: dict) -> dict:
     code = lambda values: np.unique(values, return_inverse=True)[1][:, None]
     width, height = scan.column('width'), scan.column('height')
     return {
-        'file ending': code(endings(given.names)),
+        'file extension': code(endings(given.names)),
         'file format': code(scan.column('format')),
         'channels and bits': np.stack([scan.column('channels'), scan.column('bits')], 1),
         'size in pixels': np.stack([width, height], 1),

@@ -43,7 +43,7 @@ def check(path: str, out: str | Path = '', run: str = '', **fields) -> dict:
     say.status('looking for copies')
     copies = doubles.find(given, seen, most)
     tones = measures.tones(seen.small.luma)
-    say.status('what labels follow')
+    say.status('looking for what predicts the labels')
     telling = told.tell(given, seen, tones)
     doubts = noise.find(given, seen.good, run, most) if run else None
     facts = findings_of.Facts(given, seen, tones, copies, telling, doubts)
@@ -109,7 +109,7 @@ def text(result: dict, directory: Path) -> str:
     for finding in result['findings']:
         lines += ['', f'{finding["severity"]}: {line(finding["what"])}', *_some(finding), f'  {finding["advice"]}']
     if not result['findings']:
-        lines += ['', 'Nothing was found.']
+        lines += ['', 'No problems were found.']
     return '\n'.join([*lines, '', f'Page: {directory / PAGE}'])
 
 

@@ -96,7 +96,7 @@ def _formats(source) -> list[str]:
     train, names = source.train, source.train.names()
     if not names:
         return []
-    seen: dict = {'file ending': {}, 'file format': {}, 'size in pixels': {}}
+    seen: dict = {'file extension': {}, 'file format': {}, 'size in pixels': {}}
     endings = np.array([os.path.splitext(n)[1].lower().replace('.jpeg', '.jpg') for n in names])
     if source.targets.multilabel:  # an image that has one class of two formats has others, too
         return []
@@ -104,7 +104,7 @@ def _formats(source) -> list[str]:
         rows = np.flatnonzero(train.labels == label)
         if not len(rows):
             continue
-        seen['file ending'][label] = set(endings[rows].tolist())
+        seen['file extension'][label] = set(endings[rows].tolist())
         some = rows[np.unique(np.linspace(0, len(rows) - 1, min(HEADERS, len(rows))).astype(int))]
         headers = [h for h in map(_header, train.images.encoded(train.rows[some])) if h] if len(some) > 1 and _few(
             source) and hasattr(train.images, 'encoded') else []  # fmt: skip
@@ -118,7 +118,7 @@ def _formats(source) -> list[str]:
             others = set().union(*(v for other, v in values.items() if other != label))
             if len(found) == 1 and len(values) > 1 and not found & others:
                 own[label] = next(iter(found))
-        if own and not (what == 'file format' and any('file ending' in text for text in out)):
+        if own and not (what == 'file format' and any('file extension' in text for text in out)):
             listed = ', '.join(f'{source.classes[c]} ({v})' for c, v in list(own.items())[:SHOWN])
             out.append(f'{len(own)} of {len(values)} classes can be told apart by {what} alone: {listed}'
                        + (', …' if len(own) > SHOWN else '') + '.')  # fmt: skip

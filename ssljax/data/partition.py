@@ -151,7 +151,7 @@ def _held_out(labels, rows, amount, copied, *, name, **how):
             return choose(labels, able, amount, name=name, of=len(rows), **how)
     found = choose(labels, rows, amount, name=name, **how)
     logging.warning(
-        '%s=%s: so many images have copies that some set aside are copies of training images.', name, amount
+        '%s=%s: so many images have copies that some of those set aside are copies of training images.', name, amount
     )
     return found
 

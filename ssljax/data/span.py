@@ -85,8 +85,8 @@ def agrees(span, splits: dict, of: str, most: int) -> None:
 def mixture(name: str, kind: str, of: str):
     """Raises the ValueError of an image that has another depth than the training images."""
     raise ValueError(
-        f'{name!r} of {of} holds {kind or "8-bit"} values, but the training images '
-        f'{"8-bit ones" if kind else "values of more than 8 bits"}: convert them to one type, or set '
+        f'{name!r} of {of} holds {kind or "8-bit"} values, but the training images hold '
+        f'{"8-bit values" if kind else "values of more than 8 bits"}: convert them to one type, or set '
         "config.data.range='full' if each fills the range of its type."
     )
 

@@ -69,7 +69,7 @@ def _misfit(config, shape) -> str:
         sides.add((((n - 3) // 2 + 1 - 3) // 2 + 1 - 3) // 2 + 1)
     if strided and sides == {_MAP}:
         return ''
-    return 'for images other than 224x224 with the stem imagenet its first convolution or first dense layer is another'
+    return 'the layers of torchvision only fit images of 224x224 with backbone.stem=imagenet'
 
 
 def _code(config, shape, classes: int) -> list[str]:

@@ -43,8 +43,9 @@ def read(config, shape) -> dict:
     layouts = foreign.LAYOUTS.get(config.name)
     if not layouts:
         raise ValueError(
-            f'backbone.init_from={given}: neither torchvision nor timm has a network like {config.name}. It can be '
-            f'{", ".join(foreign.LAYOUTS)}; the weights of a run of ssljax are given as transfer.checkpoint.'
+            f'backbone.init_from={given}: neither torchvision nor timm has a network like {config.name}. Set '
+            f'backbone.name to one of {", ".join(foreign.LAYOUTS)}, or give the weights of an ssljax run as '
+            'transfer.checkpoint.'
         )
     path, decided = Path(paths.expand(given)), foreign.decided(config, shape)
     tensors = load(path)
@@ -108,16 +109,19 @@ def check_pixels(path: Path, pixels: str) -> None:
     right = [name for name, of in PIXELS.items() if np.allclose(told, of, atol=1e-3)]
     advice = f'set --config.backbone.pixels={right[0]}' if right else f'it must be one of {", ".join(PIXELS)}'
     raise ValueError(
-        f'{beside} says that the network of {path.name} takes pixels with mean {told[0]} and deviation {told[1]}, but '
-        f'backbone.pixels is {pixels}: {advice}.'
+        f'{beside} says that the network of {path.name} takes pixels with mean {told[0]} and standard deviation '
+        f'{told[1]}, but backbone.pixels is {pixels}: {advice}.'
     )
 
 
 def _other(given: str, name: str, missing: list, unknown: dict) -> str:
-    both = (missing, 'tensors of the network are not in the file'), (unknown, 'of the file are not in the network')
+    both = (
+        (missing, 'tensors of the network are not in the file'),
+        (unknown, 'tensors of the file are not in the network'),
+    )
     said = [f'{len(names)} {what}, such as {next(iter(names))}' for names, what in both if names]
     hints = dict.fromkeys(
         hint.format(shape) for n, shape in unknown.items() for regex, hint in _HINTS.items() if re.fullmatch(regex, n)
     )
-    advice = f'set {" and ".join(hints)}' if hints else 'set backbone.name and its options as they are there'
+    advice = f'set {" and ".join(hints)}' if hints else 'set backbone.name and its options to those of the file'
     return f'backbone.init_from={given} is for a different network than this {name}: {"; ".join(said)}: {advice}.'

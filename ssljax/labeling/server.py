@@ -92,7 +92,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, found, labels: Labels, port: int = 0):
         if not 0 <= port < 2**16:
-            raise ValueError(f'--port={port}: a port is from 1 to 65535; 0 takes a free one.')
+            raise ValueError(f'--port={port}: a port is a number from 1 to 65535; 0 picks a free one.')
         try:
             super().__init__((HOST, port), Handler)
         except OSError as error:

@@ -18,7 +18,7 @@ OPTIONS = dict(
     bottleneck=whole(0, 0, WIDEST),
     width=whole(32, 1, WIDEST),  # features of the decoder's last hidden map
 )
-REMEDY = 'lower optim.lr, widen the code, or spoil less of the input'
+REMEDY = 'lower optim.lr, widen the code, or corrupt less of the input'
 
 
 def make(config, shape) -> Method:

@@ -21,7 +21,7 @@ OPTIONS = dict(
     epsilon=real(0.2, 1e-6, 1e3),  # squared precision to which the coding rate counts bits
     scale=real(0.01, 1e-9, 1e6),  # of the loss; for an optimiser without LARS
 )
-REMEDY = 'lower the weight of the similarity, raise the batch size, or lower optim.lr'
+REMEDY = 'lower the weight of the similarity term, raise the batch size, or lower optim.lr'
 LEAST = 2  # images of a batch
 
 

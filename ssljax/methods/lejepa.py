@@ -21,7 +21,7 @@ OPTIONS = dict(
     views=whole(4, 2, 100),  # of an image
     directions=whole(256, 1, 2**16),  # on which the Gaussian is looked at, drawn anew for each step
 )
-REMEDY = 'raise the weight of the Gaussian, or the batch size; or lower optim.lr'
+REMEDY = 'raise the weight of the Gaussian term, or the batch size; or lower optim.lr'
 LEAST = 2  # images of a batch
 
 

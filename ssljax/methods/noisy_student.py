@@ -36,7 +36,7 @@ def make(config, shape, classes: int) -> Method:
     given, config = config, config.copy_and_resolve_references()
     size = {k: options[k] or config.backbone[k] for k in ('width', 'depth')}
     config.backbone.update(size)
-    decided = tuple((f'semi.noisy_student.{k}', v, 'as the teacher has it') for k, v in size.items() if v != options[k])
+    decided = tuple((f'semi.noisy_student.{k}', v, 'as in the teacher') for k, v in size.items() if v != options[k])
     for said in models.unused(config.backbone):
         if said not in models.unused(given.backbone):
             logging.warning('The students of noisy_student: %s', said)

@@ -17,8 +17,8 @@ def last_map(net: Network, shape, task: str) -> Network:
     lost = [name for name in names[last + 1 :] if name in variables['params']]
     if lost:
         raise ValueError(
-            f'{task} works on a map, but {", ".join(lost)} of backbone {net.backbone.family!r} has none and would stay '
-            f'untrained: set --config.pretrain.layer={names[last]}.'
+            f'{task} works on a feature map, but {", ".join(lost)} of backbone {net.backbone.family!r} has none and '
+            f'would stay untrained: set --config.pretrain.layer={names[last]}.'
         )
     return net._replace(layer=names[last])
 

@@ -17,7 +17,7 @@ OPTIONS = dict(
     covariance=1.0,
     scale=real(0.1, 1e-9, 1e6),  # of the loss; for SGD without LARS
 )
-REMEDY = 'raise the weight of the variance, or the batch size; or lower optim.lr'
+REMEDY = 'raise the weight of the variance term, or the batch size; or lower optim.lr'
 LEAST = 2  # images of a batch
 
 

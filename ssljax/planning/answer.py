@@ -141,7 +141,8 @@ def in_labels(saved: dict, best: str, full: int) -> str:
     sides = f' (95% interval {saved["low"]} to {saved["high"]})' if open_ else ''
     ratio = saved['ratio']
     if ratio.startswith('>'):
-        return f'{way_title(best)} does not reach with {count_of(full, "label")} what scratch reaches with them{sides}.'
+        needed = f'needs more than {full:,} to reach the accuracy of scratch with {full:,}'
+        return f'In labels: {way_title(best)} {needed}{sides.replace("interval", "interval of the ratio")}.'
     bound = ratio.startswith('<')
     times = float(ratio.strip('<> ').replace(',', ''))
     much, many = ('less than ', 'fewer than ') if bound else ('', 'some ')

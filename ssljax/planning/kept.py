@@ -22,7 +22,7 @@ def asked(given: dict, minutes: float, flips: str) -> Asked:
     known = configs.definitions()
     for field in given:
         if field not in known or field.startswith(('plan.', 'answer.')):
-            raise ValueError(f'a plan does not take the field {field!r}.')
+            raise ValueError(f'a plan does not take the field {field!r}: leave it out.')
     if not given.get('data.source'):
         raise ValueError('say which images: --config.data.source=folder:photos, or another source.')
     if not 0 < minutes <= 1e6:
@@ -57,7 +57,7 @@ def stored(config, workdir: Path):
         found = files.read_json(path, KEYS)
     except files.Damaged as e:
         if begun.trained(workdir):
-            advice = 'the stages that have begun were trained by it: restore it, or give another --workdir'
+            advice = 'the stages already started were trained by it: restore it, or give another --workdir'
             raise files.Damaged(path, e.why, advice) from e
         files.set_aside(path, e.why)
         return None

@@ -158,8 +158,8 @@ def durations(rung, trained, evals: int, minutes: float, times, seconds: dict) -
     few = 'fixed: validation chooses among the weights of this many evaluations'
     if evals == FEW_EVALS:
         few = (
-            f'measured: only at the end, since fewer than {rules.FEW_VAL} validation images choose by luck (12 of them '
-            'took the weights of step 70 of 350)'
+            f'measured: only at the end, since the choice by fewer than {rules.FEW_VAL} validation images is luck (12 '
+            'of them picked the weights of step 70 of 350)'
         )
     found = [
         Decision(
@@ -198,8 +198,8 @@ def _check_alone() -> None:
 
     if jax.process_count() > 1:
         raise ValueError(
-            'a plan with several processes: they would not measure the same times. Make it with one (ssljax plan), '
-            'then train its recipe with all.'
+            'several processes cannot make a plan, since each would measure different times: make it with one (ssljax '
+            'plan), then train its recipe with all.'
         )
 
 

@@ -39,7 +39,9 @@ def _receive(port: int, count: int, deadline: float, patience: float) -> None:
                 other = closing.enter_context(server.accept()[0])
             except TimeoutError:
                 missing = ', '.join(str(i) for i in range(1, count) if i not in here)
-                raise ValueError(f'of {count}, these did not join within {patience:.0f} s: {missing}') from None
+                raise ValueError(
+                    f'of {count} processes, these did not join within {patience:.0f} s: {missing}'
+                ) from None
             index = _said(other, count)
             if index is None:
                 other.close()  # somebody else, such as a health check

@@ -9,7 +9,7 @@ from ssljax.report.table import compared, meaning
 from ssljax.report.words import percent, shown, way_title
 from ssljax.stats import is_clear
 
-CHANGES = ['Change', 'Way', 'Labels a class', 'Test {} %', 'Unchanged %']
+CHANGES = ['Change', 'Way', 'Labels per class', 'Test {} %', 'Unchanged %']
 
 
 def ablation(run):

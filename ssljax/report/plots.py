@@ -26,7 +26,7 @@ def plot_ways(result):
     for entry in result.get('published') or []:
         if entry.get('what') in ways and is_number(entry.get('value')):
             axes.plot(entry['value'], ways.index(entry['what']), 'D', ms=7, mfc='none', mec='#222222', mew=1.2)
-    image = as_img(figure, f'{on_test(result)} of each way with one point a seed')
+    image = as_img(figure, f'{on_test(result)} of each way with one point per seed')
     if not versus:
         return image
     figure, axes = new_figure(*size)
@@ -102,7 +102,7 @@ def draw_differences(axes, rows, found, colors):
         elif row == BASELINE:
             box = {'fc': 'white', 'ec': 'none', 'pad': 2}
             axes.text(0, at, 'reference', ha='center', va='center', fontsize=8, color='#222222', bbox=box)
-    axes.set_xlabel('Difference to scratch (points)')
+    axes.set_xlabel('Difference from training from scratch (points)')
     axes.tick_params(axis='y', length=0)
     axes.grid(axis='y', visible=False)
     axes.margins(x=0.06)

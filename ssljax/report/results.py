@@ -57,7 +57,8 @@ def main_results(run):
     dots = (
         f'Bars: mean {on_test_words(result)}. Whiskers: its 95% interval. Points: seeds.' if n > 1
         else f'Bars: {on_test_words(result)} of the one seed.',
-        versus and 'Dashed: the mean from scratch. Second: the differences to scratch, paired by seed, in points.',
+        versus and 'Dashed: the mean from scratch. Second: the differences from training from scratch, paired by seed, '
+        'in points.',
         by_class.floored(result, share),
         any(entry.get('what') in ways for entry in result.get('published') or [])
         and 'Hollow diamonds: published values, whose setting may differ (see the table of published values).',

@@ -162,7 +162,7 @@ def _not_alike(results, settings) -> list[str]:
         apart = list(dict.fromkeys(d for seed in both for d in fair.differences(own[seed], settings[0][seed])))
         if apart or not both:
             why = _listed(apart) if both else 'other seeds'
-            said.append(f'The rows {_name(result)} and {_name(results[0])} are not trained alike: {why}.')
+            said.append(f'The rows {_name(result)} and {_name(results[0])} were not trained alike: {why}.')
     return said
 
 

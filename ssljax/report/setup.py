@@ -104,7 +104,7 @@ def spared(config) -> dict:
     parts = [f'{k.removesuffix(".accumulate")} in {v} parts' for k, v in fields.items()
              if k.endswith('.accumulate') and v != 1]  # fmt: skip
     rows = {
-        'Weights': f'each copy over {devices} devices' if devices != 1 else None,
+        'Weights': f'each copy split over {devices} devices' if devices != 1 else None,
         'Blocks of the backbone': 'recomputed for the gradient' if again else None,
         'Batches': ', '.join(parts) or None,
     }

@@ -182,7 +182,7 @@ def _duration(config, base: str, cfg, images: int, batch: int) -> str:
         return f'{cfg.examples:,} examples, {batch} per step'
     if cfg.epochs:
         return f'{cfg.epochs:g} epochs of {images:,} images, {batch} per step'
-    return 'as long as frozen' + (' and second' if 'two_stage' in config.transfer.ways else '')
+    return 'as long as frozen' + (' and second together' if 'two_stage' in config.transfer.ways else '')
 
 
 def _size(count: int) -> str:

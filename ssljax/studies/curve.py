@@ -53,9 +53,9 @@ def check(rows) -> None:
         cells = [f'cell {row.cell or "?"} (config {row.config or "?"})' for row in same.itertuples()]
         row = same.iloc[0]
         raise ValueError(
-            f'Two cells are {title(Series(row.way, row.pretrain, row.point))!r} with {row.per_class:g} labels a class '
-            f'and seed {row.seed}: {" and ".join(cells[:2])}. Remove one, or make what they differ in a point of the '
-            'study.'
+            f'Two cells are {title(Series(row.way, row.pretrain, row.point))!r} with {row.per_class:g} labels per '
+            f'class and seed {row.seed}: {" and ".join(cells[:2])}. Remove one, or make what they differ in a point of '
+            'the study.'
         )
 
 

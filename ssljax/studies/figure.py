@@ -34,8 +34,8 @@ def plots(study) -> dict:
             if difference['std'] is not None:
                 gains.setdefault(series, {})[budget] = difference
         what_ = what if study.multilabel else f'{what} accuracy'
-        caption = f'Test {what_} over the labels a class: {marks_of(study)}.'
-        caption += f' Right: the difference to "{study.reference_title}", paired by seed.' if gains else ''
+        caption = f'Test {what_} over the labels per class: {marks_of(study)}.'
+        caption += f' Right: the difference from "{study.reference_title}", paired by seed.' if gains else ''
         caption += ' Open diamonds: published values, whose setting may differ (see their table).' if marks else ''
         caption += floor_of(floors.get(what), study.multilabel)
         ylabel, floor = f'Test {what_} (%)', floors.get(what)
@@ -69,7 +69,7 @@ def of_points(study, way):
         image = over_labels(curves, ylabel, name=lambda s: s.point or f'{title(s)}, base')
         return image, f'{way_title(way)}, with each change: {marks_of(study)}.'
     differences = {key: one for key, one in curve.against_base(study.curves).items() if key[0].way == way}
-    names = {(s, at): s.point + (f', {number(at, 3)} a class' if several else '') for s, at in differences}
+    names = {(s, at): s.point + (f', {number(at, 3)} per class' if several else '') for s, at in differences}
     color = looks(curves)[next(iter(curves))][0]
     image = changes(differences, names, [color] * len(differences), study.metric)
     note = 'Whiskers: 95% interval of the mean; points: seeds.' if study.most_seeds > 1 else 'One seed.'
@@ -107,13 +107,13 @@ def over_labels(curves, ylabel, *, name=title, published=(), look=None, gains=No
         return None
     look, at = look or looks(curves), budgets(curves)
     if len(at) == 1:
-        return of_one_budget(curves, f'{ylabel} with {number(at[0], 3)} labels a class', name, published, look, floor)
+        return of_one_budget(curves, f'{ylabel} with {number(at[0], 3)} labels per class', name, published, look, floor)
     if gains:
         figure, (axes, right) = new_figure(11, max(4.0, 0.8 + 0.2 * len(curves)), ncols=2)
         draw_lines(right, gains, look, at, name)
         right.axhline(0, color='#555555', lw=1, ls='--', zorder=1.5)
         right.set_ylim(limits(gains, [0]))
-        right.set_ylabel('Difference to the reference (points), same label sets')
+        right.set_ylabel('Difference from the reference (points), same label sets')
     else:
         figure, axes = new_figure(8.2, max(4.0, 0.8 + 0.2 * len(curves)))
     found = {s: {budget: spread(values.values()) for budget, values in own.items()} for s, own in curves.items()}
@@ -161,7 +161,7 @@ def draw_lines(axes, curves, look, at, name, within=(-np.inf, np.inf)):
     axes.set_xscale('log', base=2)
     axes.set_xticks(at, [number(budget, 3) for budget in at])
     axes.xaxis.set_minor_locator(ticker.NullLocator())
-    axes.set_xlabel('Labelled images a class')
+    axes.set_xlabel('Labelled images per class')
     return drawn
 
 

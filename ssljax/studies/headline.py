@@ -26,13 +26,13 @@ def lead(study) -> list[str]:
     most, count = max(ahead or own, key=lambda budget: own[budget]['mean']), count_of(len(own), 'budget')
     there = describe(most, own[most])
     if len(own) == 1:
-        said = verdict(who, own[most], name, f' with {count_of_labels(most)} a class')
+        said = verdict(who, own[most], name, f' with {count_of_labels(most)} per class')
     elif ahead:
-        said = f'{who} beat {name} at {len(ahead)} of {count}, by most with {there}'
-        said += f', and was clearly behind at {listed(behind)} a class' if behind else ''
+        said = f'{who} beat {name} at {len(ahead)} of {count}, by the most with {there}'
+        said += f', and was clearly behind at {listed(behind)} per class' if behind else ''
         said += f'; no clear difference at {listed(unclear)}' if unclear else ''
     elif any(enough(one) for one in own.values()):
-        lost = f' and clearly lost to it at {listed(behind)} a class' if behind else ''
+        lost = f' and clearly lost to it at {listed(behind)} per class' if behind else ''
         said = f'{who} did not clearly beat {name} at any of {count}{lost}; it came out best with {there}'
     else:
         up, seeds = sum(one['mean'] > 0 for one in own.values()), max(len(one['values']) for one in own.values())
@@ -40,7 +40,7 @@ def lead(study) -> list[str]:
         said = f'{who} was ahead of {name} at {up} of {count} {over}; it came out best with {there}'
     top1 = spread(study.curves[series][most].values())
     first = study.metric if study.multilabel else study.metric.capitalize()
-    there = f'{first} on the test set with {count_of_labels(most)} a class: {percent(top1)} %'
+    there = f'{first} on the test set with {count_of_labels(most)} per class: {percent(top1)} %'
     return [
         f'{said}.',
         f'{there}{"" if study.multilabel else of_images(top1, test_images(study))}.',
@@ -72,7 +72,7 @@ def chosen(study, tests):
 def describe(budget, one):
     """'4 labels a class (+8.13 ± 1.20 points, 95% interval +6.64 to +9.62, p < 0.001 after Holm; ahead on 3 of 3)'."""
     proof = evidence(one)
-    return f'{count_of_labels(budget)} a class ({percent(one, sign=True)} points{f", {proof}" if proof else ""})'
+    return f'{count_of_labels(budget)} per class ({percent(one, sign=True)} points{f", {proof}" if proof else ""})'
 
 
 def count_of_labels(budget):
@@ -94,7 +94,7 @@ def saved(series, found, ahead, name):
     one = max(own, key=lambda saving: (not saving.ratio.sign, saving.budget))
     inside = f' (95% interval {one.low} to {one.high})' if one.low and not one.ratio.sign else ''
     ratio = str(one.ratio).replace('<', 'less than')
-    at = f'{number(one.budget, 3)} a class'
+    at = f'{number(one.budget, 3)} per class'
     return f'It needs {ratio} times the labels{inside} to reach the accuracy of {name} at {at}.'
 
 
@@ -106,7 +106,7 @@ def best(study):
     among = f', the highest of {count_of(len(found), "series", "series")} there' if len(found) > 1 else ''
     return (
         f'{title(series)} reached {percent(found[series])} % {study.metric} on the test set with '
-        f'{count_of_labels(budget)} a class{among}; there is nothing to compare it with.'
+        f'{count_of_labels(budget)} per class{among}; there is nothing to compare it with.'
     )
 
 

@@ -97,8 +97,8 @@ def verdicts(study):
     if not any(stats.enough(one) for (series, _), one in study.tests.items() if not series.point):
         return ''
     caption = (
-        f'Labels a class at which each was clearly ahead of "{study.reference_title}", clearly behind, or neither, on '
-        f'test {study.metric}: '
+        f'Labels per class at which each was clearly ahead of "{study.reference_title}", clearly behind, or neither, '
+        f'on test {study.metric}: '
         "clear is p < 0.05 of the paired t-test, on at least three seeds, by Holm's correction for "
         f'{count_of(len(study.tests), "comparison")}.{study.protocol}'
     )
@@ -122,7 +122,7 @@ def means(study):
 def labels_a_class(study):
     """What the budgets are called; of multi-label images with what that means."""
     more = ' (labelled images divided by the number of classes; an image may have several)' * study.multilabel
-    return f'labels a class{more}'
+    return f'labels per class{more}'
 
 
 def test_set(study):
@@ -140,10 +140,10 @@ def pivot(cells, caption):
     """A table of {(Series, labels a class): text}: the larger of both numbers makes the rows."""
     series, at = list(dict.fromkeys(one for one, _ in cells)), sorted({budget for _, budget in cells})
     if len(series) <= max(len(at), 4):
-        header = ['Labels a class', *(title(one) for one in series)]
+        header = ['Labels per class', *(title(one) for one in series)]
         rows = [[number(budget, 3), *(cells.get((one, budget), '–') for one in series)] for budget in at]
     else:
-        header = ['', *(f'{number(budget, 3)} a class' for budget in at)]
+        header = ['', *(f'{number(budget, 3)} per class' for budget in at)]
         rows = [[title(one), *(cells.get((one, budget), '–') for budget in at)] for one in series]
     return grid(header, rows, caption)
 
@@ -164,7 +164,7 @@ def every_number(study):
             cells = [*compared(spread(values.values()), None)[:2], *map(percent, shares)]
             cells += [duration(seconds and seconds['mean']), number(rate and round(rate['mean']))]
             rows.append([title(series), number(budget, 3), *cells, ', '.join(str(seed) for seed in values)])
-    header = ['', 'Labels a class', f'Test {study.metric} %', '95% interval', *titles, BEST_ON_TEST]
+    header = ['', 'Labels per class', f'Test {study.metric} %', '95% interval', *titles, BEST_ON_TEST]
     caption = (
         'All that was measured: mean ± sample standard deviation over seeds; 95% interval of the mean by '
         f"Student's t; time and images/s: of the way alone, mean over seeds.{study.protocol}"
@@ -183,7 +183,7 @@ def gaps(study):
     ]  # fmt: skip
     if holes:
         more = f' and {len(holes) - 8} others' if len(holes) > 8 else ''
-        said.append(f'Without any seed (labels a class): {", ".join(holes[:8])}{more}.')
+        said.append(f'Without any seed (labels per class): {", ".join(holes[:8])}{more}.')
     if lost := done - int(np.isfinite(study.rows[table_of.main(study.rows)]).sum()):
         said.append(f'Left out of all means: {count_of(lost, "cell")} without a finite test {study.metric}.')
     if curve.reference(study.base, study.reference) is None:
@@ -192,7 +192,7 @@ def gaps(study):
             f'No cell of the reference "{study.reference}" is done (ways: {known}), so nothing is compared with it.'
         )
     if found := curve.unpaired(study.rows):
-        some = ', '.join(f'{number(budget, 3)} a class with seed {seed}' for budget, seed in found[:5])
+        some = ', '.join(f'{number(budget, 3)} per class with seed {seed}' for budget, seed in found[:5])
         said.append(
             f'Not all cells of the same seed have the same labelled and validation images: {some}; there, pairs share '
             'nothing but the seed.'
@@ -216,7 +216,7 @@ def label_savings(study):
         few = f'; with {fewest} it is too narrow (simulated, 74% of such intervals held with 3 seeds, 83% with 5, 91% '
         note += f'{few}with 10)' if fewest < 20 else ''
     caption = (
-        f'Labels that each needs to reach the accuracy of "{study.reference_title}"{own} with that many labels a '
+        f'Labels that each needs to reach the accuracy of "{study.reference_title}"{own} with that many labels per '
         'class, as a ratio: 0.5 means half as many. By isotonic regression of the means over log2(labels), linear '
         'between budgets; > and <: the accuracy is beyond the last or the first budget measured. '
         f'{note}.{study.protocol}'
@@ -228,7 +228,7 @@ def tests(study):
     """Every series against the reference, at every budget."""
     rows = [([title(series), number(budget, 3)], one) for (series, budget), one in study.tests.items()]
     caption = f'Each against "{study.reference_title}", {meaning(study.tests, metric=study.metric)}'
-    return section('Paired tests', table(['', 'Labels a class'], rows, caption + study.protocol))
+    return section('Paired tests', table(['', 'Labels per class'], rows, caption + study.protocol))
 
 
 def ablation(study):
@@ -261,7 +261,7 @@ def provenance(study):
     found['Time of all cells (of the last process of each), without pretraining'] = duration(rows.seconds.sum())
     sets = rows[['per_class', 'seed', *hashes]].drop_duplicates().sort_values(['per_class', 'seed', *hashes])
     lines = [[number(budget, 3), str(seed), *(of or '–' for of in found)] for budget, seed, *found in sets.values]
-    header = ['Labels a class', 'Seed', 'Labelled', 'Validation', 'Unlabelled']
+    header = ['Labels per class', 'Seed', 'Labelled', 'Validation', 'Unlabelled']
     return shell.provenance(
         study.about.get('command'),
         study.about.get('config'),

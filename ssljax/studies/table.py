@@ -142,7 +142,7 @@ def read(path) -> pd.DataFrame:
         if pd.isna(seed) or not per_class > 0:
             raise ValueError(
                 f'{path}, row {number}: seed is {seed} and per_class is {per_class}; a row needs a seed and a number '
-                'of labels a class above 0. Write the table again from the cells.'
+                'of labels per class above 0. Write the table again from the cells.'
             )
     rows, texts = rows.reindex(columns=SCHEMA.names), [f.name for f in SCHEMA if f.type == pyarrow.string()]
     return rows.assign(**rows[texts].astype(object).fillna(''))

@@ -205,7 +205,7 @@ def reason(tried, best, level, steps, field, before) -> str:
         f'the best of {EVALS} evaluations in {steps[level]} steps'
     )
     if best is not tried[0]:
-        text += ', without the search it ' + ('fails' if given is None else f'is {100 * given:.2f}%')
+        text += '; without the search it ' + ('fails' if given is None else f'is {100 * given:.2f}%')
     alone, value = averages(tried, field), best.setting[field]
     if value == before:
         text += f'; it keeps {shown(before)}'

@@ -280,7 +280,7 @@ def test_labels_that_follow_the_file_or_the_picture(tmp_path):
         path.unlink()
     result = ssljax.check(root, tmp_path / 'out')
     told = {f['items'][0]['feature']: f['severity'] for f in of_kind(result, 'label_told_by')}
-    assert told.pop('file ending') == told.pop('file format') == 'serious'
+    assert told.pop('file extension') == told.pop('file format') == 'serious'
     assert set(told) <= {'sharpness'}  # JPEG's noise
 
 

@@ -70,7 +70,7 @@ def test_copies_under_another_label(root):
 
 
 @pytest.mark.parametrize('kind, words', [
-    ('ending', r'2 of 2 classes can be told apart by file ending alone: a \(.png\), b \(.jpg\)'),
+    ('ending', r'2 of 2 classes can be told apart by file extension alone: a \(.png\), b \(.jpg\)'),
     ('format', r'2 of 2 classes can be told apart by file format alone: a \(PNG\), b \(JPEG\)'),
     ('size', r'2 of 2 classes can be told apart by size in pixels alone: a \(48x48\), b \(40x40\)'),
 ])  # fmt: skip

@@ -88,7 +88,7 @@ def test_a_file_is_opened_again(make, line, tmp_path):
     'name, shape, fields, options, told',
     [
         ('cnn', (8, 8, 1), {}, {}, 'neither torchvision nor timm has a network like cnn'),
-        ('alexnet', (16, 16, 3), {'transfer.layer': 'conv2'}, {}, 'for images other than 224x224'),
+        ('alexnet', (16, 16, 3), {'transfer.layer': 'conv2'}, {}, 'only fit images of 224x224'),
         ('resnet18', (8, 8, 3), {'transfer.layer': 'block1'}, {}, 'a part of that of torchvision'),
         ('resnet18', (8, 8, 3), {}, {'width': 4, 'depth': 1}, 'width=4 and depth=1'),
         ('mobilenet', (8, 8, 3), {}, {'width': 8}, 'width=8'),

@@ -102,7 +102,7 @@ def test_other_files_are_refused_with_advice(name, told, tmp_path):
 @pytest.mark.parametrize(
     'options, told',
     [
-        (dict(name='cnn'), 'has a network like cnn. It can be resnet18, .* transfer.checkpoint'),
+        (dict(name='cnn'), 'has a network like cnn. Set backbone.name to one of resnet18, .* transfer.checkpoint'),
         (dict(name='resnet18'), 'tensors of the network are not in the file, such as bn1.bias'),
         (VIT | dict(token=False), 'set --config.backbone.token=True'),
         (VIT | dict(positions='sine'), 'set --config.backbone.positions=learnt'),

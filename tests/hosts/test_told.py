@@ -210,7 +210,11 @@ def test_what_cannot_be_joined(given, said):
 @pytest.mark.parametrize('who', [0, 1])
 def test_who_does_not_come_is_named(who, monkeypatch):
     monkeypatch.setenv('SSLJAX_JOIN_TIMEOUT', '1')
-    said = 'of 3, these did not join within 1 s: 1, 2' if who == 0 else 'process 0 could not be reached at localhost:'
+    said = (
+        'of 3 processes, these did not join within 1 s: 1, 2'
+        if who == 0
+        else 'process 0 could not be reached at localhost:'
+    )
     with pytest.raises(ValueError, match=f'cannot join the other processes .{said}'):
         joining.start(f'localhost:{free_port()}', 3, who)
 

@@ -228,9 +228,9 @@ MANY = 'gke_jobset.yaml', 'sky.yaml'  # of which a mistake is one more value
     ('file', 'values', 'said'),
     [
         ('slurm.sbatch', {'node': '2'}, "slurm.sbatch has no value 'node'; did you mean 'nodes'?"),
-        ('slurm.sbatch', {'nodes': 'two'}, "nodes='two' is no whole number of 1 or more"),
-        ('slurm.sbatch', {'nodes': '0'}, 'no whole number of 1 or more'),
-        ('slurm.sbatch', {'nodes': '²'}, "nodes='²' is no whole number"),
+        ('slurm.sbatch', {'nodes': 'two'}, "nodes='two' must be a whole number, at least 1"),
+        ('slurm.sbatch', {'nodes': '0'}, 'must be a whole number, at least 1'),
+        ('slurm.sbatch', {'nodes': '²'}, "nodes='²' must be a whole number"),
         ('slurm.sbatch', {'time': ''}, "time is empty: leave out --set time= for '04:00:00'"),
         ('slurm.sbatch', {'partition': 'a\n#SBATCH --x'}, 'has a line break'),
         ('gke_jobset.yaml', {'kind': 'TPU'}, "kind='TPU' is neither 'gpu' nor 'tpu'"),

@@ -112,4 +112,4 @@ def test_scratch_alone_compares_nothing_and_has_its_curve():
 def test_a_way_that_never_reaches_scratch_is_not_worth_any():
     ways = {'scratch': CLEAR['finetune'], 'finetune': CLEAR['scratch']}
     found = answer.of_points(outcome(ways), 'finetune', 48, full(ways))
-    assert found['worth']['ratio'].startswith('>') and 'does not reach with 48 labels' in found['sentences'][1]
+    assert found['worth']['ratio'].startswith('>') and 'needs more than 48 to reach' in found['sentences'][1]

@@ -78,7 +78,7 @@ def written(tmp_path):
 
 def test_numbers_of_the_table_are_on_the_page(written):
     assert cells(written, 'Test top-1 (%)') == [
-        ['Labels a class', 'From scratch', 'Fine-tuned (rotation)', 'FixMatch'],
+        ['Labels per class', 'From scratch', 'Fine-tuned (rotation)', 'FixMatch'],
         ['4', '41.00 ± 1.00', '52.00 ± 1.73', '41.10 ± 0.17'],
         ['16', '61.00 ± 1.00', '72.00 ± 2.00', '61.10 ± 1.15'],
     ]
@@ -90,7 +90,7 @@ def test_tests_and_headline(written):
     # Holm are 4 times that; the interval is 11 +- 4.303 / sqrt(3).
     line = cells(written, 'Each against "From scratch"')[1]
     assert line == ['Fine-tuned (rotation)', '4', '+11.00 ± 1.00', '+8.52 to +13.48', '0.011', '3 of 3']
-    assert cells(written, 'Labels a class at which')[1:] == [
+    assert cells(written, 'Labels per class at which')[1:] == [
         ['Fine-tuned (rotation)', '4, 16', 'nowhere', 'nowhere'],
         ['FixMatch', 'nowhere', 'nowhere', '4, 16'],
     ]
@@ -182,14 +182,14 @@ def test_two_seeds_are_too_few_to_tell(tmp_path):
             row['test_top1'] += 0.2
     found = write(tmp_path, [row | {'test_images': 1000} for row in rows])
     assert 'too few seeds to tell' in found and 'needs at least 3 seeds' in found
-    assert ' beat ' not in found and 'p, Holm' not in found and 'Labels a class at which' not in found
+    assert ' beat ' not in found and 'p, Holm' not in found and 'Labels per class at which' not in found
     three = write(tmp_path, [row | {'test_images': 1000} for row in rows_of()])
     assert ' beat ' in three and '(1,000 test images: 95% interval of that accuracy' in three
 
 
 def test_it_says_what_there_is_without_a_comparison(tmp_path):
     rows = [row('fixmatch', budget, 0, 0.6, point=point) for budget in (4, 16) for point in ('a=1', 'a=2')]
-    assert 'FixMatch, a=1 reached 60.00 % top-1 on the test set with 16 labels a class' in write(tmp_path, rows)
+    assert 'FixMatch, a=1 reached 60.00 % top-1 on the test set with 16 labels per class' in write(tmp_path, rows)
 
 
 def test_a_bound_is_said_where_the_ratio_is_not_known(tmp_path):
