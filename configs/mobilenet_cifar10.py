@@ -10,7 +10,8 @@ unlabelled images added. Add --config.tune=True to choose batch size, learning r
     ssljax train --config=mobilenet_cifar10:cifar --workdir=runs/mobilenet_cifar
 
 has no stride in the first convolution: with the stride of the walk-through, which is for ImageNet, the last maps of a
-32-pixel image have one pixel.
+32-pixel image have one pixel. Measured (docs/results.md): 58.5 +- 1.3 from the labels and 61.0 +- 0.9 with
+FixMatch (three seeds); without the stride 66.4 and 71.1, and 72.2 after 3,000 steps of FixMatch (one seed).
 """
 
 from ssljax.config import base, one_of
