@@ -1,1 +1,1 @@
-"""Devices: the mesh and what lies where, weights that are split, memory that runs out, backend options."""
+"""Devices: the mesh and what lies where, sharded weights, memory that runs out, backend options."""

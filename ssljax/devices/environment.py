@@ -28,7 +28,7 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
     """Starts JAX: with other processes, see `joining.start`, and on the devices of JAX_PLATFORMS.
 
     Raises:
-      ValueError: it cannot be started with the variables as they are; the message says which and what there is.
+      ValueError: it cannot start with the variables as they are; the message says which, and what is available.
     """
     check_xla_flags(os.environ.get('XLA_FLAGS', ''))
     import jax  # not at the top: `imports` is around the first import
@@ -60,9 +60,9 @@ def _there() -> str:
 
 
 def check_xla_flags(given: str) -> None:
-    """Raises ValueError for what XLA, which ends the process at once, would not know.
+    """Raises ValueError for a flag that XLA does not know, at which it would end the process.
 
-    A flag that it knows stands by name in its library.
+    The flags that it knows appear by name in its library.
     """
     words = given.split()
     if words and not words[0].startswith('--') and not os.path.isfile(words[0]):
@@ -82,6 +82,6 @@ def _in_library(name: str) -> bool:
 
     path = Path(jaxlib.__file__).parent / 'libjax_common.so'
     if not path.is_file():
-        return True  # nobody knows
+        return True  # unknown
     with open(path, 'rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as library:
         return library.find(name.encode() + b'\0') >= 0

@@ -11,7 +11,7 @@ HOLDS = 'pretrain.batch_size', 'semi.batch_size', 'transfer.batch_size', 'evalua
 
 @contextlib.contextmanager
 def explained(config):
-    """Raises ValueError in place of the errors by which JAX, NumPy and the system say that memory ran out."""
+    """Raises ValueError in place of the errors with which JAX, NumPy and the system report that memory ran out."""
     try:
         yield
     except (MemoryError, jax.errors.JaxRuntimeError, OSError) as e:

@@ -1,11 +1,11 @@
-"""Weights that are split over devices (fully sharded data parallelism; cf. ZeRO, Rajbhandari et al. 2020,
+"""Weights that are sharded over devices (fully sharded data parallelism; cf. ZeRO, Rajbhandari et al. 2020,
 arXiv:1910.02054).
 
 Each device of the mesh's axis 'fsdp' holds a part of the parameters, of their averages and of the optimiser's state,
-and updates these alone. A step gathers the parameters once, for the loss and its gradient (`gathering`); where blocks
-are computed again (backbone.remat) XLA gathers those of a block where they are needed, and again for the gradient, as
-ZeRO's stage 3 does. By jax.checkpoint around the whole loss that took more memory than the weights: its barrier makes
-XLA keep what it would otherwise fuse.
+and updates only that. A step gathers the parameters once, for the loss and its gradient (`gathering`); if blocks are
+recomputed (backbone.remat), XLA gathers those of a block where they are needed, and again for the gradient, as ZeRO's
+stage 3 does. With jax.checkpoint around the whole loss, this took more memory than the weights: its barrier makes XLA
+keep what it would otherwise fuse.
 """
 
 import math
@@ -24,13 +24,13 @@ AXIS = 'fsdp'
 
 
 class Layout(NamedTuple):
-    """How weights are split.
+    """How weights are sharded.
 
     Attributes:
       mesh: with the axis 'fsdp'.
       rules: 'regex=axis; regex=axis' over the names of parameters. An axis is a number, which may count from the end
-        (-1 is the last), 'none', or 'auto': the longest one that divides, the last of equals.
-      least: parameters of fewer numbers are left whole by 'auto'.
+        (-1 is the last), 'none', or 'auto': the longest one that divides evenly, the last of equals.
+      least: 'auto' leaves parameters of fewer elements whole.
     """
 
     mesh: Mesh
@@ -41,15 +41,15 @@ class Layout(NamedTuple):
         """A tree like `params` (arrays or shapes) with the sharding of each.
 
         Raises:
-          ValueError: a rule that cannot be read or splits an axis that does not divide, or a parameter that none
-            covers.
+          ValueError: a rule that cannot be read or splits an axis that does not divide evenly, or a parameter that no
+            rule covers.
         """
         axes = by_name(self.rules, params, read_axis, 'rule of fsdp.rules', 'axis', '.*=auto')
         return jax.tree_util.tree_map_with_path(self._sharding, params, axes)
 
     def of(self, tree, params) -> Any:
         """A tree like `tree`, which holds weights, averages, optimiser states and others, with the sharding of each:
-        that of a parameter for what has its name and shape, and replicated for all else."""
+        a parameter's for whatever has its name and shape, replicated for all else."""
         split = jax.tree_util.tree_leaves_with_path(self.weights(params))
         known = {path_name(path): (p.shape, s) for (path, s), p in zip(split, jax.tree.leaves(params))}
 
@@ -64,21 +64,21 @@ class Layout(NamedTuple):
         return jax.tree_util.tree_map_with_path(find, tree)
 
     def put(self, variables: dict) -> dict:
-        """Copies of variables, from the host or from devices, that lie where they belong."""
+        """Copies of variables, from the host or from devices, placed where they belong."""
         return jax.tree.map(jnp.copy, put(variables, self.of(variables, variables['params'])))
 
     def compiled(self, make: Callable, params_of: Callable, *args, **options) -> Callable:
-        """`make` compiled such that no device ever holds all of what it returns; params_of: (the shapes of that) -> the
+        """`make` compiled so that no device ever holds all of what it returns; params_of: (the shapes of that) -> the
         parameters among them; args: arrays or shapes."""
         shapes = jax.eval_shape(make, *args)
         return jax.jit(make, out_shardings=self.of(shapes, params_of(shapes)), **options)
 
     def hold(self, ts) -> Any:
-        """The train state, inside of a compiled function, in parts."""
+        """The train state, sharded, inside a compiled function."""
         return jax.lax.with_sharding_constraint(ts, self.of(ts, ts.params))
 
     def gather(self, params) -> Any:
-        """The parameters, inside of a compiled function, whole on every device."""
+        """The parameters, whole on every device, inside a compiled function."""
         return jax.lax.with_sharding_constraint(params, replicated(self.mesh))
 
     def _sharding(self, path, leaf, axis) -> NamedSharding:
@@ -103,7 +103,7 @@ def layout(config, mesh: Mesh) -> Layout | None:
 
 
 def gathering(method: Method, layout: Layout) -> Method:
-    """The method for weights in parts: its losses and its evaluation gather them first."""
+    """The method for sharded weights: its losses and its evaluation gather them first."""
 
     def whole(function):
         return lambda params, *args: function(layout.gather(params), *args)
@@ -120,6 +120,6 @@ def gathering(method: Method, layout: Layout) -> Method:
 
 
 def read_axis(text: str) -> str | int:
-    """The value of a rule; raises ValueError where it is none."""
+    """The value of a rule; raises ValueError if it is none."""
     text = text.strip()
     return text if text in ('auto', 'none') else int(text)

@@ -1,4 +1,4 @@
-"""What makes the CPU backend fast that is not a matter of the models: a compiler option, threads, the allocator."""
+"""What makes the CPU backend fast, apart from the models: a compiler option, threads, the allocator."""
 
 import ctypes
 import functools
@@ -18,18 +18,18 @@ from absl import logging
 # times faster in Eigen. Reductions are wrong or crash in jaxlib 0.10.2 (jax-ml/jax#39103, #39257, #40412).
 _FUSION = 'xla_cpu_experimental_ynn_fusion_type'
 _CPU_OPTIONS = {_FUSION: 'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT'}
-# For what is computed again to save memory: otherwise barriers, which keep it apart, are gone before the CPU's compiler
+# For what is recomputed to save memory: otherwise barriers, which keep it apart, are removed before the CPU compiler
 # orders the operations, and it is computed early and kept after all.
 _BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
 _ONCE_OPTIONS = _CPU_OPTIONS | {'xla_backend_optimization_level': '1'}
-_KNOW_FUSION = (0, 10), (0, 13)  # jaxlib from and below these; where the flag is unknown, it aborts the process
+_KNOW_FUSION = (0, 10), (0, 13)  # jaxlib from the first to below the second; others abort the process on the flag
 
 _UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '([^']+)'")  # a warning of JAX
 
 
 @functools.cache
 def compiler_options(barriers: bool = False) -> dict[str, str]:
-    """Options for `jax.jit(f, compiler_options=...)`; {} off the CPU and where jaxlib lacks them. With `barriers`
+    """Options for `jax.jit(f, compiler_options=...)`; {} off the CPU and where jaxlib lacks them. With `barriers`,
     jax.checkpoint and jax.lax.optimization_barrier save memory on a CPU, too.
 
     Starts the backend at the first call, to compile a trivial program as a probe.
@@ -39,10 +39,10 @@ def compiler_options(barriers: bool = False) -> dict[str, str]:
 
 @functools.cache
 def once_options() -> dict[str, str]:
-    """As `compiler_options`, for a program that runs once, such as one that draws initial weights: LLVM's first level.
+    """As `compiler_options`, for a program that runs once, such as one that draws initial weights: at LLVM's level 1.
 
-    Such programs were up to three times as quick to compile and drew the same bits (cnn, nin, resnet18, wrn28_2 and vit
-    with jax 0.10).
+    Such programs compiled up to three times as fast and drew the same bits (cnn, nin, resnet18, wrn28_2 and vit with
+    jax 0.10).
     """
     return _accepted(_ONCE_OPTIONS)
 
@@ -58,8 +58,8 @@ def _accepted(options: dict[str, str]) -> dict[str, str]:
 
 
 def sound_reductions() -> None:
-    """Keeps XLA's reductions out of the YNN library in every program of this process, also in those that are compiled
-    without `compiler_options`; call it before the first one is. Adds to XLA_FLAGS, unless the user has set that flag.
+    """Keeps XLA's reductions out of the YNN library in every program of this process, including those compiled without
+    `compiler_options`; call it before the first one is. Adds to XLA_FLAGS, unless the user has set that flag.
     """
     version = tuple(int(part) for part in jaxlib.__version__.split('.')[:2])
     given = os.environ.get('XLA_FLAGS', '')
@@ -68,14 +68,14 @@ def sound_reductions() -> None:
 
 
 def tune_cpu() -> bool:
-    """Lets large temporaries stay in the process, and each thread have small ones of its own; keeps reductions sound
+    """Keeps large temporaries in the process, gives each thread small ones of its own, and keeps reductions sound
     (`sound_reductions`). Call it at the start.
 
-    Sets glibc's M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD, so that freed memory is not given back to the system, to be
+    Sets glibc's M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD, so that freed memory is not given back to the system and
     paged in anew at every step; the process then returns little. Only the first thread's arena can hold more than 64
-    MiB at a time, so programs are made to run in the thread that calls them (`jax_cpu_enable_async_dispatch`): the
-    first has their temporaries, once, and XLA's threads have arenas for what they allocate, thousands of small pieces a
-    step, without waiting for each other. Returns whether the allocator was set; without glibc it is not.
+    MiB at a time, so programs run in the thread that calls them (no `jax_cpu_enable_async_dispatch`): their temporaries
+    are kept once, in the first thread's arena, and XLA's threads have arenas for what they allocate, thousands of small
+    pieces per step, without waiting for each other. Returns whether the allocator was set; without glibc it is not.
     """
     jax.config.update('jax_cpu_enable_async_dispatch', False)
     sound_reductions()
@@ -91,7 +91,7 @@ def tune_cpu() -> bool:
 
 @functools.cache
 def enter() -> None:
-    """What every way into this package does first, once a process: `tune_cpu` and `keep_compiled`."""
+    """What every entry point of this package does first, once per process: `tune_cpu` and `keep_compiled`."""
     tune_cpu()
     keep_compiled()
 
@@ -100,8 +100,8 @@ def keep_compiled() -> None:
     """Keeps compiled programs on disk, so that a resumed run, or the next one, does not compile them again.
 
     They lie in JAX_COMPILATION_CACHE_DIR, or else in ~/.cache/ssljax; an empty variable, or a directory that cannot be
-    written to, turns this off. What cannot be read there, such as what a killed process has half written, is removed:
-    JAX would compile the program anew each time, and never replace it.
+    written to, turns this off. An entry that cannot be read, such as one half written by a killed process, is removed:
+    otherwise JAX would compile the program anew each time and never replace it.
     """
     place = os.environ.get('JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/ssljax'))
     kept = bool(place) and _writable(place)
@@ -114,7 +114,7 @@ def keep_compiled() -> None:
 
 
 def _shown(place: str, show: Callable, message, *args, **kw) -> None:
-    """warnings.showwarning, which hears of an entry that cannot be read before its program is compiled and kept."""
+    """A warnings.showwarning that removes an unreadable cache entry, before its program is compiled and kept anew."""
     if not (found := _UNREADABLE.match(str(message))):
         show(message, *args, **kw)
         return
@@ -125,7 +125,7 @@ def _shown(place: str, show: Callable, message, *args, **kw) -> None:
 
 def _writable(directory: str) -> bool:
     if '://' in directory:
-        return True  # a bucket: JAX sees to it
+        return True  # a bucket: JAX handles it
     try:
         os.makedirs(directory, exist_ok=True)
     except OSError:

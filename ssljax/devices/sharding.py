@@ -1,5 +1,5 @@
-"""The mesh and what lies where: batches are split over all devices; all else is replicated, but for weights that are
-split over the axis 'fsdp' (fsdp.py)."""
+"""The mesh and what lies where: batches are split over all devices; all else is replicated, except weights that are
+sharded over the axis 'fsdp' (fsdp.py)."""
 
 import jax
 import numpy as np
@@ -7,8 +7,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 
 def make_mesh(fsdp: int = 1) -> Mesh:
-    """All devices of all processes along one axis, 'data'; where each copy of the weights is split over `fsdp` of them,
-    along two, 'data' and 'fsdp'. Neighbours, which are usually of one host, share a copy.
+    """All devices of all processes along one axis, 'data', or, if each copy of the weights is sharded over `fsdp` of
+    them, along two, 'data' and 'fsdp'. Neighbours, which are usually on one host, share a copy.
 
     Raises:
       ValueError: the devices cannot be divided into groups of that size.
@@ -31,7 +31,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def everywhere(tree, mesh: Mesh):
-    """A tree of arrays on every device of all processes, each of which gives the same values. With one process they
+    """A tree of arrays on every device of all processes, each of which passes the same values. With one process, they
     stay where they are."""
     if jax.process_count() == 1:
         return tree
@@ -40,7 +40,7 @@ def everywhere(tree, mesh: Mesh):
 
 
 def put(tree, sharding):
-    """jax.device_put, also of what each of several processes has whole; sharding: one, or a tree of them."""
+    """jax.device_put, also of arrays that each of several processes has whole; sharding: one, or a tree of them."""
     if jax.process_count() == 1:
         return jax.device_put(tree, sharding)
     if isinstance(sharding, Sharding):
@@ -59,7 +59,7 @@ def _placed(leaf, sharding):
 
 
 def fetch(tree):
-    """A tree of arrays as numpy arrays, also of those that other processes hold a part of."""
+    """A tree of arrays as numpy arrays, including those of which other processes hold a part."""
     if jax.process_count() == 1:
         return jax.device_get(tree)
     from jax.experimental import multihost_utils
@@ -72,8 +72,8 @@ def fetch(tree):
 
 
 def from_first(tree):
-    """A tree of numpy arrays as the first process has it, bit for bit, in all; the others give one of the same shapes
-    and types, whatever is in it."""
+    """The first process's tree of numpy arrays, bit for bit, in all processes; the others pass one of the same shapes
+    and types, whatever its values."""
     if jax.process_count() == 1:
         return tree
     from jax.experimental import multihost_utils
@@ -91,7 +91,7 @@ def over_batch(mesh: Mesh, axis: int = 0) -> NamedSharding:
 
 
 def check_batch(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
-    """Raises ValueError where a global batch does not divide over the devices, or not in so many parts."""
+    """Raises ValueError if a global batch does not divide evenly over the devices, in `accumulate` parts on each."""
     least = mesh.size * accumulate
     if batch_size % least:
         parts = f'{accumulate} parts (accumulate) on each of ' if accumulate > 1 else ''

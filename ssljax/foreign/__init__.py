@@ -7,7 +7,7 @@ from flax.traverse_util import flatten_dict
 from ssljax import models
 from ssljax.foreign import alexnet, links, mobilenet, resnet, vit
 
-LAYOUTS = {  # the first that fits is written, all are read
+LAYOUTS = {  # the first that fits is written, all can be read
     'resnet18': (resnet.LAYOUT,),
     'resnet34': (resnet.LAYOUT,),
     'resnet50': (resnet.LAYOUT,),
@@ -18,17 +18,17 @@ LAYOUTS = {  # the first that fits is written, all are read
 
 
 def decided(config, shape):
-    """config.backbone with its stem, and what each 0 stands for, decided for images of `shape` (H, W, C)."""
+    """config.backbone with its stem, and what each default stands for, decided for images of `shape` (H, W, C)."""
     config = models.usual(config)
     config.stem = models.stem_for(config, shape)
     return config
 
 
 def fitting(config, shape) -> tuple[links.Layout | None, str]:
-    """(the Layout that a backbone is written in, or None, why it is none).
+    """(the Layout in which a backbone is written, or None; why there is none).
 
     Args:
-      config: of `decided`.
+      config: from `decided`.
       shape: (H, W, C) of the images.
     """
     layouts = LAYOUTS.get(config.name, ())

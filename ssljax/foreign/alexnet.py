@@ -1,4 +1,4 @@
-"""AlexNet: torchvision's names. Ours has a BatchNorm after each layer (RotNet's), which at prediction is a factor and
+"""AlexNet: torchvision's names. Ours has a BatchNorm after each layer (RotNet's), which in prediction is a factor and
 an offset and is folded into the layer before it; theirs has none."""
 
 import functools
@@ -48,7 +48,7 @@ def _give(arrays, bias: bool, side: int):
 
 
 def _take(arrays, shapes, bias: bool, side: int):
-    """A BatchNorm that changes nothing but the offset."""
+    """The BatchNorm changes nothing, or only adds the offset where the layer has no bias."""
     weight, offset = arrays
     kernel = weight.transpose((2, 3, 1, 0) if weight.ndim == 4 else (1, 0))
     if side:

@@ -1,4 +1,4 @@
-"""How weights of ours and those of another library correspond, tensor by tensor, in both directions."""
+"""How our weights and those of another library correspond, tensor by tensor, in both directions."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Link(NamedTuple):
-    """Tensors of ours that are kept by another library as `theirs`.
+    """Tensors of ours that another library keeps as `theirs`.
 
     ours: paths such as 'params/backbone/stem/block/conv/kernel'. give: their arrays -> those of `theirs`. take: (arrays
     of `theirs`, the shapes of `ours`) -> those of `ours`. Each gets and returns a tuple. optional: `theirs` may be
@@ -28,7 +28,7 @@ class Layout(NamedTuple):
     library: its name. head: the classifier's. make: ({path of ours: shape}, config.backbone with all options decided,
     (H, W, C)) -> Links. misfit: (config.backbone, shape) -> why their network cannot be ours, '' where it can. code:
     the same and the number of classes, 0 without a classifier -> lines of PyTorch that make the network `net`.
-    differences: (config.backbone, shape) -> in what our network differs from theirs as it comes, in words.
+    differences: (config.backbone, shape) -> how our network differs from their standard one, in words.
     """
 
     library: str
@@ -64,7 +64,7 @@ def counter(theirs: str) -> Link:
 
 
 def by_rules(rules: dict) -> Callable:
-    """The `make` of a Layout whose layers differ from ours by their names (`pattern`) and the order of axes alone."""
+    """The `make` of a Layout whose layers differ from ours only by their names (`pattern`) and the order of axes."""
     return lambda paths, config, shape: renamed(paths, pattern(rules))
 
 
@@ -125,7 +125,7 @@ def take(links: Iterable[Link], tensors: dict, shapes: dict) -> dict:
     """{path of ours: float32 array} of {name of theirs: array}.
 
     Args:
-      links: whose `theirs` are all in `tensors`, but for optional ones.
+      links: whose `theirs` are all in `tensors`, except optional ones.
       tensors: of the other library.
       shapes: {path of ours: shape}.
 

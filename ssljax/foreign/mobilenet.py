@@ -1,4 +1,4 @@
-"""MobileNet v1: timm's names (mobilenetv1_100). torchvision has v2 and v3 alone, which are other networks."""
+"""MobileNet v1: timm's names (mobilenetv1_100). torchvision has only v2 and v3, which are other networks."""
 
 from ssljax.foreign import links
 

@@ -12,7 +12,7 @@ from ssljax.foreign import links
 from ssljax.models.layers import PIXELS
 from ssljax.storage import paths
 
-# What a file has beside the backbone: classifiers, and what only its own training needed.
+# What a file has besides the backbone: classifiers, and what only its own training needed.
 _LEFT = r'(fc|head|heads|head_dist|classifier|decoder\w*|mask_token|dist_token)(\..*)?|.*num_batches_tracked'
 _HINTS = {  # {regex of a name in the file that the network lacks: what is to be set}
     r'cls_token|class_token': '--config.backbone.token=True',
@@ -34,7 +34,7 @@ def read(config, shape) -> dict:
       shape: (H, W, C) of the images.
 
     Raises:
-      ValueError: the file is of another format or another network, or its weights want another normalisation; the
+      ValueError: the file is of another format or another network, or its weights need another normalisation; the
         message says what to set.
       OSError: it cannot be read.
       ImportError: the package safetensors is missing.
@@ -97,7 +97,7 @@ def load(path: Path) -> dict:
 
 
 def check_pixels(path: Path, pixels: str) -> None:
-    """Raises ValueError where timm's config.json beside a file says that its network normalises pixels otherwise."""
+    """Raises ValueError if timm's config.json beside a file says that its network normalises pixels differently."""
     beside = path.with_name('config.json')
     try:
         told = json.loads(beside.read_text())['pretrained_cfg']

@@ -71,8 +71,8 @@ def _out(ours: str, theirs: str) -> links.Link:
 
 
 def _embedding(names: dict, paths: dict, config, shape) -> links.Link:
-    """Positions, and the tokens before the patches, to which those of their own are added <-> each apart. Where there
-    are registers, only patches have positions there, as in DINOv2."""
+    """Positions, and the tokens before the patches with their own positions added <-> each by itself. With registers,
+    only patches have positions there, as in DINOv2."""
     prefix, rows, cols = 'params/backbone/embed', shape[0] // config.patch, shape[1] // config.patch
     width = paths[f'{prefix}/kernel'][-1]
     learnt = f'{prefix}/positions' in paths
@@ -104,8 +104,8 @@ def _embedding(names: dict, paths: dict, config, shape) -> links.Link:
 
 
 def _first(count: int, patches: int, before: int, alone: bool) -> int:
-    """How many of `count` positions are of the tokens before the patches: `before` of them, or none; which is looked
-    for first, `alone` says. The rest are those of `patches`, or of another square map."""
+    """How many of `count` positions belong to the tokens before the patches: `before` of them, or none, which is tried
+    first if `alone`. The rest are those of `patches`, or of another square map."""
     square = lambda n: n > 0 and (n == patches or round(n**0.5) ** 2 == n)
     asked = (0, before) if alone else (before, 0)
     return next((first for first in asked if square(count - first)), asked[0])

@@ -10,7 +10,7 @@ from ssljax.losses.regression import unit
 def real_loss(logits):
     """-log D(x) with D = Z / (Z + 1), Z = sum_k exp(logit_k) (Salimans et al. 2016, arXiv:1606.03498, section 5).
 
-    In fused form softplus(-log Z) = -log Z + softplus(log Z), finite for all finite logits.
+    Computed as softplus(-log Z) = -log Z + softplus(log Z), which is finite for all finite logits.
     logits: [B, K] float32. Returns [B] float32, above 0."""
     return jax.nn.softplus(-jax.nn.logsumexp(logits, axis=1))
 

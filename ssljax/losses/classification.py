@@ -29,8 +29,8 @@ def soft_cross_entropy(logits, targets):
 
 
 def binary_cross_entropy(logits, targets):
-    """Sigmoid cross-entropy, summed over the classes, per row: of independent classes, as softmax cross-entropy is of
-    classes that exclude each other, and of a gradient of its size. logits, targets: [B, K] float32, targets in [0, 1];
+    """Sigmoid cross-entropy, summed over the classes, per row: for independent classes what softmax cross-entropy is
+    for mutually exclusive ones, with a gradient of the same size. logits, targets: [B, K] float32, targets in [0, 1];
     returns [B] float32."""
     return jnp.sum(jnp.logaddexp(0.0, logits) - targets * logits, axis=1)
 
@@ -66,6 +66,6 @@ def log_prior(counts):
 def top_k(logits, labels, k: int):
     """1.0 where the label is among the k largest logits. logits: [B, K], labels: [B]; returns [B] float32.
 
-    A tie counts against the row: with equal logits nothing is known, so nothing is right; nor is it with NaN."""
+    A tie counts against the row: equal logits predict nothing, so they are not right; nor is NaN."""
     own = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[:, None], axis=1)
     return ((~(logits < own)).sum(axis=1) <= k).astype(jnp.float32)

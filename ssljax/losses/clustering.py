@@ -42,8 +42,8 @@ def sinkhorn(scores, *, epsilon: float, iterations: int):
       iterations: normalisations of columns and rows, 1 or more; the last one is of rows.
 
     Returns:
-      [B, K] float32; rows sum to 1, and columns to B / K as far as the iterations have converged. Computed on
-      logarithms in float32, which for a small epsilon neither overflows nor loses a whole column.
+      [B, K] float32; rows sum to 1, and columns to B / K as far as the iterations have converged. Computed in log space
+      in float32, which neither overflows nor loses a whole column for a small epsilon.
     """
     q = scores.astype(jnp.float32) / epsilon
     for _ in range(iterations):

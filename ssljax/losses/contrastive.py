@@ -34,7 +34,7 @@ def info_nce(query, key, temperature: float):
       temperature: above 0.
 
     Returns:
-      (losses [B] float32, right [B] float32: 1 where the own key is nearer than every other).
+      (losses [B] float32, right [B] float32: 1 where a query's own key is nearer than every other).
     """
     logits = unit(query) @ unit(key).T / temperature
     labels = jnp.arange(len(query))

@@ -1,4 +1,4 @@
-"""Losses that keep the dimensions of an embedding apart instead of the images."""
+"""Losses that keep the dimensions of an embedding apart rather than the images."""
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +24,8 @@ def barlow_twins(a, b, off_diagonal: float):
 def vicreg(a, b):
     """The three terms of VICReg (Bardes, Ponce & LeCun 2022, arXiv:2105.04906, equations 1 to 5), unweighted.
 
-    a, b: [B, D] float32, the embeddings of the two views, B at least 2. As in the authors' code, and not as in the
-    text, the invariance is divided by D too, and the variance term is the mean over both views, not their sum.
+    a, b: [B, D] float32, the embeddings of the two views, B at least 2. As in the authors' code, and unlike the text,
+    the invariance is divided by D too, and the variance term is the mean over both views, not their sum.
 
     Returns:
       (invariance, variance, covariance), float32 scalars: the mean squared difference; the mean of max(0, 1 - std)

@@ -10,7 +10,7 @@ _KNOTS, _END = 17, 3.0  # of the quadrature over [0, 3], the authors'
 def epps_pulley(x):
     """The Epps-Pulley statistic of samples against a standard normal distribution: N times the integral of |phi(t) -
     exp(-t^2 / 2)|^2 exp(-t^2 / 2) over t, where phi is the empirical characteristic function (LeJEPA, Balestriero &
-    LeCun 2025, arXiv:2511.08544, section 4.2). Both halves of the axis are the same; the trapezoidal rule has 17 knots.
+    LeCun 2025, arXiv:2511.08544, section 4.2). The integrand is even; the trapezoidal rule has 17 knots.
 
     x: [N, M] float32, M sets of samples. Returns [M] float32, 0 or more.
     """
@@ -35,7 +35,7 @@ def sigreg(key, z, directions: int):
 
 def coding_rate(z, epsilon: float):
     """Total coding rate in nats: log det(I + D / (B epsilon) Z^T Z) / 2 (EMP-SSL, Tong et al. 2023, arXiv:2304.03977,
-    equation 2; Yu et al. 2020, arXiv:2006.08558), by the smaller of the two products.
+    equation 2; Yu et al. 2020, arXiv:2006.08558), from the smaller of Z Z^T and Z^T Z.
 
     z: [B, D] float32, rows of length 1; epsilon: above 0. Returns a float32 scalar.
     """

@@ -1,17 +1,17 @@
 """Methods by name, in literal tables of modules. What a module declares:
 
-    OPTIONS    {option: fields.Field or default}, its own fields of the config
-    make       (config, shape) -> core.Method of a pretext task; (config, shape, classes) of a semi-supervised method,
-               one that trains on labelled and unlabelled images at once
-    REMEDY     of a pretext task: what helps if its features collapse
-    TITLE      of a semi-supervised method: its name for readers
-    TUNED      of one that the tuner may set: {option: choices, from weak to strong}
-    LEAST      of one that compares the images of a batch: how many it needs
-    GENERATOR  of one with a generator: what its images do with the data, 'imitates' or 'complements'
-    COLOR      of one that has a colour of its own in figures
-    SEVERAL    of one whose loss takes multi-label images; without it, a method is for one class an image
+    OPTIONS    {option: fields.Field or default}, its own config fields
+    make       (config, shape) -> core.Method for a pretext task; (config, shape, classes) -> core.Method for a
+               semi-supervised method, which trains on labelled and unlabelled images at once
+    REMEDY     for a pretext task: what helps if its features collapse
+    TITLE      for a semi-supervised method: its name for readers
+    TUNED      the options that the tuner may set: {option: choices, from weak to strong}
+    LEAST      for a method that compares the images of a batch: the smallest batch
+    GENERATOR  for a method with a generator: what its images do with the data, 'imitates' or 'complements'
+    COLOR      its own colour in figures
+    SEVERAL    True if the loss takes multi-label images; without it, a method takes one class per image
 
-TITLE and what follows it are optional."""
+TITLE and everything below it are optional."""
 
 import re
 
@@ -105,7 +105,8 @@ JOINT = {
     's4l_rotation': s4l_rotation,
 }
 SEMI = ADVERSARIAL | JOINT
-# What config.semi.optim stands for where it is left open: by the optimiser, and the optimiser by the kind of method.
+# The values that leave a field of config.semi.optim open, and what each optimiser sets in their place; the optimiser
+# itself depends on the kind of method.
 OPEN = dict(name='auto', lr=0.0, weight_decay=-1.0, schedule='auto')
 OPTIM = {
     'adamw': adversarial.OPTIM,
@@ -114,17 +115,17 @@ OPTIM = {
     'lars': consistency.OPTIM | {'lr': 1.0},
 }
 
-WEIGHTS = 1e-6, 1e6  # the least and the largest of a task in a sum
+WEIGHTS = 1e-6, 1e6  # smallest and largest weight of a task in a sum
 
 
 def options() -> dict:
-    """{method: {option: default}}, the pretext tasks' own fields of config.pretrain. `augment`, '' for that of all
-    methods, is one of each."""
+    """{method: {option: default}}: each pretext task's own fields in config.pretrain. All have `augment`, where ''
+    means pretrain.augment."""
     return {name: {'augment': ''} | module.OPTIONS for name, module in PRETEXT.items()}
 
 
 def semi_options() -> dict:
-    """{method: {option: default}}, the semi-supervised methods' own fields of config.semi."""
+    """{method: {option: default}}: each semi-supervised method's own fields in config.semi."""
     return {name: dict(module.OPTIONS) for name, module in SEMI.items()}
 
 
@@ -135,9 +136,8 @@ def tuned_options(name: str) -> dict:
 
 
 def optimiser(name: str, given: dict) -> dict:
-    """{field: value} of config.semi.optim for the semi-supervised method `name`, from the values `given`, of which
-    those in OPEN are replaced: the GANs have Adam, the others SGD, and each optimiser its own rate, decay and schedule.
-    """
+    """{field: value} of config.semi.optim for the semi-supervised method `name`: `given`, with the values in OPEN
+    replaced. GANs get Adam, the others SGD, and each optimiser has its own learning rate, weight decay and schedule."""
     found = dict(given)
     if found['name'] == OPEN['name']:
         found['name'] = 'adamw' if name in ADVERSARIAL else 'sgd'
@@ -145,8 +145,8 @@ def optimiser(name: str, given: dict) -> dict:
 
 
 def with_optimiser(config, name: str):
-    """A copy of the config whose semi.optim is what `optimiser` says, where `name` is a semi-supervised method; else
-    the config itself."""
+    """A copy of the config with semi.optim as `optimiser` gives it, if `name` is a semi-supervised method; else the
+    config itself."""
     if name not in SEMI:
         return config
     config = config.copy_and_resolve_references()
@@ -184,7 +184,7 @@ def semi(name: str, config, shape, classes: int):
     """The semi-supervised method `name` for images of `shape` (H, W, C).
 
     Raises:
-      ValueError: an option out of its range, a batch too small, or as its `make`.
+      ValueError: an option out of range, too small a batch, or what its `make` raises.
     """
     for option, field in SEMI[name].OPTIONS.items():
         fields.check(f'semi.{name}.{option}', config.semi[name][option], fields.of(field))
@@ -193,7 +193,7 @@ def semi(name: str, config, shape, classes: int):
 
 
 def check_batch(name: str, field: str, size: int) -> None:
-    """Raises ValueError where a batch of `size` images is smaller than the method's LEAST, 1 where it declares none."""
+    """Raises ValueError if a batch of `size` images is smaller than the method's LEAST, by default 1."""
     least = getattr((PRETEXT | SEMI)[name], 'LEAST', 1)
     if size < least:
         raise ValueError(
@@ -206,7 +206,7 @@ def terms(text: str) -> dict[str, float]:
     """{method: weight} of 'rotation' or 'rotation + 0.5*simclr'.
 
     Raises:
-      ValueError: a name that is unknown or repeated, a weight outside of WEIGHTS, or one of a single task.
+      ValueError: a name that is unknown or repeated, a weight outside WEIGHTS, or a weight for a single task.
     """
     weights = {}
     for term in text.split('+'):

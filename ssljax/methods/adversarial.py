@@ -1,4 +1,4 @@
-"""What the semi-supervised GANs share: a classifier that is the discriminator, and a generator, moving in turns."""
+"""What the semi-supervised GANs share: a classifier that is the discriminator, and a generator, trained in turns."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ OPTIONS = dict(
     width=whole(64, 1, WIDEST),  # features of the generator's last hidden map
     weight_norm=False,  # of the generator's last layer
     minibatch=whole(0, 0, 1000),  # kernels of minibatch features in the classifier's head; 0: none
-    apart=True,  # BatchNorm sees real and generated images as batches of their own
+    apart=True,  # BatchNorm sees real and generated images as separate batches
     # Standard deviation of noise on all images that the classifier sees, which lie in [-1, 1].
     input_noise=real(0.0, 0.0, 100.0),
     average=below_one(0.0),  # decay of averaged weights, which are evaluated; 0: none. Salimans et al. have 0.9999
@@ -54,7 +54,7 @@ def make(
       judge: (logits of unlabelled images [U, K'], of generated [G, K']) -> {term: scalar}, 'discriminator' among them;
         the classifier minimises their sum with 'supervised', the loss on labelled images.
       fool: (logits of generated images [G, K'], their features [G, D], logits of unlabelled [U, K'], their features
-        [U, D], progress) -> {term: scalar}; the generator minimises their sum. The unlabelled have no gradient.
+        [U, D], progress) -> {term: scalar}; the generator minimises their sum. The unlabelled get no gradient.
       real: logits [B, K'] -> D(x), the probability of being real, [B].
       fake_class: K' is K + 1, the last class that of generated images; else K' is K.
       variational: weight of a term that keeps the generator's entropy high: the negative log-likelihood of its input
@@ -164,7 +164,7 @@ def sampler(make_images, noise, shape):
 
 
 def generator_loss(kind: str, real_logit: Callable) -> Callable:
-    """`fool` of `make` for an option 'logit' (be taken for real: -log D, the non-saturating loss of Goodfellow et al.
+    """`fool` of `make` for an option 'logit' (to pass as real: -log D, the non-saturating loss of Goodfellow et al.
     2014) or 'feature_matching' (Salimans et al. 2016, section 3.1).
 
     real_logit: logits [B, K'] -> the logit of D(x), [B]."""

@@ -1,7 +1,7 @@
 """Autoencoder: what does the image look like, given its code, or given a noisy copy?
 
 Plain: Hinton & Salakhutdinov, Science 2006. Denoising: Vincent, Larochelle, Bengio & Manzagol, ICML 2008. Theirs are
-stacks of dense layers, trained one by one at first; here a convolutional network is trained at once.
+stacks of dense layers, first trained one by one; here a convolutional network is trained as a whole.
 """
 
 import jax
@@ -22,13 +22,13 @@ REMEDY = 'lower optim.lr, widen the code, or corrupt less of the input'
 
 
 def make(config, shape) -> Method:
-    """Mean squared error between the image and what a decoder makes of the backbone's last layer, over all pixels.
+    """Mean squared error, over all pixels, between the image and its reconstruction from the backbone's last layer.
 
-    The code is that layer, pooled by `pretrain.pool`. With 'flatten' it is the whole map, which may hold the image as
-    it is, so that little is learnt: on Fashion-MNIST with cnn (one seed, about 800 steps of adamw, lr 0.003) nearest
-    neighbours reached 73.8% with 'flatten', 76.8% with 'grid4' and 75.9% with 'grid2', random weights 72.9%.
-    A hidden pixel is mid-gray in all channels, so that, unlike in the papers, black pixels are not taken for hidden
-    ones. Augmentation comes first and is part of the target.
+    The code is that layer, pooled by `pretrain.pool`. With 'flatten' it is the whole map, which may hold a copy of the
+    image, so that little is learnt: on Fashion-MNIST with cnn (one seed, about 800 steps of adamw, lr 0.003) nearest
+    neighbours reached 73.8% with 'flatten', 76.8% with 'grid4' and 75.9% with 'grid2', random weights 72.9%. A hidden
+    pixel is mid-gray in all channels, so that, unlike in the papers, black pixels are not taken for hidden ones.
+    Augmentation comes first and is part of the target.
 
     Raises:
       ValueError: an unknown noise, a strength out of range or a width that is not positive.

@@ -15,7 +15,7 @@ from ssljax.settings.fields import real, share
 
 TITLE = 'Complement GAN'
 COLOR = '#332288'  # in figures
-GENERATOR = 'complements'  # the data, by its generator
+GENERATOR = 'complements'  # what its generated images do with the data
 OPTIONS = adversarial.OPTIONS | dict(
     unlabeled=1.0,  # weight of the unsupervised loss
     entropy=0.1,  # weight of the conditional entropy of unlabelled images
@@ -24,18 +24,19 @@ OPTIONS = adversarial.OPTIONS | dict(
     low_density=1.0,  # weight of the generator's low-density term
     quantile=share(0.1),  # generated images should be less likely than this share of the unlabelled ones
 )
-LEAST = 2  # generated images, which are kept apart
+LEAST = 2  # generated images, whose features are kept apart
 
 
 def make(config, shape, classes: int) -> Method:
-    """`sgan` with feature matching and three further terms: the classifier is sure on unlabelled images (conditional
-    entropy, equation 8); the generator's entropy is kept high (section 4.1.1), by features that point apart (pull-away)
-    or by a network that finds its input in its images (`variational`, see `adversarial.make`); and it is kept out of
-    regions of high density (section 4.1.2).
+    """`sgan` with feature matching and three further terms: the classifier is confident on unlabelled images
+    (conditional entropy, equation 8); the generator's entropy is kept high (section 4.1.1), by features that point
+    apart (pull-away) or by a network that recovers its input from its images (`variational`, see `adversarial.make`);
+    and it is kept out of regions of high density (section 4.1.2).
 
     The authors' code has pull-away and conditional entropy on SVHN, the variational term alone on CIFAR-10, and the
-    density term on MNIST only, from a PixelCNN++ trained before; here the density is the classifier's own log Z, up to
-    a constant: the term is the mean excess of generated images' log Z over the `quantile` of that of unlabelled ones.
+    density term on MNIST only, from a PixelCNN++ trained beforehand; here the density is the classifier's own log Z, up
+    to a constant: the term is the mean excess of generated images' log Z over the `quantile` of that of unlabelled
+    ones.
     """
     options = config.semi.badgan
     terms = sgan.classifier_terms(options.unlabeled)

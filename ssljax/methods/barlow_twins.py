@@ -1,4 +1,4 @@
-"""Barlow Twins: do both views agree in every dimension, and the dimensions say different things? Zbontar, Jing, Misra,
+"""Barlow Twins: do both views agree in every dimension, and do dimensions say different things? Zbontar, Jing, Misra,
 LeCun & Deny, ICML 2021 (arXiv:2103.03230).
 
 Published on CIFAR-10, ResNet-18: lightly's benchmark, 200 epochs, batch 128, k-NN (k = 200): 84.2%; solo-learn, 1,000

@@ -16,14 +16,14 @@ OPTIONS = dict(
     momentum=share(0.99),
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
     predictor=widths((256,)),  # widths of the predictor's hidden layers; its output is as wide as the embedding
-    augment2=pipeline(),  # of the second views; '' is that of the first. The paper blurs these less and solarizes some
+    augment2=pipeline(),  # of the second views; '': as the first. The paper blurs these less and solarizes some
 )
 REMEDY = "check the method's predictor and momentum; lower optim.lr, or raise the batch size"
 
 
 def make(config, shape) -> Method:
-    """The distance on the sphere between each view's prediction and the teacher's projection of the other view, the sum
-    over both ways.
+    """The squared distance between each view's prediction and the teacher's projection of the other view, both of
+    length 1, summed over both directions.
 
     Raises:
       ValueError: no augmentation, or an option out of range.

@@ -2,10 +2,10 @@
 
 The network sees the lightness L, repeated to three channels so that it can be carried over to RGB, and predicts for
 each cell of a coarse grid a distribution over bins of the colour plane (a, b) of CIE Lab, against the soft-encoded
-true colour. Rare colours weigh more. Deviations: bins are those of the sRGB gamut (see `data.color.ab_bins`), the
-prior of the colours is a running mean over the training batches and not counted before, a head of one matrix stands on
-the backbone's last map (the authors' network is dilated and decodes to a quarter of the image), and the true colours
-are averaged over a cell, not picked.
+true colour. Rare colours weigh more. Deviations: bins are those of the sRGB gamut (see `data.color.ab_bins`), the prior
+of the colours is a running mean over the training batches and not counted beforehand, the head is linear by default and
+on the backbone's last map (the authors' network is dilated and decodes to a quarter of the image), and the true colours
+are averaged over a cell, not sampled.
 """
 
 import jax
@@ -19,7 +19,7 @@ from ssljax.models.heads import Head
 from ssljax.settings.fields import share, temperature, whole
 
 OPTIONS = dict(
-    # Share of the uniform distribution in the prior that bins are weighed by (lambda); 1: all weigh alike.
+    # Share of the uniform distribution in the prior by which bins are weighted (lambda); 1: all weights are equal.
     uniform=share(0.5),
     momentum=share(0.99),  # of the running prior
     upsample=whole(0, 0, 64),  # colours a side for each cell of the map; 0: enough for one in 4 x 4 pixels, at most 4
@@ -29,10 +29,11 @@ REMEDY = 'lower optim.lr, or set optim.clip or optim.warmup'
 
 
 def make(config, shape) -> Method:
-    """Predicts the colours from the backbone's last map; pretrain.pool is not used, pretrain.hidden works on each cell.
+    """Predicts the colours from the backbone's last map; pretrain.pool is not used, pretrain.hidden is applied to each
+    cell.
 
-    The prior is state['prior']['ab'] [Q] float32 over state['prior']['weight'], which corrects the start of the running
-    mean. loss and top1 (the nearest bin) are means over cells.
+    The prior is state['prior']['ab'] [Q] float32 divided by state['prior']['weight'], which corrects for the start of
+    the running mean. loss and top1 (the nearest bin) are means over cells.
 
     Raises:
       ValueError: images that are not RGB, a backbone without a map, or an option out of range.

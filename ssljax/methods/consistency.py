@@ -1,5 +1,5 @@
 """What the joint semi-supervised methods share: a supervised loss on labelled images and, on unlabelled ones, a loss
-that holds the prediction for one view of an image to that for another."""
+that pulls the prediction for one view of an image towards that for another."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,21 +16,21 @@ from ssljax.settings.fields import share
 
 OPTIONS = dict(
     weight=1.0,  # of the unlabelled loss
-    ramp=share(0.0),  # share of the steps in which that weight rises from 0, linearly
+    ramp=share(0.0),  # share of the steps over which that weight rises linearly from 0
 )
-# Of those that train on pseudo-labels.
+# Of the methods that train on pseudo-labels.
 PSEUDO = OPTIONS | debias.OPTIONS | open_set.OPTIONS
-# FixMatch's, and USB's of all such methods.
+# FixMatch's, which USB uses for all such methods.
 OPTIM = dict(name='sgd', lr=0.03, weight_decay=5e-4, schedule='slow_cosine')
 
 
 class Seen(NamedTuple):
     """What a step shows to a method.
 
-    guess:    [U, K] float32 logits of the unlabelled images that say what should be predicted; no gradient.
-    trained:  [U, K] float32 logits of the same images that have a gradient.
-    labeled:  [B, K] float32 logits of the labelled images, and `labels`, [B] int32.
-    places:   [U] int32, the images' places among the unlabelled ones; `total` of them in all.
+    guess:    [U, K] float32 logits for the unlabelled images, from which their targets are made; no gradient.
+    trained:  [U, K] float32 logits for the same images, with a gradient.
+    labeled:  [B, K] float32 logits for the labelled images; `labels`: [B] int32.
+    places:   [U] int32 indices of these images among the `total` unlabelled ones.
     progress: the share of the steps that is done.
     """
 
@@ -58,30 +58,30 @@ def make(
 ) -> Method:
     """A method that compares two predictions for each unlabelled image.
 
-    The guess is made from a weakly augmented view (`semi.augment`) in training mode, in a pass of its own without a
-    gradient and without dropout; labelled images and the views that are trained pass as one batch. BatchNorm's running
-    statistics take up both passes. With `semi.one_batch` the views of the guess are part of that batch, so that all
-    have the same statistics, as in FixMatch's code, TorchSSL and USB; a teacher's never are. With `semi.ema` the
-    averaged weights are evaluated, and kept.
+    The guess is made on a weakly augmented view (`semi.augment`) in training mode, in a pass of its own without
+    gradient or dropout; the labelled images and the views that are trained on form one batch. BatchNorm's running
+    statistics are updated by both passes, but not by a teacher's. With `semi.one_batch`, the views for the guess are
+    part of that batch, so that all share its statistics, as in FixMatch's code, TorchSSL and USB; a teacher's never
+    are. With `semi.ema`, the averaged weights are evaluated and kept.
 
-    Before `compare`, the options of `PSEUDO` change what it sees: images that `open_set` takes for those of another
-    class are replaced by others of the batch, then `debias` corrects the predictions.
+    Before `compare`, the options of `PSEUDO` change what it sees: images that `open_set` takes for outliers are
+    replaced by others of the batch, then `debias` corrects the predictions.
 
     Args:
       config: the run's config; config.semi.<name> has the method's options, `OPTIONS` or `PSEUDO` among them.
       name: the method's name.
       classes: K.
       compare: (Seen, memory) -> (rows, memory). rows are {metric: [U] float32 or scalar} with 'loss', whose mean is the
-        unlabelled loss, and where some images do not count, 'coverage', their weight.
-      trained: the view that has the gradient: 'strong' (`semi.strong`), 'weak' (drawn anew), or 'same': the guess is
-        taken from this view, too.
-      teacher: the guess is that of the averaged weights.
+      unlabelled loss, and, if some images do not count, 'coverage', their weights.
+      trained: the view that is trained on: 'strong' (`semi.strong`), 'weak' (drawn anew), or 'same': the weak view that
+        the guess is made on.
+      teacher: the guess is made with the averaged weights.
       memory: number of unlabelled images -> pytree of arrays that `compare` keeps from step to step.
-      labeled_rows: (Seen) -> [B] float32 weights of the labelled images' losses, whose sum is divided by B.
+      labeled_rows: (Seen) -> [B] float32 weights of the labelled images' losses; the weighted sum is divided by B.
       further: (key, Seen, labelled images [B, H, W, C], trained views [U, H, W, C], float32 in [0, 1]) -> (images
-        [M, H, W, C], which pass the network after the others; their logits [M, K] -> a scalar that is added to the
-        unlabelled loss).
-      per_image: as Method has it; never with CTAugment, which learns from its batch.
+        [M, H, W, C], which pass through the network after the others; a function of their logits [M, K], whose scalar
+        is added to the unlabelled loss).
+      per_image: as in Method; never with CTAugment, `debias`, `open_set` or `further`, which look at the whole batch.
 
     Raises:
       ValueError: no strong augmentation, a teacher without `semi.ema`, or `open_set` without weak augmentation.
@@ -96,7 +96,7 @@ def make(
     strength, detectors = options.get('debias', 0.0), open_set.head(config, name, classes)
 
     def loss(params, state, ema, batch, key):
-        keys = jax.random.split(key, 5)  # which are fold_in(key, 0) to fold_in(key, 4)
+        keys = jax.random.split(key, 5)  # the same as fold_in(key, 0) to fold_in(key, 4)
         labeled, unlabeled = augment.to_float(batch['image']), augment.to_float(batch['unlabeled'])
         parts = [weak(keys[0], labeled), views.draw(keys[1], unlabeled, state)]
         if together:
@@ -157,7 +157,7 @@ def make(
 
 
 def hard_labels(threshold: float) -> Callable:
-    """`compare` of `make`: cross-entropy against the class of the guess, of images whose guess has at least this
+    """`compare` for `make`: cross-entropy against the guessed class, on images whose guess has at least this
     probability."""
 
     def compare(seen, memory):
@@ -168,7 +168,7 @@ def hard_labels(threshold: float) -> Callable:
 
 
 def finish(config, net, init, loss, views: int) -> Method:
-    """The Method of a classifier `net` with this loss: how it is evaluated, and averaged where `semi.ema` says so."""
+    """The Method of a classifier `net` with this loss: how it is evaluated, and averaged if `semi.ema` is set."""
     return Method(
         init=init,
         loss=loss,

@@ -14,10 +14,10 @@ from ssljax.settings.fields import WIDEST, choice, real, whole
 
 OPTIONS = dict(
     hole=choice('random', 'center', 'random'),  # center | random: one block in the middle, or several anywhere
-    # Side of a square of the area removed, relative to the image's: 0.5 is a quarter of the pixels.
+    # Side of a square of the removed area, relative to the image's side: 0.5 is a quarter of the pixels.
     size=real(0.5, 0.01, 1.0),
-    blocks=whole(4, 1, 1000),  # random: blocks that have this area together; they may overlap
-    overlap=whole(1, 0, 1000),  # pixels around each hole that are seen and yet reconstructed
+    blocks=whole(4, 1, 1000),  # random: blocks, which have this area in total; they may overlap
+    overlap=whole(1, 0, 1000),  # pixels around each hole that are seen but still reconstructed
     overlap_weight=10.0,  # weight of the error there; 1 inside the hole
     width=whole(32, 1, WIDEST),  # features of the decoder's last hidden map
 )
@@ -25,16 +25,16 @@ REMEDY = 'lower optim.lr, widen the decoder, or remove less of the picture'
 
 
 def make(config, shape) -> Method:
-    """Squared error in the hole of what the backbone, a channel-wise dense layer and a decoder make of the context.
+    """Squared error in the hole, which the backbone, a channel-wise dense layer and a decoder fill from the context.
 
-    The hole is filled with the mean colour of the rest of the image (the paper: of all images). The band of `overlap`
-    pixels around it, seen by the network, has a weight of 10, so that the reconstruction joins on (section 4; 7 pixels
-    of 128 there). The error is divided by the sum of the weights. The adversarial loss (section 3.2), which the paper
-    uses for inpainting but not for the features that it transfers, is left out; its freely shaped "random region" is,
-    too, which it found as good as random blocks.
+    The network sees the hole filled with the mean colour of the rest of the image (in the paper, of all images). The
+    band of `overlap` pixels around it, which the network sees as it is, has a weight of 10, so that the reconstruction
+    fits its surroundings (section 4; 7 pixels of 128 there). The error is divided by the sum of the weights. The
+    adversarial loss (section 3.2), which the paper uses for inpainting but not for the features that it transfers, is
+    left out; so is its freely shaped "random region", which did as well there as random blocks.
 
     Raises:
-      ValueError: an unknown kind of hole, or one that leaves no hole or no context.
+      ValueError: an unknown kind of hole, or options that leave no hole or no context.
     """
     options = config.pretrain.context_encoder
     if options.hole not in ('center', 'random'):

@@ -18,19 +18,19 @@ def start(classes: int) -> dict:
 
 
 def correct(seen, kept: dict, strength: float) -> tuple:
-    """(Seen, kept) with q, the running mean of the class probabilities of the unlabelled images, taken out of the
-    guesses and put into the logits that are trained.
+    """(Seen, kept), where q, the running mean of the unlabelled images' class probabilities, is taken out of the
+    guesses and added to the logits that are trained.
 
-    The guess becomes softmax(logits - strength log q) with the q before this step, and the cross-entropy has logits +
+    The guess becomes softmax(logits - strength log q) with the q before this step, and the cross-entropy uses logits +
     strength log q with the new one (the adaptive marginal loss): classes that are predicted too often get fewer images
-    and the others a larger margin. As in the authors' code q takes up all images, before the correction. Unlike there,
-    its momentum rises to 0.999 in the first steps, as that of averaged weights does, so that short runs do not keep its
-    uniform start, and it is at least 1e-6.
+    and the others a larger margin. As in the authors' code, q takes in all images, before the correction. Unlike there,
+    its momentum rises to 0.999 over the first steps, like that of averaged weights, so that short runs do not keep its
+    uniform start, and q is at least 1e-6.
 
     Args:
       seen: consistency.Seen.
-      kept: as `start`.
-      strength: tau of the paper; it has 0.4 to 1.
+      kept: as from `start`.
+      strength: the paper's tau, 0.4 to 1 there.
     """
     old = kept['probability']
     rate = jnp.minimum(MOMENTUM, (1 + kept['steps']) / (10 + kept['steps']))

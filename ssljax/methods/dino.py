@@ -35,9 +35,9 @@ def make(config, shape) -> Method:
     """Cross-entropy of the student's distribution over prototypes against the teacher's of each other view; the
     teacher's is centred and sharpened.
 
-    The projector has BatchNorm and ReLU for GELU and ends, as in the authors' code, in a layer with weight
+    The projector has BatchNorm, and ReLU instead of GELU; it ends, as in the authors' code, in a layer with weight
     normalisation, its lengths fixed at 1, on normalised embeddings. The teacher's temperature is constant. The student
-    is what is evaluated and transferred; the paper takes the teacher.
+    is evaluated and transferred; in the paper, it is the teacher.
 
     Raises:
       ValueError: no augmentation, or an option out of range.

@@ -17,8 +17,8 @@ from ssljax.settings.fields import real, whole, widths
 OPTIONS = dict(
     projector=widths((256, 256, 128), 1),  # widths of its layers; (4096, 4096, 1024) in the paper
     views=whole(8, 2, 200),  # crops of an image; 20 and more in the paper
-    similarity=200.0,  # weight of the agreement, the authors' code's
-    epsilon=real(0.2, 1e-6, 1e3),  # squared precision to which the coding rate counts bits
+    similarity=200.0,  # weight of the similarity, the authors' code's
+    epsilon=real(0.2, 1e-6, 1e3),  # squared precision of the coding rate
     scale=real(0.01, 1e-9, 1e6),  # of the loss; for an optimiser without LARS
 )
 REMEDY = 'lower the weight of the similarity term, raise the batch size, or lower optim.lr'
@@ -26,8 +26,8 @@ LEAST = 2  # images of a batch
 
 
 def make(config, shape) -> Method:
-    """The negative cosine of each crop's projection and the mean over the image's crops, times its weight, minus the
-    total coding rate of each crop's batch (equations 1 to 3, in the authors' code), times `scale`.
+    """The negative cosine similarity between each crop's projection and the mean over the image's crops, weighted,
+    minus the total coding rate of each crop's batch (equations 1 to 3, as in the authors' code), all times `scale`.
 
     The paper's crops are a quarter of the image: pretrain.augment='random_resized_crop((0.25, 0.25), (1, 1))|flip|...'.
 

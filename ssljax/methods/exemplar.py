@@ -3,7 +3,7 @@ NeurIPS 2014 (arXiv:1406.6909).
 
 Each of `classes` images is a surrogate class of its own. Deviation: distortions are drawn anew in every step (the paper
 draws some 150 for each image beforehand), and whole images take the place of patches of high gradient.
-Published on CIFAR-10 (400 labels a class, their 64c5-128c5-256c5-512f network on STL-10 patches, linear SVM): 75.4%.
+Published on CIFAR-10 (400 labels per class, their 64c5-128c5-256c5-512f network on STL-10 patches, linear SVM): 75.4%.
 """
 
 import jax
@@ -23,7 +23,7 @@ REMEDY = 'lower optim.lr, set optim.clip or optim.warmup, or make the augmentati
 
 
 def make(config, shape) -> Method:
-    """Trains on `classes` images at random of the unlabelled ones.
+    """Trains on `classes` images drawn at random from the unlabelled ones.
 
     Other images have no class, so validation asks whether two distorted copies of an image are nearer to each other
     than to those of the other images of the batch: loss is NT-Xent on the features, at a temperature of 0.1.

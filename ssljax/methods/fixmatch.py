@@ -6,7 +6,7 @@ from ssljax.settings.fields import share
 
 TITLE = 'FixMatch'
 OPTIONS = consistency.PSEUDO | dict(
-    threshold=share(0.95),  # least confidence of a prediction that becomes a label
+    threshold=share(0.95),  # minimum confidence of a prediction that becomes a label
 )
 TUNED = {'threshold': (0.7, 0.8, 0.9, 0.95), 'weight': (0.3, 1.0, 3.0)}
 

@@ -17,8 +17,8 @@ TUNED = {'threshold': (0.7, 0.8, 0.9, 0.95), 'weight': (0.3, 1.0, 3.0)}
 def make(config, shape, classes: int):
     """FixMatch with thresholds that are lower for classes with fewer confident images (curriculum pseudo labelling).
 
-    The memory has for each unlabelled image the class it was last predicted as with a probability above `threshold`,
-    -1 before; sigma(c) is the number of those of class c (equation 5).
+    The memory holds, for each unlabelled image, the class it was last predicted as with a probability above
+    `threshold`, -1 before that; sigma(c) is how many are of class c (equation 5).
 
     Raises:
       ValueError: no strong augmentation.

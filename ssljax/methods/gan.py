@@ -1,6 +1,6 @@
 """DCGAN: is this image real or generated? Radford, Metz & Chintala, ICLR 2016 (arXiv:1511.06434).
 
-Published: all layers of a discriminator trained on ImageNet-1k, pooled to 4 x 4, under a linear SVM reach 82.8% on
+Published: a linear SVM on all layers of a discriminator trained on ImageNet-1k, pooled to 4 x 4, reaches 82.8% on
 CIFAR-10.
 """
 
@@ -25,11 +25,11 @@ REMEDY = 'lower optim.lr: the discriminator no longer distinguishes images'
 def make(config, shape) -> Method:
     """The backbone with a linear head distinguishes real images from those of a generator that tries to fool it.
 
-    The non-saturating losses of Goodfellow et al. 2014 (section 3). Both players move in the same step, each against
-    the other's weights of before it (the paper: one after the other). The sum of their losses is the method's loss,
-    and `stop_gradient` keeps each part of it to its own player: 'backbone' and 'head' have the gradient of the
-    discriminator's alone, 'generator' that of its own. Real and generated images are batches of their own to
-    BatchNorm; the running statistics of the backbone, which transfer needs, are those of real images.
+    The non-saturating losses of Goodfellow et al. 2014 (section 3). Both players are updated in the same step, each
+    against the other's weights from before it (in the paper, one after the other). The sum of their losses is the
+    method's loss, and `stop_gradient` keeps each part of it to its own player: 'backbone' and 'head' get the gradient
+    of the discriminator's loss alone, 'generator' that of its own. BatchNorm sees real and generated images as separate
+    batches; the running statistics of the backbone, which transfer needs, are those of real images.
     `pretrain.label_smoothing` e makes the target of real images 1 - e (one-sided, Salimans et al. 2016, section 3.4).
     The discriminator is whatever the backbone is, not the paper's strided convolutions with leaky ReLU.
 

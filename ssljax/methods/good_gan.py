@@ -1,4 +1,4 @@
-"""A good generator, for comparison: a plain GAN whose images, labelled by their nearest neighbour, join the labelled.
+"""A good generator, for comparison: a plain GAN whose images, labelled by nearest neighbour, join the labelled ones.
 
 Goodfellow et al. 2014 (arXiv:1406.2661) for the generator. Dai et al. 2017 (arXiv:1705.09783), proposition 1: a perfect
 generator adds nothing to the unlabelled images; the complement generator of `sgan` marks what lies between classes.
@@ -16,7 +16,7 @@ from ssljax.models.heads import Head
 from ssljax.settings.fields import WIDEST, whole
 
 TITLE = 'Good GAN, nearest labels'
-GENERATOR = 'imitates'  # the data, by its generator
+GENERATOR = 'imitates'  # what its generated images do with the data
 OPTIONS = dict(
     noise=whole(100, 1, WIDEST),  # dimensions of the generator's input, uniform in [-1, 1]
     width=whole(64, 1, WIDEST),  # features of the generator's last hidden map
@@ -25,9 +25,9 @@ OPTIONS = dict(
 
 
 def make(config, shape, classes: int) -> Method:
-    """Three turns: a discriminator of its own (another copy of the backbone under one logit), the generator against it,
-    and the classifier, on labelled images and on generated ones with the label of the labelled image of the batch that
-    is nearest in pixels.
+    """Three turns: a separate discriminator (another copy of the backbone with one logit), the generator against it,
+    and the classifier, on labelled images and on generated ones; these get the label of the labelled image of the batch
+    that is nearest in pixels.
     """
     cfg, options = config.transfer, config.semi.good_gan
     make_images, noise = adversarial.generator_of(config, 'good_gan', shape)

@@ -98,9 +98,10 @@ def puzzle(key, images, grid: patches.Grid, orders):
 def permutations(count: int, tiles: int, candidates: int = 50_000) -> np.ndarray:
     """`count` different permutations [count, tiles] int32, each far from all others; always the same ones.
 
-    Greedy, as algorithm 1 of the paper: the next one has the largest Hamming distance to those chosen. Two deviations:
-    the smallest distance counts first and the mean among equals (the mean alone, as there, leaves pairs 2 apart), and
-    the choice is from 50,000 random permutations, not all. 100 of 9 tiles are at least 6 apart and 8.08 in the mean.
+    Greedy, like algorithm 1 of the paper: the next one has the largest Hamming distance to those chosen. Two
+    deviations: the smallest distance decides and the mean breaks ties (the mean alone, as there, leaves pairs 2 apart),
+    and the choice is from 50,000 random permutations, not all. With 9 tiles, 100 permutations are at least 6 apart and
+    8.08 on average.
     """
     most = int(np.prod(np.arange(1.0, tiles + 1)).clip(max=candidates // 10))
     if not 2 <= count <= most:

@@ -2,9 +2,9 @@
 
 The direct variant of Noroozi & Favaro's task (ECCV 2016, arXiv:1603.09246; see `jigsaw`): the tiles are cut with gaps
 and jitter, equalised, shuffled in any order and spread over a picture of the image's size, which the network sees. A
-head predicts which tile each place shows. All orders occur, no set of permutations is fixed, and the network works
-on whole pictures, as after transfer; but features near the borders of tiles see what lies between them, which the
-paper's context-free network avoids.
+head predicts which tile each place shows. Any order can occur, as there is no fixed set of permutations, and the
+network works on whole pictures, as it does after transfer; but features near the borders of tiles see what lies between
+them, which the paper's context-free network avoids.
 """
 
 import jax
@@ -27,10 +27,10 @@ REMEDY = 'lower optim.lr, set optim.clip or optim.warmup, or make the augmentati
 
 
 def make(config, shape) -> Method:
-    """Predicts [B, T, T] logits, of the T = grid x grid tiles that each of the T places may show.
+    """Predicts [B, T, T] logits: for each of the T = grid x grid places, which of the T tiles it shows.
 
-    Where pretrain.pool is 'avg', which forgets where a tile lies, the head pools the backbone's last map to two cells a
-    tile on each axis, or takes the whole map if it has fewer. top1 and loss are means over tiles.
+    If pretrain.pool is 'avg', which would lose the tiles' positions, the head pools the backbone's last map to two
+    cells per tile on each axis, or takes the whole map if it has fewer. top1 and loss are means over tiles.
 
     Raises:
       ValueError: tiles below 4 pixels, or an option out of range.
@@ -65,7 +65,7 @@ def make(config, shape) -> Method:
         return network.classification_metrics(logits, labels, mask=mask)
 
     def show(params, state, images):
-        """Each place shows the tile that claims it most; a wrong one may appear twice."""
+        """Each place shows the tile most likely to belong there; if that is wrong, a tile may appear twice."""
         images = augment.to_float(images)
         tiles, _ = puzzle(jax.random.key(0), images, grid)
         claims = jax.nn.log_softmax(solve(params, state, tiles, train=False)[0])

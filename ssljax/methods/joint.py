@@ -26,24 +26,25 @@ def make(
 ) -> Method:
     """A method that compares the embeddings of several views of each image.
 
-    The two views of all images (more, where the method has an option `views`) pass the network as one batch, so
-    BatchNorm's statistics are those of all together; the papers' codes pass them one after the other. In evaluation the
-    views are drawn with a fixed key, the network is its own teacher, and padding rows are replaced by real ones
-    (`fill`), for the loss depends on the whole batch: its values compare only for equal evaluate.batch_size.
+    The two views of all images (more, if the method has an option `views`) pass through the network as one batch, so
+    BatchNorm's statistics are computed over all of them; the papers' code passes one view after the other. In
+    evaluation, the views are drawn with a fixed key, the network is its own teacher, and padding rows are replaced by
+    real ones (`fill`), because the loss depends on the whole batch: its values are comparable only at the same
+    evaluate.batch_size.
 
     Args:
-      config: the run's config; config.pretrain.<name> has the method's options. `augment2`, of one that has it, is the
-        pipeline of the second views, '' for that of the first ones; with `local_views` above 0, that many further
-        views of `local_augment` pass the student only (multi-crop).
+      config: the run's config; config.pretrain.<name> has the method's options. `augment2`, if there is one, is the
+        pipeline of the second views, '' for that of the first; with `local_views` above 0, that many more views, by
+        `local_augment`, are seen by the student only (multi-crop).
       name: the method's name.
       shape: (H, W, C) of the images.
       compare: (student, teacher, state, progress) -> (rows, state). student and teacher are {head: [V, B, D] float32}
-        by view; the teacher has the first two views alone and, with `tau`, no gradient; without `tau` it is the
+        by view; the teacher has only the first two views and, with `tau`, no gradient; without `tau`, it is the
         student. rows are {metric: scalar or [B] float32} with 'loss'.
       heads: (name, module) pairs on the backbone, see network.Network.
       watch: the head that `embed` returns and whose spread is the training metric 'embedding_std'.
-      tau: progress -> decay of the teacher's weights; None is no teacher.
-      held: {head: share}: its parameters have no gradient before that share of the steps is done.
+      tau: progress -> decay of the teacher's weights; None: no teacher.
+      held: {head: share}: the head's parameters get no gradient until that share of the steps is done.
       memory: further collections of the state, {collection: tree of arrays}, that `compare` keeps.
 
     Raises:
@@ -94,7 +95,7 @@ def make(
 
 class Views(NamedTuple):
     """draw: (key, images [B, H, W, C] uint8) -> (views [V * B, H, W, C], all first views before all second ones; local
-    views [L * B, h, w, C], or None), float32 in [0, 1]. per_image: views of an image, V + L; V is 2 or the option
+    views [L * B, h, w, C], or None), float32 in [0, 1]. per_image: views per image, V + L; V is 2 or the option
     `views`."""
 
     draw: Callable
@@ -126,7 +127,7 @@ def pipelines(config, name: str) -> Views:
         if options.get('augment2', ''):
             both = jnp.concatenate([first(keys[0], x), second(keys[1], x)])
         else:
-            both = first(keys[0], jnp.concatenate([x] * equal))  # of tiles, each device would have those of all
+            both = first(keys[0], jnp.concatenate([x] * equal))  # jnp.tile would put all on each device
         return both, local(keys[2], jnp.concatenate([x] * count)) if count else None
 
     return Views(draw, equal + count)
@@ -170,7 +171,7 @@ def positive(config, name: str, *fields: str) -> None:
 
 
 def fill(images, mask):
-    """Images [B, ...] with each row of mask 0 replaced by a row of mask 1, these taken in turn; mask: [B] float32."""
+    """Images [B, ...] with each row of mask 0 replaced by one of mask 1, cycling through these; mask: [B] float32."""
     rows = jnp.arange(len(images))
     real = jnp.argsort(mask == 0, stable=True)[rows % jnp.maximum(jnp.sum(mask > 0), 1)]
     return images[jnp.where(mask > 0, rows, real)]

@@ -34,7 +34,8 @@ def cross_entropy(config, logits, batch, smoothing: float = 0.0):
 def soft_cross_entropy(config, logits, targets, batch):
     """`cross_entropy` for targets [B, K'] float32 that are distributions: -sum_k w_k targets_k log softmax(logits + tau
     log pi)_k, with the class weights w and the class frequencies pi (logit-adjusted loss, Menon et al., ICLR 2021,
-    arXiv:2007.07314, equation 10). Only training adds log pi; the plain logits then predict for balanced classes."""
+    arXiv:2007.07314, equation 10). log pi is added in training only, so that the plain logits predict for balanced
+    classes."""
     if not counts_classes(config):
         return losses.soft_cross_entropy(logits, targets)
     cfg, counts = config.transfer, batch['class_counts']
@@ -48,9 +49,9 @@ def soft_cross_entropy(config, logits, targets, batch):
 
 
 def binary_cross_entropy(config, logits, targets, batch):
-    """`cross_entropy` of multi-label images, for targets [B, K] float32 in [0, 1]: losses.binary_cross_entropy, with
-    weights of each class for images that have it and for those that have not, whose mean is 1, and with logit
-    adjustment by the log of its odds. 'class_counts' is [K + 1]: images of each class, and all."""
+    """`cross_entropy` for multi-label images, with targets [B, K] float32 in [0, 1]: losses.binary_cross_entropy,
+    weighted for each class by whether an image has it, with mean weight 1, and with logit adjustment by the log odds of
+    the class. 'class_counts' is [K + 1]: the images of each class, and all."""
     if not counts_classes(config):
         return losses.binary_cross_entropy(logits, targets)
     cfg, counts = config.transfer, batch['class_counts']

@@ -1,4 +1,4 @@
-"""LeJEPA: do all views of an image agree, while the embeddings of all images together are an isotropic Gaussian?
+"""LeJEPA: do all views of an image agree, while the embeddings of all images form an isotropic Gaussian?
 Balestriero & LeCun 2025 (arXiv:2511.08544).
 
 No teacher, no stop-gradient, and one weight. Published on Imagenette at 128 pixels, ViT-S/8, 800 epochs, online linear
@@ -17,9 +17,9 @@ from ssljax.settings.fields import share, whole, widths
 OPTIONS = dict(
     # Widths of the projector's layers; the last is the embedding, 16 to 128 in the paper.
     projector=widths((256, 64), 1),
-    weight=share(0.05),  # of the Gaussian's term; the agreement has the rest. 0.02 to 0.05 in the paper
-    views=whole(4, 2, 100),  # of an image
-    directions=whole(256, 1, 2**16),  # on which the Gaussian is looked at, drawn anew for each step
+    weight=share(0.05),  # of the Gaussian term; agreement gets the rest. 0.02 to 0.05 in the paper
+    views=whole(4, 2, 100),  # views per image
+    directions=whole(256, 1, 2**16),  # on which the embeddings are projected, drawn anew for each step
 )
 REMEDY = 'raise the weight of the Gaussian term, or the batch size; or lower optim.lr'
 LEAST = 2  # images of a batch
@@ -27,7 +27,7 @@ LEAST = 2  # images of a batch
 
 def make(config, shape) -> Method:
     """(1 - weight) times the mean squared difference of the views' projections from their mean, plus weight times
-    SIGReg, the Epps-Pulley statistic on random directions, a view at a time (sections 4 and 5).
+    SIGReg, the Epps-Pulley statistic on random directions, one view at a time (sections 4 and 5).
 
     Raises:
       ValueError: no augmentation, or an option out of range.

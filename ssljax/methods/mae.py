@@ -15,10 +15,10 @@ from ssljax.settings.fields import WIDEST, real, whole
 
 OPTIONS = dict(
     mask=real(0.75, 0.01, 0.99),  # share of the patches that are hidden
-    norm=True,  # whether targets are normalised in each patch
+    norm=True,  # whether targets are normalised per patch
     width=whole(32, 1, WIDEST),  # features of the decoder
-    depth=whole(1, 1, 1000),  # its blocks; the paper's has 8
-    heads=whole(2, 1, 1024),  # of its attention
+    depth=whole(1, 1, 1000),  # blocks of the decoder; 8 in the paper
+    heads=whole(2, 1, 1024),  # attention heads of the decoder
 )
 REMEDY = 'lower optim.lr, widen the decoder, or mask less of the picture'
 
@@ -26,8 +26,8 @@ REMEDY = 'lower optim.lr, widen the decoder, or mask less of the picture'
 def make(config, shape) -> Method:
     """The backbone encodes the visible patches only; a small transformer reconstructs the pixels of the masked ones.
 
-    As in the paper: random masks (section 3), squared error on masked patches alone, of pixels that are normalised by
-    their patch's mean and deviation (section 3, "Reconstruction target"), in the published code with the unbiased
+    As in the paper: random masks (section 3) and squared error on masked patches alone, on pixels normalised by their
+    patch's mean and standard deviation (section 3, "Reconstruction target"), as in the published code with the unbiased
     variance + 1e-6. There is no class token; the paper found pooled features as good (appendix A.1).
 
     Raises:
@@ -113,7 +113,8 @@ def masking(key, batch: int, count: int, visible: int):
 
 
 def moments(pixels):
-    """Mean and deviation, [B, N, 1], of patches [B, N, P]; the root of the unbiased variance + 1e-6."""
+    """Mean and standard deviation, [B, N, 1], of patches [B, N, P]; the latter is the root of the unbiased variance +
+    1e-6."""
     mean = pixels.mean(axis=2, keepdims=True)
     variance = jnp.sum(jnp.square(pixels - mean), axis=2, keepdims=True) / max(pixels.shape[2] - 1, 1)
     return mean, jnp.sqrt(variance + 1e-6)

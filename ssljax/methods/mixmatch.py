@@ -13,7 +13,7 @@ TITLE = 'MixMatch'
 OPTIONS = consistency.OPTIONS | dict(
     weight=100.0,
     ramp=share(0.4),
-    temperature=temperature(0.5),  # the mean guess is sharpened with
+    temperature=temperature(0.5),  # with which the mean guess is sharpened
     alpha=real(0.75, 1e-6, 1000.0),  # of the Beta distribution of the mixing
     guesses=whole(2, 1, 100),  # weak views of an image
 )
@@ -25,8 +25,8 @@ def make(config, shape, classes: int):
     labels, are all mixed with each other, each keeping at least half of itself (algorithm 1); cross-entropy on the
     labelled side, mean squared difference on the other (equations 3 and 4).
 
-    The paper raises the weight over 16,000 steps; here it is a share of them. BatchNorm's running statistics are those
-    of the mixed batch.
+    The paper raises the weight over 16,000 steps; here it rises over a share of them. BatchNorm's running statistics
+    are those of the mixed batch.
     """
     options = config.semi.mixmatch
     net = network.classifier(config, classes)
@@ -57,6 +57,6 @@ def make(config, shape, classes: int):
 
 
 def sharpened(p, temperature: float):
-    """Distributions [B, K] raised to 1 / temperature and normalised (equation 7)."""
+    """Distributions [B, K] raised to the power 1 / temperature and normalised (equation 7)."""
     p = p ** (1 / temperature)
     return p / p.sum(1, keepdims=True)

@@ -1,4 +1,4 @@
-"""MoCo v3: which key of a slowly moving encoder is of the same image as the query? Chen, Xie & He, ICCV 2021
+"""MoCo v3: which key from a slowly moving encoder is of the same image as the query? Chen, Xie & He, ICCV 2021
 (arXiv:2104.02057); momentum contrast: He, Fan, Wu, Xie & Girshick, CVPR 2020 (arXiv:1911.05722).
 
 Published on CIFAR-10, ResNet-18, for MoCo with a queue: lightly's benchmark, 200 epochs, batch 128, k-NN (k = 200):
@@ -25,8 +25,8 @@ def make(config, shape) -> Method:
     """InfoNCE of each view's prediction against the teacher's projections of the other views, both ways, times 2 tau.
 
     No queue: the negatives are the other images of the batch. The projector has two layers, not three, and ends in
-    BatchNorm without scale, as the paper's does; the predictor, as for its ResNet, does not. top1 is how often the own
-    key is nearer than those of the other B - 1 images.
+    BatchNorm without scale, as the paper's does; the predictor, as for its ResNet, does not. top1 is how often an
+    image's own key is nearer than those of the other B - 1 images.
 
     Raises:
       ValueError: no augmentation, or an option out of range.

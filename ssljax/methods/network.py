@@ -1,4 +1,4 @@
-"""A backbone with heads: what the methods share of initialisation and application."""
+"""A backbone with heads: the initialisation and application that methods share."""
 
 from typing import NamedTuple
 
@@ -14,8 +14,8 @@ from ssljax.models.heads import Head, pool_features
 
 
 class Network(NamedTuple):
-    """`backbone` gives named layers. `heads` are (name, module): the first sits on the layer `layer`, each further
-    one on the output of the one before."""
+    """`backbone` gives named layers. `heads` are (name, module) pairs: the first takes the layer `layer`, each further
+    one the output of the one before."""
 
     backbone: nn.Module
     layer: str
@@ -25,8 +25,8 @@ class Network(NamedTuple):
 def build(config, shape, *heads) -> Network:
     """A network on the layer `pretrain.layer` (by default the last) of config.backbone for images of `shape` (H, W, C).
 
-    The stem 'auto' is decided here, by the whole image, so that a network that is trained on tiles has the weights
-    that whole images need.
+    The stem 'auto' is resolved here, by the size of the whole image, so that a network trained on tiles gets the
+    weights that whole images need.
     """
     backbone = config.backbone.copy_and_resolve_references()
     backbone.stem = models.stem_for(backbone, shape)
@@ -35,8 +35,8 @@ def build(config, shape, *heads) -> Network:
 
 
 def classifier(config, classes: int, minibatch: int = 0) -> Network:
-    """The backbone up to `transfer.layer`, by default its last, under a `Head` of `classes` logits and
-    `transfer.hidden` layers; the layers above are dropped. `minibatch` as there."""
+    """The backbone up to `transfer.layer`, by default its last, with a `Head` of `classes` logits and `transfer.hidden`
+    layers on top; later layers are dropped. `minibatch` as in `Head`."""
     cfg = config.transfer
     layer = models.layer_or_last(config.backbone, cfg.layer)
     head = Head(classes, tuple(cfg.hidden), cfg.pool, minibatch, cfg.dropout, cfg.head_norm, cfg.conv)
@@ -44,7 +44,7 @@ def classifier(config, classes: int, minibatch: int = 0) -> Network:
 
 
 def weak_views(config):
-    """(key, images [B, H, W, C] float32 in [0, 1]) -> the same, by `weak`."""
+    """(key, images [B, H, W, C] float32 in [0, 1]) -> the same, augmented by `weak`."""
     return augment.parse(weak(config))
 
 
@@ -54,12 +54,13 @@ def weak(config) -> str:
 
 
 def augmentation(config, name: str):
-    """(key, images [B, H, W, C] float32 in [0, 1]) -> the same: `pretrain.<name>.augment`, or `pretrain.augment`."""
+    """(key, images [B, H, W, C] float32 in [0, 1]) -> the same, augmented by `pretrain.<name>.augment` or, if that is
+    empty, `pretrain.augment`."""
     return augment.parse(config.pretrain[name].augment or config.pretrain.augment)
 
 
 def init(net: Network, key, images) -> dict:
-    """Variables {'params': {'backbone', and each head}, ...} for images [B, H, W, C] (only the shape counts)."""
+    """Variables {'params': {'backbone', and each head}, ...} for images [B, H, W, C] (only their shape matters)."""
     x = jnp.zeros((1, *images.shape[1:]), jnp.float32)
     keys = jax.random.split(key, 1 + len(net.heads))
     variables = add_part({}, 'backbone', net.backbone, keys[0], x)
@@ -91,8 +92,8 @@ def apply(net: Network, params, state, x, *, train: bool, frozen: bool = False, 
     """Outputs {'backbone': activation of the layer, and each head's} and the new state, for x [B, H, W, C] float32 in
     [-1, 1].
 
-    A frozen backbone runs in evaluation mode: its BatchNorm uses the running statistics and keeps them, and no
-    gradient reaches it. Without a `key` there is no dropout.
+    A frozen backbone runs in evaluation mode: its BatchNorm uses the running statistics and leaves them unchanged, and
+    no gradient reaches it. Without a `key`, there is no dropout.
     """
     layers, own = part(net.backbone, 'backbone', params, state, x, train=train and not frozen, key=key)
     y = jax.lax.stop_gradient(layers[net.layer]) if frozen else layers[net.layer]
@@ -104,8 +105,8 @@ def apply(net: Network, params, state, x, *, train: bool, frozen: bool = False, 
 
 
 def part(module, name, params, state, *args, train: bool, key=None):
-    """Applies one module with its own sub-tree of params and state; returns (output, {collection: its new state}). With
-    a `key`, modules that drop out do."""
+    """Applies one module with its own sub-tree of params and state; returns (output, {collection: its new state}).
+    Dropout needs a `key`."""
     own = {c: v[name] for c, v in state.items() if v.get(name)}
     variables = {'params': params[name], **own}
     rngs = {} if key is None else {'dropout': key}
@@ -138,8 +139,8 @@ def means(rows: dict, mask=None) -> dict:
 
 
 def functions(net: Network, measures=None) -> dict:
-    """The `measure`, `predict` and `features` of the Method of a classifier; measures: as those of ssljax.targets, by
-    default of one class an image."""
+    """The `measure`, `predict` and `features` of a classifier's Method; measures: as in ssljax.targets, by default for
+    one class per image."""
     measures = measures or classification_metrics
 
     def predict(params, state, images):
@@ -152,7 +153,7 @@ def functions(net: Network, measures=None) -> dict:
 
 
 def features(net: Network):
-    """The `features` of the Method of a classifier."""
+    """The `features` of a classifier's Method."""
     pool = net.heads[0][1].pool
 
     def found(params, state, images):
@@ -163,7 +164,7 @@ def features(net: Network):
 
 def classification_metrics(logits, labels, losses=None, mask=None) -> dict:
     """{'loss', 'top1', and 'top5' from six classes on}: (sum, count) over the rows with mask 1 and a label, which is 0
-    or more; losses: [B] float32, by default the cross-entropy."""
+    or more; losses: [B] float32, by default the cross-entropy; if given, all labels must be known."""
     mask = jnp.ones(labels.shape, jnp.float32) if mask is None else mask
     if losses is None:
         mask, labels = mask * (labels >= 0), labels.clip(0)

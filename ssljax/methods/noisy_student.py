@@ -16,15 +16,15 @@ from ssljax.settings.fields import WIDEST, share, whole
 TITLE = 'Noisy Student'
 OPTIONS = consistency.OPTIONS | dict(
     generations=whole(2, 1, 100),  # students, one after the other
-    threshold=share(0.3),  # least confidence of an image that is taken
-    width=whole(0, 0, WIDEST),  # of the students' backbone; 0: the teacher's. The larger student of the paper
+    threshold=share(0.3),  # minimum confidence of an image that is used
+    width=whole(0, 0, WIDEST),  # of the students' backbone, which the paper makes larger; 0: the teacher's
     depth=whole(0, 0, 1000),  # likewise
 )
 TUNED = {'threshold': (0.3, 0.5, 0.8), 'weight': (0.3, 1.0, 3.0)}
 
 
 def make(config, shape, classes: int) -> Method:
-    """A student of strongly augmented images, labelled ones and those that the teacher has labelled (algorithm 1).
+    """A student trained on strongly augmented images: labelled ones and those that the teacher labelled (algorithm 1).
 
     The first teacher is the way 'scratch'. The labels are hard; every class gets equally many images, the most
     confident ones, repeated where there are too few (section 3, "data filtering and balancing").
@@ -65,9 +65,9 @@ def make(config, shape, classes: int) -> Method:
 
 
 def chosen(logits, threshold: float):
-    """(rows [M], their classes [M]), int, of the images that a teacher with these logits [N, K] labels: of those at
-    least as confident as `threshold`, for every class the M / K most confident, repeated where there are fewer. M / K
-    is the mean number of a class.
+    """(rows [M], their classes [M]), int, that a teacher with these logits [N, K] labels: of the images at least as
+    confident as `threshold`, the most confident ones of each class that has any, as many as a class has on average,
+    repeated if there are fewer.
 
     Raises:
       guard.Stopped: no image is confident.

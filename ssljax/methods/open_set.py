@@ -1,4 +1,4 @@
-"""Unlabelled images of classes that have no labels are left out, an option of the methods that train on pseudo-labels.
+"""Leaving out unlabelled images of classes without labels, an option of the methods that train on pseudo-labels.
 OpenMatch: Saito et al., NeurIPS 2021 (arXiv:2105.14148)."""
 
 from typing import Any, NamedTuple
@@ -11,17 +11,17 @@ from ssljax.methods.joint import fill
 from ssljax.models.heads import Head
 
 OPTIONS = dict(
-    # Unlabelled images that a detector of each class takes for none of its own are not trained on.
+    # Unlabelled images that the detector of their predicted class rejects are not trained on.
     open_set=False,
 )
 ENTROPY, AGREEMENT = 0.1, 0.5  # weights of the losses on unlabelled images, the paper's for CIFAR-10
 BEGIN = 0.05  # share of the steps in which only labelled images and the detectors are trained
-LIMIT = 0.5  # of an outlier's score
+LIMIT = 0.5  # least score of an outlier
 
 
 class Found(NamedTuple):
-    """What the detectors say of a step. loss: their own, a scalar. like: [U] bool, what is not an outlier. begun: 0.0
-    where no unlabelled image counts, else 1.0. rows: metrics, {name: scalar or [U]}."""
+    """What the detectors say about a step. loss: their own, a scalar. like: [U] bool, True for what is not an outlier.
+    begun: 0.0 if no unlabelled image counts, else 1.0. rows: metrics, {name: scalar or [U]}."""
 
     loss: Any = 0.0
     like: Any = None
@@ -30,8 +30,8 @@ class Found(NamedTuple):
 
 
 def head(config, name: str, classes: int) -> Head | None:
-    """A detector for each class, linear on the features that the classifier has: 2 K logits, first those that an image
-    is not of a class, then those that it is. None where config.semi.<name>.open_set is False or there is no such field.
+    """A detector for each class, linear on the classifier's features: 2 K logits, first K for "not of this class", then
+    K for "of this class". None if config.semi.<name>.open_set is False or missing.
 
     Raises:
       ValueError: no weak augmentation, so that the two weak views would be equal and teach nothing.
@@ -48,19 +48,19 @@ def head(config, name: str, classes: int) -> Head | None:
 
 
 def look(detectors: Head, params, labeled, views, seen) -> Found:
-    """The losses of the detectors and what they say of the unlabelled images.
+    """The losses of the detectors and what they say about the unlabelled images.
 
-    The loss is that of labelled images, plus 0.1 times the detectors' entropy on unlabelled ones and 0.5 times their
-    disagreement about two weak views, which pass the network with the labelled images. An outlier is an image that the
-    detector of its predicted class rejects with a probability of 0.5 or more.
+    The loss is the detection loss on labelled images, plus 0.1 times the detectors' entropy on unlabelled ones and 0.5
+    times their disagreement about two weak views, which pass through the network with the labelled images. An outlier
+    is an image that the detector of its predicted class rejects with a probability of 0.5 or more.
 
-    The paper has the averaged weights choose the images once an epoch, and begins after 10 of 512 epochs; here the
-    weights of the step do, by the mean of the two views, from BEGIN of the steps on.
+    In the paper, the averaged weights choose the images once an epoch, after the first 10 of 512 epochs; here the
+    current weights do at every step, by the mean of the two views, after a share BEGIN of the steps.
 
     Args:
       detectors: `head`.
-      labeled: the labelled images' features [B, ...] that the classifier is on.
-      views: [2 U, ...] those of two weak views of the unlabelled ones, all first views before all second ones.
+      labeled: [B, ...] the labelled images' features, which the classifier reads.
+      views: [2 U, ...] the features of two weak views of the unlabelled ones, all first views before all second ones.
       seen: consistency.Seen.
     """
     logits, _ = network.part(detectors, 'open_set', params, {}, jnp.concatenate([labeled, views]), train=True)
@@ -82,15 +82,15 @@ def look(detectors: Head, params, labeled, views, seen) -> Found:
 
 
 def without_outliers(seen, views, like) -> tuple:
-    """(Seen, views [U, H, W, C]) with each outlier replaced by an image that is none, these taken in turn, so that a
-    batch is as large as without outliers and nothing that a method counts sees one."""
+    """(Seen, views [U, H, W, C]) with each outlier replaced by an image that is not one, cycling through these, so that
+    the batch keeps its size and no statistic of a method includes an outlier."""
     replace = lambda rows: fill(rows, like)
     seen = seen._replace(guess=replace(seen.guess), trained=replace(seen.trained), places=replace(seen.places))
     return seen, replace(views)
 
 
 def log_probabilities(logits):
-    """[N, 2, K] log-probabilities that an image is not of a class, and that it is, of logits [N, 2 K]."""
+    """[N, 2, K] log-probabilities that an image is not of a class, and that it is, from logits [N, 2 K]."""
     return jax.nn.log_softmax(logits.reshape(len(logits), 2, -1), axis=1)
 
 

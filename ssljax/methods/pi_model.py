@@ -13,7 +13,7 @@ TUNED = {'weight': (1.0, 3.0, 10.0, 30.0)}
 
 def make(config, shape, classes: int):
     """Mean squared difference of the class probabilities for two weak views (algorithm 1); one of the two has no
-    gradient, as in later codes. The paper's weight rises as exp(-5 (1 - t)^2), here linearly.
+    gradient, as in later code. The weight rises linearly, in the paper as exp(-5 (1 - t)^2).
     """
     return consistency.make(config, 'pi_model', classes, squared_difference, trained='weak', per_image=True)
 

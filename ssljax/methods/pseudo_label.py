@@ -5,15 +5,15 @@ from ssljax.settings.fields import share
 
 TITLE = 'Pseudo-Label'
 OPTIONS = consistency.PSEUDO | dict(
-    threshold=share(0.95),  # least confidence of a prediction that becomes a label; the paper takes all
+    threshold=share(0.95),  # minimum confidence of a prediction that becomes a label; the paper takes all
     ramp=share(0.4),
 )
 TUNED = {'threshold': (0.7, 0.8, 0.9, 0.95), 'weight': (0.3, 1.0, 3.0)}
 
 
 def make(config, shape, classes: int):
-    """Cross-entropy of the unlabelled images against the class that they are predicted as (equation 15), under a weight
-    that rises (equation 16, here linearly), where that class has a probability of `threshold`, as is usual since.
+    """Cross-entropy of the unlabelled images against their predicted class (equation 15), with a weight that rises
+    (equation 16, here linearly), if the class has a probability of at least `threshold`, as is usual today.
     """
     compare = consistency.hard_labels(config.semi.pseudo_label.threshold)
     return consistency.make(config, 'pseudo_label', classes, compare, trained='same', per_image=True)

@@ -1,4 +1,4 @@
-"""What the tasks share that reconstruct an image from a corrupted copy."""
+"""What the tasks that reconstruct an image from a corrupted copy share."""
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,9 @@ from ssljax.models.decoder import Decoder
 
 
 def make(net: network.Network, distort, corrupt) -> Method:
-    """A method whose last head gives images and is compared with its input before `corrupt`, in squared error.
+    """A method whose last head gives images, compared with the input before `corrupt` in squared error.
 
-    Evaluation and pictures corrupt with a fixed key. No embedding is compared, so `embed` is None.
+    Evaluation and pictures use a fixed key for `corrupt`. No embedding is compared, so `embed` is None.
 
     Args:
       net: a network with the head 'decoder'.
@@ -64,7 +64,7 @@ def decoder(config, name: str, shape, pool: str = 'flatten') -> Decoder:
 
 
 def weighted_error(made, x, weights):
-    """Squared error of made and x [B, H, W, C], its mean over each image with `weights` [B, H, W, 1]: [B] float32."""
+    """Squared error of made and x [B, H, W, C], averaged over each image with `weights` [B, H, W, 1]: [B] float32."""
     error = jnp.square(made - x).mean(axis=3, keepdims=True)
     return jnp.sum(weights * error, axis=(1, 2, 3)) / jnp.maximum(jnp.sum(weights, axis=(1, 2, 3)), 1e-6)
 

@@ -11,25 +11,24 @@ from ssljax.settings.fields import share
 TITLE = 'RegMixMatch'
 OPTIONS = freematch.OPTIONS | dict(
     fairness=0.01,
-    certain=share(0.999),  # least confidence of an image that is mixed as if it were labelled
+    certain=share(0.999),  # minimum confidence of an image that is mixed as if it were labelled
 )
 TUNED = {'weight': (0.3, 1.0, 3.0), 'certain': (0.9, 0.99, 0.999)}
 CERTAIN, UNCERTAIN = 1.0, 16.0  # alpha of the Beta distribution of the box's size
 
 
 def make(config, shape, classes: int):
-    """FreeMatch, and one more pass, of mixed images, whose losses are added to its unlabelled one.
+    """FreeMatch plus one more pass, over mixed images, whose losses are added to its unlabelled loss.
 
-    Labelled images and the strong views of certain ones get each other pasted in (ResizeMix) and the cross-entropy
-    against the mixed labels, summed and divided by the number of unlabelled images (semi-supervised RegMixup). The
-    strong views of the others, whose labels are their class probabilities, get one of these pasted in: in half of the
-    steps one of their predicted class, or none where there is none, in the other half one of any class. Their loss is
-    the mean squared difference of the probabilities, times the mean cube of their confidence (class-aware Mixup).
+    Labelled images and the strong views of certain ones are pasted into each other (ResizeMix) and have the
+    cross-entropy against the mixed labels, summed and divided by the number of unlabelled images (semi-supervised
+    RegMixup). Into the strong views of the others, whose labels are their class probabilities, one of these is pasted:
+    in half of the steps one of their predicted class, if there is one, in the other half one of any class. Their loss
+    is the mean squared difference of the probabilities, times the mean cube of their confidence (class-aware Mixup).
 
-    As in the authors' code, whose description in the paper differs: that takes partners of the two likeliest classes.
-    Where there are fewer than 100 labels a class, their first code leaves labelled images out of the mixing of certain
-    ones, and that for USB does not; nor does this. The mixed losses are under `weight`, too, and `debias` changes the
-    labels alone.
+    This follows the authors' code; the paper says that partners are of the two likeliest classes. With fewer than 100
+    labels per class, their first code leaves labelled images out of the mixing of certain ones; their code for USB does
+    not, and neither does this. `weight` applies to the mixed losses, too, and `debias` changes only their labels.
 
     Raises:
       ValueError: no strong augmentation.
@@ -56,7 +55,7 @@ def mixed(key, labeled, strong, labels, p, certain):
     """
     keys = jax.random.split(key, 5)
     x = jnp.concatenate([labeled, strong])
-    whole = jnp.concatenate([jnp.ones(len(labeled), bool), certain])  # of the images that may be pasted
+    whole = jnp.concatenate([jnp.ones(len(labeled), bool), certain])  # which images may be pasted
     hard = jnp.concatenate([labels, jax.nn.one_hot(p.argmax(1), p.shape[1])])
     own = jnp.where(whole[:, None], hard, jnp.concatenate([labels, p]))
     aware = jax.random.bernoulli(keys[2])
@@ -71,7 +70,7 @@ def mixed(key, labeled, strong, labels, p, certain):
 
 
 def mixed_loss(logits, targets, confidence, certain):
-    """The two losses of `make` together, a scalar. logits, targets: [B + U, K]; confidence: [U] float32; certain: [U]
+    """The sum of the two losses of `make`, a scalar. logits, targets: [B + U, K]; confidence: [U] float32; certain: [U]
     bool."""
     count = len(targets) - len(certain)
     whole = jnp.concatenate([jnp.ones(count, bool), certain])
@@ -88,5 +87,5 @@ def shuffled(key, among):
 
 
 def any_of(key, allowed):
-    """[N] int32: for each row of `allowed` [N, M] bool one of its columns that are True, at random."""
+    """[N] int32: for each row of `allowed` [N, M] bool, a random one of the columns that are True."""
     return jnp.argmax(jnp.where(allowed, jax.random.uniform(key, allowed.shape), -1.0), axis=1)

@@ -3,9 +3,10 @@
 
 Two patches, one trunk, and a head on the two concatenated features that predicts which of the eight neighbours the
 second is. A gap and jitter keep lines across the border from giving the answer away, and dropping two of three
-colours keeps chromatic aberration from doing so. The first patch lies anywhere where both fit into the image, so its
-place says little. Deviations: patches are a share of the image (96 pixels of some 500 there), images are not resampled
-at random, and the authors' head has two hidden layers of 4096; pretrain.hidden gives them, by default none.
+colours keeps chromatic aberration from doing so. The first patch lies anywhere that lets both fit into the image, so
+that its place says little. Deviations: patches are a share of the image (96 pixels of some 500 there), images are not
+resampled at random, and the authors' head has two hidden layers of 4096; here they are pretrain.hidden, by default
+none.
 """
 
 import jax
@@ -22,9 +23,9 @@ from ssljax.settings.fields import whole
 OPTIONS = dict(
     tile=whole(0, 0, 2**14),  # pixels a side of a patch; 0: 0.3 of the image's
     gap=whole(-1, -1, 2**14),  # pixels between the two; -1: half a patch, as in the paper
-    # Pixels by which the second moves either way; -1: 7 of 96 of a patch, as in the paper, at least 1.
+    # Pixels by which the second moves either way; -1: 7/96 of a patch, as in the paper, and at least 1.
     jitter=whole(-1, -1, 2**14),
-    drop=True,  # keep one random colour of a patch and put noise for the others (RGB only)
+    drop=True,  # keep one random colour of a patch and replace the others by noise (RGB only)
 )
 REMEDY = 'lower optim.lr, set optim.clip or optim.warmup, or make the augmentation weaker'
 _NEIGHBOURS = np.delete(np.stack(np.divmod(np.arange(9, dtype=np.int32), 3), 1) - 1, 4, 0)  # [8, 2], reading order
@@ -119,7 +120,7 @@ def places(key, batch: int, shape, tile: int, gap: int, jitter: int):
 
 def drop_colours(key, tiles):
     """Keeps one random colour of each tile [B, T, h, w, 3]; the others become mid-gray with Gaussian noise of 1 / 100
-    of its standard deviation."""
+    of the kept one's standard deviation."""
     k_keep, k_noise = jax.random.split(key)
     kept = jax.random.randint(k_keep, (*tiles.shape[:2], 1, 1, 1), 0, 3) == jnp.arange(3)
     spread = jnp.sum(tiles.std((2, 3), keepdims=True) * kept, -1, keepdims=True)
@@ -127,7 +128,8 @@ def drop_colours(key, tiles):
 
 
 def around(tiles, labels):
-    """Pairs [B, 2, h, w, C] as 3 x 3 tiles [B, 9, h, w, C], the second on the side that `labels` [B] say, else gray."""
+    """Pairs [B, 2, h, w, C] as 3 x 3 tiles [B, 9, h, w, C], the second on the side that `labels` [B] say, gray
+    elsewhere."""
     place = jnp.where(labels < 4, labels, labels + 1)[:, None] == jnp.arange(9)
     second = jnp.where(place[:, :, None, None, None], tiles[:, 1:], 0.5)
     return second.at[:, 4].set(tiles[:, 0])

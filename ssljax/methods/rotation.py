@@ -72,8 +72,8 @@ def make(config, shape) -> Method:
 def all_rotations(x, count: int):
     """[B, H, W, C] -> images [B * count, H, W, C], and their labels [B * count] int32.
 
-    Image by image: where a batch is split over devices, the rotations of an image then lie where it does. Rotation by
-    rotation, XLA would gather the batch, and each device train on all of it.
+    Ordered image by image, so that if a batch is split over devices, the rotations of an image stay on its device. If
+    they were ordered rotation by rotation, XLA would gather the batch, and each device would train on all of it.
     """
     y = jnp.moveaxis(augment.rotations(x, count), 0, 1)
     return y.reshape(-1, *x.shape[1:]), jnp.tile(jnp.arange(count), len(x))

@@ -13,16 +13,16 @@ from ssljax.settings.fields import choice
 TITLE = 'S4L-Rotation'
 OPTIONS = consistency.OPTIONS | dict(
     views=choice('all', 'all', 'one'),  # all four rotations of an image, as in the paper, or 'one' at random
-    # Which of them are classified: all, as in the authors' code, or the upright one, where a turned image may be of
-    # another class, as a 6 is a 9.
+    # Which of them are classified: all, as in the authors' code, or the upright one, for images that a rotation may
+    # turn into another class, as a 6 into a 9.
     classified=choice('all', 'all', 'upright'),
 )
 TUNED = {'weight': (0.3, 1.0, 3.0)}
 
 
 def make(config, shape, classes: int):
-    """Cross-entropy of the labelled images, by default in all four rotations, and of the rotation of all images of the
-    step, labelled and not, from a linear head on the same layer (section 3.1).
+    """Cross-entropy on the classes of the labelled images, by default in all four rotations, and on the rotations of
+    all images of the step, labelled or not, from a linear head on the same layer (section 3.1).
 
     Raises:
       ValueError: images that are not square.

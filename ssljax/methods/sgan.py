@@ -14,7 +14,7 @@ from ssljax.settings.fields import choice
 
 TITLE = 'Semi-supervised GAN'
 COLOR = '#CC79A7'  # in figures
-GENERATOR = 'complements'  # the data, by its generator
+GENERATOR = 'complements'  # what its generated images do with the data
 OPTIONS = adversarial.OPTIONS | dict(
     # Logit | feature_matching: what the generator minimises.
     generator=choice('feature_matching', 'logit', 'feature_matching'),
@@ -25,8 +25,8 @@ TUNED = dict(unlabeled=(0.3, 1.0, 3.0, 10.0))
 
 def make(config, shape, classes: int) -> Method:
     """Cross-entropy on labelled images, plus half of -log D on unlabelled and half of -log(1 - D) on generated ones,
-    where D = Z / (Z + 1) and Z sums the exponentials of the K logits: the logit of the K + 1st class, that of
-    generated images, is fixed at 0.
+    where D = Z / (Z + 1) and Z sums the exponentials of the K logits: the logit of class K + 1, that of generated
+    images, is fixed at 0.
     """
     options = config.semi.sgan
     judge = classifier_terms(options.unlabeled)

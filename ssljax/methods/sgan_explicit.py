@@ -13,7 +13,7 @@ from ssljax.settings.fields import choice
 
 TITLE = 'SGAN with an explicit class of fakes'
 COLOR = '#E69F00'  # in figures
-GENERATOR = 'imitates'  # the data, by its generator
+GENERATOR = 'imitates'  # what its generated images do with the data
 OPTIONS = adversarial.OPTIONS | dict(
     generator=choice('logit', 'logit', 'feature_matching'),  # logit | feature_matching: what the generator minimises
     unlabeled=1.0,  # weight of the unsupervised loss

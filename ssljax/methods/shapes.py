@@ -1,4 +1,4 @@
-"""What a backbone makes of pictures of a size: which layer still has a map, which weights follow the size."""
+"""What a backbone makes of pictures of a given size: which layers have a map, which weights depend on the size."""
 
 import jax
 import jax.numpy as jnp
@@ -7,9 +7,9 @@ from ssljax.methods.network import Network
 
 
 def last_map(net: Network, shape, task: str) -> Network:
-    """The network on its last layer whose activation is a map [B, h, w, c], for pictures of `shape` (H, W, C).
+    """The network up to its last layer whose activation is a map [B, h, w, c], for pictures of `shape` (H, W, C).
 
-    A pooling on top is left out. Raises ValueError where layers with weights would be left out, and so untrained.
+    Pooling on top is left out. Raises ValueError if layers with weights would be left out and so stay untrained.
     """
     variables, activations = _sizes(net, shape)
     names = list(activations)
@@ -29,7 +29,7 @@ def map_size(net: Network, shape) -> tuple[int, int, int]:
 
 
 def check_weights(net: Network, seen, shape, task: str) -> None:
-    """Raises ValueError where a network that is trained on pictures of shape `seen` does not fit images of `shape`."""
+    """Raises ValueError if a network trained on pictures of shape `seen` does not fit images of `shape`."""
     (small, _), (whole, activations) = _sizes(net, seen), _sizes(net, shape)
     names, sizes = list(activations), [jax.tree.map(jnp.shape, v['params']) for v in (small, whole)]
     for i, name in enumerate(names):

@@ -17,7 +17,7 @@ def init(net: network.Network, head, key, shape, pool: str) -> dict:
 
 
 def apply(net: network.Network, head, params, state, tiles, pool: str, *, train: bool):
-    """Logits [B, K] float32 and the new state for tiles [B, T, h, w, C] float32, in the order of the concatenation."""
+    """Logits [B, K] float32 and the new state for tiles [B, T, h, w, C] float32, concatenated in this order."""
     x, state = _features(net, params, state, tiles, pool, train=train)
     logits, own = network.part(head, 'head', params, state, x, train=train)
     return logits, network.put(state, 'head', own)

@@ -26,8 +26,8 @@ LEAST = 2  # images of a batch
 def make(config, shape) -> Method:
     """NT-Xent between the projections of both views of each image; the negatives are all other views of the batch.
 
-    top1 is how often the positive is nearer than all 2B - 2 negatives. The projector's last
-    layer has BatchNorm where `last_norm` is set.
+    top1 is how often the positive is nearer than all 2B - 2 negatives. With `last_norm`, the projector's last layer has
+    BatchNorm.
 
     Raises:
       ValueError: no augmentation, or an option out of range.

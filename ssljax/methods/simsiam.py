@@ -21,8 +21,8 @@ REMEDY = "check the method's predictor; lower optim.lr, or raise the batch size"
 
 
 def make(config, shape) -> Method:
-    """The negative cosine of each view's prediction and the projection of the other view, the mean of both ways; no
-    gradient flows through the projection (algorithm 1).
+    """The negative cosine similarity of each view's prediction and the projection of the other view, averaged over both
+    directions; no gradient flows through the projection (algorithm 1).
 
     The projector ends in BatchNorm without scale; it has two layers, as the paper's for CIFAR-10. The paper keeps the
     predictor's learning rate constant; here it follows the schedule.

@@ -10,7 +10,7 @@ from ssljax.settings.fields import real, share
 TITLE = 'SoftMatch'
 OPTIONS = consistency.PSEUDO | dict(
     momentum=share(0.999),  # of the running averages
-    # The weight falls as a Gaussian whose deviation is that of the confidence divided by this.
+    # The weight falls off as a Gaussian whose standard deviation is that of the confidence divided by this.
     n_sigma=real(2.0, 1e-6, 1000.0),
     align=True,  # uniform alignment
 )
@@ -18,8 +18,9 @@ TUNED = {'weight': (0.3, 1.0, 3.0), 'n_sigma': (1.0, 2.0, 3.0)}
 
 
 def make(config, shape, classes: int):
-    """FixMatch whose images count by a Gaussian of their confidence below its running mean (equations 6 to 8). With
-    `align` the confidence is that of probabilities brought to a uniform mean (equation 9); the labels are not.
+    """FixMatch with images weighted by a Gaussian of how far their confidence is below its running mean (equations 6 to
+    8). With `align`, the confidence is that of probabilities aligned to a uniform mean (equation 9); the labels are
+    not.
 
     Raises:
       ValueError: no strong augmentation.

@@ -1,4 +1,4 @@
-"""The strong views of unlabelled images, `semi.strong`: a pipeline of augmentations, in which one may be CTAugment,
+"""The strong views of unlabelled images, `semi.strong`: a pipeline of augmentations, one of which may be CTAugment,
 whose strength is learnt in training."""
 
 import re
@@ -15,7 +15,7 @@ _LEARNT = re.compile(r'(?:(.*)\|)?\s*ct_augment\((\d*)\)\s*(?:\|(.*))?')
 
 class Strong(NamedTuple):
     """draw: (key, images [B, H, W, C] float32 in [0, 1], state) -> the same, augmented.
-    memory: collections of the state at the start, {} but for CTAugment.
+    memory: collections of the state at the start, {} except for CTAugment.
     learn: (key, net, params, state, labelled images, labels [B] int32) -> the state after a step.
     """
 
@@ -25,7 +25,7 @@ class Strong(NamedTuple):
 
 
 def views(config, name: str) -> Strong:
-    """The Strong of `semi.strong`, such as 'flip|crop(4)|rand_augment(2, 10)|cutout(16)' or, with two operations an
+    """The Strong of `semi.strong`, such as 'flip|crop(4)|rand_augment(2, 10)|cutout(16)' or, with two operations per
     image, 'flip|crop(4)|ct_augment(2)|cutout(16)'.
 
     CTAugment learns from a further view of the labelled images, predicted without a gradient in evaluation mode.

@@ -1,5 +1,5 @@
-"""Cross-entropy on labelled images: the control, and from pretrained or frozen weights, every kind of transfer. Of
-multi-label images a sigmoid for each class."""
+"""Cross-entropy on labelled images: the control and, from pretrained or frozen weights, every kind of transfer. For
+multi-label images, a sigmoid for each class."""
 
 import jax
 
@@ -18,7 +18,7 @@ def make(config, num_classes: int, *, frozen: bool = False, smoothing: float = 0
       num_classes: K.
       frozen: the backbone keeps its weights and its BatchNorm statistics (feature extraction).
       smoothing: label smoothing.
-      sets: of multi-label images, uint8 [S, K]; see ssljax.targets.
+      sets: for multi-label images, uint8 [S, K]; see ssljax.targets.
     """
     cfg = config.transfer
     if not (0 <= cfg.dropout < 1 and cfg.mixup >= 0):

@@ -19,7 +19,7 @@ OPTIONS = dict(
     projector=widths((256, 64), 1),  # widths of the projector's layers; the last is the embedding
     prototypes=whole(128, 2, 2**17),  # 3000 in the paper; no more than the images of a batch, as there is no queue
     temperature=temperature(0.1),  # the paper's
-    epsilon=temperature(0.05),  # entropy of the codes, the paper's
+    epsilon=temperature(0.05),  # weight of the codes' entropy, the paper's
     iterations=whole(3, 1, 1000),  # of Sinkhorn, the paper's
     frozen=share(0.05),  # share of the steps before the prototypes move; the paper's is one epoch
     local_views=whole(0, 0, 100),  # smaller views, whose codes are not computed; 6 in the paper
@@ -35,7 +35,7 @@ def make(config, shape) -> Method:
     """Cross-entropy of each view's softmax over prototypes against the codes of each other view; codes come from
     Sinkhorn's iterations over the batch.
 
-    No queue. The prototypes are of length 1, and are brought back to it after each step.
+    No queue. The prototypes have length 1 and are normalised again after each step.
 
     Raises:
       ValueError: no augmentation, or an option out of range.

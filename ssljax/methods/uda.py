@@ -9,7 +9,7 @@ from ssljax.settings.fields import choice, share, temperature
 
 TITLE = 'UDA'
 OPTIONS = consistency.PSEUDO | dict(
-    threshold=share(0.8),  # least confidence of an image that counts
+    threshold=share(0.8),  # minimum confidence for an image to count
     temperature=temperature(0.4),  # of the target's softmax
     anneal=choice('', '', 'log', 'linear', 'exp'),  # training signal annealing: '' none, or log, linear, exp
 )
@@ -22,9 +22,9 @@ _SHARES = {  # of the way from 1/K to 1, after a share t of the steps (section 3
 
 
 def make(config, shape, classes: int):
-    """Divergence of the prediction for a strong view from the sharpened one for a weak view, of confident images
-    (sections 2 and 3.3). With `anneal`, a labelled image counts only until it is predicted with a probability that
-    rises from 1/K to 1 in training (section 3.2).
+    """KL divergence between the sharpened prediction for a weak view and the prediction for a strong one, on confident
+    images (sections 2 and 3.3). With `anneal`, a labelled image counts only while its class has a probability below a
+    limit that rises from 1/K to 1 during training (section 3.2).
 
     Raises:
       ValueError: no strong augmentation.

@@ -9,14 +9,14 @@ from ssljax.core import Method
 
 
 def make(parts: dict[str, tuple[float, Method]]) -> Method:
-    """One method of several, {name: (weight, method)}; the loss is the weighted sum of theirs.
+    """One method made of several, {name: (weight, method)}; its loss is the weighted sum of theirs.
 
-    The backbone is shared; every other part of the parameters and of the state is its method's own and stands under
+    The backbone is shared; every other part of the parameters and of the state belongs to one method and is kept under
     '<method>.<part>'. BatchNorm's running statistics pass from one method to the next. Metrics are '<method>.<metric>'
     and 'loss'.
 
     Raises:
-      ValueError: more than one method with a momentum teacher; they would want different averages of one backbone.
+      ValueError: more than one method with a momentum teacher; they would need different averages of one backbone.
     """
     averaged = [name for name, (_, method) in parts.items() if method.ema_decay]
     if len(averaged) > 1:

@@ -1,9 +1,9 @@
 """Backbones by name, in a literal table of modules. What a module declares:
 
-    OPTIONS     {option: fields.Field}, the fields of config.backbone that it takes; one that others take, too, has the
-                same default in all, which `whole_or_usual` gives a meaning of the module's own
-    make        (config.backbone, checked, with the usual value for each default that stands for one) -> Backbone
-    KEEPS_AUTO  True where the stem 'auto' has the same weights at every image size; may be left out
+    OPTIONS     {option: fields.Field}, the fields of config.backbone that it takes; an option that several modules take
+                has the same default in all; with `whole_or_usual`, that stands for each module's own usual value
+    make        (config.backbone, checked, with such defaults replaced by the values they stand for) -> Backbone
+    KEEPS_AUTO  True if the stem 'auto' has the same weights at every image size; optional
 
 `build` makes one; calling it gives every named layer's activation."""
 
@@ -43,11 +43,11 @@ BACKBONES = {
 COMMON = dict(  # options of every backbone
     dtype=fields.choice('float32', 'float32', 'bfloat16'),  # of the computation
     conv=fields.choice('auto', *conv.MODES),
-    # A .safetensors file of torchvision or timm whose weights every way but the random controls starts from.
+    # A .safetensors file from torchvision or timm, whose weights all ways but the random controls start from.
     init_from=fields.path(),
-    # How the network normalises its input: by unit it is value / 127.5 - 1. Auto: AUTO.
+    # How the network normalises its input: 'unit' is value / 127.5 - 1; for 'auto' see AUTO.
     pixels=fields.choice('auto', 'auto', *layers.PIXELS),
-    # In training keep the input of each block alone and compute the rest anew for the gradient: less memory, more time.
+    # In training, keep only the input of each block and recompute the rest for the gradient: less memory, more time.
     remat=fields.flag(False),
 )
 AUTO = {  # {option: (what 'auto' stands for with init_from, and without)}
@@ -55,7 +55,7 @@ AUTO = {  # {option: (what 'auto' stands for with init_from, and without)}
     'gelu': ('exact', 'tanh'),
     'activation': ('relu6', 'relu'),
 }
-REFUSED = ('norm',)  # options that a backbone which does not take them refuses; others are only warned of
+REFUSED = ('norm',)  # options refused by a backbone that does not take them; for others there is a warning
 
 
 def options() -> dict:
@@ -86,7 +86,7 @@ def build(config, upto: str = '') -> layers.Backbone:
     """The backbone of config.backbone, whole or up to and including the layer `upto`.
 
     Args:
-        config: config.backbone; options that the backbone does not take have no effect.
+        config: config.backbone; options that the backbone does not take have no effect, but for REFUSED.
         upto: a layer's name; the layers after it are not made and have no parameters. '' makes all.
 
     Returns:
@@ -108,7 +108,7 @@ def build(config, upto: str = '') -> layers.Backbone:
 
 
 def usual(config):
-    """A copy of config.backbone, checked, with the value that each default stands for, but for the stem's."""
+    """A copy of config.backbone, checked, with the value that each default stands for, except the stem's."""
     module, config = _find(config.name, BACKBONES, 'backbone'), config.copy_and_resolve_references()
     for option, field in (COMMON | module.OPTIONS).items():
         field = fields.of(field)
@@ -145,8 +145,8 @@ def unused(config) -> list[str]:
 
 
 def stem_for(config, shape) -> str:
-    """The stem that 'auto' stands for with images of `shape` (H, W, C), where its weights depend on them; else 'auto'
-    stays as it is."""
+    """The stem that 'auto' stands for with images of `shape` (H, W, C), if its weights depend on their size; else
+    'auto' is kept."""
     if config.stem != 'auto' or getattr(_find(config.name, BACKBONES, 'backbone'), 'KEEPS_AUTO', False):
         return config.stem
     return 'cifar' if min(shape[:2]) < 64 else 'imagenet'
@@ -158,7 +158,7 @@ def layer_names(config) -> tuple[str, ...]:
 
 
 def layer_or_last(config, layer: str) -> str:
-    """A layer of config.backbone that is named, or with '' its last one."""
+    """The given layer's name or, if that is '', the name of config.backbone's last layer."""
     return layer or layer_names(config)[-1]
 
 

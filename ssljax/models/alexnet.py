@@ -17,10 +17,10 @@ KEEPS_AUTO = True
 
 
 class Stem(nn.Module):
-    """11x11 convolution to `width` features, padding 2; its stride is the image's size's or the one asked for.
+    """11x11 convolution to `width` features, padding 2, with a stride set by `stem` and the image size.
 
-    'imagenet' strides 4 and 'cifar' 1; 'auto' strides 4 from 128 pixels, 2 from 64 and 1 below. The
-    parameters do not depend on it.
+    'imagenet' has stride 4 and 'cifar' 1; 'auto' has 4 from 128 pixels, 2 from 64 and 1 below. The parameters do not
+    depend on the stride.
     """
 
     stem: str
@@ -58,8 +58,8 @@ class FullyConnected(nn.Module):
 def make(config) -> layers.Backbone:
     """conv1, pool1, conv2, pool2, conv3, conv4, conv5, pool5, fc_block; images of 16 pixels and more.
 
-    At 224 pixels this is RotNet's network (pool5 is 6 x 6 x 256). On small maps a pool's window shrinks to
-    the map. The size of fc_block's first layer follows the image size.
+    At 224 pixels this is RotNet's network (pool5 is 6 x 6 x 256). On small maps, a pooling window shrinks to the map.
+    The size of fc_block's first layer depends on the image size.
     """
     kw, width = layers.common(config), config.width
     block = functools.partial(layers.ConvBlock, use_bias=True, **kw)

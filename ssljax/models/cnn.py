@@ -35,7 +35,7 @@ class Block(nn.Module):
 def make(config) -> layers.Backbone:
     """conv1 [B, H/2, W/2, width], conv2 [B, H/4, W/4, width], ... to config.depth.
 
-    With BatchNorm rotation on Fashion-MNIST reached 97.6% in two epochs, without it 97.3% in three.
+    With BatchNorm, rotation on Fashion-MNIST reached 97.6% in two epochs; without it, 97.3% in three.
     """
     block, depth = functools.partial(Block, config.width, **layers.common(config)), config.depth
     return layers.Backbone('cnn', tuple((f'conv{i}', block) for i in range(1, depth + 1)), min_size=2**depth)

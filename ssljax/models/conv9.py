@@ -21,7 +21,7 @@ OPTIONS = dict(
     dropped_channels=choice('none', 'none', 'image', 'all'),
 )
 
-# (widths of conv1, kernel, stride, padding, share of the input's features that are dropped, conv1's is an option)
+# (width over that of conv1, kernel, stride, padding, dropout rate of the input, which is an option for conv1)
 _LAYERS = (
     (1, 3, 1, 1, None),
     (1, 3, 1, 1, 0.0),
@@ -38,7 +38,7 @@ _LAYERS = (
 class Block(nn.Module):
     """Dropout, convolution and leaky ReLU, normalised as config.backbone.norm says: [B, H, W, C] -> [B, h, w, width].
 
-    Features are dropped in training, and only where a random stream 'dropout' is given; with `channels`, whole maps.
+    Dropout is applied in training only, and only if a random stream 'dropout' is given; with `channels`, to whole maps.
     """
 
     width: int
@@ -64,7 +64,7 @@ class Block(nn.Module):
 
 def make(config) -> layers.Backbone:
     """conv1 .. conv9 for images of 9 pixels and more; at 32 pixels the last is [B, 6, 6, 192].
-    The papers' pooling over all pixels is the head's.
+    The papers' pooling over all pixels is left to the head.
     """
     common: dict[str, Any] = dict(norm=config.norm, **layers.common(config))
     kind: Any = Block

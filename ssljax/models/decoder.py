@@ -13,15 +13,15 @@ import jax.numpy as jnp
 from ssljax.models import layers
 from ssljax.models.heads import dense_layers, pool_features
 
-_DENSE_BELOW = 4  # pixels a side of the image, under which a generator has no convolutions
-_VECTOR_SIDE = 7  # a vector is first spread over a map of at most so many pixels on its shorter side
+_DENSE_BELOW = 4  # pixels a side of the image, below which a generator has no convolutions
+_VECTOR_SIDE = 7  # a vector is first spread over a map of at most this many pixels on its shorter side
 
 
 def grids(size: tuple[int, int], start: tuple[int, int] | None) -> list[tuple[int, int]]:
-    """Sizes of the maps up to the image `size`, each the half of the next, rounded up.
+    """Sizes of the maps up to the image `size`, each half the next, rounded up.
 
-    The first is the one nearest to the map that is there, `start`, in the number of doublings, or for a vector
-    (None) the first of at most 7 pixels on its shorter side.
+    The first is the one nearest to the given map, `start`, in the number of doublings or, for a vector (None), the
+    largest of at most 7 pixels on its shorter side.
     """
     if start is None:
         steps = next(n for n in range(32) if -(-min(size) // 2**n) <= _VECTOR_SIDE)
@@ -33,19 +33,20 @@ def grids(size: tuple[int, int], start: tuple[int, int] | None) -> list[tuple[in
 class Decoder(nn.Module):
     """[B, h, w, c] or [B, d] -> an image [B, *shape] float32.
 
-    Every doubling is a transposed 4x4 convolution of stride 2 with BatchNorm and ReLU, the last one without them;
-    a map one pixel too large is cut, and one of another size (odd pooling) is resized before the first. A
-    vector is first spread over a small map by a dense layer; so is a map that is pooled, as `pool` other than
-    'flatten' says, or that a linear code of `bottleneck` features follows.
+    Every doubling is a transposed 4x4 convolution of stride 2 with BatchNorm and ReLU, the last one without them; a map
+    one pixel too large is cropped, and one of another size (odd pooling) is resized before the first. A vector is first
+    spread over a small map by a dense layer; so is a map that is pooled, by `pool` other than 'flatten', or passed
+    through a linear code of `bottleneck` features.
 
     Args:
         shape: (H, W, C) of the image, of any size.
         width: features of the last hidden map; each map before it has twice as many as the next.
         pool: as in `heads.pool_features`; 'flatten' leaves a map as it is.
         bottleneck: features of the code; 0: no code.
-        final: what the output goes through, such as jnp.tanh; None: nothing.
+        final: function applied to the output, such as jnp.tanh; None: none.
         kernel_init: of the convolutions and the dense layer before them.
-        weight_norm: weight normalisation of the last convolution; its outputs begin with a deviation of about 0.1.
+        weight_norm: weight normalisation of the last convolution; its outputs begin with a standard deviation of about
+            0.1.
     """
 
     shape: tuple[int, int, int]
@@ -146,7 +147,8 @@ class Encoder(nn.Module):
 
 
 def _weight_norm(layer: nn.Module, length: float, axis: int = -1) -> nn.Module:
-    """`layer` with every output's kernel, along `axis`, a learnt length, at first `length`, times a direction."""
+    """`layer` with weight normalisation: each output's kernel, along `axis`, is a learnt length, initially `length`,
+    times a direction."""
     init = nn.initializers.constant(length)
     return nn.WeightNorm(layer, scale_init=init, feature_axes=axis, name='pixels_norm')
 
@@ -155,8 +157,8 @@ class Channelwise(nn.Module):
     """Every channel's own dense layer over its pixels, then a 1x1 convolution: [B, h, w, c] -> the same; a vector is
     returned as it is.
 
-    It carries what the context says into a hole that no receptive field spans with c (h w)^2 instead of
-    (c h w)^2 weights (Pathak et al. 2016, section 3.1).
+    It carries the context into a hole that no receptive field spans, with c (h w)^2 instead of (c h w)^2 weights
+    (Pathak et al. 2016, section 3.1).
     """
 
     dtype: jnp.dtype = jnp.float32

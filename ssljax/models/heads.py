@@ -12,7 +12,7 @@ from ssljax.models.layers import BatchNorm, ConvBlock
 
 
 def pool_features(activation: jax.Array, pool: str) -> jax.Array:
-    """One feature vector an image.
+    """One feature vector per image.
 
     Args:
         activation: [B, h, w, c], or [B, d], which is returned as it is.
@@ -49,12 +49,12 @@ class Head(nn.Module):
 
     `hidden=()` is a linear head. With widths given, each is a dense layer without bias, BatchNorm and ReLU
     before the last one; two widths make RotNet's non-linear classifier (Gidaris et al. 2018). `pool` as in
-    `pool_features`. `minibatch` is a number of kernels of `MinibatchFeatures`, which the pooled features get before
-    the hidden layers; the logits of an image then depend on the batch it is in. 0: none. `dropout` is the share of the
-    last layer's input that is dropped in training, where a random stream 'dropout' is given. `norm` 'weight' normalises
-    the last layer's weights: a learnt length, at first 1, times a direction (Salimans & Kingma 2016, equation 2).
-    `conv` puts a block of a 3x3 and two 1x1 convolutions of so many features, with BatchNorm and ReLU, below the
-    pooling: RotNet's convolutional classifier has 192.
+    `pool_features`. `minibatch` is the number of kernels of `MinibatchFeatures`, which are appended to the pooled
+    features before the hidden layers; an image's logits then depend on its batch. 0: none. `dropout` is the share of
+    the last layer's input that is dropped in training, if a random stream 'dropout' is given. `norm` 'weight'
+    normalises the last layer's weights: a learnt length, at first 1, times a direction (Salimans & Kingma 2016,
+    equation 2). `conv` puts a block of a 3x3 and two 1x1 convolutions of this many features, with BatchNorm and ReLU,
+    before the pooling: RotNet's convolutional classifier has 192.
     """
 
     num_classes: int
@@ -103,10 +103,10 @@ class Projector(nn.Module):
 class Prototypes(nn.Module):
     """Cosines [B, count] float32 in [-1, 1] of x [B, D] with `count` learnt directions, the columns of 'kernel'.
 
-    How far a step turns a direction depends on its length. By default it is normalised in the forward pass, a layer
-    with weight normalisation whose lengths are fixed at 1, and drawn as PyTorch draws a linear layer, with a length of
-    about 0.58 (DINO's last layer). With `on_sphere` it is of length 1 at the start and used as it is: the method brings
-    it back to that after each step, by `unit_columns` (SwAV's prototypes).
+    How far a step turns a direction depends on its length. By default, it is normalised in the forward pass, as in a
+    layer with weight normalisation whose lengths are fixed at 1, and initialised like a linear layer of PyTorch, with a
+    length of about 0.58 (DINO's last layer). With `on_sphere`, it starts with length 1 and is used as it is; the method
+    restores that length after each step, with `unit_columns` (SwAV's prototypes).
     """
 
     count: int
@@ -129,13 +129,13 @@ def _unit_normal(key, shape, dtype) -> jax.Array:
 
 
 class MinibatchFeatures(nn.Module):
-    """x [B, D] float32 -> [B, D + kernels]: how near each example is to the others of its batch, for a discriminator
-    that is to notice a generator which makes the same image again and again (Salimans et al. 2016, arXiv:1606.03498,
-    section 3.2, minibatch discrimination).
+    """x [B, D] float32 -> [B, D + kernels]: how near each example is to the others of its batch, so that a
+    discriminator can notice a generator that makes the same image again and again (Salimans et al. 2016,
+    arXiv:1606.03498, section 3.2, minibatch discrimination).
 
     Kernel b of example i is the mean over the other examples j of exp(-|M_ib - M_jb|_1), in [0, 1], where M = x T with
-    the learnt T [D, kernels, dims]; an example alone has 0. The paper has the sum, over j = i too: the mean does not
-    grow with the batch, so batches of another size can be evaluated. Takes B * B * kernels * dims operations. Raises
+    the learnt T [D, kernels, dims]; a single example gets 0. The paper sums, over j = i too; the mean does not grow
+    with the batch, so batches of another size can be evaluated. Takes B * B * kernels * dims operations. Raises
     ValueError for less than one kernel or dimension.
     """
 

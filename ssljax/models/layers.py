@@ -17,7 +17,7 @@ from ssljax.settings.fields import choice
 
 STEM = choice('auto', 'auto', 'cifar', 'imagenet')  # options that several backbones take
 NORM = choice('batch', 'batch', 'weight', 'none')
-PIXELS = {  # (mean, deviation) of each channel, of 0 to 1, by which a backbone normalises the pixels that it is given
+PIXELS = {  # (mean, standard deviation) of each channel in [0, 1], by which a backbone normalises its input
     'unit': ((0.5,) * 3, (0.5,) * 3),  # [-1, 1], as they come
     'imagenet': ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     'clip': ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
@@ -86,8 +86,8 @@ class ConvTranspose(nn.Module):
 
 
 class Norm(nn.BatchNorm):
-    """Flax's BatchNorm, then leaky ReLU of `slope` below zero: 0 is ReLU, 1 nothing. `mode` as in `Conv`: the fast form
-    is that of training on maps."""
+    """Flax's BatchNorm, then leaky ReLU of `slope` below zero: 0 is ReLU, 1 nothing. `mode` as in `Conv`; the fast form
+    is for training on maps."""
 
     slope: float = 1.0
     mode: str = 'auto'
@@ -119,7 +119,7 @@ def BatchNorm(train: bool, **fields) -> nn.Module:
 
 
 class LayerNorm(nn.LayerNorm):
-    """Flax's, over the last axis, with a scale and a bias; `mode` as in `Conv`: the fast form is that of maps and
+    """Flax's LayerNorm over the last axis, with a scale and a bias; `mode` as in `Conv`; the fast form is for maps and
     sequences."""
 
     mode: str = 'auto'
@@ -134,7 +134,7 @@ class LayerNorm(nn.LayerNorm):
 
 
 class Dense(nn.Module):
-    """A dense layer over all axes of x [B, n, ...] behind the first two -> [B, n, *features], with a bias.
+    """A dense layer over all axes of x [B, n, ...] after the first two -> [B, n, *features], with a bias.
 
     kernel: [..., *features], drawn by `kernel_init` as a matrix; bias: features. `mode` as in `Conv`.
     """
@@ -150,7 +150,7 @@ class Dense(nn.Module):
 
     @nn.compact
     def weights(self, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
-        """The kernel as a matrix [C, D] and the bias [D], of inputs with these axes behind the first two."""
+        """The kernel as a matrix [C, D] and the bias [D], for inputs with these axes after the first two."""
         matrix = math.prod(axes), math.prod(self.features)
         draw = lambda key, shape: self.kernel_init(key, matrix).reshape(shape)
         kernel = self.param('kernel', draw, (*axes, *self.features)).reshape(matrix)
@@ -205,8 +205,8 @@ def normalized(make: Callable, x: jax.Array, norm: str, train: bool, dtype: jnp.
             direction, Salimans & Kingma 2016, equation 2) or 'none'.
         mode: BatchNorm's, as in `Conv`.
 
-    The kernels are He normal for leaky ReLU. So is the initial length, sqrt(2 / (1 + slope^2)), in place of the paper's
-    section 3, which would make it depend on a first batch.
+    The kernels are He normal for leaky ReLU, and the initial length agrees, sqrt(2 / (1 + slope^2)), in place of the
+    paper's section 3, where it depends on a first batch.
     """
     gain = 2 / (1 + SLOPE**2)
     init = nn.initializers.variance_scaling(gain, 'fan_in', 'normal')
@@ -247,7 +247,7 @@ class Backbone(nn.Module):
         layers: (name, make) pairs; `make(name=name)` is a module called with (x, train).
         min_size: smallest image side that leaves a map to work on.
         pixels: how they are normalised before the first layer, a key of PIXELS.
-        remat: whether training computes each layer anew for its gradient instead of keeping what is inside.
+        remat: whether training recomputes each layer for its gradient instead of keeping what is inside.
 
     `module.apply(variables, x, train)` takes x [B, H, W, C] float32 and returns {name: [B, h, w, c] or [B,
     d]} in the compute dtype. Raises ValueError if x is not 4-D or is smaller than `min_size`.
@@ -279,15 +279,15 @@ class Backbone(nn.Module):
 
 def call(module: nn.Module, x: jax.Array, train: bool, *args, remat: bool = False) -> jax.Array:
     """module(x, train, *args). With `remat`, in training, only x is kept for the gradient, and what is inside is
-    computed again (Chen et al. 2016, arXiv:1604.06174); a module with a `remat` of its own does so for its parts."""
+    recomputed (Chen et al. 2016, arXiv:1604.06174); a module with a `remat` of its own does so for its parts."""
     if not (remat and train) or getattr(module, 'remat', False):
         return module(x, train, *args)
     return nn.remat(lambda module, x: module(x, train, *args))(module, x)
 
 
 def pixels(x: jax.Array, name: str) -> jax.Array:
-    """x [..., C] float32 in [-1, 1], normalised by the mean and deviation of PIXELS[name]. Raises ValueError where C is
-    not 3, unless the name is 'unit'."""
+    """x [..., C] float32 in [-1, 1], normalised by the mean and standard deviation of PIXELS[name]. Raises ValueError
+    if C is not 3, unless the name is 'unit'."""
     if name == 'unit':
         return x
     if x.shape[-1] != 3:

@@ -30,6 +30,6 @@ class Block(nn.Module):
 
 
 def make(config) -> layers.Backbone:
-    """dense1 .. denseN [B, width] for config.depth = N and images of any size, which the weights of dense1 follow."""
+    """dense1 .. denseN [B, width] for config.depth = N and images of any size, on which dense1's shape depends."""
     block = functools.partial(Block, config.width, config.norm, layers.common(config)['dtype'])
     return layers.Backbone('mlp', tuple((f'dense{i}', block) for i in range(1, config.depth + 1)), min_size=1)

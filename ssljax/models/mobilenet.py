@@ -20,7 +20,7 @@ _SEPARABLE = (2, 1), (4, 2), (4, 1), (8, 2), (8, 1), (16, 2), *((16, 1),) * 5, (
 
 
 class Stem(nn.Module):
-    """3x3 convolution to `width` features: stride 2 ('imagenet'), 1 ('cifar'), or by 'auto' 1 below 64 pixels."""
+    """3x3 convolution to `width` features; stride 2 ('imagenet') or 1 ('cifar'); 'auto' is 'cifar' below 64 pixels."""
 
     stem: str
     width: int

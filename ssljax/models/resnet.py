@@ -19,8 +19,8 @@ OPTIONS = dict(
 class Stem(nn.Module):
     """'imagenet': 7x7 stride 2, then 3x3 stride-2 max pooling; 'cifar': 3x3 stride 1 (section 4.2).
 
-    'auto' is 'cifar' below 64 pixels. The two have kernels of different sizes, so name the stem where a
-    backbone is to be carried over between image sizes.
+    'auto' is 'cifar' below 64 pixels. The two have kernels of different sizes, so name the stem if a backbone is to be
+    carried over between image sizes.
     """
 
     stem: str

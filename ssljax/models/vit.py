@@ -23,9 +23,9 @@ OPTIONS = dict(
     token=flag(False),  # a class token, which is then the last layer, [B, width]
     positions=choice('sine', 'sine', 'learnt'),
     gelu=choice('auto', 'auto', 'tanh', 'exact', 'quick'),  # quick: x sigmoid(1.702 x), as in OpenAI's CLIP
-    layer_scale=flag(False),  # a learnt factor for each feature of what a block adds
+    layer_scale=flag(False),  # a learnt factor for each feature of both residual branches
     registers=whole(0, 0, 1024),  # further learnt tokens, which only attention reads; with `token`
-    pre_norm=flag(False),  # a norm before the first block, patches without bias, and norms of epsilon 1e-5
+    pre_norm=flag(False),  # a norm before the first block, no bias in the patch embedding, epsilon 1e-5
 )
 
 EPSILONS = {False: 1e-6, True: 1e-5}  # of every norm, without and with `pre_norm`
@@ -64,8 +64,8 @@ def pick(x: jax.Array, keep: jax.Array) -> jax.Array:
 
 class Embed(nn.Module):
     """Images [B, H, W, C] -> [B, N, width], or [B, n, width] of the patches `keep` [B, n]: a linear map of each patch
-    and its position. The other patches are never read. With `token` a learnt vector and `registers` of its kind come
-    first: [B, 1 + registers + N, width]. `norm`: of all of these, CLIP's, and no bias of the map."""
+    plus its position. Other patches are never read. With `token`, a learnt vector comes first, then `registers` more:
+    [B, 1 + registers + N, width]. With `norm`, all of these are normalised, as in CLIP, and the map has no bias."""
 
     width: int
     side: int
@@ -98,15 +98,16 @@ class Embed(nn.Module):
         return layers.LayerNorm(epsilon=EPSILONS[True], dtype=self.dtype, mode=self.mode, name='norm')(y)
 
     def place(self, rows: int, cols: int) -> jax.Array:
-        """[N, width] float32. That of the class token, which is the same for every image, is part of the token."""
+        """The positions, [N, width] float32. That of the class token, which is the same for every image, is part of the
+        token."""
         if self.learnt:
             return self.param('positions', nn.initializers.normal(0.02), (rows * cols, self.width))
         return jnp.asarray(positions(rows, cols, self.width))
 
 
 class Attention(nn.Module):
-    """Self-attention of several heads (Vaswani et al. 2017, section 3.2.2), [B, n, width] -> the same; its parameters
-    are those of Flax's MultiHeadDotProductAttention."""
+    """Multi-head self-attention (Vaswani et al. 2017, section 3.2.2), [B, n, width] -> the same; its parameters are
+    those of Flax's MultiHeadDotProductAttention."""
 
     heads: int
     dtype: jnp.dtype
@@ -124,7 +125,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a dense layer of four times the width, each on the normalised input and added to it (pre-norm):
+    """Attention and an MLP of four times the width, each applied to the normalised input and added to it (pre-norm):
     [B, n, width] -> the same. The last block is `normalised` once more, as its output is what others read."""
 
     heads: int
@@ -157,15 +158,15 @@ class Token(nn.Module):
     """The class token, [B, n, width] -> [B, width]."""
 
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        return jax.lax.index_in_dim(x, 0, 1, keepdims=False)  # a slice, also where the batch is left open
+        return jax.lax.index_in_dim(x, 0, 1, keepdims=False)  # a slice, even with a symbolic batch size
 
 
 class Vit(layers.Backbone):
     """`layers.Backbone` over patches.
 
     `module.apply(variables, x, train, keep)` gives maps [B, H / side, W / side, width]; with `keep` [B, n] int32 only
-    these patches, counted in reading order, are encoded, and the activations are [B, n, width]. The class token is no
-    part of them, but a layer of its own; registers are no part of any. Raises ValueError for images that cannot be cut
+    these patches, counted in reading order, are encoded, and the activations are [B, n, width]. The class token is not
+    part of them, but a layer of its own; registers are not part of any. Raises ValueError for images that cannot be cut
     into patches; `min_size` is their side.
     """
 
@@ -189,11 +190,11 @@ class Vit(layers.Backbone):
 
 
 class PatchDecoder(nn.Module):
-    """MAE's decoder: patches' pixels from the encoding of some of them.
+    """MAE's decoder: the pixels of all patches from the encoding of some.
 
     x [B, n, c] of the patches `keep` [B, n] int32, or the map [B, h, w, c] of all, is mapped to `width`; a learnt
-    token stands in for every other patch; after positions and `depth` blocks a linear layer gives [B, N, pixels]
-    float32, N = grid[0] * grid[1].
+    token stands in for every other patch; positions are added, and after `depth` blocks, a linear layer gives [B, N,
+    pixels] float32, N = grid[0] * grid[1].
     """
 
     grid: tuple[int, int]

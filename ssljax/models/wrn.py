@@ -1,8 +1,9 @@
 """WRN-28-2 (Zagoruyko & Komodakis 2016, arXiv:1605.07146) as semi-supervised learning uses it (Oliver et al. 2018;
 FixMatch, Sohn et al. 2020, in the authors' code): leaky ReLU of slope 0.1, no dropout.
 
-Where a unit changes the number of features, the very first has the activated input on its shortcut, those of group2 and
-group3 the plain one, as in FixMatch's code. Convolutions have no bias; a stride's padding is symmetric, as in PyTorch.
+Among the units that change the number of features, the very first has the activated input on its shortcut, those of
+group2 and group3 the plain one, as in FixMatch's code. Convolutions have no bias; padding is symmetric with a stride,
+too, as in PyTorch.
 """
 
 import functools
@@ -18,9 +19,9 @@ from ssljax.settings.fields import WIDEST, below_one, real, whole_or_usual
 OPTIONS = dict(
     # Features of group1, twice as many in group2 and four times in group3; a widening factor k is width 16 k.
     width=whole_or_usual(32, 1, WIDEST),
-    depth=whole_or_usual(4, 1, 1000),  # units in each group; n of them are the paper's depth 6 n + 4
-    # Of BatchNorm's running statistics, and its epsilon. FixMatch's code, TorchSSL and USB have 0.999 and 1e-3; in less
-    # than some thousand steps such statistics are still those of the start.
+    depth=whole_or_usual(4, 1, 1000),  # units in each group; n of them make the paper's depth 6 n + 4
+    # Of BatchNorm's running statistics, and its epsilon. FixMatch's code, TorchSSL and USB have 0.999 and 1e-3; in
+    # fewer than some thousand steps, such statistics are still close to their initial values.
     norm_momentum=below_one(0.9),
     norm_epsilon=real(1e-5, 1e-12, 1.0),
 )

@@ -11,13 +11,14 @@ from ssljax import calibration, metrics, stats
 from ssljax.evals import multilabel
 from ssljax.losses import binary_cross_entropy
 
-NONE = ';'  # how a label is written that says that an image has none of the classes
-FEW = 30  # validation images, below which no threshold is chosen by them
+NONE = ';'  # how the label of an image with none of the classes is written; also between classes
+FEW = 30  # fewest validation images by which a threshold is chosen
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MultiLabel:
-    """A label is a row of `sets`, uint8 [S, K], in which the classes of an image are 1; see `ssljax.targets`."""
+    """A label is the number of a row of `sets`, uint8 [S, K], in which an image's classes are 1; see
+    `ssljax.targets`."""
 
     classes: int
     sets: np.ndarray
@@ -53,8 +54,8 @@ class MultiLabel:
         return (*self.counts(labels).tolist(), int((np.asarray(labels) >= 0).sum()))
 
     def measures(self, logits, labels, losses=None, mask=None) -> dict:
-        """{'loss', 'exact_match': the share of images of which every class is right at a probability of 0.5}: (sum,
-        count) of the images with a label and mask 1."""
+        """{'loss', 'exact_match': the share of images with every class right at a probability of 0.5}: (sum, count) of
+        the images with a label and mask 1."""
         mask = (1.0 if mask is None else mask) * (labels >= 0)
         targets = self.encoded(labels)
         losses = binary_cross_entropy(logits, targets) if losses is None else losses
@@ -95,9 +96,9 @@ class MultiLabel:
         return jnp.asarray(self.hot(labels)), binary_cross_entropy
 
     def cut(self, logits, labels) -> float:
-        """The logit above which an image is said to have a class, one for all classes: that of the highest macro-F1;
-        0, a probability of 0.5, of fewer than FEW images. One for each class would follow the chance of a few
-        validation images of a rare one."""
+        """The logit above which an image is said to have a class, the same for all classes: that of the highest
+        macro-F1, or 0, a probability of 0.5, with fewer than FEW images. One for each class would follow chance in the
+        few validation images of a rare one."""
         logits, hot = self._known(logits, labels)
         return multilabel.best_cut(logits, hot) if len(hot) >= FEW else 0.0
 
@@ -110,7 +111,7 @@ class MultiLabel:
 
     def wrong(self, logits, labels, most: int) -> dict:
         """{'rows', 'labels', 'said', 'confidence'} as of OneClass, by image and class: `said` is a class that the image
-        does not have, with its probability, or, with 'missed', one that it has, and that minus 1."""
+        does not have, with its probability, or, where 'missed', one that it has, with 1 minus its probability."""
         labels = np.asarray(labels)
         known = np.flatnonzero(labels >= 0)
         p, hot = sigmoid(np.asarray(logits, np.float64))[known], self.hot(labels[known]) > 0

@@ -17,7 +17,7 @@ from ssljax.tune import decision, phases  # noqa: E402
 
 
 def tuned(config, workdir, source):
-    """`config` with what was decided in `workdir`; decided now, and written there, where it was not before.
+    """`config` with the decisions in `workdir`; if there are none, they are made now and written there.
 
     Files: WORKDIR/tuning/decisions.json (see `decision.record`) and tuned.py, a config that needs no tuning.
 
@@ -42,8 +42,8 @@ def tuned(config, workdir, source):
 
 
 def decided(config, decisions: list[dict]):
-    """The config with the decisions of a record and, where tuning.compare says so, with a variant WAY_untuned of each
-    tuned way, in which what was changed for it is as it was before."""
+    """The config with the decisions of a record and, if tuning.compare is set, a variant WAY_untuned of each tuned way,
+    in which what was changed for it is as before."""
     new = decision.apply(config, decisions)
     if not (config.tuning.compare and decisions):
         return new

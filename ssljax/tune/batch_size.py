@@ -4,13 +4,13 @@ from ssljax.processes import hosts
 from ssljax.tune.decision import Decision, changed, get, plot, undecided
 
 ENOUGH = 0.9  # of the best throughput
-SECONDS = 0.7  # of training that a throughput is measured over
+SECONDS = 0.7  # of training over which a throughput is measured
 FIRST = 32  # 16 where there are few images
 
 
 def decide(bench, way: str, config, until: float) -> list[Decision]:
-    """The smallest batch with at least ENOUGH of the best throughput among those that fit, at most a tenth of the
-    images, so that few labels still give steps, but at least 32.
+    """The smallest batch with at least ENOUGH of the best throughput among those that fit; tried up to tuning.batch_max
+    and a tenth of the images, so that few labels still give steps, but always up to 32.
 
     Args:
       bench: bench.Bench.
@@ -41,7 +41,7 @@ def decide(bench, way: str, config, until: float) -> list[Decision]:
 
 
 def measure(bench, way, config, field, until) -> tuple[dict, str]:
-    """({size: images per second, None where memory was not enough}, why there is no larger one)."""
+    """({size: images per second, None if memory was not enough}, why there is no larger one)."""
     limit = max(min(bench.images(way) // 10, config.tuning.batch_max), 32)
     devices = bench.run.mesh.size
     size = -(-(FIRST if limit > FIRST else FIRST // 2) // devices) * devices

@@ -1,4 +1,4 @@
-"""Short runs through the one loop, and what they cost."""
+"""Short runs through the one training loop, and what they cost."""
 
 import functools
 import json
@@ -34,8 +34,8 @@ _ARGUMENTS = (
 class Outcome(NamedTuple):
     """What a short run gave.
 
-    value: the best validation metric that config.select names, in [0, 1]; None where the run failed, then `failed`
-      is 'diverged', 'memory' or 'time'.
+    value: the best validation metric that config.select names, in [0, 1]; None if the run failed, then `failed` is
+      'diverged', 'memory' or 'time'.
     curve: ((step, that metric), ...). rate: images per second, of the larger batch of a step, without
     compilation and evaluation. seconds: in all.
     """
@@ -52,7 +52,7 @@ class Late(Exception):
 
 
 class Timed(NamedTuple):
-    """A feed whose payloads end with Late."""
+    """A feed whose payloads raise Late after the deadline."""
 
     arrays: object
     get: Callable
@@ -88,7 +88,7 @@ class Bench:
         self.progress = Progress(hosts.now(), deadline - hosts.now(), run.quiet)
 
     def train(self, way: str, config, steps: int, *, evals: int = EVALS, images: int = 0) -> Outcome:
-        """One run of a way of training; one that was done before is remembered.
+        """One run of a way of training; a run that was done before is not repeated.
 
         Args:
           way: 'scratch' or the name of a semi-supervised method.
@@ -138,7 +138,7 @@ class Bench:
             return Outcome(None, failed, curve, 0.0, seconds)
         rate = record['images_per_second'] or steps * self.batch(way, config) / seconds
         trained = steps * self.batch(way, config) / rate + (0 if images else evals * self.look)
-        self.rates.pop(self._static(way, config), None)  # to be the last
+        self.rates.pop(self._static(way, config), None)  # so that it becomes the last
         self.rates[self._static(way, config)] = rate
         self.fixed[fresh] = max(seconds - trained, 0.0)
         return Outcome(record['val'][self.targets.main if images else self.metric], '', curve, rate, seconds)
@@ -181,7 +181,7 @@ class Bench:
         )
         program = program._replace(
             run=functools.partial(step, arguments(cfg, program, run.mesh)), measure=measure, predict=predict,
-            step=self.shapes.setdefault(key, program.step),  # of any rate and duration, which do not change shapes
+            step=self.shapes.setdefault(key, program.step),  # for any rate and duration, which do not change shapes
         )  # fmt: skip
         cfg.update(evals=evals, patience=0)
         if 'idle' in cfg:
@@ -201,7 +201,7 @@ class Bench:
             log_every=max(steps // 4, 1),
             save_every=np.inf,
             eval_batch=config.evaluate.batch_size,
-            # Of the few images of a run for its time there may be no other.
+            # The few images of a run that is only timed may allow no other.
             metric=self.targets.main if images else self.metric,
             targets=self.targets,
         )
@@ -212,7 +212,7 @@ class Bench:
         return resolve.steps_per_call(config, self.run.mesh)
 
     def batch(self, way: str, config) -> int:
-        """Images of a step: the unlabelled ones, where there are any."""
+        """Images of a step: the unlabelled ones, if there are any."""
         return config[stages.settings(config, way).section].batch_size
 
     def images(self, way: str) -> int:
@@ -220,12 +220,12 @@ class Bench:
         return len(self.unlabeled) if way_is_semi(self.run, way) else len(self.labeled)
 
     def own_steps(self, way: str, config) -> int:
-        """The duration that the config gives."""
+        """The duration that the config gives, in steps."""
         return resolve.stage_steps(config, 'semi' if way_is_semi(self.run, way) else way, self.images(way))
 
     def calibrate(self, way: str, config, seconds: float = np.inf) -> None:
-        """Measures what a run costs that compiles nothing, and an evaluation; in about `seconds`, where the steps
-        are slow."""
+        """Measures the cost of a run that compiles nothing, and of an evaluation; in about `seconds`, if the steps are
+        slow."""
         most = seconds * self.speed(way, config)
         steps = 24 * self.per_call(config)
         steps = steps if most >= steps or self.fresh(way, config) else max(int(most), 4 * self.per_call(config))
@@ -239,7 +239,7 @@ class Bench:
         self.train(way, config, max(second, steps + self.per_call(config)))
 
     def time_evaluation(self, way: str, config) -> None:
-        """Measures an evaluation, of a program that is compiled."""
+        """Times an evaluation by a program that is already compiled."""
         _, start, _, look, _ = self.programs[self._static(way, config)]
         start = split(everywhere(start, self.run.mesh))
         began = hosts.now()
@@ -247,12 +247,12 @@ class Bench:
         self.look = hosts.now() - began
 
     def chance(self) -> float:
-        """What config.select names of a guess that looks at no image, and two standard errors: always the most frequent
-        class of validation or, of multi-label images, the classes' shares."""
+        """The metric config.select for a guess that looks at no image, plus two standard errors: always the most
+        frequent class of validation or, for multi-label images, the classes' shares."""
         shares = self.targets.counts(self.val.labels) / max(len(self.val), 1)
         if self.targets.multilabel:
             known = shares[shares > 0]
-            always = float(np.mean(2 * known / (1 + known))) if len(known) else 0.0  # F1 of saying each class always
+            always = float(np.mean(2 * known / (1 + known))) if len(known) else 0.0  # F1 of always saying each class
             share = {'mAP': float(known.mean()), 'auroc': 0.5}.get(self.metric, always)
             return share + 2 * self.error(share)
         most, even = float(shares.max(initial=0)), 1 / len(self.run.source.classes)
@@ -265,22 +265,23 @@ class Bench:
         return self._static(way, config) not in self.programs
 
     def steps_in(self, way: str, config, seconds: float, evals: int = EVALS) -> int:
-        """How many steps a run of `seconds` can have that compiles nothing."""
+        """How many steps a run that compiles nothing can take in `seconds`."""
         left = seconds - self.fixed[False] - evals * self.look
         return max(int(left * self.speed(way, config)), 0)
 
     def seconds_of(self, way: str, config, steps: int, evals: int = EVALS) -> float:
-        """What a run will take."""
+        """How many seconds a run will take."""
         fixed = self.fixed[self.fresh(way, config)] + evals * self.look
         return fixed + steps / max(self.speed(way, config), 1e-9)
 
     def speed(self, way: str, config) -> float:
-        """Steps a second of the last run with this program, or else of the last run of all."""
+        """Steps per second of the last run with this program, or else of the last of all runs."""
         rate = self.rates.get(self._static(way, config)) or next(reversed(self.rates.values()), 0.0)
         return rate / self.batch(way, config)
 
     def error(self, value: float) -> float:
-        """The standard error of a top-1 on the validation images; that of other metrics is taken to be the same."""
+        """The standard error of top-1 accuracy on the validation images; that of other metrics is taken to be the
+        same."""
         return float(np.sqrt(max(value * (1 - value), 0.0) / len(self.val)))
 
     def _static(self, way, config) -> str:

@@ -20,14 +20,14 @@ NO_TIME = 'not decided: no time'
 
 
 def undecided(config, field: str, seconds: float = 0.0, detail: str = '') -> Decision:
-    """The Decision that leaves a field as it is for want of time."""
+    """The Decision that leaves a field as it is for lack of time."""
     value = get(config, field)
     return Decision(field, value, value, NO_TIME + detail, seconds)
 
 
 def plot(title: str, xlabel: str, ylabel: str, x, series: dict, chosen, *, xscale='linear', band=None) -> dict:
-    """The data of a plot: x are numbers, or strings where xscale is 'category'; series are {name: values, None where
-    there is none}; band is None or (low, high), values beside x."""
+    """The data of a plot: x are numbers, or strings if xscale is 'category'; series are {name: values, None where there
+    is none}; band is None or (low, high), values beside x."""
     return {
         'title': title, 'xlabel': xlabel, 'ylabel': ylabel, 'xscale': xscale, 'x': list(x),
         'series': {name: list(values) for name, values in series.items()}, 'chosen': chosen,
@@ -41,7 +41,7 @@ def record(decisions: list[Decision], seconds: float, trials: int) -> dict:
 
 
 def merge(decisions: list[Decision], found: list[Decision]) -> None:
-    """Adds what was found; a second decision of a field goes into the first one."""
+    """Adds what was found; a second decision on a field is merged into the first."""
     places = {d.field: i for i, d in enumerate(decisions)}
     for d in found:
         if d.field not in places:

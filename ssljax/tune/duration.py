@@ -8,12 +8,12 @@ from ssljax.tune.bench import EVALS
 from ssljax.tune.decision import NO_TIME, Decision, changed, get, plot
 from ssljax.tune.search import LONGEST
 
-OTHER = {'constant': 'cosine'}  # the schedule that is tried beside the given one; beside all others, 'constant'
+OTHER = {'constant': 'cosine'}  # the schedule that is tried besides the given one; besides all others, 'constant'
 
 
 def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) -> list[Decision]:
-    """The schedule with the better validation; the steps at which it has settled, or a limit beyond it; a patience
-    that the curve would have survived.
+    """The schedule with the better validation result; the steps at which it has settled, or a limit beyond it; a
+    patience that the curve would have survived.
 
     Args:
       bench: bench.Bench.
@@ -83,8 +83,8 @@ def decide(bench, way: str, config, prefix: str, until: float, shorter: dict) ->
 
 
 def of_few(curve) -> float:
-    """The best of EVALS evaluations of a run, evenly spaced: what its value is where it is compared with runs that have
-    no more, for the best of many noisy values is higher."""
+    """The best of EVALS evenly spaced evaluations of a run, for comparison with runs that have no more: the best of
+    many noisy values is higher."""
     points = [curve[round((i + 1) * len(curve) / EVALS) - 1] for i in range(min(EVALS, len(curve)))]
     return max(value for _, value in points)
 
@@ -96,7 +96,7 @@ def falls(curve, error: float) -> bool:
 
 
 def without(prefix, node, own, eta, shorter, bench) -> list[Decision]:
-    """The decisions where no time is left for a long run: the length by shorter runs, where there were some."""
+    """The decisions if no time is left for a long run: the length by shorter runs, if there were any."""
     why = f'{NO_TIME} for a long run'
     stays = [Decision(f'{prefix}.patience', node.patience, node.patience, why, 0.0)]
     if not shorter:
@@ -115,7 +115,7 @@ def in_steps(prefix, node) -> list[Decision]:
 
 
 def least_patience(schedule: str, evals: int) -> int:
-    """Half of the evaluations where the rate falls, for validation may stand still until it is small; else a
+    """Half of the evaluations if the rate falls, because validation may stand still until it is small; else a
     quarter."""
     return max(evals // (4 if schedule == 'constant' else 2), 3)
 
@@ -153,14 +153,15 @@ def length(known: dict, schedule: str, own: int, eta: int, error: float) -> tupl
 
 
 def per_doubling(known: dict) -> float | None:
-    """The rise from the longest run that is at most half of the last to the last, a doubling; None without one."""
+    """The rise per doubling, from the longest run of at most half the last one's steps to the last; None without
+    one."""
     last = max(known)
     short = [n for n in known if n <= last / 2]
     return (known[last] - known[max(short)]) / math.log2(last / max(short)) if short else None
 
 
 def longest_wait(curve) -> int:
-    """Most evaluations in a row without a better one, before the best one of a curve."""
+    """The most evaluations in a row without an improvement, before the best one of a curve."""
     best, wait, longest = -math.inf, 0, 0
     for _, value in curve:
         if value > best:

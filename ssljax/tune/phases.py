@@ -1,4 +1,4 @@
-"""What is decided in which order, and how the time is shared."""
+"""What is decided, in which order, and how the time is shared."""
 
 import math
 import shutil
@@ -9,8 +9,8 @@ from ssljax.processes import hosts
 from ssljax.tune import batch_size, decision, duration, rate, search
 from ssljax.tune.bench import Bench
 
-SAFE = 1e-6  # learning rate of runs that measure time alone: nothing diverges
-UNTIL = {'batch_size': 0.1, 'rate': 0.3, 'search': 0.75, 'duration': 0.97}  # shares of a way's time, added up
+SAFE = 1e-6  # learning rate of runs that only measure time: nothing diverges
+UNTIL = {'batch_size': 0.1, 'rate': 0.3, 'search': 0.75, 'duration': 0.97}  # of a way's time, cumulative
 
 
 def decide(config, workdir, source) -> dict:
@@ -44,7 +44,8 @@ def decide(config, workdir, source) -> dict:
 
 
 def tunable(config) -> list[str]:
-    """The ways that are tuned: 'scratch', then the semi-supervised ones. (A method with a teacher is left as it is.)"""
+    """The ways that may be tuned: 'scratch', then the semi-supervised ones (`decide` leaves out those with a
+    teacher)."""
     return [w for w in config.transfer.ways if w == 'scratch'] + [w for w in config.transfer.ways if w in methods.SEMI]
 
 
@@ -68,7 +69,7 @@ def make_bench(config, workdir, source, place, end: float) -> Bench:
 
 
 def too_short(bench, way: str, config, spent: float, ways: int) -> str:
-    """The error where the first of several ways has no time for two trials after `spent` seconds of getting ready."""
+    """The error if the first of several ways has no time for two trials after `spent` seconds of setting up."""
     steps = min(rate.LEAST, bench.own_steps(way, config))
     trial = bench.seconds_of(way, config, steps) if bench.rates else spent
     needed = math.ceil(10 * ways * 1.2 * (spent + 3 * trial) / 60) / 10
@@ -80,8 +81,8 @@ def too_short(bench, way: str, config, spent: float, ways: int) -> str:
 
 
 def decide_way(bench, way: str, config, seconds: float, taken: set) -> list | None:
-    """The decisions of one way of training, within `seconds`; fields in `taken` are left as they are. None where
-    it is the first one and there is no time for two trials."""
+    """The decisions of one way of training, within `seconds`; fields in `taken` are left as they are. None if it is the
+    first one and there is no time for two trials."""
     began, own, config = hosts.now(), prefix(way), methods.with_optimiser(config, way)
     decisions: list = []
     shorter: dict = {}

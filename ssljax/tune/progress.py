@@ -10,7 +10,7 @@ EVERY = 3.0  # seconds between lines where there is no terminal
 
 
 class Progress:
-    """A line for a trial that ends, at most one in EVERY seconds; on a terminal one line that is written over."""
+    """A line for a trial that ends, at most one per EVERY seconds; on a terminal, one line that is overwritten."""
 
     def __init__(self, began: float, seconds: float, quiet: bool = False):
         """seconds: that tuning may take since `began`, a time.time()."""

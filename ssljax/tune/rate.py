@@ -8,17 +8,17 @@ from ssljax.tune.decision import Decision, changed, get, plot, undecided
 FACTORS = (1.0, 3.0, 0.3, 10.0, 0.1, 30.0, 0.03)  # of the rate that the config gives, in the order of the runs
 LEAST = 40  # steps of a run, or the config's own where they are fewer
 USUAL = {'sgd': 0.1, 'adamw': 1e-3, 'lars': 1.0, 'muon': 1e-3}  # by optim.name
-DECADES = (0, -1, 1, -2, 2, -3, -4)  # away from it, in the order of the runs
-FURTHER = 2  # runs beyond the end of the range, where the best one lies there
+DECADES = (0, -1, 1, -2, 2, -3, -4)  # powers of ten around it, in the order of the runs
+FURTHER = 2  # runs beyond the end of the range, if the best one lies there
 
 
 def decide(bench, way: str, config, prefix: str, until: float, end: float | None = None) -> list[Decision]:
-    """The lowest rate whose validation is within a standard error of the best: higher ones diverge more easily in
-    longer runs. Nor one whose next higher one diverged, where another is that good. The given rate stays where none is
+    """The lowest rate whose validation result is within a standard error of the best: higher ones diverge more easily
+    in longer runs. It is not one whose next higher one diverged, if another is as good. The given rate stays if none is
     better.
 
-    Rates are tried around the given one, or where it diverges or is no better than chance, around the first of the
-    usual ones, by decades, that is.
+    Rates are tried around the given one or, if it diverges or is no better than chance, around the first that is
+    better, of those at powers of ten around the usual one.
 
     Args:
       bench: bench.Bench.
@@ -74,8 +74,8 @@ def decide(bench, way: str, config, prefix: str, until: float, end: float | None
 
 
 def choose(found: dict, error, given: float | None = None) -> float | None:
-    """The rate of {rate: metric or None}; error: metric -> its standard error. The given one stays where none is
-    better. None where all failed."""
+    """The rate of {rate: metric or None}; error: metric -> its standard error. The given one stays if none is better.
+    None if all failed."""
     good = {rate: value for rate, value in found.items() if value is not None}
     if not good:
         return None
@@ -118,5 +118,5 @@ def picture(found, value, bench, config) -> dict:
 
 
 def rounded(rate: float) -> float:
-    """Two digits."""
+    """To two significant digits."""
     return float(f'{rate:.1e}')

@@ -13,12 +13,12 @@ from ssljax.tune.rate import rounded
 
 LEVELS = 3  # lengths of runs, each eta times the one before
 LONGEST = 4  # times the config's own steps
-COMPILING = 0.5  # of the time: beyond it, settings are preferred whose program is there
-ASKED = 30  # times for one of those
+COMPILING = 0.5  # share of the time, beyond which settings whose program is already compiled are preferred
+ASKED = 30  # how many times one of those is asked for
 
 
 class Tried(NamedTuple):
-    """One setting: {field: value}, and {level: the best metric of a run of that length, None where it failed}."""
+    """One setting: {field: value}, and {level: the best metric of a run of that length, None if it failed}."""
 
     setting: dict
     values: dict
@@ -33,7 +33,7 @@ def decide(bench, way: str, config, prefix: str, until: float, *, taken=()) -> t
       config: the run's.
       prefix: of the stage's fields, such as 'semi'.
       until: time.time() at which the last run should end.
-      taken: fields that are decided already.
+      taken: fields that are already decided.
     """
     began = hosts.now()
     space = {f: c for f, c in choices(bench, way, config, prefix).items() if f not in taken and len(c) > 1}
@@ -74,21 +74,21 @@ def choices(bench, way: str, config, prefix: str) -> dict[str, tuple]:
         space['semi.labeled_batch_size'] = tuple(sorted(n for n in few if 4 <= n <= max(labeled, 4)))
     if 'regularisation' in wanted:
         space['transfer.augment'] = tuple(config.tuning.augment) or pipelines(bench.run.source.shape)
-        decoupled = get(config, prefix).optim.name in ('adamw', 'muon')  # of the gradient
+        decoupled = get(config, prefix).optim.name in ('adamw', 'muon')  # from the gradient
         decay = (0.0, 0.01, 0.1, 0.3, 1.0) if decoupled else (0.0, 1e-4, 5e-4, 2e-3, 5e-3)
         space[f'{prefix}.optim.weight_decay'] = decay
         space['transfer.dropout'] = (0.0, 0.2, 0.5)
         if not semi:
             space['transfer.mixup'] = (0.0, 0.2, 1.0)
             space[f'{prefix}.label_smoothing'] = (0.0, 0.1)
-    if space and 'rate' in wanted:  # again, for in longer runs with other regularisation another one may be better
+    if space and 'rate' in wanted:  # again: in longer runs with other regularisation, another may be better
         lr = get(config, prefix).optim.lr
         space[f'{prefix}.optim.lr'] = tuple(rounded(lr * factor) for factor in (0.2, 0.45, 1.0, 2.2))
     return {f: with_present(c, get(config, f)) for f, c in space.items()}
 
 
 def with_present(values: tuple, present) -> tuple:
-    """`values` with the present one, in its place where they are numbers in order."""
+    """`values` with the present one, in order if all are numbers, else at the front."""
     if present in values:
         return values
     numbers = all(isinstance(v, int | float) for v in (*values, present))
@@ -96,7 +96,7 @@ def with_present(values: tuple, present) -> tuple:
 
 
 def pipelines(shape) -> tuple[str, ...]:
-    """Augmentations from none to strong for images of `shape` (H, W, C); none alone for points."""
+    """Augmentations from none to strong for images of `shape` (H, W, C); only none for points."""
     side = min(shape[:2])
     if side < 4:
         return ('',)
@@ -118,8 +118,8 @@ def lengths(bench, way, config, seconds: float) -> list[int]:
 
 
 def halving(bench, way, config, space, steps, until) -> list[Tried]:
-    """Runs settings until the time or tuning.trials is over; the first is the config as it is. What time is left goes
-    to the longest runs of the best that were dropped, so that the first is not alone there."""
+    """Runs settings until the time or tuning.trials is used up; the first is the config as it is. Any time left goes to
+    the longest runs of the best settings that were dropped, so that the first is not alone there."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     eta, last = config.tuning.eta, len(steps) - 1
     tried: list = []
@@ -174,13 +174,13 @@ def enqueue(study, config, space) -> None:
 
 
 def rank(tried: Tried) -> tuple:
-    """Sorts settings by the longest run that did not fail, then by its metric."""
+    """Sorts settings by their longest run, then by its metric; those with a run that failed rank lowest."""
     good = {level: value for level, value in tried.values.items() if value is not None}
     return (max(good), good[max(good)]) if len(good) == len(tried.values) else (-1, 0.0)
 
 
 def propose(study, space, wanted):
-    """(a trial of the study, its {field: value}), one that is `wanted` where one is found in ASKED times."""
+    """(a trial of the study, its {field: value}), `wanted` if one such is found in ASKED attempts."""
     for left in reversed(range(ASKED)):
         trial = study.ask()
         setting = {field: values[trial.suggest_int(field, 0, len(values) - 1)] for field, values in space.items()}
@@ -190,7 +190,7 @@ def propose(study, space, wanted):
 
 
 def chosen(tried: list[Tried]) -> tuple[Tried | None, int]:
-    """(the best setting at the highest level that two settings reached, that level); (None, 0) where all failed."""
+    """(the best setting at the highest level that two settings reached, that level); (None, 0) if all failed."""
     for level in reversed(range(LEVELS)):
         reached = [t for t in tried if t.values.get(level) is not None]
         if len(reached) > 1 or reached and not level:

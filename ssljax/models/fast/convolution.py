@@ -13,8 +13,8 @@ from ssljax.models.fast.products import product
 from ssljax.models.fast.slices import fold, interleave, padded, taps, under
 
 LAYOUT = ('NHWC', 'HWIO', 'NHWC')
-_FEW = 9  # inputs of an output pixel: 3x3 of a gray image
-_WIDE = 16  # channels from which on a matrix product for each tap, or a convolution's input gradient, pays, with AVX2
+_FEW = 9  # most inputs of an output pixel for `_few_conv`: 3x3 of a gray image
+_WIDE = 16  # channels from which a product for each tap, or convolutions for the input gradient, pay off with AVX2
 
 
 def plain(x, w, stride, pads, *, groups=1, kernel_dilation=1):
@@ -31,7 +31,7 @@ def plain(x, w, stride, pads, *, groups=1, kernel_dilation=1):
 
 
 def conv(x, w, stride, pads):
-    """The quickest form for the shapes at hand."""
+    """The fastest form for the shapes at hand."""
     (height, width), kernel = x.shape[1:3], w.shape[:2]
     if kernel == (1, 1) and pads == ((0, 0), (0, 0)):
         return _product(x[:, ::stride, ::stride], w[0, 0])
@@ -49,7 +49,7 @@ def _small_conv(x, w, stride, pads):
     """A convolution of an image smaller than the kernel: one matrix product for each tap, of the pixels within x."""
     size = [(n + sum(pad) - k) // stride + 1 for n, pad, k in zip(x.shape[1:3], pads, w.shape)]
     y = jnp.zeros((x.shape[0], *size, w.shape[3]), x.dtype)
-    matrices = jnp.unstack(w.reshape(-1, *w.shape[2:]))  # at once: the gradient puts theirs together in one go
+    matrices = jnp.unstack(w.reshape(-1, *w.shape[2:]))  # at once, so that their gradients are put together in one go
     for tap, matrix in zip(np.ndindex(w.shape[:2]), matrices):
         within, pixels = under(x, tap, stride, [low for low, _ in pads], size)
         if pixels.size:
@@ -89,7 +89,7 @@ _large_conv.defvjp(_large_conv_forward, _large_conv_backward)
 
 
 def filter_gradient(x, g, kernel, stride, pads):
-    """[k, k, C, D]: by the quickest form for the shapes at hand."""
+    """[k, k, C, D]: by the fastest form for the shapes at hand."""
     if stride > 1 and x.shape[3] >= _WIDE:
         return _tap_products(x, g, kernel, stride, pads)
     return _conv_gradient(x, g, kernel, stride, pads)
@@ -125,7 +125,7 @@ def _conv_gradient(x, g, kernel, stride, pads):
 
 
 def input_gradient(g, w, stride, pads, size):
-    """[B, *size, C]: by the quickest form for the shapes at hand."""
+    """[B, *size, C]: by the fastest form for the shapes at hand."""
     if w.shape[2] < _WIDE:
         pixels = _product(g, w.reshape(-1, w.shape[3]).T)
         return fold(pixels, w.shape[:2], stride, pads, tuple(size))

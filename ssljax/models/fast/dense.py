@@ -1,4 +1,4 @@
-"""A dense layer whose bias has a quick gradient."""
+"""A dense layer whose bias has a fast gradient."""
 
 import jax
 
@@ -7,7 +7,7 @@ from ssljax.models.fast.sums import channel_sums
 
 
 def dense(x, kernel, bias):
-    """x [B, ..., C] with at least one axis between, kernel [C, D], bias [D], of one float dtype -> [B, ..., D]."""
+    """x [B, ..., C] with at least one axis in between, kernel [C, D], bias [D], of one float dtype -> [B, ..., D]."""
     return _plus(product(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], -1), bias)
 
 

@@ -13,11 +13,11 @@ from ssljax.models.fast.sums import channel_sums
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def batch_norm(x, scale, bias, epsilon, slope):
-    """Normalises over all axes but the last, then multiplies by `slope` what is below zero (1: nothing is).
+    """Normalises over all axes but the last, then multiplies by `slope` what is below zero (1: nothing changes).
 
-    x: [B, ..., C] float32 or bfloat16, with at least one axis between. scale, bias: [C] float32. Returns (y like x,
-    mean [C] float32, variance [C] float32). The derivatives are the well-known closed form: they compute y's sign
-    again rather than read it, and take two sums in one pass and the result in another.
+    x: [B, ..., C] float32 or bfloat16, with at least one axis in between. scale, bias: [C] float32. Returns (y like x,
+    mean [C] float32, variance [C] float32). The derivatives are the well-known closed form: they recompute y's sign
+    rather than read it, and take two sums in one pass and the result in another.
     """
     return _forward(x, scale, bias, epsilon, slope)[0]
 
@@ -67,10 +67,10 @@ batch_norm.defvjp(_forward, _backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def layer_norm(x, scale, bias, epsilon):
-    """Normalises over the last axis. x: [B, ..., C] float32 or bfloat16, with at least one axis between. scale, bias:
-    [C] float32. The result is like x.
+    """Normalises over the last axis. x: [B, ..., C] float32 or bfloat16, with at least one axis in between. scale,
+    bias: [C] float32. The result is like x.
 
-    Sums over C are matrix products, which are quick; their rounding is that of C steps.
+    Sums over C are matrix products, which are fast; they round as C successive additions do.
     """
     return _layer_forward(x, scale, bias, epsilon)[0]
 

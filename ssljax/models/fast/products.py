@@ -1,4 +1,4 @@
-"""Matrix products that a processor's instructions for bfloat16 compute."""
+"""Matrix products that use a processor's bfloat16 instructions."""
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,8 @@ from jax import lax
 def product(a, b):
     """a [n, k] by b [k, m], of one float dtype, which is the result's.
 
-    On a CPU XLA converts bfloat16 to float32 first, unless the result is float32: with AVX512-BF16 that is twice as
-    quick, and rounded once at the end. The derivatives are computed so, too.
+    On a CPU, XLA converts bfloat16 to float32 first, unless the result is float32: that is twice as fast with
+    AVX512-BF16, and rounds once at the end. The derivatives are computed the same way.
     """
     return _product(a, b, 1, 0)
 

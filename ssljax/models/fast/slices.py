@@ -11,7 +11,7 @@ from ssljax.models.fast.fusion import apart
 
 
 def interleave(phase, kernel, stride, padding, size):
-    """Puts together a map whose every stride-th row and column, from (a, b), is phase(taps, shifts, sizes).
+    """Puts together a map of which every stride-th row and column, from (a, b), is phase(taps, shifts, sizes).
 
     The window at output o covers, with its taps i, the input pixels o * stride + i - padding. Pixel
     q * stride + a is thus reached by the taps i = (a + padding) % stride + stride * m from the outputs
@@ -36,14 +36,14 @@ def interleave(phase, kernel, stride, padding, size):
 
 
 def padded(x, pads, fill=0.0):
-    """x [B, H, W, C] with so many more rows and columns at ((top, bottom), (left, right)), fewer where negative."""
+    """x [B, H, W, C] with this many rows and columns added at ((top, bottom), (left, right)), or cut if negative."""
     return lax.pad(x, jnp.asarray(fill, x.dtype), ((0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)))
 
 
 def taps(x, kernel, stride, pads, fill=0.0):
-    """The windows' pixels, a tap of the kernel after the other in reading order: a list of arrays [B, h, w, C].
+    """The windows' pixels, one tap of the kernel after another in reading order: a list of arrays [B, h, w, C].
 
-    The barrier keeps XLA from computing what x comes from anew for every slice.
+    The barrier keeps XLA from computing x anew for every slice.
     """
     x = padded(lax.optimization_barrier(x), pads, fill)
     h, w = ((n - k) // stride * stride + 1 for n, k in zip(x.shape[1:3], kernel))

@@ -1,4 +1,4 @@
-"""Sums over all axes but the last, as those of batch normalisation."""
+"""Sums over all axes but the last, as in batch normalisation."""
 
 import math
 
@@ -7,20 +7,20 @@ from jax import lax
 
 from ssljax.models.fast.fusion import apart
 
-_PARTS = 8  # added by one loop, which reads as many places at once: 16 and 32 share lines of the cache and are slower
+_PARTS = 8  # added by one loop, which reads this many places at once: 16 and 32 share cache lines and are slower
 
 
 def channel_sums(f, arrays, vectors=()):
     """The sums over all axes but the last of each of f(*arrays, *vectors), [C] float32 each.
 
-    A sum over many rows is slow in XLA's own loop and, as a product with ones, inexact, because each of its steps
-    rounds to the size of the whole. Here the parts of a map are added in pairs, its rows first, in loops that read the
+    A sum over many rows is slow in XLA's own loop and inexact as a product with ones, because each step rounds to the
+    precision of the running total. Here the parts of a map are added in pairs, its rows first, in loops that read the
     arrays once for all that f returns; the images, which several devices may share, come last, as an ordinary sum.
 
     Args:
       f: elementwise, for arrays and vectors of one shape or of shapes that broadcast; float32 -> a tuple of float32.
-      arrays: [B, ..., C] of one shape, with at least one axis between, floats.
-      vectors: [C] float32, which f has for each channel.
+      arrays: [B, ..., C] of one shape, with at least one axis in between, floats.
+      vectors: [C] float32, of which f gets each channel's value.
     """
     batch, rows, *rest = arrays[0].shape
     width, channels = math.prod(rest[:-1]), rest[-1]
@@ -37,7 +37,7 @@ def channel_sums(f, arrays, vectors=()):
 
 
 def _added(x, axis):
-    """x with its parts along an axis added, an eighth of its length at least."""
+    """The sum of up to _PARTS equal parts of x along an axis, the last padded with zeros."""
     size = x.shape[axis]
     length = -(-size // _PARTS)
     parts = [lax.slice_in_dim(x, i, min(i + length, size), axis=axis) for i in range(0, size, length)]

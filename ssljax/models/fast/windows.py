@@ -12,7 +12,7 @@ from ssljax.models.fast.slices import taps, under, untap
 
 
 def _square(window, stride, padding):
-    """As slices.taps has it."""
+    """(kernel, stride, pads), as slices.taps takes them."""
     return (window, window), stride, ((padding, padding), (padding, padding))
 
 
@@ -84,8 +84,8 @@ def _depthwise_backward(stride, padding, residuals, g):
 def _tap_gradient(x, g, tap, stride, padding):
     """[C]: the products of g with the pixels of x under one tap, summed over batch, rows and columns.
 
-    The batch's parts are added first, then a product with ones sums up: the compiler computes both in quick loops,
-    where it would copy the slices for a plain sum.
+    Parts of the batch are added first, then a product with ones sums the rest: the compiler makes fast loops of both,
+    but would copy the slices for a plain sum.
     """
     within, x = under(x, tap, stride, (padding, padding), g.shape[1:3])
     if not x.size:

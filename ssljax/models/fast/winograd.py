@@ -2,8 +2,8 @@
 
 An output tile of m x m pixels is the transform of one product for each of the (m + k - 1)^2 elements of a transformed
 input tile: 36 for 4x4 outputs of a 3x3 kernel, where the sum over the kernel takes 144. The products of all tiles are
-one batch of matrix products. All of it is computed in float32, also for bfloat16, whose convolution is slower in XLA:
-the transforms round two to five times as much as the sum.
+one batch of matrix products. All of it is computed in float32, because the transforms round two to five times as much
+as the sum; so is bfloat16, whose convolution is slower in XLA.
 """
 
 import functools
@@ -17,12 +17,12 @@ from ssljax.models.fast.slices import padded
 
 _POINTS = (0, 2 / 3, -2 / 3, 3 / 2, -3 / 2)  # and infinity
 _SIZE = len(_POINTS) + 1  # pixels of an input tile's side
-_CHANNELS, _TILES = 32, 64  # from which on it pays, measured with AVX2
+_CHANNELS, _TILES = 32, 64  # from which it pays off, measured with AVX2
 
 
 def pays(x, kernel, stride, pads) -> bool:
-    """Whether these forms are quicker than a plain convolution of x [B, H, W, C] with a kernel of shape [k, k, C, D]:
-    for 3x3, with so many channels and tiles that the products outweigh the transforms."""
+    """Whether these forms are faster than a plain convolution of x [B, H, W, C] with a kernel of shape [k, k, C, D]:
+    for 3x3, with enough channels and tiles that the products outweigh the transforms."""
     if x.dtype not in (jnp.float32, jnp.bfloat16) or stride != 1 or kernel[:2] != (3, 3) or min(kernel[2:]) < _CHANNELS:
         return False
     return x.shape[0] * np.prod(_grid(x, 3, pads)) >= _TILES
@@ -30,10 +30,10 @@ def pays(x, kernel, stride, pads) -> bool:
 
 @functools.cache
 def matrices(kernel: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(A [m, 6], G [6, kernel], B [6, 6]) float32, of Toom and Cook: the m = 7 - kernel correlations of 6 pixels d with
+    """(A [m, 6], G [6, kernel], B [6, 6]) float32, by Toom and Cook: the m = 7 - kernel correlations of 6 pixels d with
     `kernel` weights w are A ((G w) * (B d)).
 
-    The points 0, +-2/3, +-3/2 and infinity round a third as much as the usual small integers.
+    The points 0, +-2/3, +-3/2 and infinity give a third of the rounding error of the usual small integers.
     """
 
     def powers(n):
@@ -79,7 +79,7 @@ def gradients(x, w, g, pads):
 
 
 def _weights(w):
-    """[column, row of the input tile, C, D]"""
+    """The transformed kernel, [column, row of the input tile, C, D]."""
     g = matrices(w.shape[0])[1]
     return apart(lambda w: _combine(g, _combine(g, w.astype(jnp.float32)).swapaxes(0, 1)), w)
 
@@ -89,7 +89,7 @@ def _overlap(matrix, y, axis, m, low, size):
 
     y: [6, ...] with its tiles along `axis` of the rest. Their 6 pixels are the sums of y weighted by the columns of
     `matrix`; tiles begin every m pixels, the first `low` before the map's first pixel. Returns the sums of the tiles at
-    the map's pixels, [..., tiles of the map, m, ...], the last tile with what is beyond `size`.
+    the map's pixels, [..., tiles of the map, m, ...], the last tile including what is beyond `size`.
     """
     tiles = -(-size // m)
     beyond = [1] * (y.ndim - axis - 2)
