@@ -137,8 +137,8 @@ def users(record: dict) -> str:
         if 'bounds' in row:
             rates = (f'{row["bounds"][what]:,.0f}' for what in ('plain', 'loader', 'network'))
             bounds.append([f'{row["name"]}', *rates])
-        if 'ours' in row and 'peer' in row:
-            each = [row[side] for side in ('ours', 'peer')]
+        for after in sorted(row.get('ours', {}).keys() & row.get('peer', {}).keys(), key=float):
+            each = [row[side][after] for side in ('ours', 'peer')]
             numbers = [f'{side["seconds"]:,.0f} s, {side["images"]:,} images' for side in each]
             accuracies.append(
                 [f'{row["name"]}: {row["measure"]}', *numbers, *(f'{100 * side["value"]:.2f}' for side in each)]

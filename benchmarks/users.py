@@ -21,7 +21,8 @@ threads are each side's defaults, and everything is float32. Parts:
           trial, in channels_last
   bounds  seconds / 2 of what limits each side: the tool's loader without training, its network on one batch again and
           again, and ours with flips in place of its augmentation
-  ours    a run of about so many minutes from the start of its process, and the metric on validation after it
+  ours    a run of about so many minutes from the start of its process, and the metric on validation after it; the
+          results after other numbers of minutes are kept
   peer    the same of the tool, in the faster form, given exactly as long as ours took
 
 A call does the parts it is asked for, in this order, and keeps what --out has of others, so that they can be measured
@@ -283,14 +284,18 @@ def measure(case: cases.Case, row: dict, parts, root: Path, given) -> None:
                 row[part] = rates(case, root, given.peer, row['trial']['forms'], given.rounds, given.seconds)
             if part == 'bounds':
                 row[part] = bounds(case, root, given.peer, row['trial']['forms'], given.seconds / 2)
+            after = f'{given.minutes:g}'
             if part == 'ours' and case.metric:
                 steps = planned(case, row['rate'], given.minutes)
-                row[part] = reached(case, *ours(case, root, at, steps).follow(case.metric))
+                found = reached(case, *ours(case, root, at, steps).follow(case.metric))
+                row[part] = row.get(part, {}) | {after: found}
             if part == 'peer' and case.metric:
+                if after not in row['ours']:
+                    raise ValueError(f'--part=peer of {case.name} needs --part=ours with --minutes={after}.')
                 form = best(row['trial']['forms'])
-                begun = peer(case, root, at, given.peer, form, row['ours']['seconds'])
-                row[part] = reached(case, *begun.follow(case.metric))
-                row[part] |= {'workers': form[0], 'channels_last': form[1]}
+                begun = peer(case, root, at, given.peer, form, row['ours'][after]['seconds'])
+                found = reached(case, *begun.follow(case.metric)) | {'workers': form[0], 'channels_last': form[1]}
+                row[part] = row.get(part, {}) | {after: found}
 
 
 def line(row: dict) -> str:
@@ -301,8 +306,8 @@ def line(row: dict) -> str:
             text += f'{row["rate"][side]["median"] if side in row["rate"] else float("nan"):>9,.1f}'
         text += f'{row["rate"]["ratio"]["median"]:>8.2f}'
     for side in 'ours', 'peer':
-        if side in row:
-            text += f'  {side} {100 * row[side]["value"]:.2f}% after {row[side]["seconds"]:.0f} s'
+        for found in row.get(side, {}).values():
+            text += f'  {side} {100 * found["value"]:.2f}% after {found["seconds"]:.0f} s'
     return text
 
 
@@ -370,7 +375,8 @@ def main(argv) -> None:
                 lay(given.images, root, case.labels)
                 for part in [part for part in PARTS if part in given.part]:
                     measure(case, row, [part], root, given)
-                    row.setdefault('dates', {})[part] = record['date']
+                    what = f'{part} {given.minutes:g}' if part in ('ours', 'peer') else part
+                    row.setdefault('dates', {})[what] = record['date']
                     files.write_json(out, record | {'rows': [rows[c.name] for c in cases.CASES if c.name in rows]})
             except ValueError as e:
                 parser.error(str(e))
