@@ -25,8 +25,8 @@ def run(config, workdir, tuner: Callable | None = None, answerer: Callable | Non
     Args:
       config: the run's config.
       workdir: where it is kept.
-      tuner: (config, workdir, source) -> config, of a run that tunes itself.
-      answerer: (Context, content of result.json) -> what it has as 'answer', of a run that ends with one.
+      tuner: (config, workdir, source) -> config, for a run that tunes itself.
+      answerer: (Context, content of result.json) -> its 'answer', for a run that ends with one.
 
     Raises:
       ValueError, OSError: something the user can fix; the message says what and how.
@@ -68,7 +68,9 @@ def _work(config, workdir: Path, tuner, answerer) -> dict:
     outcomes: dict = {}
     for seed in config.seeds:
         if outcomes and not minutes.seed_fits(config, workdir, seed):
-            print(f'note: no time for seed {seed}: {len(outcomes)} of {len(config.seeds)} are trained', file=sys.stderr)
+            print(
+                f'note: no time for seed {seed}: {len(outcomes)} of {len(config.seeds)} were trained', file=sys.stderr
+            )
             break
         outcomes[seed] = seeds.train_seed(state, seed).outcome()
     check_trained(outcomes)
@@ -135,7 +137,7 @@ def prepare(config, workdir, source, quiet: bool = False) -> Context:
     """What all seeds share.
 
     Raises:
-      ValueError: what `workdir` has trained was trained with other data, there is only one class, or something in the
+      ValueError: `workdir` holds a run that was trained with other data, there is only one class, or something in the
         config does not suit the data.
     """
     suits.check_classes(config, source)

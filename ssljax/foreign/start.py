@@ -79,7 +79,9 @@ def load(path: Path) -> dict:
             f'convert a file of weights with: python -c "{_CONVERT.format(path, path.with_suffix(".safetensors"))}"'
         )
     if not path.is_file():
-        raise FileNotFoundError(f'{field}: there is {paths.kind(path)} there{paths.obstacle(path)}.')
+        found = paths.kind(path)
+        what = 'there is nothing there' if found == 'nothing' else f'it is {found}'
+        raise FileNotFoundError(f'{field}: {what}{paths.obstacle(path)}.')
     try:
         from safetensors import SafetensorError, numpy
     except ImportError:

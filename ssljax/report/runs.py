@@ -128,7 +128,7 @@ def _shared(own: Control, others) -> tuple:
         for seed in both:
             if not apart[seed]:
                 shared[seed] = other.values.get(seed, {}) | shared.get(seed, {})
-        if why := next(filter(None, apart.values()), None if both else ['other seeds']):
+        if why := next(filter(None, apart.values()), None if both else ['no seeds in common']):
             reasons[j] = why
     return shared, {} if any(shared.values()) else reasons
 
@@ -161,7 +161,7 @@ def _not_alike(results, settings) -> list[str]:
         both = [seed for seed in settings[0] if seed in own]
         apart = list(dict.fromkeys(d for seed in both for d in fair.differences(own[seed], settings[0][seed])))
         if apart or not both:
-            why = _listed(apart) if both else 'other seeds'
+            why = _listed(apart) if both else 'no seeds in common'
             said.append(f'The rows {_name(result)} and {_name(results[0])} were not trained alike: {why}.')
     return said
 

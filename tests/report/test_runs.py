@@ -79,7 +79,7 @@ def test_other_seeds_are_not_paired(tmp_path):
     for seed in two['seeds']:
         seed['seed'] += 10
     rows, said = compared(tmp_path, make('rotation', scratch=(0.58, 0.59, 0.62)), two)
-    assert '(' not in rows['simclr']['Fine-tuned'] and any('other seeds' in s for s in said)
+    assert '(' not in rows['simclr']['Fine-tuned'] and any('no seeds in common' in s for s in said)
 
 
 def leaves(tree, prefix=''):
