@@ -6,7 +6,8 @@ and fine-tuning, and FlexMatch, against the labels alone.
 A network of three convolutions of 32 features: from scratch, frozen and fine-tuned 1,000 steps of 64 labelled images,
 FlexMatch 4,000 of 32 labelled and 128 unlabelled ones; 2,500 steps of rotation before. Settings were chosen on
 validation images of seed 0, not a label set of the study. Measured without its pretraining, on five label sets:
-FlexMatch gains 7.09 +- 2.42 points at ten labels a class, 3.70 +- 1.25 at 30 and 1.23 +- 0.48 at 100 (docs/results.md).
+FlexMatch gains 7.09 +- 2.42 points at ten labels per class, 3.70 +- 1.25 at 30 and 1.23 +- 0.48 at 100
+(docs/results.md).
 """
 
 from ssljax.config import base

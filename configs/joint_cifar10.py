@@ -7,8 +7,8 @@ a twentieth of its 2^20 steps: one method, or all in one run, beside the same ne
 For an accelerator; not yet measured here. In full: --config.semi.steps=1048576. Published error in percent after 2^20
 steps (USB's classic_cv table, 250 labels): labels alone 55.96 +- 1.95, pseudo_label 48.28 +- 2.10, pi_model 47.69 +-
 1.52, mean_teacher 56.06 +- 2.03, mixmatch 37.28 +- 0.61, uda 5.12 +- 0.15, fixmatch 4.97 +- 0.05, flexmatch 5.00 +-
-0.05, freematch 4.85 +- 0.10, softmatch 4.84 +- 0.10. USB has as many unlabelled as labelled images a step for the first
-four methods, which `all` does not; it has no regmixmatch, noisy_student or s4l_rotation.
+0.05, freematch 4.85 +- 0.10, softmatch 4.84 +- 0.10. USB has as many unlabelled as labelled images per step for the
+first four methods, which `all` does not; it has no regmixmatch, noisy_student or s4l_rotation.
 """
 
 from ssljax.config import base, one_of
@@ -18,7 +18,7 @@ USB = {
     'pseudo_label': 51.72, 'pi_model': 52.31, 'mean_teacher': 43.94, 'mixmatch': 62.72, 'uda': 94.88,
     'fixmatch': 95.03, 'flexmatch': 95.0, 'freematch': 95.15, 'softmatch': 95.16,
 }  # fmt: skip
-EQUAL = 'pseudo_label', 'pi_model', 'mean_teacher', 'mixmatch'  # as many unlabelled as labelled images a step
+EQUAL = 'pseudo_label', 'pi_model', 'mean_teacher', 'mixmatch'  # as many unlabelled as labelled images per step
 LABELED, RATIO = 64, 7
 
 

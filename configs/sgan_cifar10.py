@@ -4,8 +4,8 @@ weight normalisation, feature matching, 1,200 epochs, a learning rate that is co
 
     ssljax train --config=sgan_cifar10 --workdir=runs/sgan_cifar10
 
-For a GPU; not yet measured here. Published test error 18.63 +- 2.32%. The authors set the lengths of the weights by a
-first batch and keep all but the last layer's; here they are kept as He et al.'s initialisation has them.
+For a GPU; not yet measured here. Published test error 18.63 +- 2.32%. The authors set the lengths of the weights from a
+first batch and train only the last layer's; here they stay as in He et al.'s initialisation.
 """
 
 from ssljax.config import base

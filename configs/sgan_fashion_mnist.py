@@ -3,8 +3,8 @@
     ssljax train --config=sgan_fashion_mnist --workdir=runs/sgan_fashion_mnist \\
       --config.data.manual_dir=DIR_WITH_THE_FOUR_GZ_FILES
 
-Measured on CPU cores, from an .npz of the four files, three seeds, 3 minutes a seed on one core: 72.24 +- 0.32% against
-66.50 +- 0.92 from scratch, paired difference 5.74 +- 1.11 (docs/results.md).
+Measured on CPU cores, from an .npz of the four files, three seeds, 3 minutes per seed on one core: 72.24 +- 0.32%
+against 66.50 +- 0.92 from scratch, paired difference 5.74 +- 1.11 (docs/results.md).
 """
 
 from ssljax.config import base

@@ -1,4 +1,4 @@
-"""Gradient accumulation: the batch of a step passes the network in parts, one after the other."""
+"""Gradient accumulation: the batch of a step passes through the network in parts, one after the other."""
 
 from collections.abc import Callable
 
@@ -7,20 +7,20 @@ import jax.numpy as jnp
 
 from ssljax import core
 
-WHOLE = ('progress', 'unlabeled_count', 'class_counts')  # of a batch: what does not have one entry an image
+WHOLE = ('progress', 'unlabeled_count', 'class_counts')  # entries of a batch that do not have one row per image
 
 
 def gradient(parts: int, unroll: bool, loss: Callable, own, others, state, ema, batch: dict, key: jax.Array) -> tuple:
-    """As core.gradient, of a method that is `per_image`, with the memory of one part of the batch.
+    """Like core.gradient, for a method that is `per_image`, with the memory of one part of the batch.
 
-    The gradient is the mean of those of the parts; each begins with the same state, and the new states are averaged.
-    So BatchNorm normalises a part by its own statistics; the running mean becomes that of the whole batch, the running
-    variance lacks the variance between the means of the parts. Part i has the images i, i + parts, ..., an equal share
-    of those of each device, and draws with fold_in(key, i).
+    The gradient is the mean over the parts; each starts from the same state, and the new states are averaged. So
+    BatchNorm normalises each part by its own statistics; the running mean becomes that of the whole batch, while the
+    running variance lacks the variance between the parts' means. Part i has the images i, i + parts, ..., an equal
+    share of each device's, and draws with fold_in(key, i).
 
     Args:
       parts: how many; they divide each batch.
-      unroll: no loop is compiled, as on a CPU, where convolutions in a loop are slow.
+      unroll: compile no loop; for CPUs, where convolutions in a loop are slow.
     """
     split = {k: jnp.moveaxis(v.reshape(-1, parts, *v.shape[1:]), 1, 0) for k, v in batch.items() if k not in WHOLE}
     whole = {k: v for k, v in batch.items() if k in WHOLE}
@@ -29,7 +29,7 @@ def gradient(parts: int, unroll: bool, loss: Callable, own, others, state, ema, 
         return core.gradient(loss, own, others, state, ema, whole | rows, jax.random.fold_in(key, i))
 
     def add(total, item):
-        if unroll:  # the next part waits for the one before, which needs its memory
+        if unroll:  # each part waits for the one before, so that they do not hold memory at once
             total, item = jax.lax.optimization_barrier((total, item))
         return jax.tree.map(jnp.add, total, one(*item)), None
 

@@ -67,11 +67,11 @@ def check(path: str | Path, out: str | Path = '', run: str | Path = '', **given)
 
 def plan(source: str, minutes: float = 30.0, out: str | Path = '', *, flips: str = 'auto', **given):
     """A recipe for a source, each field with its reason, from its fingerprint, the project's measurements and speeds
-    that are measured here; nothing is trained. `ssljax.recipe('auto', data__source=...)` plans and trains.
+    measured on this machine; nothing is trained. `ssljax.recipe('auto', data__source=...)` plans and trains.
 
     Args:
       source: the path of a folder, .zip, .tar or .npz, or any source as config.data.source has it.
-      minutes: for the whole command that trains by the plan.
+      minutes: for the whole command that trains with the plan.
       out: the recipe to write, such as 'plan.py'; '' writes none.
       flips: whether a mirrored image keeps its class, 'yes' or 'no'; 'auto' judges by the class names.
       **given: fields that stay as they are; a dot in a field's name is written __, as in data__labels='50'.
@@ -80,7 +80,7 @@ def plan(source: str, minutes: float = 30.0, out: str | Path = '', *, flips: str
       planning.make.Plan; its `config()` can be trained.
 
     Raises:
-      FileExistsError, ValueError, OSError: something the user can mend; the message says what and how.
+      FileExistsError, ValueError, OSError: something the user can fix; the message says what and how.
     """
     from ssljax import planning  # not at the top: it imports what draws
 
@@ -148,7 +148,7 @@ def export(
     images=None,
     features: bool = False,
 ) -> Path:
-    """Writes the trained model of a run to a file for other programs; as `load`, and then `Model.export`."""
+    """Writes a run's trained model to a file for other programs; the same as `load` and then `Model.export`."""
     return load(run, way, seed).export(path, format, images, features)
 
 

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say, and images unlike those that were trained on."""
+"""Calibrated probabilities, and the detection of images unlike the training images."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,16 +14,16 @@ ADVICE = (
 )
 NEIGHBORS = 5  # the distance to this nearest reference image measures how unlike an image is
 INLIERS = 99  # percent of the validation images that do not count as unlike
-FARTHEST = 2.0  # that two images can be apart, in cosine distance
+FARTHEST = 2.0  # the largest cosine distance that two images can have
 BINS = 15  # of confidence, as in Guo et al.
-_BOUNDS = np.log(0.05), np.log(20)  # of the temperature
+_BOUNDS = np.log(0.05), np.log(20)  # of the temperature's logarithm
 
 
 class Calibration(NamedTuple):
     """What predictions need besides the weights.
 
     temperature: by which logits are divided. reference: float16 [M, D], features of training images, of length 1.
-    limit: the distance to the reference beyond which an image counts as unlike the training images. threshold: of
+    limit: the distance to the reference beyond which an image counts as unlike the training images. threshold: for
     multi-label images, the calibrated probability above which an image is said to have a class; else None.
     """
 
@@ -85,7 +85,7 @@ def fit(temperature: float, features, reference, threshold: float | None = None)
     """The Calibration of a classifier.
 
     Args:
-      temperature, threshold: as it has them.
+      temperature, threshold: its fields.
       features: [N, D] float of the validation images.
       reference: [M, D] float, features of training images, N and M at least 1.
     """
@@ -96,11 +96,11 @@ def fit(temperature: float, features, reference, threshold: float | None = None)
 def limit(found) -> float:
     """The distance, at most 2, that 1 in 100 further images like these exceed.
 
-    The largest of n images is exceeded by 1 in n + 1 further ones, so of fewer than 100 no percentile is far
-    enough out: the limit is then at least the one-sided prediction bound of a log-normal distribution, by Student's t.
+    The largest of n images is exceeded by 1 in n + 1 further ones, so with fewer than 100 no percentile is far enough
+    out: the limit is then at least the one-sided prediction bound of a log-normal distribution, by Student's t.
 
     Args:
-      found: [N] distances of validation images; of a single one the limit is 2, which no image exceeds.
+      found: [N] distances of validation images; for a single one the limit is 2, which no image exceeds.
     """
     from scipy.stats import t as student_t  # not at the top: it takes a second to import, and predictions need none
 
@@ -115,11 +115,11 @@ def limit(found) -> float:
 
 
 def temperature(logits, labels) -> float:
-    """The temperature by which the likelihood of the labels is highest (Guo et al., ICML 2017, section 4.2), at least
+    """The temperature at which the likelihood of the labels is highest (Guo et al., ICML 2017, section 4.2), at least
     0.05 and at most 20.
 
-    Against a handful of images that are all right, and would be told with certainty, the targets are Platt's (1999,
-    section 2.2), which for n images leave 1 in n + 2 to the other classes.
+    The targets are Platt's (1999, section 2.2), which for n images leave 1 / (n + 2) to the other classes: otherwise a
+    handful of images that are all predicted correctly would make the model certain.
 
     Args:
       logits: [N, K] float.
@@ -141,7 +141,7 @@ def temperature(logits, labels) -> float:
 
 
 def temperature_of_sets(logits, hot) -> float:
-    """As `temperature`, of images with any number of classes: one for all classes, by the binary cross-entropy.
+    """Like `temperature`, for images with any number of classes: one for all classes, by the binary cross-entropy.
 
     Args:
       logits: [N, K] float.
@@ -160,12 +160,12 @@ def temperature_of_sets(logits, hot) -> float:
 
 
 def distances(features, reference) -> np.ndarray:
-    """The cosine distance, float32 [N] in [0, 2], to the NEIGHBORS-th nearest of `reference`, or the farthest of fewer:
-    a detector of outliers that needs none to be trained (Sun et al., ICML 2022, arXiv:2204.06507).
+    """The cosine distance, float32 [N] in [0, 2], to the NEIGHBORS-th nearest of `reference`, or the farthest if there
+    are fewer: an outlier detector that is trained without outliers (Sun et al., ICML 2022, arXiv:2204.06507).
 
     Args:
       features: [N, D] float.
-      reference: [M, D] float, of length 1.
+      reference: [M, D] float, of unit length.
 
     Raises:
       ValueError: D differs.
@@ -181,13 +181,13 @@ def distances(features, reference) -> np.ndarray:
 
 
 def unit(features) -> np.ndarray:
-    """float32 [N, D] of length 1."""
+    """float32 [N, D], scaled to unit length."""
     features = np.asarray(features, np.float32)
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
 def reliability(logits, labels, temperature: float) -> dict:
-    """How often predictions of a confidence are right.
+    """How often predictions of each confidence are right.
 
     Args:
       logits: [N, K] float.
@@ -196,7 +196,7 @@ def reliability(logits, labels, temperature: float) -> dict:
 
     Returns:
       'ece': the expected calibration error, in [0, 1] (Guo et al., equation 3); 'bins': [[images, their mean
-      confidence, the share that is right], ...], those with images of BINS of equal width.
+      confidence, the share that is right], ...], the non-empty ones of BINS of equal width.
     """
     from scipy.special import log_softmax  # as above
 
@@ -206,7 +206,7 @@ def reliability(logits, labels, temperature: float) -> dict:
 
 
 def reliability_of_sets(probabilities, hot) -> dict:
-    """As `reliability`, of pairs of an image and a class: how often an image has a class that is given a probability.
+    """Like `reliability`, for pairs of an image and a class: how often an image has a class that gets a probability.
     probabilities: [N, K] float; hot: [N, K] bool."""
     return _binned(probabilities.ravel(), hot.ravel())
 

@@ -27,7 +27,7 @@ from ssljax import verbs
 
 
 def parse(args):
-    """(arguments, {field: value}) of a command line; what cannot be understood ends the process with the code 2."""
+    """(arguments, {field: value}) of a command line; one that cannot be parsed ends the process with exit code 2."""
     parser = verbs.Parser('check')
     parser.add_argument('path', metavar='PATH')
     parser.add_argument('--out', default='', metavar='DIR')
@@ -37,7 +37,7 @@ def parse(args):
 
 
 def main(args) -> int:
-    """The exit code: 0, or 1 with --strict where there is a serious finding."""
+    """The exit code: 0, or 1 with --strict if there is a serious finding."""
     from absl import logging  # not at the top: --help need not wait for JAX
 
     from ssljax import api

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-LEAST_RANK = 1.05  # effective; that of points on a line is 1
-SETTLED = 50, 0.1  # steps, share of the steps: before either, BatchNorm's running statistics are not the images'
+LEAST_RANK = 1.05  # effective rank; points on a line have 1
+SETTLED = 50, 0.1  # steps, share of all: before both, BatchNorm's running statistics do not fit the images
 
 
 class Judge(NamedTuple):
@@ -22,15 +22,15 @@ class Judge(NamedTuple):
     start: Callable
 
     def look(self, step: int, before: dict | None, now: dict) -> tuple[str, str]:
-        """(why the stage stops, what there is to warn of), '' for neither.
+        """(why the stage stops, what to warn of), each '' if there is nothing.
 
-        An evaluation counts where the spread is below `least` and below half of what it was before the first step: of
-        images that differ little, dark ones for example, an untrained network makes features that differ little. It
-        takes two evaluations in a row, or the last one, and a network whose BatchNorm has seen some batches.
+        An evaluation counts if the spread is below `least` and below half of what it was before the first step: for
+        images that differ little, such as dark ones, even an untrained network gives features that differ little. It
+        takes two such evaluations in a row, or the last one, and a network whose BatchNorm has seen some batches.
 
         Args:
           step: of this evaluation.
-          before, now: the metrics of the last evaluation, None where there is none, and of this one, with
+          before, now: the metrics of the previous evaluation, None if there is none, and of this one, with
             '<name>_std' and '<name>_rank' as guard.spread gives them.
         """
         settled = step >= SETTLED[0] and step >= SETTLED[1] * self.steps
@@ -67,7 +67,7 @@ def fell(start: dict, now: dict, name: str) -> bool:
 
 
 def words(name: str, metrics: dict, least: float) -> str:
-    """What was found."""
+    """The finding in words."""
     return (
         f'the {name} collapsed: the relative standard deviation across images is {metrics[f"{name}_std"]:.2g} (1 is '
         f'evenly spread, 0 is constant; the minimum is pretrain.collapse={least:g}) and the effective rank '

@@ -34,7 +34,7 @@ from ssljax.settings.fields import (
 )
 from ssljax.text.wording import nearest, shown
 
-KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # of stage, where it is not called as the way
+KINDS = {'random_frozen': 'frozen', 'two_stage': 'second'}  # the kind of a way's stage, where their names differ
 OPTIMISERS = 'sgd', 'adamw', 'lars', 'muon'
 SCHEDULES = 'cosine', 'slow_cosine', 'constant', 'multistep', 'flat_linear'
 TUNED = ('batch_size', 'rate', 'regularisation', 'options', 'duration')  # what tuning can decide
@@ -44,7 +44,7 @@ VARIANT = "(name, way, ((field, value), ...)), for example ('plain', 'scratch', 
 def base() -> ConfigDict:
     """The complete config of a run: data -> pretrain -> transfer -> evaluate. Amounts of images are strings:
     '1000' (a count), '10/class', '2.5%' or 'all'. Each pretext task's own options are the sub-dict
-    `pretrain.<method>`, declared beside the task, as the options of a backbone are beside it."""
+    `pretrain.<method>`, declared beside the task, as a backbone's are beside the backbone."""
     return ConfigDict(_defaults(fields()))
 
 
@@ -56,7 +56,7 @@ def fields() -> dict:
         name=name('run'),
         # Each seed has its own label set, initial weights and batch order.
         seeds=many((0,), whole(0, 0, 2**32 - 1), 1, distinct=True),
-        # The metric on validation by which weights and models are selected, and settings tuned; of multi-label images
+        # The metric on validation by which weights and models are selected, and settings tuned; for multi-label images,
         # top1 stands for mAP.
         select=choice('top1', *dict.fromkeys(metrics.SELECT + metrics.SELECT_MULTILABEL)),
         tune=flag(False),  # before training, short runs choose what `tuning` lists
@@ -68,7 +68,7 @@ def fields() -> dict:
             # Pipelines to choose from, from weak to strong; (): a default list for the image size.
             augment=many((), pipeline()),
             batch_max=whole(1024, 1, BATCH),
-            images=whole(5000, 1),  # of validation, at most
+            images=whole(5000, 1),  # validation images used, at most
             compare=flag(True),  # the tuned ways are also trained untuned, as variants
         ),
         plan=dict(  # ssljax.planning: what is not given is chosen from the data, and measured, before training
@@ -79,21 +79,21 @@ def fields() -> dict:
         answer=dict(  # in words, at the end of a run: what helped, and what more labels would bring
             # Shares of the labels that scratch and the best way are trained with again; (): no learning curve.
             curve=many((), real(0.5, 0.001, 0.999), distinct=True),
-            minutes=real(0.0, 0.0, 1e6),  # in which a further seed or training still has to fit; 0: all are trained
+            minutes=real(0.0, 0.0, 1e6),  # a further seed or training must fit in this to begin; 0: all are trained
         ),
         data=dict(
             source=sources.field('digits'),
-            images=path(),  # of a CSV: the folder or archive that its paths are in; '': the CSV's own folder
-            pattern=pattern.field(),  # of a folder: what the names of its files say, such as '{label}.{}.jpg'
+            images=path(),  # for a CSV: the folder or archive that its paths are in; '': the CSV's own folder
+            pattern=pattern.field(),  # for a folder: what its file names say, such as '{label}.{}.jpg'
             # Whether 'a;b' in a CSV is several classes (or rows of 0 and 1 in an .npz): auto (where there are any) |
             # yes | no (a semicolon belongs to the name of a class).
             multilabel=choice('auto', 'auto', 'yes', 'no'),
-            # A CSV of labels for images that came without, of training; rows are added at its end.
+            # A CSV of labels for training images that came without; rows are appended to it.
             annotations=path(),
             data_dir=path(),  # where TensorFlow Datasets keeps prepared data
             manual_dir=path(),  # where TensorFlow Datasets finds manual downloads
             image_size=whole(0, 0, 2**14),  # 0: as stored
-            # What makes a square of that size: crop (the centre is kept) | pad (with black bars) | squash
+            # How an image becomes a square of that size: crop (the centre is kept) | pad (with black bars) | squash
             resize=choice('crop', 'crop', 'pad', 'squash'),
             channels=choice(0, 0, 1, 3, 4),  # 0: as stored; 1, 3 or 4 converts
             # The label budget, or list:PATH, a file that names the labelled images.
@@ -101,11 +101,11 @@ def fields() -> dict:
             # random (stratified) | typical (representative of the rest; a total, uses no labels) | typical_oracle
             # (the same within each class, using the class of every image): data/pick.py
             choose=choice('random', 'random', 'typical', 'typical_oracle'),
-            features=path(),  # of both: a workdir or stage of another run, whose pretrained backbone gives the features
+            features=path(),  # for both: a workdir or stage of another run, whose pretrained backbone gives features
             pool=whole(0),  # how many of the other training images are used, unlabelled; 0: all
             val=amount('10%', none=True),  # carved from the training labels, unless the source has its own
             test=amount('20%'),  # only where the source has no test split
-            # Of images that validation and test are carved from, those with copies: together (all are trained on, and
+            # Images with copies, where validation and test are carved from the rest: together (all are trained on, and
             # none is evaluated) | anywhere.
             copies=choice('together', 'together', 'anywhere'),
             unlabeled=sources.field(empty=True),  # an additional source of unlabelled images
@@ -121,27 +121,27 @@ def fields() -> dict:
         pretrain=dict(
             _stage(epochs=10.0),
             method=text('rotation'),  # a pretext task, a sum such as rotation + 0.5*simclr, or none
-            # One pretraining, with the images of the first seed, for all of them: it sees those that other seeds take
-            # for validation, without their labels, and no test image.
+            # One pretraining, with the first seed's images, for all seeds: it sees, without labels, images that other
+            # seeds take for validation, but no test image.
             shared=flag(False),
             augment=pipeline(),
             batch_size=whole(128, 1, BATCH),
             layer=text(''),  # the named layer that the task's heads sit on; '' is the last
-            hidden=widths(()),  # of dense layers below the pretext task's own logits
+            hidden=widths(()),  # widths of dense layers below the pretext task's own logits
             pool=pool('avg'),  # of that layer
             watch=whole(1000),  # validation images for nearest neighbours and spread at each evaluation; 0: none
             collapse=real(0.01, 0.0, 1e3),  # the run stops if features or embeddings spread less; 0: never
             **methods.options(),
         ),
-        semi=dict(  # of ways that are semi-supervised methods: labelled and unlabelled images at once
+        semi=dict(  # for ways that are semi-supervised methods: labelled and unlabelled images at once
             _stage(epochs=10.0, b1=0.5, open=methods.OPEN),
             # random (or backbone.init_from's weights) | pretrained (the backbone) | scratch (the result of that way)
             start=choice('random', 'random', 'pretrained', 'scratch'),
-            augment=pipeline(),  # weak, of unlabelled images; '': as transfer.augment, which is that of labelled ones
-            strong=pipeline(),  # of the views trained towards the prediction for a weak one
+            augment=pipeline(),  # weak, for unlabelled images; '': as transfer.augment, which labelled ones get
+            strong=pipeline(),  # for the views trained towards the prediction for a weak one
             ema=below_one(0.999),  # decay of the averaged weights, which are evaluated; 0: none. GANs have their own
-            # Labelled images and both views of the unlabelled ones pass the network as one batch; otherwise the weak
-            # views, which only say what to predict, pass it apart and without a gradient, in less time.
+            # Labelled images and both views of the unlabelled ones pass through the network as one batch; otherwise the
+            # weak views, which only give targets, do so separately and without a gradient, in less time.
             one_batch=flag(False),
             # Fraction of the steps for which the unlabelled loss may have no effect before the run stops; 0: no limit.
             idle=share(0.5),
@@ -155,19 +155,19 @@ def fields() -> dict:
             checkpoint=path(),  # a workdir or stage of another run; '' is this run's own pretraining
             layer=text(''),  # the named layer that the head sits on; '' is the last
             hidden=widths(()),  # () is a linear head; (200, 200) an mlp of three dense layers
-            # Features of a block of three convolutions below the pooling, RotNet's convolutional classifier; 0: none.
+            # Channels of a block of three convolutions below the pooling, RotNet's convolutional classifier; 0: none.
             conv=whole(0, 0, WIDEST),
             pool=pool('avg'),  # of the tapped layer
             augment=pipeline(),
             mixup=real(0.0, 0.0, 1000.0),  # alpha of the Beta distribution for mixing labelled images; 0: no mixup
             dropout=below_one(0.0),  # fraction of the head's input dropped in training
             head_norm=choice('none', 'none', 'weight'),  # of the last layer; weight: normalised weights, as in SGANs
-            # Of the loss on labelled images, also in semi-supervised ways: none | balanced (inverse to the number of
+            # For the loss on labelled images, also in semi-supervised ways: none | balanced (inverse to the number of
             # labelled images of a class) | effective (inverse to its effective number, with class_weights_beta).
             class_weights=choice('none', 'none', 'balanced', 'effective'),
             class_weights_beta=below_one(0.999),
-            # tau: in training, tau times the log of its share of the labelled images is added to the logit of each
-            # class; 0: none, 1: for balanced accuracy.
+            # tau: in training, tau times the log of a class's share of the labelled images is added to its logit; 0:
+            # none, 1: for balanced accuracy.
             logit_adjustment=real(0.0, 0.0, 100.0),
             batch_size=whole(64, 1, BATCH),
             frozen=_stage(epochs=20.0, trained='backbone/.*=0; .*=1'),  # head only
@@ -185,7 +185,7 @@ def fields() -> dict:
             figures=flag(True),
             # Training images kept as a reference, to flag images unlike them in predictions; 0: no calibration either.
             reference=whole(1000, 0, 10**6),
-            positive=text(''),  # the class that sensitivity is about, of two; '': the rarer one of the test images
+            positive=text(''),  # of two classes, the one sensitivity refers to; '': the rarer one in the test images
             best_on_test=flag(False),  # also read test at every evaluation, like papers that select on it
         ),
         study=dict(  # of ssljax.studies: each budget x pretraining x way x seed is a cell
@@ -199,18 +199,18 @@ def fields() -> dict:
             keep=flag(False),  # keep the weights of finished cells; those of pretrainings are always kept
         ),
         fsdp=dict(  # for networks too large for one device
-            # Devices over which each copy of the weights, of their averages and of the optimiser's state is split; 1:
+            # Devices over which each copy of the weights, of their averages and of the optimiser's state is sharded; 1:
             # every device has all.
             devices=whole(1, 1, 2**20),
-            # regex=axis of the weights that is split: its number, auto (the longest that divides) or none; the first
-            # full match wins.
+            # regex=axis along which weights are sharded: its number, auto (the longest that divides evenly) or none;
+            # the first full match wins.
             rules=rules('.*=auto', fsdp.read_axis, 'axis', 'each axis a whole number, auto or none'),
-            least=whole(2**14),  # weights with fewer numbers are left whole by auto
+            least=whole(2**14),  # auto leaves weights with fewer elements whole
         ),
         tracker=choice('', '', 'wandb', 'mlflow'),  # also gets all metrics, if it is installed
         log_every=whole(50, 1),  # steps
         save_every=real(60.0),  # seconds between checkpoints inside a stage
-        # Checkpoints that a stage in training keeps, the newest; each has the weights that were the best so far, too.
+        # How many checkpoints, the newest, a stage in training keeps; each also has the best weights so far.
         save_keep=whole(2, 1, 1000),
         steps_per_call=whole(0, 0, 10_000),  # 0: 1 on a CPU, 10 on an accelerator
         variants=entries((), VARIANT, _is_variant),  # an additional way: an existing one with changed fields
@@ -238,7 +238,7 @@ def _stage(epochs=0.0, lr=0.05, trained='.*=1', b1=0.9, open=None) -> dict:
         lr=real(lr, 1e-12, 1e38),  # float32 holds no more
         momentum=below_one(0.9),  # of sgd, lars and muon, and whether in Nesterov's form
         nesterov=flag(True),
-        b1=below_one(b1),  # of adamw, and of muon for what is not a kernel, as b2
+        b1=below_one(b1),  # of adamw, and of muon for all but kernels; b2 likewise
         b1_rules=rules('', high=0.999),  # regex=b1, for parameters that have another one; the first full match wins
         b2=below_one(0.999),
         weight_decay=real(5e-4, 0.0, 1000.0),
@@ -261,7 +261,7 @@ def _stage(epochs=0.0, lr=0.05, trained='.*=1', b1=0.9, open=None) -> dict:
         epochs=real(epochs, 0.0, 1e6),
         steps=whole(0),
         examples=whole(0, 0, 10**15),
-        # Parts that a batch passes in, one after the other, with the memory of one; 1: all at once.
+        # Parts in which a batch is processed, one after the other, with the memory of one; 1: all at once.
         accumulate=whole(1, 1, BATCH),
         evals=whole(20, 1),  # evaluations on validation, evenly spaced
         patience=whole(0),  # evaluations without improvement before the stage ends; 0: never
@@ -294,7 +294,7 @@ def of_task(tasks: dict, task: str, name: str, **fields) -> ConfigDict:
       tasks: {task: (steps, {field of config.pretrain: value})}.
       task: one of them.
       name: the recipe's; the run is called <name>_<task>.
-      **fields: of config.pretrain, for every task; its own go before them.
+      **fields: of config.pretrain, for every task; the task's own override them.
 
     Raises:
       ValueError: the table has no such task.
@@ -308,7 +308,7 @@ def of_task(tasks: dict, task: str, name: str, **fields) -> ConfigDict:
 
 
 def one_of(known, given: str, what: str) -> str:
-    """What a recipe is given after a colon, where it is one of `known`; raises ValueError where it is not."""
+    """What a recipe is given after a colon, if it is one of `known`; raises ValueError if it is not."""
     if given not in known:
         raise ValueError(f'no recipe for the {what} {shown(given)}{nearest(given, known)} (known: {", ".join(known)})')
     return given

@@ -14,8 +14,8 @@ _WIDTH, _GAP, _TEXT, _FONT = 1120, 10, 30, 10
 
 
 class Tile(NamedTuple):
-    """image: uint8 [h, w] or [h, w, C]. name: of a file, whose end is shown where it is too long. note: the
-    other line."""
+    """image: uint8 [h, w] or [h, w, C]. name: of a file; only its end is shown if it is too long. note: the other
+    line."""
 
     image: np.ndarray
     name: str
@@ -23,8 +23,8 @@ class Tile(NamedTuple):
 
 
 def draw(blocks) -> bytes:
-    """A PNG of [(title, groups)], each group a list of Tiles, which stand together; '' is no title."""
-    # matplotlib's: letters of Latin, Greek, Cyrillic, Hebrew and Arabic
+    """A PNG of [(title, groups)], each group a list of Tiles that are kept together; '' is no title."""
+    # matplotlib's font: it has Latin, Greek, Cyrillic, Hebrew and Arabic letters
     font = ImageFont.truetype(Path(_data_path()) / 'fonts/ttf/DejaVuSans.ttf', _FONT)
     places, height = _laid_out(blocks)
     page = Image.new('RGB', (_WIDTH, height), 'white')
@@ -56,7 +56,7 @@ def _data_path() -> str:
 
 
 def _tile(image) -> Image.Image:
-    """The picture, no side longer than SIDE; a small one is made larger by a whole factor."""
+    """The picture, no side longer than SIDE; a small one is enlarged by a whole factor."""
     tile = picture(image)
     if max(tile.size) > SIDE:
         tile.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
@@ -85,7 +85,7 @@ def _laid_out(blocks):
 
 
 def _fitted(text, font, width, end=False):
-    """The text, cut where it is longer than so many pixels: behind, or with `end` in front."""
+    """The text, cut to a width in pixels: at its end, or with `end` at its start."""
     text = line(text)
     if font.getlength(text) <= width:
         return text

@@ -19,30 +19,30 @@ class Method(NamedTuple):
     ema_decay: (progress, step) -> tau of the averaged copy of the parameters, or None: no copy is kept
     averaged:  that copy is what is evaluated, chosen and kept, not the parameters themselves
     predict:   (params, state, images) -> class logits [B, K], of a method that classifies; deterministic
-    features:  (params, state, images) -> [B, D] float32 that the classifier's head is on, pooled; deterministic
+    features:  (params, state, images) -> [B, D] float32, pooled, the input of the classifier's head; deterministic
     embed:     (params, state, images) -> [B, D] float32 that the loss compares, watched for collapse; deterministic
     show:      (params, state, images) -> {column: [B, h, w, C] float32 in [0, 1]}, pictures of the task for the report
     sample:    (params, state) -> [N, H, W, C] float32 in [0, 1], from the same noise at each call; deterministic
-    turns:     ((parts, loss), ...), of players that move one after the other: each loss, like `loss`, is minimised in
-               the parameters under those top-level names alone, and sees what the turns before it did in this step. ():
-               one turn of `loss`, over all parameters
+    turns:     ((parts, loss), ...), for players that move one after the other: each loss, called like `loss`, is
+               minimised over the parameters under those top-level names alone, and sees what earlier turns did in this
+               step. (): one turn of `loss`, over all parameters
     views:     images that the network sees for one image of the batch
     images:    trains on this many images only; 0: on all
     remedy:    advice for the user if features collapse
     decided:   ((dotted field, value, why), ...), what was decided for its open options
-    project:   params -> params, done after each update, such as bringing directions back to length 1
-    per_image: the loss is a mean over the images of the batch (of the labelled and of the unlabelled ones), each apart
-               from the others but for BatchNorm's statistics, and the new state is one likewise: what parts of a batch
-               give can be averaged
+    project:   params -> params, applied after each update, such as scaling directions back to length 1
+    per_image: the loss is a mean over the images of the batch (of the labelled and of the unlabelled ones), each
+               independent of the others except through BatchNorm's statistics, and so is the new state: the results of
+               parts of a batch can be averaged
     teach:     (logits [N, K] of a teacher for all unlabelled images) -> (rows [M], classes [M]), int, that the method
-               trains on in place of all of them; the first teacher is trained on labels alone, the next is the method's
-               own outcome, for `generations` in all
+               trains on in place of all of them; the first teacher is trained on labels alone, each next one is the
+               method's own outcome, for `generations` in all
 
     A batch is {'image': [B, H, W, C] uint8, 'label': [B] int32, -1 where unknown} and, in training, 'index' [B] int32,
-    the image's place in the split, 'progress', the share of the steps that is done, float32 in [0, 1), and, where a
+    the image's place in the split, 'progress', the share of the steps done so far, float32 in [0, 1), and, where a
     stage trains on labelled and unlabelled images at once, 'unlabeled' [U, H, W, C] uint8 with 'unlabeled_index' [U]
     int32, the places among the 'unlabeled_count' of them, and 'unlabeled_label' [U] int32, -1 or what a teacher says.
-    'class_counts' [K] int32, how many of the stage's labelled images are of each class, is there where the config has a
+    'class_counts' [K] int32, how many of the stage's labelled images are of each class, is there if the config has a
     loss that depends on it (methods/labeled_loss.py).
     Metrics are {name: (sum, count)}, float32 scalars. `state` holds every collection but 'params'.
     """
@@ -84,8 +84,8 @@ def evaluated(method: Method, ts: TrainState) -> PyTree:
 
 
 def init_state(method: Method, tx: optax.GradientTransformation, variables: dict) -> TrainState:
-    """The state before the first step, with the types that every step leaves: a weak one, of a Python number, would be
-    strong after the first, and the program compiled for both."""
+    """The state before the first step, with the types that every step returns: a weak type, from a Python number, would
+    be strong after the first step, and the program would be compiled for both."""
     params, state = split(variables)
     ema = jax.tree.map(jnp.copy, params) if method.ema_decay else None
     opt = tuple(tx.init(own) for own, _, _ in moves(method, params))
@@ -114,8 +114,8 @@ def gradient(loss: Callable, own, others, state, ema, batch: dict, key: jax.Arra
 def train_step(
     method: Method, tx, ts: TrainState, batch: dict, key: jax.Array, steps: int, gradient: Callable = gradient
 ) -> tuple[TrainState, dict]:
-    """One update of `steps`. Returns the new state and the metrics of the batch, {name: (sum, count)}; among them the
-    norms of the gradient, whole and of each part, and 'update/<part>', the update's relative to the parameters'."""
+    """One of `steps` updates. Returns the new state and the metrics of the batch, {name: (sum, count)}; among them the
+    norms of the gradient, whole and by part, and 'update/<part>', the update's norm relative to the parameters'."""
     key, progress = jax.random.fold_in(key, ts.step), ts.step / steps
     batch = batch | {'progress': progress}
     params, state, squares = ts.params, ts.state, []

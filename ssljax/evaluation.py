@@ -85,8 +85,8 @@ def of_seed(run, trained, directory) -> tuple[dict, dict]:
 
 
 def positive_class(config, labels, classes) -> int | None:
-    """The number of the class that sensitivity refers to, with two classes; else None. By default the smaller one in
-    `labels`, or the second of equals."""
+    """The number of the class that sensitivity refers to, with two classes; else None. By default the rarer one in
+    `labels`, or the second if they are equal."""
     if len(classes) != 2:
         return None
     if config.evaluate.positive:
@@ -101,7 +101,7 @@ def scored(targets: Targets, logits, labels, positive, cut: float, ends: bool) -
 
 
 def _optional(make, *args) -> dict:
-    """make(*args), arrays that only pictures need: where it fails, none, and a warning. What was measured is kept."""
+    """make(*args), arrays that only pictures need; if it fails, none and a warning: what was measured is kept."""
     try:
         return make(*args)
     except Exception as error:
@@ -110,7 +110,7 @@ def _optional(make, *args) -> dict:
 
 
 def predictor(run, kind: str):
-    """Compiled (variables, images uint8) -> logits [B, K] of a kind of stage; compiled once a run."""
+    """Compiled (variables, images uint8) -> logits [B, K] of a kind of stage; compiled once per run."""
     kind = kind if kind in run.methods else 'scratch'
     predict = run.methods[kind].predict
     make = lambda: embed.compiled(lambda variables, x: predict(*split(variables), x))
@@ -118,9 +118,9 @@ def predictor(run, kind: str):
 
 
 def calibrate(run, way: str, trained, see, directory, logits: dict, cut: float) -> dict:
-    """Writes the Calibration of a way, of its validation images, beside its weights; returns 'temperature', and as
-    `calibration.reliability` has them, of the test images, 'test' and, at a temperature of 1, 'before'. logits: {'val',
-    'test': [N, K]}; cut: of targets.cut."""
+    """Writes a way's Calibration, from its validation images, beside its weights; returns 'temperature', 'threshold' if
+    multi-label, and the `calibration.reliability` of the test images: 'test' and, at a temperature of 1, 'before'.
+    logits: {'val', 'test': [N, K]}; cut: from targets.cut."""
     targets = run.source.targets
     kind = way if way in run.methods else 'scratch'
     features = run.methods[kind].features
@@ -170,7 +170,7 @@ def nearest_vote(features, labels, trained, k: int, targets: Targets) -> dict:
 
 
 def nearest_mean(features, labels, trained, targets: Targets) -> dict:
-    """As `nearest_vote`, of the classes' mean features."""
+    """Like `nearest_vote`, with the classes' mean features."""
     known = features['labeled'][trained.layer]
     out: dict = {'layer': trained.layer}
     for s in ('val', 'test'):

@@ -29,7 +29,7 @@ MOST = 64  # images of a folder that a file is checked on
 
 
 def parse(args):
-    """The arguments of a command line; what cannot be understood ends the process with one line and the code 2."""
+    """The arguments of a command line; one that cannot be parsed ends the process with one line and exit code 2."""
     parser = verbs.Parser('export')
     parser.add_argument('run')
     parser.add_argument('--format', required=True)
@@ -62,11 +62,11 @@ def main(args) -> int:
 
 
 def images_of(given: str, model) -> list:
-    """The path of an image; or up to MOST of a folder and those below it, as a Model takes them. Those that cannot be
-    read are left out, with a warning.
+    """The path of an image, or up to MOST images of a folder and its subfolders, as a Model takes them. Those that
+    cannot be read are left out, with a warning.
 
     Raises:
-      ValueError: there is nothing, or the folder has no image that can be read.
+      ValueError: nothing is there, or the folder has no image that can be read.
     """
     from pathlib import Path
 

@@ -8,15 +8,15 @@ from ssljax.model import BATCH, Model, Outputs
 
 
 class Exported(Model):
-    """A model from a file with its program: it predicts, and gives features where the file has them; its weights cannot
-    be had. `run` maps images uint8 [n, H, W, C] to the file's outputs, float32 arrays; the rest as for Model."""
+    """A model from a file with its program: it predicts, and gives features if the file has them; its weights are not
+    accessible. `run` maps images uint8 [n, H, W, C] to the file's outputs, float32 arrays; the rest as for Model."""
 
     def __init__(self, run, info: dict, chosen: str = '', calibration=None, features: bool = False):
         super().__init__({}, info, chosen, calibration)
         self._run, self.embeds = run, features or not self.classes
 
     def outputs(self, images: np.ndarray, batch_size: int = BATCH) -> Outputs:
-        """As Model.outputs; features are None of a classifier that was exported without them."""
+        """As Model.outputs; features are None for a classifier that was exported without them."""
         if not self.embeds:
             return Outputs(self.predict(images, batch_size), None)
         return super().outputs(images, batch_size)
@@ -40,7 +40,7 @@ class Exported(Model):
         return run
 
     def _logits(self, probabilities):
-        """But for a constant, where there is one class an image."""
+        """Up to a constant, if each image has one class."""
         with np.errstate(divide='ignore'):
             others = np.log1p(-probabilities) if self.multilabel else np.float32(0)
             return (np.log(probabilities) - others) * np.float32(self.temperature)
@@ -53,7 +53,7 @@ class Exported(Model):
 
 
 def of_file(found, info: dict, calibration=None) -> Model:
-    """The Model of what `exporting.read` returns: variables, or a function of images; and the content of its JSON."""
+    """The Model for what `exporting.read` returns: variables or a function of images, and the content of its JSON."""
     if isinstance(found, dict):
         return Model(found, info['model'], calibration=calibration)
     return Exported(found, info['model'], calibration=calibration, features='features' in info)

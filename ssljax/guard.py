@@ -41,7 +41,7 @@ def first_bad(bad, step, metrics: dict):
     """The first step whose loss or gradient is not finite, int32, NEVER while there is none.
 
     Args:
-      bad: that of the steps before.
+      bad: the same for the steps before.
       step: this step.
       metrics: of this step, {name: (sum, count)} with 'loss' and 'grad_norm'.
     """
@@ -50,7 +50,7 @@ def first_bad(bad, step, metrics: dict):
 
 
 def not_finite(means: dict, bad: int) -> str:
-    """A diagnosis, or '' where every loss since the last look was finite."""
+    """A diagnosis, or '' if every loss and gradient since the last look was finite."""
     if bad == NEVER and math.isfinite(means['loss']):
         return ''
     return NOT_FINITE
@@ -76,8 +76,8 @@ def not_moving(means: dict, trained: set, rate: float, early: bool) -> str:
 
 
 def idle(means: dict) -> str:
-    """A diagnosis where unlabelled images had no effect, or a bad one, in all steps since the last look; ''  where all
-    is well, or the method has no unlabelled loss.
+    """A diagnosis where unlabelled images had no effect, or a bad one, in all steps since the last look; '' if all is
+    well, or the method has no unlabelled loss.
 
     Args:
       means: with 'unlabeled', the loss; of some methods 'coverage', the share of the images that count, and
@@ -117,8 +117,8 @@ def last_evaluation(rows: list[dict]) -> dict | None:
 
 
 def unselective(means: dict) -> str:
-    """A warning where every unlabelled image has counted since the last look, of a method that selects; or ''.
-    Thresholds that adapt begin so. means: as for `idle`."""
+    """A warning if a method that selects has used every unlabelled image since the last look; or ''. Adaptive
+    thresholds begin like this. means: as for `idle`."""
     if means.get('coverage') != 1:
         return ''
     return (
@@ -174,8 +174,8 @@ def stop(directory, batch: dict, step: int, title: str, diagnosis: str, kind: st
 
 
 def heed(directory, title: str) -> None:
-    """Raises Stopped again where the stage in `directory` was stopped before: the same command would train it in the
-    same way."""
+    """Raises Stopped again where the stage in `directory` was stopped before: the same command would train it the same
+    way."""
     directory = Path(directory)
     if found := hosts.told(files.read_json, directory / 'stopped.json'):
         why = found['why'] + '.' * (not found['why'].endswith('?'))
@@ -199,6 +199,6 @@ def unstarted(first: str, reason: dict) -> dict:
 
 
 def refuse(stopped: dict, name: str, title: str = '') -> None:
-    """Raises Stopped where `stopped`, {name: entry}, has the way or pretraining `name`."""
+    """Raises Stopped if `stopped`, {name: entry}, contains the way or pretraining `name`."""
     if found := stopped.get(name):
         raise Stopped(found['why'], stage=name, kind=found['kind'], step=found['step'], title=title)

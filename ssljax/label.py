@@ -26,7 +26,7 @@ from ssljax import verbs
 
 
 def parse(args):
-    """The arguments of a command line; what cannot be understood ends the process with one line and the code 2."""
+    """The arguments of a command line; one that cannot be parsed ends the process with one line and exit code 2."""
     parser = verbs.Parser('label')
     parser.add_argument('run')
     parser.add_argument('--count', type=int, default=50)

@@ -1,4 +1,4 @@
-"""The images of a seed that are labelled, unlabelled and for validation: drawn once, and kept in its folder."""
+"""A seed's labelled, unlabelled and validation images: drawn once, and kept in its folder."""
 
 import contextlib
 import functools
@@ -22,12 +22,13 @@ from ssljax.transfer import held_layers
 
 
 def rows(config, source, represent, seed: int, directory: Path) -> partitions.Partition:
-    """The Partition of one seed, with the label set that `represent`, of `representative`, chooses. `directory` gets it
-    as partition.npz and, where images have names, those of the labelled ones as labels.txt, which
+    """The Partition of one seed, with the label set that `represent`, from `representative`, chooses. `directory` gets
+    it as partition.npz and, where images have names, those of the labelled ones as labels.txt, which
     --config.data.labels=list:PATH can read.
 
     Raises:
-      ValueError, FileNotFoundError: as `partition.partition`; or the backbone of data.features saw other images.
+      ValueError, FileNotFoundError: as `partition.partition`; or the backbone of data.features does not suit these
+        images.
     """
     path, names = directory / 'partition.npz', source.train.names()
     if (found := stored(path, len(source.train.labels))) is not None:
@@ -60,9 +61,9 @@ def brought(source) -> int:
 def amounts(config, source, seed: int) -> tuple[str, str]:
     """(data.labels, data.val) as they are drawn with a seed.
 
-    Where a source brings images without labels, its labelled ones are all that there are, and a total such as '50',
-    which a recipe may have for other data, does not stop a run that has fewer: it then takes all, and where they are
-    too few for validation, the default share of them. A study's budgets stay what they are called.
+    If a source brings images without labels, it has no more labels than those of the others, and a total such as '50',
+    which a recipe may have for other data, does not stop a run that has fewer: it then takes all and, if a total for
+    validation leaves too few, the default share. A study's budgets stay what they are called.
     """
     budget, val = config.data.labels, '0' if source.val is not None else config.data.val
     if not brought(source) or config.study.labels:
@@ -80,7 +81,7 @@ def amounts(config, source, seed: int) -> tuple[str, str]:
 
 
 def decided(config, source) -> list[Decision]:
-    """What `amounts` has in place of the config's, with the reason."""
+    """What `amounts` uses in place of the config's values, with the reason."""
     fields = ('data.labels', config.data.labels), ('data.val', config.data.val if source.val is None else '0')
     return [
         Decision(field, value, f'{given} were asked for, but fewer images are labelled')
@@ -90,7 +91,8 @@ def decided(config, source) -> list[Decision]:
 
 
 def told(config, source, found, drawn) -> str:
-    """How many images are labelled, for validation and unlabelled, and what would change that; drawn: of `amounts`."""
+    """How many images are labelled, for validation and unlabelled, and what would change that; drawn: from
+    `amounts`."""
     count, val, unlabeled = len(found.labeled), len(found.val), len(found.unlabeled) + brought(source)
     available = int((source.train.labels >= 0).sum()) - val
     labels, why = f'data.labels={config.data.labels!r}', ''
@@ -127,10 +129,10 @@ def _content(path) -> bytes | None:
 
 @hosts.by_first
 def stored(path: Path, images: int) -> partitions.Partition | None:
-    """The Partition in a file, or None where there is none, or a damaged one, which is set aside.
+    """The Partition in a file, or None if there is none or it is damaged; a damaged one is set aside.
 
     Args:
-      images: of the training split.
+      images: how many the training split has.
     """
     try:
         files.read_npz(path)
@@ -150,7 +152,7 @@ def stored(path: Path, images: int) -> partitions.Partition | None:
 
 @hosts.by_first
 def check_same(directory: Path, found: partitions.Partition) -> None:
-    """Raises ValueError where a set is not that with which `directory` was evaluated before."""
+    """Raises ValueError if a set is not the one with which `directory` was evaluated before."""
     with contextlib.suppress(files.Damaged):
         before = (files.read_json(directory / 'evaluation.json') or {}).get('partition', {})
         for name, rows in found._asdict().items():
@@ -196,5 +198,5 @@ def _features(config, source, mesh):
     layer = trained.pretrain.layer or backbone.layers[-1][0]
     print(f'computing features of {len(source.train)} images to choose which to label', file=sys.stderr)
     layers = evaluation.pooled_layers(backbone, 'avg')
-    shown = source.train.hide()  # a stream's corrupt images are only known once it was read
+    shown = source.train.hide()  # a stream's corrupt images are only known once it has been read
     return embed.outputs(layers, variables, shown, batch_size=config.evaluate.batch_size, mesh=mesh)[layer]

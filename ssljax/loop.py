@@ -44,7 +44,7 @@ class Task(NamedTuple):
       key: the run's key for this stage; step t uses fold_in(key, t).
       mesh: the devices.
       directory: where metrics and checkpoints go.
-      title: what the line of progress calls it; '' has none.
+      title: what the progress line calls it; '' shows none.
       meta: stored with each checkpoint.
       select: 'best' keeps the weights with the highest `metric` on validation (the earliest of equals), 'last' the
         last.
@@ -123,10 +123,10 @@ def _nothing_more(step: int, variables: dict) -> dict:
 
 
 class Training:
-    """A stage while it is trained: its state on the devices, what it has measured, and what it writes."""
+    """A stage in training: its state on the devices, what it has measured, and what it writes."""
 
     def __init__(self, task: Task, watch: Callable | None):
-        """From the newest checkpoint that is whole, or else the beginning."""
+        """Starts from the newest checkpoint that is whole, or else from the beginning."""
         self.spent = goodput.Spent()
         self.task, self.program, self.watch = task, task.program, self.spent.on('evaluate')(watch or _nothing_more)
         self.saver, run, meta = checkpoint.resume(task.directory / 'checkpoints', begin(task), task.save_keep)
@@ -174,12 +174,12 @@ class Training:
         return self.step in self.eval_at
 
     def ended(self) -> bool:
-        """Whether all steps are done, or validation has not risen for as long as `patience` says."""
+        """Whether all steps are done, or validation has not improved for `patience` evaluations."""
         patience = self.task.cfg.patience
         return self.step == self.program.steps or bool(patience and int(self.progress['worse']) >= patience)
 
     def report(self) -> None:
-        """Writes the metrics of the steps since the last report; stops where they show that it cannot end well."""
+        """Writes the metrics of the steps since the last report; stops if they show that the stage cannot end well."""
         found = means(self.progress['totals']['sums'])
         self.timer.lap(self.step)
         self._heed(diagnosis(self.program, self.step, found, int(self.progress['totals']['bad']), self.trained))
@@ -192,12 +192,12 @@ class Training:
         self._warn(goodput.slow_input(self.spent.state(), self.task.feed.path))
         rate = self.timer.rate() * self.task.feed.batch_size
         self.log.write(self.step, training_row(self.program, self.task.feed, self.step, found), self._left(), rate)
-        # Where they were before: other shardings would recompile the program.
+        # Placed as before: with other shardings the program would be recompiled.
         zero = nothing(self.progress['totals']['sums'])
         self.progress['totals'] = put(zero, replicated(self.task.mesh))
 
     def assess(self) -> None:
-        """Evaluates, and keeps the weights where they are the best so far."""
+        """Evaluates, and keeps the weights if they are the best so far."""
         jax.block_until_ready(self.ts)
         self.timer.lap(self.step)
         self._heed(guard.not_finite({'loss': 0.0}, int(self.progress['totals']['bad'])))
@@ -226,7 +226,7 @@ class Training:
         raise preempt.Preempted
 
     def save_now_and_then(self) -> None:
-        """Saves where the last checkpoint is `save_every` seconds old."""
+        """Saves if the last checkpoint is `save_every` seconds old."""
         if self.step < self.look_at:
             return
         due, self.look_at = hosts.told(self._due)
@@ -298,8 +298,8 @@ class Training:
 
 
 def finished(directory) -> Stage | None:
-    """The Stage that has ended in `directory`, or None. What is damaged is set aside: training the stage again gives
-    the same numbers.
+    """The finished Stage in `directory`, or None. What is damaged is set aside: training the stage again gives the same
+    numbers.
 
     Raises:
       OSError: the disk refuses to read it.
@@ -338,7 +338,7 @@ def begin(task: Task) -> dict:
 
 
 def metrics_of(program: Program, feed, ts: TrainState, key: jax.Array) -> dict:
-    """The shapes of what a step measures. ts: where `Program.run` has it, so that the step is traced once for both."""
+    """The shapes of what a step measures. ts: placed as for `Program.run`, so that the step is traced once for both."""
     return jax.eval_shape(lambda ts, key: program.step(ts, batch_of(feed, 0), key)[1], ts, key)
 
 
@@ -393,7 +393,7 @@ def finish(directory, variables: tuple, record: dict, meta: dict) -> Stage:
     files.write_json(directory / 'done.json', record)
     hosts.only_first(shutil.rmtree)(directory / 'checkpoints', ignore_errors=True)
     hosts.only_first(mirror.changed)(directory)
-    if hosts.here() is not None:  # as a finished stage that is read
+    if hosts.here() is not None:  # as when a finished stage is read
         params, state = fetch((params, state))
     return Stage({'params': params, **state}, record)
 
@@ -407,8 +407,8 @@ def _clear(directory: Path) -> None:
 
 
 def diagnosis(program: Program, step: int, found: dict, bad: int, trained: set) -> str:
-    """What is wrong with the steps since the last look, or ''; found: the means of their metrics, bad: as guard's
-    `first_bad` has it, trained: as `optim.trained_parts` has it."""
+    """What is wrong with the steps since the last look, or ''; found: the means of their metrics, bad: from
+    `guard.first_bad`, trained: from `optim.trained_parts`."""
     rate = float(program.rate(step - 1))
     early = step < program.steps // 4
     return guard.not_finite(found, bad) or guard.not_moving(found, trained, rate, early)
@@ -447,8 +447,8 @@ def measured(task: Task, params, state) -> dict[str, float]:
 
 
 def chosen_by(task: Task, value: float, params, state) -> dict[str, float]:
-    """{targets.main, and the metric that weights are selected by} on validation of the chosen weights, which have
-    `value`."""
+    """{targets.main, and the metric that weights are selected by} on validation, for the chosen weights; `value` is
+    what that metric is for them."""
     main = task.targets.main
     if task.metric == main:
         return {main: value}

@@ -44,7 +44,7 @@ def main(_) -> int:
 
 
 def command(work, detect: bool = True) -> int:
-    """Calls work(config, workdir) with those of the flags; returns the exit code. detect: as `joining.start` has it."""
+    """Calls work(config, workdir) with those of the flags; returns the exit code. detect: as for `joining.start`."""
     console.prepare()
     console.plain_warnings()
     logging.set_verbosity(logging.WARNING)
@@ -88,7 +88,7 @@ def _known(error: Exception) -> Exception | None:
 
 
 def parse(argv):
-    """Reads the command line; what cannot be understood ends the process with one line and the code 2."""
+    """Reads the command line; one that cannot be parsed ends the process with one line and exit code 2."""
     console.prepare()
     try:
         rest, values = arguments.separate(arguments.spelled(argv[1:]))

@@ -13,8 +13,8 @@ TITLES = {
     'sensitivity': 'sensitivity',
     'specificity': 'specificity',
 }
-# config.select; higher is better for each. Of images of one class each, and of multi-label images, for which the
-# default, top1, stands for mAP: the mean over classes of the average precision.
+# Values of config.select; higher is better for each. For images of one class each, and for multi-label images, where
+# the default, top1, stands for mAP: the mean over classes of the average precision.
 SELECT = ('top1', 'balanced_accuracy', 'macro_f1', 'auroc')
 SELECT_MULTILABEL = ('mAP', 'macro_f1', 'micro_f1', 'auroc')
 IMBALANCED = 1.5  # ratio of the largest to the smallest class above which top-1 alone is misleading

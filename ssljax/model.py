@@ -85,8 +85,8 @@ class Model:
           images: paths of image files, one or several; or uint8 arrays [N, H, W, C], or [N, H, W] of one channel, or a
             list of [h, w, c] of any sizes. Files, and arrays of other sizes, are resized as in training.
           batch_size: images that are decoded and predicted at once.
-          calibrated: by the temperature that fits the validation images. With one class an image this changes no
-            label; `labels` of a multi-label model takes calibrated ones.
+          calibrated: by the temperature that fits the validation images. With one class per image, this changes no
+            label; `labels` of a multi-label model expects calibrated ones.
 
         Returns:
           float32 [N, K]; the columns are in the order of `classes`. Rows sum to 1, except for a multi-label model.
@@ -107,11 +107,11 @@ class Model:
         return self.targets.probabilities(logits / np.float32(temperature))
 
     def labels(self, probabilities) -> list[str]:
-        """What a label of each image is called: its likeliest class or, of a multi-label model, those above `threshold`
-        with semicolons between them, ';' for none.
+        """The label of each image as text: its likeliest class or, for a multi-label model, those above `threshold`,
+        joined by semicolons, ';' for none.
 
         Args:
-          probabilities: [N, K], as of `predict`.
+          probabilities: [N, K], as from `predict`.
         """
         if not self.multilabel:
             return [str(self.classes[k]) for k in np.asarray(probabilities).argmax(1)]
@@ -168,8 +168,8 @@ class Model:
             'onnx', 'stablehlo' or 'tflite' (the network with its weights: images uint8 [N, H, W, C] to probabilities);
             '' goes by the suffix of the path.
           images: further images to compare on, as for `predict`.
-          features: the program gives the features, too, and PATH.calibration.npz has what flags images unlike the
-            training images: what `embed` and `ssljax.predict` need of an exported model.
+          features: the program also gives the features, and PATH.calibration.npz has what is needed to flag images
+            unlike the training images: `embed` and `ssljax.predict` need these of an exported model.
 
         Returns:
           The path.
@@ -192,7 +192,7 @@ class Model:
         return self._config
 
     def answers(self, images, features: bool = False) -> tuple:
-        """What an exported file gives: `predict` and, with `features`, `embed`, which of a backbone is all."""
+        """What an exported file gives: `predict` and, with `features`, `embed`; a backbone gives `embed` alone."""
         if not self.classes:
             return (self.embed(images),)
         return tuple(self.outputs(images)) if features else (self.predict(images),)
@@ -212,7 +212,7 @@ class Model:
         return lambda images: (told(images), embedded(self._variables, images)), ('probabilities', 'features')
 
     def in_float32(self) -> 'Model':
-        """The model that computes in float32, whatever it was trained in."""
+        """The model, computing in float32, whatever it was trained in."""
         return self if self._config.backbone.dtype == 'float32' else self._with(dtype='float32')
 
     def reopened(self, found, info: dict) -> Callable:
@@ -241,7 +241,7 @@ class Model:
         run, out = self._runner(what), []
         for batch in self.read(images, batch_size):
             n, sizes = len(batch), self._sizes.setdefault(what, set())
-            # The rest of a long list is padded to a size that is compiled by now; to compile takes seconds.
+            # The rest of a long list is padded to a size that is already compiled: compiling takes seconds.
             full = min((size for size in sizes if n <= size <= min(batch_size, 16 * n)), default=0)
             full = full or (n if n == batch_size else min(batch_size, 1 << (n - 1).bit_length()))
             sizes.add(full)

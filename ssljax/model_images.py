@@ -1,4 +1,4 @@
-"""Images as a trained model gets them: decoded, resized and brought to 8 bits as those that it was trained on."""
+"""Images as a trained model gets them: decoded, resized and brought to 8 bits like those it was trained on."""
 
 import os
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def read(images, shape: tuple, fit: decode.Fit, batch_size: int) -> Iterator[np.
 
 
 def _array(images: np.ndarray, shape, fit) -> np.ndarray:
-    """A batch of one array, uint8 [N, h, w, c]."""
+    """One array as a batch, uint8 [N, h, w, c]."""
     if images.ndim == 3 and shape[2] == 1:
         images = images[..., None]
     if images.ndim != 4:
@@ -57,11 +57,11 @@ def _array(images: np.ndarray, shape, fit) -> np.ndarray:
 
 
 def _one(item, number: int, wanted: tuple, fit) -> np.ndarray:
-    """One image, a path or an array, as uint8 of the shape that is wanted."""
+    """One image, a path or an array, as uint8 of the wanted shape."""
     if isinstance(item, (str, os.PathLike)):
         name = repr(os.fspath(item))
         path = Path(paths.expand(item))
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # reading a pipe would block
             raise ValueError(f'the image {name} cannot be read: it is {paths.kind(path)}, not a file')
         data = path.read_bytes()
         try:

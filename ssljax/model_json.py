@@ -19,7 +19,7 @@ NORMALIZE = 'value / 127.5 - 1, of 0 to 255'
 
 @hosts.only_first
 def write(directory, meta: dict, record: dict) -> None:
-    """Writes the model.json of a finished stage, where there is none.
+    """Writes the model.json of a finished stage, unless there is one.
 
     Args:
       directory: the stage's.
@@ -39,13 +39,13 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
       result: the run's result.json, for what checkpoints of earlier versions lack.
 
     Returns:
-      'classes' (names in the order of the outputs; [] of a backbone without a classifier); 'multilabel' (True, where an
-      image may have several of them; else it is not there); 'input': 'shape' [H, W, C],
+      'classes' (names in the order of the outputs; [] of a backbone without a classifier); 'multilabel' (True if an
+      image may have several of them, else absent); 'input': 'shape' [H, W, C],
       and how an image file is processed; 'way', 'method', 'backbone', 'head', 'seed'; 'metrics'; 'config': the
       sections that rebuild the network; 'data': hashes of what it was trained on; 'versions'.
 
     Raises:
-      ValueError: the names of the classes are in neither.
+      ValueError: neither `meta` nor `result` has the names of the classes.
     """
     way = meta['stage']
     config, base = _trained(meta, way)
@@ -96,14 +96,14 @@ def _trained(meta: dict, way: str) -> tuple:
 
 
 def normalization(backbone) -> str:
-    """What the network of config.backbone does to pixels of 0 to 255 first, in words."""
+    """How the network of config.backbone normalises pixels of 0 to 255, in words."""
     name = models.usual(backbone).pixels
     mean, deviation = models.layers.PIXELS[name]
     return NORMALIZE if name == 'unit' else f'(value / 255 - {mean}) / {deviation}, by channel, of 0 to 255'
 
 
 def _base(way: str) -> str:
-    """How a stage of an earlier version was trained, which was called by its way, or by that and a generation."""
+    """How a stage of an earlier version was trained; it was named after its way, or after that and a generation."""
     generation = re.fullmatch(r'(.+)_\d+', way)
     way = generation[1] if way not in SEMI and generation and generation[1] in SEMI else way
     return configs.KINDS.get(way, way)

@@ -1,8 +1,8 @@
 """Muon: momentum, orthogonalised, for kernels (Jordan et al. 2024; arXiv:2502.16982).
 
-As optax.contrib.muon, with the products of Newton-Schulz in another order. A convolution's kernel is a tall matrix M,
-and every iterate is M times a polynomial of the small M'M: iterated there, two products with M are left in place of
-ten. On a CPU an update of a narrow ResNet takes a third of the time.
+Like optax.contrib.muon, but with the products of Newton-Schulz in another order. A convolution's kernel is a tall
+matrix M, and every iterate is M times a polynomial in the small M'M: iterating on that leaves two products with M
+instead of ten. On a CPU an update of a narrow ResNet takes a third of the time.
 """
 
 import jax
@@ -11,12 +11,12 @@ import optax
 
 from ssljax.rules import path_name
 
-COEFFICIENTS = 3.4445, -4.775, 2.0315  # of a step of Newton-Schulz, in the source
+COEFFICIENTS = 3.4445, -4.775, 2.0315  # of a Newton-Schulz step, from the source
 STEPS = 5
 
 
 def kinds(params):
-    """A tree like `params`: 'kernel' for those so named, of two axes or more, 'other' for the rest."""
+    """A tree like `params`: 'kernel' for those so named with two axes or more, 'other' for the rest."""
 
     def kind(path, x):
         return 'kernel' if path_name(path).endswith('kernel') and x.ndim > 1 else 'other'
@@ -25,8 +25,9 @@ def kinds(params):
 
 
 def scale_by_muon(momentum: float, nesterov: bool) -> optax.GradientTransformation:
-    """Momentum, then for each kernel, as the matrix [everything else, outputs], `orthogonal` of it times 0.2
-    sqrt(the larger side): the root mean square of Adam's updates, so that its rates serve (arXiv:2502.16982, 2.2)."""
+    """Momentum, then for each kernel, as the matrix [everything else, outputs], `orthogonal` of it times 0.2 sqrt(the
+    larger side): the root mean square of Adam's updates, so that Adam's learning rates can be used (arXiv:2502.16982,
+    2.2)."""
 
     def turned(update, _):
         return orthogonal(update) * (0.2 * max(update.size // update.shape[-1], update.shape[-1]) ** 0.5)
@@ -36,7 +37,7 @@ def scale_by_muon(momentum: float, nesterov: bool) -> optax.GradientTransformati
 
 def orthogonal(x: jax.Array) -> jax.Array:
     """The matrix [everything else, outputs] of x with the same singular vectors and singular values between about 0.7
-    and 1.2, those far below the root mean square of all excepted. Shape and dtype are those of x."""
+    and 1.2, except those far below the root mean square of all. Shape and dtype are those of x."""
     rows = x.reshape(-1, x.shape[-1])
     wide = rows.shape[0] < rows.shape[1]
     tall = rows.T if wide else rows

@@ -1,4 +1,4 @@
-"""Schedules and regex rules (learning rate, weight decay, freezing) to an optax transformation."""
+"""From schedules and regex rules (learning rate, weight decay, freezing) to an optax transformation."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from ssljax.rules import by_name, path_name
 
 def schedule(cfg, steps: int) -> optax.Schedule:
     """Learning rate by step. `multistep` multiplies by gamma at each milestone, a share of the steps; `flat_linear` is
-    constant up to the first milestone and falls to 0 from there on a line, as in the codes of semi-supervised GANs;
+    constant up to the first milestone and then falls linearly to 0, as in the code of semi-supervised GANs;
     `slow_cosine` is cos(7 pi t / 16) for a share t of the steps, FixMatch's, which ends at 0.2 of the rate
     (arXiv:2001.07685, 2.3)."""
     warmup = round(cfg.warmup * steps)
@@ -56,18 +56,18 @@ def trained_parts(cfg, params) -> set[str]:
 
 
 def make(cfg, steps: int, rate=None) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """The optimiser of a stage and its schedule, `rate` where one is given. Weight decay is L2 in the gradient for sgd
-    and lars (as in the sources of the field) and decoupled for adamw and muon; a parameter whose learning-rate factor
-    is 0 is frozen and has no state.
+    """The optimiser of a stage and its schedule, `rate` if given. Weight decay is L2 in the gradient for sgd and lars
+    (as in the literature) and decoupled for adamw and muon; a parameter whose learning-rate factor is 0 is frozen and
+    has no state.
 
-    lars: of each parameter that decays, the gradient is scaled to a thousandth of the parameter's norm; then momentum
-    and rate, for all, as in the codes of Barlow Twins and VICReg (You et al. 2017, arXiv:1708.03888).
-    muon: muon.scale_by_muon for the kernels, Adam for the rest, at one rate.
+    lars: the gradient of each parameter that decays is scaled to a thousandth of the parameter's norm; then momentum
+    and rate, for all, as in the code of Barlow Twins and VICReg (You et al. 2017, arXiv:1708.03888).
+    muon: muon.scale_by_muon for the kernels, Adam for the rest, with the same learning rate.
 
     Raises:
       ValueError: an unknown name, a negative weight decay, or rules as in `factors`.
     """
-    if isinstance(cfg.weight_decay, int | float) and cfg.weight_decay < 0:  # tuning traces it
+    if isinstance(cfg.weight_decay, int | float) and cfg.weight_decay < 0:  # in tuning it is traced
         raise ValueError(f'optim.weight_decay is {cfg.weight_decay}; it must be 0 or more.')
     rate = rate or schedule(cfg, steps)
     if cfg.name not in OPTIMISERS:

@@ -24,7 +24,7 @@ from ssljax import verbs
 
 
 def parse(args):
-    """(arguments, {field: value}) of a command line; what cannot be understood ends the process with the code 2."""
+    """(arguments, {field: value}) of a command line; one that cannot be parsed ends the process with exit code 2."""
     parser = verbs.Parser('plan')
     parser.add_argument('path')
     parser.add_argument('--minutes', type=float, default=30.0)

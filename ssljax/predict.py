@@ -26,7 +26,7 @@ from ssljax import verbs
 
 
 def parse(args):
-    """The arguments of a command line; what cannot be understood ends the process with one line and the code 2."""
+    """The arguments of a command line; one that cannot be parsed ends the process with one line and exit code 2."""
     parser = verbs.Parser('predict')
     parser.add_argument('run')
     parser.add_argument('path', nargs='+')
@@ -42,7 +42,7 @@ def parse(args):
 
 
 def main(args) -> int:
-    """The exit code: 0, or 1 where nothing could be predicted."""
+    """The exit code: 0, or 1 if nothing could be predicted."""
     from ssljax.prediction import predict  # not at the top: --help need not wait for JAX
 
     given = parse(args)

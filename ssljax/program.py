@@ -17,15 +17,15 @@ from ssljax.devices.sharding import replicated
 
 
 class Program(NamedTuple):
-    """What is compiled once for a stage and used again by every seed.
+    """What is compiled once for a stage and reused by every seed.
 
-    step:     (train state, batch, key) -> (train state, metrics), one step. It is traced once, for the shapes of the
-              metrics and for the others
+    step:     (train state, batch, key) -> (train state, metrics), one step. It is traced once, both for the shapes of
+              the metrics and for the functions below
     run:      (train state, totals, arrays, payload of k steps, key) -> (train state, totals)
     measure:  (params, state, batch) -> metrics
     predict:  (params, state, images) -> class logits, of a method that classifies; else None
-    mapped:   as run, for several runs at once: all but the arrays have a further leading axis
-    layout:   of weights that are split over devices, or None
+    mapped:   like run, for several runs at once: all but the arrays have an additional leading axis
+    layout:   of weights that are sharded over devices, or None
     """
 
     method: Method
@@ -53,8 +53,8 @@ def make_program(
       get: a feed's `get`, from its arrays and one payload to a batch.
       mesh: the devices.
       steps_per_call: steps compiled into one call.
-      layout: of weights that are split over devices, or None.
-      remat: whether the backbone computes what it needs for its gradient again.
+      layout: of weights that are sharded over devices, or None.
+      remat: whether the backbone recomputes what its gradient needs.
     """
     tx, rate = optim.make(cfg.optim, steps)
     method = gathering(method, layout) if layout and not remat else method
@@ -69,7 +69,7 @@ def make_program(
 
 
 def step_of(method: Method, tx, steps, accumulated: int, mesh, layout: Layout | None) -> Callable:
-    """(train state, batch, key) -> (train state, metrics): one of `steps`, of a batch in `accumulated` parts."""
+    """(train state, batch, key) -> (train state, metrics): one of `steps`, on a batch in `accumulated` parts."""
     gradient = core.gradient
     if accumulated > 1:
         gradient = functools.partial(accumulate.gradient, accumulated, mesh.devices.flat[0].platform == 'cpu')
@@ -85,14 +85,15 @@ def step_of(method: Method, tx, steps, accumulated: int, mesh, layout: Layout | 
 
 
 def train_options(accumulated: int, mesh, layout: Layout | None, remat: bool) -> dict:
-    """What jax.jit is told of `Program.run`: its train state lies as its steps leave it, all else on every device."""
+    """Options of jax.jit for `Program.run`: its train state is placed as its steps leave it, all else on every
+    device."""
     options = {'compiler_options': compiler_options(remat or accumulated > 1)}
     return options | {'out_shardings': (None, replicated(mesh)) if layout else replicated(mesh)}
 
 
 def steps_a_call(mesh) -> int:
-    """Steps that are compiled into one call where nobody says: on a CPU a compiled loop is slow, and elsewhere the
-    device would wait between short calls."""
+    """Steps compiled into one call by default: on a CPU a compiled loop is slow, and elsewhere the device would wait
+    between short calls."""
     return 1 if mesh.devices.flat[0].platform == 'cpu' else 10
 
 

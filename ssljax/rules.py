@@ -9,15 +9,15 @@ from ssljax.text.wording import shown
 
 
 def by_name(rules: str, params, read: Callable, what: str, form: str, end: str) -> dict:
-    """A tree like `params` with what the first full-matching rule has for each parameter.
+    """A tree like `params` with the value that the first full-matching rule gives to each parameter.
 
     Args:
       rules: matched against names such as 'backbone/conv1/kernel'.
       params: the parameter tree.
-      read: (text) -> the value of a rule; raises ValueError where it is none.
-      what: of the rules, for messages, such as 'optimiser rule'.
-      form: of a value, likewise.
-      end: the rule that covers every parameter, likewise.
+      read: (text) -> the value of a rule; raises ValueError if it is not a value.
+      what: what messages call a rule, such as 'optimiser rule'.
+      form: what they call a value.
+      end: the rule that covers every parameter, for messages.
 
     Raises:
       ValueError: a rule that cannot be read, or a parameter that none covers.

@@ -48,8 +48,8 @@ class Seed(NamedTuple):
 
 
 def train_seed(run: Context, seed: int) -> Seed:
-    """Every stage of one seed, in order; finished ones are read from disk. One that a guard stops ends those alone that
-    start from it.
+    """Every stage of one seed, in order; finished ones are read from disk. If a guard stops one, only those that start
+    from it are not trained.
 
     Raises:
       guard.Leak: hidden labels reach a loss.
@@ -75,8 +75,8 @@ def train_seed(run: Context, seed: int) -> Seed:
 
 
 def _pretrain(run: Context, seed: int, images: dict) -> tuple:
-    """((variables, where they are), record, {} or {'pretrain': guard.entry}) of the pretraining that a seed has; the
-    first is None where a guard stopped it."""
+    """((variables, where they are), record, {} or {'pretrain': guard.entry}) of the pretraining that a seed uses; the
+    first is None if a guard stopped it."""
     method, owner = {'method': run.config.pretrain.method}, pretraining_seed(run.config, seed)
     if owner != seed:
         images = seed_images(run, owner)[1]
@@ -146,7 +146,7 @@ def given_backbone(run: Context):
 
 
 def single_stage(run: Context, way: str, seed: int) -> loop.Task:
-    """What loop.fit is given for a way that is one stage on labelled images, of a run that pretrains nothing."""
+    """The Task for loop.fit of a way that is one stage on labelled images, in a run that pretrains nothing."""
     _, images = seed_images(run, seed)
     start = ways.beginning(run, way, seed, {}, given_backbone(run)[0])
     return task(run, kind_of(way), way, seed, images['labeled'], images['val'], start)
@@ -176,7 +176,7 @@ def sample(images, count: int, seed: int):
 
 def _watch(run: Context, images: dict, seed: int):
     """(step, variables) -> nearest-neighbour accuracy on some validation images, and the spread of their features, or,
-    where they are too few for one, of unlabelled images; None where it is off."""
+    if they are too few for that, of unlabelled images; None if it is off."""
     config = run.config
     if not config.pretrain.watch:
         return None

@@ -58,8 +58,8 @@ class Context(NamedTuple):
 class Settings(NamedTuple):
     """How a kind of stage is trained.
 
-    base: pretrain, frozen, scratch, finetune, second, or a semi-supervised method's name; the kind itself but for a
-    variant. config: the run's, with what the variant changes. section: the part of it that has the batch size. cfg: the
+    base: pretrain, frozen, scratch, finetune, second, or a semi-supervised method's name; the kind itself except for a
+    variant. config: the run's, with the variant's changes. section: the part of it that has the batch size. cfg: the
     stage's own part.
     """
 
@@ -79,18 +79,18 @@ def settings(config, kind: str) -> Settings:
 
 
 def kind_of(way: str) -> str:
-    """The kind of stage that a way ends with: the name of a variant is one."""
+    """The kind of stage that a way ends with; for a variant, its own name."""
     return configs.KINDS.get(way, way)
 
 
 def pretraining_seed(config, seed: int) -> int:
-    """The seed whose pretraining a seed has."""
+    """The seed whose pretraining a seed uses."""
     return config.seeds[0] if config.pretrain.shared else seed
 
 
 def classifier(config, shape, classes: int, kind: str, sets=None):
-    """The Method of a kind of stage that trains a classifier of images of `shape` (H, W, C); sets: of multi-label ones,
-    as ssljax.targets has them."""
+    """The Method of a kind of stage that trains a classifier of images of `shape` (H, W, C); sets: for multi-label
+    images, as in ssljax.targets."""
     base, config, _, cfg = settings(config, kind)
     if base in methods.SEMI:
         return methods.semi(base, config, shape, classes)
@@ -98,8 +98,8 @@ def classifier(config, shape, classes: int, kind: str, sets=None):
 
 
 def initial(run: Context, kind: str, seed: int, init=None) -> dict:
-    """The initial variables of a kind of stage, those of backbone.init_from where it `begins_given`; `init`, by default
-    its method's, is compiled once for all seeds."""
+    """The initial variables of a kind of stage, with the weights of backbone.init_from if it `begins_given`; `init`, by
+    default its method's, is compiled once for all seeds."""
 
     def make():
         begin, extra = init or run.methods[kind].init, run.source.unlabeled
@@ -135,7 +135,7 @@ def given_weights(run: Context, kind: str) -> dict:
 
 
 def check_size(kind: str, shapes) -> None:
-    """Raises ValueError for a network that the memory cannot hold with its gradient and a copy of it."""
+    """Raises ValueError for a network that does not fit in memory together with its gradient and a copy."""
     size = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
     if not fits(3 * size, 1.0):
         raise ValueError(
@@ -145,7 +145,7 @@ def check_size(kind: str, shapes) -> None:
 
 
 def check_parts(own: Settings, method) -> None:
-    """Raises ValueError where a stage's `method` cannot pass a batch in parts, and is to."""
+    """Raises ValueError if a stage is to process a batch in parts and its `method` cannot."""
     base, config, section, cfg = own
     if cfg.accumulate == 1 or method.per_image:
         return
@@ -182,13 +182,13 @@ def _fit_and_test(run: Context, given: loop.Task, watch) -> loop.Stage:
 
 @hosts.only_first
 def _whole(path: Path) -> None:
-    """Sets a stage aside whose metrics.jsonl is not whole: a part would give another maximum."""
+    """Sets aside a stage whose metrics.jsonl is incomplete: a part could give another maximum."""
     if path.parent.is_dir() and (log.parse(path)[1] or not path.exists()):
         files.set_aside(path.parent, f'{path.name}, which best_on_test is taken from, is damaged or missing')
 
 
 def task(run: Context, kind: str, name: str, seed: int, images, val, variables) -> loop.Task:
-    """What loop.fit is given for a stage; arguments as for `train_stage`."""
+    """The Task for loop.fit of a stage; arguments as for `train_stage`."""
     own = settings(run.config, kind)
     base, config, _, cfg = own
     steps, inputs, decided = resolve.stage(own, images, run.mesh)
@@ -213,7 +213,7 @@ def task(run: Context, kind: str, name: str, seed: int, images, val, variables) 
         key=jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode())),
         mesh=run.mesh,
         directory=run.workdir / f'seed{seed}' / name,
-        # Of a pretraining the task, too: its accuracy is not that of the classes.
+        # For pretraining also the task: its accuracy is not that of the classes.
         title='' if run.quiet else f'seed {seed} · {name}' + f' ({config.pretrain.method})' * (base == 'pretrain'),
         meta=run.meta | {'stage': name, 'seed': seed, 'method': base},
         select='last' if base == 'pretrain' else 'best',
@@ -229,7 +229,7 @@ def task(run: Context, kind: str, name: str, seed: int, images, val, variables) 
 
 
 def _also_test(run: Context, given: loop.Task, watch):
-    """`watch` with targets.main on the test split: no part of the choice of weights, and no fair figure."""
+    """`watch` with targets.main on the test split, which has no part in the choice of weights and is no fair figure."""
     main = given.targets.main
 
     def look(step, variables):
@@ -241,7 +241,7 @@ def _also_test(run: Context, given: loop.Task, watch):
 
 
 def make_feed(run: Context, kind: str, inputs: tuple, seed: int):
-    """The batches of a kind of stage; inputs: as resolve.Stage has them."""
+    """The batches of a kind of stage; inputs: from resolve.Stage."""
     if len(inputs) == 2 and not run.methods[kind].teach:
         guard.hidden(inputs[1].images.labels)
     made = [feeds.make_feed(i.images, batch_size=i.batch_size, seed=seed, mesh=run.mesh, path=i.path) for i in inputs]
@@ -252,8 +252,8 @@ def make_feed(run: Context, kind: str, inputs: tuple, seed: int):
 
 
 def class_counts(run: Context, kind: str, inputs: tuple) -> tuple[int, ...]:
-    """targets.class_counts of the labelled images of a stage, if its loss depends on it; else (). inputs: as
-    resolve.Stage has them."""
+    """targets.class_counts of the labelled images of a stage, if its loss depends on it; else (). inputs: from
+    resolve.Stage."""
     _, config, section, _ = settings(run.config, kind)
     if section == 'pretrain' or not labeled_loss.counts_classes(config):
         return ()

@@ -9,7 +9,7 @@ BASELINE = 'scratch'  # the way that all others are compared with
 
 
 def is_number(value) -> bool:
-    """Whether a value is a finite number (True and False are none)."""
+    """Whether a value is a finite number (True and False are not)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -17,11 +17,11 @@ def spread(values) -> dict | None:
     """What is known of the mean of a sample.
 
     Args:
-      values: one number a seed; what is no finite number is left out.
+      values: one number per seed; whatever is not a finite number is left out.
 
     Returns:
       {'mean', 'std': the sample's standard deviation, 'low', 'high': the 95% interval of the mean by Student's t,
-      'values'}; std, low and high are None for one value. None for no value.
+      'values'}; std, low and high are None for one value. None if there is no value.
     """
     values = [float(value) for value in values if is_number(value)]
     if not values:
@@ -38,11 +38,11 @@ def difference(pairs) -> dict | None:
     """The mean of a - b over pairs (a, b), with its interval and the two-sided p-value of the paired t-test.
 
     Args:
-      pairs: (a, b), one a seed; a pair that lacks a number is left out.
+      pairs: (a, b), one per seed; a pair that lacks a number is left out.
 
     Returns:
-      `spread` of the differences, and 'p', which is None for one pair and where all differences are the same (up to
-      rounding): there is no variance to hold the mean against.
+      `spread` of the differences, and 'p', which is None for one pair, or if all differences are the same (up to
+      rounding): there is no variance to compare the mean with.
     """
     found = spread([a - b for a, b in pairs if is_number(a) and is_number(b)])
     if found is None:
@@ -54,25 +54,25 @@ def difference(pairs) -> dict | None:
 
 
 def enough(found) -> bool:
-    """Whether a spread or a difference is over seeds enough to tell anything."""
+    """Whether a spread or a difference is over enough seeds to say anything."""
     return len(found['values']) >= FEWEST
 
 
 def is_clear(found) -> bool:
-    """Whether a difference is called better or worse: over seeds enough, with a corrected p below 0.05."""
+    """Whether a difference is called better or worse: over enough seeds, with a corrected p below 0.05."""
     return enough(found) and found['p_holm'] is not None and found['p_holm'] < 1 - LEVEL
 
 
 def of_images(share: float, count: int) -> dict | None:
-    """What the number of test images alone leaves open of an accuracy.
+    """The uncertainty of an accuracy that comes from the number of test images alone.
 
     Args:
-      share: of right answers, in [0, 1].
+      share: of correct answers, in [0, 1].
       count: of images.
 
     Returns:
       {'error': the binomial standard error sqrt(share * (1 - share) / count), 'low', 'high': the 95% interval of Wilson
-      (1927), which is no point at 0 or 1 either}; None without images.
+      (1927), which has a width even at 0 and 1}; None without images.
     """
     if not (is_number(share) and is_number(count) and count >= 1 and 0 <= share <= 1):
         return None
@@ -120,11 +120,11 @@ def against(values: dict, reference: str = BASELINE) -> dict:
     """Every way's paired difference to one of them.
 
     Args:
-      values: {way: one number a seed, or None where the seed has none}, all in the same order of seeds.
+      values: {way: one number per seed, or None if the seed has none}, all in the same order of seeds.
       reference: the way.
 
     Returns:
-      {way: `difference` with 'p_holm'} of the others; {} where the reference is not among them.
+      {way: `difference` with 'p_holm'} of the others; {} if the reference is not among the ways.
     """
     found = {way: difference(zip(own, values.get(reference, ()))) for way, own in values.items() if way != reference}
     return correct({way: d for way, d in found.items() if d})
@@ -134,12 +134,12 @@ def against_origin(values: dict, variants) -> dict:
     """Every variant's paired difference to the way that it derives from.
 
     Args:
-      values: as `against` has them.
+      values: as for `against`.
       variants: (name, way, ...) of each.
 
     Returns:
-      {variant: `difference` with 'p_holm'}, corrected for the variants of the same way; of those that derive from
-      BASELINE for all ways, as `against` has them.
+      {variant: `difference` with 'p_holm'}, corrected for the variants of the same way; those that derive from BASELINE
+      for all ways, as in `against`.
     """
     found: dict = {}
     for origin in dict.fromkeys(way for _, way, *_ in variants):

@@ -39,7 +39,7 @@ _WORKERS = flags.DEFINE_integer('workers', 1, 'Processes on this machine, one de
 
 
 def points(config, filename: str) -> list[dict]:
-    """The settings of the study: of --sweep or study.sweep, or of `sweep(config)` in the config's file."""
+    """The settings of the study: from --sweep or study.sweep, or from `sweep(config)` in the config's file."""
     if text := _SWEEP.value or config.study.sweep:
         return sweep.parse(text, config)
     module = recipes.module_of(filename.split(':')[0])

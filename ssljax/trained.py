@@ -1,4 +1,4 @@
-"""The trained models that lie on disk: which of them a run has, and which one is taken."""
+"""Trained models on disk: which of them a run has, and which one is chosen."""
 
 import errno
 from pathlib import Path
@@ -17,9 +17,9 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
     """The trained model of a run, of one of its stages, of a directory that `Model.save` wrote, or of a file that
     `Model.export` wrote.
 
-    Of a run it is the classifier with the highest top-1 on validation, mAP of multi-label images, or what else
-    config.select names, of all ways and seeds, and of equals the one whose way is the highest on average over seeds:
-    the test split has no part in the choice. A run that trained no classifier has its pretrained backbone.
+    For a run it is, of all ways and seeds, the classifier with the highest top-1 on validation, mAP for multi-label
+    images, or whatever else config.select names, and of equals the one whose way is the highest on average over seeds:
+    the test split has no part in the choice. A run that trained no classifier gives its pretrained backbone.
 
     Args:
       path: a directory, or a file with its JSON beside it; either may be on a bucket.
@@ -51,7 +51,7 @@ def load(path, way: str = '', seed: int | None = None) -> Model:
 
 
 def _config(path: Path) -> dict:
-    """What a run was started with; where its file is gone, as a stage's checkpoint has it."""
+    """The config that a run was started with; if its file is gone, the one in a stage's checkpoint."""
     return files.read_json(path / 'config.json') or begun.meta(path).get('config') or {}
 
 
@@ -62,7 +62,7 @@ def _selected(path: Path, config: dict) -> str:
 
 
 def _stages(path: Path, config: dict, metric: str) -> dict:
-    """{(seed, way): (directory, the metric on validation; None of a pretraining)} of the finished stages of a run, in
+    """{(seed, way): (directory, the metric on validation; None for a pretraining)} of the finished stages of a run, in
     order."""
     found = {}
     ways = [*config.get('transfer', {}).get('ways', ()), 'pretrain']

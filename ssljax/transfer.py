@@ -45,7 +45,7 @@ def take_backbone(source: dict, target: dict, where: str) -> dict:
 
 
 def take_all(source: dict, target: dict, where: str) -> dict:
-    """As `take_backbone`, and every other part that both have in the same shapes, such as the head."""
+    """As `take_backbone`, with every other part that both have in the same shapes, such as the head."""
     target = take_backbone(source, target, where)
     shapes = lambda tree: jax.tree.map(jnp.shape, tree)
     parts = [

@@ -36,7 +36,7 @@ HELP = '-h', '--help'
 
 
 def main() -> int:
-    """The console script; returns the exit code where the verb's file does not exit itself."""
+    """The console script; returns the exit code if the verb's file does not exit itself."""
     preempt.early()
     console.prepare()
     given, *rest = sys.argv[1:] or ['--help']
@@ -74,7 +74,7 @@ def helped(verb: str) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """Of a verb that reads no recipe: a mistake ends the process with one line and the code 2."""
+    """For a verb that reads no recipe: a mistake ends the process with one line and exit code 2."""
 
     def __init__(self, verb: str):
         super().__init__(f'ssljax {verb}', add_help=False, allow_abbrev=False)
@@ -96,12 +96,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(main: Callable, args: list[str]) -> int:
-    """main(args), the exit code of a verb that cannot go on where it was stopped: what the user can mend is told in one
-    line, with the code 1, and a signal ends it with its usual code, after what is half written was removed."""
+    """main(args), the exit code of a verb that cannot be resumed: an error that the user can fix is reported in one
+    line, with exit code 1, and a signal ends it with its usual code, after half-written files are removed."""
     console.prepare()
     console.plain_warnings()
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # TFLite needs none, and TensorFlow would tell of them
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # TFLite does not need them, and TensorFlow would announce them
     stopped: list = []
 
     def stop(signum, _):
@@ -118,7 +118,7 @@ def run(main: Callable, args: list[str]) -> int:
     try:
         return main(args)
     except BaseException as error:
-        if stopped:  # what C code that was interrupted makes an error of its own of
+        if stopped:  # interrupted C code may have raised an error of its own
             temporaries.remove()
             return stopped[0]
         if not isinstance(error, (ValueError, OSError, ImportError)):

@@ -42,10 +42,10 @@ def fit(tasks: list[loop.Task]) -> list[bool]:
     """Trains the same stage of several runs at once and writes, for each, what loop.fit writes for a finished stage.
 
     Args:
-      tasks: of which `can` holds; they share the program and the resident images.
+      tasks: for each of which `can` holds; they share the program and the resident images.
 
     Returns:
-      For each run whether it was finished. One that a guard would stop has no files: loop.fit will say why.
+      For each run, whether it was finished. One that a guard would stop has no files: loop.fit will say why.
 
     Raises:
       preempt.Preempted: the run was asked to stop; nothing is written.
@@ -104,7 +104,7 @@ def _finish(task: loop.Task, count: int, lines: list, best: tuple, timer: Timer,
 
 
 def start(tasks: list[loop.Task]) -> tuple:
-    """(train state, totals, keys) of all runs before the first step, each leaf with a leading axis of them."""
+    """(train state, totals, keys) of all runs before the first step, each leaf with a leading axis over the runs."""
     begun = [loop.begin(task) for task in tasks]
     states = [TrainState(b['progress']['step'], b['params'], b['state'], b['ema'], b['opt']) for b in begun]
     trees = [(state, b['progress']['totals'], task.key) for state, b, task in zip(states, begun, tasks)]
@@ -134,7 +134,7 @@ def payloads(tasks: list[loop.Task], block: int):
 
 def speedup(tasks: list[loop.Task]) -> float:
     """How many times as fast these runs train together as one after the other, in steps alone: the ratio of the medians
-    of a few rounds of either, in turn, after both are compiled. Trains nothing that is kept.
+    of a few alternating rounds, after both are compiled. Nothing that it trains is kept.
 
     Args:
       tasks: as for `fit`.
@@ -159,7 +159,7 @@ def speedup(tasks: list[loop.Task]) -> float:
 
 
 def _seconds(step, state, arrays, items, keys, calls: int) -> float:
-    ts, totals = jax.block_until_ready(jax.tree.map(jnp.copy, state))  # for the program is given them
+    ts, totals = jax.block_until_ready(jax.tree.map(jnp.copy, state))  # copies, as they are donated to the program
     began = time.perf_counter()
     for _, payload in zip(range(calls), items):
         ts, totals = step(ts, totals, arrays, payload, keys)

@@ -31,11 +31,11 @@ def starts_from(run: Context, way: str) -> list[str]:
 
 
 def train_ways(run: Context, seed: int, images: dict, pretrained, stopped: dict) -> tuple[dict, dict]:
-    """Trains all ways; where a guard stops one, the others go on, but for those that start from it.
+    """Trains all ways; if a guard stops one, the others go on, except those that start from it.
 
     Args:
       images, pretrained: as for `train_way`.
-      stopped: {'pretrain': guard.entry} where the pretraining was stopped, else {}.
+      stopped: {'pretrain': guard.entry} if the pretraining was stopped, else {}.
 
     Returns:
       ({way: Stage}, `stopped` with the entries of the ways that have no Stage).
@@ -63,7 +63,7 @@ def train_way(run: Context, way: str, seed: int, images: dict, ways: dict, pretr
 
     Args:
       images: the Splits 'labeled', 'unlabeled' and 'val'.
-      ways: the Stages of the ways before.
+      ways: the Stages of the earlier ways.
       pretrained: (variables with a trained backbone, where they are from), or None.
     """
     kind = kind_of(way)
@@ -79,7 +79,7 @@ def beginning(run: Context, way: str, seed: int, ways: dict, pretrained) -> dict
     base = settings(run.config, kind).base
     if base == 'second':
         return ways['frozen'].variables
-    # Those that are no variant have one network: its start is compiled once.
+    # Those that are not variants share one network: its initialisation is compiled once.
     start = initial(run, 'scratch' if base == kind else kind, seed)
     if needs_pretraining(run.config, way):
         start = take_backbone(pretrained[0], start, pretrained[1])
@@ -87,7 +87,7 @@ def beginning(run: Context, way: str, seed: int, ways: dict, pretrained) -> dict
 
 
 def _joint(run: Context, way: str, seed: int, images: dict, ways: dict, pretrained, start) -> loop.Stage:
-    """Trains a semi-supervised way; where its method has a teacher, one generation after the other."""
+    """Trains a semi-supervised way; if its method has a teacher, one generation after the other."""
     method, config = run.methods[way], settings(run.config, way).config
     labeled, unlabeled, val = (images[k] for k in ('labeled', 'unlabeled', 'val'))
     teacher: Any = None
@@ -112,7 +112,7 @@ def _joint(run: Context, way: str, seed: int, images: dict, ways: dict, pretrain
 
 
 def _taught(run: Context, method, kind: str, teacher: loop.Stage, unlabeled):
-    """The unlabelled images that a teacher, of a kind of stage, is sure of, with the classes that it gives them."""
+    """The unlabelled images that a teacher is sure of, with the classes that it gives them; kind: its kind of stage."""
     size = run.config.evaluate.batch_size
     predict = evaluation.predictor(run, kind)
     rows, classes = method.teach(embed.outputs(predict, teacher.variables, unlabeled, batch_size=size, mesh=run.mesh))

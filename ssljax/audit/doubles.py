@@ -17,7 +17,7 @@ _MOST = 4_000  # images that are decoded whole to compare pixels
 
 class Doubles(NamedTuple):
     """Pairs int64 [P, 2], how str [P], correlation float32 [P], and group int64 [N], the place of the first image of
-    each one's group. turned: [(image, its mirrored or rotated copy, how)], which are in no group of it."""
+    each one's group. turned: [(image, its mirrored or rotated copy, how)], which are not in its group."""
 
     pairs: np.ndarray
     how: np.ndarray
@@ -31,7 +31,8 @@ class Doubles(NamedTuple):
 
 
 def find(given: Given, scan: Scan, most: int = 0) -> Doubles:
-    """Copies among the images that can be decoded; of those with less than copies.LEAST pixels a side, equal ones."""
+    """Copies among the images that can be decoded; of those with fewer than copies.LEAST pixels per side, only equal
+    ones."""
     good = np.flatnonzero(scan.good)
     keys = [(int(a), int(b), int(n)) for (a, b), n in zip(scan.digests[good], scan.bytes[good])]
     same = good[copies.equal_keys(keys)]
@@ -59,7 +60,7 @@ def _turned(small, rows, group) -> list:
 
 
 def _same_pixels(given, scan, pairs, most):
-    """bool [P]: whether both images of a pair have the same pixels; those are decoded that are likely to."""
+    """bool [P]: whether both images of a pair have the same pixels; only those that are likely to are decoded."""
     sizes = np.stack([scan.column('width'), scan.column('height')], 1)
     likely = (sizes[pairs[:, 0]] == sizes[pairs[:, 1]]).all(1)
     apart = [int(np.abs(scan.small.luma[a].astype(np.int16) - scan.small.luma[b]).max()) for a, b in pairs]

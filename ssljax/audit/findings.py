@@ -15,8 +15,8 @@ from ssljax.report.words import count_of
 
 SERIOUS, WARNING, NOTE = 'serious', 'warning', 'note'  # serious: an accuracy would be wrong, or training refuses
 DARK_BELOW, BRIGHT_ABOVE, PLAIN_BELOW, BLURRED_BELOW = 40, 245, 2.0, 0.02  # gray levels; see measures
-USUAL = 0.2  # share of the images from which on something is the nature of the set
-TELLING, STRONG = 0.25, 0.6  # share of errors that one thing avoids: worth a word; the labels may be nothing else
+USUAL = 0.2  # share of the images from which on something is typical of the set
+TELLING, STRONG = 0.25, 0.6  # share of errors that one property avoids, from which on it is reported; is serious
 UNEVEN, VERY_UNEVEN = 3, 10  # largest to smallest class
 ELONGATED = 2.5  # longer to shorter side
 FEW = 200  # test images
@@ -29,8 +29,8 @@ OF_THE_FILE = ('file extension', 'file format', 'channels and bits', 'size in pi
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """kind: its stable name; severity; count; what was found, and what to do, each a sentence or two; items: of each
-    image, pair or file what `record` documents."""
+    """kind: its stable name; severity; count; what was found, and what to do, each a sentence or two; items: for each
+    image, pair or file, what `record` documents."""
 
     kind: str
     severity: str
@@ -41,7 +41,7 @@ class Finding:
 
 
 class Facts(NamedTuple):
-    """All that was measured; see the modules of the names. tones: of measures."""
+    """All that was measured; see the modules of these names. tones: from measures."""
 
     given: Given
     scan: Scan
@@ -96,7 +96,7 @@ def across(facts):
 
 
 def _alike(facts, groups) -> str:
-    """A sentence of advice where images of one group are not of the same pixels, and too small to be sure."""
+    """A sentence of advice if images of one group do not have the same pixels and are too small to be sure."""
     near = [rows for rows in groups if _group(facts, rows)['how'] == 'near']
     sides = np.minimum(facts.scan.column('width'), facts.scan.column('height'))
     if not any(sides[rows].min() < SMALL for rows in near):
@@ -143,7 +143,7 @@ def repeated(facts):
 
 
 def turned(facts):
-    """Mirrored and rotated copies, which may be meant."""
+    """Mirrored and rotated copies, which may be intended."""
     given = facts.given
     items = [{'images': [facts.image(a), facts.image(b)], 'how': how, 'correlation': None}
              for a, b, how in facts.doubles.turned]  # fmt: skip
@@ -216,7 +216,7 @@ def told(facts):
 
 
 def classes(facts):
-    """One class alone, classes that a split lacks, and classes of very different size."""
+    """A single class, classes that a split lacks, and classes of very different size."""
     given = facts.given
     if len(given.classes) == 1 and not given.targets.multilabel:
         yield Finding('one_class', SERIOUS, 1, f'All images are of one class, {given.classes[0]!r}.',
@@ -298,7 +298,7 @@ def shapes(facts):
 
 
 def formats(facts):
-    """Endings that are not those of what is in the file, and files of several images."""
+    """Extensions that do not match the content of the file, and files with several images."""
     scan, ends = facts.scan, endings(facts.given.names)
     good, kinds = np.flatnonzero(scan.good), scan.column('format')
     other = [r for r in good if ends[r] in ENDINGS.values() and ENDINGS.get(kinds[r], ends[r]) != ends[r]]

@@ -23,15 +23,15 @@ class Given:
 
     Attributes:
       name: the source, as config.data.source has it.
-      classes: their names; () where the folders cannot be understood.
+      classes: their names; () if the folders cannot be understood.
       split: str [N], one of SPLITS, or ALL.
-      labels: int32 [N], places in `classes` or, of multi-label images, rows of `sets`; -1 where there is none.
-      names: of each image; of arrays 'train[7]'.
+      labels: int32 [N], places in `classes` or, for multi-label images, rows of `sets`; -1 where there is none.
+      names: of each image; for arrays 'train[7]'.
       parts: sources.Arrays or Encoded of each split, in the order of `split`.
       left_out: {why: names} of the files that are not among the images.
-      span: (low, high), the values of more than 8 bits that become 0 and 255; None where there is no such range.
-      trouble: {kind: why training would refuse these files}.
-      sets: of multi-label images, uint8 [S, K], as ssljax.targets has them; else None.
+      span: (low, high), the values of more than 8 bits that become 0 and 255; None if there is no such range. trouble:
+      {kind: why training would refuse these files}.
+      sets: for multi-label images, uint8 [S, K], as in ssljax.targets; else None.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Given:
 
     @property
     def splits(self) -> list[str]:
-        """Those that there are, in order."""
+        """The splits that there are, in order."""
         have = set(self.split.tolist())
         return [name for name in (*SPLITS, ALL) if name in have]
 
@@ -82,10 +82,10 @@ class Given:
 
 
 def source(path: str) -> str:
-    """What was meant, as config.data.source has it: a path is a folder or an archive, an .npz or a CSV.
+    """What was meant, in the form of config.data.source: a path is a folder or an archive, an .npz or a CSV.
 
     Raises:
-      ValueError: points in the plane, which are no images, or no path.
+      ValueError: points in the plane, which are not images, or no path.
     """
     text = os.fspath(path)
     if not text:
@@ -104,14 +104,14 @@ READ = ('pattern', 'images', 'multilabel', 'data_dir')  # the fields of config.d
 
 
 def read(path: str, **fields) -> Given:
-    """Reads what a path names: files are listed, and not decoded.
+    """Reads what a path names: files are listed, not decoded.
 
     Args:
       path: as `source` takes it.
       **fields: those of READ, a dot written __, as in data__pattern='{label}.{}.jpg'.
 
     Raises:
-      FileNotFoundError: there is nothing.
+      FileNotFoundError: nothing is there.
       ValueError: it cannot be read, or holds no image.
       ImportError: a source of TensorFlow Datasets without TensorFlow.
     """
@@ -161,7 +161,7 @@ def _names(split, part):
 
 
 def _span(found, most, trouble):
-    """(low, high) as span.decide has it, or None; where the types are mixed, `trouble` has the reason."""
+    """(low, high) from span.decide, or None; if the types are mixed, `trouble` gets the reason."""
     try:
         span = spans.decide(found, 'auto', most)
     except ValueError as e:

@@ -11,24 +11,24 @@ from PIL import Image
 from ssljax.audit import measures
 from ssljax.data import decode, depth
 
-SIDE, CELLS = 32, 8  # pixels of a small picture, and of its colour
-DETAIL = 64  # pixels of the picture that sharpness is measured on; of smaller images SIDE
-LEAST_SHARP = 24  # pixels of a side, below which it is not
+SIDE, CELLS = 32, 8  # pixels per side of a small picture, and of its colour
+DETAIL = 64  # pixels per side of the picture that sharpness is measured on; SIDE for smaller images
+LEAST_SHARP = 24  # pixels per side, below which it is not measured
 _GRAY, _CLEAR = ('1', 'L', 'LA', 'La', 'F', 'I'), ('LA', 'La', 'PA', 'RGBA', 'RGBa')  # modes of Pillow
 _PERCENTILES = 0.1, 99.9  # of an image of more than 8 bits that has no range in common with the others
 
 
 class Header(NamedTuple):
-    """What a file says of its image.
+    """What a file says about its image.
 
     Attributes:
       format: as Pillow names it, 'JPEG'; 'array' where there is no file.
       width, height: pixels, as stored.
-      channels: 1 to 4; of a palette those of its colours.
-      bits: of a channel.
+      channels: 1 to 4; for a palette, those of its colours.
+      bits: per channel.
       alpha: whether pixels can be transparent.
       frames: whether there is more than one image.
-      why: why it cannot be decoded; '' where it can.
+      why: why it cannot be decoded; '' if it can.
     """
 
     format: str = ''
@@ -56,9 +56,9 @@ def files(keys, reader, span, most: int) -> Looks:
     """Looks at files.
 
     Args:
-      keys, reader: of folder.Files.
+      keys, reader: from folder.Files.
       span: (low, high), the values that become 0 and 255 in images of more than 8 bits; else each has its own range.
-      most: pixels of an image that is decoded.
+      most: pixels that a decoded image may have.
     """
     headers, digests, pictures = [], np.zeros((len(keys), 2), np.uint64), []
     for i, key in enumerate(keys):
@@ -104,8 +104,8 @@ def decoded(data: bytes, span, most: int, side: int = DETAIL):
 
 
 def plain(image):
-    """A Pillow image, L or RGB and upright, of what decode.opened returns or of uint8 [H, W, C]; what is transparent is
-    white."""
+    """A Pillow image, L or RGB and upright, from what decode.opened returns or from uint8 [H, W, C]; what is
+    transparent is white."""
     gray = image.shape[2] < 3 if isinstance(image, np.ndarray) else image.mode in _GRAY
     array = decode.fit(image, 0, 1 if gray else 3)
     return Image.fromarray(array[..., 0] if gray else np.ascontiguousarray(array))
@@ -131,7 +131,7 @@ def _of_8_bits(image, data, span):
 
 
 def _picture(image):
-    """(uint8 [s, s] or, of a colour image, YCbCr [s, s, 3], of s pixels; whether sharpness can be told)."""
+    """(uint8 [s, s] or, for a colour image, YCbCr [s, s, 3]; whether sharpness can be measured)."""
     side = DETAIL if min(image.size) >= DETAIL else SIDE
     small = image.resize((side, side), Image.Resampling.BILINEAR)
     return np.asarray(small if small.mode == 'L' else small.convert('YCbCr')), min(image.size) >= LEAST_SHARP

@@ -1,8 +1,8 @@
 """Labels that a trained model contradicts: confident learning.
 
 Northcutt, Jiang & Chuang, Confident Learning: Estimating Uncertainty in Dataset Labels, JAIR 70, 2021, section 3.1: an
-image counts as one of class k where p_k is at least the threshold t_k, the mean p_k of the images that are labelled k;
-of several such classes the most probable is taken. Where that class is not its label, the label is suspect. They are
+image counts as one of class k if p_k is at least the threshold t_k, the mean p_k of the images that are labelled k; of
+several such classes the most probable is taken. If that class is not its label, the label is suspect. Suspects are
 ranked by the normalised margin, p_label - max of the others (section 3.2). As there, probabilities should be those of
 images whose labels the model has not seen; suspects that it was trained on are marked.
 """
@@ -20,7 +20,7 @@ from ssljax.storage import files, paths
 
 LOW = 0.2  # probability of its label, above which none is suspect
 BATCH = 2_000  # images that are decoded at once
-LEAST = 0.5  # share that the model must get right for its doubts to say anything, of what the majority does not
+LEAST = 0.5  # share of the majority vote's errors that the model must avoid for its doubts to count
 
 
 class Suspect(NamedTuple):
@@ -50,10 +50,10 @@ def confident(probabilities, labels, reference=None):
     Args:
       probabilities: float [N, K].
       labels: int [N] in 0..K-1.
-      reference: bool [N], the images that thresholds are taken of; None: all.
+      reference: bool [N], the images from which thresholds are taken; None: all.
 
     Returns:
-      int64 [N]: the confident class, -1 where none reaches its threshold (a class without a reference has none).
+      int64 [N]: the confident class, -1 if none reaches its threshold (a class without a reference has none).
     """
     labels = np.asarray(labels)
     reference = np.ones(len(labels), bool) if reference is None else reference
@@ -66,16 +66,17 @@ def confident(probabilities, labels, reference=None):
 
 
 def find(given: Given, good, run: str, most: int) -> Doubts:
-    """What the model of a run doubts of the labels.
+    """Which labels the model of a run doubts.
 
     Args:
       given: the images.
       good: bool [N], those that can be decoded.
       run: a directory that ssljax.load opens.
-      most: pixels of an image that is decoded.
+      most: pixels that a decoded image may have.
 
     Raises:
-      FileNotFoundError, ValueError: there is no model there, or it knows other classes.
+      FileNotFoundError, ValueError: there is no model there, it knows other classes, or the images are multi-label or
+        have no labels.
     """
     if given.targets.multilabel:
         raise ValueError(

@@ -17,7 +17,7 @@ from ssljax.report.markup import figure, folded, grid, paragraph, part, section
 from ssljax.report.pictures import as_png
 from ssljax.report.words import count_of, duration, number
 
-LISTED, FEW, BARS = 500, 20, 40  # rows of a table that is folded away, and that is not; classes that are drawn
+LISTED, FEW, BARS = 500, 20, 40  # rows of a table that is folded away, and of one that is not; classes that are drawn
 HOW = {
     'file': 'the same file',
     'pixels': 'the same pixels',
@@ -79,7 +79,7 @@ def classes_of(record: dict) -> str:
 
 
 def findings(checked):
-    """All of them in a table."""
+    """All findings in a table."""
     rows = [[f.severity, f.what, f.advice] for f in checked.findings]
     best = [i for i, f in enumerate(checked.findings) if f.severity == SERIOUS]
     said = 'The most important first. Serious: an accuracy would not be what it seems, or training would not start.'
@@ -115,7 +115,7 @@ def _tile(array, image):
 
 
 def _said(image):
-    """What stands below an image of a finding."""
+    """The text below an image of a finding."""
     if 'seems' in image:
         return f'seems {image["seems"]} ({100 * image["p_seems"]:.0f}%)'
     return ' x '.join(map(str, image['size'])) if 'size' in image else image.get('why', '')
@@ -225,7 +225,7 @@ def _tones(facts):
 
 
 def told(checked):
-    """What each trivial thing tells of the labels."""
+    """What each trivial property tells about the labels."""
     rows = [
         [one['feature'], f'{100 * one["accuracy"]:.1f}', f'{100 * one["majority"]:.1f}', f'{100 * one["gain"]:.0f}',
          ', '.join(one['classes'])]
@@ -241,7 +241,7 @@ def told(checked):
 
 
 def apart(checked):
-    """Entries that are no images."""
+    """Entries that are not images."""
     rows = [[why, f'{len(names):,}', ', '.join(names[:5])] for why, names in checked.record['left_out'].items()]
     said = 'Entries that are not among the images.'
     return section('What was left out', grid(['Why', 'Entries', 'Such as'], rows, said, wide=(0, 2)))

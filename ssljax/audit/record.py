@@ -5,12 +5,12 @@
     seconds      how long that took
     images       how many there are, unreadable ones included
     classes      their names
-    multilabel   true where an image may have several; its label is then 'a;b', and ';' for none of them
+    multilabel   true if an image may have several; its label is then 'a;b', and ';' for none of them
     splits       {split: {images, labelled, unreadable, per_class (in the order of `classes`)}}; with `multilabel` also
                  none, the images that have none of the classes
     sizes        [[width, height, images], ...], the most frequent first, at most 50
     channels, bits, formats    {what: images}
-    told_by      [{feature, accuracy, majority, gain, images, classes}], of every thing that a label was predicted from
+    told_by      [{feature, accuracy, majority, gain, images, classes}], for all that labels were predicted from
     label_check  {model, accuracy, images, trusted} of --run; null without
     files        names of what was written beside it
     left_out     {why: names} of files that are not among the images
@@ -23,7 +23,7 @@ severity is 'serious', 'warning' or 'note'. An image is {name, row, split, label
                  pixels) or 'near' (re-encoded, resized, brighter), by the weakest link; correlation of that
     copies_turned    {images, how}: a pair; how is 'mirrored' or 'rotated'
     label_errors an image with seems (a class), p_seems, p_label, trained_on
-    unreadable, wrong_ending    an image with why (of the second, its real format)
+    unreadable, wrong_ending    an image with why (for the second, its real format)
     elongated    an image with size [width, height]
     one_colour, dark, bright, blurred, several_frames, gray_among_colour    an image
     label_told_by    {feature, accuracy, majority, classes ({class: F1})}
@@ -84,7 +84,7 @@ def _split(facts, rows):
 
 
 def _clean(value):
-    """With texts that can be written as UTF-8."""
+    """The value, with texts that can be written as UTF-8."""
     if isinstance(value, dict):
         return {clean(k): _clean(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

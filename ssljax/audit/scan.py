@@ -23,7 +23,7 @@ class Scan(NamedTuple):
       good: bool [N], whether it can be decoded.
       headers: look.Header of each.
       digests: uint64 [N, 2] of the bytes, or of the pixels of an array.
-      bytes: int64 [N], 0 of an array.
+      bytes: int64 [N], 0 for an array.
       small: copies.Small.
       sharp: float32 [N], NaN where it cannot be measured.
     """
@@ -41,7 +41,7 @@ class Scan(NamedTuple):
 
 
 def scan(given: Given, most: int) -> Scan:
-    """Looks at every image; `most`: pixels of an image that is decoded. What is done shows on the terminal."""
+    """Looks at every image; `most`: pixels that a decoded image may have. The terminal shows progress."""
     found, starts = {}, np.cumsum([0, *(len(part.labels) for part in given.parts)])
     apart = len(given) >= MANY and all(isinstance(p, Encoded) and p.files.portable for p in given.parts)
 
@@ -81,6 +81,6 @@ def _sizes(part):
 
 
 def endings(names) -> np.ndarray:
-    """str [N]: the ends of names, '.jpg' for '.JPEG'."""
+    """str [N]: the extensions of names, '.jpg' for '.JPEG'."""
     ends = (os.path.splitext(name)[1].lower() for name in names)
     return np.array([{'.jpeg': '.jpg', '.jfif': '.jpg', '.tif': '.tiff'}.get(end, end) for end in ends])

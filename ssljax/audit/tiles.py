@@ -25,7 +25,7 @@ def clusters(facts: Facts, finding, most: int = GROUPS) -> list:
 
 
 def picture(given, row: int):
-    """uint8 [h, w] or [h, w, 3], SIDE pixels at most; gray where it cannot be decoded any more."""
+    """uint8 [h, w] or [h, w, 3], SIDE pixels at most; gray if it can no longer be decoded."""
     try:
         image = given.image(row, SIDE)
     except MemoryError:

@@ -10,18 +10,18 @@ from ssljax.audit.given import Given
 from ssljax.audit.scan import Scan, endings
 
 FOLDS, MOST = 5, 5_000  # of the cross-validation; labelled images that are looked at, an even sample of more
-LEAST = 10  # labelled images, and of a class, below which nothing can be said
+LEAST = 10  # labelled images of a class, below which it is left out
 LEAVES = 4  # of the tree, for each class
 
 
 class Told(NamedTuple):
-    """What a decision tree on one thing alone gives.
+    """What a decision tree on one property alone gives.
 
     Attributes:
       feature: what it looks at.
       accuracy: share of the images whose label it predicts, cross-validated.
       majority: share of the most frequent class.
-      images: how many that is of.
+      images: how many that is measured on.
       classes: {name of a class: F1} of those that it tells from all others with an F1 of at least `CLEAR`.
     """
 
@@ -38,20 +38,21 @@ class Told(NamedTuple):
 
     @property
     def clear(self) -> bool:
-        """Whether so few images tell it from the majority vote: by SURE standard errors of its share."""
+        """Whether the images are enough to tell it from the majority vote: by SURE standard errors of that one's
+        share."""
         error = np.sqrt(self.majority * (1 - self.majority) / max(self.images, 1))
         return self.accuracy - self.majority >= SURE * error
 
 
 CLEAR = 0.9
-SURE = 3.0  # ten things are looked at, and each may seem to tell something by chance
+SURE = 3.0  # ten properties are tried, and each may seem to tell something by chance
 
 
 def tell(given: Given, scan: Scan, tones: dict) -> list[Told]:
-    """What each thing tells of the labels of the training images, the most telling first; [] where there are too few
+    """What each property tells about the labels of the training images, the most telling first; [] if there are too few
     images or classes.
 
-    A decision tree (Breiman et al. 1984) of LEAVES leaves a class sees one thing, and is scored by stratified
+    A decision tree (Breiman et al. 1984) of LEAVES leaves per class sees one property, and is scored by stratified
     cross-validation.
     """
     train = given.rows('train')

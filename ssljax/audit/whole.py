@@ -64,13 +64,13 @@ def check(path: str, out: str | Path = '', run: str = '', **fields) -> dict:
 
 
 def _tiles(groups) -> list:
-    """Those of the contact sheet."""
+    """The Tiles of the contact sheet."""
     tile = lambda array, image: contact_sheet.Tile(array, tiles.last(image), tiles.where(image))
     return [[tile(*one) for one in group] for group in groups]
 
 
 def check_free(directory: Path) -> None:
-    """Raises FileExistsError where a directory has files of the names in WRITTEN that no check has written."""
+    """Raises FileExistsError if a directory has files with names in WRITTEN that no check has written."""
     ours = _written(directory)
     if there := [name for name in WRITTEN if os.path.lexists(directory / name) and name not in ours]:
         raise FileExistsError(
@@ -88,14 +88,14 @@ def _written(directory: Path) -> tuple:
 
 
 def target(name: str, out: str | Path) -> Path:
-    """The directory that is written to, made where it is missing.
+    """The directory that is written to, made if it is missing.
 
     Raises:
       ValueError: it lies inside what is checked.
     """
     kind, _, rest = name.partition(':')
     path = Path(paths.expand(rest)) if rest and kind in ('folder', 'npz', 'csv') else None
-    real = lambda place: Path(os.path.realpath(place))  # Path.resolve() raises where links lead in a circle
+    real = lambda place: Path(os.path.realpath(place))  # Path.resolve() raises if links form a circle
     directory = Path(paths.expand(out or Path('runs') / f'check_{(real(path).stem if path else kind) or "data"}'))
     if path and path.is_dir() and real(directory).is_relative_to(real(path)):
         raise ValueError(f'--out={directory} is inside the folder being checked, which is only read: give another.')

@@ -13,9 +13,9 @@ SINGLE = '.zip', '.tar', '.tgz', '.tar.gz', '.npz'
 
 
 def local(given):
-    """The path of a copy on this machine, where what is given is a URL; anything else as it is.
+    """The path of a copy on this machine if a URL is given; anything else as it is.
 
-    Of a run, or what lies in one, it is the newest snapshot; files that have not changed since the last call are not
+    For a run, or something in one, it is the newest snapshot; files that have not changed since the last call are not
     read again.
 
     Raises:
@@ -35,7 +35,8 @@ def local(given):
 
 
 def archive(given: str, asked: str) -> str:
-    """`local`, of one object that holds images; raises BucketError for others. asked: what names it."""
+    """`local`, for one object that holds images; raises BucketError for others. asked: what names it, for the
+    message."""
     if not paths.is_url(given):
         return given
     if not given.lower().endswith(SINGLE):
@@ -47,7 +48,7 @@ def archive(given: str, asked: str) -> str:
 
 
 def published(path, given) -> str | Path:
-    """Where a page is that was drawn from `local(given)`: copied to the bucket, where that can be written to."""
+    """Where a page drawn from `local(given)` is: on the bucket, if it can be copied there, else on this machine."""
     if not paths.is_url(given):
         return path
     with contextlib.suppress(BucketError):
@@ -57,7 +58,7 @@ def published(path, given) -> str | Path:
 
 
 def _in_run(url: str) -> Path | None:
-    """The copy of a run, or of something in it; None where the URL is in no run."""
+    """The copy of a run, or of something in it; None if the URL is in no run."""
     parts = url.partition('://')[2].split('/')
     for depth in range(len(parts), 1, -1):
         run = url.partition('://')[0] + '://' + '/'.join(parts[:depth])
@@ -83,7 +84,7 @@ def _alone(place: Path):
 
 
 def _object(store: Store, name: str) -> Path | None:
-    """The copy of one object, or None where there is none."""
+    """The copy of one object, or None if there is none."""
     stamp = store.stamp(name)
     if not stamp:
         return None

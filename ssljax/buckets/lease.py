@@ -18,7 +18,7 @@ class Lease:
 
     Args:
       token: of the local copy; whoever holds that folder's lock is the only one with it.
-      lost: called, in a thread, with the error where another has taken the lease.
+      lost: called, in a thread, with the error if another has taken the lease.
 
     Raises:
       Used: another run has it.
@@ -67,7 +67,7 @@ class Lease:
         self.store.write(NAME, json.dumps(value).encode(), new=new)
 
     def check(self) -> None:
-        """Raises Used where another has taken it."""
+        """Raises Used if another has taken it."""
         owner = self.owner()
         if owner is not None and owner[0] != self.token:
             raise self._used(owner)
@@ -84,7 +84,7 @@ class Lease:
                 continue  # out of reach for the moment
 
     def close(self) -> None:
-        """Gives it back."""
+        """Gives the lease back."""
         self._end.set()
         self._thread.join()
         if (owner := self.owner()) and owner[0] == self.token:

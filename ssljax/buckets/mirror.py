@@ -1,5 +1,5 @@
-"""A work directory on a bucket: the folder of this machine that a run works in, copied there when something is
-complete, and restored from there where this machine has none or an older one."""
+"""A work directory on a bucket: the folder on this machine in which a run works, copied to the bucket when something is
+complete, and restored from there if this machine has none or an older one."""
 
 import contextlib
 import os
@@ -21,10 +21,10 @@ _open: dict = {}  # {local folder: Mirror} of this process
 
 @contextlib.contextmanager
 def opened(given, config):
-    """The folder in which a run or study works, as a Path: `paths.workdir`, or of a URL its local copy. What is
+    """The folder in which a run or study works, as a Path: `paths.workdir`, or for a URL its local copy. What is
     complete is copied to the bucket (`changed`), the rest at the end of the block.
 
-    Of several processes the first has the local copy, and copies; the others need not see it.
+    Of several processes, the first has the local copy, and does the copying; the others need not see it.
 
     Raises:
       BucketError: the bucket cannot be used, or another run is using it: at the start, before anything is computed. At
@@ -57,7 +57,7 @@ def _end(local: Path, hush: bool = False) -> None:
 
 
 def changed(path) -> None:
-    """Something under a path is complete: where that is the local copy of a bucket, it is copied there.
+    """Notes that something under a path is complete: if that is in the local copy of a bucket, it is copied there.
 
     Raises:
       BucketError: another run has taken the directory on the bucket.
@@ -69,7 +69,7 @@ def changed(path) -> None:
 
 
 class Mirror:
-    """The local copy of a directory on a bucket, made equal to it, or the newer one of the two."""
+    """The local copy of a directory on a bucket, equal to it or newer."""
 
     def __init__(self, store: Store, place: Path, local: Path):
         self.store, self.place, self.local = store, place, local
@@ -87,7 +87,7 @@ class Mirror:
         preempt.at_end(self.close)
 
     def _agree(self) -> None:
-        """Of the two, the one that is further is what the run goes on from."""
+        """Of the two, the run continues from the one that is further on."""
         there = snapshot.numbers(self.store)
         whole = list(snapshot.whole(self.store, there))
         self.last, self.before = (*whole, snapshot.Snapshot(), snapshot.Snapshot())[:2]
@@ -113,7 +113,7 @@ class Mirror:
         self._lost = error
 
     def save(self, must: bool = False) -> None:
-        """Copies what is new; what a bucket refuses for the moment is a warning, unless it `must` be copied."""
+        """Copies what is new; if the bucket refuses for the moment, that is a warning, unless it `must` be copied."""
         with preempt.hold(), self._lock:
             if self._closed or not self.local.is_dir():
                 return
@@ -137,7 +137,7 @@ class Mirror:
                 self._note(found.number)
 
     def close(self, hush: bool = False) -> None:
-        """Copies what is new, and lets others use the directory. hush: an error is raised already."""
+        """Copies what is new, and lets others use the directory. hush: an error has been raised already."""
         with self._lock:
             if self._closed:
                 return

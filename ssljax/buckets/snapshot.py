@@ -1,4 +1,4 @@
-"""Snapshots: a folder on a bucket as it was at a moment, never a mixture of two.
+"""Snapshots: a folder on a bucket as it was at one moment, never a mixture of two.
 
 A snapshot is an object .ssljax/snapshots/NUMBER.json with the name, key, size, CRC-32 and time of every file, written
 when all of them are there. Files of checkpoints never change and lie under their own names. What does change, such as
@@ -52,7 +52,7 @@ def numbers(store: Store) -> list[int]:
 
 
 def read(store: Store, number: int) -> Snapshot | None:
-    """A snapshot, or None where it is not as it was written."""
+    """A snapshot, or None if it is not as it was written."""
     try:
         value = json.loads((store.read(path_of(number)) or b'').decode())
         if value.pop(files.CHECKSUM) != files.checksum(value):
@@ -72,12 +72,12 @@ def whole(store: Store, there: list[int]):
 
 
 def newest(store: Store) -> Snapshot | None:
-    """The newest whole snapshot, or None where there is none."""
+    """The newest whole snapshot, or None if there is none."""
     return next(whole(store, numbers(store)), None)
 
 
 def listed(directory: Path) -> dict:
-    """{name: path} of the files in a folder that belong into a snapshot."""
+    """{name: path} of the files in a folder that belong in a snapshot."""
     found = {}
     for place, folders, names in os.walk(directory):
         folders[:] = [name for name in folders if not LEFT_OUT.fullmatch(name)]
@@ -89,12 +89,12 @@ def listed(directory: Path) -> dict:
 
 
 def take(store: Store, directory: Path, last: Snapshot, before: Snapshot, number: int) -> Snapshot:
-    """Copies a folder to the bucket as the snapshot `number`, after `last`, which is returned where nothing has
-    changed; `before`, the one before that, is removed.
+    """Copies a folder to the bucket as the snapshot `number`, after `last`, which is returned if nothing has changed;
+    `before`, the one before that, is removed.
 
     Raises:
       Taken: somebody else has made the snapshot of this number.
-      BucketError: the bucket cannot be used; the snapshots that are there are as they were.
+      BucketError: the bucket cannot be used; existing snapshots are as they were.
     """
     entries: dict[str, Entry] = {}
     fixed, changing = {}, {}
@@ -129,7 +129,7 @@ def take(store: Store, directory: Path, last: Snapshot, before: Snapshot, number
 
 
 def forget(store: Store, old: Snapshot, keep: tuple) -> None:
-    """Removes a snapshot and the objects that those to keep do not have."""
+    """Removes a snapshot and its objects that those to keep do not have."""
     needed = {entry.key for one in keep for entry in one.files.values()} | {name for one in keep for name in one.files}
     if old.number:
         store.remove([path_of(old.number)])
@@ -138,15 +138,15 @@ def forget(store: Store, old: Snapshot, keep: tuple) -> None:
 
 
 def sweep(store: Store, keep: tuple) -> None:
-    """Removes what uploads that were cut short, and snapshots that are kept no longer, have left."""
+    """Removes what is left of interrupted uploads and of snapshots that are no longer kept."""
     needed = {entry.key for one in keep for entry in one.files.values()} | {path_of(one.number) for one in keep}
     ours = (n for n in store.names() if FIXED.fullmatch(n) or n.startswith((VERSIONS, SNAPSHOTS)))
     store.remove(sorted(set(ours) - needed))
 
 
 def restore(store: Store, snapshot: Snapshot, directory: Path) -> Snapshot:
-    """Makes a folder what a snapshot says. Files that are as they were are not read again; what is damaged or missing
-    on the bucket is left out, with a warning, of the folder and of the snapshot that is returned."""
+    """Makes a folder equal to a snapshot. Unchanged files are not read again; what is damaged or missing on the bucket
+    is left out, with a warning, of the folder and of the snapshot that is returned."""
     here, kept = listed(directory), {}
     for name, path in here.items():
         if name not in snapshot.files:

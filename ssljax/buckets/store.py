@@ -45,7 +45,7 @@ class Store:
             self.fs = fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
 
     def read(self, name: str) -> bytes | None:
-        """An object, or None where there is none."""
+        """An object, or None if there is none."""
         with self._told('read'):
             try:
                 return self.fs.cat_file(self._key(name))
@@ -53,7 +53,7 @@ class Store:
                 return None
 
     def write(self, name: str, content: bytes, new: bool = False) -> None:
-        """Writes an object, whole or not at all; with `new`, raises Taken where there is one."""
+        """Writes an object, whole or not at all; with `new`, raises Taken if there is one."""
         with self._told('written to'):
             try:
                 self.fs.pipe_file(self._key(name), content, mode='create' if new else 'overwrite')
@@ -76,7 +76,7 @@ class Store:
             return (self.fs.modified(self._key(of)) - self.fs.modified(self._key(name))).total_seconds()
 
     def stamp(self, name: str) -> str:
-        """What changes where an object is replaced; '' where there is none."""
+        """A string that changes when an object is replaced; '' if there is none."""
         with self._told('read'):
             try:
                 entry = self.fs.info(self._key(name))
@@ -95,7 +95,7 @@ class Store:
                 self.fs.put([str(path) for path in files.values()], keys, batch_size=AT_A_TIME)
 
     def download(self, name: str, path: Path) -> tuple | None:
-        """Reads an object into a file; returns its (size, CRC-32), or None where there is no such object."""
+        """Reads an object into a file; returns its (size, CRC-32), or None if there is no such object."""
         with self._told('read'):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -106,7 +106,7 @@ class Store:
         return of_file(path)
 
     def remove(self, names) -> None:
-        """Removes objects; those that are gone already are no error."""
+        """Removes objects; those that are already gone are not an error."""
         with self._told('written to'):
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
@@ -117,7 +117,7 @@ class Store:
 
     @contextlib.contextmanager
     def _told(self, what: str):
-        """Drivers have errors of every kind, of their own and of the libraries that they use."""
+        """Turns the errors of drivers, of every kind, their own and their libraries', into BucketError."""
         try:
             yield
         except (BucketError, Taken):
@@ -145,7 +145,7 @@ def of_file(path) -> tuple:
 
 
 def cache() -> Path:
-    """Where the local copies lie: SSLJAX_BUCKETS, or else ~/.cache/ssljax/buckets."""
+    """Where the local copies are: SSLJAX_BUCKETS, or else ~/.cache/ssljax/buckets."""
     return Path(os.path.expanduser(os.environ.get('SSLJAX_BUCKETS') or '~/.cache/ssljax/buckets'))
 
 

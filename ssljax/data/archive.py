@@ -15,7 +15,7 @@ def changed(path, how='has changed'):
 
 
 def stamped(path):
-    """An archive as it is now."""
+    """(absolute path, `stamp`) of an archive as it is now."""
     return os.path.abspath(path), stamp(os.stat(path))
 
 
@@ -32,14 +32,14 @@ class TooLarge(NamedTuple):
 
 
 def read_small(reader, key):
-    """The bytes of a file by `reader`; raises ValueError where its key is TooLarge."""
+    """The bytes of a file by `reader`; raises ValueError if its key is TooLarge."""
     if isinstance(key, TooLarge):
         raise ValueError(f'its {key.size:,} bytes exceed the limit of {key.most:,} for an image file')
     return reader(key)
 
 
 def read(archive, start, size):
-    """Bytes of what `stamped` returned. By a call, not through a map: where the file was cut short meanwhile, a map
+    """Bytes of what `stamped` returned. By a call, not through a memory map: if the file was truncated meanwhile, a map
     would kill the process.
 
     Raises:
@@ -53,7 +53,7 @@ def read(archive, start, size):
 
 @functools.lru_cache(maxsize=8)
 def opened(archive):
-    """The open file of what `stamped` returned; raises Changed where it has changed."""
+    """The open file of what `stamped` returned; raises Changed if it has changed."""
     try:
         f = open(archive[0], 'rb')
     except FileNotFoundError as e:
@@ -65,7 +65,7 @@ def opened(archive):
 
 
 def check(archive):
-    """Raises Changed where what `stamped` returned was written to meanwhile. One that was deleted or replaced stays
+    """Raises Changed if what `stamped` returned was written to meanwhile. One that was deleted or replaced stays
     readable where it is open."""
     if stamp(os.fstat(opened(archive).fileno())) != archive[1]:
         raise changed(archive[0])
@@ -83,7 +83,7 @@ def last_of_each(entries, skipped):
 
 
 def refuse_outside(names):
-    """Raises ValueError where there are `names` that lead out of the archive."""
+    """Raises ValueError if there are `names` that lead out of the archive."""
     if names:
         raise ValueError(
             f'it has entries that point outside it ({len(names)}, such as {names[0]!r}): pack it again with relative '

@@ -114,7 +114,7 @@ def rotations(images, k=4):
 
 
 def rotate(key, images, degrees, mode='reflect', p=1.0):
-    """Turns about the centre by an angle uniform in [-degrees, degrees], bilinear; mode as in `crop`."""
+    """Rotates about the centre by an angle uniform in [-degrees, degrees], bilinear; mode as in `crop`."""
     return affine(key, images, degrees, mode=mode, p=p)
 
 
@@ -254,7 +254,7 @@ def blur(key, images, sigma=(0.1, 2.0), kernel=0, p=0.5):
     spread = jax.random.uniform(sigma_key, (batch, 1), minval=low, maxval=high)
     taps = jnp.exp(-0.5 * (jnp.arange(-radius, radius + 1) / spread) ** 2)
     taps = taps / taps.sum(1, keepdims=True)
-    # Down the columns as one matrix product an image: XLA's CPU backend then computes an operation before it
+    # Down the columns as one matrix product per image: XLA's CPU backend then computes an operation before it
     # once, and not once for each tap.
     steps = range(2 * radius + 1)
     rows = np.pad(np.arange(height), radius, mode='reflect')
@@ -370,7 +370,7 @@ def _parse_step(node, spec):
 
 
 def _check_numbers(value) -> None:
-    """Raises ValueError for a number that no operation can mean, in nested dicts, tuples and lists."""
+    """Raises ValueError for a number that is out of range for any operation, in nested dicts, tuples and lists."""
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ():
         _check_numbers(part)
     if isinstance(value, (int, float)) and not -LARGEST <= value <= LARGEST:
@@ -378,8 +378,8 @@ def _check_numbers(value) -> None:
 
 
 def suits(spec, shape, field: str) -> None:
-    """Raises ValueError where a pipeline cannot be applied to images of `shape` (H, W, C), or would leave nothing of
-    them; `field` is the config's that gives it."""
+    """Raises ValueError if a pipeline cannot be applied to images of `shape` (H, W, C), or would leave nothing of them;
+    `field` is the config's field that has it."""
     height, width, _ = shape
     for op in parse(spec).keywords['ops']:
         given, side = op.keywords, min(height, width)
@@ -400,7 +400,7 @@ def suits(spec, shape, field: str) -> None:
 
 @functools.cache
 def size(spec: str, shape: tuple[int, int, int]) -> tuple[int, int]:
-    """(H, W) of what a pipeline makes of images of `shape` (H, W, C)."""
+    """(H, W) of a pipeline's results for images of `shape` (H, W, C)."""
     found = jax.eval_shape(parse(spec), jax.random.key(0), jax.ShapeDtypeStruct((1, *shape), jnp.float32))
     return found.shape[1:3]
 

@@ -3,7 +3,7 @@
 A block is a run of consecutive images of a shard, about a MiB of files. The blocks of an epoch are in a random order,
 from (seed, epoch). A window is a number of steps, about 256 MiB of files: it takes the next blocks, and all that they
 hold is permuted over its places, so that a batch has images of some hundred places of the data set. What differs from a
-permutation of all images: those of one block are within a window of each other in every epoch. TensorFlow Datasets has
+permutation of all images: those of one block are within a window of each other in every epoch. TensorFlow Datasets
 shuffled its records when they were written, so that a block is a random sample of the data set, the same in each epoch.
 
 A window has `LANES` parts, each a share of the places of every batch, and a block goes to one lane, or at a boundary to

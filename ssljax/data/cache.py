@@ -21,7 +21,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 class Decoded:
     """The decoded images of a set, in a file.
 
-    Each image is compared with its checksum when it is first read: to do so for all at the start would read a large
+    Each image is compared with its checksum when it is first read: doing so for all at the start would read a large
     file whole.
 
     Attributes:
@@ -41,14 +41,14 @@ class Decoded:
 
         Args:
           rows: [n] int.
-          out: uint8 [n, H, W, C], contiguous, written to; made where it is None.
+          out: uint8 [n, H, W, C], contiguous, written to; made if it is None.
 
         Returns:
           (uint8 [n, H, W, C], the places of those that are damaged). The first time there are any, the file is named in
           a warning, and the next run rebuilds it.
 
         Raises:
-          archive.Changed: the file was cut short.
+          archive.Changed: the file was truncated.
         """
         if os.fstat(self._file.fileno()).st_size < self._size:  # to read beyond the end would kill the process
             raise Changed(f'{self._path} was truncated while in use: delete it and rerun the same command.')
@@ -73,13 +73,13 @@ class Decoded:
 def decoded(images, directory):
     """The Decoded of a set, from `directory`, where it is made first if it is not there.
 
-    The pixels lie in an .npy file named after `images.identity()`, so that other files, another size or another decoder
+    The pixels are in an .npy file named after `images.identity()`, so that other files, another size or another decoder
     make another one beside it; the .json beside it says what it holds. Both can be deleted at any time. Of several
     processes that want the same, one decodes. The file gets its name when it is whole.
 
     Args:
       images: encoded.FileImages.
-      directory: path; made where it is missing.
+      directory: path; made if it is missing.
 
     Raises:
       ValueError: as for FileImages.decode_each.
@@ -92,14 +92,14 @@ def decoded(images, directory):
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = held.open_lock(path.parent / held.LOCK)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # waits for another process; the system lets go however this one ends
+        fcntl.flock(lock, fcntl.LOCK_EX)  # waits for another process; the system releases it however this one ends
         return _read(path, images) or _make(path, images)
     finally:
         os.close(lock)
 
 
 def _read(path, images):
-    """What lies at `path`, or None where nothing whole does."""
+    """What is at `path`, or None if nothing whole is."""
     try:
         about = files.read_json(path.with_suffix('.json'), {'corrupt': dict, 'crc32': str})
         if about is not None and 'crc32' not in about:
@@ -124,7 +124,7 @@ def _read(path, images):
 
 
 def _make(path, images):
-    """Decodes a set into `path` and returns what lies there."""
+    """Decodes a set into `path` and returns what is there."""
     shape, part = _shape(images), path.with_suffix('.part')
     crcs = np.zeros(len(images), '<u4')
 
@@ -155,7 +155,7 @@ def _make(path, images):
 
 
 def _clear(part):
-    """Makes room for a file that is not there: whatever has its name is no file to be written to."""
+    """Makes room for a file that is not there: whatever has its name is not a file to write to."""
     if part.is_dir() and not part.is_symlink():
         files.set_aside(part, 'it is a directory')
     part.unlink(missing_ok=True)
@@ -177,7 +177,7 @@ def _check_space(directory, images):
 
 
 def _write(file, pixels, offset):
-    """By a call, not through a map: on a full disk a map would kill the process."""
+    """By a call, not through a memory map: on a full disk a map would kill the process."""
     left = memoryview(pixels).cast('B')
     while left:
         written = os.pwrite(file, left, offset)

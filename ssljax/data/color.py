@@ -28,7 +28,7 @@ def rgb_to_lab(rgb, xp=jnp):
 
 
 def lab_to_rgb(lab):
-    """Lab [..., 3] float32 -> sRGB [..., 3] float32, clipped to [0, 1] where the colour is outside of sRGB."""
+    """Lab [..., 3] float32 -> sRGB [..., 3] float32, clipped to [0, 1] where the colour is outside sRGB."""
     bent = _apply(np.linalg.inv(_TO_LAB), lab + np.array([16, 0, 0], np.float32), jnp)
     xyz = jnp.where(bent > 6 / 29, bent**3, (bent - 16 / 116) / 7.787)
     linear = _apply(np.linalg.inv(_TO_XYZ) * _WHITE, xyz, jnp)
@@ -57,7 +57,7 @@ def ab_bins(step: int = 10) -> np.ndarray:
 
 
 def soft_encode(ab, bins, neighbours: int = 5, sigma: float = 5.0):
-    """Each colour as a distribution over its nearest bins, weighed by a Gaussian of the distance (section 2.1).
+    """Each colour as a distribution over its nearest bins, weighted by a Gaussian of the distance (section 2.1).
 
     ab: [..., 2] float32; bins: [Q, 2]; returns [..., Q] float32, `neighbours` of them above zero, with sum 1.
     """
@@ -87,7 +87,7 @@ def rebalancing(prior, blur, mix: float = 0.5):
     """Weights [Q] of the bins: w = 1 / ((1 - mix) blurred prior + mix / Q), scaled so that their mean under the blurred
     prior is 1 (equation 4; the paper's lambda is `mix`).
 
-    prior: [Q] float32 with sum 1; blur: [Q, Q] of `smoothing`. mix = 1 weighs all alike.
+    prior: [Q] float32 with sum 1; blur: [Q, Q] of `smoothing`. mix = 1 weights all alike.
     """
     smooth = jnp.matmul(blur, prior, precision=jax.lax.Precision.HIGHEST)
     weights = 1 / ((1 - mix) * smooth + mix / len(prior))

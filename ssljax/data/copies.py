@@ -1,7 +1,7 @@
 """Copies among images: re-encoded, resized or slightly brighter ones are found by small pictures of all of them.
 
-Each image has a picture of a few gray levels. Those of mean 0 and length 1 have correlations as products, and their
-principal components are a perceptual hash that keeps distances: no copy is further away there than in the picture
+Each image has a small picture of gray levels. Scaled to mean 0 and length 1, their products are correlations, and their
+principal components are a perceptual hash that increases no distance: no copy is further away there than in the picture
 itself, so a tree of neighbours (Bentley 1975) misses none of those that the comparison of whole pictures would accept.
 """
 
@@ -11,10 +11,10 @@ import numpy as np
 
 from ssljax.data.memory import parallel
 
-FEW = 64  # pixels of an image, below which equal ones are no copies: points, whose few values repeat by chance
+FEW = 64  # pixels of an image, below which equal ones are not copies: points, whose few values repeat by chance
 LEAST = 16  # pixels: in smaller images two different ones can look the same
 MOST = 100_000  # images of a split that `together` compares
-_HASHED = 16  # pixels of the picture that the components are taken of
+_HASHED = 16  # pixels per side of the picture that the components are taken from
 _COMPONENTS, _SAMPLE = 16, 2_000  # principal components, and images that they are fitted to
 _NEIGHBOURS = 8  # of each image that are compared whole
 _LEAF = 40  # images of a leaf of the tree
@@ -23,12 +23,12 @@ THOROUGH, QUICK = (
     0.99,
 )  # least correlation of copies: what is nearly sure to find them, and what takes half as long
 _PLAIN = 4.0  # gray levels of standard deviation: plainer pictures are compared with none
-_CROWD = 5  # where so many neighbours are nearly as like, pictures are all alike, and none need be a copy
+_CROWD = 5  # if so many neighbours are nearly as similar, pictures are all alike, and none need be a copy
 _DETAIL, _ORDER, _APART = 0.85, 0.6, 0.5  # of copies in general: see `_copied`
 _SMOOTH, _SMOOTH_DETAIL, _SMOOTH_APART = 0.99, 0.4, 0.35  # of pictures with little detail
 _EQUAL, _EQUAL_DETAIL = 0.997, 0.985  # of pictures that need not be apart from others
 _GAIN, _SHIFT = 2.0, 96.0  # by which contrast and brightness of a copy may differ
-_COLOUR = 6.0  # mean difference of colour, in levels, but for how strong it is
+_COLOUR = 6.0  # mean difference of colour, in levels, apart from its strength
 _GRAY = 2.5  # levels of colour under which an image is gray: it may be a copy of a coloured one
 
 
@@ -69,9 +69,9 @@ def near(small: Small, least: float = THOROUGH) -> tuple[np.ndarray, np.ndarray]
 
 
 def upright(small: Small) -> Small:
-    """Each picture as that of its eight mirrored and rotated forms whose left half is lighter than the right by more
-    than the upper is than the lower, and that by more than nothing: that of an image and of its mirror image is the
-    same, but for pictures whose halves are equally light."""
+    """Each picture in that of its eight mirrored and rotated forms whose left half is lighter than the right by more
+    than the upper is than the lower, and that by more than nothing: this is the same for an image and its mirror image,
+    except for pictures whose halves are equally light."""
     luma, chroma = small.luma.copy(), None if small.chroma is None else small.chroma.copy()
     half = luma.shape[1] // 2
     left, top = (luma[part].mean((1, 2), dtype=np.float64) for part in (np.s_[:, :, :half], np.s_[:, :half]))
@@ -85,8 +85,8 @@ def upright(small: Small) -> Small:
 
 
 def turn(one, other) -> str:
-    """How a picture uint8 [S, S] became another: 'mirrored' (also upside down, or on a diagonal) or 'rotated'; '' where
-    it is nearest to it as it is."""
+    """How a picture uint8 [S, S] became another: 'mirrored' (also upside down, or on a diagonal) or 'rotated'; '' if it
+    is nearest to it as it is."""
     a = one.astype(np.float64) - one.mean()
     forms: dict[str, float] = {}
     for quarter in range(4):
@@ -108,7 +108,7 @@ def small(images) -> Small:
 
 
 def of_rows(array, rows) -> Small:
-    """As `small`, of rows int64 [n] of an array uint8 [N, H, W, C]; in parallel."""
+    """As `small`, for rows int64 [n] of an array uint8 [N, H, W, C]; in parallel."""
     found: dict = {}
 
     def run(start, stop):
@@ -121,7 +121,7 @@ def of_rows(array, rows) -> Small:
 
 
 def keys(split) -> list:
-    """A key of the content of each image of a Split, of the size and CRC-32 of its file or of its pixels; None where it
+    """A key of the content of each image of a Split, from the size and CRC-32 of its file or of its pixels; None if it
     is not known."""
     stamps = split.images.stamps(split.rows)
     parts = [s.split(b'\0', 1)[1] if s.endswith(b'\n') and s.count(b'\0') == 2 else s for s in stamps]
@@ -129,7 +129,7 @@ def keys(split) -> list:
 
 
 def together(split) -> np.ndarray:
-    """As `groups`, of a Split: equal images, and near copies where it lies in memory and has at most MOST images."""
+    """As `groups`, for a Split: equal images, and near copies if it is in memory and has at most MOST images."""
     if np.prod(split.shape[:2]) < FEW:
         return np.arange(len(split))
     pairs = [_equal_files(split)]
@@ -140,7 +140,7 @@ def together(split) -> np.ndarray:
 
 
 def _equal_files(split):
-    """As equal_keys, of the images of a Split; files of which no other has the size are not read for it."""
+    """As equal_keys, for the images of a Split; files whose size no other has are not read for it."""
     if not hasattr(split.images, 'sizes'):
         return equal_keys(keys(split))
     _, place, count = np.unique(split.images.sizes(split.rows), return_inverse=True, return_counts=True)
@@ -171,13 +171,14 @@ def groups(pairs, n: int) -> np.ndarray:
 
 
 def members(group) -> list:
-    """int64 [n] of each group of two or more, in order; group: of `groups`."""
+    """int64 [n] of each group of two or more, in order; group: from `groups`."""
     order = np.argsort(group, kind='stable')
     return [rows for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(rows) > 1]
 
 
 def equal_keys(keys) -> np.ndarray:
-    """int64 [P, 2]: each item that was there before, behind the first one of its key; None is equal to nothing."""
+    """int64 [P, 2]: (the first item with its key, the item) for each item whose key occurred before; None is equal to
+    nothing."""
     first: dict = {}
     found = [(first.setdefault(key, i), i) for i, key in enumerate(keys) if key is not None]
     return np.array([(i, j) for i, j in found if i != j], np.int64).reshape(-1, 2)
@@ -207,7 +208,7 @@ def _parts(n, size=8192):
 
 
 def _standard(luma):
-    """float32 [n, 256]: rows of mean 0 and length 1, of pictures made smaller to 16x16, or 0 for one of one colour."""
+    """float32 [n, 256]: rows of mean 0 and length 1, from pictures reduced to 16x16, or 0 for one of one colour."""
     n, side, _ = luma.shape
     step = max(side // _HASHED, 1)
     x = luma[:, : step * (side // step), : step * (side // step)].astype(np.float32)
@@ -218,7 +219,7 @@ def _standard(luma):
 
 
 def _neighbours(luma, kept, radius):
-    """int64 [n, k]: places in `kept` of the nearest ones of each, without itself; n where there is none that near."""
+    """int64 [n, k]: places in `kept` of the nearest ones of each, without itself; n if there is none that near."""
     from scipy.spatial import KDTree
 
     sample = _standard(luma[kept[np.unique(np.linspace(0, len(kept) - 1, min(len(kept), _SAMPLE)).astype(int))]])
@@ -252,7 +253,8 @@ def _verified(small, kept, near, radius):
 
 def _compared(luma, a, b):
     """Three correlations float32 [n] of pictures, at 16x16 pixels: of the gray levels; of the detail, by which they
-    differ from their surroundings; and of that of their ranks, on which single edges and brightness have no hold."""
+    differ from their surroundings; and of the detail of their ranks, which single edges and brightness hardly
+    affect."""
     from scipy.stats import rankdata
 
     rows, place = np.unique(np.concatenate([a, b]), return_inverse=True)
@@ -275,16 +277,16 @@ def _detail(x):
 
 
 def _crowd(distances):
-    """[n]: how far the neighbour of rank _CROWD is; 1 where there are fewer."""
+    """[n]: how far the neighbour of rank _CROWD is; 1 if there are fewer."""
     return np.sort(distances, 1)[:, _CROWD - 1] if distances.shape[1] >= _CROWD else np.ones(len(distances))
 
 
 def _copied(alike, detail, order, rough, fine):
     """bool [n]: whether a pair is one of copies, by `_compared` and by how far the crowd is.
 
-    The levels were set on CIFAR-10 and Imagenette: of 400 images each and 22 changes nothing was taken for a copy that
-    was none, and what the first rule misses is brightened until half of it is white, or made a quarter as large from 32
-    pixels.
+    The levels were set on CIFAR-10 and Imagenette: with 400 images each and 22 changes nothing was taken for a copy
+    that was not one, and what the first rule misses is brightened until half of it is white, or reduced to a quarter
+    from 32 pixels.
     """
     copied = (detail > _DETAIL) & (order > _ORDER) & (1 - np.minimum(detail, order) < _APART * fine)
     smooth = (alike > _SMOOTH) & (detail > _SMOOTH_DETAIL) & (1 - alike < _SMOOTH_APART * rough)

@@ -30,7 +30,7 @@ RANGES = {  # parameters of `distort`; the papers' table
     'equalize': (0.0, 1.0),
     'identity': (0.0, 0.0),
     'invert': (0.0, 1.0),
-    'posterize': (1.0, 9.0),  # 1 to 8 bits, one a bin
+    'posterize': (1.0, 9.0),  # 1 to 8 bits, one per bin
     'rescale': (0.5, 1.0),
     'rotate': (-45.0, 45.0),
     'sharpness': (0.0, 1.0),
@@ -57,7 +57,7 @@ def apply(key, images, rates, depth=2):
 
     Args:
         images: float32 [B, H, W, C] in [0, 1], 1 to 4 channels.
-        rates: as of `init` and `update`.
+        rates: as from `init` and `update`.
 
     Returns:
         The images, float32 [B, H, W, C] in [0, 1]. Raises ValueError for other images and for a depth below 1.
@@ -66,7 +66,8 @@ def apply(key, images, rates, depth=2):
 
 
 def probe(key, images, rates, depth=2):
-    """As `apply`, but each bin is as likely, whatever the rates: for the labelled images from which `update` learns.
+    """As `apply`, but all bins are equally likely, whatever the rates: for the labelled images from which `update`
+    learns.
 
     Returns:
         (images, choice); choice is {'operation', 'bin'}, int32 [depth, B] each, for `update`.
@@ -102,7 +103,7 @@ def update(rates, choice, match):
 def weights(rates):
     """{operation: float32 [bins]}: the rates over the highest of the operation, those below 0.8 set to 0.
 
-    As in FixMatch's code 0.01 is added to each rate first, so that never all are 0.
+    As in FixMatch's code, 0.01 is added to each rate first, so that they are never all 0.
     """
     shifted = {name: rate + (1.0 - DECAY) for name, rate in rates.items()}
     scaled = {name: rate / rate.max() for name, rate in shifted.items()}

@@ -17,15 +17,15 @@ _SPACES = {1: 'GRAY', 3: 'RGB'}  # of a JPEG's components
 _FRAMES = frozenset((0xC0, 0xC1, 0xC2))  # a JPEG's markers: baseline, extended and progressive frames
 _SCAN = 0xDA
 _TILE = 322, 323  # a TIFF's tags: width and length of a tile
-# Those whose size is known before anything is decoded. Others that Pillow reads hold further files, or programs.
+# Formats whose size is known before anything is decoded. Others that Pillow reads hold further files, or programs.
 _FORMATS: tuple = 'PNG', 'JPEG', 'BMP', 'GIF', 'PPM', 'TIFF', 'WEBP', 'JPEG2000'
 _FORMATS += ('AVIF',) if importlib.util.find_spec('PIL.AvifImagePlugin') else ()  # of Pillow 11.3 on
 _SCALES = {'L;2': 85, 'L;4': 17}  # by which Pillow scales a PNG's grey levels, but not the transparent one
-_UNUSUAL = frozenset((0xE1, 0xFF))  # APP1, which holds EXIF and XMP; a byte that fills
+_UNUSUAL = frozenset((0xE1, 0xFF))  # APP1, which holds EXIF and XMP; a fill byte
 
 
 def reason(error: Exception) -> str:
-    """Why an image cannot be decoded, of what `decode` raised: one line for a table or a message."""
+    """Why an image cannot be decoded, from what `decode` raised: one line for a table or a message."""
     if isinstance(error, UnidentifiedImageError):
         return 'it is not an image in a known format'
     told = (isinstance(error, OSError) and error.strerror) or str(error)
@@ -42,7 +42,7 @@ class Fit(NamedTuple):
     resize: str = 'crop'
 
     def key(self) -> str:
-        """What tells it from others where images are kept: as it was before there was `resize`, for those that crop."""
+        """What identifies it where images are kept; for those that crop, as it was before there was `resize`."""
         return repr(self).replace(", resize='crop')", ')')
 
 
@@ -53,23 +53,23 @@ def decode(data, size=0, channels=0, span='full', most=0, resize='crop', out=Non
     """Decodes one image file.
 
     A JPEG whose shorter side is at least twice `size` is decoded at 1/2, 1/4 or 1/8, never below `size`, before it is
-    resized, and the rest of the work is a fraction. Pixels differ from those of a full decode: of 800 photographs by
-    1.2 to 2.1 of 255 on average, 39 at most (PSNR 37 to 43 dB); where nothing is left to resize, by 3.2 to 3.7, 79 at
-    most (32 to 34 dB), for a JPEG's half size is sharper than a bilinear one.
+    resized, and the rest takes a fraction of the work. Pixels differ from those of a full decode: for 800 photographs
+    by 1.2 to 2.1 of 255 on average, 39 at most (PSNR 37 to 43 dB); where nothing is left to resize, by 3.2 to 3.7, 79
+    at most (32 to 34 dB), since a JPEG's half size is sharper than a bilinear one.
 
     Args:
       data: bytes of the file.
       size, channels, resize: as for `fit`.
-      span: of more than 8 bits a channel, the values (low, high) that become 0 and 255; 'full' for those of the
-        file's type; None where there must be no more than 8 bits.
+      span: for more than 8 bits per channel, the values (low, high) that become 0 and 255; 'full' for those of the
+        file's type; None if there must be no more than 8 bits.
       most: pixels that the file may declare; 0: any number.
-      out: uint8 [H, W, C], contiguous; where the image may be put, and is not always, if it has that shape.
+      out: uint8 [H, W, C], contiguous; where the image may, but need not, be put if it has that shape.
 
     Returns:
       uint8 [H, W, C].
 
     Raises:
-      depth.OtherDepth: the image has more than 8 bits a channel where `span` is None, or no more where it is a pair.
+      depth.OtherDepth: the image has more than 8 bits per channel and `span` is None, or no more and it is a pair.
       formats.Missing: a package that reads its format is not installed.
       ValueError: the image declares more than `most` pixels. Others of Pillow's: the file is damaged.
     """
@@ -120,7 +120,7 @@ def header(data, most=0):
 
 
 def check_pixels(width, height, most):
-    """Raises ValueError where an image has more than `most` pixels, unless that is 0."""
+    """Raises ValueError if an image has more than `most` pixels, unless that is 0."""
     if most and width * height > most:
         raise ValueError(f'its {width:,} x {height:,} pixels are more than config.data.max_pixels={most}')
 
@@ -175,7 +175,7 @@ def fit(image, size=0, channels=0, resize='crop'):
     """Turns an image upright, then to `channels`, then to `size`.
 
     Args:
-      image: what `opened` returns. Of a Pillow image the EXIF orientation is applied; palettes become RGB, or RGBA
+      image: what `opened` returns. For a Pillow image, the EXIF orientation is applied; palettes become RGB, or RGBA
         where transparent; CMYK and the like become RGB. Colours are put on white where alpha is dropped, and are 0
         under an alpha of 0 where it is kept.
       size: a side of the square that it becomes, with antialiasing; 0 keeps the size.
@@ -205,7 +205,7 @@ def fit(image, size=0, channels=0, resize='crop'):
 
 
 def _square(image, size, resize):
-    """uint8 [size, size, C] of uint8 [H, W, C] or of a Pillow image; of its own size where size is 0."""
+    """uint8 [size, size, C] of uint8 [H, W, C] or of a Pillow image; of its own size if size is 0."""
     width, height = image.shape[1::-1] if isinstance(image, np.ndarray) else image.size
     if size in (0, height) and size in (0, width):
         return resample.pixels(image)

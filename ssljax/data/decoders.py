@@ -36,7 +36,7 @@ def number():
 
 
 def decode_into(images, keys, reader, fit, crcs=None):
-    """Reads and decodes files in a process of their own; in this one while those start.
+    """Reads and decodes files in a separate process; in this one while those start.
 
     Args:
       images: uint8 [n, H, W, C], written to.
@@ -46,15 +46,15 @@ def decode_into(images, keys, reader, fit, crcs=None):
       crcs: uint32 [n], written to, or None: CRC-32 of the files.
 
     Returns:
-      bool [n], false where a file cannot be read, is corrupt or has another shape: nothing is said of `images` and
-      `crcs` there.
+      bool [n], false where a file cannot be read, is corrupt or has another shape: `images` and `crcs` are undefined
+      there.
     """
     return _apart('decode_into', lambda: _decode(images, keys, reader, fit, crcs), images, keys, reader, fit, crcs)
 
 
 def call(work, *arguments):
-    """work(*arguments) in a process of its own; in this one while those start. All of it can be pickled; what `work`
-    raises ends the process."""
+    """work(*arguments) in a separate process; in this one while those start. All of it must be picklable; an error in
+    `work` ends the process."""
     return _apart('call', lambda: work(*arguments), work, *arguments)
 
 
@@ -78,7 +78,7 @@ def _apart(method: str, here, *arguments):
 
 @functools.cache
 def _processes():
-    """The idle ones. They come when they are ready, and end when this process does, however that ends."""
+    """The idle processes. They are added when they are ready, and end when this process does, however that ends."""
     idle = queue.SimpleQueue()
     for _ in range(number()):
         threading.Thread(target=lambda: idle.put(_Process()), daemon=True).start()

@@ -13,7 +13,7 @@ _ADVICE = "convert it, or set config.data.range='full' if each image fills the r
 
 
 class OtherDepth(ValueError):
-    """An image has more bits a channel, or fewer, than the other images of its data set."""
+    """An image has more bits per channel, or fewer, than the other images of its data set."""
 
 
 def refuse_8_bits() -> None:
@@ -25,7 +25,7 @@ def kind(image) -> str:
     """The type of a Pillow image's values as they are stored ('uint16', 'float32', ...), '' for 8 bits and fewer, and
     'DICOM' for those of DICOM, which can be compared however they are stored.
 
-    `image` is opened and not loaded yet. CMYK has 8 bits here: Pillow keeps the upper half of its 16.
+    `image` is opened but not loaded yet. CMYK has 8 bits here: Pillow keeps the upper half of its 16.
     """
     if image.mode == 'F':
         return 'DICOM' if image.format == 'DICOM' else 'float32'
@@ -47,7 +47,7 @@ def values(image, data: bytes) -> tuple:
     """The values of an image that has a `kind`, upright.
 
     Args:
-      image: a Pillow image, opened and not loaded yet.
+      image: a Pillow image, opened but not loaded yet.
       data: its file's bytes.
 
     Returns:
@@ -75,7 +75,7 @@ def values(image, data: bytes) -> tuple:
 
 
 def plain(image, data: bytes, span, channels=0):
-    """A Pillow image of 8 bits a channel, L, LA, RGB or RGBA, upright, from one that has a `kind`.
+    """A Pillow image of 8 bits per channel, L, LA, RGB or RGBA, upright, from one that has a `kind`.
 
     Args:
       image, data: as for `values`.
@@ -134,7 +134,7 @@ def _largest(image) -> int:
 
 
 def _netpbm(image, data: bytes):
-    """Pillow scales the values to what they are declared to reach; here they are as stored."""
+    """The values as stored; Pillow scales them by the largest one that the file declares."""
     tile, shape = image.tile[0], (image.height, image.width, 3 if image.mode == 'RGB' else 1)
     count = int(np.prod(shape))
     if tile.codec_name == 'ppm_plain':

@@ -1,9 +1,9 @@
-"""The operations of RandAugment and CTAugment, for a batch in which every image has another one.
+"""The operations of RandAugment and CTAugment, for a batch in which every image has its own.
 
 The operations of one form are one pass over the batch, in which each image has its own coefficients (those of the
 identity where it has another operation):
 
-- tone, one line a * x + b a channel: autocontrast, brightness, contrast, invert
+- tone, one line a * x + b per channel: autocontrast, brightness, contrast, invert
 - levels: equalize, posterize, solarize
 - blends with a plainer image: blur, color, sharpness, smooth
 - an affine map, nearest neighbour, black outside: rescale, rotate, shear, translate
@@ -43,7 +43,7 @@ WARPS = ('rescale', 'rotate', 'shear_x', 'shear_y', 'translate_x', 'translate_y'
 
 
 def distort(key, images, kind, value, names=NAMES):
-    """Applies to each image the operations names[kind], one after the other, as PIL does but for rounding.
+    """Applies to each image the operations names[kind], one after the other, as PIL does except for rounding.
 
     Args:
         key: places the squares of cutout; nothing else is random.
@@ -53,14 +53,14 @@ def distort(key, images, kind, value, names=NAMES):
             [0, 1]: autocontrast, blur, equalize, invert, smooth. Factor as in PIL's ImageEnhance, 1 changes nothing:
             brightness, color, contrast, sharpness. Side of the square as a share of the shorter side: cutout. Bits
             kept, 1 to 8, a fraction is dropped: posterize. Share of each side that is enlarged to the whole: rescale.
-            Degrees counter-clockwise: rotate. Pixels a pixel, from the left upper corner: shear_x, shear_y. The
+            Degrees counter-clockwise: rotate. Pixels per pixel, from the upper left corner: shear_x, shear_y. The
             values at or above it are inverted: solarize. Shares of the width and height, to the left and up:
             translate_x, translate_y. identity has none.
-        names: the operations, of NAMES; the passes that none of them needs are left out.
+        names: the operations, from NAMES; the passes that none of them needs are left out.
 
     Returns:
         The images, float32 [B, H, W, C] in [0, 1]. The outermost pixels (smooth, sharpness: 1, blur: 2) are not
-        smoothed, as in PIL. There is no reverse derivative where equalize is among the names.
+        smoothed, as in PIL. There is no reverse derivative if equalize is among the names.
 
     Raises:
         ValueError: images of another dtype or rank; an unknown name.
@@ -69,7 +69,7 @@ def distort(key, images, kind, value, names=NAMES):
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise ValueError(f'distort: names has {unknown[0]!r}; known are {", ".join(NAMES)}.')
-    # A loop, for XLA's CPU backend would compute fused coefficients and the operation before anew for each pixel that
+    # A loop, since XLA's CPU backend would compute fused coefficients and the operation before anew for each pixel that
     # reads them; what enters a loop is computed once.
     coefficients = _coefficients(key, images.shape, kind, value, names)
     return jax.lax.scan(lambda x, c: (_distort(x, c, names), None), images, coefficients)[0]
@@ -82,7 +82,7 @@ def _coefficients(key, shape, kind, value, names):
 
     def pick(default, **choices):
         out = jnp.full(value.shape, default, jnp.float32)
-        for name in filter(names.__contains__, choices):  # in one order: a program that is kept is found again
+        for name in filter(names.__contains__, choices):  # in one order, so that a cached program is found again
             out = jnp.where(kind == names.index(name), choices[name], out)
         return out
 
@@ -114,7 +114,7 @@ def _coefficients(key, shape, kind, value, names):
 
 
 def _distort(images, c, names):
-    """One operation an image. Every pass reads the given images: no image needs more than one."""
+    """One operation per image. Every pass reads the given images: no image needs more than one."""
     has = set(names).intersection
     colour, alpha = pixels.split_alpha(images)
     out = colour
@@ -205,7 +205,7 @@ def _box(images, reach):
 
 
 def _inside(images, changed, margin):
-    """`changed`, but for the outer `margin` pixels, which are those of `images`."""
+    """`changed`, except for the outer `margin` pixels, which are those of `images`."""
     inner = [(v >= margin) & (v < n - margin) for v, n in zip(_grid(images), images.shape[1:3])]
     return jnp.where(inner[0] & inner[1], changed, images)
 

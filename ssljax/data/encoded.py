@@ -86,7 +86,7 @@ class FileImages:
         return image
 
     def _cached(self, rows, out=None):
-        """uint8 [n, H, W, C] of cache.Decoded; what is damaged there is decoded from its file."""
+        """uint8 [n, H, W, C] from cache.Decoded; what is damaged there is decoded from its file."""
         images, damaged = self._decoded.take(rows, out)
         for i in damaged:
             image = self._decode_file(int(rows[i]))
@@ -96,7 +96,7 @@ class FileImages:
         return images
 
     def _most(self, rows, images):
-        """Puts most of the images of `rows` into `images`, from the cache, or decoded in other processes where that is
+        """Puts most of the images of `rows` into `images`, from the cache, or decoded in other processes if that is
         faster; returns the places that are left to do."""
         if self._decoded is not None:
             self._cached(rows, images)
@@ -196,7 +196,7 @@ class FileImages:
         return all(self._good[row] or row in self._bad for row in np.asarray(rows).tolist())
 
     def sound(self, rows):
-        """Whether each of `rows` is known to be whole though it was not decoded: of prepared datasets, whose records
+        """Whether each of `rows` is known to be whole though it was not decoded: so in prepared datasets, whose records
         were looked at once (shard_index.py)."""
         table = self._files.keys
         return isinstance(table, Table) and bool(np.all(table.about.kind[self._order[rows]] != kinds.OTHER))
@@ -277,8 +277,8 @@ class FileImages:
         return sha.hexdigest()
 
     def undecoded(self):
-        """(folder.Files, int64 [N], the numbers of the images in it, decode.Fit), for who decodes them in another way;
-        None where they are decoded."""
+        """(folder.Files, int64 [N], the numbers of the images in it, decode.Fit), for code that decodes them in another
+        way; None if they are decoded."""
         there = self._array is not None or self._decoded is not None
         return None if there else (self._files, self._order, self._fit)
 
@@ -293,7 +293,7 @@ class FileImages:
         return self._array
 
     def move(self, target):
-        """Makes `target`, uint8 [N, H, W, C], the place where the images lie."""
+        """Makes `target`, uint8 [N, H, W, C], the place where the images are kept."""
         if self._array is not None:
             target[...] = self._array
         else:
@@ -310,7 +310,7 @@ class FileImages:
     def stamps(self, rows):
         """A few bytes for each of `rows` that change with the content: name, size and CRC-32 of the file.
 
-        Where the files are larger than 2 GiB together, the CRC enters for an even sample of about that much.
+        If the files are larger than 2 GiB together, the CRC enters for an even sample of about that much.
         """
         numbers = self._order[rows].tolist()
         total = sum(self._files.sizes[n] for n in numbers)

@@ -12,7 +12,7 @@ def image_and_label(record) -> tuple[bytes, int]:
     """(the encoded image, the label or -1) of a record, bytes.
 
     Raises:
-      ValueError: it is no such record, or has no image.
+      ValueError: it is not such a record, or has no image.
     """
     image, label = None, -1
     try:

@@ -3,7 +3,8 @@
 The batches are one infinite concatenation of the permutations of each epoch, each from (seed, epoch); step t
 takes the places [t * B, (t + 1) * B) of it. So a batch depends on (seed, step) alone: not on the number of devices or
 processes, or where a run was interrupted; and a set smaller than a batch needs no special case. Nor does it depend on
-the path, but for TFRecord files: a stream of those has an order of its own, which they can be read in (blocks.py).
+the path, except for TFRecord files: a stream of those has an order of its own, in which they can be read fast
+(blocks.py).
 """
 
 import collections
@@ -54,7 +55,7 @@ class Feed:
             self._order = Blocks(table.shard[number], number, self._records.size, batch_size, seed)
 
     def payloads(self, start_step, stop_step, k=1):
-        """Iterator over what `get` wants for steps start_step to stop_step - 1, k steps an item.
+        """Iterator over what `get` wants for steps start_step to stop_step - 1, k steps per item.
 
         Each item has axes [k, B, ...], split over all devices on B; the last may be shorter than
         k. Resident: int32 [k, B, 3], for each image its row in the whole set, its label and its place in the split.
@@ -122,7 +123,7 @@ class JointFeed:
         self._feeds = {'labeled': labeled, 'unlabeled': unlabeled}
 
     def payloads(self, start_step, stop_step, k=1):
-        """As those of a Feed; an item is {'labeled': one of that feed, 'unlabeled': one of that}."""
+        """As those of a Feed; an item is {'labeled': one of that feed, 'unlabeled': one of the other}."""
         feeds = {name: feed.payloads(start_step, stop_step, k) for name, feed in self._feeds.items()}
         try:
             for items in zip(*feeds.values(), strict=True):
@@ -137,14 +138,14 @@ def make_feed(split, *, batch_size, seed, mesh, path='resident'):
 
     Args:
       split: Split.
-      batch_size: images a step, over all devices; a multiple of the mesh's size.
+      batch_size: images per step, over all devices; a multiple of the mesh's size.
       seed: non-negative int.
       mesh: mesh with an axis 'data'.
-      path: 'resident' or 'stream' (`resolve.input_path` chooses). Where the set the split belongs to does not fit
-        0.8 of what is free on the host and on each device but the split does, the split gets a copy of its own.
+      path: 'resident' or 'stream' (`resolve.input_path` chooses). If the set the split belongs to does not fit in 0.8
+        of what is free on the host and on each device but the split does, the split gets a copy of its own.
 
     Raises:
-      ValueError: the split is empty, the batch does not divide, or the set does not fit and `path` is
+      ValueError: the split is empty, the batch does not divide evenly, or the set does not fit and `path` is
         'resident'.
     """
     if path not in ('resident', 'stream'):
@@ -177,7 +178,7 @@ def get_resident(arrays, payload):
 
 
 def get_joint(get_labeled, get_unlabeled, arrays, payload):
-    """The labelled batch, and what the unlabelled one has."""
+    """The labelled batch, with the images, labels and places of the unlabelled one."""
     found = get_unlabeled(arrays['unlabeled'], payload['unlabeled'])
     return get_labeled(arrays['labeled'], payload['labeled']) | {
         'unlabeled': found['image'],
@@ -207,7 +208,7 @@ def eval_batches(split, *, batch_size, mesh):
       on the device is gathered there; any other is read and decoded ahead.
 
     Raises:
-      ValueError: the batch does not divide over the devices.
+      ValueError: the batch does not divide evenly over the devices.
     """
     check_batch(batch_size, mesh)
     small = fits_devices(split.nbytes, mesh, False, 0.25)  # asked in any case, by all processes
@@ -289,7 +290,7 @@ def _resident_items(split, batches, place):
 
 
 def _window_ends(start, window, each, before, count):
-    """As native.read_ahead wants its cuts, of steps from `start` on with `each` images: the ends of windows, so that a
+    """The cuts for native.read_ahead, for steps from `start` on with `each` images: the ends of windows, so that a
     block is read once; and at first those of 1, 3, 7 ... steps, so that the first batch does not wait for a window."""
     first = start + before // each
     last = first + -(-count // each)
@@ -318,7 +319,7 @@ def _place(tree, sharding, axis, batch_size):
 
 
 def fits_devices(nbytes, mesh, in_memory, share):
-    """Whether a set of that size may lie on the host (if it does not yet) and on each device of the mesh."""
+    """Whether a set of that size fits on the host (if it is not there yet) and on each device of the mesh."""
     stats = [device.memory_stats() or {} for device in mesh.local_devices]
     free = [s['bytes_limit'] - s['bytes_in_use'] for s in stats if 'bytes_limit' in s]
     on_device = nbytes <= min(free, default=np.inf) * share

@@ -28,7 +28,7 @@ class Files(NamedTuple):
     Attributes:
       names: path of each inside the folder or archive, with '/'.
       sizes: bytes of each.
-      crcs: CRC-32 of each, or None where only reading it tells.
+      crcs: CRC-32 of each, or None if only reading it tells.
       keys: where each is, for `reader`.
       reader: from a key to the bytes; may be called from several threads.
       portable: whether other processes can read, too: keys and reader can be pickled.
@@ -55,13 +55,13 @@ class Files(NamedTuple):
 def listing(path, whole_names=False):
     """Lists the images of a folder, a .zip or a .tar (.tar.gz, .tgz and so on), sorted by name.
 
-    Folders that enclose everything are dropped from names, unless `whole_names`. The rest of what is left out is in one
+    Folders that enclose everything are dropped from names, unless `whole_names`. What is left out is named in one
     warning. A compressed tar has no random access, so its files are held in memory as they are, encoded. A file of more
     than MAX_BYTES counts as one that cannot be decoded, and is not read.
 
     Raises:
       FileNotFoundError: there is no such path.
-      ValueError: it cannot be read, or not whole.
+      ValueError: it cannot be read, or not completely.
     """
     if not os.path.exists(path):
         raise FileNotFoundError(f'There is no folder or archive {path!r} (from {os.getcwd()!r}){paths.obstacle(path)}.')
@@ -70,7 +70,7 @@ def listing(path, whole_names=False):
         entries, folders, others, reader, skipped = _lister(path)(path, sniffer)
     except (ValueError, EOFError, OSError, NotImplementedError, *_BROKEN) as e:
         raise ValueError(f'{path!r} cannot be read as a folder, .zip or .tar of images: {e}.') from e
-    hidden = skipped.pop(names_of.HIDDEN, [])  # of which nobody is told
+    hidden = skipped.pop(names_of.HIDDEN, [])  # left out silently
     entries = sorted(entries, key=itemgetter(0))
     names = [e[0] for e in entries]
     _check_archives(path, names, others, skipped)
@@ -114,7 +114,7 @@ def _lister(path):
 
 
 def _check_archives(path, names, others, skipped):
-    """Archives among the files are not read: raises ValueError where one seems to be a split, or there is nothing else;
+    """Archives among the files are not read: raises ValueError if one seems to be a split, or there is nothing else;
     otherwise `skipped` gets them."""
     archives = sorted(name for name in others if os.path.splitext(name)[1].lower() in names_of.ARCHIVES)
     shown = ', '.join(map(repr, archives[:5])) + (', ...' if len(archives) > 5 else '')
@@ -147,7 +147,8 @@ def _tell(path, skipped, sniffed):
 
 
 def _without_notes(names, folders, others, pictures, skipped):
-    """The folders but those with files of other kinds alone, such as notes beside the classes, which `skipped` gets."""
+    """The folders except those with only files of other kinds, such as notes beside the classes, which `skipped`
+    gets."""
     if pictures:
         skipped['images in a format that cannot be read'] = pictures
     notes = _above(others) - _above(names) - _above(name for some in skipped.values() for name in some)
@@ -157,7 +158,7 @@ def _without_notes(names, folders, others, pictures, skipped):
 
 
 def _above(names):
-    """All folders that the names lie in."""
+    """All folders that the names are in."""
     found = set()
     for name in names:
         while (name := name.rpartition('/')[0]) and name not in found:

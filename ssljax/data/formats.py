@@ -1,4 +1,4 @@
-"""Formats that a further package reads, where it is installed: DICOM and HEIC. The extra `formats` has both."""
+"""Formats that a further package reads, if it is installed: DICOM and HEIC. The extra `formats` has both."""
 
 import importlib.util
 import io
@@ -16,7 +16,7 @@ _HEIC = re.compile(rb'.{4}ftyp(hei[cxms]|hev[cmsx]|mif1|msf1)', re.DOTALL)
 
 
 class Missing(ValueError):
-    """An image can be read by a package alone that is not installed; completes 'The image X ...'."""
+    """An image can only be read by a package that is not installed; the message completes 'The image X ...'."""
 
 
 def of(data: bytes) -> str:
@@ -25,7 +25,7 @@ def of(data: bytes) -> str:
 
 
 def check(names, path: str) -> None:
-    """Raises ValueError where names of files have the endings of a format whose package is not installed."""
+    """Raises ValueError if names of files have the extension of a format whose package is not installed."""
     endings = [os.path.splitext(name)[1].lower() for name in names]
     for kind, count in Counter(ENDINGS[ending] for ending in endings if ending in ENDINGS).items():
         if not _installed(kind):
@@ -39,18 +39,18 @@ def check(names, path: str) -> None:
 def opened(data: bytes, kind: str, check_size) -> Image.Image:
     """The Pillow image of a file.
 
-    Its `format` is `kind`. HEIC has 8 bits a channel and is upright. A grey DICOM image of more than 8 bits, or whose
+    Its `format` is `kind`. HEIC has 8 bits per channel and is upright. A grey DICOM image of more than 8 bits, or whose
     values are rescaled, has the mode F, and in info['full'] the lowest and highest value that it could have. Values are
-    the stored ones, times the rescale slope, plus the intercept, and turned around where MONOCHROME1 says that the
-    lowest is white (PS3.3 C.7.6.3.1.2 and C.11.1).
+    the stored ones, times the rescale slope, plus the intercept, and inverted if MONOCHROME1 says that the lowest is
+    white (PS3.3 C.7.6.3.1.2 and C.11.1).
 
     Args:
       data: the file.
-      kind: of `of`.
+      kind: from `of`.
       check_size: (width, height) -> None, may raise before anything is decoded.
 
     Raises:
-      Missing: the package is not installed, or lacks one for the way in which the file is compressed.
+      Missing: the package is not installed, or lacks a further one for the file's compression.
       ValueError: a DICOM file has several frames, or colours of more than 8 bits. Others of the packages': the file is
         damaged.
     """
@@ -71,7 +71,7 @@ def _advice(kind: str) -> str:
 
 
 def _heic(data, check_size):
-    import pillow_heif  # where there is such a file alone
+    import pillow_heif  # only if there is such a file
 
     file = pillow_heif.open_heif(io.BytesIO(data))
     check_size(*file.size)

@@ -1,4 +1,4 @@
-"""Which encoded images are plain: TensorFlow decodes those to the pixels that Pillow has. Others have more than 8 bits,
+"""Which encoded images are plain: TensorFlow decodes those to the same pixels as Pillow. Others have more than 8 bits,
 alpha, a palette, four colours or an orientation, or are of another format, or damaged: decode.py knows what to do."""
 
 import io
@@ -18,7 +18,7 @@ _ORIENTATION = 0x0112  # a tag of EXIF
 
 
 def of(data: bytes) -> tuple[int, int]:
-    """(OTHER or one of the kinds above, pixels) of an encoded image; pixels are 0 where they are not known."""
+    """(OTHER or one of the kinds above, pixels) of an encoded image; pixels are 0 if they are not known."""
     try:
         if data.startswith(b'\xff\xd8') and _END[0] in data[-64:]:
             return _jpeg(data)
@@ -30,7 +30,7 @@ def of(data: bytes) -> tuple[int, int]:
 
 
 def channels(kind: int) -> int:
-    """Of a plain image: 1 or 3."""
+    """The channels of a plain image: 1 or 3."""
     return kind % 10
 
 

@@ -14,7 +14,7 @@ _NO_FOLDERS = 'There are no folders; classes can also come from a CSV (csv:PATH)
 
 
 class Unlabelled(ValueError):
-    """No image lies in the folder of a class."""
+    """No image is in the folder of a class."""
 
 
 def layout(files, path):
@@ -22,7 +22,7 @@ def layout(files, path):
 
     Returns:
       classes, tuple of str, sorted, in Unicode's form NFC, so that a name is the same however a system writes it; and
-      {'train' | 'val' | 'test' | 'unlabeled': (files int64 [n], labels int32 [n])}. Where there are only 'train' and
+      {'train' | 'val' | 'test' | 'unlabeled': (files int64 [n], labels int32 [n])}. If there are only 'train' and
       'val', 'val' is returned as 'test'.
 
     Raises:
@@ -47,7 +47,7 @@ def layout(files, path):
         else:
             found.setdefault(split, []).append(
                 (number, unicodedata.normalize('NFC', inner[0]))
-            )  # as macOS does not write it
+            )  # macOS writes another form
     _check_empty(names, folders, where, starts, path)
     for folder, split in where.items():
         if split != 'unlabeled' and not found.get(split):
@@ -81,7 +81,7 @@ def _numbered(found, path):
 
 
 def _split_folders(names, folders, path):
-    """{top folder: its split}, or {} where the top folders are classes."""
+    """{top folder: its split}, or {} if the top folders are classes."""
     counts = Counter(name[0] for name in names if len(name) > 1)
     flat = {name[0] for name in names if len(name) == 2}
     counts.update({f[0]: 0 for f in folders if f[0] not in counts and kind_of(f[0])})  # empty ones
@@ -178,7 +178,7 @@ def _outside(name, split, where, names, path):
 
 
 def _prefixes(names) -> str:
-    """Advice where the files that lie in no folder of a class are named after it, such as cat.0.jpg and dog.1.jpg."""
+    """Advice if the files that are in no class folder are named after their class, such as cat.0.jpg and dog.1.jpg."""
     flat = [n[-1] for n in names if len(n) == min(map(len, names))]
     if not (found := pattern.advice(flat)):
         return ''
@@ -201,7 +201,7 @@ def _check_empty(names, folders, where, starts, path):
 
 
 def _check_classes(inners, path):
-    """Raises ValueError where what would be classes may be something else; `inners` are paths from the class on."""
+    """Raises ValueError if what would be classes may be something else; `inners` are paths from the class on."""
     counts = Counter(n[0] for n in inners)
     flat, below = {n[0] for n in inners if len(n) == 2}, defaultdict(Counter)
     for n in inners:
@@ -237,7 +237,7 @@ def _check_classes(inners, path):
 
 
 def _check_repeated(below, path, seen):
-    """Raises ValueError where most of the folders below several ones have the same names: those may be the classes."""
+    """Raises ValueError if most of the folders below several ones have the same names: those may be the classes."""
     owners = Counter(name for inner in below.values() for name in inner)
     shared = {name for name, n in owners.items() if n > 1}
     alike = sorted(f for f, inner in below.items() if 2 * len(shared & inner.keys()) >= len(inner))

@@ -9,7 +9,7 @@ def scores(logits, labels, positive: int | None = None) -> dict:
     Args:
       logits: [N, K] float.
       labels: [N] int in [-1, K); those with -1, unknown, do not count.
-      positive: with two classes, the one that sensitivity refers to; by default the smaller, or the second of equals.
+      positive: with two classes, the one that sensitivity refers to; by default the rarer, or the second of equals.
 
     Returns:
       {'images' (N with a known label), 'top1', 'top5' (six classes or more), 'loss' (nats), 'per_class' [K] (recall;

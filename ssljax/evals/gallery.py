@@ -16,7 +16,7 @@ from ssljax.devices.sharding import fetch
 from ssljax.processes import hosts
 from ssljax.storage import files
 
-GRID = 64  # points a side of the map of the plane
+GRID = 64  # points per side of the map of the plane
 
 
 def compiled(method, shape):
@@ -43,7 +43,7 @@ def keep(look, directory, step: int, variables) -> dict:
 
 @hosts.by_first
 def collect(directory) -> dict:
-    """{'steps': [T] int, and what was kept: [T, ...]}; {} where nothing was."""
+    """{'steps': [T] int, and what was kept: [T, ...]}; {} if nothing was."""
     paths = sorted(Path(directory).glob('gallery/*.npz'))
     if not paths:
         return {}

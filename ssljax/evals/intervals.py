@@ -8,7 +8,7 @@ from ssljax import stats
 from ssljax.evals import classify
 
 DRAWS, LEAST = 1000, 200  # bootstrap samples; no interval if fewer than LEAST are affordable
-WORK = 10**7  # images times draws; for the AUROC, three times that, times curves
+WORK = 10**7  # images times draws; for the AUROC, images times draws times curves up to three times that
 
 
 def intervals(logits, labels, found: dict, seed: int = 0) -> dict:
@@ -42,8 +42,8 @@ def intervals(logits, labels, found: dict, seed: int = 0) -> dict:
 
 
 def of_draws(metric, draws) -> list | None:
-    """The interval [low, high] of a metric in [0, 1] by its bootstrap samples [D]; nan counts for none of them. None
-    where the metric is None, too few samples are left, or all are the same."""
+    """The interval [low, high] of a metric in [0, 1] from its bootstrap samples [D]; nan counts for none of them. None
+    if the metric is None, too few samples are left, or all are the same."""
     draws = draws[np.isfinite(draws)]
     if metric is None or len(draws) < LEAST or np.ptp(draws) <= 1e-12:
         return None
@@ -52,7 +52,7 @@ def of_draws(metric, draws) -> list | None:
 
 
 def percentiles(value, draws) -> tuple[float, float]:
-    """The ends of the interval of a value by its bootstrap samples [D], shifted so that their mean is the value."""
+    """The ends of the interval of a value from its bootstrap samples [D], shifted so that their mean is the value."""
     low, high = value + np.quantile(draws, [(1 - stats.LEVEL) / 2, (1 + stats.LEVEL) / 2]) - draws.mean()
     return float(low), float(high)
 

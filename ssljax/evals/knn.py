@@ -15,7 +15,7 @@ def predict(train, votes, queries, *, k: int, temperature: float = 0.07, block: 
 
     Args:
       train: [N, D] float32.
-      votes: [N, K] float32, the classes of each, 1 or 0; a neighbour whose label is unknown has 0 alone.
+      votes: [N, K] float32, the classes of each, 1 or 0; all 0 if the label is unknown.
       queries: [M, D] float32.
       k: neighbours; at most N are used.
       temperature: of the weights.

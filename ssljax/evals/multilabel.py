@@ -23,9 +23,9 @@ def scores(logits, hot, cut: float = 0.0) -> dict:
       {'images': N, 'mAP' (mean of 'per_class' over the classes that have images), 'per_class' [K] (average precision;
       None for a class without images), 'macro_f1' (mean of 'f1' over the classes that have images or are said), 'f1'
       [K], 'micro_f1' (of all pairs of image and class), 'auroc' (mean over the classes that some images have and others
-      have not; None without any), 'exact_match' (share of images of which every class is right), 'hamming' (share of
+      do not; None without any), 'exact_match' (share of images of which every class is right), 'hamming' (share of
       pairs that are right), 'loss' (nats, summed over classes), 'prevalence' [K] (share of the images; the average
-      precision of chance), 'cut'}. All in [0, 1] but loss, counts and cut.
+      precision of chance), 'cut'}. All in [0, 1] except loss, counts and cut.
     """
     said = logits > cut
     each = average_precision(logits, hot)
@@ -61,7 +61,7 @@ def mean_precision(scores_, hot) -> float:
 
 def average_precision(scores_, hot, weights=None):
     """Average precision of each class: sum over thresholds of (recall - recall before) * precision, images with the
-    same score at once, as scikit-learn's. NaN counts as the lowest score.
+    same score at once, as in scikit-learn. NaN counts as the lowest score.
 
     Args:
       scores_: [N, K] float.
@@ -90,7 +90,7 @@ def _precision(own, has, weights):
 
 
 def auroc(scores_, hot) -> float | None:
-    """Mean area under the ROC curves of the classes that some images have and others have not; None without any."""
+    """Mean area under the ROC curves of the classes that some images have and others do not; None without any."""
     found = []
     for k in range(hot.shape[1]):
         positive, negative = scores_[hot[:, k], k], np.sort(scores_[~hot[:, k], k])
@@ -100,7 +100,7 @@ def auroc(scores_, hot) -> float | None:
 
 
 def best_cut(logits, hot) -> float:
-    """The cut of the highest macro-F1, the middle one of equals; of CUTS, in the middle between neighbouring logits."""
+    """The cut with the highest macro-F1, the middle one of equals, of CUTS halfway between neighbouring logits."""
     values = np.unique(logits[np.isfinite(logits)])
     middles = (values[1:] + values[:-1]) / 2
     if not len(middles) or not hot.any():
@@ -135,16 +135,16 @@ def affordable(hot) -> int:
 def intervals(logits, hot, found: dict, cut: float = 0.0, seed: int = 0) -> dict:
     """95% intervals: the uncertainty that comes from the number of images.
 
-    Of the exact match Wilson's (1927); of the others from a bootstrap over images, its percentiles shifted so that the
-    mean of the draws is the metric.
+    For the exact match Wilson's (1927); for the others from a bootstrap over images, its percentiles shifted so that
+    the mean of the draws is the metric.
 
     Args:
       logits, hot, cut: as for `scores`; found: what it returns for them.
       seed: of the bootstrap.
 
     Returns:
-      {metric: [low, high]; 'per_class': one pair a class, None for a class without images}. A metric is missing if the
-      bootstrap would take too long, or if it is the same in every draw.
+      {metric: [low, high]; 'per_class': one pair per class, None for a class without images}. A metric is missing if
+      the bootstrap would take too long, or if it is the same in every draw.
     """
     out: dict = {}
     if exact := stats.of_images(found['exact_match'], len(hot)):
@@ -163,7 +163,7 @@ def intervals(logits, hot, found: dict, cut: float = 0.0, seed: int = 0) -> dict
 
 
 def _mean(samples):
-    """[D]: the mean over classes, of those that are there."""
+    """[D]: the mean over classes, of the finite values."""
     known = np.isfinite(samples)
     return np.where(known, samples, 0).sum(1) / np.maximum(known.sum(1), 1)
 
@@ -178,7 +178,7 @@ def difference(ours, others, hot, seed: int = 0) -> dict | None:
 
     Returns:
       {'difference', 'low', 'high': the 95% interval, 'p': two-sided, twice the share of samples (one added) in which
-      the difference has the other sign or is 0}; None where samples enough take too long.
+      the difference has the other sign or is 0}; None if enough samples would take too long.
     """
     if not (draws := affordable(hot)):
         return None

@@ -1,4 +1,4 @@
-"""Linear probe: logistic regression on frozen features, multinomial or of each class, solved to its optimum by
+"""Linear probe: logistic regression on frozen features, multinomial or one per class, solved to its optimum by
 L-BFGS."""
 
 import functools

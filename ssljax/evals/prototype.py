@@ -7,15 +7,15 @@ from ssljax.calibration import unit
 
 
 def predict(train, votes, queries) -> np.ndarray:
-    """Class scores by cosine similarity to the prototypes, the means of features of length 1.
+    """Class scores by cosine similarity to the prototypes, the means of unit-length features.
 
     Args:
       train: [N, D] float32.
-      votes: [N, K] float32, the classes of each, 1 or 0; an image whose label is unknown has 0 alone.
+      votes: [N, K] float32, the classes of each, 1 or 0; all 0 if the label is unknown.
       queries: [M, D] float32.
 
     Returns:
-      [M, K] float32 in [-1, 1]; -inf of a class without an image.
+      [M, K] float32 in [-1, 1]; -inf for a class without an image.
     """
     of = np.asarray(votes, np.float32).T
     scores = unit(queries) @ unit(of @ unit(train)).T

@@ -10,8 +10,8 @@ LEAST = 16  # images that a spread is taken over: that of fewer says nothing
 
 
 def compiled(config, method, shape):
-    """Compiles (variables, images uint8) -> {'features': [B, D] of the layer that transfer taps, 'embedding': [B, E]
-    of a method that has one}, to be used for every evaluation and seed."""
+    """Compiles (variables, images uint8) -> {'features': [B, D] of the layer that transfer taps, 'embedding': [B, E] if
+    the method has one}, to be used for every evaluation and seed."""
     net = network.build(config, shape)
     layer = config.transfer.layer or net.layer
 
@@ -25,9 +25,9 @@ def compiled(config, method, shape):
 
 
 def look(see, variables, labeled, val, others, *, k: int, targets, batch_size: int, mesh) -> dict[str, float]:
-    """Accuracy, or mAP of multi-label images, of the k nearest labelled images on validation ('knn'; not where k is 0),
+    """Accuracy, or mAP of multi-label images, of the k nearest labelled images on validation ('knn'; not if k is 0),
     and the spread of the features and embeddings ('features_std', 'features_rank', 'embedding_std', ...) of the
-    validation images; of `others`, which need no labels, where those are fewer than LEAST; not where both are."""
+    validation images or, if those are fewer than LEAST, of `others`, which need no labels; not if both are fewer."""
     seen = embed.outputs(see, variables, val, batch_size=batch_size, mesh=mesh)
     many, wide = val, seen
     if len(val) < LEAST:

@@ -7,7 +7,7 @@
     read        (path, content of that JSON) -> the variables of a model, or images uint8 [N, H, W, C] -> its outputs,
                 float32 [N, K] each
 
-`write` here does what all have in common: nothing is left that does not predict as the model does."""
+`write` here does what all have in common: no file is left that does not predict as the model does."""
 
 import contextlib
 import errno
@@ -31,7 +31,7 @@ FORMATS = {
     'tflite': as_tflite,
 }
 KEYS = {'format': str, 'file': dict, 'classes': list, 'model': dict}
-CLOSE = 1e-4  # how far an exported model's outputs may lie from the model's own
+CLOSE = 1e-4  # how far an exported model's outputs may be from the model's own
 FEATURES = 'features of the layer that the head is on, pooled'
 HOLDS = 'probabilities of the classes: softmax(logits / model.temperature), which is calibrated on validation images'
 HOLDS_SEVERAL = (
@@ -46,11 +46,11 @@ def write(model, path, format: str = '', images=None, features: bool = False) ->
 
     Args:
       model: with `variables`, `config`, `info`, `classes`, `shape`, `temperature`, `read`, `answers`, `function` and
-        `reopened` and `calibration`, as ssljax.model.Model has them.
+        `reopened` and `calibration`, as in ssljax.model.Model.
       path: of the file.
       format: a key of FORMATS; '' by the end of the path.
       images: further images to compare its outputs on, as for `predict`.
-      features: they are an output, too, and the calibration is written beside the file, where the model has one.
+      features: they are also an output, and the calibration is written beside the file if the model has one.
     """
     path = Path(paths.expand(path))
     format = format or _by_suffix(path)
@@ -88,7 +88,7 @@ def write(model, path, format: str = '', images=None, features: bool = False) ->
 
 
 def module_of(format: str):
-    """The module of a format; raises ValueError where there is none."""
+    """The module of a format; raises ValueError if there is none."""
     if format not in FORMATS:
         known = ', '.join(FORMATS)
         raise ValueError(f'there is no format {format!r}{wording.nearest(format, FORMATS)} (known: {known}).')
@@ -109,8 +109,8 @@ def examples(model, images=None) -> list:
 
 
 def compare(model, other, shown: list, format: str, features: bool) -> None:
-    """Raises ValueError where a model's `answers` and `other` differ by more than CLOSE, of the largest value, on one
-    of the batches."""
+    """Raises ValueError if a model's `answers` and `other` differ by more than CLOSE on one of the batches, relative to
+    the largest value if that is above 1."""
     for batch in shown:
         for expected, found in zip(model.answers(batch, features), other(batch, features), strict=True):
             distance = np.abs(expected - found).max() if expected.shape == found.shape else np.inf
@@ -126,8 +126,8 @@ def describe(model, format: str, told: dict, path: Path, written: Path) -> dict:
 
     Returns:
       'format'; 'file': its name, SHA-256 and what the format says of it; 'classes', in the order of the outputs;
-      'input' and 'output': arrays and what they hold; 'model': the whole model.json. `write` adds 'features', a
-      second output, and 'calibration', the file beside it, where there are.
+      'input' and 'output': arrays and what they hold; 'model': the whole model.json. `write` adds 'features', a second
+      output, and 'calibration', the file beside it, if there are any.
     """
     height, width, channels = model.shape
     holds = HOLDS_SEVERAL if model.multilabel else HOLDS
@@ -178,10 +178,10 @@ def read(path: Path) -> tuple:
 
 
 def calibration_of(path: Path, info: dict):
-    """The Calibration that lies beside a file, by the content of its JSON; None where it was exported without.
+    """The Calibration beside a file, as named in its JSON; None if it was exported without.
 
     Raises:
-      FileNotFoundError, files.Damaged: it is missing, or not that which was written.
+      FileNotFoundError, files.Damaged: it is missing, or not the one that was written.
     """
     if 'calibration' not in info:
         return None

@@ -1,5 +1,5 @@
-"""ONNX: runs where neither Python nor JAX is, in ONNX Runtime and many others. Images uint8 [N, H, W, C], any N, to
-probabilities [N, K] and, where they are wanted, features [N, D]."""
+"""ONNX: runs without Python and JAX, in ONNX Runtime and many others. Images uint8 [N, H, W, C], any N, to
+probabilities [N, K] and, if they are wanted, features [N, D]."""
 
 import json
 from pathlib import Path
@@ -42,6 +42,6 @@ def read(path: Path, info: dict):
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
-    options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # threads that wait leave the cores alone
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')  # waiting threads leave the cores free
     session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
     return lambda images: tuple(map(np.asarray, session.run(None, {'images': np.ascontiguousarray(images)})))

@@ -1,5 +1,5 @@
 """safetensors: the weights alone, under the names of torchvision or timm where they have the same network, else under
-our own. The JSON beside it has the PyTorch that loads them."""
+our own. The JSON beside it has the PyTorch code that loads them."""
 
 from pathlib import Path
 

@@ -16,7 +16,7 @@ def write(model, path: Path, features: bool = False) -> dict:
     (n,) = jax.export.symbolic_shape('n')
     images = jax.ShapeDtypeStruct((n, *model.shape), np.uint8)
     function, names = model.function(features)
-    given = function if len(names) > 1 else lambda images: function(images)[0]  # an array alone is no tuple
+    given = function if len(names) > 1 else lambda images: function(images)[0]  # a single array, not a tuple
     exported = jax.export.export(jax.jit(given), platforms=PLATFORMS)(images)
     path.write_bytes(exported.serialize())
     return {

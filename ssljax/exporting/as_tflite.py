@@ -1,5 +1,5 @@
 """TFLite, also called LiteRT: runs on phones and small devices. Images uint8 [N, H, W, C] to probabilities [N, K]; an
-interpreter is given N by `resize_tensor_input`. JAX's converter to TensorFlow and TensorFlow's to TFLite do it."""
+interpreter gets N by `resize_tensor_input`. Converted by JAX's converter to TensorFlow and TensorFlow's to TFLite."""
 
 import importlib.util
 import warnings
@@ -35,7 +35,7 @@ def write(model, path: Path, features: bool = False) -> dict:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([program.get_concrete_function()], program)
     try:
         path.write_bytes(converter.convert())
-    except Exception as error:  # the converter has errors of its own kinds
+    except Exception as error:  # the converter raises errors of its own types
         if isinstance(error, (MemoryError, OSError)):
             raise
         lines = str(error).strip().splitlines() or [type(error).__name__]

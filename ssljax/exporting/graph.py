@@ -21,7 +21,7 @@ class Value(NamedTuple):
     """A tensor of the graph.
 
     dims: its shape; -k stands for k times the batch. held: the shape of what is kept, with 1 where it is still to be
-    broadcast. name: of the node's output, or '' of a constant, `array`.
+    broadcast. name: of the node's output, or '' for a constant, `array`.
     """
 
     dims: tuple[int, ...]
@@ -37,7 +37,7 @@ def constant(array) -> Value:
 
 
 def dims_of(one: tuple, two: tuple) -> tuple[int, ...]:
-    """The shape of the same tensor in both traces, as Value has it."""
+    """The dims of a Value, from the shapes of the same tensor in both traces."""
     small, large = TRACED
     slopes = [(b - a) // (large - small) for a, b in zip(one, two)]
     if any(a != (k * small if k else a) for a, k in zip(one, slopes)):
@@ -60,7 +60,7 @@ class Graph:
         return Value(tuple(dims), tuple(dims if held is None else held), name)
 
     def named(self, value: Value) -> str:
-        """The name of a Value, which a constant is given when it is first used."""
+        """The name of a Value; a constant gets one when it is first used."""
         from onnx import numpy_helper
 
         if value.name:
@@ -74,7 +74,7 @@ class Graph:
         return self._names[id(value.array)][0]
 
     def whole(self, value: Value) -> Value:
-        """The Value with all that is to be broadcast done."""
+        """The Value, fully broadcast."""
         if value.dims == value.held:
             return value
         if value.array is not None and min(value.dims, default=0) >= 0:
@@ -82,7 +82,7 @@ class Graph:
         return self.add('Expand', [value, self.shape(value.dims)], value.dims)
 
     def shape(self, dims) -> Value:
-        """An int64 vector with a shape, which the batch is read into where it is a part."""
+        """A shape as an int64 vector, with the size of the batch read at run time where it occurs."""
         if min(dims, default=0) >= 0:
             return constant(np.asarray(dims, np.int64))
         images = Value((0,), (0,), 'images')
@@ -122,7 +122,7 @@ def translate(function, shape, operations: dict):
       operations: {name of a primitive: (graph, equation, Values, dims of each output) -> Value or list of them}.
 
     Raises:
-      Untranslated: it uses a primitive that is not among the operations, or its shapes are no multiples of the batch.
+      Untranslated: it uses a primitive that is not among the operations, or its shapes are not multiples of the batch.
     """
     traces = [jax.make_jaxpr(function)(jax.ShapeDtypeStruct((n, *shape), np.uint8)) for n in TRACED]
     graph, images = Graph(), Value((-1, *shape), (-1, *shape), 'images')
@@ -159,13 +159,14 @@ def _walk(graph: Graph, traces, inputs, operations) -> list[Value]:
 
 
 def _inner(equation):
-    """The program that an equation calls, such as a jitted function's; None where it calls none."""
+    """The program that an equation calls, such as a jitted function's; None if it calls none."""
     found = (equation.params.get(key) for key in ('jaxpr', 'call_jaxpr', 'fun_jaxpr'))
     return next((program for program in found if program is not None), None)
 
 
 def _folded(equation, values, dims) -> list[Value] | None:
-    """What an equation of constants gives; None where it has others, or is to be broadcast over the batch."""
+    """What an equation of constants gives; None if it has other inputs, depends on the batch, calls a program or
+    broadcasts."""
     if any(v.array is None or min(v.dims, default=0) < 0 for v in values) or any(min(d, default=0) < 0 for d in dims):
         return None
     if _inner(equation) is not None or equation.primitive.name == 'broadcast_in_dim':

@@ -1,5 +1,5 @@
 """How JAX's primitives are written in ONNX, in a literal table. Images stay NHWC: convolution and pooling, which ONNX
-has in NCHW alone, stand between transpositions, which runtimes move and cancel."""
+has in NCHW alone, are put between transpositions, which runtimes move and cancel."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def _elementwise(op: str):
 
 
 def _held(values, dims):
-    """The shape of what an elementwise node of lazily broadcast values gives."""
+    """The held shape of what an elementwise node gives for lazily broadcast values."""
     rows = [v.held for v in values if len(v.held) == len(dims)]
     return tuple(next((d for d in column if d != 1), 1) for column in zip(*rows)) if rows else ()
 
@@ -100,7 +100,7 @@ def _concatenate(graph, equation, values, dims):
 
 
 def _slices(graph, value, starts, limits, strides, dims):
-    """The part of a value; axes that are taken whole are left alone, as the batch is."""
+    """A slice of a value; axes that are taken whole, such as the batch, are left alone."""
     value = graph.whole(value)
     axes = [i for i, d in enumerate(value.dims) if (starts[i], strides[i]) != (0, 1) or limits[i] != d and d >= 0]
     if any(value.dims[i] < 0 for i in axes):
@@ -173,7 +173,7 @@ def _pool(op: str, **attributes):
             op, [graph.transposed(values[0], there)], out, kernel_shape=window[1:3], strides=stride[1:3],
             pads=[*low, *high], **attributes,
         )  # fmt: skip
-        if op == 'AveragePool':  # XLA has the sum
+        if op == 'AveragePool':  # XLA's is the sum
             y = graph.add('Mul', [y, constant(np.asarray(window[1] * window[2], np.float32))], out)
         return graph.transposed(y, back)
 

@@ -20,9 +20,8 @@ class Suggestion(NamedTuple):
     """What to label, most useful first.
 
     paths: of the images, as the data set names them. rows: int64 [n], their places in `pool.unlabeled`. why: a reason
-    each. labels, confidence: the model's prediction for each, '' and NaN of a backbone without a classifier; a
-    multi-label prediction has no one confidence, NaN. out: the
-    list that was written, or None.
+    each. labels, confidence: the model's prediction for each, '' and NaN for a backbone without a classifier; NaN for a
+    multi-label prediction, which has no single confidence. out: the list that was written, or None.
     """
 
     paths: list[str]
@@ -53,12 +52,12 @@ def label(
       count: how many, at most.
       out: the list to write, a CSV with the columns path, why, label and confidence, and beside it a contact sheet,
         NAME.png; '' writes none.
-      by: 'typical', 'uncertain', or 'auto', which is 'typical' up to choosing.FEW labels a class (see choosing.py).
+      by: 'typical', 'uncertain', or 'auto', which is 'typical' up to choosing.FEW labels per class (see choosing.py).
       labels: a CSV that the labelling page has written: the images in it are left out.
       seed: of the run, by default that of its best model.
 
     Raises:
-      FileNotFoundError, FileExistsError, ValueError: an argument, or a run that cannot be used; the message says why.
+      FileNotFoundError, FileExistsError, ValueError: an argument or a run that cannot be used; the message says why.
     """
     if by not in ('auto', *choosing.RULES):
         raise ValueError(f'by={by!r} is unknown: give auto, {" or ".join(choosing.RULES)}.')

@@ -9,20 +9,20 @@ import numpy as np
 from ssljax.calibration import unit
 from ssljax.data import pick
 
-FEW = 10  # labels a class up to which typical images are chosen
+FEW = 10  # labels per class up to which typical images are chosen
 SURPLUS = 10  # uncertain images for each that is chosen, from which diverse ones are taken
 
 
 def typical(seen, known, count: int, seed: int, threshold: float | None = None) -> tuple[np.ndarray, list[str]]:
-    """TypiClust (section 3.2): k-means on all features, a cluster for each label that there is and is asked for; of the
-    largest clusters without a label, the most typical image each.
+    """TypiClust (section 3.2): k-means on all features, one cluster for each label that there is or is asked for; from
+    each of the largest clusters without a label, the most typical image.
 
     Args:
       seen: pool.Outputs of the unlabelled images, features [N, D].
       known: features [L, D] of the labelled ones.
       count: how many, at most N.
       seed: of k-means.
-      threshold: that of a multi-label model, or None; it does not count here.
+      threshold: that of a multi-label model, or None; it is not used here.
 
     Returns:
       (rows int64 [count], those of the largest clusters first; why, a sentence for each).
@@ -43,15 +43,14 @@ def typical(seen, known, count: int, seed: int, threshold: float | None = None) 
         inside = np.flatnonzero(owner[:n] == cluster)
         rows.append(inside[pick.typicality(features[inside]).argmax()])
         why.append(f'typical of {len(inside):,} images, none of them labelled')
-    left = np.setdiff1d(np.arange(n), rows)[: count - len(rows)]  # k-means leaves clusters empty where images are equal
+    left = np.setdiff1d(np.arange(n), rows)[: count - len(rows)]  # k-means leaves clusters empty if images are equal
     return np.array([*rows, *left], np.int64), why + ['like others'] * len(left)
 
 
 def uncertain(seen, known, count: int, seed: int, threshold: float | None = None) -> tuple[np.ndarray, list[str]]:
-    """Of the images with the smallest margin between the two likeliest classes or, of a multi-label model, between the
-    threshold and the probability of a class, one of each of `count` clusters, so
-    that they differ (after Citovsky et al., NeurIPS 2021, arXiv:2107.14263). Arguments and results as for `typical`;
-    the smallest margin comes first."""
+    """Of the images with the smallest margin between the two likeliest classes or, for a multi-label model, between the
+    threshold and the probability of a class, one from each of `count` clusters, so that they differ (after Citovsky et
+    al., NeurIPS 2021, arXiv:2107.14263). Arguments and results as for `typical`; the smallest margin comes first."""
     from sklearn.cluster import KMeans
 
     if threshold is not None:

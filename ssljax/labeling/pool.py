@@ -39,7 +39,7 @@ def of(run, seed: int, model, done=frozenset()) -> Pool:
 
     Raises:
       FileNotFoundError: it is no run.
-      ValueError: its data are others now, or nothing is left to label.
+      ValueError: its data have changed, or nothing is left to label.
     """
     run = Path(paths.expand(fetch.local(run)))
     plain = files.read_json(run / 'config.json')
@@ -65,12 +65,12 @@ def of(run, seed: int, model, done=frozenset()) -> Pool:
 
 
 def named(split: Split) -> list[str]:
-    """The images' names, or their row numbers where they have none."""
+    """The images' names, or their row numbers if they have none."""
     return split.names() or [str(row) for row in split.rows]
 
 
 def outputs(model, split: Split) -> Outputs:
-    """What a Model sees in a Split: Outputs of all its images, in order; the features alone of a backbone."""
+    """What a Model sees in a Split: Outputs of all its images, in order; only features for a backbone."""
     found = []
     for start in range(0, len(split), BATCH):
         preempt.check()
@@ -80,16 +80,16 @@ def outputs(model, split: Split) -> Outputs:
 
 
 def done(path) -> frozenset:
-    """The names in the CSV of the labelling page whose last row has a label; none where there is no file."""
+    """The names in the CSV of the labelling page whose last row has a label; none if there is no file."""
     return frozenset(name for name, label in read(path).items() if label)
 
 
 def read(path) -> dict[str, str]:
-    """{path: label} of a CSV with those columns; the last row of a path counts, and '' withdraws its label. {} where it
-    is empty, or not there.
+    """{path: label} of a CSV with those columns; the last row of a path counts, and '' withdraws its label. {} if it is
+    empty, or not there.
 
     Raises:
-      ValueError: it is no such file, has no such columns, or holds a model's predictions.
+      ValueError: it is not such a file, has no such columns, or holds a model's predictions.
     """
     path = paths.expand(path)
     if not os.path.exists(path) or os.path.isfile(path) and not os.path.getsize(path):

@@ -1,4 +1,4 @@
-"""The page on which images are labelled: on this machine alone, and nothing is lost when it is closed at any time."""
+"""The page on which images are labelled: on this machine alone, and nothing is lost whenever it is closed."""
 
 import codecs
 import csv
@@ -74,8 +74,8 @@ def serve(found, labels, port: int = 0) -> None:
       port: to listen on; 0: a free one.
 
     Raises:
-      OSError: the port is taken, or the CSV cannot be written to.
-      ValueError: the CSV is no list of labels.
+      OSError: the CSV cannot be written to.
+      ValueError: the port cannot be used, or the CSV is not a list of labels.
     """
     with Server(found, Labels(labels), port) as server:
         address = f'http://{HOST}:{server.server_address[1]}/?{server.token}'
@@ -102,14 +102,14 @@ class Server(http.server.ThreadingHTTPServer):
         self.found, self.labels, self.token = found, labels, secrets.token_urlsafe(16)
 
     def handle_error(self, request, client_address):
-        """A browser that leaves before its answer is no error."""
+        """A browser that leaves before its answer is not an error."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """GET / (the page), /items, /image/N; POST /label {"item", "label"} and /close. Other sites' pages can ask for
-    nothing: each request bears the token, and its Host is this machine."""
+    nothing: each request must bear the token, and have this machine as its Host."""
 
     server: Server
 
@@ -184,7 +184,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _names(found, label) -> bool:
-    """Whether a label is '', which withdraws one, a class or, of multi-label images, several or ';', none of them."""
+    """Whether a label is '', which withdraws one, a class or, for multi-label images, several or ';', none of them."""
     classes = {'', *map(str, found.classes)}
     if found.pool.multilabel and isinstance(label, str):
         return set(parsed(label)) <= classes
@@ -212,7 +212,7 @@ def _items(found, labels: Labels) -> dict:
 
 @functools.lru_cache(maxsize=64)
 def _image_of(images, row: int):
-    """(bytes, type) of one image: its file where browsers show that, else a PNG of what the network sees."""
+    """(bytes, type) of one image: its file if browsers can show that, else a PNG of what the network sees."""
     (content,) = images.encoded([row])
     if kind := TYPES.get(content[:2]):
         return content, kind

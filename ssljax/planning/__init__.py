@@ -1,5 +1,5 @@
 """Plans: from a data set and a number of minutes to a recipe with a reason for every field, and to an answer on whether
-unlabelled images help there. What is chosen is fixed, follows from rules (rules.py) that go by what the project has
+unlabelled images help there. Each choice is fixed, follows from rules (rules.py) that rest on what the project has
 measured (evidence.py), or is measured on the spot (measure.py)."""
 
 import time
@@ -19,7 +19,7 @@ def plan(source: str, minutes: float = 30.0, out: str | Path = '', *, flips: str
 
     Args:
       source: the path of a folder, .zip, .tar or .npz, or any source as config.data.source has it.
-      minutes: for the whole command that trains by the plan.
+      minutes: for the whole command that trains with the plan.
       out: the recipe to write; '' writes none.
       flips: whether an image and its mirror image may be of one class, 'yes' or 'no'; 'auto' goes by the names of the
         classes.
@@ -30,7 +30,7 @@ def plan(source: str, minutes: float = 30.0, out: str | Path = '', *, flips: str
 
     Raises:
       FileExistsError: `out` exists.
-      ValueError, OSError: something the user can mend; the message says what and how.
+      ValueError, OSError: something the user can fix; the message says what and how.
     """
     began = time.time()
     values = {field.replace('__', '.'): value for field, value in given.items()}
@@ -45,7 +45,7 @@ def plan(source: str, minutes: float = 30.0, out: str | Path = '', *, flips: str
 
 
 def check_free(out: Path) -> None:
-    """Raises FileExistsError where a file is there, ValueError where it would be no recipe."""
+    """Raises FileExistsError if the file exists, ValueError if it would not be a recipe."""
     if out.suffix != '.py':
         raise ValueError(f'--out={out} is not a Python file: give a name such as plan.py.')
     if out.exists():
@@ -53,7 +53,7 @@ def check_free(out: Path) -> None:
 
 
 def auto(config, workdir: Path) -> dict:
-    """Plans, trains by the plan and answers whether unlabelled images helped; or goes on with it.
+    """Plans, trains with the plan and answers whether unlabelled images helped; or resumes.
 
     The plan is kept in the work directory, as plan.json and, to be edited and trained elsewhere, plan.py.
 
@@ -77,6 +77,6 @@ def auto(config, workdir: Path) -> dict:
 
 
 def train(config, workdir: Path, tuner=None) -> dict:
-    """experiment.run, with the answer at its end where the config asks for one."""
+    """experiment.run, with the answer at its end if the config asks for one."""
     wanted = config.answer.curve or config.answer.minutes
     return experiment.run(config, workdir, tuner, answer.answered if wanted else None)

@@ -9,13 +9,13 @@ from ssljax.progress import minutes, say
 from ssljax.records import begun, identity
 from ssljax.storage import files
 
-WITHIN = 1.25  # of the time of the longest training before, a further one must have
+WITHIN = 1.25  # times the longest training so far must be left for a further one
 
 
 def cells(run, labels: dict, best: str, metric: str) -> dict:
     """Trains with fewer labels as long as there is time: for one seed after the other, every share of its labels.
 
-    A label set lies inside that of its seed; pretrained backbones are those of the run. What is finished is kept in
+    Each label set is a subset of its seed's; pretrained backbones are those of the run. What is finished is kept in
     WORKDIR/curve/LABELS/seedN.
 
     Args:

@@ -86,16 +86,17 @@ def of_points(outcome: dict, best: str, full: int, points: dict) -> dict:
 
 
 def verdict(found: dict, few_images: bool) -> str:
-    """'helps' or 'harms' where a difference is clear, over seeds and test images enough; 'too few' of either."""
+    """'helps' or 'harms' if a difference is clear, else 'unclear'; 'too few' if there are not enough seeds or test
+    images."""
     if not stats.enough(found) or few_images:
         return 'too few'
     return ('helps' if found['mean'] > 0 else 'harms') if stats.is_clear(found) else 'unclear'
 
 
 def worth(points: dict, best: str, full: int) -> dict | None:
-    """How many of the labels the best way needs to reach the accuracy of scratch with all of them, as
-    studies/savings.py has it: {'ratio', 'low', 'high': text, such as '0.55' or '< 0.25', 'low' and 'high' None for few
-    seeds}; None where it was not trained with fewer."""
+    """How many of the labels the best way needs to reach the accuracy of scratch with all of them, by
+    studies/savings.py: {'ratio', 'low', 'high': text, such as '0.55' or '< 0.25', 'low' and 'high' None for few seeds,
+    'seeds': how many}; None if it was not trained with fewer."""
     from ssljax.studies import savings  # not at the top: a second to import
     from ssljax.studies.curve import Series
 

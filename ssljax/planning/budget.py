@@ -1,5 +1,5 @@
 """From measured speeds to durations: what is trained, for how long and with how many seeds in the minutes
-available. What does not fit is left out by priority: the first of the rungs that fits is taken."""
+available. What does not fit is left out by priority: the first rung that fits is taken."""
 
 import math
 from typing import NamedTuple
@@ -7,21 +7,21 @@ from typing import NamedTuple
 from ssljax.methods import SEMI
 from ssljax.planning.trained import Trained, stage
 
-SHARE = 0.88  # of the minutes that is planned with; the rest is for what takes longer than it was measured
-MARGIN = 1.2  # of the minutes that are asked for, where they are too short: a second measurement may say more
+SHARE = 0.88  # of the minutes that is planned; the rest is for what takes longer than measured
+MARGIN = 1.2  # on the minutes to ask for if those given are too few: a second measurement may need more
 RATIO = 1.5  # steps of pretraining for one of the ways, as in the study on Fashion-MNIST
 LEAST = 350  # steps of a way
-FROZEN = 0.5  # of the time of a step from scratch that one of the head alone takes, at most (a narrow ResNet: 0.4)
-# Seconds of the command that no measurement here tells, on two CPU cores: until the first line of this code; the report
-# with and without its figures; what a stage, and a way's evaluation, do besides training and looking at images.
+FROZEN = 0.5  # at most this share of the time of a step from scratch is one of the head alone (a narrow ResNet: 0.4)
+# Seconds of the command that are not measured here, on two CPU cores: until the first line of this code; the report
+# with and without its figures; a stage, and a way's evaluation, besides training and looking at images.
 IMPORTS, FIGURES, PAGE, STAGE, EVALUATION = 6.0, 25.0, 4.0, 1.2, 2.0
 WITHOUT_FIGURES = 5.0  # minutes, below which none are drawn
 
 
 class Rung(NamedTuple):
     """seeds; steps of every way; how many of the parts (a pretext task, a joint method) beside scratch; the shares of
-    the labels of the learning curve; steps of pretraining, 0 for RATIO times those of a way; up to how many there are
-    where time is left, 0 for no more."""
+    the labels of the learning curve; steps of pretraining, 0 for RATIO times those of a way; up to how many if time is
+    left, 0 for no more."""
 
     seeds: int
     steps: int
@@ -49,7 +49,7 @@ LADDER = (
 
 
 class Speed(NamedTuple):
-    """Of a kind of stage: seconds to compile it, of a step, and of evaluating a batch."""
+    """Of a kind of stage: seconds to compile it, for a step, and to evaluate a batch."""
 
     compile: float
     step: float
@@ -57,7 +57,7 @@ class Speed(NamedTuple):
 
 
 class Times(NamedTuple):
-    """What was measured. speeds: {'scratch' | 'pretrain' | a joint method: Speed}. batch: images of one of an
+    """What was measured. speeds: {'scratch' | 'pretrain' | a joint method: Speed}. batch: images in a batch of an
     evaluation. load: seconds to load the images. spent: seconds of the command until the plan was made, imports
     apart."""
 
@@ -108,7 +108,7 @@ def seconds(rung: Rung, trained: Trained, times: Times, sets, evals: int, figure
 
 
 def pretrainings(rung: Rung, trained: Trained) -> int:
-    """How many there are."""
+    """How many pretrainings there are."""
     return 1 if trained.shared else rung.seeds
 
 
@@ -122,7 +122,7 @@ def choose(
       trained: with all the parts that suit the data.
       able: shares of the labels that are enough for a training.
       seeds: how many are given; 0: none are.
-      ladder: of Rungs, from the best to the least, where pretraining is trained; else it is LADDER.
+      ladder: Rungs, from the best to the least, if there is pretraining; else LADDER is used.
       The others: as for `seconds`.
     """
     figures = minutes >= WITHOUT_FIGURES
@@ -140,7 +140,7 @@ def choose(
 
 
 def _filled(rung: Rung, trained: Trained, left: float, times: Times) -> Rung:
-    """With as many more steps of pretraining, in hundreds, as the seconds that are left have place for."""
+    """The rung with as many more steps of pretraining, in hundreds, as fit into the seconds left."""
     if not rung.most or not trained.pretraining:
         return rung
     more = int(left / (pretrainings(rung, trained) * times.speeds['pretrain'].step)) // 100 * 100
@@ -148,7 +148,7 @@ def _filled(rung: Rung, trained: Trained, left: float, times: Times) -> Rung:
 
 
 def _wanted(trained: Trained) -> list:
-    """With all parts, and, where the first does not fit at all, with the second alone."""
+    """`trained` with all parts and, in case the first does not fit at all, with the second alone."""
     second = [trained._replace(parts=trained.parts[1:])]
     return [trained, *(second if len(trained.parts) > 1 and not trained.given else [])]
 
@@ -158,8 +158,7 @@ def _ladder(ladder, trained: Trained):
 
 
 def needed(trained: Trained, times: Times, sets, evals: int, ladder=LADDER, seeds=0) -> float:
-    """The minutes that the least of the ladder takes, with the part that takes less, rounded up; arguments as for
-    `choose`."""
+    """The minutes that the lowest rung takes, with the part that takes less, rounded up; arguments as for `choose`."""
     found = []
     for wanted in _wanted(trained):
         kept, rung = wanted.first(1), _ladder(ladder, wanted)[-1]
@@ -171,5 +170,5 @@ def needed(trained: Trained, times: Times, sets, evals: int, ladder=LADDER, seed
 
 
 def asked_for(least: float) -> int:
-    """Whole minutes to ask for where `least` are `needed`: speeds vary, and the next try measures them again."""
+    """Whole minutes to ask for if `least` are `needed`: speeds vary, and the next try measures them again."""
     return math.ceil(MARGIN * least)

@@ -1,5 +1,5 @@
 """Learning curves: the error falls with a power of the number of labels, down to a limit (Cortes et al., NIPS 1993;
-Hestness et al. 2017, arXiv:1712.00409), of which so few points say nothing: not knowing it widens the interval."""
+Hestness et al. 2017, arXiv:1712.00409), about which so few points say nothing: not knowing it widens the interval."""
 
 import math
 from typing import NamedTuple
@@ -25,10 +25,10 @@ class Point(NamedTuple):
 def extrapolate(points: dict, factors=(2, 4), draws: int = DRAWS) -> list[Point]:
     """The accuracy that more labels would bring.
 
-    error(n) = limit + a * n ** -b, with a, b >= 0. Each draw takes the mean error at every budget anew (its mean over
+    error(n) = limit + a * n ** -b, with a, b >= 0. Each draw samples the mean error at every budget (its mean over
     seeds, plus Student's t times its standard error, the variance pooled over the budgets), and a limit, uniform
-    between 0 and the least of these errors: nothing that was measured is in favour of one of them. a and b are then the
-    least squares fit, b one of SLOPES. The middle is the median.
+    between 0 and the smallest of these errors: no measurement favours any of them. a and b are then the least-squares
+    fit, b one of SLOPES. A Point's value is the median.
 
     Args:
       points: {labels: [accuracy of each seed]}.
@@ -60,7 +60,7 @@ def extrapolate(points: dict, factors=(2, 4), draws: int = DRAWS) -> list[Point]
 
 
 def _errors(scaled, drawn, limits, factor: float):
-    """The errors [D] at `factor` of the curves with limits [D] that fit the errors drawn [D, B] at scaled [B] best."""
+    """The errors [D] at `factor` of the curves with limits [D] that best fit the errors drawn [D, B] at scaled [B]."""
     powers = scaled[None] ** -SLOPES[:, None]  # [S, B]
     above = drawn - limits[:, None]
     scales = np.maximum(above @ powers.T / (powers**2).sum(1), 0)  # [D, S]

@@ -1,12 +1,12 @@
-"""What the project itself has measured (docs/results.md), as far as a plan goes by it: leads over training from scratch
-on the same labels, in points of test top-1."""
+"""What the project itself has measured (docs/results.md), as far as a plan relies on it: leads over training from
+scratch on the same labels, in points of test top-1."""
 
 import math
 from typing import NamedTuple
 
 
 class Measured(NamedTuple):
-    """Leads of several ways on one data set with so many labels a class, and over how many seeds."""
+    """Leads of several ways on one data set with a number of labels per class, over a number of seeds."""
 
     what: str
     per_class: int
@@ -31,7 +31,7 @@ JOINT = (
              freematch=0.3, softmatch=0.1),
     ),
 )  # fmt: skip
-# Fine-tuned SimCLR and FixMatch on Fashion-MNIST, five label sets: labels a class and the two leads.
+# Fine-tuned SimCLR and FixMatch on Fashion-MNIST, five label sets: labels per class and the two leads.
 BOTH = (
     (1, 6.7, -1.6),
     (3, 1.8, 1.8),
@@ -41,15 +41,15 @@ BOTH = (
     (300, 0.7, 0.0),
     (600, 0.6, -0.2),
 )
-FEW = 60  # labels a class, between 30, where FixMatch leads, and 100, where it does not: the middle in log scale
+FEW = 60  # labels per class, between 30, where FixMatch leads, and 100, where it does not: the middle in log scale
 
 
-COSTLY = ('mixmatch',)  # see five views of an image where the others see two or three: 7 s on digits in place of 4 to 5
+COSTLY = ('mixmatch',)  # sees five views of an image where the others see two or three: 7 s on digits instead of 4 to 5
 
 
 def joint(per_class: float, costly: bool) -> tuple[str, str]:
-    """(the joint method with the highest mean lead where so few labels, or so many, were measured, why); of all, or of
-    those that are not COSTLY."""
+    """(the joint method with the highest mean lead where as few labels, or as many, were measured, why); of all
+    methods, or of those that are not COSTLY."""
     rows = [row for row in JOINT if (row.per_class <= FEW) == (per_class <= FEW)]
     means = {
         name: sum(row.leads[name] for row in rows) / len(rows) for name in rows[0].leads if costly or name not in COSTLY
@@ -65,7 +65,7 @@ def joint(per_class: float, costly: bool) -> tuple[str, str]:
 
 
 def order(per_class: float) -> tuple[tuple[str, str], str]:
-    """(('pretrain', 'joint') or the other way round: what is kept first where time is short, why)."""
+    """(('pretrain', 'joint') or the other way round: what is kept first if time is short, why)."""
     at, simclr, fixmatch = min(BOTH, key=lambda row: abs(_log(row[0]) - _log(per_class)))
     first = ('pretrain', 'joint') if simclr > fixmatch else ('joint', 'pretrain')
     return first, (

@@ -17,10 +17,10 @@ GRAY = 6  # the largest difference between the channels of a gray image that a J
 
 
 class Fingerprint(NamedTuple):
-    """Counts are of images with a known label, but for `unlabeled`; `counts` are those of the training split by class.
-    val, test: how many of each the source brings, 0 where it brings none. low, side, high: the least, the median and
+    """Counts are of images with a known label, except `unlabeled`; `counts` are those of the training split by class.
+    val, test: how many of each the source brings, 0 if it brings none. low, side, high: the smallest, the median and
     the largest shorter side, in pixels; `equal`: all sampled images have one size. channels: as stored; `gray`: stored
-    in colour, without any. bits: of a channel. memory: free bytes, None where unknown. device: 'cpu', 'gpu' or 'tpu',
+    in colour, but without any. bits: per channel. memory: free bytes, None if unknown. device: 'cpu', 'gpu' or 'tpu',
     and `devices` of them. multilabel: an image may have several classes; `known`: then the number of labelled training
     images."""
 
@@ -51,16 +51,16 @@ class Fingerprint(NamedTuple):
 
     @property
     def imbalance(self) -> float:
-        """Images of the largest class for one of the smallest."""
+        """Images of the largest class per image of the smallest."""
         return max(self.counts) / max(min(self.counts), 1)
 
     @property
     def images(self) -> int:
-        """All of them."""
+        """All images."""
         return self.labeled + self.unlabeled + self.val + self.test
 
     def lines(self) -> list[str]:
-        """In words, a line each."""
+        """The fingerprint in words, line by line."""
         size = f'{self.side} pixels' if self.equal else f'{self.low} to {self.high} pixels, median {self.side}'
         kind = {1: 'gray', 2: 'gray with alpha', 3: 'colour', 4: 'colour with alpha'}[self.channels]
         free = '' if self.memory is None else f', {self.memory / 2**30:.1f} GiB free'
@@ -78,10 +78,10 @@ def take(config) -> Fingerprint:
     """The fingerprint of config.data.
 
     Args:
-      config: the run's config; of config.data what is given.
+      config: the run's config, with the fields of config.data that are given.
 
     Raises:
-      ValueError: no image has a label, there is one class alone, or as sources.load.
+      ValueError: no image has a label, there is only one class, or as sources.load.
     """
     import jax  # not at the top: the devices are started here
 
@@ -122,8 +122,8 @@ def check(source: str, classes, counts, multilabel: bool = False) -> None:
 
 
 def seen(split, most: int = 0) -> dict:
-    """{low, side, high, equal, channels, gray, bits} of the training images; of files, those of a sample, without those
-    that declare more than `most` pixels."""
+    """{low, side, high, equal, channels, gray, bits} of the training images; for files, of a sample, without those that
+    declare more than `most` pixels."""
     if not isinstance(split, Encoded):
         images = split.images
         height, width, channels = images.shape[1:]
@@ -156,7 +156,7 @@ def seen(split, most: int = 0) -> dict:
 
 
 def colourless(images) -> bool:
-    """Whether all channels of uint8 [..., C] but alpha are the same, up to what a JPEG loses."""
+    """Whether all channels of uint8 [..., C] except alpha are the same, up to JPEG losses."""
     colour = np.asarray(images)[..., :3].astype(int)
     return bool((np.ptp(colour, axis=-1) <= GRAY).mean() > 0.999)
 

@@ -10,7 +10,7 @@ from ssljax.settings import schema
 from ssljax.storage import files
 
 KEYS = {'asked': dict, 'config': dict, 'decisions': list}
-FREE = ('name', 'published', 'save_every', 'save_keep', 'log_every')  # may differ where a run goes on
+FREE = ('name', 'published', 'save_every', 'save_keep', 'log_every')  # may differ when a run is resumed
 
 
 def asked(given: dict, minutes: float, flips: str) -> Asked:

@@ -16,7 +16,7 @@ from ssljax.report.words import count_of
 from ssljax.settings import checks, fields
 from ssljax.settings.resolve import Decision
 
-SMALLER = 32  # pixels, for photographs where the time is too short for more
+SMALLER = 32  # pixels, for photographs if the time is too short for more
 EVALS, FEW_EVALS = 10, 1
 PRETRAIN_EVALS = 3
 IN_STEPS = 'the duration is in steps'
@@ -45,11 +45,11 @@ def make(asked: rules.Asked, timed: Callable | None = None, began: float | None 
 
     Args:
       asked: with data.source among what is given.
-      timed: (config, kinds, began) -> budget.Times; measure.times where it is not given.
+      timed: (config, kinds, began) -> budget.Times; by default measure.times.
       began: time.time() when the command began.
 
     Raises:
-      ValueError: a field that cannot be, data in which there is nothing to compare, or too short a time.
+      ValueError: an invalid field, data in which there is nothing to compare, or too short a time.
     """
     began = time.time() if began is None else began
     _check_alone()
@@ -104,7 +104,7 @@ def _static(fp, asked, given: dict, smaller: bool) -> tuple:
     regime = rules.Regime(fp, size, photographs.suits(fp, size) and photographs.allows(given))
     trained, why, left_out = _trained(regime, sets, asked.minutes, given)
     network = rules.backbone(regime)
-    if given.get('backbone.name', network[0].value) != network[0].value:  # the fields of another one are its own
+    if given.get('backbone.name', network[0].value) != network[0].value:  # another network has its own fields
         network = [d for d in network if not d.field.startswith('backbone.')]
     found += network + rules.batches(regime, sets)
     found += rules.augmentation(regime, asked)
@@ -144,7 +144,7 @@ def _trained(regime, sets, minutes: float, given: dict) -> tuple[Trained, str, l
 
 
 def durations(rung, trained, evals: int, minutes: float, times, seconds: dict) -> list[Decision]:
-    """What depends on the speeds."""
+    """The decisions that depend on the speeds."""
     total = sum(seconds.values()) / 60
     speed = ', '.join(f'{name} {1000 * s.step:.0f} ms' for name, s in times.speeds.items())
     most = (
@@ -226,8 +226,8 @@ def _config(given: dict, found: list):
 
 
 def _timed(given, found, trained):
-    """The config whose stages are timed. Its number of steps is one that no program was compiled for before, so that no
-    cache of compiled programs hides what compiling takes."""
+    """The config whose stages are timed. No program was compiled before for its number of steps, so that no cache of
+    compiled programs hides the time to compile."""
     c = _config(given, found)
     steps = 10_000 + time.time_ns() % 10_000
     c.update_from_flattened_dict({
@@ -239,7 +239,7 @@ def _timed(given, found, trained):
 
 
 def _kept(found: list, trained) -> list:
-    """Without what belongs to parts, and to ways, that are left out."""
+    """`found` without what belongs to parts and ways that are left out."""
     used = {stage(way) for way in trained.ways} | ({'pretrain'} if trained.pretraining else set())
     out = tuple(f'{own}.' for own in ('pretrain', *STAGES) if own not in used)
     return [d for d in found if not d.field.startswith(out)]
@@ -282,5 +282,5 @@ def name_of(source: str) -> str:
 
 
 def tell(text: str) -> None:
-    """A line on stderr."""
+    """Prints a line on stderr."""
     print(text, file=sys.stderr, flush=True)

@@ -10,13 +10,13 @@ from ssljax.settings.resolve import Decision
 LEAST = 32  # pixels, below which views of five eighths would be smaller than any that were measured
 VIEW = 5 / 8  # of the size of an image: 20 of 32 pixels
 STEM_CIFAR = 64  # pixels, from which on the stem halves the image twice
-FEW_CLASSES = 4  # up to which training from scratch has the rate of cats and dogs
+FEW_CLASSES = 4  # up to which training from scratch uses the learning rate for cats and dogs
 BATCH = 128  # images of a step of pretraining
 WHERE = 'CIFAR-10 and cats and dogs'
 NETWORK, TASK = 'resnet18', 'simclr'
-# SimCLR's leads over training from scratch, frozen and fine-tuned, five label sets each: where, labels a class, points.
-# Six minutes of one core for the first two (the lower of two pretrainings), half an hour for cats and dogs, 78 minutes
-# for the last.
+# SimCLR's leads over training from scratch, frozen and fine-tuned, five label sets each: where, labels per class,
+# points. Six minutes of one core for the first two (the lower of two pretrainings), half an hour for cats and dogs, 78
+# minutes for the last.
 LEADS = (
     ('CIFAR-10', 10, 11.4, 9.8), ('CIFAR-10', 40, 7.5, 6.0), ('cats and dogs', 50, 13.6, 12.3),
     ('CIFAR-10', 100, 12.9, 12.0),
@@ -73,7 +73,7 @@ def pretext() -> Decision:
 
 
 def way(per_class: float) -> tuple[str, str]:
-    """(what is made of the pretrained weights, why): 'frozen' or 'finetune'."""
+    """(how the pretrained weights are used, why): 'frozen' or 'finetune'."""
     row = min(LEADS, key=lambda row: abs(math.log(row[1]) - math.log(max(per_class, 1))))
     what, at, frozen, tuned = row
     best = 'frozen' if frozen >= tuned else 'finetune'

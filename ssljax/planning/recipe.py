@@ -14,7 +14,7 @@ def text(plan, path) -> str:
 
     Args:
       plan: make.Plan.
-      path: where it will lie, for its docstring.
+      path: where it will be, for its docstring.
     """
     source = next(d.value for d in plan.decisions if d.field == 'data.source')
     head = [
@@ -46,8 +46,8 @@ def table(plan) -> str:
 
 
 def reasons(plan) -> list:
-    """(decision, its reason) of each; a reason that stands there already is '' right below, and elsewhere names the
-    field that it is given for."""
+    """(decision, its reason) of each; a repeated reason is '' right below its first use, and elsewhere names the field
+    that it was first given for."""
     first: dict = {}
     found, before = [], None
     for d in plan.decisions:
@@ -81,7 +81,7 @@ def _assignment(d) -> list[str]:
 
 
 def _parts(pipeline: str) -> list[str]:
-    """A long text, such as a pipeline, cut before its '|', as few pieces as fit into a line."""
+    """A long text, such as a pipeline, cut before its '|' into as few pieces as fit a line each."""
     found: list[str] = []
     for part in re.split(r'(?=\|)', pipeline):
         if found and len(literal(found[-1] + part)) <= WIDTH - 8:

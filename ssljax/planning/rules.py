@@ -11,25 +11,25 @@ from ssljax.settings.resolve import Decision
 from ssljax.tune.rate import USUAL
 
 THUMB = 'rule of thumb: '
-# Device, below so many minutes: the largest size. Clear gains on photographs were measured at 32 pixels.
+# Device, minutes below which the row holds, largest size. Clear gains on photographs were measured at 32 pixels.
 SIZES = (
     ('cpu', 60, 32), ('cpu', math.inf, 48),
     ('', 10, 64), ('', 60, 96), ('', math.inf, 128),
 )  # fmt: skip
 LONG = 60  # minutes, from which on the time of a method does not count
-SMALL = 16  # pixels: below it views and turned pictures keep too little, and a crop of one pixel was measured
-# Below so many labelled images: the shares that are set aside for test, where the source has none, and validation.
+SMALL = 16  # pixels: below it views and rotated pictures keep too little, and a crop of one pixel was measured
+# Below so many labelled images: the shares that are set aside for test, if the source has none, and validation.
 TEST = ((200, '30%'), (1000, '25%'), (math.inf, '20%'))
 VAL = ((1000, '20%'), (10_000, '10%'), (math.inf, '1000'))
 FEW_VAL = 50  # validation images, below which the best of several evaluations is the luckiest
-LEAST_UNLABELED = 1.0  # for each labelled image, below which a joint method is left out
+LEAST_UNLABELED = 1.0  # unlabelled images per labelled one, below which a joint method is left out
 LEAST_PRETRAINED = 500  # images, below which pretraining is left out
 DEVICE_BATCH = 256
 
 
 class Asked(NamedTuple):
-    """What a plan is asked for. minutes: of the whole command. flips: 'auto', 'yes' or 'no'. given: {field: value} that
-    stays as it is."""
+    """What a plan is asked for. minutes: for the whole command. flips: 'auto', 'yes' or 'no'. given: {field: value}
+    that stays as it is."""
 
     minutes: float
     flips: str
@@ -37,7 +37,8 @@ class Asked(NamedTuple):
 
 
 class Regime(NamedTuple):
-    """What most rules go by. size: of the images, in pixels. photographs: whether the rules for photographs hold."""
+    """What most rules depend on. size: of the images, in pixels. photographs: whether the rules for photographs
+    hold."""
 
     fp: Fingerprint
     size: int
@@ -45,14 +46,14 @@ class Regime(NamedTuple):
 
 
 class Sets(NamedTuple):
-    """How many images training has labelled, for validation and for test."""
+    """How many labelled training images, validation images and test images a run has."""
 
     labeled: int
     val: int
     test: int
 
     def per_class(self, fp: Fingerprint) -> float:
-        """Labelled images of a class, on average."""
+        """Labelled images per class, on average."""
         return self.labeled / len(fp.classes)
 
 
@@ -81,7 +82,7 @@ def data(fp: Fingerprint, asked: Asked) -> list[Decision]:
 
 
 def selection(fp: Fingerprint) -> list[Decision]:
-    """By what the weights are chosen, where top-1 would mislead."""
+    """The metric by which weights are chosen, where top-1 would mislead."""
     if fp.multilabel or fp.imbalance < metrics.IMBALANCED:
         return []
     why = f'fixed: the largest class has {fp.imbalance:.1f} times the images of the smallest, where top-1 misleads'
@@ -89,7 +90,7 @@ def selection(fp: Fingerprint) -> list[Decision]:
 
 
 def sets(fp: Fingerprint, fields: dict) -> Sets:
-    """How many images of each kind a run of the given fields, {field: value}, has, about."""
+    """Roughly how many images of each kind a run with the given fields, {field: value}, has."""
     test = fp.test or _amount(fields.get('data.test', '20%'), fp.labeled, fp)
     left = fp.labeled - (0 if fp.test else test)
     val = fp.val or _amount(fields.get('data.val', '10%'), left, fp)
@@ -100,7 +101,7 @@ def sets(fp: Fingerprint, fields: dict) -> Sets:
 
 
 def image_size(fp: Fingerprint, minutes: float) -> tuple[int, str]:
-    """(data.image_size, why): the stored size, or the largest that the device is given for such a time."""
+    """(data.image_size, why): the stored size, or the largest that suits the device and the time."""
     device = 'cpu' if fp.device == 'cpu' else ''
     most = next(size for kind, below, size in SIZES if kind == device and minutes < below)
     if fp.side <= most:
@@ -114,7 +115,7 @@ def image_size(fp: Fingerprint, minutes: float) -> tuple[int, str]:
 
 
 def path(fp: Fingerprint, size: int) -> Decision:
-    """Whether the images lie in memory."""
+    """Whether the images are kept in memory."""
     need = fp.images * size**2 * (1 if fp.gray else fp.channels)
     free = 'an unknown amount' if fp.memory is None else f'{fp.memory / 2**20:,.0f} MiB'
     where = 'in memory' if fp.memory is None or 4 * need <= fp.memory else 'read from their files in every epoch'
@@ -211,8 +212,8 @@ def pretext(regime: Regime) -> Decision:
 
 
 def parts(regime: Regime, found: Sets) -> tuple[tuple[str, ...], list[str]]:
-    """('pretrain', 'joint'), what is kept first where time is short before the other, without what does not suit the
-    data; and why, a sentence each."""
+    """('pretrain', 'joint'), first the one that is kept if time is short, without what does not suit the data; and why,
+    a sentence each."""
     fp = regime.fp
     if fp.multilabel:
         said = ['fixed: joint methods assume one class per image, and these have several; nothing else was measured']
@@ -236,7 +237,7 @@ def parts(regime: Regime, found: Sets) -> tuple[tuple[str, ...], list[str]]:
 
 
 def batches(regime: Regime, found: Sets) -> list[Decision]:
-    """Images of a step."""
+    """Images per step."""
     fp = regime.fp
     if fp.device != 'cpu':
         why = f'{THUMB}an accelerator is idle with fewer'
@@ -271,7 +272,7 @@ WHY_RATES = 'measured: as in the study on Fashion-MNIST (label_efficiency); --co
 
 
 def rates(regime: Regime, given: dict) -> list[Decision]:
-    """Learning rates, left where they were measured; given: fields that are, by which others go."""
+    """Learning rates, as they were measured; given: the fields that are given, on which others depend."""
     found = [Decision(field, value, WHY_RATES) for field, value in RATES]
     if regime.photographs:
         own = photographs.rates(len(regime.fp.classes))
@@ -307,7 +308,7 @@ def _below(table, number) -> str:
 
 
 def _devices(size: int, fp: Fingerprint) -> int:
-    """A multiple of the devices."""
+    """`size`, rounded up to a multiple of the devices."""
     return -(-size // fp.devices) * fp.devices
 
 

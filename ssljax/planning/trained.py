@@ -9,10 +9,10 @@ from ssljax.stages import kind_of
 class Trained(NamedTuple):
     """What is trained beside scratch.
 
-    parts: 'pretrain' and 'joint', at most, the one that is kept first in front. task: the pretext task. way: what is
-    made of its weights, 'frozen' or 'finetune'. joint: the joint method. given: the ways that were given, in place of
-    these; none of them is left out where time is short. pretrains: False where the weights of the backbone are given.
-    shared: one pretraining is for all seeds. steps: (stage, steps) of those that were given.
+    parts: at most 'pretrain' and 'joint', the one to be kept first in front. task: the pretext task. way: how its
+    weights are used, 'frozen' or 'finetune'. joint: the joint method. given: the ways that were given, in place of
+    these; none of them is left out if time is short. pretrains: False if the weights of the backbone are given. shared:
+    one pretraining is for all seeds. steps: (stage, steps) of those that were given.
     """
 
     parts: tuple
@@ -37,12 +37,12 @@ class Trained(NamedTuple):
 
     @property
     def kinds(self) -> list[str]:
-        """Of the stages whose speed is measured: what the others take follows from that of scratch."""
+        """The kinds of stage whose speed is measured; that of the others follows from scratch."""
         joint = [way for way in self.ways if way in SEMI]
         return ['scratch', *(['pretrain'] if self.pretraining else []), *joint]
 
     def first(self, parts: int) -> 'Trained':
-        """With so many parts alone."""
+        """With the first `parts` of its parts alone."""
         return self if self.given else self._replace(parts=self.parts[:parts])
 
     def called(self, part: str) -> str:

@@ -25,11 +25,11 @@ BROKEN = 'the model gives no probabilities for it (NaN): its weights or its cali
 class Predictions(NamedTuple):
     """What was predicted, an entry for each input, in order.
 
-    paths: as they were given, or found in a folder. labels: the class with the highest probability or, of a multi-label
-    model, those above its threshold, such as 'a;b' (';': none); '' where there is an error. probabilities: float32 [N,
-    K], calibrated; NaN where there is an error. unlike: bool [N], images unlike
-    those that the model was trained on. features: float32 [N, D], or None where they were not asked for. errors: why an
-    image cannot be read or predicted, or ''. out: the table, or None.
+    paths: as they were given, or found in a folder. labels: the class with the highest probability or, for a
+    multi-label model, those above its threshold, such as 'a;b' (';': none); '' where there is an error. probabilities:
+    float32 [N, K], calibrated; NaN where there is an error. unlike: bool [N], images unlike those that the model was
+    trained on. features: float32 [N, D], or None if they were not asked for. errors: why an image cannot be read or
+    predicted, or ''. out: the table, or None.
     """
 
     classes: tuple
@@ -73,23 +73,23 @@ def predict(
     overwrite: bool = False,
     batch_size: int = BATCH,
 ) -> Predictions:
-    """Predicts image files, each of which has its own row whether it can be read or not.
+    """Predicts image files, each with a row of its own, whether it can be read or not.
 
     Args:
       run: a run, one of its stages, what `Model.save` wrote, or a Model.
       path: image files, folders or archives of them, or lists (.txt, .csv with a column `path`); one or several.
       out: the table to write: .csv, .json or .parquet, with the columns path, label, confidence, unlike, label_2 and
-        confidence_2 and so on, p_CLASS for each class, and error; of a multi-label model without those of confidence
-        and of further labels; '' writes none.
+        confidence_2 and so on, p_CLASS for each class, and error; for a multi-label model without those of confidence
+        and further labels; '' writes none.
       way, seed: which model of a run, as for `load`.
       top: how many of the likeliest labels are columns.
-      embed: features, too, which are written beside `out` as NAME.npy, float32 [N, D].
+      embed: also features, which are written beside `out` as NAME.npy, float32 [N, D].
       copy_to: a new folder that gets a copy of each image in a folder of its label, or of each of its labels.
       overwrite: `out`, and the features beside it, may replace files.
       batch_size: images that are predicted at once.
 
     Raises:
-      FileNotFoundError, FileExistsError, ValueError: an argument; the message says what to give.
+      FileNotFoundError, FileExistsError, ValueError: an argument is wrong; the message says what to give.
       OSError: the disk is full, or cannot be read or written to.
     """
     found = run if hasattr(run, 'outputs') else trained.load(run, way=way, seed=seed)
@@ -187,7 +187,7 @@ def _predicted(found, groups, total, top, embed, table, copies, batch_size) -> I
 
 
 def _parts(label: str, classes) -> list[str]:
-    """The classes that a label names; NONE of a multi-label model that says none, [] where there is an error."""
+    """The classes that a label names; [NONE] if a multi-label model finds none, [] if there is an error."""
     if not label or label in classes:
         return [label] * bool(label)
     return list(parsed(label)) or [NONE]

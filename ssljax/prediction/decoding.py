@@ -22,10 +22,10 @@ class Batch(NamedTuple):
 
 
 def batches(groups: list[Group], fit: decode.Fit, shape, batch_size: int) -> Iterator[Batch]:
-    """The inputs of all groups in order, a batch being decoded while the one before is used.
+    """The inputs of all groups in order, each batch being decoded while the one before is used.
 
     Args:
-      groups: of `inputs.find`.
+      groups: from `inputs.find`.
       fit, shape: how each image is decoded, and the (H, W, C) that it must then have.
       batch_size: inputs of a Batch, at most.
     """

@@ -1,4 +1,4 @@
-"""The image files that a user asks to be predicted: each is an input, whether it can be read or not."""
+"""The image files that a user wants predictions for: each is an input, whether it can be read or not."""
 
 import os
 import zipfile
@@ -20,7 +20,7 @@ class Input(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Inputs that one reader reads: from a key to the bytes; `portable`: other processes can, too."""
+    """Inputs with the reader that maps their keys to bytes; `portable`: it also works in other processes."""
 
     reader: object
     inputs: list
@@ -29,7 +29,7 @@ class Group(NamedTuple):
 
 def find(given: Sequence) -> list[Group]:
     """What paths stand for: image files; folders and archives, with all images in them; and lists of files, .txt with
-    one a line or .csv with a column `path`, relative to the list's folder.
+    one per line or .csv with a column `path`, relative to the list's folder.
 
     Raises:
       FileNotFoundError, ValueError: a path, not one in a list, is missing, cannot be read or holds no image.
@@ -39,7 +39,7 @@ def find(given: Sequence) -> list[Group]:
         path = paths.expand(one)
         if not os.path.exists(path):
             raise FileNotFoundError(f'There is no image, folder or list {path!r}{paths.obstacle(path)}.')
-        if not (os.path.isdir(path) or os.path.isfile(path)):  # a pipe or a device would be waited for
+        if not (os.path.isdir(path) or os.path.isfile(path)):  # reading a pipe or a device would block
             groups.append(Group(walk.read_file, [_file(path, path)]))
         elif os.path.splitext(path)[1].lower() in LISTS:
             groups.append(Group(walk.read_file, [_file(name, full) for name, full in _listed(path)]))
@@ -83,5 +83,5 @@ def _listed(path: str) -> list[tuple[str, str]]:
 
 
 def _beside(path: str, name: str) -> str:
-    """Where a name in a list is."""
+    """The path that a name in a list stands for."""
     return os.path.join(os.path.dirname(path), paths.expand(name))

@@ -1,4 +1,4 @@
-"""Copies of images in folders of their labels."""
+"""Copies of images in folders named by label."""
 
 import contextlib
 import re
@@ -15,7 +15,7 @@ from ssljax.storage.disk import disk_errors
 
 class Copies(NamedTuple):
     """target: the folder. folders: {class: the name of its folder}, all different. numbers: {a path in `target`: how
-    many files wanted it}. gone: names of those that were predicted, and were no longer there to be copied."""
+    many files wanted it}. gone: names of images that were predicted, but were no longer there to be copied."""
 
     target: Path
     folders: dict
@@ -24,7 +24,7 @@ class Copies(NamedTuple):
 
 
 def begin(copy_to, classes) -> Copies:
-    """The folder for the copies, made.
+    """Makes the folder for the copies.
 
     Raises:
       FileExistsError: there is something in it.
@@ -36,8 +36,7 @@ def begin(copy_to, classes) -> Copies:
 
 
 def copy(copies: Copies, batch, labels: list[list[str]], reader) -> None:
-    """Copies what was predicted to TARGET/LABEL, for each of its labels; of files of the same name each gets a
-    number."""
+    """Copies what was predicted to TARGET/LABEL, for each of its labels; files of the same name are numbered."""
     for one, said, error in zip(batch.inputs, labels, batch.errors):
         if error or not said:
             continue
@@ -75,7 +74,7 @@ def _free(copies: Copies, label: str, name: Path) -> Path:
 
 
 def folders(classes) -> dict[str, str]:
-    """{class: a folder's name}, which differ where case is ignored, too."""
+    """{class: a folder's name}, which differ even if case is ignored."""
     found: dict[str, str] = {}
     taken: set[str] = set()
     for label in map(str, classes):

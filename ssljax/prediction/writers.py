@@ -1,4 +1,4 @@
-"""Tables of predictions on disk: one row an input, written piece by piece, and there as a whole or not at all."""
+"""Tables of predictions on disk: one row per input, written piece by piece, and there as a whole or not at all."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ from ssljax.storage.disk import disk_errors
 
 
 class Csv:
-    """RFC 4180, UTF-8; an empty field where there is no value; paths as table.written has them."""
+    """RFC 4180, UTF-8; an empty field where there is no value; paths as by table.written."""
 
     def __init__(self, path, columns: dict):
         self._file = open(path, 'w', newline='', encoding='utf-8', errors='surrogateescape')
@@ -28,7 +28,7 @@ class Csv:
 
 
 class Json:
-    """A list of objects, one a line; null where there is no value."""
+    """A list of objects, one per line; null where there is no value."""
 
     def __init__(self, path, columns: dict):
         self._file, self._begun = open(path, 'w', encoding='utf-8', errors='backslashreplace'), False
@@ -67,7 +67,7 @@ FORMATS: dict[str, Callable] = {'.csv': Csv, '.json': Json, '.parquet': Parquet}
 
 
 def check(path: Path, overwrite: bool) -> None:
-    """Raises ValueError for an ending of no known format, FileExistsError where something is in the way."""
+    """Raises ValueError for an unknown extension, FileExistsError if something is in the way."""
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f'--out={path} has the extension {path.suffix!r}: give one of {", ".join(FORMATS)}.')
     check_free(path, overwrite)
@@ -80,7 +80,7 @@ def check_free(path: Path, overwrite: bool) -> None:
 
 
 class Table:
-    """A context manager with `rows`, in which the table is written; where it ends by an error, there is none."""
+    """A context manager with `rows`, which writes the table; if it ends with an error, there is no file."""
 
     def __init__(self, path: Path, columns: dict):
         """columns: {name: str, float or bool}."""

@@ -1,4 +1,4 @@
-"""Several processes that are one run: every one executes the same program, the first alone writes and decides.
+"""Several processes that are one run: all execute the same program, and only the first writes and decides.
 
 What a program does next may depend on files, on the clock or on free memory. There the first process looks, and `told`
 gives the others what it saw, so that all go the same way. Its answers travel through the store of JAX's coordination
@@ -66,13 +66,12 @@ class Run:
 
 
 def known() -> Run | None:
-    """As `here`, for other threads than that of the program: None as long as it has not looked."""
+    """As `here`, for threads other than the program's: None until that has called `here`."""
     return _run
 
 
 def here() -> Run | None:
-    """This process among several, also where jax.distributed was initialised by others; None where it is the only
-    one."""
+    """This process among several, even if other code initialised jax.distributed; None if it is the only one."""
     global _run
     if _run is None and 'jax' in sys.modules:
         _run = _found(sys.modules['jax'])
@@ -83,7 +82,7 @@ def _found(jax) -> Run | None:
     distributed = getattr(jax, 'distributed', None)
     if distributed is None or not hasattr(distributed, 'is_initialized') or not distributed.is_initialized():
         return None
-    from jax._src.distributed import global_state  # JAX has no public way to its store; Orbax takes the same
+    from jax._src.distributed import global_state  # JAX has no public way to its store; Orbax uses the same
 
     if global_state.num_processes < 2:
         return None
@@ -96,7 +95,7 @@ def _found(jax) -> Run | None:
 
 
 def _hush() -> None:
-    """Nothing that is printed is shown; errors are, see `failed`."""
+    """Hides all that is printed; errors are shown all the same, see `failed`."""
     sys.stdout = sys.stderr = open(os.devnull, 'w', encoding='utf-8')  # noqa: SIM115
 
 
@@ -107,14 +106,14 @@ def first() -> bool:
 
 
 def together() -> Run | None:
-    """The Run where a call is one that all processes make; None in what one does apart from the others."""
+    """The Run in a call that all processes make; None in what one does apart from the others."""
     run = here()
     return None if run is None or run.apart or threading.current_thread() is not run.thread else run
 
 
 @contextlib.contextmanager
 def apart():
-    """What one process does here, the others do not: nothing within waits for them, or tells them anything."""
+    """What one process does within, the others do not: nothing in it waits for them, or tells them anything."""
     run = here()
     if run is None:
         yield
@@ -132,7 +131,7 @@ class OutOfStep(RuntimeError):
 
 def told(look: Callable, *args, **kw):
     """What look(*args, **kw) returns or raises in the first process; the others do not call it. All processes call this
-    in the same order. What is returned can be pickled.
+    in the same order. What is returned must be picklable.
     """
     if (run := together()) is None:
         return look(*args, **kw)
@@ -149,7 +148,7 @@ def told(look: Callable, *args, **kw):
         if said != name:
             raise OutOfStep(f'{run.name()} is at {name}, and process 0 at {said}')
     if error is not None:
-        error.__dict__['told'] = run.index > 0  # who tells it prints it
+        error.__dict__['told'] = run.index > 0  # the first process prints it
         raise error
     return value
 
@@ -159,7 +158,7 @@ def _packed(name: str, value, error) -> bytes:
 
 
 def _sendable(error: Exception | None) -> Exception | None:
-    """The error, or one with its message, where another process could not read it."""
+    """The error, or one with its message if another process could not read it."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -168,7 +167,7 @@ def _sendable(error: Exception | None) -> Exception | None:
 
 
 def by_first(function):
-    """Of a function that looks at files or the clock, or writes: see `told`."""
+    """Decorator of a function that looks at files or the clock, or writes: see `told`."""
 
     @functools.wraps(function)
     def call(*args, **kw):
@@ -178,8 +177,8 @@ def by_first(function):
 
 
 def only_first(function):
-    """Of a function that returns nothing, and prints or writes: the first process alone calls it, apart from the
-    others."""
+    """Decorator of a function that returns nothing, and prints or writes: only the first process calls it, apart from
+    the others."""
 
     @functools.wraps(function)
     def call(*args, **kw):
@@ -196,7 +195,7 @@ def now() -> float:
 
 
 def each(work: Callable):
-    """What work() returns here; where it raised in any process, that error is raised in all.
+    """What work() returns here; if it raised in any process, that error is raised in all.
 
     Nothing within `work` is told."""
     value = error = None
@@ -218,7 +217,7 @@ def each(work: Callable):
 
 
 def gather(value) -> list:
-    """[what each process gives here], in their order; [value] with one."""
+    """[what each process passes], in their order; [value] with one."""
     if (run := together()) is None:
         return [value]
     key = run.next('gather')
@@ -234,14 +233,14 @@ def barrier() -> None:
 
 
 def alive() -> None:
-    """Something was done, in a long piece of work that asks nothing else: the process has not stalled."""
+    """Notes that something was done in a long piece of work that asks nothing else: the process has not stalled."""
     if _run is not None:
         _run.peers.points += 1
 
 
 def failed(error: BaseException, text: str, unexpected: bool = False) -> None:
-    """Where there are several processes: ends this one because of an error, and with it the others. `text` is printed
-    once, by the first where it has the same error; unexpected: nobody foresaw it."""
+    """If there are several processes, ends this one because of an error, and with it the others. `text` is printed
+    once, by the first if it has the same error; unexpected: this package did not foresee it."""
     if run := here():
         run.peers.failed(text, getattr(error, 'told', False), unexpected)
 

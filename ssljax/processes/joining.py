@@ -20,7 +20,7 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
       coordinator: HOST:PORT of the first process, 'auto' for what JAX detects, or ''.
       count, index: how many processes there are, and which one this is, from 0. Either, and the coordinator, may come
         from the VARIABLES instead.
-      detect: with nothing given, join the tasks of a SLURM step, of mpirun or of a TPU slice that are more than one.
+      detect: with nothing given, join the tasks of a SLURM step, of mpirun or of a TPU slice if there are several.
 
     Raises:
       ValueError: the others cannot be joined; the message says what to give.
@@ -55,7 +55,7 @@ def start(coordinator: str = '', count: int | None = None, index: int | None = N
 
 
 def _check_given(coordinator: str, count: int | None, index: int | None, given: str) -> None:
-    """Raises ValueError for what makes no sense, wherever it would join."""
+    """Raises ValueError for arguments that make no sense, wherever it would join."""
     if coordinator not in ('', AUTO) and not _is_address(coordinator):
         raise ValueError(
             f'{given.split("=")[0]}={coordinator!r} is not an address of the form HOST:PORT, such as 10.0.0.1:1234: '
@@ -111,8 +111,8 @@ def detected() -> bool:
 def _join(coordinator: str, count: int | None, index: int | None, given: str) -> None:
     import jax  # not at the top: nothing here needs it where there is one process
 
-    jax.config.update('jax_enable_preemption_service', False)  # it would take SIGTERM, and no other signal
-    beats = 2 * round(peers.lost_after()) + 10  # JAX's own, where this package's thread is stuck, too
+    jax.config.update('jax_enable_preemption_service', False)  # it would catch SIGTERM, and no other signal
+    beats = 2 * round(peers.lost_after()) + 10  # JAX's own limit, in case this package's thread is stuck, too
     patience = _patience()
     try:
         jax.distributed.initialize(

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 BEAT = 1.0  # seconds
-GRACE = 8.0  # seconds without a beat after which one is lost where a call over the devices has failed
+GRACE = 8.0  # seconds without a beat after which one is lost once a call over the devices has failed
 RESUME = 75  # EX_TEMPFAIL: rerun the same command to resume
-STORE = 'ssljax'  # what this package keeps in the store begins with it
+STORE = 'ssljax'  # prefix of this package's keys in the store
 HERE = f'{STORE}/peer/'
 ASKED, VERDICT, AT = (f'{STORE}/{name}' for name in ('asked', 'verdict', 'at'))
 
@@ -31,7 +31,8 @@ AGAIN = 'The run ends here; rerun the same command to go on from the last checkp
 
 
 class Stopping(NamedTuple):
-    """How a program stops; `preempt` says it. learnt: a signal has come to a process; saved: whether nothing is left
+    """How a program stops; set by `preempt`. learnt: notes that a signal has come to a process; saved: whether nothing
+    is left
     to save; goodbye: says that a rerun resumes; patience: seconds that a program has to stop by itself."""
 
     learnt: Callable
@@ -40,7 +41,7 @@ class Stopping(NamedTuple):
     patience: float
 
 
-stopping = Stopping(lambda: None, lambda: True, lambda: None, 1.0)  # of a program that has no preempt
+stopping = Stopping(lambda: None, lambda: True, lambda: None, 1.0)  # for a program without preempt
 
 
 def host() -> str:
@@ -95,19 +96,19 @@ class Peers:
             return 0 < self.at <= self.asks
 
     def ask(self) -> None:
-        """A signal has come to this process."""
+        """Notes that a signal has come to this process."""
         self.asked = True
         self.wake.set()
 
     def stop(self) -> None:
-        """The program is done."""
+        """Notes that the program is done."""
         self.ended.set()
         self.wake.set()
         self.thread.join(2 * BEAT)
 
     def failed(self, text: str, told: bool, unexpected: bool) -> None:
-        """Ends all processes; `text` is the message, which the first has, too, where it is `told`. What is `unexpected`
-        may be what a call over the devices raises because another process is gone."""
+        """Ends all processes; `text` is the message; if `told`, the first process has it, too. An `unexpected` error
+        may come from a call over the devices that failed because another process is gone."""
         if unexpected and not told:
             self.suspicion = time.monotonic()
             time.sleep(min(GRACE, lost_after()) + 4 * BEAT)  # the threads find out whether one is
@@ -122,10 +123,10 @@ class Peers:
         os._exit(1)
 
     def explain_abort(self) -> None:
-        """JAX's client aborts a process at once where the first one is gone: a line says so before, in place of the
-        names of all libraries that are loaded. (Its callback for this cannot be called from Python with jax 0.10.)"""
+        """JAX's client aborts a process at once if the first one is gone: this prints a line that says so, instead of
+        the names of all loaded libraries. (Its callback for this cannot be called from Python with jax 0.10.)"""
 
-        def handle(signum) -> None:  # called by the thread that aborts, in no other's place
+        def handle(signum) -> None:  # called in the thread that aborts
             if self._answers() and time.monotonic() - self.answered < GRACE:
                 faulthandler.dump_traceback(file=2)
                 return  # and abort goes on
@@ -143,7 +144,7 @@ class Peers:
         return True
 
     def watch_first(self) -> None:
-        """In a thread of its own, since a call to a first process that stands still does not return."""
+        """Runs in a thread of its own, since a call to a first process that stands still does not return."""
         before = time.monotonic()
         while not self.ended.wait(BEAT):
             now = time.monotonic()
@@ -235,7 +236,7 @@ class Peers:
         self._end(f'\nerror: {text} {AGAIN}', RESUME)
 
     def _missed(self) -> None:
-        """The store, which the first process keeps, has refused to answer."""
+        """Ends this process once the store, which the first process keeps, has not answered for a while."""
         if self.run.index and not self.ended.is_set() and time.monotonic() - self.answered > min(GRACE, lost_after()):
             self._first_lost()
 
@@ -273,7 +274,7 @@ class Peers:
                 os.write(2, f'{text}\n'.encode(errors='replace'))
 
     def _end(self, text: str, code: int) -> None:
-        """Ends this process, the first, and before it the others; text: what is said of it."""
+        """Ends this process, the first, and before it the others; text: the message."""
         self._say(text)
         with contextlib.suppress(Exception):
             self.client.key_value_set(VERDICT, f'{code}\n', True)

@@ -37,8 +37,7 @@ class Preempted(BaseException):
 def early() -> None:
     """Until `install`, a signal ends the process with a line and the usual code, 128 and its number; for the imports.
 
-    SIGHUP stays ignored where it is, as under nohup. Standard streams that are closed are opened first
-    (`console.reopen`).
+    SIGHUP stays ignored if it is, as under nohup. Standard streams that are closed are opened first (`console.reopen`).
     """
     console.reopen()
     for signum in _wanted():
@@ -88,8 +87,8 @@ def _end() -> None:
 
 
 def end(code: int, last: Callable) -> None:
-    """Of a thread: ends the process with this code, after last(), where the main thread does not end it within
-    PATIENCE; once nothing is unsaved."""
+    """In a thread: ends the process with this code, after last(), once nothing is unsaved, if the main thread does not
+    end it within PATIENCE."""
     time.sleep(PATIENCE)
     with _change:
         _change.wait_for(lambda: not _unsaved)
@@ -98,7 +97,7 @@ def end(code: int, last: Callable) -> None:
 
 
 def at_end(work: Callable) -> None:
-    """Calls work(True) where that thread ends the process."""
+    """Has work(True) called if that thread ends the process."""
     _endings.append(work)
 
 
@@ -116,7 +115,7 @@ def _leave(code: int, text: str) -> None:
 def _say(text: str) -> None:
     if (run := hosts.known()) and run.index:
         return
-    with contextlib.suppress(OSError):  # print would fail where the main thread is in the middle of another
+    with contextlib.suppress(OSError):  # print would fail if the main thread is in the middle of another
         os.write(2, f'{text}\n'.encode())
 
 
@@ -129,7 +128,7 @@ def asked() -> bool:
 
 
 def learnt() -> None:
-    """A signal has come to another process of the run."""
+    """Notes that a signal has come to another process of the run."""
     _asked.set()
 
 
@@ -140,7 +139,7 @@ def saved() -> bool:
 
 
 def check() -> None:
-    """Raises Preempted where one of them has come; for places where all that is finished is on disk."""
+    """Raises Preempted if a signal has come; for places where all that is finished is on disk."""
     if asked():
         raise Preempted
 
@@ -160,13 +159,13 @@ def hold():
 
 
 def unsaved() -> None:
-    """There is something to save now: the caller looks at `asked`, saves and raises Preempted."""
+    """Notes that there is something to save: the caller looks at `asked`, saves and raises Preempted."""
     with _change:
         _unsaved.add(_LOOP)
 
 
 def loop(function):
-    """Of a function that calls `unsaved`: once it has ended, nothing is left to save."""
+    """Decorator of a function that calls `unsaved`: once it has ended, nothing is left to save."""
 
     @functools.wraps(function)
     def run(*args, **kw):

@@ -1,4 +1,4 @@
-"""The processes of a run meet before JAX connects them: its client ends the process in C++ where one does not come."""
+"""The processes of a run meet before JAX connects them: its client ends the process in C++ if one does not come."""
 
 import contextlib
 import socket
@@ -18,8 +18,8 @@ def meet(coordinator: str, count: int, index: int, patience: float) -> None:
       patience: seconds to wait.
 
     Raises:
-      ValueError: not all have come; or two are the same one. Completes 'cannot join the other processes (...)'.
-      OSError: of the first process: it cannot open the port.
+      ValueError: not all have come; or two are the same one. The message completes 'cannot join the other processes
+      (...)'. OSError: in the first process: it cannot open the port.
     """
     deadline = time.monotonic() + patience
     if index:
@@ -29,7 +29,7 @@ def meet(coordinator: str, count: int, index: int, patience: float) -> None:
 
 
 def _receive(port: int, count: int, deadline: float, patience: float) -> None:
-    """Of the first process: waits for the others, and tells them to go on."""
+    """In the first process: waits for the others, and tells them to go on."""
     here: dict[int, socket.socket] = {}  # those that wait
     with contextlib.ExitStack() as closing:
         server = closing.enter_context(_server(port))
@@ -65,7 +65,7 @@ def _server(port: int) -> socket.socket:
 
 
 def _said(other: socket.socket, count: int) -> int | None:
-    """The index that a process gives; None where it is none of the run."""
+    """The index that a process gives; None if it does not belong to the run."""
     try:
         other.settimeout(5)
         word, _, number = other.makefile('rb').readline(32).decode('ascii', 'replace').strip().partition(' ')
@@ -86,7 +86,7 @@ def _open(other: socket.socket) -> bool:
 
 
 def _come(coordinator: str, index: int, deadline: float, patience: float) -> None:
-    """Of the others: waits until the first process says that all are there."""
+    """In the others: waits until the first process says that all are there."""
     host, _, port = coordinator.rpartition(':')
     why = ''
     while (left := deadline - time.monotonic()) > 0:

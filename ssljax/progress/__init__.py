@@ -1,1 +1,1 @@
-"""What is said and logged while a run goes on, and where its time goes."""
+"""What is printed and logged during a run, and where its time goes."""

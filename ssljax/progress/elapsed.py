@@ -12,14 +12,14 @@ _STARTED = time.time(), time.monotonic()
 
 
 def now() -> float:
-    """time.time(), of a clock that nobody has set since this process began."""
+    """time.time(), unaffected by changes of the clock since this process began."""
     return _STARTED[0] + time.monotonic() - _STARTED[1]
 
 
 @hosts.only_first
 def begin(workdir, at: float | None = None) -> None:
-    """Notes that a process begins to work on a run. One before that was killed ended when it last wrote a file. A run
-    that has its result is not made longer by another look at it."""
+    """Notes that a process begins to work on a run. An earlier one that was killed counts as ended when it last wrote a
+    file. Opening a run that has its result does not add to its time."""
     workdir, at = Path(workdir), now() if at is None else at
     spans = _spans(workdir)
     if _finished(workdir) and not spans:
@@ -58,7 +58,7 @@ def _write(workdir: Path, spans: list) -> None:
 
 
 def _spans(workdir) -> list:
-    """[[begin, end or None], ...]; [] without the file, or where it is damaged: the time is no reason to end a run."""
+    """[[begin, end or None], ...]; [] without the file, or if it is damaged: the time is no reason to end a run."""
     try:
         found = (files.read_json(Path(workdir) / 'time.json') or {}).get('spans', [])
         return [[float(begin), None if end is None else float(end)] for begin, end in found]
@@ -67,7 +67,7 @@ def _spans(workdir) -> list:
 
 
 def _finished(workdir: Path):
-    """[begin, end] as result.json has them; None where the run has not ended."""
+    """[begin, end] as result.json has them; None if the run has not ended."""
     try:
         found = files.read_json(workdir / 'result.json') or {}
         began = datetime.datetime.fromisoformat(found['started']).timestamp()

@@ -19,8 +19,8 @@ SLOW, ENOUGH = 0.1, 20.0  # share of the time of training, seconds: a wait beyon
 class Spent:
     """The seconds of a stage by what they went to, over the processes that worked on it.
 
-    One that is killed takes what it spent since its last checkpoint with it, as it does its steps. Each process of a
-    run on several hosts measures itself: it waits for the input of another within a step.
+    For a killed process, the time since its last checkpoint is lost, like its steps. In a run on several hosts each
+    process measures itself: waiting for the input of another falls within a step.
     """
 
     def __init__(self):
@@ -29,7 +29,7 @@ class Spent:
         self._total, self._begun, self._compiled = 0.0, time.perf_counter(), _compiling().seconds
 
     def add(self, before) -> None:
-        """Adds the `state` of the process before this one; what is no number in it, or missing, is 0."""
+        """Adds the `state` of the process before this one; what is missing in it, or not a number, is 0."""
         known = before if isinstance(before, dict) else {}
         for kind in (*LOST, 'total'):
             seconds = float(known[kind]) if isinstance(known.get(kind), int | float) else 0.0
@@ -40,7 +40,7 @@ class Spent:
 
     @contextlib.contextmanager
     def on(self, kind: str):
-        """Counts what is done within as `kind`, except for what counts as another meanwhile."""
+        """Counts the time spent within as `kind`, except for what is counted as another kind meanwhile."""
         begun, before = time.perf_counter(), self._counted()
         try:
             yield
@@ -48,8 +48,8 @@ class Spent:
             self._seconds[kind] += time.perf_counter() - begun - (self._counted() - before)
 
     def waiting(self, payloads: Generator, idle: Callable[[], bool]) -> Iterator:
-        """`payloads`, with the waits for them counted as input; where the devices are not `idle` when one comes, it
-        came in time."""
+        """`payloads`, with the waits for them counted as input; if the devices are not `idle` when one comes, it came
+        in time."""
         with contextlib.closing(payloads):
             while True:
                 begun = time.perf_counter()
@@ -69,11 +69,11 @@ class Spent:
 
 
 class Compiling:
-    """The seconds in which JAX traced or compiled; the events of JAX lie within each other."""
+    """The seconds in which JAX traced or compiled; JAX's events are nested."""
 
     def __init__(self):
         self.seconds = 0.0
-        self._spans: list = []  # apart, in the order of time; a longer event that ends later takes in those within it
+        self._spans: list = []  # disjoint, in the order of time; a longer event that ends later absorbs those within it
 
     def event(self, event: str, duration_secs: float, **about) -> None:
         """Listens to `jax.monitoring`: an event that has just ended."""
@@ -98,7 +98,7 @@ def _compiling() -> Compiling:
 
 
 def slow_input(spent: dict, path: str) -> str:
-    """What to change where a stream is slower than the step, or ''; spent: `Spent.state`, path: a feed's."""
+    """What to change if a stream is slower than the step, or ''; spent: `Spent.state`, path: a feed's."""
     waited, share = spent['input'], spent['input'] / max(spent['input'] + spent['steps'], 1e-9)
     if path != 'stream' or share < SLOW or waited < ENOUGH:
         return ''

@@ -23,7 +23,7 @@ CRC = 'crc'
 
 
 def begin(directory, *args, **kw) -> 'MetricLog | Silent':
-    """The MetricLog of a stage; of several processes the first alone writes one."""
+    """The MetricLog of a stage; of several processes, only the first writes one."""
     if not hosts.first():
         return Silent(directory)
     with hosts.apart():
@@ -31,7 +31,7 @@ def begin(directory, *args, **kw) -> 'MetricLog | Silent':
 
 
 class Silent:
-    """In place of a MetricLog that another process writes."""
+    """Stands in for a MetricLog that another process writes."""
 
     def __init__(self, directory):
         self.path = Path(directory) / 'metrics.jsonl'
@@ -43,11 +43,11 @@ class Silent:
 
 
 class MetricLog:
-    """One stage's metrics. Flat names such as 'train/loss'; one JSON object a line, each with its step."""
+    """One stage's metrics. Flat names such as 'train/loss'; one JSON object per line, each with its step."""
 
     def __init__(self, directory, title: str, total: int, resume_step: int, track=None, first: int = 0):
         """Lines after `resume_step` are dropped: the steps that wrote them are trained again. Without a title there is
-        no line of progress. first: the step that writes the first line."""
+        no progress line. first: the step that writes the first line."""
         self.path = Path(directory) / 'metrics.jsonl'
         rows, bad = parse(self.path)
         kept = [r for r in rows if r['step'] <= resume_step]
@@ -58,7 +58,7 @@ class MetricLog:
         files.write_atomically(self.path, ''.join(line(r.pop('step'), r) for r in kept))
         with disk_errors(self.path):
             self.file = open(self.path, 'a')
-            # In this thread: tensorboardX's own would end with a traceback on a full disk, and wait for ever.
+            # In this thread: on a full disk tensorboardX's own would end with a traceback, and wait for ever.
             self.tensorboard = EventsWriter(str(self.path.parent / 'events'))
         self._event(Event(step=resume_step + 1, file_version='brain.Event:2'))
         self._event(Event(step=resume_step + 1, session_log=SessionLog(status=SessionLog.START)))
@@ -67,8 +67,8 @@ class MetricLog:
         self.last: dict = {}
 
     def write(self, step: int, metrics: dict, left: float | None = None, rate: float = 0.0) -> None:
-        """Appends {name: float} at `step`; left: the seconds that the stage may still take, None where nobody knows;
-        rate: images a second without compilation, 0 where nobody knows."""
+        """Appends {name: float} at `step`; left: the seconds that the stage may still take, None if unknown; rate:
+        images per second without compilation, 0 if unknown."""
         self._there()
         with disk_errors(self.path):
             self.file.write(line(step, metrics))
@@ -85,7 +85,7 @@ class MetricLog:
         self.progress(step, '' if left is None else f'{clock(left)} left')
 
     def _there(self) -> None:
-        """Raises OSError where the file is no longer the one that was opened."""
+        """Raises OSError if the file is no longer the one that was opened."""
         held.check(self.path)
         if not self.path.exists() or not os.path.samestat(os.stat(self.path), os.fstat(self.file.fileno())):
             raise DiskError(
@@ -100,8 +100,8 @@ class MetricLog:
             self.tensorboard.write_event(event)
 
     def progress(self, step: int, what: str = '', end: bool = False) -> None:
-        """On a terminal one line with a bar that is written over; elsewhere a line, after 10 seconds and then ever less
-        often. It ends with `what`."""
+        """On a terminal, one line with a bar that is overwritten; elsewhere a new line, after 10 seconds and then ever
+        less often. It ends with `what`."""
         tty, now = sys.stderr.isatty(), time.monotonic()
         pause = 0.2 if tty else max(10.0, (now - self.started) / 10)
         if not self.title or not end and now - self.shown < pause:
@@ -125,7 +125,7 @@ class MetricLog:
         print(f'\n{self.title}, step {step}: {text}', file=sys.stderr, flush=True)
 
     def close(self, step: int) -> None:
-        """Ends the line of progress and the event file."""
+        """Ends the progress line and the event file."""
         self.progress(step, end=True)
         with disk_errors(self.path.parent):
             self.file.close()
@@ -178,7 +178,7 @@ def parse(path) -> tuple[list[dict], int]:
 
 
 def _row(text: bytes) -> dict | None:
-    """The metrics of a line by name, with 'step', or None where it is not as it was written."""
+    """The metrics of a line by name, with 'step', or None if it is not as it was written."""
     try:
         row = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The minutes of a run that has a time (config.answer.minutes): whether something more still fits."""
+"""The minutes of a run that has a time limit (config.answer.minutes): whether something more still fits."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ RESERVE = 0.08  # of the time, for evaluation and report
 
 
 def left(config, workdir) -> float:
-    """Seconds that are left of it, over all processes that worked on the run; inf where it has no time."""
+    """Seconds left of it, over all processes that worked on the run; inf if there is no limit."""
     minutes = config.answer.minutes
     return 60 * minutes - elapsed.total(workdir)[1] if minutes else math.inf
 

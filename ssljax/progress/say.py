@@ -17,13 +17,14 @@ def status(text: str) -> None:
 
 
 class Counter:
-    """How many of how many are done, of work that takes more than PATIENCE seconds; without a title it says nothing."""
+    """Shows how many of the total are done, for work that takes more than PATIENCE seconds; without a title it says
+    nothing."""
 
     def __init__(self, title: str, total: int):
         self.title, self.total, self.began, self.shown = title, total, time.monotonic(), 0.0
 
     def at(self, done: int) -> None:
-        """This many are done."""
+        """Says that this many are done."""
         hosts.alive()
         tty, now = sys.stderr.isatty(), time.monotonic()
         if not self.title or now - self.began < PATIENCE or now - self.shown < (0.2 if tty else 10.0):
@@ -32,6 +33,6 @@ class Counter:
         status(f'{self.title}: {done:,} of {self.total:,}')
 
     def end(self) -> None:
-        """All are done."""
+        """Ends the count."""
         if self.shown:
             status('')

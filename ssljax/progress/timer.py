@@ -1,4 +1,4 @@
-"""How long training takes, and how long it still may."""
+"""How long training takes, and how long it may still take."""
 
 import time
 
@@ -17,12 +17,12 @@ class Timer:
         self.pauses: list = []
 
     def start(self, step: int) -> None:
-        """Work other than training ended: an evaluation, or saving."""
+        """Notes that work other than training, an evaluation or saving, has ended."""
         self.pauses.append(time.monotonic() - self.begun)
         self.mark, self.at = time.monotonic(), step
 
     def lap(self, step: int) -> None:
-        """The device has finished `step`."""
+        """Notes that the device has finished `step`."""
         now = time.monotonic()
         if self.mark is not None and step > self.at:
             self.timed += now - self.mark

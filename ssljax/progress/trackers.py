@@ -1,6 +1,6 @@
-"""Experiment trackers of other libraries: what metrics.jsonl has goes to one, too, where config.tracker asks for it.
+"""Experiment trackers of other libraries: what goes to metrics.jsonl also goes to one, if config.tracker asks for it.
 
-A tracker never ends a run: where it fails, a warning says so, and it gets nothing more.
+A tracker never ends a run: if it fails, a warning says so, and it receives nothing more.
 """
 
 import functools
@@ -24,13 +24,13 @@ class Tracker(NamedTuple):
 
 
 def check(config) -> None:
-    """Raises ImportError where the library of config.tracker is not installed."""
+    """Raises ImportError if the library of config.tracker is not installed."""
     if config.tracker:
         _library(config.tracker)
 
 
 def begin(config, workdir: Path, plain: dict) -> Tracker | None:
-    """The Tracker of a run, which goes on with what it has of it; None where none is asked for, or it cannot begin.
+    """The Tracker of a run, continuing what it already has of it; None if none is asked for, or it cannot begin.
 
     Args:
       config: the run's.

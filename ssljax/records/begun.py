@@ -1,4 +1,4 @@
-"""What a run's directory records for when the run is resumed: the config and data it was started with, and what was
+"""What a run's directory records so that the run can be resumed: the config and data it was started with, and what was
 evaluated. Each is kept in a file, the first two also in the checkpoints of every stage."""
 
 import shutil
@@ -20,7 +20,7 @@ ADVICE = (
 
 @hosts.by_first
 def stored(workdir: Path, what: str) -> dict | None:
-    """The 'config' or the 'data' that a run was begun with, or None where it has not begun. Without the file, what a
+    """The 'config' or the 'data' that a run was begun with, or None if it has not begun. Without the file, what a
     stage's checkpoint says.
 
     Raises:
@@ -33,7 +33,7 @@ def stored(workdir: Path, what: str) -> dict | None:
 
 
 def meta(workdir: Path) -> dict:
-    """What the first stage's checkpoint that can be read says; {} where there is none."""
+    """What the first readable checkpoint of a stage says; {} if there is none."""
     for pattern in ('seed*/*/model/0/meta/metadata', 'seed*/*/checkpoints/*/meta/metadata'):
         for path in sorted(workdir.glob(pattern)):
             try:
@@ -56,8 +56,8 @@ def trained(workdir: Path) -> bool:
 
 @hosts.only_first
 def clear(workdir: Path, names=('config.json', 'data.json', 'data.npz')) -> None:
-    """Removes what a run leaves that ended before it had trained anything: its config, what it read, and the folders of
-    its seeds, with their label sets."""
+    """Removes what is left of a run that ended before it had trained anything: its config, what it read, and the
+    folders of its seeds, with their label sets."""
     for name in names:
         (workdir / name).unlink(missing_ok=True)
     for folder in workdir.glob('seed*'):
@@ -72,10 +72,11 @@ def any_stage(workdir: Path) -> bool:
 
 @hosts.by_first
 def decisions(path: Path) -> dict | None:
-    """What a run was tuned to, or None where that is still to be decided.
+    """What tuning decided for a run, or None if that is still to be decided.
 
     Raises:
-      ValueError: it is damaged or missing although training has begun. Deciding again could decide otherwise.
+      files.Damaged, FileNotFoundError: it is damaged or missing although training has begun. Deciding again could
+        decide otherwise.
     """
     training = any_stage(path.parent.parent)
     again = (

@@ -12,13 +12,13 @@ COPIES = 3  # the schema from which on copies stay on one side
 
 
 def as_begun(config, workdir: Path):
-    """The config under the names of today, where `workdir` was begun with one that had others, and with the rules of
-    then."""
+    """The config under today's names, with the rules of the version that `workdir` was begun with if that is an earlier
+    one."""
     try:
         old = hosts.told(files.read_json, workdir / 'config.json') or {}
         choose, number = old['data']['choose'], old.get('schema', 1)
     except (OSError, ValueError, TypeError, KeyError):
-        return config  # none, or a damaged one, of which `claim` speaks
+        return config  # none, or a damaged one, which `claim` reports
     if number < COPIES and config.data.copies == 'together':
         config = config.copy_and_resolve_references()
         config.data.copies = 'anywhere'
@@ -29,8 +29,8 @@ def as_begun(config, workdir: Path):
 
 
 def agree(what: str, found: dict) -> None:
-    """Raises ValueError, in all processes of a run, where one has another config or other data than the first: each
-    would train a network of its own, and none would notice.
+    """Raises ValueError, in all processes of a run, if one has another config or other data than the first: each would
+    train a network of its own, and none would notice.
 
     Args:
       what: 'config' or 'data'.
@@ -45,7 +45,7 @@ def agree(what: str, found: dict) -> None:
                 f'process {i} of {len(others) + 1} has {title} from process 0 ({"; ".join(lines[:4])}): give every '
                 f'process the same {advice}.'
             )
-            error.__dict__['told'] = not hosts.first()  # who tells it prints it
+            error.__dict__['told'] = not hosts.first()  # the first process prints it
             raise error
 
 
@@ -56,7 +56,7 @@ def claim(config, workdir: Path) -> None:
     new = schema.to_dict(config)
     old, kept = begun.stored(workdir, 'config'), (workdir / 'config.json').exists()
     if old is not None and not kept and config.tune:
-        old = None  # what the stages say has what was tuned
+        old = None  # the config in the stages includes what was tuned
     if old is not None and not kept:  # a study gives its cells a checkpoint that their config does not name
         old['transfer']['checkpoint'] = new['transfer']['checkpoint']
     changed = schema.changes(old, new) if old is not None else []
@@ -77,8 +77,8 @@ def claim(config, workdir: Path) -> None:
 
 @hosts.by_first
 def bound(config, workdir: Path, source, new: dict) -> tuple[dict | None, dict]:
-    """(what `workdir` was begun with, what to record from now on), of recorded.summary. Where nothing has been trained
-    there, it is bound to no data: label sets that were drawn from others are removed.
+    """(what `workdir` was begun with, what to record from now on), from recorded.summary. If nothing has been trained
+    there, it is bound to no data: label sets that were drawn from other data are removed.
 
     Raises:
       ValueError: what was trained there was trained with other data.

@@ -168,8 +168,8 @@ def chosen(config, records, source) -> str:
 
 
 def test(config, records, source, cell=False) -> str:
-    """Where the test images are from, how often they were read, and how precise their number allows an accuracy to "
-    "be."""
+    """Where the test images are from, how often they were read, and how precise their number allows an accuracy to
+    be."""
     count = len(source.test)
     carved = getattr(source.test, 'images', None) is getattr(source.train, 'images', source)
     origin = f', set aside from the training images ({config.data.test}, the same for every seed),' if carved else ''
@@ -239,7 +239,7 @@ def _range(numbers: list) -> str:
 
 
 def of_study(config, points=()) -> str:
-    """What holds of every cell of a study."""
+    """What holds for every cell of a study."""
     swept = {field for point in points for field in point}
     budgets = list(config.study.labels) or [config.data.labels]
     if config.evaluate.best_on_test:

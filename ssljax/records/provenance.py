@@ -1,4 +1,4 @@
-"""What a result needs to be done again: the command, versions and hardware."""
+"""What it takes to reproduce a result: the command, versions and hardware."""
 
 import importlib.metadata
 import os

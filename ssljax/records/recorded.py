@@ -13,7 +13,7 @@ SHOWN = 3  # names in a message
 
 
 def splits_of(source) -> dict:
-    """{name: Split} of all that a source has, with the images that no evaluation shows."""
+    """{name: Split} of all that a source has, including the images that no evaluation shows."""
     listed = source.listed or {}
     found = {name: listed.get(name, getattr(source, name)) for name in SPLITS}
     # Tuning is given no test split and records none.
@@ -28,7 +28,7 @@ def summary(config, source) -> dict:
 
 
 def of_sets(source) -> dict:
-    """{what: SHA-256} of the sets of classes that multi-label images have; {} of others."""
+    """{what: SHA-256} of the sets of classes that multi-label images have; {} for others."""
     if source.sets is None:
         return {}
     said = repr(source.classes).encode() + str(source.sets.shape).encode() + source.sets.tobytes()
@@ -65,7 +65,7 @@ def check(old: dict, new: dict, source, directory, what: str, kept=None) -> dict
     """What to record from now on: `new`, with what an earlier version of `old` did not store.
 
     Args:
-      old, new: of `summary`; old may lack all but 'shape' and 'train'.
+      old, new: from `summary`; old may lack all but 'shape' and 'train'.
       source: the source of `new`.
       directory: the run's, for the message.
       what: config.data.source, for the message.
@@ -163,7 +163,7 @@ def _some(names, rows) -> str:
 
 
 def content(path) -> str | None:
-    """SHA-256 of a file or of the weights of a checkpoint's directory; None where nothing is there."""
+    """SHA-256 of a file or of the weights of a checkpoint's directory; None if nothing is there."""
     path = Path(paths.expand(path))
     places = [path, path / 'model', path / 'checkpoints', path / 'pretrain/model']  # as checkpoint.load_variables
     places += sorted(path.glob('seed*/pretrain/model'))

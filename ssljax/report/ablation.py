@@ -1,5 +1,5 @@
-"""What changes did: of a run's variants, ways that train like another one with some fields of the config changed, and
-of a study's points."""
+"""What changes did: those of a run's variants, ways that train like another one with some fields of the config changed,
+and those of a study's points."""
 
 from ssljax.report.compare import main, main_title, of_way, pick, seeds_of, variants_of, versus_unchanged, ways_of
 from ssljax.report.draw import as_img, drawn
@@ -47,8 +47,8 @@ def ablation(run):
 
 
 def table(header, rows, caption, seeds=0):
-    """A table of paired differences from rows of (cells under `header`, stats.difference or None); clear ones stand
-    out."""
+    """A table of paired differences from rows of (cells under `header`, stats.difference or None); clear ones are
+    highlighted."""
     lines = []
     for cells, difference in rows:
         _, _, *versus, _, p = compared(None, difference, seeds)

@@ -8,7 +8,7 @@ from ssljax.stats import BASELINE
 
 
 def answer(run):
-    """The sentences, the learning curve and its points; None where the run has no answer."""
+    """The sentences, the learning curve and its points; None if the run has no answer."""
     found = run.result.get('answer')
     if not found:
         return None

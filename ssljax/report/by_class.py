@@ -1,5 +1,5 @@
 """Metrics beside the main one: the floor of guessing, metrics over classes with their intervals, tests on the same
-images: McNemar's or, of multi-label ones, the paired bootstrap."""
+images: McNemar's or, for multi-label ones, the paired bootstrap."""
 
 from ssljax import metrics, stats
 from ssljax.report.compare import (
@@ -25,7 +25,7 @@ CHANCE = 'Chance (classes at their prevalence)'
 
 
 def class_counts(result, split='test'):
-    """Number of images of each class in a split: 'test', 'val' or, of the first seed, 'labeled'; [] if unknown."""
+    """Number of images of each class in a split: 'test', 'val' or, for the first seed, 'labeled'; [] if unknown."""
     seed = next(iter(seeds_of(result)), {})
     known = pick(result, 'data', 'per_class', split) or pick(seed, 'partition', split, 'per_class')
     if known or split != 'test':
@@ -36,7 +36,7 @@ def class_counts(result, split='test'):
 
 def majority(result, split='test'):
     """What guessing gives, in [0, 1]; None if unknown: the top-1 of always predicting the majority class of a split or,
-    of multi-label images, the mAP of a random order, the mean share of the images that have a class."""
+    for multi-label images, the mAP of a random order, the mean share of the images that have a class."""
     counts = class_counts(result, split)
     if is_multilabel(result):
         images, known = pick(result, 'data', 'counts', split), [n for n in counts if n]
@@ -50,7 +50,7 @@ def floor_title(result):
 
 
 def floored(result, share):
-    """The sentence on a line at `majority` in a plot; '' if it is unknown."""
+    """The sentence on the line at `majority` in a plot; '' if it is unknown."""
     if is_multilabel(result):
         return f'Dash-dotted: chance, {100 * share:.1f} %.' if share else ''
     return f'Dash-dotted: always the majority class, {100 * share:.1f} %.' if share else ''
@@ -99,7 +99,7 @@ def balanced_rows(result, count):
 
 
 def section_of(run):
-    """The section of the page."""
+    """The section on metrics by class or, for multi-label images, on metrics."""
     result = run.result
     if is_multilabel(result):
         return of_multilabel(result)
@@ -118,7 +118,7 @@ def section_of(run):
 
 
 def of_multilabel(result):
-    """`section_of` of multi-label images."""
+    """`section_of` for multi-label images."""
     ways = [way for way in ways_of(result) if of_way(result, way, 'test', 'mAP')]
     rows = [[way_title(way), *(with_interval(result, way, name) for name in MULTILABEL)] for way in ways]
     said = (
@@ -162,7 +162,7 @@ def with_interval(result, way, name):
 
 
 def caption(result, shown):
-    """What the table says, and of what."""
+    """What the table shows."""
     said = [
         'On the test images. Balanced accuracy: mean recall of the classes. "By test images" and in brackets: the 95% '
         'interval implied by their number (Wilson for recalls, a bootstrap within each class for macro-F1 and AUROC).'
@@ -189,7 +189,7 @@ def against_scratch(result):
 
 
 def mcnemar(result):
-    """The table of the images that one of two trained networks alone has right."""
+    """The table of the images that only one of two trained networks gets right."""
     rows = []
     for name, seed in named_seeds(result):
         for way, found in (seed.get('mcnemar') or {}).items():

@@ -8,7 +8,7 @@ from ssljax.report.words import way_title
 
 
 def calibration(run):
-    """The section; None of runs that did not calibrate."""
+    """The section; None for runs that did not calibrate."""
     result = run.result
     rows, kept_ways = [], []
     for way in ways_of(result):

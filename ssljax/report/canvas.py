@@ -6,7 +6,7 @@ import os
 
 @contextlib.contextmanager
 def _without(variable):
-    """No such variable in the environment while a module that reads it is imported."""
+    """Takes a variable out of the environment while a module that reads it is imported."""
     kept = os.environ.pop(variable, None)
     try:
         yield

@@ -20,8 +20,8 @@ def shares_pretraining(result) -> bool:
 
 
 def ways_of(result):
-    """Names of the ways in any seed: the known ones in the order of words.known_ways, then the others; a variant stands
-    behind the way that it derives from."""
+    """Names of the ways in any seed: the known ones in the order of words.known_ways, then the others; a variant
+    follows the way that it derives from."""
     found = [way for seed in seeds_of(result) for way, entry in (seed.get('ways') or {}).items() if entry]
     known = known_ways()
     found = [way for way in known if way in found] + [way for way in dict.fromkeys(found) if way not in known]
@@ -52,12 +52,12 @@ def variants_of(result):
 
 
 def origin(result, way):
-    """The way that a variant derives from; of any other way itself."""
+    """The way that a variant derives from; for any other way, itself."""
     return next((base for name, base, _ in variants_of(result) if name == way), way)
 
 
 def pick(tree, *path):
-    """tree[path[0]][path[1]]..., None where a part is missing."""
+    """tree[path[0]][path[1]]..., None if a part is missing."""
     for name in path:
         if not isinstance(tree, dict):
             return None
@@ -71,12 +71,12 @@ def is_points(result):
 
 
 def of_seed(run):
-    """', seed 0' where there are several; figures.npz is one seed's."""
+    """', seed 0' if there are several; figures.npz is one seed's."""
     return f', {run.figures_from.parent.name.replace("seed", "seed ")}' if len(seeds_of(run.result)) > 1 else ''
 
 
 def across(result, *path):
-    """The spread over seeds of the number at seed[path...]; None where no seed has it."""
+    """The spread over seeds of the number at seed[path...]; None if no seed has it."""
     return stats.spread([pick(seed, *path) for seed in seeds_of(result)])
 
 
@@ -91,7 +91,7 @@ def is_multilabel(result):
 
 
 def main(result):
-    """The metric that stands first: 'top1', or 'mAP' of multi-label images."""
+    """The main metric: 'top1', or 'mAP' for multi-label images."""
     return metrics.selected('top1', is_multilabel(result))
 
 
@@ -129,6 +129,6 @@ def best_way(result, among=None):
 
 
 def test_images(result):
-    """How many test images there are; None where the result does not say."""
+    """How many test images there are; None if the result does not say."""
     count = pick(result, 'data', 'counts', 'test')
     return count if is_number(count) else None

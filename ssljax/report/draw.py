@@ -16,7 +16,7 @@ from ssljax.text.literal import line
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#332288', '#999999')
 # Petroff's ten colours (arXiv:2107.02270), for classes.
 CLASS_COLORS = tuple('#3f90da #ffa90e #bd1f01 #94a4a2 #832db6 #a96b59 #e76300 #b9ac70 #717581 #92dadd'.split())
-MOST_SIGNS = 80  # of a text in a figure
+MOST_SIGNS = 80  # characters of a text in a figure
 FITS = 500  # pixels of the widest figure that stays legible on a screen of 420, made smaller to fit
 MARKERS = ('o', 's', '^', 'D', 'v', 'P', 'X', '<', '>', '*')
 TRANSFER_COLORS = {
@@ -57,7 +57,7 @@ def new_figure(width=4.7, height=3.0, **kwargs):
 
 @contextlib.contextmanager
 def style():
-    """How figures look in here: STYLE over matplotlib's own defaults, whatever a user's matplotlibrc says."""
+    """How figures look within: STYLE over matplotlib's own defaults, whatever a user's matplotlibrc says."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
@@ -92,8 +92,8 @@ def img(content, kind, alt, css='', **others):
 
 
 def saved(figure, kind):
-    """The bytes of a figure as 'svg' or 'png'. Each of its texts is drawn literally, on one line; a sign that the font
-    lacks is an empty box."""
+    """The bytes of a figure as 'svg' or 'png'. Each of its texts is drawn literally, on one line; a character that the
+    font lacks is an empty box."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
         text.set_usetex(False)
@@ -108,7 +108,8 @@ def saved(figure, kind):
 
 
 def drawn(plot):
-    """A function that gives an <img>, made to give a sentence in its place where it fails: a table beside it stays."""
+    """Decorator of a function that returns an <img>: if it fails, a sentence takes its place, and a table beside it
+    stays."""
 
     @functools.wraps(plot)
     def attempt(*args, **kwargs):
@@ -123,12 +124,12 @@ def drawn(plot):
 
 
 def described(error):
-    """An exception on one line of at most 300 signs."""
+    """An exception on one line of at most 300 characters."""
     return shorten(f'{type(error).__name__}: {error}', 300)
 
 
 def labelled(name):
-    """A name as a label in a legend, from which matplotlib leaves out what is empty or begins with an underscore."""
+    """A name as a label in a legend; matplotlib would leave out an empty one, or one that begins with an underscore."""
     name = line(name)
     return f'\u200b{name}' if name.startswith('_') else name or "''"
 

@@ -22,7 +22,7 @@ def embed(features, seed=0):
     """Two coordinates for each row, and the words that say how.
 
     UMAP (McInnes et al., arXiv:1802.03426) on the first 50 principal components; the first two principal
-    components where umap-learn cannot be imported or fails, or there are fewer than 30 rows.
+    components if umap-learn cannot be imported or fails, or there are fewer than 30 rows.
 
     Args:
       features: [N, D] float32, finite, N >= 1.
@@ -49,7 +49,7 @@ def _embed(umap, features, seed):
 
     width = features.shape[1]
     reduced = principal(features, 50, seed) if width > 50 else features
-    # UMAP would find them, and what `fuzzy_graph` does, by code that numba takes 10 seconds to compile.
+    # UMAP would find them, and do what `fuzzy_graph` does, with code that numba takes 10 seconds to compile.
     distances, nearest = NearestNeighbors(n_neighbors=NEIGHBORS).fit(reduced).kneighbors(reduced)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
@@ -64,8 +64,8 @@ def _embed(umap, features, seed):
 
 
 def _umap():
-    """UMAP's module. Where numba finds no place that it can write its compiled code to (a read-only environment and
-    home), it is given a temporary one."""
+    """UMAP's module. If numba finds no place to write its compiled code to (a read-only environment and home), it is
+    given a temporary one."""
     try:
         return _import_umap()
     except RuntimeError as error:
@@ -104,7 +104,7 @@ def _hidden(package):
 
 
 def principal(features, components, seed):
-    """The first principal components, filled with zeros where the data has fewer."""
+    """The first principal components, filled with zeros if the data has fewer."""
     from sklearn.decomposition import PCA  # it takes seconds to import
 
     kept = min(components, *features.shape)

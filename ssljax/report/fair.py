@@ -1,4 +1,4 @@
-"""What must agree between two runs before a result of one is held against a control of the other."""
+"""What must agree between two runs before a result of one is compared with a control of the other."""
 
 from typing import NamedTuple
 
@@ -29,13 +29,13 @@ SEED = {
     'partition.labeled.hash': Fact('label sets', 'hash_labeled'),
     'partition.val.hash': Fact('validation images', 'hash_val'),
 }
-# Of the config where a result has no hashes of its images: all that decides which they are.
+# Fields of the config, for a result without hashes of its images: all that decides which these are.
 UNHASHED = (
     'data.source', 'data.image_size', 'data.channels', 'data.labels', 'data.choose', 'data.features', 'data.pool',
     'data.val', 'data.test', 'data.unlabeled',
 )  # fmt: skip
-# Of the config, for training from scratch: parts with all their fields, or single fields. How long it takes is compared
-# in steps, for it can be written in several ways.
+# Of the config, for training from scratch: parts with all their fields, or single fields. The duration is compared in
+# steps, since it can be given in several ways.
 SCRATCH = (
     'backbone', 'transfer.layer', 'transfer.hidden', 'transfer.pool', 'transfer.augment', 'transfer.mixup',
     'transfer.dropout', 'transfer.batch_size', 'transfer.scratch',
@@ -54,8 +54,7 @@ def setting(result: dict, seed: dict, fields) -> dict:
       fields: SCRATCH or RANDOM.
 
     Returns:
-      {field: value}; None for what the result does not say. Two runs may share a control of a seed where these are
-      equal.
+      {field: value}; None for what the result does not say. Two runs may share a control of a seed if these are equal.
     """
     config, found = result.get('config') or {}, {name: pick(result, *name.split('.')) for name in RESULT}
     found |= {name: pick(seed, *name.split('.')) for name in SEED}
@@ -73,7 +72,7 @@ def setting(result: dict, seed: dict, fields) -> dict:
 
 def steps(result: dict, seed: dict):
     """Steps of training from scratch: those that were taken or, in a run without it, those that the config gives it;
-    without a config that says so, those of fine-tuning, which trains all weights, too. None where nothing tells."""
+    without a config that says so, those of fine-tuning, which trains all weights, too. None if nothing tells."""
     taken = pick(seed, 'ways', 'scratch', 'steps')
     patience = pick(result, 'config', 'transfer', 'scratch', 'patience')
     if taken is not None and not patience:
@@ -86,8 +85,8 @@ def steps(result: dict, seed: dict):
 
 
 def differences(own: dict, other: dict) -> list[str]:
-    """In what two settings differ, steps and batch size first: ['2,000 steps of 64 against 500 of 128', ...]; []
-    where a control may be shared."""
+    """How two settings differ, steps and batch size first: ['2,000 steps of 64 against 500 of 128', ...]; [] if a
+    control may be shared."""
     apart = [name for name in {**own, **other} if own.get(name) != other.get(name)]
     found, pace = [], ('steps', 'transfer.batch_size')
     if set(pace) & set(apart):

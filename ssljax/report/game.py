@@ -25,7 +25,7 @@ def evenly(count, most):
 
 
 def generated(run):
-    """A row of images an evaluation, a column a draw of noise; the same draws in every row."""
+    """One row of images per evaluation, one column per draw of noise; the same draws in every row."""
     if is_points(run.result):
         return None
     parts = []
@@ -104,8 +104,8 @@ def shown_moment(run, way, steps):
 
 
 def lesson(ways):
-    """What is to be seen, in a sentence or two; '' without a generator. One that matches mean features fills what lies
-    between the classes, one that must be taken for real imitates."""
+    """What is to be seen, in a sentence or two; '' without a generator. One that matches mean features fills the space
+    between the classes, one whose images must pass for real imitates the data."""
     sentences = {
         'imitates': 'A generator that imitates the data well puts its points on the classes, where they say little '
         'about the boundary.',

@@ -15,7 +15,7 @@ TITLES = {
 
 
 def goodput(run):
-    """A table of the stages, summed over seeds; None where no stage has measured it."""
+    """A table of the stages, summed over seeds; None if no stage has measured it."""
     found = {stage: spent_on(run.result, stage) for stage in ('pretrain', *ways_of(run.result))}
     found = {stage_title(stage): spent for stage, spent in found.items() if spent}
     if not found:

@@ -60,7 +60,7 @@ def sentences(result):
 
 def verdict(name, difference, other=SCRATCH, where=''):
     """'Fine-tuned beat training from scratch by 2.31 ± 0.72 points over 3 seeds (95% interval +0.51 to +4.11, p = 0.03;
-    ahead on 3 of 3)'; of too few seeds no more than which was ahead. `where`: ' with 4 labels a class'."""
+    ahead on 3 of 3)'; for too few seeds, only which was ahead. `where`: ' with 4 labels per class'."""
     mean, values, p = difference['mean'], difference['values'], difference['p_holm']
     few = not stats.enough(difference)
     over = f'on each of {len(values)} seeds' if p is None else f'over {len(values)} seeds'
@@ -77,7 +77,7 @@ def verdict(name, difference, other=SCRATCH, where=''):
 
 
 def evidence(difference):
-    """'95% interval +0.51 to +4.11, p = 0.03 after Holm; ahead on 3 of 3'; no p where seeds are too few for a test."""
+    """'95% interval +0.51 to +4.11, p = 0.03 after Holm; ahead on 3 of 3'; no p if seeds are too few for a test."""
     values, p = difference['values'], difference['p_holm'] if stats.enough(difference) else None
     parts = [f'95% interval {interval(difference, sign=True)}'] if difference['low'] is not None else []
     if p is not None:
@@ -87,14 +87,14 @@ def evidence(difference):
 
 
 def of_interval(known, count):
-    """' (1,000 test images: 95% interval of that mAP 80.56 to 85.22 %)'; '' where it is not known."""
+    """' (1,000 test images: 95% interval of that mAP 80.56 to 85.22 %)'; '' if it is not known."""
     return (
         f' ({count_of(count, "test image")}: 95% interval of that mAP {interval(known)} %)' if known and count else ''
     )
 
 
 def of_images(found, count):
-    """' (1,000 test images: 95% interval of that accuracy 80.56 to 85.22 %)'; '' where the number is not known."""
+    """' (1,000 test images: 95% interval of that accuracy 80.56 to 85.22 %)'; '' if the number is not known."""
     known = stats.of_images(found['mean'], count) if found and count else None
     if known is None:
         return ''

@@ -19,7 +19,7 @@ def class_names(result, at_least=0):
 
 
 def label_names(run, at_least=0):
-    """What the labels of images in figures.npz are called: class names or, of multi-label images, 'a + b'."""
+    """What the labels of images in figures.npz are called: class names or, for multi-label images, 'a + b'."""
     names, sets = class_names(run.result, at_least), run.figures.get('sets')
     if sets is None:
         return names
@@ -101,7 +101,7 @@ def mistakes(run):
 
 
 def doubtful(run, arrays):
-    """`mistakes` of multi-label images, by image and class."""
+    """`mistakes` for multi-label images, by image and class."""
     classes, labels = class_names(run.result, int(arrays[2].max()) + 1), label_names(run)
     missed, files = run.figures['mistake_missed'], run.figures.get('mistake_names')
     tiles = []
@@ -158,7 +158,7 @@ def feature_map(run):
 
 
 def pretext(run):
-    """What the pretext task showed the network and got from it, a row each; one alone is a sheet of pictures."""
+    """What the pretext task showed the network and got from it, a row each; a single one is a sheet of pictures."""
     names = [name.split('_', 2) for name in run.figures if name.startswith('pretext_')]  # 'pretext_<place>_<title>'
     names = sorted(names, key=lambda parts: int(parts[1]))
     columns = [(parts[2], run.figures['_'.join(parts)]) for parts in names]

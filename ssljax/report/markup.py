@@ -36,19 +36,19 @@ def part(name, *args, **kwargs) -> Markup:
 
 
 def page(name, top, sections) -> str:
-    """A whole page, with everything inside it; `top` stands below its heading."""
+    """A whole page, with everything inside it; `top` goes below its heading."""
     return _templates().get_template('page.html').render(name=name, top=top, sections=sections) + '\n'
 
 
 def section(title, *parts):
-    """A Section; None where all its parts are empty."""
+    """A Section; None if all its parts are empty."""
     return Section(title, part('join', parts)) if any(parts) else None
 
 
 def grid(header, rows, caption='', *, best=(), wide=()):
-    """A table of plain strings; rows listed in `best` stand out, columns in `wide` may wrap; '' without rows.
+    """A table of plain strings; rows listed in `best` are highlighted, columns in `wide` may wrap; '' without rows.
 
-    Columns of numbers stand on the right, columns with words on the left. An empty column is left out.
+    Columns of numbers are aligned right, columns with words left. An empty column is left out.
     """
     kept = [i for i in range(len(header)) if i == 0 or any(row[i] not in ('', '–') for row in rows)]
     words = [i in wide or not all(numeric(row[i]) for row in rows) for i in kept]
@@ -65,7 +65,7 @@ def facts(values, caption):
 
 
 def numeric(cell):
-    """Whether a cell reads as a number: its first sign is a digit, +, −, <, > or the dash of a gap."""
+    """Whether a cell reads as a number: its first character is a digit, +, −, <, > or the dash of a gap."""
     return cell[:1].isdigit() or cell[:1] in ('+', '−', '–', '<', '>')
 
 

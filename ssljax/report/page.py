@@ -20,7 +20,8 @@ from ssljax.report.read import read
 from ssljax.report.words import count_of, duration, is_number, started, way_title
 from ssljax.storage import files
 
-# (Run) -> markup.section(title, parts...) or None; another figure is a function in a file of its own, and a line here.
+# (Run) -> markup.section(title, parts...) or None; a further figure is a function in a file of its own, and a line
+# here.
 SECTIONS = (
     answer.answer,
     results.main_results,

@@ -28,10 +28,10 @@ def as_png(array, alt, *, longest=96, smallest=0, **others):
 
 
 def animation(frames, alt, *, colors=(), seconds=8.0, most=1_000_000):
-    """uint8 [H, W, 3] frames of one size as an endless GIF in an <img>, with a rest on the last.
+    """uint8 [H, W, 3] frames of one size as an endless GIF in an <img>, with a pause on the last.
 
-    `colors`, uint8 [n, 3], are kept as they are among its 96, however rare. Where it would take more than `most`
-    bytes, every second frame is left out, as often as it needs.
+    `colors`, uint8 [n, 3], are kept as they are among its 96, however rare. If it would take more than `most` bytes,
+    every second frame is left out, repeatedly if needed.
     """
     shown = np.concatenate([frames[i] for i in (0, len(frames) // 2, -1)])
     free = Image.fromarray(shown).quantize(96 - len(colors)).getpalette()
@@ -52,7 +52,7 @@ def animation(frames, alt, *, colors=(), seconds=8.0, most=1_000_000):
 def filter_sheet(filters, most=256):
     """First-layer filters as one picture, each scaled to its own range around zero (zero is mid-gray).
 
-    Three input channels are shown as colour; of any other number each channel is a gray row of its own.
+    Three input channels are shown as colour; for any other number, each channel is a gray row of its own.
 
     Args:
       filters: [kh, kw, C, F] float32.

@@ -27,7 +27,7 @@ def blend(probabilities, side=256):
     colors = np.array([to_rgb(color) for color in colors_of(len(fine))])
     sure = np.clip((shares.max(-1, keepdims=True) - chance) / (1 - chance), 0, 1)
     mixed = 1 - 0.45 * sure * (1 - shares @ colors)
-    return np.uint8(np.clip(np.round(mixed * 64) * 4, 0, 255))  # in even steps, for PNG and GIF stay small so
+    return np.uint8(np.clip(np.round(mixed * 64) * 4, 0, 255))  # in coarse steps, which keep PNG and GIF small
 
 
 def marked(classes):

@@ -1,4 +1,4 @@
-"""The plots of the page; each returns an <img>, or '' where there is nothing to draw."""
+"""The plots of the page; each returns an <img>, or '' if there is nothing to draw."""
 
 import numpy as np
 import pandas as pd
@@ -89,7 +89,7 @@ def changes(differences, names, colors, metric='top-1'):
 
 def draw_differences(axes, rows, found, colors):
     """The differences {row: spread} of the rows that have one, around a line at zero. A head on random features, which
-    would squeeze the others, is only written where there are others."""
+    would squeeze the others, is only written as a number if there are others."""
     axes.axvline(0, color='#555555', lw=1, ls='--')
     for at, (row, color) in enumerate(zip(rows, colors)):
         if row == 'random_frozen' and row in found and len(found) > 1:
@@ -270,7 +270,7 @@ def plot_confusion(counts, names):
 
 @drawn
 def plot_per_class(values, names, color=COLORS[0], metric='accuracy'):
-    """A metric, in words, by class, sorted: one point a seed, a bar to the mean.
+    """A metric, in words, by class, sorted: one point per seed, a bar to the mean.
 
     Args:
       values: [seeds, K] shares in [0, 1]; NaN where a class has no test image.

@@ -46,7 +46,7 @@ def read(workdir):
 
 
 def _whole(reader, path, without):
-    """reader(path), or `without` and a warning where the file is damaged."""
+    """reader(path), or `without` and a warning if the file is damaged."""
     try:
         return reader(path)
     except Exception as error:  # of the many that NumPy and zipfile raise
@@ -55,7 +55,7 @@ def _whole(reader, path, without):
 
 
 def read_object(path):
-    """The dict in a JSON file; ValueError where it holds none."""
+    """The dict in a JSON file; ValueError if it holds none."""
     with files.advising('rerun the experiment to rewrite it; to keep manual edits, delete its line "checksum"'):
         return files.read_json(path) or {}
 
@@ -78,7 +78,7 @@ def read_metrics(workdir):
 
 
 def read_rows(path):
-    """Metrics by step, NaN where none is finite; what a resumed run logged again replaces what stood there before."""
+    """Metrics by step, NaN where none is finite; what a resumed run logged again replaces what was there before."""
     rows = log.read(path)
     return pd.DataFrame(rows).replace([np.inf, -np.inf], np.nan).groupby('step').last() if rows else pd.DataFrame()
 

@@ -103,7 +103,7 @@ def every_seed(result):
 
 
 def own_pretraining(seed) -> dict | None:
-    """The record of the pretraining of a seed, None where it has that of another one."""
+    """The record of the pretraining of a seed, None if it uses that of another one."""
     return None if pick(seed, 'pretrain', 'shared') is not None else seed.get('pretrain')
 
 
@@ -143,7 +143,8 @@ def seed_lines(*metrics):
 
 
 def transfer_curves(run):
-    """The curves of all ways; of two players, `game` draws the training, and the accuracy beside that of scratch."""
+    """The curves of all ways; for ways with two players, `game` draws the training, and the accuracy beside that of
+    scratch."""
     stopped = [name for _, name, _ in stopped_of(run.result) if name != 'pretrain']
     every = [way for way in dict.fromkeys([*ways_of(run.result), *stopped]) if way in run.metrics]
     alone = [way for way in every if way not in players_of(run)]

@@ -11,7 +11,7 @@ from ssljax.text.literal import as_markdown
 
 
 def _main(seed, *path) -> str:
-    """'mAP' where there is one, as of multi-label images, else 'top1'."""
+    """'mAP' if there is one, as for multi-label images, else 'top1'."""
     return 'mAP' if 'mAP' in (pick(seed, *path, 'test') or {}) else 'top1'
 
 
@@ -22,13 +22,13 @@ MEASURES = {
         seed, 'probe', what, 'layers', pick(seed, 'probe', what, 'best'), 'test'
     ),
 }  # fmt: skip
-FIELDS = {'random': fair.RANDOM, 'scratch': fair.SCRATCH}  # of the config, that decide a control
+FIELDS = {'random': fair.RANDOM, 'scratch': fair.SCRATCH}  # fields of the config that decide a control
 TITLES = {'random': 'random weights', 'scratch': 'from scratch'}
-MOST = 6  # differences named of two runs
+MOST = 6  # differences named between two runs
 
 
 class Control(NamedTuple):
-    """What a run has to be held against, of one kind: {seed: what decides it} and {seed: {measure: share}}, which may
+    """What a run has to be compared with, of one kind: {seed: what decides it} and {seed: {measure: share}}, which may
     lack seeds."""
 
     settings: dict
@@ -36,14 +36,14 @@ class Control(NamedTuple):
 
 
 def compare_runs(workdirs) -> str:
-    """A Markdown table of finished runs, one row a run, sorted by the linear probe, and below it what is not paired.
+    """A Markdown table of finished runs, one row per run, sorted by the linear probe, and below it what is not paired.
 
-    Numbers are test accuracies, or mAP of multi-label images, in percent, mean ± sample standard deviation over seeds.
+    Numbers are test accuracies, or mAP for multi-label images, in percent, mean ± sample standard deviation over seeds.
     A probe is that of the layer which validation chose on each seed. In brackets: the difference to the same backbone
-    before training (neighbours, probe) or to training from scratch (transfer), paired by seed. A run is held against
-    its own controls; one without them against those of another run where all agrees that `fair` names: images, label
-    sets, backbone, augmentation, optimiser, batch size and steps. Otherwise no difference is given, and a line says
-    what differs.
+    before training (neighbours, probe) or to training from scratch (transfer), paired by seed. A run is compared with
+    its own controls; one without them, with those of another run if all that `fair` names agrees: images, label sets,
+    backbone, augmentation, optimiser, batch size and steps. Otherwise no difference is given, and a line says what
+    differs.
 
     Raises:
       FileNotFoundError, ValueError: a folder without a readable result.json.
@@ -81,7 +81,7 @@ def compare_runs(workdirs) -> str:
 
 
 def _missing(workdir, result) -> str:
-    """What of a run has no result with some of its seeds, in a line; '' where all have."""
+    """What has no result with some of a run's seeds, in a line; '' if all have."""
     seeds: dict = {}
     for seed, name, entry in stopped_of(result):
         seeds.setdefault((name, entry['kind']), []).append(str(seed))
@@ -114,8 +114,8 @@ def _control(result, kind) -> Control:
 
 
 def _shared(own: Control, others) -> tuple:
-    """({seed: {measure: number}}, reasons) of the control of a run: its own, or what other runs have of a like one, by
-    seed. The reasons, {number of the other run: what differs}, are those of runs whose control it cannot have."""
+    """({seed: {measure: number}}, reasons) of the control of a run: its own, or what other runs have of an equal one,
+    by seed. The reasons, {number of the other run: what differs}, are for runs whose control it cannot use."""
     if own.values:
         return own.values, {}
     shared: dict = {}
@@ -134,7 +134,7 @@ def _shared(own: Control, others) -> tuple:
 
 
 def _control_rows(kind, controls, transfer: bool) -> list:
-    """The rows of the controls [(name of the run, Control), ...], one for all runs that have it alike; `transfer`:
+    """The rows of the controls [(name of the run, Control), ...], one for all runs with the same control; `transfer`:
     whether there is a column for it."""
     groups: list = []  # (settings by seed, {seed: {measure: number}}, names)
     for name, own in controls:

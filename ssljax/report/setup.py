@@ -73,7 +73,7 @@ def label_sample(run, most=100):
 
 
 def spread_over_classes(labels):
-    """Row numbers such that any first part of them holds the classes as evenly as can be."""
+    """Row numbers in an order of which any first part holds the classes as evenly as possible."""
     rank = np.zeros(len(labels), int)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)

@@ -11,11 +11,11 @@ from ssljax.settings import schema
 
 
 def render(name, top, makers, of) -> str:
-    """A page as a string; in place of a section that fails stands its error.
+    """A page as a string; a section that fails is replaced by its error.
 
     Args:
       name: its heading.
-      top: (of) -> what stands below that.
+      top: (of) -> what goes below that.
       makers: (of) -> Section or None, each; a terminal says which is being drawn.
       of: what they draw.
     """
@@ -31,7 +31,7 @@ def render(name, top, makers, of) -> str:
 
 
 def attempt(make, of):
-    """make(of); where it fails, a section that says so, and a warning on stderr."""
+    """make(of); if it fails, a section that says so, and a warning on stderr."""
     try:
         return make(of)
     except Exception as error:

@@ -24,7 +24,7 @@ COMPARED = ['Test {} %', '95% interval', 'Against scratch', '95% interval', 'p',
 
 
 def way_rows(result):
-    """(header, rows) of strings: one row a way with its accuracy, its paired difference to scratch, and the interval
+    """(header, rows) of strings: one row per way with its accuracy, its paired difference to scratch, and the interval
     that the number of test images leaves; and last what guessing gives."""
     versus, seeds, rows = versus_scratch(result), len(seeds_of(result)), []
     kept = len(COMPARED) - (len(versus) == 1)  # one alone: nothing to correct for
@@ -44,8 +44,8 @@ def compared_header(result):
 
 
 def compared(top1, versus, seeds=0):
-    """The cells of COMPARED: a spread, and a difference; None gives dashes, and so does p of too few seeds. Where
-    either lacks some of the `seeds`, it says of how many it is."""
+    """The cells of COMPARED: a spread, and a difference; None gives dashes, and so does p for too few seeds. If either
+    lacks some of the `seeds`, it says how many it has."""
     ps = [p_value(versus.get(p) if versus and stats.enough(versus) else None) for p in ('p', 'p_holm')]
     means = [percent(top1) + of_seeds(top1, seeds), percent(versus, sign=True) + of_seeds(versus, seeds)]
     return [means[0], interval(top1), means[1], interval(versus, sign=True), *ps]
@@ -70,7 +70,7 @@ def of_seeds(stats, seeds):
 
 
 def of_some_seeds(rows):
-    """What such brackets mean, for a caption; '' where these rows of `way_rows` have none."""
+    """What such brackets mean, for a caption; '' if these rows of `way_rows` have none."""
     return 'in brackets: over how many of the seeds' if any('(' in row[1] for row in rows) else ''
 
 
@@ -81,7 +81,7 @@ def stopped_lines(result):
 
 
 def other_rows(result):
-    """(header, rows) of strings: one row a way with what else was measured."""
+    """(header, rows) of strings: one row per way with what else was measured."""
     second = 'macro_f1' if main(result) == 'mAP' else 'top5'
     header = ['Way', f'Validation {main_title(result)} %', f'Test {TITLES[second]} %', 'Best step', 'Time', 'Images/s']
     rows = []
@@ -96,8 +96,8 @@ def other_rows(result):
 
 
 def tests(result):
-    """['1,000 test images (95% interval of the best accuracy 80.56 to 85.22 %)'], from their number alone; []
-    where their number is not known."""
+    """['1,000 test images (95% interval of the best accuracy 80.56 to 85.22 %)'], from their number alone; [] if their
+    number is not known."""
     count = test_images(result)
     if count and is_multilabel(result):
         return [count_of(count, 'test image')]
@@ -113,11 +113,11 @@ def table(result):
       result: the dict of result.json.
 
     Returns:
-      str: a title, one line a way (top-1, or mAP, on test in percent, mean ± sample std over seeds, with the 95%
+      str: a title, one line per way (top-1, or mAP, on test in percent, mean ± sample std over seeds, with the 95%
       interval of the mean; the difference to scratch in points, paired by seed, with its own interval and the p-value
-      of the paired t-test, Holm's where several ways are compared; the interval that the number of test images leaves;
-      where `by_class.beside_top1` says so, the balanced accuracy, with that interval; the mean time), what that is,
-      what a guard stopped, and the headline.
+      of the paired t-test, Holm's if several ways are compared; the interval that the number of test images leaves; if
+      `by_class.beside_top1` says so, the balanced accuracy, with that interval; the mean time), what that is, what a
+      guard stopped, and the headline.
     """
     seeds, versus = len(seeds_of(result)), versus_scratch(result)
     (header, rows), (_, others) = way_rows(result), other_rows(result)

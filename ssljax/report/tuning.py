@@ -10,7 +10,7 @@ SIZE = (3.2, 2.6)  # inches of a plot
 
 
 def tuning(run):
-    """The decisions, a plot of each that has one, and where the config with all of them lies; None without any."""
+    """The decisions, a plot of each that has one, and where the config with all of them is; None without any."""
     decisions = run.tuning.get('decisions')
     if not decisions:
         return None

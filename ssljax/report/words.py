@@ -48,7 +48,7 @@ def known_ways():
 
 
 def way_title(way):
-    """A way's name in plain words; one that has no other keeps its own."""
+    """A way's name in plain words; a way without one keeps its own name."""
     return known_ways().get(way) or way
 
 
@@ -71,8 +71,8 @@ def percent(stats, *, sign=False, digits=2):
 
 
 def interval(stats, *, sign=False, digits=2):
-    """The 95% interval of a spread of shares as '85.06 to 87.18', in percent; '–' where one value gives none. With a
-    sign it is one of differences; without, it ends at 0 and 100."""
+    """The 95% interval of a spread of shares as '85.06 to 87.18', in percent; '–' if there is one value, which gives
+    none. With `sign` it is of differences; without, it is clipped to 0 to 100."""
     if not stats or not is_number(stats.get('low')):
         return '–'
     ends = (stats[end] if sign else min(max(stats[end], 0.0), 1.0) for end in ('low', 'high'))
@@ -81,7 +81,7 @@ def interval(stats, *, sign=False, digits=2):
 
 
 def p_value(p):
-    """'0.34', '0.012', '< 0.001'; '–' where it is not defined."""
+    """'0.34', '0.012', '< 0.001'; '–' if it is not defined."""
     if not is_number(p):
         return '–'
     return '< 0.001' if p < 0.001 else f'{p:.2f}' if p >= 0.0995 else f'{p:.3f}'
@@ -116,7 +116,7 @@ def duration(seconds):
 
 
 def started(text):
-    """'2026-01-02 03:04 UTC' of a time in ISO 8601; what is none stays as it is."""
+    """'2026-01-02 03:04 UTC' for a time in ISO 8601; anything else stays as it is."""
     try:
         found = datetime.datetime.fromisoformat(text)
     except (TypeError, ValueError):

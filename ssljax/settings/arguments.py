@@ -56,7 +56,7 @@ def separate(argv: list[str]) -> tuple[list[str], dict]:
 
 
 def spelled(argv: list[str]) -> list[str]:
-    """A command line with --minutes and --flips, of plans, as the fields that they stand for."""
+    """A command line with --minutes and --flips, of plans, replaced by the fields that they stand for."""
     found = []
     for arg in argv:
         name, mark, value = arg.partition('=')
@@ -66,7 +66,7 @@ def spelled(argv: list[str]) -> list[str]:
 
 
 def find_recipe(argv: list[str]) -> list[str]:
-    """`argv`, what `separate` leaves, with the path of the recipe where --config gives its name alone.
+    """`argv`, what `separate` leaves, with the path of the recipe if --config gives only its name.
 
     Raises:
       ValueError: --config names nothing that can be a recipe.
@@ -106,7 +106,7 @@ def _check_recipe(given: str, path: str) -> None:
 
 
 def recipe(argv: list[str]) -> str | None:
-    """The value of --config in what `separate` or `find_recipe` leaves; None where it is not there."""
+    """The value of --config in what `separate` or `find_recipe` leaves; None if it is not there."""
     return next((given for _, _, given in reversed(_recipes(argv))), None)
 
 

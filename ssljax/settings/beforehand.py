@@ -18,8 +18,8 @@ from ssljax.transfer import take_backbone
 
 
 def check(run: Context) -> None:
-    """Raises ValueError where a stage of a run could not be trained: rules of its optimiser that do not fit its
-    parameters, a network that the memory cannot hold, a pool that its maps are too small for, views of a size that it
+    """Raises ValueError if a stage of a run could not be trained: rules of its optimiser that do not fit its
+    parameters, a network that does not fit in memory, a pool that its maps are too small for, views of a size that it
     cannot take, or a start from weights of a different architecture."""
     shapes = functools.cache(lambda kind: initial_shapes(run, kind))
     for kind in kinds(run):
@@ -51,7 +51,7 @@ def kinds(run: Context) -> list[str]:
 
 
 def network_of(run: Context, kind: str) -> str:
-    """The kind whose method has the network of `kind`: those that train on labelled images share one, but for
+    """The kind whose method has the network of `kind`: those that train on labelled images share one, except for
     variants."""
     base, _, section, _ = settings(run.config, kind)
     return 'scratch' if section == 'transfer' and base == kind else kind
@@ -64,7 +64,7 @@ def initial_shapes(run: Context, kind: str) -> dict:
 
 
 def check_rules(run: Context, kind: str, params) -> None:
-    """Raises ValueError where rules of the optimiser of a kind of stage leave a parameter out."""
+    """Raises ValueError if rules of the optimiser of a kind of stage leave a parameter out."""
     base, _, section, cfg = settings(run.config, kind)
     stage = f'transfer.{base}' if section == 'transfer' else section
     for field in ('rules', 'decay'):
@@ -76,7 +76,7 @@ def check_rules(run: Context, kind: str, params) -> None:
 
 
 def check_pool(run: Context, kind: str) -> None:
-    """Raises ValueError where the head of a kind of stage pools a map to more cells than it has pixels."""
+    """Raises ValueError if the head of a kind of stage pools a map to more cells than it has pixels."""
     _, config, section, _ = settings(run.config, kind)
     field = 'pretrain' if section == 'pretrain' else 'transfer'
     pool = config[field].pool
@@ -95,8 +95,8 @@ def check_pool(run: Context, kind: str) -> None:
 
 
 def check_views(run: Context, kind: str, variables) -> None:
-    """Raises ValueError where augmentation changes the size of the images and a kind of stage cannot do with that: its
-    head takes the flattened map, it restores the whole image, or it joins images that were augmented differently."""
+    """Raises ValueError if augmentation changes the size of the images and a kind of stage cannot handle that: its head
+    takes the flattened map, it restores the whole image, or it joins images that were augmented differently."""
     base, config, section, _ = settings(run.config, kind)
     shape, method, changed = run.source.shape, run.methods[kind], {}
     for field, spec in suits.pipelines(config, base).items():
@@ -126,7 +126,7 @@ def check_views(run: Context, kind: str, variables) -> None:
 
 
 def check_probe(run: Context) -> None:
-    """Raises ValueError where the linear probes pool to more cells than the largest map of the backbone has pixels."""
+    """Raises ValueError if the linear probes pool to more cells than the largest map of the backbone has pixels."""
     pool, usual = run.config.evaluate.probe_pool, configs.base().evaluate.probe_pool
     if not run.config.evaluate.probe or pool == usual or not pool.startswith('grid'):
         return

@@ -13,8 +13,8 @@ from ssljax.text import wording
 
 
 def check(config) -> None:
-    """Raises ValueError for the first field, or the first fields together, that cannot be; warns of a field of the
-    backbone that has no effect."""
+    """Raises ValueError for the first field, or the first combination of fields, that is invalid; warns of a field of
+    the backbone that has no effect."""
     known = configs.definitions()
     whole(config, configs.fields())
     for name, field in known.items():
@@ -41,8 +41,8 @@ def check(config) -> None:
 
 
 def choice(data) -> None:
-    """Raises ValueError where `typical` would read labels, or where what reads those of all images is not called an
-    oracle."""
+    """Raises ValueError if `typical` would read labels, or if `typical_oracle` is given a total in place of a count per
+    class."""
     per_class = data.labels.strip().endswith('/class')
     if data.choose == 'typical' and per_class:
         raise ValueError(
@@ -58,7 +58,7 @@ def choice(data) -> None:
 
 
 def size(data) -> None:
-    """Raises ValueError where images are made larger than an image may be, or would be resized to no size."""
+    """Raises ValueError if images would be larger than data.max_pixels, or are to be resized without a size."""
     if data.resize != 'crop' and not data.image_size:
         raise ValueError(
             f'data.resize is {data.resize}, but data.image_size is 0, which keeps images as stored: give the size, for '
@@ -72,8 +72,8 @@ def size(data) -> None:
 
 
 def whole(config, tree: dict, prefix='') -> None:
-    """Raises ValueError where a config lacks a field of the tree, or has one that is not there: a recipe may have
-    misspelt it."""
+    """Raises ValueError if a config lacks a field of the tree, or has one that is not in it: a recipe may have misspelt
+    it."""
     if not isinstance(config, ConfigDict):
         raise ValueError(f'{prefix[:-1] or "the config"} is {wording.shown(config)}; it must be a config section.')
     try:
@@ -103,7 +103,7 @@ def changes(entries, known: dict, field: str, sections: tuple) -> None:
       entries: (name, ..., ((field, value), ...)) of each.
       known: {dotted name: Field} of the config.
       field: the field that holds the entries.
-      sections: what the names of the fields that can be changed begin with.
+      sections: prefixes of the fields that can be changed.
 
     Raises:
       ValueError: a name that is empty or repeated, another field, or a value that it cannot have.
@@ -147,7 +147,7 @@ def _known_ways(config, known: dict) -> None:
 
 
 def _durations(way: str, config) -> None:
-    """Raises ValueError where a way has no duration, or several, under the config that it is trained with."""
+    """Raises ValueError if a way has no duration, or several, under the config that it is trained with."""
     transfer = config.transfer
     if way in methods.SEMI:
         _duration('semi', config.semi)

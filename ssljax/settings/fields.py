@@ -21,8 +21,8 @@ class Field(NamedTuple):
       default: its value in `config.base`.
       allowed: what it may be, completing 'it must be ...'.
       fits: (value) -> whether the value is that; may raise ValueError with a reason of its own.
-      read: (text) -> the value that a text of the command line spells; raises ValueError where it spells none.
-      usual: what the default stands for, where that is another value; else None.
+      read: (text) -> the value that a text of the command line spells; raises ValueError if it spells none.
+      usual: what the default stands for, if that is another value; else None.
     """
 
     default: object
@@ -81,7 +81,7 @@ def form(default: str, pattern: str, allowed: str) -> Field:
 
 
 def name(default: str) -> Field:
-    """A name that can be that of a folder."""
+    """A valid name for a folder."""
 
     def fits(v):
         plain = _is_text(v) and 0 < len(v.encode(errors='replace')) <= 100 and v.isprintable() and v == v.strip()
@@ -133,8 +133,9 @@ def amount(default: str, none: bool = False, everything: bool = False, listed: b
 def rules(
     default: str, read: Callable | None = None, form: str = 'number', values: str = '', high: float = 1000
 ) -> Field:
-    """'regex=number; regex=number', numbers from 0 to `high`; or with other values: what reads them (ValueError for
-    others), their name, and what they may be. There may be no rule only where that is the default."""
+    """'regex=number; regex=number', numbers from 0 to `high`; or with other values: `read` reads them (ValueError for
+    others), `form` is what they are called, `values` what they may be. There may be no rule only if that is the
+    default."""
     read, values = read or (lambda text: _read_factor(text, high)), values or f'with numbers from 0 to {high:g}'
 
     def fits(v):
@@ -167,7 +168,7 @@ def pool(default: str) -> Field:
 
 
 def many(default: tuple, each: Field, least: int = 0, distinct: bool = False, most: int = 2000) -> Field:
-    """A tuple of fields of one kind."""
+    """A tuple of values of one kind."""
 
     def fits(v):
         if not isinstance(v, (tuple, list)) or not least <= len(v) <= most or not all(each.fits(e) for e in v):
@@ -212,7 +213,7 @@ def temperature(default: float) -> Field:
 
 
 def either(first: Field, *others: Field) -> Field:
-    """What fits one of several fields; their default is the first's."""
+    """A value that fits any of several fields; the default is the first's."""
     every = (first, *others)
     allowed = ', or '.join(dict.fromkeys(field.allowed for field in every))
     return first._replace(allowed=allowed, fits=lambda v: any(field.fits(v) for field in every), usual=None)
@@ -234,7 +235,7 @@ def of(value) -> Field:
 
 
 def check(name: str, value, field: Field) -> None:
-    """Raises ValueError, naming the field, where a value is not what it may be."""
+    """Raises ValueError, naming the field, if a value is not what it may be."""
     reason = f'it must be {field.allowed}'
     try:
         fits = field.fits(value)
@@ -245,7 +246,7 @@ def check(name: str, value, field: Field) -> None:
 
 
 def read(name: str, written: str, field: Field):
-    """The value of a field that a text of the command line spells; raises ValueError, naming the field, where it spells
+    """The value of a field that a text of the command line spells; raises ValueError, naming the field, if it spells
     none."""
     try:
         value = field.read(written)
@@ -256,7 +257,7 @@ def read(name: str, written: str, field: Field):
 
 
 def split(written: str, mark: str = ',') -> list[str]:
-    """The parts between marks that stand outside of brackets and quotes, stripped; empty ones are left out."""
+    """The parts between marks outside brackets and quotes, stripped; empty ones are left out."""
     parts, depth, quote, start = [], 0, '', 0
     for i, sign in enumerate(written):
         if quote:

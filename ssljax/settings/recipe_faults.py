@@ -1,5 +1,5 @@
 """What is wrong with a recipe, which is the user's own code and can raise or return anything: one line that names the
-file and, where it has one, the line."""
+file and, if it is known, the line."""
 
 import os
 import traceback
@@ -20,7 +20,7 @@ def why_not(error: BaseException, given: str, path: str = '') -> str:
 
     Args:
       given: the value of --config.
-      path: the file that it stands for, where that is another.
+      path: the file that it stands for, if that is another.
     """
     if isinstance(error, flags.IllegalFlagValueError) and not str(error).startswith('flag --config='):
         return wording.one_line(error).removeprefix('flag ')
@@ -50,7 +50,7 @@ def raised_in(error: BaseException, given: str) -> bool:
 
 
 def check_returned(config, given: str) -> None:
-    """Raises ValueError where a recipe returned no config."""
+    """Raises ValueError if a recipe returned no config."""
     file = given.partition(':')[0]
     if isinstance(config, FrozenConfigDict):
         raise ValueError(f'the recipe {file} returns a FrozenConfigDict, which no --config.FIELD could change: {BASE}.')

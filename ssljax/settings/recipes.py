@@ -61,14 +61,14 @@ def names() -> list[str]:
 
 
 def folder() -> Path:
-    """Where they lie."""
+    """The folder of the bundled recipes."""
     return next(filter(Path.is_dir, FOLDERS), FOLDERS[0])
 
 
 def meant(given: str) -> str:
     """What --config=`given` stands for: the file, and the argument after a colon, of a recipe that is given by its name
-    alone. A file of that name, with or without .py, in the current directory goes before a recipe of the package; paths
-    stay as they are.
+    alone. A file of that name, with or without .py, in the current directory takes precedence over a recipe of the
+    package; paths stay as they are.
 
     Raises:
       ValueError: a bare name that no recipe has.
@@ -85,7 +85,7 @@ def meant(given: str) -> str:
 
 
 def takes(name: str, *given) -> str:
-    """What is wrong where a recipe takes no argument, but was given one, or needs one and was given none."""
+    """What is wrong if a recipe takes no argument, but was given one, or needs one and was given none."""
     if given:
         return f'the recipe {name} takes no argument, but was given {wording.shown(given[0])}: write --config={name}.'
     return f'the recipe {name} needs an argument, for example --config={name}:NAME; its docstring lists them.'

@@ -28,7 +28,7 @@ class Decision(NamedTuple):
 
 
 class Input(NamedTuple):
-    """The images that a stage trains on, how many a step, and where they lie ('resident' or 'stream')."""
+    """The images that a stage trains on, how many per step, and where they are kept ('resident' or 'stream')."""
 
     images: object
     batch_size: int
@@ -48,7 +48,7 @@ class Stage(NamedTuple):
 
 
 def resolve(config, shape, mesh, span=None, multilabel: bool = False) -> tuple:
-    """(the config with every field decided that needs no images of a seed, the Decisions).
+    """(the config with every field decided that does not depend on a seed's images, the Decisions).
 
     Args:
       config: the run's.
@@ -107,7 +107,7 @@ def stage(settings, images, mesh) -> Stage:
 def input_path(split, given: str, mesh) -> tuple:
     """(the Split, or a copy of it without the rest of its set, 'resident' or 'stream', why).
 
-    By 'auto' images are resident where the set that the split belongs to, or else the split, fits a quarter of the
+    With 'auto', images are resident if the set that the split belongs to, or else the split, fits in a quarter of the
     memory that is free on the host and on each device.
     """
     if given != 'auto':
@@ -122,8 +122,8 @@ def input_path(split, given: str, mesh) -> tuple:
 
 
 def labeled_batch(config, images: int, mesh) -> int:
-    """Labelled images a step of a semi-supervised method: what config.semi says, by default all of few, filled up to a
-    multiple of the devices, and of the parts that it passes in."""
+    """Labelled images per step of a semi-supervised method: what config.semi says, by default all if they are few,
+    rounded up to a multiple of the devices and of the parts of a batch."""
     if config.semi.labeled_batch_size:
         return config.semi.labeled_batch_size
     least = mesh.size * config.semi.accumulate
@@ -136,7 +136,7 @@ def steps_per_call(config, mesh) -> int:
 
 
 def total_steps(node, *, images: int, batch_size: int) -> int:
-    """Optimiser steps of a stage over `images` images: at least one, or 0 where it has no duration."""
+    """Optimiser steps of a stage over `images` images: at least one, or 0 if it has no duration."""
     if node.steps:
         return int(node.steps)
     examples = node.examples or node.epochs * images
@@ -154,11 +154,11 @@ def stage_steps(config, kind: str, images: int) -> int:
 
 
 def summary(decided: list[Decision], records: list[dict]) -> list[dict]:
-    """What a run left open and what was decided, for its result: a Decision as a dict each. One that holds for some
-    stages or seeds alone names them.
+    """What a run left open and what was decided, for its result: a Decision as a dict each. One that holds for only
+    some stages or seeds names them.
 
     Args:
-      decided: of `resolve`.
+      decided: from `resolve`.
       records: the records of its seeds, whose stages have what `stage` decided as 'resolved'.
     """
     found: dict = {}
@@ -191,7 +191,7 @@ def _size(count: int) -> str:
 
 
 def _backbone(config, shape) -> list[Decision]:
-    """The stem, by the image; and what an option of 0 stands for."""
+    """The stem, by the size of the images; and what an option of 0 stands for."""
     options, found = models.BACKBONES[config.name].OPTIONS, []
     stem = models.stem_for(config, shape)
     if 'stem' in options and stem != config.stem:
@@ -215,7 +215,7 @@ def _layers(config) -> list[Decision]:
 
 
 def _augment(config) -> list[Decision]:
-    """The pipelines that are those of another field where they are empty."""
+    """The pipelines that are taken from another field if they are empty."""
     own = {f'pretrain.{name}.augment': config.pretrain[name].augment for name in _tasks(config)}
     found = [Decision(field, config.pretrain.augment, 'as pretrain.augment') for field in own if not own[field]]
     if any(configs.variant(config, way)[0] in methods.SEMI for way in config.transfer.ways):
@@ -230,7 +230,7 @@ def _tasks(config) -> list[str]:
 
 
 def _variant(config, name: str, way: str, changes: tuple) -> tuple:
-    """An entry of config.variants with what it changes of the fields that others are taken from."""
+    """An entry of config.variants; if its semi.augment is empty, with the one that its own changes lead to."""
     changed = configs.variant(config, name)[1]
     if way in methods.SEMI and not changed.semi.augment:
         changes = (*(c for c in changes if c[0] != 'semi.augment'), ('semi.augment', network.weak(changed)))

@@ -1,8 +1,8 @@
 """What makes two configs the same run, and how the configs of earlier versions are read.
 
 A run keeps its identity when the code grows. Only the sections that it uses are compared. A field that its version did
-not have counts as its default, and an id of a study's cell does not change with it. What is renamed or means something
-else is brought to its present form by `upgrade`.
+not have counts as its default, and does not change the id of a study's cell. What is renamed or means something else is
+brought to its present form by `upgrade`.
 """
 
 import functools
@@ -14,9 +14,9 @@ from ssljax import config as configs
 from ssljax import methods
 
 SCHEMA = 4  # of what is written to disk; to be raised with an entry in MIGRATIONS
-# Fields on which no number of a run depends. Its seeds may become more (see `changes`).
+# Fields on which no number of a run depends. Seeds may be added (see `changes`).
 FREE: tuple = 'published', 'save_every', 'save_keep', 'log_every', 'seeds', 'tracker', 'study.', 'plan.', 'answer.'
-FREE += 'data.data_dir', 'data.manual_dir', 'data.cache', 'fsdp.', 'backbone.remat'  # the last two: to rounding
+FREE += 'data.data_dir', 'data.manual_dir', 'data.cache', 'fsdp.', 'backbone.remat'  # the last two: up to rounding
 # Those on which nothing depends before a seed has been evaluated.
 LATE = tuple(
     f'evaluate.{name}' for name in ('probe', 'probe_pool', 'probe_l2', 'random', 'figures', 'reference', 'positive')
@@ -30,8 +30,8 @@ def to_dict(config) -> dict:
 
 
 def upgrade(plain: dict) -> dict:
-    """A config as it was written to disk, of any version, as this version has it: every field of today's, and those of
-    the old one that have no place today."""
+    """A config as it was written to disk, of any version, brought to this version: every field of today's, and those of
+    the old one that no longer exist."""
     plain = json.loads(json.dumps(plain))
     for number in range(plain.pop('schema', 1), SCHEMA):
         MIGRATIONS[number](plain)
@@ -72,7 +72,7 @@ def restored(plain: dict):
 
 
 def changes(old: dict, new: dict) -> list[str]:
-    """Lines 'field: old -> new' for what differs between two runs in the fields that either depends on; [] where the
+    """Lines 'field: old -> new' for what differs between two runs in the fields that either depends on; [] if the
     second continues the first.
 
     Args:
@@ -103,8 +103,8 @@ def used(config) -> dict:
 
 
 def hashed(config) -> dict:
-    """The plain dict that stands for a config in a hash: as the first version had it. Later fields enter where they
-    are not at their default; unused ones have the default of then, however it has changed since."""
+    """The plain dict that stands for a config in a hash, in the first version's form. Later fields enter only if they
+    are not at their default; unused ones have the first version's default, however it has changed since."""
     plain, defaults, first = _settled(configs.to_dict(config)), _defaults(), _first()
     fields = flat(plain)
     used, out = _of_used(fields, plain), dict(first)
@@ -133,13 +133,13 @@ def _used(plain: dict) -> dict:
 
 
 def _of_used(fields: dict, plain: dict) -> dict:
-    """Of {dotted name: value} of a plain config those that its run depends on."""
+    """The entries of {dotted name: value} of a plain config that its run depends on."""
     left_out = tuple(f'{part.rstrip(".")}.' for part in (*FREE, *_unused(plain)))
     return {k: v for k, v in fields.items() if not f'{k}.'.startswith(left_out)}
 
 
 def _settled(plain: dict) -> dict:
-    """A plain config with the optimiser that its semi-supervised ways have, where it leaves it open and they agree."""
+    """A plain config with the optimiser that its semi-supervised ways have, if it leaves that open and they agree."""
     given = plain['semi']['optim']
     found = [methods.optimiser(way, given) for way in sorted(_trained(plain) & methods.SEMI.keys())]
     if not found or any(other != found[0] for other in found):
@@ -148,7 +148,7 @@ def _settled(plain: dict) -> dict:
 
 
 def _unused(plain: dict) -> list[str]:
-    """What the names of fields begin with that the run of a plain config does not use."""
+    """Prefixes of the fields that the run of a plain config does not use."""
     unused = [] if plain['tune'] else ['tuning']
     for section, wanted in (('semi', _trained(plain) & _methods(plain['semi'])), ('pretrain', _pretext(plain))):
         unused += [f'{section}.{name}' for name in _methods(plain[section]) - wanted] if wanted else [section]

@@ -12,7 +12,7 @@ from ssljax.text.wording import nearest, shown
 
 
 def check_classes(config, source) -> None:
-    """Raises ValueError where a classifier is asked for and there is nothing to tell apart, or if evaluate.positive
+    """Raises ValueError if a classifier is asked for and there is nothing to tell apart, or if evaluate.positive
     is not one of two classes."""
     check_multilabel(config, source.targets)
     if len(source.classes) == 1 and config.transfer.ways and not source.targets.multilabel:
@@ -36,7 +36,7 @@ def check_classes(config, source) -> None:
 
 
 def check_multilabel(config, targets) -> None:
-    """Raises ValueError for a metric or, of multi-label images, a way or a choice of images that does not go with the
+    """Raises ValueError for a metric or, for multi-label images, a way or a choice of images that does not go with the
     number of classes an image may have."""
     if metrics.selected(config.select, targets.multilabel) not in targets.select:
         kind = 'several classes' if targets.multilabel else 'one class'
@@ -62,7 +62,7 @@ def check_multilabel(config, targets) -> None:
 
 
 def check_batches(config, shape, mesh) -> None:
-    """Raises ValueError for a batch that does not divide over the devices, or that the memory cannot hold."""
+    """Raises ValueError for a batch that does not divide evenly over the devices, or does not fit in memory."""
     sizes = {f'{s}.batch_size': (config[s].batch_size, 1) for s in ('semi', 'transfer', 'evaluate')}
     sizes['pretrain.batch_size'] = config.pretrain.batch_size, config.pretrain.accumulate
     for way in config.transfer.ways:
@@ -96,8 +96,8 @@ def check_pipelines(config, shape) -> None:
 
 
 def pipelines(config, base: str) -> dict[str, str]:
-    """{field: augmentation pipeline} of a kind of stage, 'pretrain' or what a way is based on, without those of smaller
-    views that a method has beside its views."""
+    """{field: augmentation pipeline} of a kind of stage, 'pretrain' or what a way is based on, without those of the
+    smaller views that a method has besides its main ones."""
     if base == 'pretrain':
         own = config.pretrain
         found = {'pretrain.augment': own.augment}
@@ -109,7 +109,7 @@ def pipelines(config, base: str) -> dict[str, str]:
 
 
 def check_layers(config) -> None:
-    """Raises ValueError where transfer taps a layer that pretraining does not reach, or one that is unknown."""
+    """Raises ValueError if transfer taps a layer that pretraining does not reach, or one that is unknown."""
     names = models.layer_names(config.backbone)
     for field in ('pretrain', 'transfer'):
         models.build(config.backbone, config[field].layer)
@@ -143,7 +143,7 @@ def uses_pretraining(config) -> bool:
 
 
 def check_form(config, given: dict, where: str) -> None:
-    """Raises ValueError where the backbone of a checkpoint computes otherwise than config.backbone would.
+    """Raises ValueError if the backbone of a checkpoint computes differently from config.backbone.
 
     Args:
       config: the run's.

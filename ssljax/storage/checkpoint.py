@@ -30,9 +30,10 @@ ITEMS = ('params', 'state', 'ema', 'opt', 'progress', 'best')
 
 
 def open_manager(directory, keep: int = 2, write: bool = True, background: bool = False) -> ocp.CheckpointManager:
-    """A manager of `directory` that keeps the newest `keep` steps. One that does not `write` leaves the directory as it
-    is, where another run may be at work, and is this process's own; one that writes is that of all processes, or, where
-    not all see the directory, of the first. What is saved in the `background` is complete after `settle`."""
+    """A manager of `directory` that keeps the newest `keep` steps. One that does not `write` leaves the directory,
+    where another run may be at work, as it is, and belongs to this process alone; one that writes belongs to all
+    processes, or, if not all see the directory, to the first. What is saved in the `background` is complete after
+    `Saver.settle`."""
     own = hosts.here() if not write or held.private(directory) else None
     alone = ocp.options.MultiprocessingOptions(
         primary_host=own.index, active_processes={own.index}, barrier_sync_key_prefix=f'of{own.index}'
@@ -61,13 +62,13 @@ def write(directory, items: dict, meta: dict) -> None:
 
 
 def _to_save(items: dict, meta: dict):
-    """What Orbax is given; trees without a leaf are left out."""
+    """The arguments for Orbax; trees without a leaf are left out."""
     trees = {k: ocp.args.StandardSave(v) for k, v in items.items() if jax.tree.leaves(v)}
     return ocp.args.Composite(meta=ocp.args.JsonSave(meta), **trees)
 
 
 def _check_place(directory: Path, items: dict) -> None:
-    """Raises OSError where the trees of `items` cannot be written."""
+    """Raises OSError if the trees of `items` cannot be written."""
     held.check(directory)
     if not directory.parent.is_dir():
         raise DiskError(errno.ENOENT, f'{directory.parent} was deleted during training: run the same command again.')
@@ -75,9 +76,9 @@ def _check_place(directory: Path, items: dict) -> None:
 
 
 class Saver:
-    """Checkpoints of a stage that trains on while they are written: `save` returns once the values are copied.
+    """Checkpoints of a stage that goes on training while they are written: `save` returns once the values are copied.
 
-    Raises, at the next `save` or at `close`, what a thread met that wrote one.
+    Errors of the thread that writes one are raised at the next `save` or at `close`.
     """
 
     def __init__(self, directory, keep: int = 2, background: bool = True):
@@ -90,8 +91,8 @@ class Saver:
         self._error: BaseException | None = None
 
     def save(self, step: int, items: dict, meta: dict, wait: bool = False) -> None:
-        """Writes the non-empty trees of `items` and `meta` under `step`, which is complete, with its checksums, when
-        this returns only where it shall `wait`. The previous ones are kept until then.
+        """Writes the non-empty trees of `items` and `meta` under `step`. That is complete, with its checksums, when
+        this returns only if it is to `wait`; previous ones are kept until then.
 
         Raises:
           OSError: no space is left, or the directory is gone; what was there before is untouched.
@@ -139,7 +140,7 @@ class Saver:
 
 
 def _apart(tree):
-    """A copy of what lies in the memory of the CPU, where a training step may write over it while it is saved; other
+    """A copy of what lies in the memory of the CPU, where a training step may overwrite it while it is saved; other
     devices' arrays are copied to the host in any case."""
     on_cpu = lambda leaf: isinstance(leaf, jax.Array) and next(iter(leaf.devices())).platform == 'cpu'
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True) if on_cpu(leaf) else leaf, tree)
@@ -151,7 +152,7 @@ def resume(directory, like: dict, keep: int = 2) -> tuple:
     Damaged ones are set aside, with a warning.
 
     Args:
-      directory: path; made where it is missing.
+      directory: path; made if it is missing.
       like: as for `restore`.
       keep: how many checkpoints the Saver keeps.
 
@@ -175,7 +176,7 @@ def resume(directory, like: dict, keep: int = 2) -> tuple:
 
 
 def _sent(read, like: dict) -> tuple[dict, dict]:
-    """What read(shapes) gives the first process, trees and meta, sent to all, on the devices as in `like`."""
+    """What read(shapes) returns in the first process, trees and meta, sent to all, on the devices as in `like`."""
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here), like)
     trees, meta = _from_first(lambda: read(shapes))
@@ -183,7 +184,7 @@ def _sent(read, like: dict) -> tuple[dict, dict]:
 
 
 def _from_first(read) -> tuple:
-    """What read() gives the first process, (a tree of arrays, what can be pickled), as numpy arrays in all."""
+    """What read() returns in the first process, (a tree of arrays, what can be pickled), as numpy arrays in all."""
     kept = []
 
     def look():
@@ -217,8 +218,8 @@ def newest(directory: Path) -> int | None:
 
 @contextlib.contextmanager
 def reading(directory, verify: bool = True):
-    """Says what is wrong where Orbax cannot read `directory`, for which it has errors of every kind. `verify` first
-    reads all of it, to compare its checksums."""
+    """Says what is wrong if Orbax cannot read `directory`, for which it has errors of every kind. `verify` first reads
+    all of it, to compare its checksums."""
     known = verify and hosts.first() and checksums.verify(directory)  # read once, not by every process
     try:
         with quiet():
@@ -300,7 +301,8 @@ def load_meta(path) -> dict:
 
 
 def _of_stage(meta: dict) -> dict:
-    """Of a model that was saved alone, whose meta is the content of its model.json, what a stage's meta says, too."""
+    """The meta of a stage; for a model that was saved alone, whose meta is the content of its model.json, with a
+    stage's keys."""
     if not isinstance(meta, dict):
         raise ValueError(f'its metadata is a {type(meta).__name__}, not an object')
     info = meta.get('model')
@@ -337,7 +339,7 @@ def _shapes(manager, place: Path, step: int) -> dict:
 
 
 def _steps(place: Path) -> list[int]:
-    """The steps that lie in `place`; [] where it is no directory."""
+    """The steps in `place`; [] if it is not a directory."""
     with disk_errors(place):
         return [int(p.name) for p in place.iterdir() if p.name.isdigit()] if place.is_dir() else []
 

@@ -1,4 +1,4 @@
-"""Checksums of a directory's files: Orbax and its storage read a flipped bit in the values of weights as it is."""
+"""Checksums of a directory's files: Orbax and its storage do not notice a flipped bit in the values of weights."""
 
 import zlib
 from pathlib import Path
@@ -17,11 +17,11 @@ def write(directory) -> None:
 
 
 def verify(directory) -> bool:
-    """Whether checksums were noted; where they were, all files are as they were then.
+    """Whether checksums were noted; if they were, all files are as they were then.
 
     Raises:
       files.Damaged: one is not; the message names it.
-      OSError: one must not be read.
+      OSError: there is no permission to read one.
     """
     directory = Path(directory)
     if not directory.is_dir():

@@ -42,7 +42,7 @@ class DiskError(OSError):
 
 
 def check_space(directory, needed: int) -> None:
-    """Raises the OSError of a full disk before anything is begun, where `needed` bytes or FILES files do not fit."""
+    """Raises the OSError of a full disk before anything is begun, if `needed` bytes or FILES files do not fit."""
     free = shutil.disk_usage(directory).free
     if free < needed:
         detail = f'{needed / 2**20:.1f} MiB are needed, {free / 2**20:.1f} are free'
@@ -53,7 +53,7 @@ def check_space(directory, needed: int) -> None:
 
 
 def inodes_left(directory) -> int | None:
-    """How many files can still be made, or None where the file system has no such limit or there is no directory."""
+    """How many files can still be made, or None if the file system has no such limit or there is no directory."""
     try:
         found = os.statvfs(directory)
     except OSError:
@@ -75,14 +75,14 @@ def out_of_inodes(directory, left: int) -> str:
 
 
 def alone(text: str) -> str:
-    """A message as it is where there is no run that could be resumed."""
+    """A message reworded for where there is no run that could be resumed."""
     return text.replace(AGAIN, 'rerun the same command').replace('--workdir', 'path')
 
 
 @contextlib.contextmanager
 def disk_errors(directory):
-    """Turns what a file system refuses into one clear DiskError; whatever else is raised passes, and so does what this
-    package has put into words itself."""
+    """Turns what a file system refuses into one clear DiskError; whatever else is raised passes, and so do this
+    package's own messages."""
     try:
         yield
     except Exception as e:
@@ -101,7 +101,7 @@ def raised_by_us(error: BaseException) -> bool:
 
 
 def explained(error: BaseException, directory) -> DiskError | None:
-    """The DiskError that says what a file system refused in `directory`, or None where `error` is of another kind.
+    """The DiskError that says what a file system refused in `directory`, or None if `error` is of another kind.
 
     C++ libraries give the errno only as text, and threads wrap what they raise.
     """

@@ -61,8 +61,8 @@ def write_npy(path, array) -> None:
 
 
 def write_atomically(path, content: str | bytes) -> None:
-    """Writes a whole file or nothing. A directory in its place is set aside. Of several processes that hold a
-    directory together the first alone writes there.
+    """Writes a whole file or nothing. A directory in its place is set aside. Of several processes that hold a directory
+    together, only the first writes there.
 
     Raises:
       OSError: the disk is full or cannot be written to, or the directory that this process holds is gone.
@@ -88,7 +88,7 @@ def write_atomically(path, content: str | bytes) -> None:
 
 
 def read_bytes(path) -> bytes | None:
-    """The content of a file, or None where there is none.
+    """The content of a file, or None if there is none.
 
     Raises:
       Damaged: something else is in its place, or the disk cannot read it.
@@ -117,7 +117,7 @@ def bad_sectors(path):
 
 @contextlib.contextmanager
 def advising(advice: str):
-    """Adds to what is Damaged what can be done about it."""
+    """Adds to a Damaged error what can be done about it."""
     try:
         yield
     except Damaged as e:
@@ -125,14 +125,14 @@ def advising(advice: str):
 
 
 def read_json(path, keys: dict | None = None) -> dict | None:
-    """The object in a JSON file, or None where there is no file.
+    """The object in a JSON file, or None if there is no file.
 
     Args:
       path: the file.
-      keys: {key: type}, what a file must have that has no checksum; NUMBER wants a finite number.
+      keys: {key: type}, what a file without a checksum must have; NUMBER requires a finite number.
 
     Raises:
-      Damaged: it is no JSON object, its checksum is another, or it lacks a key.
+      Damaged: it is not a JSON object, its checksum does not match, or it lacks a key.
       OSError: it must not be read.
     """
     content = read_bytes(path)
@@ -164,10 +164,10 @@ def _is(value, kind) -> bool:
 
 
 def read_npz(path) -> dict | None:
-    """The arrays of an .npz file, or None where there is no file; nothing in it is unpickled.
+    """The arrays of an .npz file, or None if there is no file; nothing in it is unpickled.
 
     Raises:
-      Damaged: it is no such file, or its content does not match its CRC-32.
+      Damaged: it is not such a file, or its content does not match its CRC-32.
       OSError: it must not be read.
     """
     content = read_bytes(path)
@@ -186,7 +186,7 @@ def read_npz(path) -> dict | None:
 
 
 def set_aside(path, why) -> Path:
-    """Renames what cannot be used to NAME.damaged, with a number where that is taken; returns the new path.
+    """Renames what cannot be used to NAME.damaged, with a number if that is taken; returns the new path.
 
     Raises:
       OSError: it cannot be renamed.

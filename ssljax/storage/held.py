@@ -1,4 +1,4 @@
-"""A directory that a process works in: locked against others, and seen to be still there.
+"""A directory that a process works in: locked against others, and checked to be still there.
 
 Files are written under its path, which can be deleted, moved or replaced during a run; what is written then would end
 up in half a run's directory, or nowhere.
@@ -20,14 +20,14 @@ from ssljax.storage.disk import DiskError, disk_errors
 
 LOCK = '.lock'
 SEEN = 10.0  # seconds within which what one host writes is seen by the others
-_held: dict = {}  # {absolute path: descriptor of the directory}; an open one keeps the inode from being used again
+_held: dict = {}  # {absolute path: descriptor of the directory}; an open one keeps the inode from being reused
 _shared: dict = {}  # {absolute path: how often} of those that the processes of a run hold together
 _private: set = set()  # those of them that lie on a disk which only the first process sees
 
 
 @contextlib.contextmanager
 def lock(directory):
-    """Holds a directory for this process, or for all that are one run; the system lets go of it however they end.
+    """Holds a directory for this process, or for all that are one run; the system releases it however they end.
 
     Raises:
       ValueError: another process holds it.
@@ -46,8 +46,8 @@ def lock(directory):
 
 @contextlib.contextmanager
 def shared(directory):
-    """Of several processes that are one run, the first alone writes files in here. Where not all see what it writes,
-    it alone reads them, too, and checkpoints (`private`)."""
+    """Of several processes that are one run, only the first writes files in here. If not all see what it writes, only
+    it reads them, too, and checkpoints (`private`)."""
     directory = Path(directory).absolute()
     if hosts.together() is None:
         yield
@@ -106,7 +106,7 @@ def _write_token(path: Path) -> str:
 
 def _reads(path: Path) -> str:
     try:
-        os.listdir(path.parent)  # a network disk looks again
+        os.listdir(path.parent)  # makes a network disk look again
         return path.read_text()
     except OSError:
         return ''
@@ -134,7 +134,7 @@ def _locked(directory: Path):
 
 
 def open_lock(path: Path) -> int:
-    """The descriptor of a file to lock, which is made where it is missing; nothing is written to it.
+    """The descriptor of a file to lock, which is made if it is missing; nothing is written to it.
 
     Raises:
       ValueError: something else has its name, such as a link, whose target is no business of ours, or a named pipe.
@@ -157,7 +157,7 @@ def open_lock(path: Path) -> int:
 
 @contextlib.contextmanager
 def disk_errors_in(directory):
-    """As `disk_errors`; where the directory that this process holds is gone, that is the error."""
+    """As `disk_errors`; if the directory that this process holds is gone, that is the error."""
     try:
         with disk_errors(directory):
             yield
@@ -167,7 +167,7 @@ def disk_errors_in(directory):
 
 
 def check(path) -> None:
-    """Raises OSError where `path` lies in a directory that this process holds, and that is no longer there."""
+    """Raises OSError if `path` is in a directory that this process holds, and that is no longer there."""
     path = Path(path).absolute()
     for directory, (place, lock) in list(_held.items()):
         if not path.is_relative_to(directory):

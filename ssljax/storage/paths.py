@@ -14,7 +14,7 @@ def is_url(path) -> bool:
 
 
 def expand(given) -> str:
-    """The path that a user means: ~ and ~user at its start are home folders, doubled and closing slashes are left out.
+    """The path that a user means: ~ and ~user at its start are home folders, doubled and trailing slashes are left out.
     '' stays ''.
 
     Args:
@@ -47,11 +47,11 @@ def workdir(given, config) -> Path:
 
 
 def make_folder(given, field: str) -> Path:
-    """Makes a folder with those above it, where it is missing, that can be written to.
+    """Makes a folder, with those above it, if it is missing, and checks that it can be written to.
 
     Args:
       given: as for `expand`.
-      field: who names it, for messages.
+      field: what names it, for messages.
 
     Raises:
       ValueError: it cannot be made, is a file, or cannot be written to.
@@ -83,7 +83,7 @@ def kind(path) -> str:
 
 
 def obstacle(path) -> str:
-    """': X is a file' of the first part of a path that is no folder; '' where there is none."""
+    """': X is a file' for the first part of a path that is not a folder; '' if there is none."""
     for place in (*reversed(Path(path).parents), Path(path)):
         if not os.path.isdir(place):
             found = kind(place)

@@ -1,4 +1,4 @@
-"""What is written before it gets its place: .NAME.PID, beside it."""
+"""Files and folders while they are written: .NAME.PID, beside their place."""
 
 import contextlib
 import os
@@ -7,15 +7,15 @@ import shutil
 import time
 from pathlib import Path
 
-AGE = 3600.0  # seconds: younger ones may be of a process on another machine that shares the disk
+AGE = 3600.0  # seconds: younger ones may belong to a process on another machine that shares the disk
 _made: set = set()  # what `beside` has given
 
 
 def beside(path) -> Path:
     """Where this process writes a file or folder whose place is `path`.
 
-    What a process that was killed has left of the same file is removed: where no process here has its number, and
-    nothing was written to it for AGE.
+    What a killed process has left of the same file is removed, if no process here has its number and nothing was
+    written to it for AGE.
     """
     path = Path(path)
     _made.add(temporary := path.with_name(f'.{path.name}.{os.getpid()}'))
@@ -28,7 +28,7 @@ def beside(path) -> Path:
 
 
 def remove() -> None:
-    """Removes what this process has not put in its place, where it ends without another chance to do so."""
+    """Removes what this process has not put in its place, when it ends without another chance to do so."""
     for path in list(_made):
         with contextlib.suppress(OSError):
             _remove(path)

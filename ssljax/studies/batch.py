@@ -32,8 +32,8 @@ def groups(todo: list[Cell], most: int, directory: Path) -> Iterator[list[Cell]]
 
 
 def train(tasks: list[loop.Task], cells: list[Cell], directory: Path) -> list[bool]:
-    """Trains the cells at once where that is faster than one after the other; `tasks` are the
-    stages of each. Returns for each whether its training is finished now.
+    """Trains the cells at once if that is faster than one after the other; `tasks` are the stages of each. Returns for
+    each whether its training is finished now.
 
     What is faster is measured once for a program and a device, and kept in the study's together.json: {program and
     device: times as fast}.

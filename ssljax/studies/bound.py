@@ -14,7 +14,7 @@ from ssljax.text.literal import clean
 
 # Fields of config.data that do not change what is loaded.
 FREE = ('labels', 'pool', 'val', 'choose', 'features', 'data_dir', 'manual_dir', 'path', 'cache')
-# Fields that came later, with what earlier studies have: there they leave the names of folders as they were.
+# Fields added later, with what earlier studies have: these values leave the names of folders as they were.
 LATER = {'images': '', 'pattern': '', 'annotations': '', 'multilabel': 'auto', 'resize': 'crop', 'copies': 'anywhere'}
 
 
@@ -46,8 +46,8 @@ def check(directory: Path, planned, load) -> None:
 
 
 def check_budgets(config, planned, load) -> None:
-    """Raises ValueError where two of study.labels are one number of images in two spellings, such as 50 and 5/class of
-    ten classes: both would be trained, and the figures could not tell them apart."""
+    """Raises ValueError if two of study.labels are the same number of images in two spellings, such as 50 and 5/class
+    of ten classes: both would be trained, and the figures could not tell them apart."""
     budgets, cell = config.study.labels, planned[0]
     if len(budgets) < 2:
         return
@@ -73,7 +73,7 @@ def check_budgets(config, planned, load) -> None:
 
 
 def key(data: dict) -> str:
-    """16 hex digits, the same for those configs (config.data as a plain dict) that load the same images."""
+    """16 hex digits, the same for all configs (config.data as a plain dict) that load the same images."""
     return short_hash({k: v for k, v in data.items() if k not in FREE and LATER.get(k, ...) != v})
 
 
@@ -122,17 +122,17 @@ def _stored(place):
 
 
 def _used(folder) -> dict | None:
-    """What a job's folder says of its data; None where it has trained nothing, or does not say."""
+    """What a job's folder says about its data; None if it has trained nothing, or does not say."""
     if not ((folder / 'row.json').exists() or begun.trained(folder)):
         return None
     try:
         return begun.stored(folder, 'data')
     except files.Damaged:
-        return None  # the job itself speaks of it, where it is not done
+        return None  # the job itself reports it, if it is not done
 
 
 def _all(directory, name) -> list[dict]:
-    """What all jobs of the directory that have trained anything say of their data, where it is that of the key."""
+    """What all jobs of the directory that have trained anything say about their data, if its key is `name`."""
     found = []
     for folder in sorted([*directory.glob('pretrained/*'), *directory.glob('cells/*')]):
         data = _used(folder)

@@ -48,7 +48,7 @@ class Cell(NamedTuple):
 def cells(config, points=()) -> list[Cell]:
     """The cells of a study, those that share a compiled program next to each other.
 
-    Every point of the sweep, and the base that they are held against, is combined with every label budget of
+    Every point of the sweep, and the base that they are compared with, is combined with every label budget of
     study.labels, every pretraining of study.pretrained, every way and every seed. Cells that depend on the same things
     are one: training from scratch does not depend on how a backbone is pretrained.
 
@@ -138,10 +138,10 @@ def _trained_by(where: str) -> str:
 
 
 def _of_seeds(config, base, point, name, changes, labels, way, jobs: dict) -> list[Cell]:
-    """The cells of every seed that have the rest in common.
+    """The cells of all seeds, with the rest in common.
 
-    base: `configs.base()`, of which nothing is changed. jobs: what budgets and ways share, {(digest of a pretraining
-    with all seeds, seed): its Job}.
+    base: `configs.base()`, which is not changed. jobs: what budgets and ways share, {(digest of a pretraining with all
+    seeds, seed): its Job}.
     """
     c = config.copy_and_resolve_references()
     c.unlock()
@@ -204,7 +204,7 @@ def digest(config) -> str:
     """16 hex digits of the SHA-256 of a config; where data and compiled steps are kept does not enter."""
     plain = schema.hashed(config)
     if plain['data']['choose'] == 'typical_oracle':
-        plain['data']['choose'] = 'typical'  # its name where a study was begun earlier
+        plain['data']['choose'] = 'typical'  # its name in studies of earlier versions
     for field in ('data_dir', 'manual_dir', 'path', 'cache'):
         plain['data'].pop(field)
     for field in ('log_every', 'save_every', 'steps_per_call'):
@@ -229,5 +229,5 @@ def like(config) -> str:
 
 
 def short_hash(plain) -> str:
-    """16 hex digits of the SHA-256 of what JSON can say."""
+    """16 hex digits of the SHA-256 of what JSON can represent."""
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

@@ -3,8 +3,8 @@
 A claim is a file that only one worker can create (O_EXCL, which is atomic on local disks, NFS from version 3, Lustre
 and the like; a mounted bucket decides when the file is closed, and says ESTALE to the second). Its holder writes a new
 beat into it every few seconds; a claim whose beat stands still is dead, and another worker takes the job over by
-creating the claim's next generation, which again only one can do. So no clock is compared between machines. Of a worker
-on the same host it is known at once whether it lives.
+creating the claim's next generation, which again only one can do. So no clock is compared between machines. For a
+worker on the same host it is known at once whether it lives.
 """
 
 import contextlib
@@ -95,7 +95,7 @@ class Claims:
         count = 0
         while not ended.wait(self.beat):
             count += 1
-            with contextlib.suppress(OSError):  # a full disk or a network that is away for a moment
+            with contextlib.suppress(OSError):  # a full disk or a network that is down for a moment
                 self._write(path, beat=count)
 
     def _write(self, path: Path, beat: int) -> None:
@@ -114,8 +114,8 @@ def _runs(pid: int, began) -> bool:
 
 
 def _began(pid: int):
-    """When a process began, in ticks since this host's start, with the boot's id; None where the system does not say
-    or there is no such process."""
+    """When a process began, in ticks since this host's start, with the boot's id; None if the system does not say or
+    there is no such process."""
     try:
         fields = Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()
         boot = Path('/proc/sys/kernel/random/boot_id').read_text().strip()

@@ -28,7 +28,7 @@ def title(series: Series) -> str:
 
 
 def check(rows) -> None:
-    """That accuracies of these rows may stand in one figure.
+    """Checks that accuracies of these rows may be shown in one figure.
 
     Args:
       rows: a DataFrame, as table.read gives it.
@@ -60,7 +60,7 @@ def check(rows) -> None:
 
 
 def values_of(rows, column) -> list:
-    """What a column holds, each once, in the order of the rows; without what is empty."""
+    """The distinct values of a column, in the order of the rows, without empty ones."""
     return rows.loc[rows[column] != '', column].dropna().unique().tolist()
 
 
@@ -78,7 +78,7 @@ def curves(rows, metric='test_top1') -> dict:
       metric: a column of shares in [0, 1].
 
     Returns:
-      {Series: {labels a class: {seed: value}}}: known ways in the order of report.words.known_ways, then the others,
+      {Series: {labels per class: {seed: value}}}: known ways in the order of report.words.known_ways, then the others,
       the base before its points; budgets and seeds ascend. What has no finite value is left out.
     """
     ways, points = [*known_ways(), *rows.way.unique()], ['', *rows.point.unique()]
@@ -91,7 +91,7 @@ def curves(rows, metric='test_top1') -> dict:
 
 
 def budgets(curves) -> list[float]:
-    """All numbers of labels a class, ascending."""
+    """All numbers of labels per class, ascending."""
     return sorted({budget for by_budget in curves.values() for budget in by_budget})
 
 
@@ -102,11 +102,11 @@ def pairs(curve, other, budget) -> list[tuple]:
 
 
 def reference(curves, name=BASELINE, point='') -> Series | None:
-    """The series that others with the same point are compared with; None where no row is of it.
+    """The series that others with the same point are compared with; None if no row is of it.
 
     Args:
       curves: as `curves` gives them.
-      name: a way, or 'way:pretrain' where a way has several kinds of pretraining.
+      name: a way, or 'way:pretrain' if a way has several kinds of pretraining.
 
     Raises:
       ValueError: several series have this name.
@@ -122,13 +122,13 @@ def reference(curves, name=BASELINE, point='') -> Series | None:
 
 
 def without_pretraining(point: str) -> str:
-    """A point less what it changes in pretraining: what it is to a way that has none."""
+    """A point without what it changes in pretraining: what it means for a way that has none."""
     fields = re.split(r' (?=\w+(?:\.\w+)+=)', point)
     return ' '.join(field for field in fields if not sweep.of_pretraining(field.split('=')[0]))
 
 
 def base(curves, series: Series) -> Series | None:
-    """The same way without the point: with the same pretraining or, where that is what the point changes, the only one
+    """The same way without the point: with the same pretraining or, if that is what the point changes, the only one
     that the way has; else None."""
     found = [s for s in curves if s.way == series.way and not s.point]
     same = [s for s in found if s.pretrain == series.pretrain]
@@ -139,11 +139,11 @@ def against_reference(curves, name=BASELINE) -> dict:
     """Every series against the reference that has the same point, at every budget that both have.
 
     Args:
-      curves: {Series: {labels a class: {seed: share}}}, as `curves` gives them.
+      curves: {Series: {labels per class: {seed: share}}}, as `curves` gives them.
       name: the reference, as `reference` takes it.
 
     Returns:
-      {(Series, labels a class): stats.difference, paired by seed, with 'p_holm'}: each p corrected for all of them.
+      {(Series, labels per class): stats.difference, paired by seed, with 'p_holm'}: each p corrected for all of them.
 
     Raises:
       ValueError: several series have the name of the reference.
@@ -166,8 +166,8 @@ def _compared(curves, others):
 
 
 def unpaired(rows) -> list[tuple]:
-    """[(labels a class, seed), ...] at which series have different images with labels or for validation (fair.SEED), so
-    that a comparison by seed is not one on the same label set."""
+    """[(labels per class, seed), ...] at which series have different labelled or validation images (fair.SEED), so that
+    a comparison by seed is not one on the same label set."""
     columns = [fact.column for fact in fair.SEED.values()]
     hashes = rows[columns].where(rows[columns] != '').groupby([rows.per_class, rows.seed]).nunique()
     return hashes.index[(hashes > 1).any(axis=1)].tolist()

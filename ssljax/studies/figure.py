@@ -47,7 +47,7 @@ def plots(study) -> dict:
 
 
 def floor_of(floor, multilabel=False):
-    """The sentence on the line at what guessing gives in a figure; '' if it is unknown."""
+    """The sentence on the line in a figure at what guessing gives; '' if that is unknown."""
     what = 'chance' if multilabel else 'always the majority class'
     return '' if floor is None else f' Dash-dotted, if in range: {what}, {100 * floor:.1f} %.'
 
@@ -89,15 +89,15 @@ def looks(series) -> dict:
 
 
 def over_labels(curves, ylabel, *, name=title, published=(), look=None, gains=None, floor=None):
-    """Accuracy over the labels a class, on a logarithmic axis with ticks at the budgets: means over seeds, joined by
+    """Accuracy over the labels per class, on a logarithmic axis with ticks at the budgets: means over seeds, joined by
     lines, their 95% intervals as whiskers, side by side so that none hides another; with one budget, rows instead.
 
     Args:
-      curves: {Series: {labels a class: {seed: share}}}.
+      curves: {Series: {labels per class: {seed: share}}}.
       name: Series -> its name in the legend.
-      published: [(Series or None, labels a class, value in percent), ...], open diamonds, in the colour of the series.
-      look: as `looks` gives it; None: of these curves.
-      gains: {Series: {labels a class: stats.difference to a reference}}, drawn beside the accuracies.
+      published: [(Series or None, labels per class, value in percent), ...], open diamonds, in the colour of the
+      series. look: as `looks` gives it; None: of these curves.
+      gains: {Series: {labels per class: stats.difference to a reference}}, drawn beside the accuracies.
       floor: a share that a line marks.
 
     Returns:
@@ -132,7 +132,7 @@ def over_labels(curves, ylabel, *, name=title, published=(), look=None, gains=No
 
 
 def of_one_budget(curves, xlabel, name, published, look, floor=None):
-    """`over_labels` with one budget: a row a series, with the seeds as points."""
+    """`over_labels` with one budget: one row per series, with the seeds as points."""
     found = {series: spread(values.values()) for series, own in curves.items() for values in own.values()}
     colors = [look[series][0] for series in curves]
     figure, axes = plot_rows(found, {series: name(series) for series in curves}, colors, xlabel)
@@ -145,7 +145,7 @@ def of_one_budget(curves, xlabel, name, published, look, floor=None):
 
 
 def draw_lines(axes, curves, look, at, name, within=(-np.inf, np.inf)):
-    """Lines with whiskers over the budgets `at`, and one handle a line for the legend; curves: {Series: {labels a
+    """Lines with whiskers over the budgets `at`, and one handle per line for the legend; curves: {Series: {labels per
     class: spread of shares}}."""
     shifts = np.linspace(-0.5, 0.5, len(curves)) * dodge(np.log2(at), len(curves))
     drawn = []
@@ -166,18 +166,18 @@ def draw_lines(axes, curves, look, at, name, within=(-np.inf, np.inf)):
 
 
 def ends_of(one, within=(-np.inf, np.inf)):
-    """The 95% interval of a spread of shares, in percent; nan where one value gives none."""
+    """The 95% interval of a spread of shares, in percent; nan if there is one value, which gives none."""
     return np.clip([np.nan if one[end] is None else 100 * one[end] for end in ('low', 'high')], *within)
 
 
 def dodge(logs, count):
-    """The width, in log2, over which `count` series of one budget spread: a marker each, but less than the budgets are
-    apart; logs: log2 of the budgets, ascending."""
+    """The width, in log2, over which `count` series of one budget are spread: a marker each, but less than the distance
+    between budgets; logs: log2 of the budgets, ascending."""
     return min(0.016 * (logs[-1] - logs[0]) * (count - 1), 0.36 * min(np.diff(logs)))
 
 
 def limits(curves, others, within=(-np.inf, np.inf)):
-    """(low, high) of the vertical axis, in percent: all values of seeds, `others` and, of whiskers, what does not
+    """(low, high) of the vertical axis, in percent: all values of seeds, `others` and, of whiskers, as much as does not
     squeeze those to less than two thirds."""
     spreads = [one for found in curves.values() for one in found.values()]
     values = [*others, *(100 * value for one in spreads for value in one['values'])]

@@ -8,12 +8,12 @@ from ssljax.studies.curve import budgets, title
 
 
 def sentences(study) -> list[str]:
-    """What beat the reference, where and by how much, and what it saves; it says so where nothing did."""
+    """What beat the reference, where and by how much, and what it saves; it says so if nothing did."""
     return [*lead(study), change(study)]
 
 
 def lead(study) -> list[str]:
-    """On the series whose validation accuracy leads the reference by most, on average over budgets."""
+    """Sentences on the series whose validation accuracy leads the reference by the most, on average over budgets."""
     tests = {key: one for key, one in study.tests.items() if not key[0].point}
     if not tests:
         return [] if curve.against_base(study.curves) else [best(study)]
@@ -49,7 +49,7 @@ def lead(study) -> list[str]:
 
 
 def test_images(study):
-    """How many test images there are; None where the table does not say, or says several numbers."""
+    """How many test images there are; None if the table does not say, or has several numbers."""
     return curve.only(study.rows, 'test_images')
 
 
@@ -70,7 +70,7 @@ def chosen(study, tests):
 
 
 def describe(budget, one):
-    """'4 labels a class (+8.13 ± 1.20 points, 95% interval +6.64 to +9.62, p < 0.001 after Holm; ahead on 3 of 3)'."""
+    """'1 label per class (+8.13 ± 1.20 points, 95% interval +6.64 to +9.62, p < 0.001 after Holm; ahead on 3 of 3)'."""
     proof = evidence(one)
     return f'{count_of_labels(budget)} per class ({percent(one, sign=True)} points{f", {proof}" if proof else ""})'
 
@@ -86,8 +86,8 @@ def listed(amounts):
 
 
 def saved(series, found, ahead, name):
-    """'It needs 0.31 times the labels (95% interval 0.2 to 0.4) to match ... at 64 a class.': of the largest of the
-    budgets `ahead` where the ratio, or at least a bound above it, is known; '' of none."""
+    """'It needs 0.31 times the labels (95% interval 0.2 to 0.4) to reach the accuracy of ... at 64 per class.': for the
+    largest of the budgets `ahead` where the ratio, or at least an upper bound, is known; '' if there is none."""
     own = [one for one in found if one.series == series and one.budget in ahead and one.ratio.sign != '>']
     if not own:
         return ''

@@ -22,7 +22,7 @@ SECTIONS = (
 def write(directory) -> Path:
     """Writes the page of a study, and each of its figures as a file.
 
-    Reads rows.csv (one row a cell; accuracies are shares in [0, 1]) and, where it exists, study.json, whose keys are
+    Reads rows.csv (one row per cell; accuracies are shares in [0, 1]) and, where it exists, study.json, whose keys are
     all optional: {'name', 'command', 'protocol', 'published': [{'what', 'labels', 'value' in percent, 'setting',
     'source'}], 'reference': a way or 'way:pretrain', 'config': a nested dict, 'planned': how many cells, or a list of
     them}. Writes study.html, curve.svg, with six classes or more curve_top5.svg, and ablation_WAY.svg of each way with
@@ -64,7 +64,7 @@ def write(directory) -> Path:
 
 
 def about(path) -> dict:
-    """The dict of study.json; {} where there is no such file."""
+    """The dict of study.json; {} if there is no such file."""
     try:
         found = files.read_json(path) or {}
     except ValueError as error:

@@ -15,7 +15,7 @@ _PARENT = 'SSLJAX_STARTED_BY'  # process ID of the one that waits for its worker
 def run(count: int, arguments: list[str]) -> None:
     """Runs `python -m ssljax.study` with these arguments `count` times at once, and waits for all.
 
-    On GPUs each sees one of them; on a CPU each has its share of the cores. SIGTERM is passed on; where this process is
+    On GPUs each sees one of them; on a CPU each has its share of the cores. SIGTERM is passed on; if this process is
     killed, they save and stop (`follow`).
 
     Raises:
@@ -51,7 +51,7 @@ def run(count: int, arguments: list[str]) -> None:
 
 
 def follow() -> None:
-    """Of a worker: stops it, as SIGTERM does, once the process that started it is gone."""
+    """In a worker: stops it, as SIGTERM does, once the process that started it is gone."""
     parent = os.environ.pop(_PARENT, '')
 
     def look():
@@ -64,8 +64,8 @@ def follow() -> None:
 
 
 def _places() -> tuple[str, list[int]]:
-    """The platform, and its devices or, of a CPU, cores. Asked in a process of its own, for one that has started a GPU
-    holds its memory."""
+    """The platform, and its devices or, for a CPU, cores. Asked in a process of its own, since one that has started a
+    GPU holds its memory."""
     code = 'import jax; print(jax.default_backend(), *[d.id for d in jax.local_devices()])'
     found = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True)
     platform, *devices = found.stdout.splitlines()[-1].split()

@@ -16,8 +16,8 @@ TINY = 1e-12  # rounding of means
 
 
 class Ratio(NamedTuple):
-    """A ratio of numbers of labels above 0; sign '<' or '>' where only a bound is known, which is never rounded to say
-    more than it does."""
+    """A ratio of numbers of labels above 0; sign '<' or '>' if only a bound is known, which is never rounded to a
+    stronger one."""
 
     value: float
     sign: str = ''
@@ -32,8 +32,8 @@ class Ratio(NamedTuple):
 
 
 class Saving(NamedTuple):
-    """What a series needs for the reference's accuracy at `budget` labels a class: `ratio` times as many labels, with
-    the 95% interval [low, high], both None where too few seeds give none; `accuracy`: that to be reached, in [0, 1]."""
+    """What a series needs for the reference's accuracy at `budget` labels per class: `ratio` times as many labels, with
+    the 95% interval [low, high], both None if there are too few seeds; `accuracy`: that to be reached, in [0, 1]."""
 
     series: Series
     budget: float
@@ -55,20 +55,20 @@ def savings(curves, name=BASELINE, resamples=RESAMPLES) -> list[Saving]:
 
     The interval is the percentile interval of a bootstrap over seeds (label sets), the same resampled seeds for both
     curves and all budgets, with a fixed seed of its own. A resample that leaves a budget of either curve without a
-    value does not count; where most do, there is no interval. With few seeds such an interval is too narrow: the
-    variance of the resampled mean of n values is (n - 1) / n of the unbiased one, and Student's tails are missing. In
-    400 simulated studies a number of seeds (linear curves, standard deviation 0.02 shared and 0.01 of each curve's own)
-    it held the true ratio in 74% with 3 seeds, 83% with 5, 91% with 10 and 94% with 20.
+    value does not count; if most do, there is no interval. With few seeds such an interval is too narrow: the variance
+    of the resampled mean of n values is (n - 1) / n of the unbiased one, and Student's tails are missing. In 400
+    simulated studies for each number of seeds (linear curves, standard deviation 0.02 shared and 0.01 of each curve's
+    own) it held the true ratio in 74% with 3 seeds, 83% with 5, 91% with 10 and 94% with 20.
 
     Args:
-      curves: {Series: {labels a class: {seed: share}}}, as `curve.curves` gives them.
+      curves: {Series: {labels per class: {seed: share}}}, as `curve.curves` gives them.
       name: the reference, as `curve.reference` takes it; a series with a point is compared with the reference that has
         the same point.
       resamples: how many.
 
     Returns:
-      list of Saving, by series and budget, from the seeds that both series have. Series with one budget alone have
-      none, and neither has the reference.
+      list of Saving, by series and budget, from the seeds that both series have. Series with a single budget have none,
+      and neither has the reference.
 
     Raises:
       ValueError: several series have the name of the reference.
@@ -134,7 +134,7 @@ def needed_labels(own, theirs, draws):
       (accuracy [R, A], log2 labels [R, A]: -inf where even the fewest labels exceed it, inf where it is never reached),
       float64.
     """
-    draws, which = np.unique(draws, axis=0, return_inverse=True)  # five seeds have but 126 resamples
+    draws, which = np.unique(draws, axis=0, return_inverse=True)  # five seeds have only 126 resamples
     targets = [fit(theirs[1], draw) for draw in draws]
     needed = [inverse(own[0], fit(own[1], draw), target) for draw, target in zip(draws, targets)]
     return np.array(targets)[which.ravel()], np.array(needed)[which.ravel()]

@@ -54,7 +54,7 @@ class Study(NamedTuple):
 
     @property
     def protocol(self):
-        """How it was measured, to end a caption with; '' where neither study.json nor a row says so."""
+        """How it was measured, to end a caption with; '' if neither study.json nor a row says so."""
         found = [self.about['protocol']] if self.about.get('protocol') else curve.values_of(self.rows, 'protocol')
         return f' Protocol: {" / ".join(found).rstrip(".")}.' if found else ''
 
@@ -120,13 +120,13 @@ def means(study):
 
 
 def labels_a_class(study):
-    """What the budgets are called; of multi-label images with what that means."""
+    """What the budgets are called; for multi-label images, with what that means."""
     more = ' (labelled images divided by the number of classes; an image may have several)' * study.multilabel
     return f'labels per class{more}'
 
 
 def test_set(study):
-    """The sentence on what the number of test images and the majority class say of all accuracies; '' if unknown."""
+    """The sentence on what the number of test images and the majority class say about all accuracies; '' if unknown."""
     count, share = (curve.only(study.rows, column) for column in ('test_images', 'test_majority'))
     means = [spread(values.values())['mean'] for found in study.curves.values() for values in found.values()]
     ends = [stats.of_images(mean, count) for mean in (min(means), max(means))] if count and not study.multilabel else []
@@ -137,7 +137,7 @@ def test_set(study):
 
 
 def pivot(cells, caption):
-    """A table of {(Series, labels a class): text}: the larger of both numbers makes the rows."""
+    """A table of {(Series, labels per class): text}: the larger of both numbers makes the rows."""
     series, at = list(dict.fromkeys(one for one, _ in cells)), sorted({budget for _, budget in cells})
     if len(series) <= max(len(at), 4):
         header = ['Labels per class', *(title(one) for one in series)]
@@ -149,7 +149,7 @@ def pivot(cells, caption):
 
 
 def every_number(study):
-    """All columns of accuracy and cost, one row a series and budget."""
+    """All columns of accuracy and cost, one row per series and budget."""
     if study.multilabel:
         names = ('test_macro_f1', 'test_auroc', 'val_mAP', 'best_on_test')
         titles = ['Macro-F1 %', 'Macro AUROC %', 'Validation mAP %']
@@ -173,7 +173,7 @@ def every_number(study):
 
 
 def gaps(study):
-    """What of the study is not there, and what of it cannot be compared in full."""
+    """Which parts of the study are missing, and which cannot be fully compared."""
     planned, done, said = study.about.get('planned'), len(study.rows), []
     if planned := planned if is_number(planned) else len(planned or ()):
         said.append(f'{"All" if done == planned else f"{done:,} of"} {planned:,} planned cells are done.')

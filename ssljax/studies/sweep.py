@@ -21,8 +21,8 @@ def parse(text: str, config) -> list[dict]:
     """The points of a sweep written as text, in order and without repetition.
 
     Args:
-      text: see HOW. Values are parsed as the field's present type; a text or a tuple that has commas stands in quotes
-        or brackets.
+      text: see HOW. Values are parsed as the field's present type; a text or a tuple that has commas is written in
+        quotes or brackets.
       config: the config whose fields they change.
 
     Raises:
@@ -62,7 +62,7 @@ def check(points, config) -> list[dict]:
 
 
 def known(field: str, config) -> None:
-    """Raises ValueError for a field that the config has not, or that is no part of a cell."""
+    """Raises ValueError for a field that the config lacks, or that is not part of a cell."""
     names = configs.field_names(config)
     if field not in names:
         raise ValueError(f'a sweep changes {field!r}, but the config has no such field{wording.nearest(field, names)}.')

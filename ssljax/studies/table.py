@@ -1,4 +1,4 @@
-"""The table of a study: one row a cell, in long format, as CSV and Parquet."""
+"""The table of a study: one row per cell, in long format, as CSV and Parquet."""
 
 import csv
 import datetime
@@ -27,17 +27,17 @@ SCHEMA = pyarrow.schema([(name, _TYPES[kind]) for name, kind in {
     'versions': str, 'finished': str,
 }.items()])  # fmt: skip
 NEEDED = ('way', 'per_class', 'seed', 'test_top1')  # of a page
-# That differ when done again.
+# Columns that differ when a cell is computed again.
 TIMED = ('seconds', 'images_per_second', 'together', 'pretrain_seconds', 'versions', 'finished')
 
 
 def row(cell, run, record: dict, pretrained: dict | None) -> dict:
-    """What the table says of a cell but for the time that it took.
+    """What the table says about a cell, except the time that it took.
 
     Args:
       cell: the Cell.
-      run: the experiment's Run.
-      record: the seed's record, of seeds.evaluate_seed.
+      run: its stages.Context.
+      record: the seed's record, from seeds.evaluate_seed.
       pretrained: the row of the pretraining that it needed.
     """
     way, parts, source = record['ways'][cell.way], record['partition'], run.source
@@ -83,7 +83,7 @@ def row(cell, run, record: dict, pretrained: dict | None) -> dict:
 
 def majority(test: dict) -> float | None:
     """What guessing gives on the test images, from their scores: the top-1 of always predicting the majority class or,
-    of multi-label images, the mAP of a random order."""
+    for multi-label images, the mAP of a random order."""
     if known := [share for share in test.get('prevalence') or () if share]:
         return sum(known) / len(known)
     counts = [sum(row) for row in test.get('confusion') or ()]
@@ -91,7 +91,7 @@ def majority(test: dict) -> float | None:
 
 
 def main(row) -> str:
-    """The column that stands first: 'test_top1', or 'test_mAP' of multi-label images. row: a row, or a DataFrame."""
+    """The main column: 'test_top1', or 'test_mAP' for multi-label images. row: a row, or a DataFrame."""
     found = row['test_mAP'] if 'test_mAP' in row else None
     has = found.notna().any() if isinstance(found, pd.Series) else found is not None
     return 'test_mAP' if has else 'test_top1'
@@ -103,7 +103,7 @@ def write(directory, planned) -> Path:
     directory = Path(directory)
     name = (files.read_json(directory / 'study.json') or {})['name']
     found = [files.read_json(directory / cell.job.folder / 'row.json') for cell in planned]
-    # A point may have other words for a cell that an earlier study of this directory had computed.
+    # An earlier study of this directory that computed a cell may have described it differently.
     said = [{'point': sweep.title(c.point), 'pretrain': c.pretrain, 'labels': c.labels} for c in planned]
     rows = [r | {'study': name} | s for r, s in zip(found, said) if r]
     text, buffer = io.StringIO(), io.BytesIO()
@@ -117,7 +117,7 @@ def write(directory, planned) -> Path:
 
 
 def read(path) -> pd.DataFrame:
-    """The rows of a study's rows.csv, one a cell, with all columns of SCHEMA; an empty number is NaN, a text ''.
+    """The rows of a study's rows.csv, one per cell, with all columns of SCHEMA; an empty number is NaN, a text ''.
 
     Raises:
       ValueError: no such file, no row in it, a column that is needed is missing, or a number cannot be read.

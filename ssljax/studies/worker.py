@@ -33,14 +33,14 @@ def run(config, directory, points=(), *, write=None) -> Path:
     Args:
       config: the study's config.
       directory: where it is kept.
-      points: as `cells` has them.
+      points: as for `cells`.
       write: (directory) -> None, called with the complete table; it draws the page.
 
     Returns:
       The table, rows.csv.
 
     Raises:
-      ValueError, OSError: something the user can mend, such as data that are not those of the cells that are done.
+      ValueError, OSError: something the user can fix, such as data that are not those of the cells that are done.
       preempt.Preempted: the run was asked to stop; the same command goes on from here.
     """
     directory, planned = Path(directory), cells(config, points)
@@ -111,7 +111,7 @@ def _done(directory: Path, job: Job) -> bool:
 
 @hosts.only_first
 def _sound(path: Path) -> None:
-    """Sets a row aside that is damaged: its cell is evaluated again."""
+    """Sets aside a damaged row: its cell is evaluated again."""
     try:
         files.read_json(path, {'seconds': files.NUMBER})
     except files.Damaged as e:
@@ -133,7 +133,7 @@ class Shared:
         return self.sources[of]
 
     def prepare(self, config, workdir: Path) -> experiment.Context:
-        """The Run of a config, with what like ones have compiled."""
+        """The Context of a config, with what similar ones have compiled."""
         run, kind = experiment.prepare(config, workdir, self.source(config), quiet=True), like(config)
         if kind not in self.programs:
             beforehand.check(run)
@@ -146,7 +146,7 @@ def _row(directory: Path, job: Job) -> Path:
 
 
 class Progress:
-    """A line for every cell that this worker ends, with the time that the rest may take."""
+    """A line for every cell that this worker finishes, with the time that the rest may take."""
 
     def __init__(self, directory: Path, planned: list[Cell]):
         self.directory, self.planned, self.began = directory, planned, time.monotonic()
@@ -161,7 +161,7 @@ class Progress:
         return ' · '.join(part for part in parts if part)
 
     def done(self, cell: Cell) -> None:
-        """Says so."""
+        """Says that a cell is done."""
         hosts.only_first(self._done)(cell)
 
     def _done(self, cell: Cell) -> None:
@@ -195,7 +195,7 @@ class Place(NamedTuple):
 
 
 def _work(cell: Cell, place: Place) -> bool:
-    """Computes a cell, or first the pretraining that it needs; False where others are at it."""
+    """Computes a cell, or first the pretraining that it needs; False if others are at it."""
     if not _pretrained(cell, place):
         return False
     with place.claims.hold(cell.id) as mine:
@@ -205,7 +205,7 @@ def _work(cell: Cell, place: Place) -> bool:
 
 
 def _pretrained(cell: Cell, place: Place) -> bool:
-    """Computes the pretraining that a cell needs, where there is none yet; False where others are at it."""
+    """Computes the pretraining that a cell needs, if there is none yet; False if others are at it."""
     if cell.needs is None or _done(place.directory, cell.needs):
         return True
     with place.claims.hold(Path(cell.needs.folder).name) as mine:
@@ -222,8 +222,8 @@ def _end(cell: Cell, place: Place, seconds: float = 0.0) -> bool:
 
 
 def _together(group: list[Cell], place: Place, attempt) -> bool:
-    """Trains those cells of a group that no other worker has at once, where that is faster, and then ends each as any
-    other; False where it is left to `_work`."""
+    """Trains those cells of a group that no other worker has at once, if that is faster, and then finishes each like
+    any other; False if they are left to `_work`."""
     ready = [cell for cell in group if attempt(cell, _pretrained)]
     with contextlib.ExitStack() as claims:
         mine = [cell for cell in ready if claims.enter_context(place.claims.hold(cell.id))]
@@ -278,7 +278,7 @@ def _remove_models(workdir: Path) -> None:
 
 
 def _begun(directory: Path, planned: list[Cell]) -> int:
-    """The schema that a study was begun with; the configs of its cells get the rules of then."""
+    """The schema that a study was begun with; the configs of its cells get that version's rules."""
     old = hosts.told(files.read_json, directory / 'study.json') or {'begun': schema.SCHEMA}
     begun = old.get('begun', old.get('schema', 1))
     for cell in planned if begun < identity.COPIES else ():
@@ -288,7 +288,7 @@ def _begun(directory: Path, planned: list[Cell]) -> int:
 
 
 def _describe(config, directory: Path, planned: list[Cell], begun: int) -> None:
-    """study.json: what the page says beside the table."""
+    """study.json: what the page says besides the table."""
     about = {
         'schema': schema.SCHEMA,
         'begun': begun,

@@ -12,9 +12,9 @@ _PLAIN |= {'█': '#', '░': '.'}
 def prepare() -> None:
     """Makes stdout and stderr safe to print to; every command calls it first.
 
-    A sign that the stream's encoding lacks is written with signs that it has ('+/-' for '±'), any other one as an
-    escape (a surrogate, too, as a file name that is not UTF-8 has them). Where the reader is gone, as after `| head
-    -1`, or the disk is full, output is dropped and the command continues.
+    A character that the stream's encoding lacks is written with characters that it has ('+/-' for '±') or else as an
+    escape (so are surrogates, as in file names that are not UTF-8). If the reader is gone, as after `| head -1`, or the
+    disk is full, output is dropped and the command continues.
     """
     reopen()
     codecs.register_error('ssljax', _replace)

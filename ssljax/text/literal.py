@@ -19,7 +19,7 @@ def line(value) -> str:
 
 
 def as_markdown(value) -> str:
-    """A text in a cell of a Markdown table."""
+    """A text for a cell of a Markdown table."""
     return re.sub(r'[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])', r'\\\g<0>', line(value))
 
 

@@ -4,7 +4,7 @@ import difflib
 
 
 def shown(value) -> str:
-    """A value in a message, cut where it is long."""
+    """A value for a message, cut if it is long."""
     try:
         said = repr(value)
     except ValueError:  # an int of thousands of digits
@@ -13,12 +13,12 @@ def shown(value) -> str:
 
 
 def brief(text: str, most: int = 200) -> str:
-    """A text in a message, without quotes, cut where it is longer than `most`."""
+    """A text for a message, without quotes, cut if it is longer than `most`."""
     return text if len(text) <= most else f'{text[: most - 20]}... ({len(text):,} characters)'
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, on one line, cut where it is long."""
+    """What an error says, on one line, cut if it is long."""
     return brief(' '.join(str(error).split()), 400)
 
 
