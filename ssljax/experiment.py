@@ -113,7 +113,7 @@ def show(outcome: dict, workdir: Path) -> None:
 
 
 def check_trained(outcomes: dict[int, tuple]) -> None:
-    """Raises guard.Stopped where nothing is left to report; outcomes: {seed: Seed.outcome()}."""
+    """Raises guard.Stopped if nothing is left to report; outcomes: {seed: Seed.outcome()}."""
     if any(trained for trained, _ in outcomes.values()):
         return
     for seed, (_, stopped) in outcomes.items():

@@ -22,7 +22,7 @@ class Stopped(ValueError):
     """A guard stopped a stage; the message says why, what helps, and where the batch is.
 
     Attributes:
-      stage: the stage's name, that of its folder; '' where it had not begun.
+      stage: the stage's name, that of its folder; '' if it had not begun.
       kind: 'diverged', 'collapsed' or 'stopped'.
       step: the steps that were done.
       title: what the message begins with: the seed and the stage, or ''.
@@ -128,7 +128,7 @@ def unselective(means: dict) -> str:
 
 
 def hidden(labels) -> None:
-    """Raises Leak where an image that should be unlabelled has a label, so that a loss could use it.
+    """Raises Leak if an image that should be unlabelled has a label, so that a loss could use it.
 
     labels: [N] int, -1 where unknown."""
     if known := int((np.asarray(labels) >= 0).sum()):
@@ -174,7 +174,7 @@ def stop(directory, batch: dict, step: int, title: str, diagnosis: str, kind: st
 
 
 def heed(directory, title: str) -> None:
-    """Raises Stopped again where the stage in `directory` was stopped before: the same command would train it the same
+    """Raises Stopped again if the stage in `directory` was stopped before: the same command would train it the same
     way."""
     directory = Path(directory)
     if found := hosts.told(files.read_json, directory / 'stopped.json'):

@@ -78,7 +78,7 @@ def command(work, detect: bool = True) -> int:
 
 
 def _known(error: Exception) -> Exception | None:
-    """The error as a message for the user; None where it is a bug."""
+    """The error as a message for the user; None if it is a bug."""
     if not isinstance(error, ValueError | OSError | ImportError):
         return None
     if raised_by_us(error):

@@ -192,7 +192,7 @@ class Model:
         return self._config
 
     def answers(self, images, features: bool = False) -> tuple:
-        """What an exported file gives: `predict` and, with `features`, `embed`; a backbone gives `embed` alone."""
+        """What an exported file gives: `predict` and, with `features`, `embed`; a backbone gives only `embed`."""
         if not self.classes:
             return (self.embed(images),)
         return tuple(self.outputs(images)) if features else (self.predict(images),)

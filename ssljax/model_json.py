@@ -39,10 +39,10 @@ def describe(meta: dict, record: dict, result: dict | None = None) -> dict:
       result: the run's result.json, for what checkpoints of earlier versions lack.
 
     Returns:
-      'classes' (names in the order of the outputs; [] of a backbone without a classifier); 'multilabel' (True if an
-      image may have several of them, else absent); 'input': 'shape' [H, W, C],
-      and how an image file is processed; 'way', 'method', 'backbone', 'head', 'seed'; 'metrics'; 'config': the
-      sections that rebuild the network; 'data': hashes of what it was trained on; 'versions'.
+      'classes' (names in the order of the outputs; [] for a backbone without a classifier); 'multilabel' (True if an
+      image may have several of them, else absent); 'input': 'shape' [H, W, C], and how an image file is processed;
+      'way', 'method', 'backbone', 'head', 'seed'; 'metrics'; 'config': the sections that rebuild the network;
+      'data': hashes of what it was trained on; 'versions'.
 
     Raises:
       ValueError: neither `meta` nor `result` has the names of the classes.
@@ -121,7 +121,7 @@ def _classes(meta: dict, result: dict | None) -> list:
 
 
 def read(directory) -> dict | None:
-    """The content of a directory's model.json, or None where there is none.
+    """The content of a directory's model.json, or None if there is none.
 
     Raises:
       files.Damaged: it is not as it was written.

@@ -168,7 +168,7 @@ def unlabeled_images(source, rows):
 
 
 def sample(images, count: int, seed: int):
-    """`count` images of a Split at random, or all where it is 0 or more than there are."""
+    """`count` images of a Split at random, or all if it is 0 or more than there are."""
     if not count or count >= len(images):
         return images
     return images.take(np.sort(partitions.permutation(len(images), seed, 0)[:count]))

@@ -29,8 +29,8 @@ class Given:
       names: of each image; for arrays 'train[7]'.
       parts: sources.Arrays or Encoded of each split, in the order of `split`.
       left_out: {why: names} of the files that are not among the images.
-      span: (low, high), the values of more than 8 bits that become 0 and 255; None if there is no such range. trouble:
-      {kind: why training would refuse these files}.
+      span: (low, high), the values of more than 8 bits that become 0 and 255; None if there is no such range.
+      trouble: {kind: why training would refuse these files}.
       sets: for multi-label images, uint8 [S, K], as in ssljax.targets; else None.
     """
 

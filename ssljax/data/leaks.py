@@ -1,5 +1,5 @@
-"""Signs that a test is easier than it looks: copies of its images among the others, and classes that differ by the kind
-of their files alone."""
+"""Signs that a test is easier than it looks: copies of its images among the others, and classes that differ only by the
+kind of their files."""
 
 import io
 import os
@@ -15,10 +15,10 @@ SHOWN = 3
 
 
 def find(source) -> list[str]:
-    """Warnings about a Source, each a sentence; [] where nothing was found.
+    """Warnings about a Source, each a sentence; [] if nothing was found.
 
     Exact copies are found by the size and CRC-32 of files or by pixels; re-encoded, resized and brighter ones by small
-    pictures (copies.py) of images that lie in memory, for at most `MOST` images a split.
+    pictures (copies.py) of images that are in memory, for at most `MOST` images per split.
     """
     if np.prod(source.shape[:2]) < copies.FEW:
         return []
@@ -74,7 +74,7 @@ def _near(splits) -> list:
 
 
 def _thumbnails(split):
-    """(places int64 [n], copies.Small) of an even sample, or None where it is not in memory or too small."""
+    """(places int64 [n], copies.Small) of an even sample, or None if the split is not in memory or too small."""
     held = split if split.images.in_memory() else split._compact
     if held is None or not len(held) or min(split.shape[:2]) < copies.LEAST:
         return None
@@ -92,13 +92,13 @@ def _contradictions(train) -> list[str]:
 
 
 def _formats(source) -> list[str]:
-    """Classes of which every file has a format, ending or size that no file of another class has."""
+    """Classes all of whose files have a format, extension or size that no file of another class has."""
     train, names = source.train, source.train.names()
     if not names:
         return []
     seen: dict = {'file extension': {}, 'file format': {}, 'size in pixels': {}}
     endings = np.array([os.path.splitext(n)[1].lower().replace('.jpeg', '.jpg') for n in names])
-    if source.targets.multilabel:  # an image that has one class of two formats has others, too
+    if source.targets.multilabel:  # images have several classes, so that no format is one class's own
         return []
     for label in range(len(source.classes)):
         rows = np.flatnonzero(train.labels == label)
@@ -126,7 +126,7 @@ def _formats(source) -> list[str]:
 
 
 def _few(source):
-    return len(source.classes) <= 100  # so that a start reads 2,000 files at most
+    return len(source.classes) <= 100  # so that a start reads at most 2,000 files
 
 
 def _header(data):

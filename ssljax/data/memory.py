@@ -19,7 +19,7 @@ def empty_images(n, shape):
 
 
 def available_memory():
-    """Bytes of host memory that are free now, within the limits of a container; None where unknown."""
+    """Bytes of host memory that are free now, within the limits of a container; None if unknown."""
     found = []
     try:
         with open('/proc/meminfo') as f:
@@ -34,7 +34,7 @@ def available_memory():
 
 
 def fits(nbytes, share=0.25):
-    """Whether `nbytes` are at most that share of the host's free memory. All processes ask, and get one answer."""
+    """Whether `nbytes` are at most that share of the host's free memory. All processes ask, and get the same answer."""
     free = available_memory()
     return all(hosts.gather(bool(nbytes < np.inf and (free is None or nbytes <= free * share))))
 
@@ -45,8 +45,8 @@ def cores():
 
 
 def parallel(run, n, size, threads=None, title=''):
-    """Calls run(start, stop) for each piece of 0..n of the given size, in threads, by default one a core; raises the
-    first error. With a title it says how many are done, where it takes long."""
+    """Calls run(start, stop) for each piece of 0..n of the given size, in threads, by default one per core; raises the
+    first error. With a title it says how many are done, if it takes long."""
     counter = Counter(title, n)
     with concurrent.futures.ThreadPoolExecutor(threads or cores()) as pool:
         for i, _ in enumerate(pool.map(lambda start: run(start, min(start + size, n)), range(0, n, size)), 1):

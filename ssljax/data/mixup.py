@@ -11,9 +11,9 @@ def mixup(key, images, targets, alpha: float, *, own: float = 0.0):
       key: a random key.
       images: [B, H, W, C] float32.
       targets: [B, K] float32, each row a distribution.
-      alpha: every row's share is drawn from Beta(alpha, alpha), alpha above 0; the paper draws one for a batch.
-      own: the least share of a row's own image; MixMatch has 0.5 (arXiv:1905.02249, equation 9): a smaller share than
-        one half becomes one minus it.
+      alpha: every row's share is drawn from Beta(alpha, alpha), alpha above 0; the paper draws one per batch.
+      own: the least share of a row's own image; MixMatch has 0.5 (arXiv:1905.02249, equation 9): a share below one half
+        becomes one minus it.
     """
     k_share, k_order = jax.random.split(key)
     share = jax.random.beta(k_share, alpha, alpha, (len(images),))

@@ -1,8 +1,8 @@
 """Images of TFRecord files, read, decoded and resized by TensorFlow's own operations (tf.data), in a given order.
 
-What is to be read is known before: the index of the records (shard_index.py) has the place of each, so that a pipeline
-begins at any step without reading what comes before it, and a process reads its own share alone. TensorFlow is imported
-here when the first batch is asked for.
+What to read is known beforehand: the index of the records (shard_index.py) has the place of each, so that a pipeline
+can begin at any step without reading what comes before it, and a process reads only its own share. TensorFlow is
+imported here when the first batch is asked for.
 """
 
 import collections
@@ -19,19 +19,19 @@ from ssljax.data.memory import cores
 from ssljax.data.readable import is_bad
 from ssljax.data.shards import TFRECORD, Table
 
-READ, GAP = 4 << 20, 64 << 10  # bytes: of a read at most, and between two records up to which it goes on
+READ, GAP = 4 << 20, 64 << 10  # bytes: of a read at most, and of a gap between records that it may span
 BUFFER = 256 << 10  # bytes that a read asks the file system for at a time
 READS = 16  # at a time
-CHUNK = 1 << 19  # images of a pipeline: then it is made anew, so that a long run's order need not be held
+CHUNK = 1 << 19  # images per pipeline: then a new one is made, so that a long run's order need not be held
 ODD = 0.05  # share of images above which their pixels are left to decode.py
 
 
 class Records(NamedTuple):
-    """Where the images of a Split lie.
+    """Where the images of a Split are.
 
-    table: shards.Table; where a set joins several, theirs one after the other. number: int64 [n], the record of each
-    place of the split. odd: bool [n], those that TensorFlow does not decode as decode.py does. fit: decode.Fit. shape:
-    (H, W, C).
+    table: shards.Table; if a set joins several, theirs one after the other. number: int64 [n], the record of each place
+    of the split. odd: bool [n], those that TensorFlow does not decode as decode.py does. fit: decode.Fit.
+    shape: (H, W, C).
     """
 
     table: Table
@@ -47,7 +47,7 @@ class Records(NamedTuple):
 
 
 def of(split) -> Records | None:
-    """The Records of a Split that is to be read from TFRecord files; None of any other."""
+    """The Records of a Split that is to be read from TFRecord files; None for any other."""
     parts = list(split.images.parts())
     if not len(split) or split.images.in_memory() or any(part.undecoded() is None for part, _ in parts):
         return None
@@ -63,7 +63,7 @@ def of(split) -> Records | None:
 
 
 def joined(tables: list[Table]) -> Table:
-    """One Table of several, the records of one after those of the other."""
+    """One Table from several, their records one after the other."""
     if len(tables) == 1:
         return tables[0]
     starts = np.cumsum([0] + [len(table.paths) for table in tables])
@@ -84,12 +84,12 @@ def _odd(index, fit, shape):
 
 
 def read_ahead(split, records: Records, items: Iterable, cuts: Callable, ahead: int, finish: Callable) -> Iterator:
-    """As stream.read_ahead, of a Split with Records.
+    """As stream.read_ahead, for a Split with Records.
 
     Args:
       items: int [...], the places of each batch in the split.
-      cuts: (images before, images of it) of a sequence of batches -> the numbers of images after which what is read
-        together ends, sorted.
+      cuts: (images before a sequence of batches, images in it) -> the numbers of images, sorted, after which a window,
+        which is read together, ends.
     """
     items = iter(items)
     with ThreadPoolExecutor(1) as pool:
@@ -155,7 +155,7 @@ def _decoded(records, chunk, marks, done, bad):
     windows = [plan(records.table, records.number[p], bad[p]) for p in np.split(flat, ends[:-1])]
     images = iter(pipeline(records, windows, [p.size for p in chunk]))
     for places in chunk:
-        if not places.size:  # of a last batch that other processes have
+        if not places.size:  # of a last batch, which other processes have
             yield places, np.zeros((*places.shape, *records.shape), np.uint8)
             continue
         try:
@@ -170,7 +170,7 @@ class Plan(NamedTuple):
     """How the records of a window are read.
 
     path, place, counts: int64 [r], the file, the first byte and the number of records of each read. take: int64 [m],
-    for each image in order its place in all that is read, -1 where it is left out.
+    for each image in order its place in all that is read, -1 if it is left out.
     """
 
     path: np.ndarray
@@ -200,7 +200,7 @@ def plan(table: Table, number, skip) -> Plan:
 
 def pipeline(records: Records, windows: list[Plan], sizes: list[int]):
     """A tf.data.Dataset of uint8 [size, H, W, C], for each of `sizes`, of the images of all windows in order; the sizes
-    are equal but for the last, which may be smaller."""
+    are equal except for the last, which may be smaller."""
     import tensorflow as tf
 
     from ssljax.data import tf_decode
@@ -214,7 +214,7 @@ def pipeline(records: Records, windows: list[Plan], sizes: list[int]):
     spans = np.cumsum([[0, 0]] + [[len(w.path), len(w.take)] for w in windows], 0)
     feature = {'image': tf.io.FixedLenFeature((), tf.string)}
 
-    as_written = tf.autograph.experimental.do_not_convert  # without a rewriting of functions, which takes its time
+    as_written = tf.autograph.experimental.do_not_convert  # without rewriting functions, which takes time
 
     @as_written
     def read(path, place, count):

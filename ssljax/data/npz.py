@@ -12,7 +12,7 @@ from absl import logging
 from ssljax.data.memory import available_memory
 from ssljax.storage import paths
 
-_HEADER = 10_000  # bytes of an array's header at most, as numpy has it
+_HEADER = 10_000  # bytes of an array's header at most, as in numpy
 _PARSERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _ERRORS = (
     ValueError, OSError, EOFError, TypeError, AttributeError, SyntaxError, RuntimeError, NotImplementedError,
@@ -36,7 +36,7 @@ class Npz:
 
         Raises:
           FileNotFoundError: there is no such path.
-          ValueError: it is no .npz of plain arrays.
+          ValueError: it is not an .npz of plain arrays.
         """
         self.path, self.declared = paths.expand(path), {}
         if not os.path.exists(self.path):
@@ -73,7 +73,7 @@ class Npz:
 
 
 def _declared(archive, entry) -> tuple:
-    """(shape, dtype) of an array, if it is as large as the archive says. At most the header is read."""
+    """(shape, dtype) of an array, if it is as large as the archive says. Only the header is read."""
     with archive.open(entry) as f:
         start = io.BytesIO(f.read(_HEADER + 12))
     version = np.lib.format.read_magic(start)
@@ -96,7 +96,7 @@ def _size(shape, dtype) -> int:
 
 def check_images(shape, dtype, name: str, path: str, most: int) -> None:
     """Raises ValueError unless an array of that shape and type is uint8 [N, H, W] or [N, H, W, C], of 1 to 4 channels
-    and at most `most` pixels an image."""
+    and at most `most` pixels per image."""
     whole = (*shape, 1) if len(shape) == 3 else shape
     if dtype != np.uint8 or len(whole) != 4 or not 1 <= whole[3] <= 4 or 0 in whole[1:]:
         raise ValueError(
@@ -132,7 +132,7 @@ def labels(array, classes: int | None, name: str, path: str):
       name, path: for messages.
 
     Raises:
-      ValueError: they are no whole numbers, or below -1, or too large, or several an image.
+      ValueError: they are not whole numbers, or below -1, or too large, or several per image.
     """
     array = _places(array, name, path) if array.ndim == 2 and array.shape[1] > 1 else array.reshape(len(array))
     if array.dtype.kind == 'f' and not (np.isfinite(array) & (array == np.floor(array))).all():
@@ -152,7 +152,7 @@ def labels(array, classes: int | None, name: str, path: str):
 
 
 def are_sets(arrays) -> bool:
-    """Whether labels name several classes an image: all are [N, K] of 0 and 1, or -1 in a whole row where unknown, and
+    """Whether labels name several classes per image: all are [N, K] of 0 and 1, or -1 in a whole row if unknown, and
     some row has no 1 or more than one."""
     if not all(a.ndim == 2 and a.shape[1] > 1 for a in arrays) or len({a.shape[1] for a in arrays}) > 1:
         return False
@@ -161,7 +161,7 @@ def are_sets(arrays) -> bool:
 
 
 def sets(arrays: dict, path: str) -> tuple[dict, np.ndarray]:
-    """({name: labels int32 [N], -1 where unknown}, sets uint8 [S, K]) of {name: [N, K]} as `are_sets` has them.
+    """({name: labels int32 [N], -1 where unknown}, sets uint8 [S, K]) of {name: [N, K]} as `are_sets` describes them.
 
     Raises:
       ValueError: they are not.

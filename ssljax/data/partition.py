@@ -16,7 +16,7 @@ from ssljax.text.wording import shown
 
 # First part of the key of each seeded order, so that no two uses share one.
 _LABELS, _VAL, _TEST, _POOL = 1, 2, 3, 4
-ROUNDS = 10  # over all groups, at most, to choose some of them
+ROUNDS = 10  # passes over all groups, at most, to choose some of them
 
 
 class Partition(NamedTuple):
@@ -30,7 +30,7 @@ class Partition(NamedTuple):
 def permutation(n, *key):
     """Seeded order of 0..n-1, int64 [n]; the same under every version of NumPy.
 
-    Only the raw bits of Philox are promised to stay as they are between versions, so it sorts those.
+    Only the raw bits of Philox are promised to stay the same between versions, so it sorts those.
     """
     return np.argsort(np.random.Philox(np.random.SeedSequence(key)).random_raw(n), kind='stable')
 
@@ -44,7 +44,7 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
     of its own that does not depend on the budget, and it leaves every class at least one image. A total is
     stratified: item i of class c in a seeded order has rank i / n_c, and a budget is a prefix of the rows
     sorted by rank. So a larger budget contains a smaller one, classes keep their shares, and every class is
-    there as soon as the budget is no smaller than the number of classes. Of multi-label images (`sets`) the classes
+    there as soon as the budget is no smaller than the number of classes. For multi-label images (`sets`) the classes
     keep their shares by iterative stratification (strata.py), and '10/class' are 10 images for each class, in total.
 
     Args:
@@ -55,19 +55,18 @@ def partition(labels, num_classes, *, budget, val, seed, classes=(), names=None,
       val: amount of validation rows.
       seed: non-negative int.
       classes: names of the classes, used in messages.
-      names: names of the images, for a list, and `around`, the path of the folder or archive that they lie in.
+      names: names of the images, for a list, and `around`, the path of the folder or archive that they are in.
       represent: chooses labelled rows in place of the seeded order, as in `choose`; budgets are then not nested. A
-        total is then chosen without a look at labels (but for those of validation, which is stratified); a count per
+        total is then chosen without looking at labels (except those of validation, which is stratified); a count per
         class reads the class of every row.
-      pool: how many of the other rows are unlabelled ones, at random; 0: all.
+      pool: how many of the other rows, at random, are the unlabelled ones; 0: all.
       groups: int64 [N], as a Split has them, or None. Validation takes whole groups, of which no other image is used.
-
-      copied: bool [N], images of which there are copies, or None. Validation has none of them where it can do without:
-        all stay on one side.
-      sets: of multi-label images, uint8 [S, num_classes], as ssljax.targets has it.
+      copied: bool [N], images of which there are copies, or None. Validation has none of them if it can do without: all
+        stay on one side.
+      sets: for multi-label images, uint8 [S, num_classes], as in ssljax.targets.
 
     Returns:
-      Partition. The unlabelled rows do not contain the labelled ones: a method that wants both joins them.
+      Partition. The unlabelled rows do not contain the labelled ones: a method that needs both joins them.
 
     Raises:
       ValueError: an amount is misspelt, smaller than one image, or larger than what is there; a list that names what
@@ -142,7 +141,7 @@ def carve_test(labels, amount, classes=(), groups=None, copied=None, sets=None):
 
 
 def _held_out(labels, rows, amount, copied, *, name, **how):
-    """As `choose`, from the rows that are not `copied` (bool [N], or None) where there are enough of them."""
+    """As `choose`, from the rows that are not `copied` (bool [N], or None) if there are enough of them."""
     if copied is None or not copied[rows].any():
         return choose(labels, rows, amount, name=name, **how)
     able = rows[~copied[rows]]
@@ -167,12 +166,12 @@ def choose(labels, rows, amount, *, name, key, classes=(), of=None, optional=Fal
       name: the config field that gave `amount`, for messages.
       key: ints that seed the order.
       classes: names of the classes, for messages.
-      of: what a percentage is taken of; the number of rows where it is not given.
+      of: what a percentage is taken of; by default, the number of rows.
       optional: whether '0' and '' mean none, and 'all' is refused.
-      leave: images that every class keeps; 1 where `optional`, else 0.
-      represent: (rows int64 [n], count) -> int64 [count], those of them that stand for all. A total is then chosen
-        without a look at the labels, so the classes' shares are not kept.
-      groups: int64 [N], or None; of `rows` whole groups are chosen, as many and of such classes as come near to the
+      leave: images that every class keeps; by default 1 if `optional`, else 0.
+      represent: (rows int64 [n], count) -> int64 [count], those of them that represent all. A total is then chosen
+        without looking at the labels, so the classes' shares are not kept.
+      groups: int64 [N], or None; whole groups of `rows` are chosen, with a number of images and classes near the
         amount.
       sets: as for `partition`.
 
@@ -260,7 +259,7 @@ def _one_hot(labels, rows):
 
 
 def _choose_of_sets(labels, rows, kind, name, key, of, leave, represent, groups, sets):
-    """`choose` of multi-label images; kind: the match of the amount."""
+    """`choose` for multi-label images; kind: the match of the amount."""
     percent, per_class, total = kind.groups()
     amount, whole, hot = kind[0], len(rows) if of is None else of, sets[labels[rows]] > 0
     count = int(total) if total else int(per_class) * sets.shape[1] if per_class else int(
@@ -285,11 +284,11 @@ def _choose_of_sets(labels, rows, kind, name, key, of, leave, represent, groups,
 
 
 def by_group(hot, rows, groups, wanted, asked: str, key, leave: int, count: int = 0):
-    """Chooses whole groups of `rows`, whose classes come near to what is wanted.
+    """Chooses whole groups of `rows` whose class counts come near to those wanted.
 
-    In a seeded order each group is taken, or put back, where that brings the chosen images nearer: by the sum over
-    classes of (wanted - chosen)^2 / wanted, the chi-squared distance, and the same of the total; and so on until none
-    does. Scikit-learn's StratifiedGroupKFold has folds of equal size alone, and promises no order between versions.
+    In a seeded order each group is taken, or put back, if that brings the chosen images nearer, by the chi-squared
+    distance, the sum over classes of (wanted - chosen)^2 / wanted, plus the same for the total; and so on until none
+    does. Scikit-learn's StratifiedGroupKFold only has folds of equal size, and promises no order between versions.
 
     Args:
       hot: [n, C] bool, the classes of each of `rows`.
@@ -298,7 +297,7 @@ def by_group(hot, rows, groups, wanted, asked: str, key, leave: int, count: int 
       asked: what asks for it, for messages.
       key: ints that seed the order.
       leave: images that every class keeps.
-      count: how many images are wanted, where that is not the sum of `wanted`.
+      count: how many images are wanted, if that is not the sum of `wanted`.
 
     Returns:
       int64 [m], sorted.
@@ -329,7 +328,7 @@ def by_group(hot, rows, groups, wanted, asked: str, key, leave: int, count: int 
                 chosen[u], taken, left = not chosen[u], taken + change, left - change
         if (chosen == before).all():
             break
-    if not chosen.any() and able:  # all are larger than what is wanted
+    if not chosen.any() and able:  # all are larger than wanted
         chosen[min(able, key=lambda u: has[u].sum())] = True
     if not chosen.any():
         raise ValueError(
@@ -353,7 +352,7 @@ def save(path, parts, **meta):
     """Writes a partition with the hash of each of its sets to an .npz file, in one step or not at all.
 
     Args:
-      path: file to write; its folder is made if need be.
+      path: file to write; its folder is made if needed.
       parts: Partition.
       **meta: more to keep, such as the source's name and its digest; must be JSON.
     """

@@ -1,6 +1,6 @@
-"""Square tiles of an image: where they lie, cutting them out, and putting them together again.
+"""Square tiles of an image: where they are, cutting them out, and putting them together again.
 
-A grid has N x N tiles in reading order: tile t lies in row t // N and column t % N. All runs on the device.
+A grid has N x N tiles in reading order: tile t is in row t // N and column t % N. Everything runs on the device.
 """
 
 import itertools
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Grid(NamedTuple):
-    """`tiles` x `tiles` tiles of `tile` pixels a side, `gap` pixels apart, each moved by up to `jitter` either way."""
+    """`tiles` x `tiles` tiles with side `tile`, in pixels, `gap` apart, each moved by up to `jitter` either way."""
 
     tiles: int
     tile: int
@@ -33,7 +33,7 @@ def fit(shape, count: int, tile: int = 0, gap: int = -1, jitter: int = -1, *, sm
       count: N, from 2 on.
       tile: side of a tile in pixels; 0 takes what the gaps leave of a cell of side // N.
       gap: pixels between tiles before jitter; -1 takes what `tile` leaves of the cell, or without one the 11 of 75
-        pixels of Noroozi & Favaro 2016, at least 2 pixels (1 where a cell has fewer than 8).
+        pixels of Noroozi & Favaro 2016, at least 2 pixels (1 if a cell has fewer than 8).
       jitter: pixels; -1 takes half the gap, which keeps tiles from overlapping.
       smallest: the smallest side of a tile that the network can take.
       task: the method's name, for messages.
@@ -72,7 +72,7 @@ def _automatic(cell, count, tile, gap, jitter):
 
 
 def decided(task: str, options, grid: Grid) -> tuple:
-    """core.Method.decided of a task on `grid`, whose `options` may leave tile, gap and jitter open."""
+    """core.Method.decided for a task on `grid`, whose `options` may leave tile, gap and jitter open."""
     why = {'tile': 'what the gaps leave', 'gap': 'about a seventh of a cell', 'jitter': 'half the gap'}
     why |= {'gap': 'what the tiles leave of a cell'} if options.tile else {}
     open_ = [name for name in why if options[name] == (0 if name == 'tile' else -1)]
@@ -111,7 +111,7 @@ def cut(images, places, tile: int):
 
 
 def equalize(tiles):
-    """Gives each tile the mean and standard deviation, by channel, that all tiles of its image have together.
+    """Gives each tile the mean and standard deviation, per channel, that all tiles of its image have together.
 
     So brightness and contrast, which drift across an image, do not tell a tile's place (Noroozi & Favaro 2016, on
     shortcuts). They bring every tile to mean 0 and deviation 1; with the image's own values the network sees the range
@@ -137,9 +137,9 @@ def spread(tiles, shape):
 
 
 def assemble(tiles, line: int = 0, fill: float = 1.0):
-    """One image [B, N * h, N * w, C] of the tiles [B, N * N, h, w, C] in reading order.
+    """One image [B, N * h, N * w, C] from the tiles [B, N * N, h, w, C] in reading order.
 
-    With `line` > 0 so many pixels of value `fill` stand between neighbouring tiles.
+    With `line` > 0, that many pixels of value `fill` separate neighbouring tiles.
     """
     batch, total, height, width, channels = tiles.shape
     count = round(total**0.5)

@@ -30,11 +30,11 @@ def field() -> fields.Field:
 
 @functools.lru_cache
 def compiled(text: str) -> re.Pattern:
-    """The regular expression of a pattern. {label}, {group} and {split} stand for a part of a name without slash, as
-    long as it can be, {} for any such part that says nothing.
+    """The regular expression of a pattern. {label}, {group} and {split} stand for a part of a name without a slash, as
+    long as possible, {} for any such part that says nothing.
 
     Raises:
-      ValueError: it is none, or has no part that says something.
+      ValueError: it is not a pattern, or no part of it says anything.
     """
     names = re.findall(r'\{([^\W\d]\w*|)\}', text)
     if '(?P<' in text or not any(names):
@@ -63,7 +63,7 @@ def compiled(text: str) -> re.Pattern:
 
 
 def match(text: str, names) -> list:
-    """For each name (a path with '/') the match of its end, of as many folders as the pattern has slashes, or None.
+    """For each name (a path with '/') the match of its end, with as many folders as the pattern has slashes, or None.
 
     Raises:
       ValueError: no name matches; the message shows some.
@@ -82,11 +82,11 @@ def match(text: str, names) -> list:
 
 
 def records_of(text: str, names, path: str) -> list[records.Record]:
-    """A Record of each image of a folder, from its name. The split is that of the pattern or, where it has none, of the
-    folders above the image. What does not match has no label.
+    """A Record of each image of a folder, from its name. The split is the pattern's or, if it has none, that of the
+    folders above the image. An image whose name does not match has no label.
 
     Raises:
-      ValueError: no name matches, or the split that one names is not known.
+      ValueError: no name matches, or one names an unknown split.
     """
     found, out = match(text, names), []
     for number, (name, said) in enumerate(zip(names, found)):
@@ -112,7 +112,8 @@ def records_of(text: str, names, path: str) -> list[records.Record]:
 
 
 def with_groups(text: str, names, splits: dict, path: str) -> dict:
-    """What layout.layout returns as splits, with the groups that a pattern without {label} says, as a third of each."""
+    """The splits that layout.layout returns, with the groups that a pattern without {label} gives, as a third item of
+    each."""
     said = [m['group'] if m else '' for m in match(text, names)]
     images = [(said[n], split, repr(names[n])) for split, (numbers, _) in splits.items() for n in numbers]
     records.check_groups(images, path)

@@ -20,11 +20,11 @@ def listed(path, names, labels, around=''):
     """The rows of a list of images.
 
     Args:
-      path: a text file (UTF-8, or UTF-16 with its mark) with one image a line: its name in the folder or archive
+      path: a text file (UTF-8, or UTF-16 with its mark) with one image per line: its name in the folder or archive
         ('train/cat/17.jpg', or any end of it after a slash that only one image has), which may be written as a JSON
-        string, or its row number; empty lines and comments, from # on, are left out. A full name goes before the end of
-        another, and a name with # in it before a comment.
-      names: the training images' names, or None where they have none.
+        string, or its row number; empty lines and comments, from # on, are left out. A full name takes precedence
+        over the end of another, and a name with # in it over a comment.
+      names: the training images' names, or None if they have none.
       labels: int32 [N], -1 where unknown.
       around: the path of the folder or archive that holds the images: a line may begin with it, or with its last part.
 
@@ -82,8 +82,8 @@ def _advice(lines, word, known, names, count) -> str:
 
 
 def lines_of(path, head=0):
-    """The lines of a text file, or of its first `head` bytes, without their ends; bytes that are not UTF-8 as the
-    system's names have them.
+    """The lines of a text file, or of its first `head` bytes, without line ends; bytes that are not UTF-8 are kept as
+    in the system's file names.
 
     Raises:
       ValueError: it is not UTF-8 or UTF-16, or has more than MOST bytes.
@@ -118,7 +118,7 @@ class Known:
 
     @functools.cached_property
     def ends(self):
-        """{what stands after a slash of a name: its rows}."""
+        """{what follows a slash in a name: its rows}."""
         found: dict = {}
         for row, name in enumerate(self._names):
             start = name.find('/') + 1
@@ -137,7 +137,7 @@ class Known:
                 if found := known.get(word):
                     return word, found
         marks = [m.start() for m in re.finditer('#', line)]
-        for end in (None, *reversed(marks)):  # the longest beginning that is a name: there may be # in it
+        for end in (None, *reversed(marks)):  # the longest prefix that is a name, which may contain #
             word = line[:end].strip()
             if word and (found := self.named(word)):
                 return word, found
@@ -157,8 +157,8 @@ class Known:
         return self._below(plain.replace('\\', '/'))
 
     def _below(self, word):
-        """The rows of a whole name that stands after the path of the source, or after the last part of that path.
-        Folders around everything in the source, which names leave out, may be between."""
+        """The rows of a whole name that follows the path of the source, or the last part of that path. Folders around
+        everything in the source, which names leave out, may be between."""
         if not self.around:
             return []
         parts, top = word.split('/'), os.path.basename(self.around)
@@ -173,11 +173,11 @@ class Known:
 
 
 def typical(features, count: int, seed: int):
-    """`count` rows that represent all: of each of `count` clusters the most typical.
+    """`count` rows that represent all: the most typical of each of `count` clusters.
 
     TypiClust for a first label set (Hacohen, Dekel & Weinshall, ICML 2022, arXiv:2202.02794, section 3): k-means on
     features of unit length; typicality is the inverse of the mean distance to the `NEIGHBORS` nearest rows of the same
-    cluster, or to all where it is smaller.
+    cluster, or to all if it is smaller.
 
     Args:
       features: float32 [N, D], N at least `count`, of a network trained without labels.
@@ -197,13 +197,13 @@ def typical(features, count: int, seed: int):
     for cluster in np.unique(owner):
         rows = np.flatnonzero(owner == cluster)
         chosen.append(rows[typicality(x[rows]).argmax()])
-    rest = np.setdiff1d(np.arange(len(x)), chosen)  # k-means can leave clusters empty where rows are equal
+    rest = np.setdiff1d(np.arange(len(x)), chosen)  # k-means can leave clusters empty if rows are equal
     return np.sort(np.concatenate([chosen, rest[: count - len(chosen)]]).astype(np.int64))
 
 
 def typicality(x) -> np.ndarray:
-    """float64 [n], how near each row of x, [n, D], is to its `NEIGHBORS` nearest: minus the mean distance, of the same
-    order as the paper's inverse."""
+    """float64 [n], how near each row of x, [n, D], is to its `NEIGHBORS` nearest: minus the mean distance, which orders
+    rows as the paper's inverse does."""
     from sklearn.neighbors import NearestNeighbors  # it takes a second to import
 
     near = min(NEIGHBORS, len(x) - 1)

@@ -15,7 +15,7 @@ RANGES = {
     'contrast': (0.95, 0.05),
     'equalize': (1.0, 1.0),
     'identity': (0.0, 0.0),
-    'posterize': (9.0, 4.0),  # 8 to 4 bits, each as often
+    'posterize': (9.0, 4.0),  # 8 to 4 bits, each equally often
     'rotate': (0.0, 30.0),
     'sharpness': (0.95, 0.05),
     'shear_x': (0.0, 0.3),
@@ -36,7 +36,7 @@ def rand_augment(key, images, operations=2, magnitude=10, p=1.0):
     equalize). An operation is applied with probability p: 1 is the paper, 0.5 FixMatch's code. Warps take the nearest
     pixel and are black outside, as there. Gray images have no color.
 
-    Raises ValueError for operations outside of [1, 100], a magnitude outside of [0, 10] and p outside of [0, 1].
+    Raises ValueError for operations outside [1, 100], a magnitude outside [0, 10] and p outside [0, 1].
     """
     batch = pixels.check(images)[0]
     if int(operations) != operations or not 1 <= operations <= 100:

@@ -9,16 +9,16 @@ SHOWN = 5  # names in a message
 
 
 def verified(split):
-    """The images of a Split that can be decoded, in order; the Split itself where all can.
+    """The images of a Split that can be decoded, in order; the Split itself if all can.
 
-    Images in memory, or decoded on disk, are known to be whole or not. Others are decoded once here, and kept in
-    memory where they fit a quarter of what is free, so that nothing decodes them again; but for those of prepared
-    datasets, which are taken for whole where they end as they should, so that a run begins at once.
+    Images in memory, or decoded on disk, are known to be whole or not. Others are decoded once here, and kept in memory
+    if they fit a quarter of what is free, so that nothing decodes them again; except those of prepared datasets, which
+    are taken to be whole if they end as they should, so that a run begins at once.
     """
     images = split.images
     if not len(split) or not hasattr(images, 'exact') or images.refuses():
         return split
-    array, small = None, fits(split.nbytes)  # asked in any case, by all processes
+    array, small = None, fits(split.nbytes)  # asked always, by all processes
     if not images.settled():
         if images.sound(split.rows):
             return split
@@ -45,8 +45,8 @@ def is_bad(split):
 
 
 def settled(split):
-    """The Split without the images that cannot be decoded where each is known to be so or not; as it is where it is
-    streamed: there each such image is replaced by another."""
+    """The Split without the images that cannot be decoded, if it is known which these are; unchanged if it is streamed,
+    as each such image is then replaced by another."""
     if not hasattr(split.images, 'settled') or not split.images.settled():
         return split
     bad = is_bad(split)

@@ -1,4 +1,4 @@
-"""Classes and splits of images whose labels are given one by one, not by the folders that they lie in."""
+"""Classes and splits of images whose labels are given one by one, not by the folders that they are in."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -10,17 +10,17 @@ from ssljax.targets import multilabel
 from ssljax.text.literal import clean
 from ssljax.text.wording import shown
 
-FEW = 5  # images that may each have a class of its own: it is a mistake where there are more
-_UNKNOWN = frozenset('nan na n/a null none unknown ? -1'.split())  # what may be meant to say that there is no label
+FEW = 5  # images that may each have a class of its own: more are a mistake
+_UNKNOWN = frozenset('nan na n/a null none unknown ? -1'.split())  # what may be meant as no label
 
 
 class Record(NamedTuple):
     """An image.
 
-    number: of its file. where: what names it in messages, such as 'line 3'. label: '' where there is none; of
-    multi-label images as multilabel.parsed has it, such as 'a;b', or ';', none of the classes. split:
-    'train', 'val', 'test' or 'unlabeled'. group: a name that images share which must not be in different splits, such
-    as that of a patient; '' where it is alone.
+    number: of its file. where: what names it in messages, such as 'line 3'. label: '' if there is none; for multi-label
+    images as multilabel.parsed reads it, such as 'a;b', or ';', none of the classes. split: 'train', 'val',
+    'test' or 'unlabeled'. group: a name shared by images that must not be in different splits, such as that of a
+    patient; '' if it is alone.
     """
 
     number: int
@@ -38,7 +38,7 @@ def splits_of(records, path: str, several: bool = False):
 
     Args:
       records: of Record.
-      path: that they are from, for messages.
+      path: where they are from, for messages.
       several: whether a label may name several classes.
 
     Raises:
@@ -86,14 +86,14 @@ def splits_of(records, path: str, several: bool = False):
 
 
 def group_ids(names):
-    """int64 [n], a number for each name of a group, -1 where it is ''; None where all are."""
+    """int64 [n], a number for each name of a group, -1 if it is ''; None if all are."""
     number_of = {name: i for i, name in enumerate(sorted(set(names) - {''}))}
     return np.array([number_of.get(name, -1) for name in names], np.int64) if number_of else None
 
 
 def check_groups(images, path: str) -> None:
-    """Raises ValueError where a group is in several of the splits train, val and test. images: (group, split, what
-    names the image)."""
+    """Raises ValueError if a group is in several of the splits train, val and test. images: (group, split, what names
+    the image)."""
     first: dict = {}
     apart: dict = {}
     for group, split, where in images:

@@ -1,14 +1,15 @@
-"""Files on buckets, by TensorFlow's file systems: gs:// alone. TensorFlow Datasets has no other where TensorFlow is."""
+"""Files on buckets, by TensorFlow's file systems: only gs://, as TensorFlow Datasets has no other when TensorFlow is
+installed."""
 
 import io
 
 from ssljax.storage.paths import is_url  # noqa: F401  (remote.is_url)
 
-AT_A_TIME = 32  # requests: each takes its time
+AT_A_TIME = 32  # requests: each has a latency
 
 
 def check(url: str, asked: str) -> None:
-    """Raises ValueError where TensorFlow reads no such URLs; asked: the field that has it."""
+    """Raises ValueError if TensorFlow reads no such URLs; asked: the field that has it."""
     from tensorflow.io import gfile
 
     known = [f'{scheme}://' for scheme in gfile.get_registered_schemes() if scheme]
@@ -20,7 +21,7 @@ def check(url: str, asked: str) -> None:
 
 
 def size(url: str) -> int:
-    """Bytes of a file. These functions raise TensorFlow's OpError where there is none."""
+    """Bytes of a file. These functions raise TensorFlow's OpError if there is none."""
     from tensorflow.io import gfile
 
     return gfile.stat(url).length
@@ -36,7 +37,7 @@ def read_at(url: str, place: int, length: int) -> bytes:
 
 
 def read(url: str) -> bytes | None:
-    """A whole file, or None where there is none."""
+    """A whole file, or None if there is none."""
     from tensorflow.io import gfile
 
     if not gfile.exists(url):

@@ -1,9 +1,9 @@
-"""Bilinear resizing with antialiasing: Pillow's pixels bit for bit, from vector instructions.
+"""Bilinear resizing with antialiasing: Pillow's pixels bit for bit, by vector instructions.
 
-Pillow's loops (Resample.c of its source) take one value at a time. Those of resample_loops.py do the same arithmetic on
-many, compiled for the processor at hand by LLVM, which numba brings. Which axis comes first, and so how results are
-rounded, depends on sizes and on Pillow's version (from 13 on, columns do in very tall images): the first image of its
-sizes is resized by Pillow, the second by both, and where they agree the loops resize the others.
+Pillow's loops (Resample.c of its source) process one value at a time. Those of resample_loops.py do the same arithmetic
+on many, compiled for the processor at hand by LLVM, which numba brings. Which axis comes first, and so how results are
+rounded, depends on sizes and on Pillow's version (from 13 on, columns come first in very tall images): the first image
+of given sizes is resized by Pillow, the second by both, and if they agree the loops resize the others.
 """
 
 import functools
@@ -15,12 +15,12 @@ from PIL import Image
 
 from ssljax.data import resample_loops
 
-_TAPS = 8192  # pixels a result: below, sums of rounded weights keep within 0 to 255
+_TAPS = 8192  # pixels per result: up to here, sums with rounded weights stay within 0 to 255
 _LARGE = 1 << 24  # pixels: a copy would double the memory
 _MOST = 4096  # geometries
 _lock = threading.Lock()
 _made = {2: None, 4: None}  # {channels: resample_loops.Loops, or None}
-_agree: dict = {}  # {geometry: whether the loops give Pillow's pixels, None where one image of it was seen}
+_agree: dict = {}  # {geometry: whether the loops give Pillow's pixels, None after one image}
 
 
 def resize(image, size, box=None):
@@ -61,7 +61,7 @@ def resize(image, size, box=None):
 
 
 def pixels(image):
-    """uint8 [H, W, C] of a Pillow image, or of what is one already."""
+    """uint8 [H, W, C] of a Pillow image, or of an array."""
     array = np.asarray(image)
     return array[..., None] if array.ndim == 2 else array
 
@@ -78,7 +78,7 @@ def _by_loops(loops, image, size, box=None):
     if max(columns.taps, rows.taps) > _TAPS:
         return _by_pillow(image, size, box)
     count = rows.stop - rows.start
-    # Three channels are read and written four bytes at a time: one byte more has to be behind each row.
+    # Three channels are read and written four bytes at a time: each row must be followed by one more byte.
     pitch = width * channels
     last = np.empty(pitch + 1, np.uint8)
     last[:pitch] = image[rows.stop - 1].ravel()
@@ -114,7 +114,7 @@ class _Weights:
         weights[place >= count[:, None]] = 0
         weights /= functools.reduce(np.add, weights.T)[:, None]  # from left to right
         weights = (0.5 + weights * (1 << resample_loops.BITS)).astype(np.int32)
-        beyond = np.maximum(first + self.taps - length, 0)  # pixels that are not there, whose weight is 0
+        beyond = np.maximum(first + self.taps - length, 0)  # pixels that do not exist, whose weight is 0
         for row in np.flatnonzero(beyond):
             weights[row] = np.roll(weights[row], beyond[row])
         first -= beyond
@@ -138,5 +138,5 @@ def _loops(channels):
 def _make(channels):
     try:
         return resample_loops.compiled(channels)
-    except Exception as e:  # no LLVM, one of another version, a system that lets nobody make code
+    except Exception as e:  # no LLVM, one of another version, a system that forbids making code
         logging.warning('Images are resized by Pillow, which takes five times as long (%s: %s).', type(e).__name__, e)

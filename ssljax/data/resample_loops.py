@@ -6,27 +6,27 @@ A result is (2^21 + sum of weight * value) >> 22 for a row's neighbours in `acro
 import ctypes
 from typing import NamedTuple
 
-BITS = 22  # of a weight, behind the point
-BLOCK = 16  # bytes of a row that `down` makes at a time: none may be shorter
-_ROWS = 4  # that `across` makes at a time, with the same weights
+BITS = 22  # of a weight, after the binary point
+BLOCK = 16  # bytes of a row that `down` makes at a time: no row may be shorter
+_ROWS = 4  # rows that `across` makes at a time, with the same weights
 
 
 class Loops(NamedTuple):
     """across(source, last, pitch, rows, to, width, first, weights, taps)
 
-    source, last: addresses of the first row and of a copy of the last one, with a byte behind it that may be read.
+    source, last: addresses of the first row and of a copy of the last one, followed by a byte that may be read.
     pitch: bytes from a row of the source to the next. rows: how many. to: uint8 [rows, width * channels + 1].
     first: int32 [width], the first pixel of each result. weights: int32 [width, taps].
 
     down(source, length, to, rows, first, weights, taps)
 
-    source: what `across` made. length: width * channels, BLOCK at least. to: uint8 [rows, length].
+    source: what `across` made. length: width * channels, at least BLOCK. to: uint8 [rows, length].
     first: int32 [rows], the first row of each result. weights: int32 [rows, taps].
     """
 
     across: object
     down: object
-    engine: object  # whose end would be that of the code
+    engine: object  # which owns the code, so it must be kept
 
 
 def compiled(channels):
@@ -54,7 +54,7 @@ def compiled(channels):
 
 
 def _across(channels):
-    """What `across` is. A line with # stands once for each of the rows that are made at a time."""
+    """What `across` is. A line with # is repeated for each of the rows that are made at a time."""
     lanes = 4 if channels == 3 else channels
     rows, v8, v32 = range(_ROWS), f'<{lanes} x i8>', f'<{lanes} x i32>'
     half, bits = (f'<{", ".join([f"i32 {value}"] * lanes)}>' for value in (1 << BITS - 1, BITS))

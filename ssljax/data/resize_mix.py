@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 SCOPE = 0.1, 0.8  # sides of the box, as shares of the image's, before it is cut off at the border
-CENTRE = 0.9  # of each side of the pasted image, which is what RegMixMatch's code pastes
+CENTRE = 0.9  # of each side of the image, which is the part that RegMixMatch's code pastes
 
 
 class Box(NamedTuple):
@@ -19,9 +19,9 @@ class Box(NamedTuple):
 
 
 def draw(key, height: int, width: int, alpha: float) -> Box:
-    """A box for all images of a batch: its sides are 0.1 + 0.7 sqrt(b) of the image's, with b of Beta(alpha, alpha), as
-    RegMixMatch's code has them (ResizeMix draws them uniformly), around a pixel at random; what lies beyond the border
-    is cut off."""
+    """A box for all images of a batch: its sides are 0.1 + 0.7 sqrt(b) of the image's, with b from Beta(alpha, alpha),
+    as in RegMixMatch's code (ResizeMix draws them uniformly), around a random pixel; what lies beyond the border is cut
+    off."""
     k_size, k_row, k_column = jax.random.split(key, 3)
     low, high = SCOPE
     size = low + (high - low) * jnp.sqrt(jax.random.beta(k_size, alpha, alpha))
@@ -34,8 +34,7 @@ def draw(key, height: int, width: int, alpha: float) -> Box:
 
 
 def paste(images, others, box: Box):
-    """Images [B, H, W, C] with the central 0.9 of `others` [B, H, W, C], scaled to the box by nearest neighbours, in
-    it."""
+    """Images [B, H, W, C] with the central 0.9 of `others` [B, H, W, C], scaled by nearest neighbours, in the box."""
     height, width = images.shape[1:3]
     rows, in_rows = _from(height, box.top, box.bottom)
     columns, in_columns = _from(width, box.left, box.right)

@@ -1,5 +1,5 @@
 """The index of a split of TensorFlow Datasets: what is known of each record is read once, by all cores, and kept in a
-file beside the data, or in ~/.cache/ssljax where nothing may be written there."""
+file beside the data, or in ~/.cache/ssljax if nothing can be written there."""
 
 import hashlib
 import io
@@ -19,9 +19,9 @@ from ssljax.data.shards import Index, Shard, Table, records
 from ssljax.processes import hosts
 from ssljax.storage import files
 
-VERSION = 1  # of the file; to be raised with any change of what it holds
+VERSION = 1  # of the file; increase it with any change to its content
 _TYPES: tuple = np.int64, np.int32, np.int32, np.uint32, np.int32, np.uint8, np.int64  # of the fields of an Index
-_SMALL = 8 << 20  # bytes that are read before processes for it have started
+_SMALL = 8 << 20  # bytes that can be read before worker processes have started
 
 
 def table(format: str, shards: list[Shard], beside: str, name: str) -> Table:
@@ -39,7 +39,7 @@ def table(format: str, shards: list[Shard], beside: str, name: str) -> Table:
     """
     where = format, shards, beside, name
     hosts.told(_prepared, *where)
-    found = hosts.each(lambda: _index(*where))  # a process of another machine may have a disk of its own
+    found = hosts.each(lambda: _index(*where))  # a process on another machine may have a disk of its own
     shard = np.repeat(np.arange(len(shards), dtype=np.int32), [s.take for s in shards])
     return Table(format, [s.path for s in shards], shard, found)
 
@@ -49,7 +49,7 @@ def _prepared(*where) -> None:
 
 
 def _index(format, shards, beside, name) -> Index:
-    """What is kept, or else what the shards say, which then is kept."""
+    """What is kept, or else what the shards say, which is then kept."""
     sizes = _sizes([shard.path for shard in shards])
     told = json.dumps([VERSION, format, [(os.path.basename(s.path), n, *s[1:]) for s, n in zip(shards, sizes)]])
     print_ = hashlib.sha256(told.encode()).hexdigest()
@@ -92,7 +92,7 @@ def _read(format, shards, sizes, name) -> Index:
 
 
 def of_shard(format: str, shard: Shard):
-    """The Index of a shard, or what is wrong with it, as a text: in a process that decodes nothing is raised."""
+    """The Index of a shard, or what is wrong with it, as text: in a process that decodes, nothing is raised."""
     columns: list = [[] for _ in _TYPES]
     try:
         for place, size, record in records(format, shard):
@@ -119,7 +119,7 @@ def _kept(places, print_) -> Index | None:
                 if str(f['fingerprint']) == print_:
                     return Index(*(f[name] for name in Index._fields))
             logging.info('%s belongs to other data.', place)
-        except Exception as e:  # whatever a damaged archive or a bucket raises: the shards tell it again
+        except Exception as e:  # whatever a damaged archive or a bucket raises: the shards are read again
             logging.warning('%s cannot be read (%s): the labels are read from the data.', place, e)
     return None
 

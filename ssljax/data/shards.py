@@ -1,7 +1,7 @@
 """The shards of a prepared TensorFlow dataset: TFRecord or ArrayRecord files, and how one record of them is read.
 
 A TFRecord file has no index of its own. With the place of each record, which the labels' index keeps (shard_index.py),
-one can be read without those before it. TensorFlow is imported for buckets alone.
+one can be read without those before it. TensorFlow is imported only for buckets.
 """
 
 import functools
@@ -35,7 +35,7 @@ class Index(NamedTuple):
 
     place: int64, its first byte in a TFRecord, its number in an ArrayRecord. size: int32, bytes of the encoded image.
     record: int32, bytes of the record in the file, 0 for ArrayRecord. crc: uint32, CRC-32 of the encoded image. label:
-    int32, -1 where unknown. kind: uint8, see kinds.py. pixels: int64, that the image has, 0 where that is not known.
+    int32, -1 where unknown. kind: uint8, see kinds.py. pixels: int64, how many the image has, 0 if not known.
     """
 
     place: np.ndarray
@@ -48,7 +48,7 @@ class Index(NamedTuple):
 
 
 class Table(Sequence):
-    """The keys of the records of a split, as folder.Files has them: (path, place, bytes, CRC-32 of the image, label).
+    """The keys of the records of a split, as in folder.Files: (path, place, bytes, CRC-32 of the image, label).
 
     Attributes:
       format: TFRECORD or ARRAY_RECORD.
@@ -75,7 +75,7 @@ class Table(Sequence):
 
     @property
     def portable(self) -> bool:
-        """Whether other processes can read the files: on buckets they would have to import TensorFlow."""
+        """Whether other processes can read the files: for buckets they would have to import TensorFlow."""
         return not any(map(remote.is_url, self.paths[:1]))
 
 
@@ -98,7 +98,7 @@ def image_of_tfrecord(key) -> bytes:
     """The encoded image of a record.
 
     Raises:
-      ValueError: the file ends before, or holds something else there.
+      ValueError: the file ends before it, or holds something else there.
       archive.Changed: it holds another image, or another label, than its index says.
       OSError: it cannot be read.
     """
@@ -110,13 +110,13 @@ def image_of_tfrecord(key) -> bytes:
 
 
 def image_of_array_record(key) -> bytes:
-    """As image_of_tfrecord, of an ArrayRecord."""
+    """As image_of_tfrecord, for an ArrayRecord."""
     path, number, *_ = key
     return _as_indexed(key, _opened(path).read([number])[0])
 
 
 def _as_indexed(key, record) -> bytes:
-    """The image of a record: damaged ones may still be decoded, to something else."""
+    """The image of a record, compared with the index: a damaged one may still decode, to something else."""
     path, place, _, crc, label = key
     image, said = example.image_and_label(record)
     if (zlib.crc32(image), said) != (crc, label):
@@ -185,5 +185,5 @@ def _opened(path):
     """The reader of an ArrayRecord; several threads may use it."""
     from array_record.python.array_record_module import ArrayRecordReader
 
-    options = dict(options='readahead_buffer_size:0', file_reader_buffer_size=32768)  # as its own data source has them
+    options = dict(options='readahead_buffer_size:0', file_reader_buffer_size=32768)  # as in its own data source
     return ArrayRecordReader(path, **options)

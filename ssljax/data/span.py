@@ -45,10 +45,10 @@ def decide(splits: dict, text: str, most: int):
       most: pixels of an image at most; larger ones are not looked at.
 
     Returns:
-      (low, high); 'full'; or None where no channel has more than 8 bits.
+      (low, high); 'full'; or None if no channel has more than 8 bits.
 
     Raises:
-      ValueError: images of 8 bits and of more, or of several types, are mixed; or a range is given and has no use.
+      ValueError: images of 8 bits and of more, or of several types, are mixed; or a range is given but has no use.
     """
     given = parsed(text)
     if given == 'full':
@@ -73,7 +73,7 @@ def decide(splits: dict, text: str, most: int):
 
 
 def agrees(span, splits: dict, of: str, most: int) -> None:
-    """Raises ValueError where further images, `of`, have another depth than those that `span` was decided for."""
+    """Raises ValueError if further images, `of`, have another depth than those that `span` was decided for."""
     if span == 'full':
         return
     for files, numbers, *_ in splits.values():
@@ -98,7 +98,7 @@ def sample(n: int, most: int = _FILES):
 
 
 def kind_of(data: bytes, most: int) -> str:
-    """As `depth.kind`, of a file's bytes; no pixel is decoded but of DICOM. Raises what Pillow does on a damaged
+    """As `depth.kind`, for a file's bytes; pixels are decoded only for DICOM. Raises what Pillow does on a damaged
     file."""
     if data.startswith(b'\xff\xd8') or data.startswith(_PNG) and data[24] <= 8 or formats.of(data) == 'HEIC':
         return ''
@@ -119,7 +119,7 @@ def _kinds(files, numbers, most) -> list:
             raise
         except formats.Missing as e:
             raise ValueError(f'The image {files.names[number]!r} {e}.') from e
-        except Exception:  # a damaged file, which is dealt with where it is decoded
+        except Exception:  # a damaged file, which is handled when it is decoded
             continue
     return found
 

@@ -10,7 +10,7 @@ from ssljax.data.memory import cores, empty_images, parallel
 
 
 class ArrayImages:
-    """Images that lie in memory: uint8 [N, H, W, C]. Never written to: device arrays may share the memory.
+    """Images in memory: uint8 [N, H, W, C]. Never written to: device arrays may share the memory.
 
     Attributes:
       shape: (H, W, C).
@@ -39,7 +39,7 @@ class ArrayImages:
         return self._array
 
     def move(self, target):
-        """Makes `target`, uint8 [N, H, W, C], the place where the images lie."""
+        """Makes `target`, uint8 [N, H, W, C], the place where the images are."""
         target[...] = self._array
         self._array = target
 
@@ -174,10 +174,10 @@ class Split:
       images: the set the rows belong to: ArrayImages, JoinedImages or encoded.FileImages.
       rows: int64 [N], rows of `images`.
       labels: int32 [N], -1 where unknown.
-      groups: int64 [N], the same number for images that must stay together, such as those of one patient, -1 where one
-        is alone; None where all are.
+      groups: int64 [N], the same number for images that must stay together, such as those of one patient, -1 if one is
+        alone; None if all are.
       contents: uint64 [N], a hash of each image, once `digest` was called.
-      replaces: whether a corrupt image is replaced by another: only where all labels were hidden.
+      replaces: whether a corrupt image is replaced by another: only if all labels were hidden.
     """
 
     def __init__(self, images, labels, rows=None, replaces=False, groups=None):
@@ -231,11 +231,11 @@ class Split:
         return Split(self.images, labels, self.rows, self.replaces, self.groups)
 
     def names(self):
-        """The images' names, [N] str, or None where they are no files."""
+        """The images' names, [N] str, or None if they are not files."""
         return self.images.names(self.rows)
 
     def compact(self):
-        """A Split in memory that holds the images of this one alone; decoded once."""
+        """A Split in memory that holds only the images of this one; decoded once."""
         if self._compact is None:
             array = empty_images(len(self), self.shape)
 
@@ -278,7 +278,7 @@ class Split:
 
 
 def concat(splits):
-    """One Split of several, in the order given. Joining the same sets again gives the same joined set.
+    """One Split from several, in the order given. Joining the same sets again gives the same joined set.
 
     Raises:
       ValueError: there is nothing to join, or the images differ in shape.
@@ -305,7 +305,7 @@ def concat(splits):
 
 
 def apart(split, held, told=''):
-    """A Split without the images that are of a group of `held`; told: whose they are, for a warning."""
+    """A Split without the images that are in a group of `held`; told: whose they are, for a warning."""
     if split.groups is None or held.groups is None:
         return split
     out = np.isin(split.groups, held.groups[held.groups >= 0])

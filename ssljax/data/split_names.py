@@ -1,4 +1,4 @@
-"""What the name of a folder says: which split it is, or that it holds data and is no class."""
+"""What the name of a folder says: which split it is, or that it holds data and is not a class."""
 
 import functools
 import re
@@ -63,7 +63,7 @@ def kind_of(name):
 
 
 def is_holder(name):
-    """Whether a folder is named after its being one: 'images', 'dataset_a', 'static', 'HAM_part_2'."""
+    """Whether a folder is named as a mere container: 'images', 'dataset_a', 'static', 'HAM_part_2'."""
     words = _words(name)
     if len(words) > 2 and words[-2] in _PARTS and (words[-1].isdecimal() or len(words[-1]) == 1):
         return True

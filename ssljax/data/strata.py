@@ -1,28 +1,28 @@
 """Choosing images with any number of classes so that every class keeps its share: iterative stratification (Sechidis,
-Tsoumakas & Vlahavas, ECML PKDD 2011, section 3.2), as an order whose every first part is stratified."""
+Tsoumakas & Vlahavas, ECML PKDD 2011, section 3.2), as an order of which every prefix is stratified."""
 
 import numpy as np
 
-LOOK = 16  # images of the class in turn, among which the one that brings the shares nearest together is taken
+LOOK = 16  # next images of a class, of which the one that brings the shares closest together is taken
 
 
 def first(hot, order, count: int, leave: int = 0) -> np.ndarray:
     """The first `count` places of an order in which every class keeps its share; those of a smaller count are among
     them.
 
-    The class of which the smallest share was taken is in turn, the rarest of equals. Of its next LOOK images the one is
-    taken that leaves the classes nearest to their shares, by the chi-squared distance. The paper takes the class with
-    the fewest images left and sends them to the subsets that lack it most; in turn by shares, one subset can be as
-    small as one likes. Images of no class are a class of their own.
+    The class with the smallest share taken is next, the rarest in a tie. Of its next LOOK images, the one that leaves
+    the classes nearest to their shares, by the chi-squared distance, is taken. The paper takes the class with the
+    fewest images left and sends them to the subsets that lack it most; with turns by share, a subset can be of any
+    size. Images of no class are a class of their own.
 
     Args:
       hot: [N, K] bool, the classes of each image.
-      order: int64 [N], a permutation: of images that are alike the first in it.
+      order: int64 [N], a permutation: of images that are alike, the first in it is taken.
       count: how many.
       leave: images that every class keeps, if it has them.
 
     Returns:
-      int64 [n], in their order; n is smaller where no further image can be taken.
+      int64 [n], in the order taken; n is smaller if no further image can be taken.
     """
     hot = np.concatenate([hot, ~hot.any(1, keepdims=True)], axis=1)[order]
     total = hot.sum(0)
@@ -48,7 +48,7 @@ def first(hot, order, count: int, leave: int = 0) -> np.ndarray:
 
 
 def _next(queue: list, free) -> list:
-    """At most LOOK rows at the end of a queue that are free; others there are removed."""
+    """At most LOOK free rows from the end of a queue; others met there are removed."""
     found: list = []
     kept: list = []
     while queue and len(found) < LOOK:

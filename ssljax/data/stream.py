@@ -10,10 +10,10 @@ from ssljax.data.memory import empty_images
 
 
 def read_ahead(split, batches, ahead, finish):
-    """Reads batches in order, each by `split.images.readers` threads together, while the consumer is at work.
+    """Reads batches in order, each by `split.images.readers` threads together, while the consumer works.
 
-    The thread that has read the last piece of a batch finishes it, too: a consumer that did so would take Python's lock
-    from those that read, and each change of hands costs as much as reading some images.
+    The thread that has read the last piece of a batch also finishes it: a consumer that did so would take Python's lock
+    from those that read, and each handover costs as much as reading some images.
 
     Args:
       split: Split.

@@ -11,7 +11,7 @@ from ssljax.metrics import IMBALANCED
 from ssljax.targets import Targets
 from ssljax.text.literal import clean
 
-MOST, WIDTH = 20, 28  # classes that are listed one by one; columns for a name
+MOST, WIDTH = 20, 28  # classes that are listed one by one; width of a name in columns
 
 
 def show(source) -> None:
@@ -20,7 +20,7 @@ def show(source) -> None:
 
 
 def text(source) -> str:
-    """A table of classes and splits, of the images that can be decoded, and `warnings`; of more than `MOST` classes
+    """A table of classes and splits, of the images that can be decoded, and `warnings`; for more than `MOST` classes,
     their names and the smallest and largest counts.
 
     Args:
@@ -85,7 +85,7 @@ def imbalance(counts: dict, targets: Targets) -> list[str]:
 
 
 def warnings(source) -> list[str]:
-    """What of the classes makes an accuracy mean little: there is one alone, or a split lacks some."""
+    """What about the classes makes an accuracy mean little: there is only one, or a split lacks some."""
     total, found, main = len(source.classes), [], metrics.TITLES[source.targets.main]
     if total == 1 and not source.targets.multilabel:
         return [f'all images are of one class, {_name(source.classes[0])!r}: there is nothing to classify']
@@ -103,7 +103,7 @@ def warnings(source) -> list[str]:
 
 
 def unreadable(source, name: str) -> int:
-    """How many images of a split are known not to be decodable; of training images that are streamed, those met so
+    """How many images of a split are known not to be decodable; for training images that are streamed, those met so
     far."""
     if name == 'train':
         return int(readable.is_bad(source.train).sum())

@@ -13,7 +13,7 @@ from ssljax.text import wording
 
 HEADER = 1 << 16  # bytes in which a table's first line ends
 MARKS = {',': 'commas', ';': 'semicolons', '\t': 'tabs'}  # between the columns
-# What a column may be called; of several the first is read.
+# What a column may be called; if there are several, the first is read.
 NAMES = {
     'path': 'path file filename file_name filepath file_path image image_path name'.split(),
     'label': 'label class category'.split(),
@@ -22,13 +22,13 @@ NAMES = {
 }
 
 
-_FORMULA = '=+-@\t\r'  # what a cell begins with that a spreadsheet computes
+_FORMULA = '=+-@\t\r'  # first characters of cells that a spreadsheet computes
 _HERE = './'
 
 
 class Row(NamedTuple):
-    """line: where it begins, from 1. values: {a key of NAMES: text}, '' where the row has none; without white space
-    around it, but for a path, which may have some (`either`)."""
+    """line: where it begins, from 1. values: {a key of NAMES: text}, '' if the row has none; without surrounding white
+    space, except a path, which may have some (`either`)."""
 
     line: int
     values: dict
@@ -54,7 +54,7 @@ def read(given: str, field: str, needed=('path', 'label')) -> Table:
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: it is no table with these columns; the message names the line.
+      ValueError: it is not a table with these columns; the message names the line.
     """
     path = paths.expand(given)
     if not os.path.isfile(path):
@@ -68,7 +68,7 @@ def read(given: str, field: str, needed=('path', 'label')) -> Table:
         sheet = os.path.splitext(path)[1].lower() in ('.xlsx', '.xls', '.ods')
         raise ValueError(f'{path!r} is not a text file: {"save the sheet as" if sheet else "give a"} CSV.')
     first = next((i for i, line in enumerate(lines) if line.strip()), 0)
-    if (text := lines[first].strip().lower()).startswith('sep=') and len(text) == 5:  # as Excel has it
+    if (text := lines[first].strip().lower()).startswith('sep=') and len(text) == 5:  # as Excel does
         first += 1
     mark, header = _header(lines[first] if first < len(lines) else '', path, first + 1, needed)
     columns = columns_of(header)
@@ -90,7 +90,7 @@ def read(given: str, field: str, needed=('path', 'label')) -> Table:
 
 
 def inside(path: str, archive: str) -> str:
-    """What is to be done about a CSV in an archive."""
+    """What to do about a CSV in an archive."""
     name = os.path.relpath(path, archive)
     return (
         f'labels inside an archive are not read: unpack {name!r} from {archive!r}, put it beside the archive, and set '
@@ -100,8 +100,8 @@ def inside(path: str, archive: str) -> str:
 
 
 def written(path: str) -> str:
-    """A path as a CSV has it: before one that a spreadsheet would take for a formula stands ./, which is the same file;
-    `read` takes it away."""
+    """A path as written in a CSV: one that a spreadsheet would take for a formula gets ./ in front, which is the same
+    file; `read` removes it."""
     return _HERE + path if path[:1] and path[0] in _FORMULA else path
 
 
@@ -111,7 +111,7 @@ def _path(cell: str) -> str:
 
 
 def either(path: str, find: Callable):
-    """find(path), or where that finds nothing, without the white space around it, as in `label, path`."""
+    """find(path), or if that finds nothing, without the surrounding white space, as in `label, path`."""
     return find(path) or find(path.strip())
 
 
@@ -122,7 +122,7 @@ def columns_of(header) -> dict:
 
 
 def header_of(path: str) -> dict:
-    """`columns_of` of a file that may be a table; {} where it is none. No more than the first HEADER bytes are read."""
+    """`columns_of` for a file that may be a table; {} if it is not. No more than the first HEADER bytes are read."""
     if not os.path.isfile(path):  # such as a named pipe
         return {}
     try:
@@ -161,7 +161,7 @@ def _split(line: str, mark: str) -> list:
 
 def _cells(lines, start: int, mark: str, path: str):
     """(number of its line, cells) of each row that is not empty."""
-    reader = csv.reader((f'{line}\n' for line in lines[start:]), delimiter=mark, strict=True)  # a cell may go on
+    reader = csv.reader((f'{line}\n' for line in lines[start:]), delimiter=mark, strict=True)  # a cell may span lines
     while True:
         line = start + reader.line_num + 1
         try:

@@ -10,12 +10,12 @@ from ssljax.data.names import HEAD, HIDDEN, Sniffer, is_junk, relative
 
 _NAMES = b'LKxgX'  # types of entries that hold names and attributes of the next ones
 SHARE = 0.5  # of the free memory, which encoded images may take
-_NAME_BYTES = 1 << 20  # of such an entry, at most
+_NAME_BYTES = 1 << 20  # bytes of such an entry, at most
 _PACKED = (b'\x1f\x8b', b'BZ', b'\xfd7', b'\x28\xb5')
 
 
 class _Member(tarfile.TarInfo):
-    """A header, which is whole, or the two blocks of zeros that end an archive; else tarfile.ReadError."""
+    """A header, which must be whole, or the two blocks of zeros that end an archive; else tarfile.ReadError."""
 
     @classmethod
     def frombuf(cls, *args, **kwargs):
@@ -37,7 +37,7 @@ class _Member(tarfile.TarInfo):
 
 
 def is_tar(path) -> bool:
-    """As tarfile.is_tarfile, which reads a first header whole, however large."""
+    """As tarfile.is_tarfile, but without reading a first header of any size whole."""
     try:
         tarfile.open(path, tarinfo=_Member).close()
     except tarfile.TarError:
@@ -50,7 +50,7 @@ def entries_of(path, sniffer=None, *, most):
     of more than `most` bytes is refused.
 
     Raises:
-      ValueError, tarfile.TarError, EOFError, OSError: it is damaged, cut short, or has entries that lead out of it.
+      ValueError, tarfile.TarError, EOFError, OSError: it is damaged, truncated, or has entries that lead out of it.
     """
     sniffer = sniffer or Sniffer()
     stamped, skipped = archives.stamped(path), defaultdict(list)
@@ -88,8 +88,8 @@ def entries_of(path, sniffer=None, *, most):
 
 
 def _check_held(member, held, most, room) -> None:
-    """Raises ValueError where a file of a compressed tar is too large, or with the others, `held` bytes, for the
-    memory, `room`."""
+    """Raises ValueError if a file of a compressed tar is too large, or all so far, `held` bytes, for the memory,
+    `room`."""
     if member.size > most:
         raise ValueError(f'{member.name!r} has {member.size:,} bytes, but an image file may have at most {most:,}')
     if held > room:
@@ -100,14 +100,14 @@ def _check_held(member, held, most, room) -> None:
 
 
 def _check_end(file):
-    """Raises ValueError where more than zeros follow the end, as in archives that were joined; reading a compressed
-    file to its end checks its checksum, too."""
+    """Raises ValueError if anything but zeros follows the end, as in archives that were joined; reading a compressed
+    file to its end also verifies its checksum."""
     while block := file.read(1 << 20):
         if block.count(0) != len(block):
             raise ValueError('there is data after its end: it is damaged, or several .tar files were concatenated')
 
 
 def _read(archive, key):
-    """A .tar has no checksums of its content: only its stamp shows a change."""
+    """The bytes of a file: a .tar has no checksums of its content, so only its stamp shows a change."""
     archives.check(archive)
     return archives.read(archive, *key)

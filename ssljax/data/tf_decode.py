@@ -29,7 +29,7 @@ def decoder(shape, fit, png: bool, jpeg: bool):
 
 def crop_and_decode(data, window, place, channels):
     """uint8 [h, w, C] of the window (top, left, h, w), int32 [4], of a JPEG decoded at 1/FRACTIONS[place] of its
-    size; the window lies in what is then left."""
+    size; the window is within the reduced image."""
 
     def at(n):
         return tf.io.decode_and_crop_jpeg(data, window, channels, ratio=n, dct_method='INTEGER_ACCURATE')
@@ -42,7 +42,7 @@ def _of_jpeg(data, shape, fit):
         return tf.io.decode_jpeg(data, shape[2], dct_method='INTEGER_ACCURATE')
     whole = tf.io.extract_jpeg_shape(data)[:2]
     able = tf.reduce_min(whole) >= fit.size * tf.constant(FRACTIONS[:-1])
-    place = tf.argmax(tf.concat([able, [True]], 0), output_type=tf.int32)  # the first that is able
+    place = tf.argmax(tf.concat([able, [True]], 0), output_type=tf.int32)  # the first that leaves enough pixels
     height, width = tf.unstack(-(-whole // tf.constant(FRACTIONS)[place]))
     if fit.resize != 'crop':
         image = crop_and_decode(data, tf.stack([0, 0, height, width]), place, shape[2])
@@ -64,8 +64,8 @@ def _of_png(data, shape, fit):
 
 
 def _square(height, width, size):
-    """The centre square of an image: where it begins inside of the window that has all pixels that the resizing looks
-    at, float32 top and left, and that window, (top, left, height, width)."""
+    """The centre square of an image: where it begins within the window of all pixels that the resizing looks at,
+    float32 top and left, and that window, (top, left, height, width)."""
     side = tf.minimum(height, width)
     around = -(-side // size) + 1  # by which the filter reaches beyond the square
     begins, window = [], []
@@ -86,7 +86,7 @@ def _scaled(image, begin, side, size):
 
 
 def _resized(image, fit):
-    """As decode.fit by 'squash' or 'pad'."""
+    """As decode.fit with 'squash' or 'pad'."""
     whole = tf.shape(image)[:2]
     if fit.resize == 'squash':
         sides = tf.constant([fit.size, fit.size])
@@ -101,7 +101,7 @@ def _resized(image, fit):
 
 
 def _by(image, size, scale, translation):
-    """Bilinear with antialiasing, as Pillow has it; pixels at the edge stand for those beyond."""
+    """Bilinear with antialiasing, as in Pillow; pixels at the edge stand for those beyond."""
     out = tf.raw_ops.ScaleAndTranslate(
         images=image[None], size=size, scale=scale, translation=translation, kernel_type='triangle', antialias=True
     )

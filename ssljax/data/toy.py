@@ -7,7 +7,7 @@ NOISE = 0.03  # of each coordinate; the rings are 13 standard deviations apart
 
 
 def circles(n, seed):
-    """Two rings around 0 with Gaussian noise, their points in turn.
+    """Two rings around 0 with Gaussian noise, their points alternating.
 
     Args:
       n: number of points.
@@ -26,7 +26,7 @@ def circles(n, seed):
 
 
 def to_bytes(places):
-    """Coordinates in [-1, 1] as the nearest uint8; what lies outside is moved to the edge."""
+    """Coordinates in [-1, 1] as the nearest uint8; points outside are moved to the edge."""
     return np.uint8(np.clip(np.round((places + 1) * 127.5), 0, 255))
 
 

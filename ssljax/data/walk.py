@@ -20,14 +20,14 @@ _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)
 
 
 def walk(root, sniffer=None):
-    """Lists a folder. What is there itself goes before what a link leads to.
+    """Lists a folder. What is in it takes precedence over what a link leads to.
 
     Returns:
       (entries, folders, others, reader, skipped): [(name, size, None, key)] of the images; names of all folders; names
       of the other files; from a key to the bytes; {what was left out: names}.
 
     Raises:
-      ValueError: a folder cannot be read, or `root` lies on a file system such as /proc, which holds no files.
+      ValueError: a folder cannot be read, or `root` is on a file system such as /proc, which holds no files.
     """
     found = _Walk(root, sniffer or Sniffer())
     found.enter(root, '')
@@ -130,7 +130,7 @@ def _identity(about):
 
 
 def _special_devices():
-    """{device number: type} of the file systems that are mounted and hold no files, where the system tells."""
+    """{device number: type} of the file systems that are mounted and hold no files, if the system tells."""
     try:
         lines = Path('/proc/self/mountinfo').read_text(errors='replace').splitlines()
     except OSError:
@@ -147,7 +147,7 @@ def key_of(path):
     """Where a file is, for `read_file`.
 
     Raises:
-      OSError: there is none, or it must not be looked at.
+      OSError: there is none, or no permission to look at it.
       ValueError: it is something else.
     """
     about = os.stat(path)
@@ -157,7 +157,7 @@ def key_of(path):
 
 
 def read_file(key):
-    """The bytes of a file; raises archive.Changed where it is not as `key_of` found it."""
+    """The bytes of a file; raises archive.Changed if it is not as `key_of` found it."""
     full, *listed = key
     try:
         file = os.open(full, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that took its place must not wait for a writer
@@ -171,7 +171,7 @@ def read_file(key):
             raise archives.changed(full)
         data = os.read(file, about.st_size)
     except OSError as e:
-        raise OSError(e.errno, e.strerror, full) from e  # a read does not say of what
+        raise OSError(e.errno, e.strerror, full) from e  # an error of read does not name the file
     finally:
         os.close(file)
     if len(data) < about.st_size:

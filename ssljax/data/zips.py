@@ -12,7 +12,7 @@ from collections import defaultdict
 from ssljax.data import archive as archives
 from ssljax.data.names import HEAD, HIDDEN, Sniffer, is_junk, relative
 
-_MOST_HEAD = 1 << 16  # packed bytes that are read to see what a file is
+_MOST_HEAD = 1 << 16  # packed bytes that are read to find out what a file is
 _ENCRYPTED, _SIZES_FOLLOW, _UTF8 = 1, 8, 0x800  # flags
 _LOCAL = struct.Struct('<4s2xHH4xIIIHH')  # magic, flags, method, CRC, packed and whole size, lengths of name and extra
 _UNIX = 3
@@ -62,7 +62,7 @@ def _head(archive, start, entry):
 
 
 def _check_count(archive, found):
-    """Raises ValueError where the directory holds another number of entries than the archive's end says."""
+    """Raises ValueError if the directory has a different number of entries than the archive's end says."""
     size = archive[1][0]
     tail = min(size, 4096 + 22 + 65535)
     content = archives.read(archive, size - tail, tail)
@@ -76,7 +76,7 @@ def _check_count(archive, found):
 
 
 def _check_entry(archive, i):
-    """Where an entry's content begins; raises ValueError where it is not what the directory says: neither has a
+    """Where an entry's content begins; raises ValueError if its header is not what the directory says: neither has a
     checksum of its own."""
     size, start = archive[1][0], i.header_offset + _LOCAL.size
     named = i.orig_filename.encode('utf-8' if i.flag_bits & _UTF8 else 'cp437')
@@ -98,17 +98,17 @@ def _check_entry(archive, i):
 
 
 def _read(archive, key):
-    """The files that the directory lists have a CRC, so the stamp of the archive is looked at only where it differs."""
+    """The files that the directory lists have a CRC, so the stamp of the archive is checked only after an error."""
     try:
         return _cut_out(archive, *key)
-    except Exception:  # damaged content raises almost anything
+    except Exception:  # damaged content may raise almost anything
         archives.check(archive)
         raise
 
 
 def _cut_out(archive, start, packed, size, method, crc):
-    """A file's bytes: `ZipFile.read` costs more than the decoding of a small image, and by some methods it inflates
-    more than the directory declares."""
+    """A file's bytes: `ZipFile.read` costs more than decoding a small image, and for some methods it inflates more than
+    the directory declares."""
     data = _inflated(archives.read(archive, start, packed), size + 1, method)
     if zlib.crc32(data) != crc:
         raise ValueError('its bytes do not match its CRC')
@@ -116,7 +116,7 @@ def _cut_out(archive, start, packed, size, method, crc):
 
 
 def _inflated(data, most, method):
-    """At most so many bytes of a file's content; raises ValueError for a method that is not known."""
+    """At most `most` bytes of a file's content; raises ValueError for an unknown method."""
     if method == zipfile.ZIP_STORED:
         return data[:most]
     if method == zipfile.ZIP_DEFLATED:

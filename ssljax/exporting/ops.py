@@ -1,5 +1,5 @@
 """How JAX's primitives are written in ONNX, in a literal table. Images stay NHWC: convolution and pooling, which ONNX
-has in NCHW alone, are put between transpositions, which runtimes move and cancel."""
+has only in NCHW, are put between transpositions, which runtimes move and cancel."""
 
 import numpy as np
 

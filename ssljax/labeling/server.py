@@ -39,7 +39,7 @@ class Labels:
                 f'{self.path} does not begin with the line path,label in UTF-8, so rows of the page would not fit it: '
                 'give another --labels, and leave this file as it is.'
             )
-        if content and not content.endswith(b'\n'):  # a row that was cut short must not swallow the next
+        if content and not content.endswith(b'\n'):  # a truncated row must not swallow the next
             self._add(b'"\n' if content.count(b'"') % 2 else b'\n')
         self.known = pool.read(self.path)
         if not content:

@@ -107,7 +107,7 @@ def take(config) -> Fingerprint:
 
 
 def check(source: str, classes, counts, multilabel: bool = False) -> None:
-    """Raises ValueError where nothing can be compared: no image has a label, or all are of one class."""
+    """Raises ValueError if nothing can be compared: no image has a label, or all are of one class."""
     if not sum(counts):
         raise ValueError(
             f'{source} has no labelled image, so there is nothing to compare. Label about ten images of each class: '

@@ -45,7 +45,7 @@ def get(config, field: str):
 
 
 def stored(config, workdir: Path):
-    """The config that was planned in a work directory, or None where there is none yet.
+    """The config that was planned in a work directory, or None if there is none yet.
 
     Raises:
       ValueError: what is asked for now is not what was asked for then; or the plan is damaged or missing although

@@ -42,7 +42,7 @@ class Trained(NamedTuple):
         return ['scratch', *(['pretrain'] if self.pretraining else []), *joint]
 
     def first(self, parts: int) -> 'Trained':
-        """With the first `parts` of its parts alone."""
+        """With only the first `parts` of its parts."""
         return self if self.given else self._replace(parts=self.parts[:parts])
 
     def called(self, part: str) -> str:

@@ -74,7 +74,7 @@ def check(path: Path, overwrite: bool) -> None:
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """Raises FileExistsError where something is in the way."""
+    """Raises FileExistsError if something is in the way."""
     if path.is_dir() or path.exists() and not overwrite:
         raise FileExistsError(f'{path} is {paths.kind(path)} that exists already: give another --out, or --overwrite.')
 

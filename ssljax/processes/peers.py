@@ -32,8 +32,7 @@ AGAIN = 'The run ends here; rerun the same command to go on from the last checkp
 
 class Stopping(NamedTuple):
     """How a program stops; set by `preempt`. learnt: notes that a signal has come to a process; saved: whether nothing
-    is left
-    to save; goodbye: says that a rerun resumes; patience: seconds that a program has to stop by itself."""
+    is left to save; goodbye: says that a rerun resumes; patience: seconds that a program has to stop by itself."""
 
     learnt: Callable
     saved: Callable

@@ -19,7 +19,8 @@ def meet(coordinator: str, count: int, index: int, patience: float) -> None:
 
     Raises:
       ValueError: not all have come; or two are the same one. The message completes 'cannot join the other processes
-      (...)'. OSError: in the first process: it cannot open the port.
+        (...)'.
+      OSError: in the first process: it cannot open the port.
     """
     deadline = time.monotonic() + patience
     if index:

@@ -155,7 +155,7 @@ def line(step: int, metrics: dict) -> str:
 
 
 def read(path) -> list[dict]:
-    """The rows of a metrics.jsonl. A last line that a kill cut short is left out; so are, with a warning, lines that
+    """The rows of a metrics.jsonl. A last line that a kill truncated is left out; so are, with a warning, lines that
     cannot be read or are not as they were written."""
     rows, bad = parse(path)
     if bad:

@@ -1,4 +1,4 @@
-"""matplotlib, to draw into files alone: without a display, and without the backend that MPLBACKEND may name."""
+"""matplotlib, for drawing into files only: without a display, and without the backend that MPLBACKEND may name."""
 
 import contextlib
 import os

@@ -65,7 +65,7 @@ def shared(directory):
 
 
 def private(path) -> bool:
-    """Whether a path of a run lies on a disk that not all of its processes see: the same answer in all."""
+    """Whether a path of a run is on a disk that not all of its processes see: the same answer in all."""
     path = Path(path).absolute()
     return any(path.is_relative_to(directory) for directory in _private)
 

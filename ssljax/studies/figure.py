@@ -96,7 +96,8 @@ def over_labels(curves, ylabel, *, name=title, published=(), look=None, gains=No
       curves: {Series: {labels per class: {seed: share}}}.
       name: Series -> its name in the legend.
       published: [(Series or None, labels per class, value in percent), ...], open diamonds, in the colour of the
-      series. look: as `looks` gives it; None: of these curves.
+        series.
+      look: as `looks` gives it; None: of these curves.
       gains: {Series: {labels per class: stats.difference to a reference}}, drawn beside the accuracies.
       floor: a share that a line marks.
 

@@ -1,12 +1,12 @@
 """Where images come from: kinds of source by name, in a literal table of modules. What a module declares:
 
-    FORM       how config.data.source names it: 'digits', or with what is given behind a colon, 'npz:PATH'
+    FORM       how config.data.source names it: 'digits', or with what is given after a colon, 'npz:PATH'
     read       (Asked, config.data) -> (names of the classes, {split: Arrays or Encoded}), with the split train and any
                of val, test and unlabeled, all of one type
-    unlabeled  (Asked, config.data) -> Arrays or Encoded, the images where it is config.data.unlabeled; may be left out:
+    unlabeled  (Asked, config.data) -> Arrays or Encoded, the images if it is config.data.unlabeled; may be left out:
                the split unlabeled of `read`, or else train
-    around     (Asked, config.data) -> the folder or archive that images lie in; where they have names
-    TAKES      which of OWN, the fields of config.data that are for some sources alone, it reads
+    around     (Asked, config.data) -> the folder or archive that the images are in, if they have names
+    TAKES      which of OWN, the fields of config.data that only some sources have, it reads
 
 What they raise names what was asked for and what is allowed."""
 
@@ -31,22 +31,22 @@ SOURCES = {
     'npz': npz,
     'synthetic': synthetic,
 }
-OWN = {'images': '', 'pattern': '', 'annotations': '', 'multilabel': 'auto'}  # with the value that asks for nothing
+OWN = {'images': '', 'pattern': '', 'annotations': '', 'multilabel': 'auto'}  # with the value that requests nothing
 
 
 def load(config) -> Source:
-    """Loads config.data.source, of the form of one of SOURCES, and with it config.data.unlabeled.
+    """Loads config.data.source, in the form of one of SOURCES, and with it config.data.unlabeled.
 
     A split called unlabeled, unlabelled or unsupervised is the unlabelled set, and config.data.unlabeled, any source,
-    of whose images the labels are ignored, adds to it. Where there is no test split, the validation split is it; where
-    there is neither, config.data.test says how much of the training split is, chosen with a fixed seed. Image files are
-    decoded here, in parallel, when config.data.path is not 'stream' and they fit a quarter of the free memory;
-    otherwise when they are read. Corrupt ones are left out of validation, test and labelled images (readable.py); of
-    unlabelled ones they are left out in the first case and replaced by another in the second (encoded.FileImages). With
-    config.data.cache they are decoded into a file there, or taken from it, in either case (cache.py). Validation and
-    test have images with a known label alone. Values of more than 8 bits a channel become 0 to 255 by one range for the
-    whole data set, config.data.range (span.py). config.data.annotations moves unlabelled images to the training images
-    when the test split is made, which therefore does not change with it.
+    whose labels are ignored, adds to it. If there is no test split, the validation split takes its place; if there is
+    neither, config.data.test says how much of the training split does, chosen with a fixed seed. Image files are
+    decoded here, in parallel, if config.data.path is not 'stream' and they fit a quarter of the free memory; otherwise
+    when they are read. Corrupt ones are left out of validation, test and labelled images (readable.py); unlabelled ones
+    are left out in the first case and replaced by another in the second (encoded.FileImages). With config.data.cache
+    they are decoded into a file there, or taken from it, in either case (cache.py). Validation and test only have
+    images with a known label. Values of more than 8 bits per channel become 0 to 255 by one range for the whole data
+    set, config.data.range (span.py). config.data.annotations moves unlabelled images to the training images when the
+    test split is made, which therefore does not change with it.
 
     Args:
       config: config.data, checked (checks.py).
@@ -79,7 +79,7 @@ def load(config) -> Source:
 
 
 def check_own(config, asked, module) -> None:
-    """Raises ValueError where a field of OWN is set that the source does not read."""
+    """Raises ValueError if a field of OWN is set that the source does not read."""
     for name in OWN:
         if config[name] != OWN[name] and name not in getattr(module, 'TAKES', ()):
             able = ' or '.join(repr(m.FORM) for m in SOURCES.values() if name in getattr(m, 'TAKES', ()))
@@ -90,7 +90,7 @@ def check_own(config, asked, module) -> None:
 
 
 def around(config) -> str:
-    """The folder or archive that the images of config.data.source lie in; '' where they are no files."""
+    """The folder or archive that the images of config.data.source are in; '' if they are not files."""
     asked, module = _asked('source', config.source)
     return module.around(asked, config) if hasattr(module, 'around') else ''
 
@@ -107,7 +107,7 @@ def listed(config) -> tuple:
 
 
 def field(default: str = '', empty: bool = False) -> fields.Field:
-    """A source of one of the kinds of SOURCES; with `empty` also ''."""
+    """A config field for a source of one of the kinds of SOURCES; with `empty` also ''."""
 
     def fits(v):
         if not isinstance(v, str) or '\0' in v:
@@ -126,7 +126,7 @@ def forms() -> str:
 
 
 def _wrong(text: str) -> str:
-    """Why a text names no source; '' where it does."""
+    """Why a text names no source; '' if it names one."""
     kind, _, rest = text.partition(':')
     if kind not in SOURCES:
         near = difflib.get_close_matches(kind, SOURCES, 1)

@@ -1,6 +1,6 @@
 """Labels that were given, one after the other, to images that came without: config.data.annotations.
 
-A run keeps the file as it was when it began, for more labels may be added to it later.
+A run keeps the file as it was when it began, as more labels may be added to it later.
 """
 
 import unicodedata
@@ -41,8 +41,8 @@ def apply(source: Source, path: str, around: str) -> Source:
 
     Args:
       source: of image files.
-      path: of a CSV with the columns path and label (table.py). Of several lines for one image the last counts, and an
-        empty label withdraws those before. A line that gives a training image the class that it has changes nothing.
+      path: of a CSV with the columns path and label (table.py). Of several lines for one image, the last counts, and an
+        empty label withdraws those before. A line that gives a training image the class it already has changes nothing.
       around: the folder or archive that holds the images: a path may begin with it.
 
     Raises:
@@ -76,7 +76,7 @@ def apply(source: Source, path: str, around: str) -> Source:
 
 
 class Numbers:
-    """The numbers of labels; `sets` are those of a Source and, of multi-label images, further ones that were asked
+    """The numbers of labels; `sets` are those of a Source and, for multi-label images, further ones that were asked
     for."""
 
     def __init__(self, source: Source):
@@ -105,7 +105,7 @@ class Numbers:
 
 
 def check_given(path: str, columns) -> None:
-    """Raises ValueError where the columns of a CSV say that its labels are a model's predictions."""
+    """Raises ValueError if the columns of a CSV say that its labels are a model's predictions."""
     if told := {'confidence', 'unlike'} & set(columns):
         raise ValueError(
             f"{path} has a column {min(told)}, so its labels are a model's predictions: give the file of the labelling "

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Asked(NamedTuple):
-    """`field` of config.data is `text`: a kind of source and, behind a colon, `rest`. As a string, for messages."""
+    """`field` of config.data is `text`: a kind of source and, after a colon, `rest`. As a string, for messages."""
 
     field: str
     text: str
@@ -17,8 +17,8 @@ class Asked(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """Images in memory, uint8 [N, H, W, C], and their labels, int [N], -1 where there is none; sets: where labels stand
-    for several classes, uint8 [S, K], as ssljax.targets has them."""
+    """Images in memory, uint8 [N, H, W, C], and their labels, int [N], -1 if there is none; sets: if labels stand for
+    several classes, uint8 [S, K], as in ssljax.targets."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -27,7 +27,7 @@ class Arrays(NamedTuple):
 
 class Encoded(NamedTuple):
     """Encoded images: of `files` (folder.Files) those with the numbers, int64 [N]; their labels and
-    sets as those of Arrays; and their groups as a Split has them, or None."""
+    sets as those of Arrays; and their groups as in a Split, or None."""
 
     files: Any
     numbers: np.ndarray

@@ -7,7 +7,7 @@ FORM = 'circles'
 
 
 def read(asked, config):
-    """As sources.__init__ says; raises ValueError where the points should be resized or coloured."""
+    """As sources.__init__ says; raises ValueError if the points should be resized or coloured."""
     for field in ('image_size', 'channels'):
         if config[field]:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""A CSV with the columns path and label and, where there are, split and group (table.py, records.py)."""
+"""A CSV with the columns path and label and, if present, split and group (table.py, records.py)."""
 
 import os
 import unicodedata
@@ -15,7 +15,7 @@ from ssljax.text.wording import shown
 FORM = 'csv:PATH'
 TAKES = 'images', 'annotations', 'multilabel'
 MOST = 100  # characters of a class
-SHOWN = 3  # files that are not there, in a message
+SHOWN = 3  # missing files, in a message
 
 
 def around(asked, config) -> str:
@@ -39,7 +39,7 @@ def read(asked, config):
     found = table.read(asked.rest, str(asked))
     if found.others:
         logging.warning('%r: ignoring the columns %s.', found.path, ', '.join(map(repr, found.others)))
-    files, numbers = _files(found, around(asked, config), listed_alone=False)
+    files, numbers = _files(found, around(asked, config))
     several = _multilabel(found, config.multilabel)
     rows = [_record(row, number, found.path, several) for row, number in zip(found.rows, numbers)]
     listed = set(numbers)
@@ -54,7 +54,7 @@ def read(asked, config):
 def unlabeled(asked, config):
     """As sources.__init__ says: the images that the CSV lists, whatever their labels."""
     found = table.read(asked.rest, str(asked), ('path',))
-    files, numbers = _files(found, os.path.dirname(found.path) or '.', listed_alone=True)
+    files, numbers = _files(found, os.path.dirname(found.path) or '.')
     return Encoded(files, np.sort(np.array(numbers, np.int64)), np.full(len(numbers), -1, np.int32))
 
 
@@ -83,8 +83,9 @@ def _record(row: table.Row, number: int, path: str, several: bool) -> records.Re
     return records.Record(number, where, label, split, row.values.get('group', ''))
 
 
-def _files(found: table.Table, where: str, listed_alone: bool):
-    """(the Files of a folder or archive and of all that a table lists, the numbers of these, in its order)."""
+def _files(found: table.Table, where: str):
+    """(the Files of a folder or archive and of all that a table lists, the numbers of the listed ones, in its
+    order)."""
     if not found.rows:
         raise ValueError(f'{found.path!r} lists no image: each line after the first names one.')
     try:
@@ -123,8 +124,6 @@ def _files(found: table.Table, where: str, listed_alone: bool):
     files = _joined(files, more) if more else files
     files = files._replace(left_out=_without(files.left_out, os.path.relpath(found.path, where)))
     formats.check(files.names, found.path)
-    if listed_alone:
-        return files, numbers
     return files, numbers
 
 
@@ -135,8 +134,8 @@ def _without(left_out: dict, name: str) -> dict:
 
 
 def _on_disk(word: str, where: str, known: pick.Known, more: dict) -> list[int]:
-    """The number of a file that a listing of the folder `where` does not have by this name: a link in it, or a file
-    elsewhere, which `more`, {path: number}, gets. [] where there is none."""
+    """The number of a file that a listing of the folder `where` does not have under this name: a link in it, or a file
+    elsewhere, which is added to `more`, {path: number}. [] if there is none."""
     full = os.path.join(where, os.path.expanduser(word)) if os.path.isdir(where) else ''
     if not os.path.isfile(full):
         return []
@@ -157,7 +156,7 @@ def _joined(files: folder.Files, more: dict) -> folder.Files:
 
 
 def _missing(rows, found: table.Table, where: str, known: pick.Known) -> ValueError:
-    """The error of lines that name files which are not there."""
+    """The error for lines that name missing files."""
     row = rows[0]
     word, total = row.values['path'], len(found.rows)
     also = f' ({len(rows):,} of {total:,} lines name missing files)' if len(rows) > 1 else ''

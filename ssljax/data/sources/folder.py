@@ -27,7 +27,7 @@ def read(asked, config):
 
 
 def understood(files: folder.Files, asked, config):
-    """As `read`, of files that are listed."""
+    """As `read`, for files that are listed."""
     path = paths.expand(asked.rest)
     formats.check(files.names, path)
     if config.pattern and 'label' in pattern.compiled(config.pattern).groupindex:
@@ -48,7 +48,7 @@ def understood(files: folder.Files, asked, config):
 
 
 def unlabeled(asked, config):
-    """As sources.__init__ says: all images, whatever folders they lie in."""
+    """As sources.__init__ says: all images, whatever folders they are in."""
     files = folder.listing(paths.expand(asked.rest))
     formats.check(files.names, paths.expand(asked.rest))
     n = len(files.names)
@@ -61,8 +61,8 @@ def _lists(files: folder.Files) -> list:
 
 
 def _labels(path: str, names) -> str:
-    """The one CSV with labels in a folder that has no class folders; '' where there is none. Raises ValueError where
-    there are several."""
+    """The one CSV with labels in a folder that has no class folders; '' if there is none. Raises ValueError if there
+    are several."""
     if not os.path.isdir(path):
         return ''
     found = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.lower().endswith(('.csv', '.tsv'))]

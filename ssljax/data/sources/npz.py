@@ -16,7 +16,7 @@ _INSTEAD = {
 
 
 def read(asked, config):
-    """As sources.__init__ says; raises FileNotFoundError, or ValueError for an .npz that is none or holds other
+    """As sources.__init__ says; raises FileNotFoundError, or ValueError for a file that is not an .npz or holds other
     arrays."""
     file = npz.Npz(asked.rest, asked.text)
     path = file.path
@@ -59,7 +59,7 @@ def read(asked, config):
 
 
 def _multilabel(content: dict, labelled: dict, path: str):
-    """As `read`, of images with several classes each."""
+    """As `read`, for images with several classes each."""
     found, sets = npz.sets(labelled, path)
     if not sets[found['train_labels'][found['train_labels'] >= 0]].any():
         raise ValueError(f'{path!r}: no row of train_labels has a 1: give the classes of some training images.')
@@ -70,7 +70,7 @@ def _multilabel(content: dict, labelled: dict, path: str):
 
 
 def _complete(splits: dict, content: dict) -> dict:
-    """With the test split and the unlabelled images."""
+    """`splits` with the test split and the unlabelled images."""
     if 'val' in splits and 'test' not in splits:
         splits['test'] = splits.pop('val')
     if 'unlabeled_images' in content:
@@ -80,7 +80,7 @@ def _complete(splits: dict, content: dict) -> dict:
 
 
 def unlabeled(asked, config):
-    """As sources.__init__ says: the unlabelled images, or else the training images, without a look at labels."""
+    """As sources.__init__ says: the unlabelled images, or else the training images, without looking at labels."""
     file = npz.Npz(asked.rest, asked.text)
     name = 'unlabeled_images' if 'unlabeled_images' in file.declared else 'train_images'
     if name not in file.declared:

@@ -16,18 +16,18 @@ class Source(NamedTuple):
 
     Attributes:
       name: config.data.source as it was given.
-      classes: names of the classes; label i is classes[i] or, of multi-label images, the classes in sets[i].
+      classes: names of the classes; label i is classes[i] or, for multi-label images, the classes in sets[i].
       shape: (H, W, C) of every image.
       train: Split; validation is carved from it later (partition.py).
-      val: Split, where the source brings its own besides a test split, else None.
+      val: Split, if the source brings its own besides a test split, else None.
       test: Split.
       unlabeled: Split of images that came without labels, else None.
       listed: {'val', 'test': Split}, with the images that cannot be decoded and those without a known label, which
         `val` and `test` lack. `train` and `unlabeled` have theirs: a partition does not depend on them.
       unknown: {split: images left out for want of a label}.
-      range: (low, high), the values of files of more than 8 bits a channel that became 0 and 255; None where there
-        were none, or each filled the range of its type.
-      sets: of multi-label images, uint8 [S, K]: the different sets of classes that labels stand for; else None.
+      range: (low, high), the values of files of more than 8 bits per channel that became 0 and 255; None if there were
+        none, or each filled the range of its type.
+      sets: for multi-label images, uint8 [S, K]: the different sets of classes that labels stand for; else None.
     """
 
     name: str
@@ -49,15 +49,15 @@ class Source(NamedTuple):
 
 
 def complete(name: str, classes: tuple, splits: dict, span, test: str, copies: str = 'together', sets=None) -> Source:
-    """The Source of what was read.
+    """The Source from what was read.
 
     Args:
       name: config.data.source.
       splits: {'train' and any of 'val', 'test', 'unlabeled': Split}.
-      span: as `depth.plain` has it.
+      span: as `depth.plain` takes it.
       test: config.data.test.
       copies: config.data.copies.
-      sets: as Source has them.
+      sets: as in Source.
 
     Raises:
       ValueError: splits of several shapes, or one of which no image can be evaluated.

@@ -1,4 +1,4 @@
-"""Splits of what a source answered: decoded, resized and converted as config.data says."""
+"""Splits from what a source answered: decoded, resized and converted as config.data says."""
 
 from PIL import Image
 
@@ -11,10 +11,10 @@ from ssljax.data.split import ArrayImages, Split
 
 
 def splits_of(found: dict, config, asked) -> dict:
-    """{name: Split} of {name: Arrays or Encoded}, all of one type, one of them train; they are taken out of `found`.
+    """{name: Split} from {name: Arrays or Encoded}, all of one type, one of them train; they are taken out of `found`.
 
     Raises:
-      ValueError: images that do not fit the memory, or that have no one type, shape or range of values.
+      ValueError: images that do not fit in memory, or that differ in type, shape or range of values.
     """
     if not isinstance(found['train'], Encoded):
         return {name: in_memory(found.pop(name), config, asked) for name in list(found)}
@@ -22,7 +22,7 @@ def splits_of(found: dict, config, asked) -> dict:
 
 
 def further(found, config, asked, span) -> Split:
-    """The Split of further unlabelled images, Arrays or Encoded, in the range `span` of the training images.
+    """The Split from further unlabelled images, Arrays or Encoded, in the range `span` of the training images.
 
     Raises:
       ValueError: as `splits_of`, or images of another depth than the training images.
@@ -57,7 +57,7 @@ def in_memory(found: Arrays, config, asked) -> Split:
 
 
 def check_memory(size: int, asked) -> None:
-    """Raises ValueError where `size` bytes do not fit the free memory."""
+    """Raises ValueError if `size` bytes do not fit in the free memory."""
     free = available_memory()
     if free is not None and size > 0.8 * free:
         raise ValueError(
@@ -67,7 +67,7 @@ def check_memory(size: int, asked) -> None:
 
 
 def _encoded(found: dict, config, span) -> dict:
-    """{name: Split} of {name: Encoded}."""
+    """{name: Split} from {name: Encoded}."""
     files, numbers, *_ = found['train'] if 'train' in found else found['unlabeled']
     fit = decode.Fit(config.image_size, config.channels, span, config.max_pixels, config.resize)
     shape, like = decode.probe(files, numbers, fit)

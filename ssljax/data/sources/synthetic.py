@@ -13,10 +13,10 @@ CLASSES = 10_000  # at most
 
 
 def read(asked, config):
-    """As sources.__init__ says, of images HxWxC in K classes.
+    """As sources.__init__ says, for images HxWxC in K classes.
 
     Raises:
-      ValueError: another form, or images that are too large, or too many for the memory.
+      ValueError: another form, or images that are too large, or too many for memory.
     """
     form = re.fullmatch(r'([0-9]{1,9})x([0-9]{1,9})x([1-4]):([0-9]{1,9})', asked.rest)
     if not form or min(map(int, form.groups())) < 1 or not 2 <= int(form[4]) <= CLASSES:

@@ -1,8 +1,8 @@
-"""A builder of TensorFlow Datasets with `image` and `label`, whose encoded images go the way of image files; it needs
-TensorFlow.
+"""A builder of TensorFlow Datasets with `image` and `label`, whose encoded images are handled as image files are; it
+needs TensorFlow.
 
 Data prepared here is written as ArrayRecord, which has random access; data that was prepared earlier as TFRecord gets
-it by an index, which is read once (shard_index.py). Where the images do not fit in memory, those of TFRecord files are
+it by an index, which is read once (shard_index.py). If the images do not fit in memory, those of TFRecord files are
 streamed by tf.data (native.py), those of ArrayRecord as image files are. config.data.data_dir may be on a bucket.
 """
 
@@ -97,7 +97,7 @@ def _prepared(asked, config, wanted: dict):
 
 
 def _split(builder, split):
-    """The Encoded of one split, with the labels -1 where it has none."""
+    """The Encoded of one split, with the labels -1 if it has none."""
     info, format_ = builder.info, builder.info.file_format.value
     if format_ not in (TFRECORD, ARRAY_RECORD):
         raise ValueError(
@@ -112,8 +112,8 @@ def _split(builder, split):
 
 
 def _place(given: str):
-    """config.data.data_dir, a path or the URL of a bucket; None where it is empty. Raises ValueError for a URL that
-    cannot be read."""
+    """config.data.data_dir, a path or the URL of a bucket; None if it is empty. Raises ValueError for a URL that cannot
+    be read."""
     if not remote.is_url(given):
         return paths.expand(given) or None
     remote.check(given, 'config.data.data_dir')
