@@ -79,8 +79,8 @@ def load(path: Path) -> dict:
             f'convert a file of weights with: python -c "{_CONVERT.format(path, path.with_suffix(".safetensors"))}"'
         )
     if not path.is_file():
-        found = paths.kind(path)
-        what = 'there is nothing there' if found == 'nothing' else f'it is {found}'
+        kind = paths.kind(path)
+        what = 'there is nothing there' if kind == 'nothing' else f'it is {kind}'
         raise FileNotFoundError(f'{field}: {what}{paths.obstacle(path)}.')
     try:
         from safetensors import SafetensorError, numpy
