@@ -288,14 +288,14 @@ def measure(case: cases.Case, row: dict, parts, root: Path, given) -> None:
             if part == 'ours' and case.metric:
                 steps = planned(case, row['rate'], given.minutes)
                 found = reached(case, *ours(case, root, at, steps).follow(case.metric))
-                row[part] = row.get(part, {}) | {after: found}
+                row.setdefault(part, {})[after] = found
             if part == 'peer' and case.metric:
                 if after not in row['ours']:
                     raise ValueError(f'--part=peer of {case.name} needs --part=ours with --minutes={after}.')
                 form = best(row['trial']['forms'])
                 begun = peer(case, root, at, given.peer, form, row['ours'][after]['seconds'])
                 found = reached(case, *begun.follow(case.metric)) | {'workers': form[0], 'channels_last': form[1]}
-                row[part] = row.get(part, {}) | {after: found}
+                row.setdefault(part, {})[after] = found
 
 
 def line(row: dict) -> str:
